@@ -40,7 +40,8 @@ async def measure(name: str, *, bar: float, unit: str, size: int, runs: int, run
 class Measurement:
     """One measurement of a benchmark: `full` and `quick` are the sizes of `run`.
 
-    In the object that --json prints, the names of its figures start with `prefix` (empty for the main measurement).
+    In the object that --json prints, the names of its figures start with `prefix`; the main measurement has no
+    prefix.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""A headless Chromium of the system, driven by playwright, and pages for it on any port of loopback."""
+"""The system's headless Chromium, driven by playwright, and empty pages on any loopback port."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -9,7 +9,7 @@ from aiohttp import web
 from playwright.async_api import Browser, async_playwright
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-# It runs as root in CI, where there is no sandbox; its own background requests would leave loopback.
+# In CI the browser runs as root, which excludes its sandbox; its background requests would leave loopback.
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -23,7 +23,7 @@ _ARGUMENTS = (
 
 @asynccontextmanager
 async def headless_browser() -> AsyncIterator[Browser]:
-    """Run a browser until the block ends; skip the test where none is installed."""
+    """Run a browser until the block ends; skip the test if no browser is installed."""
     program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
         pytest.skip(f"no browser is installed: one of {', '.join(_PROGRAMS)} is needed")
@@ -37,7 +37,7 @@ async def headless_browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def empty_pages(port: int) -> AsyncIterator[None]:
-    """Serve an empty HTML page at every path of a port, at 127.0.0.1 and therefore at localhost."""
+    """Serve an empty HTML page at every path of a loopback port until the block ends."""
 
     async def page(_request: web.Request) -> web.Response:
         return web.Response(text="<!doctype html><title>page</title>", content_type="text/html")

@@ -1,4 +1,4 @@
-"""A certificate authority of a region, made in the test, and certificates that it signs for loopback."""
+"""A region's certificate authority, created in the test, and certificates for loopback signed by it."""
 
 import ssl
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class Authority:
         return context
 
     def client(self) -> ssl.SSLContext:
-        """Return the TLS context of a client that trusts this authority alone."""
+        """Return the TLS context of a client that trusts only this authority."""
         return ssl.create_default_context(cafile=self.bundle)
 
 
@@ -77,7 +77,7 @@ def make_authority(folder: Path) -> Authority:
 def _unsigned(
     subject: str, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, valid_for: timedelta = timedelta(days=30)
 ) -> x509.CertificateBuilder:
-    # TLS libraries compare with the machine's own clock.
+    # The real time: TLS libraries compare with the machine's clock, not with a shifted clock.
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()

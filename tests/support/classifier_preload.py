@@ -1,4 +1,4 @@
-"""Imported by the process that classifier processes are forked from, so that they start with the model loaded."""
+"""Load the classifier's model in the fork server, so that forked classifier processes have it already."""
 
 from services.appeals.classification import classifier_pool
 

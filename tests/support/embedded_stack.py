@@ -23,7 +23,7 @@ from cli.embedded.temporary_postgres import free_port
 
 _ROOT = Path(__file__).parents[2]
 _STOP_SECONDS = 60.0
-# Filling the region prints one line, and takes minutes beside other tests on two slow cores.
+# Filling the region prints only one line and takes minutes when other tests run on two slow cores.
 _SILENT_SECONDS = 600.0
 _ATTEMPTS = 3
 
@@ -34,7 +34,7 @@ class StackError(Exception):
 
 @dataclass
 class RunningSystem:
-    """A live run: the addresses of its processes, and methods to kill and restart them."""
+    """A running system: the addresses of its processes, and methods to kill and restart them."""
 
     data_dir: Path
     urls: dict[str, str]
@@ -69,7 +69,7 @@ class RunningSystem:
         return (await asyncio.to_thread(self._supervisor.states))[name].pid
 
     async def kill(self, name: str) -> int:
-        """Kill a part, as a crash would; supervisor restarts it. Return the killed process id."""
+        """Kill a process of the run, as a crash would; supervisor restarts it. Return the killed process id."""
         pid = await self.pid(name)
         if pid == 0:
             raise StackError(f"{name} is not running")
@@ -82,15 +82,15 @@ class RunningSystem:
         await asyncio.to_thread(self._supervisor.run, "postgres")
 
     async def stop(self, name: str) -> None:
-        """Stop a part without restarting it."""
+        """Stop a process of the run; supervisor does not restart it."""
         await asyncio.to_thread(self._supervisor.stop, name)
 
     async def start(self, name: str) -> None:
-        """Start a part that was stopped."""
+        """Start a stopped process of the run."""
         await asyncio.to_thread(self._supervisor.run, name)
 
     async def wait_until_healthy(self, within: float = 60) -> None:
-        """Wait until the gateway reports all services ready. Raise StackError with its last response."""
+        """Wait until the gateway reports all services ready. Raises StackError after a timeout."""
         last = "no answer"
         try:
             async with asyncio.timeout(within), aiohttp.ClientSession() as http:
@@ -107,7 +107,7 @@ class RunningSystem:
             raise StackError(f"not healthy within {within:g} s: {last}") from None
 
     def log(self, name: str) -> str:
-        """Return the log of a part."""
+        """Return the log of a process of the run."""
         return (self.data_dir / "logs" / f"{name}.log").read_text(encoding="utf-8", errors="replace")
 
 
@@ -117,9 +117,9 @@ async def running_stack(
 ) -> AsyncIterator[RunningSystem]:
     """Run `gospablik up` in this data folder until the block ends, then stop all its processes.
 
-    `seed_demo` fills the registry with the demo's region; citizens write, and there is made-up history, only if
-    `environment` sets GOSPABLIK_CITIZENS_PER_MINUTE and GOSPABLIK_DEMO_WEEKS. The data of a former run in
-    the folder is kept.
+    `seed_demo` fills the registry with the demo's region. Citizens write only if `environment` sets
+    GOSPABLIK_CITIZENS_PER_MINUTE; made-up history is written only if it sets GOSPABLIK_DEMO_WEEKS. Data of an
+    earlier run in the folder is kept.
     """
     process, stack = await _start(_prepared(data_dir), seed_demo=seed_demo, environment=environment or {})
     try:
@@ -138,7 +138,7 @@ async def _start(
             return process, await _ready(process, data_dir, output)
         except StackError:
             await _stop(process, data_dir)
-            # Another process may take a port between its choice and its use.
+            # Retry: another process may take a port between its choice and its use.
             if "is already in use" not in _output(output):
                 raise
         except BaseException:
@@ -187,7 +187,7 @@ async def _spawn(
 
 
 async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Path) -> RunningSystem:
-    """Wait until the run says that it is ready. A slow machine is no error, but a run that stops printing is."""
+    """Wait until the run reports that it is ready. Slow progress is accepted; a run that stops printing fails."""
     path = data_dir / "run" / "run.json"
     loop = asyncio.get_running_loop()
     printed, last_progress = 0, loop.time()
@@ -199,7 +199,7 @@ async def _ready(process: asyncio.subprocess.Process, data_dir: Path, output: Pa
         if loop.time() > last_progress + _SILENT_SECONDS:
             raise StackError(f"not up, and nothing new printed for {_SILENT_SECONDS:g} s:\n{_output(output)}")
         found = _read(path)
-        # A killed run leaves its file behind, so accept only the file that this process wrote.
+        # A killed run leaves its file behind, so accept only a file written by the current process.
         if found and found["ready"] and found["pid"] == process.pid:
             return RunningSystem(
                 data_dir,

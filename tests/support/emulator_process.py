@@ -31,7 +31,7 @@ class EmulatorProcess:
 
     @property
     def http(self) -> aiohttp.ClientSession:
-        """A client without keep-alive, so that no stale connection is used after a restart."""
+        """An HTTP client without keep-alive, so that no stale connection is used after a restart."""
         if self._http is None:
             self._http = aiohttp.ClientSession(self.url, connector=aiohttp.TCPConnector(force_close=True, limit=0))
         return self._http

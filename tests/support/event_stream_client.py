@@ -1,4 +1,4 @@
-"""A client of the event stream, which reads server-sent events as the HTML standard defines them."""
+"""A client of the event stream; parses server-sent events as the HTML standard defines."""
 
 import json
 from collections.abc import AsyncIterator
@@ -13,7 +13,7 @@ ENDED = "stream.ended"
 
 @dataclass
 class Message:
-    """One message: a comment alone has no event."""
+    """One message of the stream; a message that is only a comment has no event."""
 
     event: str = ""
     data: dict[str, Any] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class Message:
 
     @classmethod
     def parse(cls, block: str) -> "Message":
-        """Return the message in these lines."""
+        """Return the message that these lines contain."""
         found, data = cls(), ""
         for line in block.splitlines():
             name, _, value = line.partition(":")
@@ -48,7 +48,7 @@ class StreamClient:
     last_id: str | None = None
 
     async def message(self) -> Message:
-        """Return the next message. Raise `EOFError` at the end of the stream."""
+        """Return the next message. Raises `EOFError` at the end of the stream."""
         block = b""
         while (line := await self.response.content.readline()) not in {b"\n", b""}:
             block += line
@@ -59,7 +59,7 @@ class StreamClient:
         return found
 
     async def events(self, count: int) -> list[Message]:
-        """Return the next events, without heartbeats; fewer when the stream ends before."""
+        """Return the next `count` events, without heartbeats; fewer if the stream ends earlier."""
         found: list[Message] = []
         while len(found) < count:
             message = await self.message()
@@ -70,7 +70,7 @@ class StreamClient:
         return found
 
     async def ended(self) -> dict[str, Any]:
-        """Return the data of the last message, after which nothing may come."""
+        """Return the data of the last message; fail if anything follows it."""
         while (message := await self.message()).event != ENDED:
             pass
         try:
@@ -84,7 +84,7 @@ class StreamClient:
 async def open_stream(
     http: aiohttp.ClientSession, base: str, headers: dict[str, str] | None = None, **query: Any
 ) -> AsyncIterator[StreamClient]:
-    """Open a stream; its first message has been read when the block begins."""
+    """Open a stream and read its first message; close the stream after the block."""
     async with http.get(f"{base}/api/v1/stream", headers=headers or {}, params=query) as response:
         assert response.status == 200, f"{response.status} {await response.text()}"
         assert response.content_type == "text/event-stream"

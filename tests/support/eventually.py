@@ -1,4 +1,4 @@
-"""Waiting until a condition holds. Timeouts are generous: only a test that hangs reaches them."""
+"""Wait until a condition holds. Timeouts are generous: only a hanging test reaches them."""
 
 import asyncio
 import time
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Below pytest's timeout of 300 s, so that the message says what was waited for.
+# Below pytest's timeout of 300 s, so that the failure names the condition.
 HANG_SECONDS = 240.0
 
 
@@ -18,7 +18,7 @@ async def eventually(
     seconds: float = HANG_SECONDS,
     every: float = 0.1,
 ) -> T:
-    """Return the first true result of `look`; raise an AssertionError naming `what` if there is none in time."""
+    """Return the first true result of `look`; raise an AssertionError with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         found = await look()
@@ -29,7 +29,7 @@ async def eventually(
 
 
 async def eventually_true(condition: Callable[[], bool], what: str = "what was waited for") -> None:
-    """Wait until a condition that needs no await holds."""
+    """Wait until a synchronous condition holds."""
 
     async def look() -> bool:
         return condition()
@@ -38,7 +38,7 @@ async def eventually_true(condition: Callable[[], bool], what: str = "what was w
 
 
 def eventually_blocking(look: Callable[[], T | None], what: str = "what was waited for") -> T:
-    """Do the same as `eventually`, for code without an event loop."""
+    """Return the first true result of `look`, as `eventually` does, in code without an event loop."""
     deadline = time.monotonic() + HANG_SECONDS
     while True:
         found = look()

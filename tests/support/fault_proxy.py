@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server that can lose, delay and refuse what passes through it."""
+"""A TCP proxy in front of a server that can refuse connections, hang, respond 503 and cut transfers."""
 
 import asyncio
 import re
@@ -11,17 +11,17 @@ SLOW_DOWN = (
     b'<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code>'
     b"<Message>Please reduce your request rate.</Message></Error>"
 )
-# Of a transfer that is cut: the headers and the beginning of the file.
+# Bytes that pass before a transfer is cut: the headers and the beginning of the file.
 PASSED_BEFORE_CUT = 2_000
 
 
 class FaultProxy:
-    """Passes bytes on, unless there is a fault.
+    """Forwards bytes to the server unless a fault is set.
 
-    `refuse`: no connection is accepted. `hang`: requests are read and not answered. `slow_down`: they are answered
-    by S3's 503. `cut`: the connection ends in the middle of a request or its response.
+    `refuse`: no connection is accepted. `hang`: requests are read and get no response. `slow_down`: requests get
+    S3's response 503. `cut`: the connection ends in the middle of a request or its response.
 
-    `requests` counts those that met a fault, `hanging` those that hang now.
+    `requests` counts the requests that met the current fault, `hanging` the requests that hang now.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -35,12 +35,12 @@ class FaultProxy:
         self.hanging = 0
 
     async def start(self) -> None:
-        """Accept connections, on the same port as before."""
+        """Accept connections, after a restart on the same port."""
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Refuse connections and end the present ones."""
+        """Refuse new connections and abort the open connections."""
         if self._server is not None:
             self._server.close()
             self._end_all()
@@ -48,7 +48,7 @@ class FaultProxy:
             self._server = None
 
     async def set(self, fault: Fault | None, *, requests: int | None = None) -> None:
-        """Let all further requests meet a fault, or only the next ones; None ends it."""
+        """Set the fault of all further requests or, with `requests`, of only so many; None ends the fault."""
         self._fault, self._left, self.requests = fault, requests if requests is not None else 1_000_000, 0
         self._end_all()
         if fault == "refuse":
@@ -82,7 +82,7 @@ class FaultProxy:
                 finally:
                     self.hanging -= 1
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client or a change of the fault has ended the connection
+            pass  # the client ended the connection, or a change of the fault did
         finally:
             self._open.discard(writer)
             writer.close()

@@ -1,6 +1,6 @@
-"""Run Python programs in their own processes, forked from one that has imported what they need.
+"""Run Python programs in processes forked from a process that has imported the modules they need.
 
-A program spends a second or more on imports, and the tests start hundreds of programs.
+Imports take a second or more per program, and the tests start hundreds of programs.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ import pytest
 
 from tests.support.eventually import HANG_SECONDS
 
-# What the programs import; not the programs themselves, which are executed as `python -m` does.
+# Modules that the programs import; not the programs themselves, which run as with `python -m`.
 PRELOADED = [
     "cli.api_client",
     "cli.commands.dead_letters",
@@ -41,20 +41,20 @@ PRELOADED = [
 
 
 def forkserver() -> ForkServerContext:
-    """Return the context whose processes are forked from one that has imported everything."""
+    """Return the context whose processes are forked from a process with the modules of `PRELOADED`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     return context
 
 
 def fork_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let classifier pools fork their processes, for tests that create several."""
+    """Make classifier pools fork their processes, which is fast, for tests that create several."""
     forking = SimpleNamespace(get_context=lambda _: forkserver())
     monkeypatch.setattr("services.appeals.classification.classifier_pool.multiprocessing", forking)
 
 
 class ForkedProgram:
-    """`python -m MODULE ARGUMENTS…`; the parts of `subprocess.Popen` that tests use."""
+    """A process of `python -m MODULE ARGUMENTS…`, with the parts of `subprocess.Popen` that tests use."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class ForkedProgram:
         stdout: str | Path | None = None,
         stderr: str | Path | None = None,
     ) -> None:
-        """Start it. Output goes to the files, by default to the same place as that of the first program."""
+        """Start the process. Without `stdout` or `stderr`, output goes where the fork server's goes."""
         target = (module, arguments, dict(env), stdout, stderr)
         self._process = forkserver().Process(target=_execute, args=target, daemon=True)
         self._process.start()
@@ -86,7 +86,7 @@ class ForkedProgram:
             os.kill(self.pid, number)
 
     def wait(self, seconds: float = HANG_SECONDS) -> int:
-        """Wait for the end; return the exit status."""
+        """Wait until the program ends; return the exit status."""
         self._process.join(seconds)
         assert self.returncode is not None, "the program does not end"
         return self.returncode
@@ -121,7 +121,7 @@ def _execute(
             os.dup2(file, number)
             os.close(file)
     random.seed()
-    # This module reads its clock shift when it is imported.
+    # Reload: the module reads the clock shift from the environment at import.
     importlib.reload(sys.modules["shared.clock"])
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)

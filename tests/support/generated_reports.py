@@ -1,4 +1,4 @@
-"""Made-up weeks of appeals with everything that the weekly report counts, written in bulk."""
+"""Generate weeks of appeals with all data that the weekly report counts, for bulk insert."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ _HOURS = 3600
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What appeals belong to."""
+    """The rows that appeals refer to; a page is (id, organisation, network)."""
 
     organisations: Sequence[UUID]
     pages: Sequence[tuple[UUID, UUID, str]]
@@ -27,7 +27,7 @@ class Surroundings:
 
 
 async def read_surroundings(connection: asyncpg.Connection) -> Surroundings:
-    """Return organisations, pages with their owner and network, topics and municipalities of the database."""
+    """Return the organisations, pages, topics and municipalities of the database."""
     pages = await connection.fetch("SELECT id, organisation_id, network FROM pages ORDER BY id")
     return Surroundings(
         organisations=[row["id"] for row in await connection.fetch("SELECT id FROM organisations ORDER BY id")],
@@ -58,7 +58,7 @@ def add_pages(writer: RowWriter, organisations: Iterable[UUID]) -> None:
 
 
 async def add_page_scores(connection: asyncpg.Connection, weeks: Sequence[str], seed: int) -> None:
-    """Store scores of most pages in these weeks, by the formula that is there."""
+    """Store random scores of most pages in these weeks, with lights by the database's only formula."""
     rng = random.Random(seed)
     formula = await connection.fetchrow("SELECT id, green_from, yellow_from FROM page_score_formulas")
     pages = [row["id"] for row in await connection.fetch("SELECT id FROM pages ORDER BY id")]
@@ -80,7 +80,7 @@ async def add_page_scores(connection: asyncpg.Connection, weeks: Sequence[str], 
 
 
 class GeneratedAppeals:
-    """Generates appeals whose fates cover every branch of the report's definitions."""
+    """Generates appeals whose histories cover every branch of the report's definitions."""
 
     def __init__(self, writer: RowWriter, surroundings: Surroundings, seed: int) -> None:
         self._writer = writer
@@ -90,7 +90,7 @@ class GeneratedAppeals:
         self._messages = 0
 
     def add(self, opened_at: datetime, now: datetime) -> None:
-        """Add an appeal opened at this moment, as it would be at `now`."""
+        """Add an appeal opened at `opened_at`, with its history until `now`."""
         rng = self._random
         status = rng.choices(("open", "not_required", "triage", "merged"), (88, 6, 3, 3))[0]
         page = rng.choice(self._of.pages) if rng.random() < 0.7 else None
@@ -152,7 +152,7 @@ class GeneratedAppeals:
                 self._withdraw(appeal, reply, withdrawn_at)
 
     def _reopen_some(self, appeal: dict[str, Any], closed_at: datetime, now: datetime) -> None:
-        """Write that the appeal was closed; reopen some, and close some of these again."""
+        """Record that the appeal was closed; reopen some appeals, and close some of the reopened again."""
         rng = self._random
         self._enter(appeal, closed_at, "moved", {"from": "assigned", "to": "closed"})
         moments = [closed_at + timedelta(hours=rng.uniform(1, 200))]
@@ -170,7 +170,7 @@ class GeneratedAppeals:
             appeal["status"], appeal["closed_at"] = "closed", moments[1]
 
     def _withdraw(self, appeal: dict[str, Any], reply: dict[str, Any], at: datetime) -> None:
-        """Withdraw the reply, after which some appeals had been closed: they wait for an answer again."""
+        """Withdraw the reply, after some appeals were closed; the appeal is reopened."""
         reply["status"] = "withdrawn"
         self._writer.add(
             "reply_changes",
@@ -193,7 +193,7 @@ class GeneratedAppeals:
 
     def _add_clocks(self, appeal: dict[str, Any], answered: datetime | None, *, final: bool) -> None:
         rng = self._random
-        # Closing an appeal leaves its clocks as they are.
+        # Closing an appeal does not change its clocks.
         ended = "cancelled" if appeal["status"] == "merged" else "running"
         for kind, due, stopped in (
             ("first_response", appeal["first_response_due_at"], answered),
@@ -226,7 +226,7 @@ class GeneratedAppeals:
                 self._move(clock, appeal)
 
     def _move(self, clock: dict[str, Any], appeal: dict[str, Any]) -> None:
-        """Say in the clock's events that another organisation had it first, until before or after the deadline."""
+        """Add clock events: another organisation had the appeal first, until before or after the deadline."""
         former = self._random.choice([*self._of.organisations, None])
         moved = appeal["opened_at"] + timedelta(hours=self._random.uniform(1, 48))
         for sequence, kind, at, owner in (
@@ -359,7 +359,7 @@ class GeneratedAppeals:
         )
 
     def _mark(self, kind: str) -> int | None:
-        """Return a mark: a low one is no satisfaction."""
+        """Return a random mark of a feedback."""
         if kind == "mark":
             return self._random.randrange(4, 6)
         return self._random.randrange(1, 4) if kind == "not_solved" and self._random.random() < 0.5 else None

@@ -1,4 +1,4 @@
-"""A classifier that certain texts can hang or crash, for its own process; it imports no more than the real one."""
+"""A classifier that hangs or crashes on certain texts; it imports no more than the real classifier."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ ENDLESS, DEADLY = "без конца", "убей"
 
 
 def classify_hostile(items: Sequence[ClassifierInput], topics_model: Path | None) -> list[ClassifiedText]:
-    """Return the classification; hang on one text, end the process on another."""
+    """Return the classification; hang on one certain text, end the process on another."""
     for text, _ in items:
         while text.startswith(ENDLESS):
             pass

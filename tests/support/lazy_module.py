@@ -1,11 +1,11 @@
-"""Import a library at its first use: every test process collects all tests, and few of them need it."""
+"""Import a library at its first use: every test process collects all tests, but few tests need the library."""
 
 import importlib
 from typing import Any
 
 
 class LazyModule:
-    """Stands for a module until one of its attributes is read."""
+    """A stand-in that imports its module when one of its attributes is read."""
 
     def __init__(self, name: str) -> None:
         self._name = name

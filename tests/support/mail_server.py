@@ -1,4 +1,4 @@
-"""A mail server on loopback that answers as a test sets it, with a real SMTP implementation."""
+"""A mail server on loopback with a real SMTP implementation and responses set by tests."""
 
 import asyncio
 import ssl
@@ -28,7 +28,7 @@ class ReceivedLetter:
         return found
 
     def body(self, kind: str = "plain") -> str:
-        """Return the text or, by `html`, the HTML of the letter."""
+        """Return the text of the letter or, for `html`, its HTML."""
         part = self.message.get_body((kind,))
         assert part is not None
         text: str = part.get_content()
@@ -37,9 +37,10 @@ class ReceivedLetter:
 
 @dataclass
 class MailServer:
-    """Answers `rcpt` and `data` in turn, then `250 OK`. `cut` in `data`: it takes the letter and hangs up.
+    """Responds with the items of `rcpt` and `data` in turn, then with `250 OK`.
 
-    While `hold` is given, the answer to a letter waits for it. `max_bytes` is announced to new connections.
+    `cut` in `data`: the server accepts the letter and closes the connection without a response. If `hold` is set,
+    the response to a letter waits for this event. `max_bytes` is announced to new connections.
     """
 
     port: int = 0
@@ -77,7 +78,7 @@ class MailServer:
 
 @asynccontextmanager
 async def mail_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[MailServer]:
-    """Run a mail server on a free port until the block ends; with `tls` it takes letters after STARTTLS only."""
+    """Run a mail server on a free port until the block ends; with `tls` it accepts letters only after STARTTLS."""
     loop = asyncio.get_running_loop()
     found = MailServer()
     server = await loop.create_server(

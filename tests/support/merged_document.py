@@ -1,4 +1,4 @@
-"""The OpenAPI document that the gateway serves, made without running a service."""
+"""Build the OpenAPI document that the gateway serves, without running a service."""
 
 import importlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from services.gateway.settings import API_SERVICES, GatewaySettings
 
 
 class Operation(NamedTuple):
-    """A method of a path, with its description in the document."""
+    """A path with a method, and the OpenAPI object of this operation."""
 
     method: str
     path: str
@@ -23,7 +23,7 @@ class Operation(NamedTuple):
 
 @cache
 def service_documents() -> dict[str, OpenApiDocument]:
-    """Return each service's own document by its name."""
+    """Return the documents of the services by service name."""
     return {
         name: importlib.import_module(f"services.{name}.app").build_service().build("api").openapi()
         for name in API_SERVICES
@@ -32,7 +32,7 @@ def service_documents() -> dict[str, OpenApiDocument]:
 
 @cache
 def merged_document() -> OpenApiDocument:
-    """Return the document of `GET /openapi.json`. Callers do not change it."""
+    """Return the document of `GET /openapi.json`. It is cached: callers must not change it."""
     return merge_documents(service_documents(), create_app(GatewaySettings()).openapi(), missing=[])
 
 

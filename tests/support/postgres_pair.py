@@ -1,4 +1,4 @@
-"""Two Postgres servers with replication, which tests can kill, promote, make read-only or fill."""
+"""Two Postgres servers with replication that tests can kill, promote, make read-only or fill."""
 
 import asyncio
 import signal
@@ -20,7 +20,7 @@ OPTIONS = ("fsync=off", "max_connections=200", "wal_keep_size=256MB")
 
 
 class Server:
-    """A server whose data folder is kept after its process ends."""
+    """A Postgres server; its data folder is kept after its process ends."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir(mode=0o711)
@@ -61,7 +61,7 @@ class Server:
             )
 
     async def end(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop the server: with SIGINT as an operator, with SIGQUIT as in a crash."""
+        """Stop the server: SIGINT as an operator does, SIGQUIT as a crash."""
         if self._process is not None:
             self._process.send_signal(how)
             await asyncio.to_thread(self._process.wait, 60)
@@ -106,7 +106,7 @@ class PostgresPair:
         return f"postgresql://postgres:{TEST_PASSWORD}@{hosts}/postgres?target_session_attrs=read-write"
 
     async def replicate(self) -> None:
-        """Start the standby; from then on commits wait for it."""
+        """Start the standby; from then on the primary's commits wait for it."""
         await asyncio.to_thread(self.standby.copy_of, self.primary)
         await self.standby.start()
         await self.primary.fetch("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -122,7 +122,7 @@ class PostgresPair:
 
 
 def make_traversable(folder: str) -> Path:
-    """Let Postgres' user enter a temporary folder, and return its path."""
+    """Allow Postgres's user to enter a temporary folder; return the folder."""
     path = Path(folder)
     path.chmod(0o711)
     return path

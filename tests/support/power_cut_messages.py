@@ -1,7 +1,8 @@
 """Messages about a power cut, and other messages of the same minutes.
 
 A power cut in Селенгинск (Кабанский район): two hundred messages with different texts, some with the location,
-some without. The others are the training examples of the classifier, on all topics, and unrelated ones.
+some without. The other messages are the classifier's training examples on all topics, and messages about similar
+problems.
 """
 
 import csv
@@ -91,7 +92,7 @@ _ENDINGS = (
     "", "", "", " Ответьте пожалуйста", " 😡", " ???", " Дома маленькие дети.", " Безобразие!", " спасибо заранее",
     " Телефон диспетчера молчит.", " Замерзаем.", " уже темно", " Кто отвечает за это?", " 🕯",
 )  # fmt: skip
-# About power or the same location, but not part of the power cut.
+# Messages about power or the same location that are not about the power cut.
 DECOYS = """
 Какой тариф на электричество для многодетных в Селенгинске?
 Как подключить участок к электросетям, куда подавать заявку?
@@ -124,7 +125,7 @@ def power_cut_messages(count: int, seed: int = 1) -> list[str]:
 
 
 def unrelated_power_messages() -> list[str]:
-    """Return messages that are similar but not about the power cut."""
+    """Return messages that resemble those of the power cut but are not about it."""
     return _lines(DECOYS)
 
 
@@ -138,5 +139,5 @@ def other_messages(count: int, seed: int = 2) -> list[str]:
 
 
 def is_about_power(text: str) -> bool:
-    """Return whether another message is about power: on a page of this location it would be ambiguous."""
+    """Return whether a message is about power: among `other_messages`, it is ambiguous on the location's pages."""
     return _OF_LIGHT.search(text) is not None

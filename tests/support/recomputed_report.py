@@ -1,6 +1,6 @@
 """The figures of a weekly report, recomputed in plain Python from exported tables.
 
-Written after docs/moderator/weekly-report.md, without the code of the report: it loops over rows of CSV files and
+Implemented from docs/moderator/weekly-report.md, without the report's code: it loops over rows of CSV files and
 counts.
 """
 
@@ -26,7 +26,7 @@ _NO_ANSWER = ("not_required", "merged")
 
 
 def _moment(text: str) -> datetime | None:
-    """Return a time as Postgres writes it: 2026-11-16 00:00:00+00, or with other offsets."""
+    """Parse a time as Postgres writes it, such as 2026-11-16 00:00:00+00; None for an empty text."""
     if not text:
         return None
     if re.search(r"[+-]\d\d$", text):
@@ -48,7 +48,7 @@ def _never_assigned(appeal: Row) -> bool:
 
 
 def _quantile(values: Sequence[int], share: float) -> float | None:
-    """Return the continuous quantile: linear between neighbours."""
+    """Return the continuous quantile, interpolated linearly between neighbours; None without values."""
     if not values:
         return None
     ordered = sorted(values)
@@ -59,10 +59,10 @@ def _quantile(values: Sequence[int], share: float) -> float | None:
 
 
 class Recomputation:
-    """One week, recomputed."""
+    """The recomputed figures of one week."""
 
     def __init__(self, tables: Tables, monday: datetime, as_of: datetime) -> None:
-        """`monday` is the region's midnight that begins the week."""
+        """`monday` is the midnight, in the region's time zone, at which the week begins."""
         self.tables = tables
         self.monday = monday
         self.as_of = as_of.astimezone(UTC)
@@ -97,7 +97,7 @@ class Recomputation:
             self.appeal_of[row["message_id"]] = self.appeals[row["appeal_id"]]
 
     def bounds(self, weeks_before: int = 0) -> tuple[datetime, datetime]:
-        """Return the start and the end of an earlier week, as UTC."""
+        """Return the start and the end, in UTC, of the week so many weeks earlier."""
         start = self.monday - timedelta(weeks=weeks_before)
         return start.astimezone(UTC), (start + timedelta(weeks=1)).astimezone(UTC)
 
@@ -119,7 +119,7 @@ class Recomputation:
         ]
 
     def counts_by(self, key: Any) -> dict[Any, dict[str, Any]]:
-        """Return the comparison of each value of `key(appeal)` that this or the last week has."""
+        """Return the comparison with last week for each value of `key(appeal)` that occurs in either week."""
         weeks = [Counter(map(key, self.opened(self.bounds(n)))) for n in range(9)]
         before = Counter(map(key, self.opened(self.year_before())))
         opened = [_required(row["opened_at"]) for row in self.tables["appeals"]]
@@ -153,7 +153,7 @@ class Recomputation:
         return self.group_of.get(appeal["topic_id"], "")
 
     def outcomes(self) -> dict[str, int]:
-        """Return what became of the week's appeals."""
+        """Return the counts of the outcomes of the week's appeals."""
         bounds = self.bounds()
         found: Counter[str] = Counter()
         for row in self.opened(bounds):
@@ -177,7 +177,7 @@ class Recomputation:
         return found
 
     def _is_solved(self, appeal: Row) -> bool:
-        """Return whether the last final answer solved it, and the citizen has not denied that of this answer."""
+        """Return whether the last final answer solved the appeal and the citizen did not deny this."""
         answers = [
             reply
             for reply in self.replies_of[appeal["id"]]
@@ -236,7 +236,7 @@ class Recomputation:
         return closed is not None and closed < moment
 
     def _responsible(self, clock: Row, due: datetime) -> str:
-        """Return the organisation that had the clock when its deadline passed."""
+        """Return the organisation that was responsible for the clock when its deadline passed."""
         owners = [
             event
             for event in self.events_of[clock["id"]]
@@ -368,7 +368,7 @@ class Recomputation:
                 yield row["organisation_id"], "closed_unanswered", 1
 
     def _closing(self, appeal: Row, moment: datetime) -> datetime | None:
-        """Return when the appeal was closed that was closed at this moment; None of one that was open."""
+        """Return when the appeal was closed, as of this moment; None if it was open at this moment."""
         closed = _moment(appeal["closed_at"])
         if closed and closed < moment:
             return closed
@@ -384,7 +384,7 @@ class Recomputation:
         return found
 
     def _had_reply(self, appeal: Row, moment: datetime) -> bool:
-        """Return whether a reply was public at this moment, also if it was withdrawn later."""
+        """Return whether a reply was public at this moment, even if it was withdrawn later."""
         for reply in self.replies_of[appeal["id"]]:
             published = _moment(reply["published_at"])
             if published and published < moment:
@@ -394,7 +394,7 @@ class Recomputation:
         return False
 
     def page_health(self) -> dict[str, Any] | None:
-        """Return the lights of the week's pages in all and by kind of organisation; None without scores."""
+        """Return the lights of the week's pages, in total and by kind of organisation; None without scores."""
         now, before = self._scored_pages(0), self._scored_pages(1)
         if not any(score for _, _, score, _ in now):
             return None
@@ -417,7 +417,7 @@ class Recomputation:
         }
 
     def _scored_pages(self, weeks_before: int) -> list[tuple[str, str, str, str]]:
-        """Return kind of organisation, light, score and formula of each page that was scored."""
+        """Return kind of organisation, light, score and formula of each page scored in the week."""
         year, number, _ = self._monday(weeks_before).isocalendar()
         owner = {row["id"]: row["organisation_id"] for row in self.tables["pages"]}
         kind = {row["id"]: row["kind"] for row in self.tables["organisations"]}
@@ -454,5 +454,5 @@ def _required(text: str) -> datetime:
 
 
 def percent(part: int, whole: int) -> float | None:
-    """Return a share in percent, to one decimal."""
+    """Return a share in percent, to one decimal; 0 and 100 only if they are exact; None if `whole` is 0."""
     return _share(part, whole)

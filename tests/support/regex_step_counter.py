@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-# Takes an index in the text; returns the end of the match of the remaining expression from there, or None.
+# Matches the remaining expression at an index in the text; returns the end of the match, or None.
 Rest = Callable[[int], int | None]
 
 _SINGLE = {op.LITERAL, op.NOT_LITERAL, op.IN, op.ANY}
@@ -189,7 +189,7 @@ class Steps:
 
 
 def samples(pattern: re.Pattern[str], chance: Random) -> Iterator[str]:
-    """Return beginnings of matches: repeated, they cause the most backtracking."""
+    """Return texts that begin a match: repeated, they cause the most backtracking."""
     whole = _sample(list(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)), chance)
     for length in range(1, min(len(whole), 24) + 1):
         yield whole[:length]

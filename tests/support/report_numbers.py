@@ -1,4 +1,4 @@
-"""Which numbers of a report a text does not show."""
+"""Find the numbers of a report that are missing in a text."""
 
 from collections.abc import Iterable
 
@@ -6,17 +6,17 @@ from services.metrics.rendering import russian_format as russian
 
 
 def spaced(text: str) -> str:
-    """Return the text with single spaces in place of all white space."""
+    """Return the text with each run of white space replaced by one space."""
     return " ".join(text.split())
 
 
 def missing_numbers(text: str, numbers: Iterable[float]) -> list[float]:
-    """Return the numbers that are not in the text as the report writes them; `text` has single spaces."""
+    """Return the numbers that `text`, a result of `spaced`, does not contain in the format of the report."""
     return [number for number in numbers if not any(form in text for form in _forms(number))]
 
 
 def _forms(number: float) -> set[str]:
     if isinstance(number, int):
-        # Numbers of appeals and versions are names: they have no separator.
+        # Numbers of appeals and versions are identifiers: they have no thousands separator.
         return {spaced(russian.count(number)), str(number)}
     return {spaced(russian.decimal(number))}

@@ -14,7 +14,7 @@ from tests.support.eventually import eventually_blocking
 
 REGION = "us-east-1"
 BUCKET = "photos"
-# Keys by what they may do. Made up here: the server runs only for the tests.
+# Access keys by their permissions; invented, because the server runs only in tests.
 KEY_ID, SECRET = "app", "the-secret-of-app"
 READER_KEY_ID, READER_SECRET = "reader", "the-secret-of-reader"
 ADMIN_KEY_ID, ADMIN_SECRET = "admin", "the-secret-of-admin"
@@ -34,12 +34,12 @@ class S3Server:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Return the settings of appeals for its bucket, without their prefix."""
+        """Return the settings, without prefix, with which appeals uses the bucket."""
         return s3_settings(self.port)
 
 
 def s3_settings(port: int, **changed: str) -> dict[str, str]:
-    """Return the settings of appeals for a server on this port; `changed` replaces some."""
+    """Return the settings of appeals for a server on this port; `changed` overrides settings."""
     given = {
         "endpoint": f"http://127.0.0.1:{port}",
         "bucket": BUCKET,
@@ -85,7 +85,7 @@ def s3_server(folder: Path) -> Iterator[S3Server]:
 def _has_started(process: subprocess.Popen[bytes], log: Path, port: int) -> bool:
     text = log.read_text(errors="replace")
     assert process.poll() is None, text
-    # The server logs this once all its parts have started and the bucket exists.
+    # The server logs this line once all its components have started and the bucket exists.
     if "All enabled components are running" not in text:
         return False
     with socket.create_connection(("127.0.0.1", port), timeout=5):

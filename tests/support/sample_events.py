@@ -1,4 +1,4 @@
-"""Event data for tests: the example of a type, with what the test is about."""
+"""Event data for tests: the documented example of a type, with values of the test."""
 
 from typing import Any
 
@@ -7,6 +7,6 @@ from shared.contracts.event_base import EventData
 
 
 def sample_data(event_type: str, **changes: Any) -> EventData:
-    """Return data of this type: its example with these values."""
+    """Return the example of this type with these values replaced."""
     model = EVENT_MODELS[event_type]
     return model.model_validate({**model.example, **changes})

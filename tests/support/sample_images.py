@@ -1,4 +1,4 @@
-"""Images of tests: photos, files that only look like photos, and bombs."""
+"""Images for tests: photos, files that only look like photos, and decompression bombs."""
 
 import io
 import struct
@@ -18,7 +18,7 @@ def jpeg(width: int = 64, height: int = 48, color: str = "gray", **saved: Any) -
 
 
 def photo_with_position() -> bytes:
-    """Return a photo of a phone: 60 × 40, to be turned by 90°, with a position, a camera, XMP and a comment."""
+    """Return a phone photo: 60 × 40, to be rotated by 90°, with position, camera, XMP and a comment."""
     exif = Image.Exif()
     exif[0x0112] = 6  # turn clockwise
     exif[0x010F] = "Canon"
@@ -50,7 +50,7 @@ def webp() -> bytes:
 
 
 def png_bomb(width: int, height: int) -> bytes:
-    """Return a small PNG whose header names huge dimensions; its data expands to as much as it names."""
+    """Return a small PNG file with huge dimensions; its data expands to as many pixels."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -63,7 +63,7 @@ def png_bomb(width: int, height: int) -> bytes:
 
 
 def webp_bomb() -> bytes:
-    """Return a WebP file of 26 bytes whose header names a canvas of 16384 × 16384."""
+    """Return a WebP file of 26 bytes whose header declares a canvas of 16384 × 16384."""
     side = (16_383).to_bytes(3, "little")
     body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + side + side
     return b"RIFF" + struct.pack("<I", len(body)) + body

@@ -1,4 +1,4 @@
-"""Made-up weekly reports: a plausible week, and those at the edges of what can be."""
+"""Made-up weekly reports: a plausible week, and edge cases."""
 
 import random
 from collections.abc import Callable
@@ -47,7 +47,7 @@ from tests.support.sample_report_parts import (
 
 FIRST_DAY = date(2026, 11, 16)
 AS_OF = datetime(2026, 11, 22, 16, tzinfo=UTC)
-# What a citizen may write to break a page, a document or a workbook.
+# Texts with which a citizen may try to break a page, a document or a workbook.
 HOSTILE_TEXTS = (
     "</blockquote><script>alert(1)</script><img src=x onerror=alert(2)>",
     '{{ 7 * 7 }} {% include "/etc/passwd" %}',
@@ -66,7 +66,7 @@ LONG_NAME = (
 def sample_report(*, status: str = "published", hostile: bool = False, organisations: int = 60) -> ReportOut:
     """Return the report of a week with 508 appeals, the same at every call.
 
-    `hostile` puts `HOSTILE_TEXTS` into every free text, and `LONG_NAME` among the organisations.
+    `hostile` replaces every free text by one of `HOSTILE_TEXTS`, and the name of one organisation by `LONG_NAME`.
     """
     draw = random.Random(2026)
     groups = peer_groups(draw, organisations)
@@ -123,7 +123,7 @@ def sample_report(*, status: str = "published", hostile: bool = False, organisat
 
 
 def empty_report() -> ReportOut:
-    """Return the report of a week without a single appeal, and nothing to compare it with."""
+    """Return the report of a week without appeals and without weeks to compare with."""
     nothing = ComparedCount(
         value=0, last_week=None, change=None, last_year=None, change_to_last_year=None, mean_of_8_weeks=None
     )
@@ -156,7 +156,7 @@ def empty_report() -> ReportOut:
 
 
 def report_without_measurements() -> ReportOut:
-    """Return the sample with null wherever the document allows it, but for the figures of pages as a whole."""
+    """Return the sample with null for every value that may be null, but with the object `pages`."""
 
     def empty(name: str, field: FieldInfo, value: Leaf) -> Leaf:
         return None if type(None) in get_args(field.annotation) else value
@@ -174,9 +174,10 @@ def report_with_many_topics() -> ReportOut:
 
 
 def report_of_distinct_numbers(organisations: int = 20) -> tuple[ReportOut, list[int | float]]:
-    """Return a sample in which no number occurs twice, and all its numbers but those that no page has room for.
+    """Return a sample in which all numbers are distinct, and the list of these numbers.
 
-    Left out are the cells of topics by municipalities, which are summed up, and the version of the structure.
+    The sample has no cells of topics by municipality, because reports show only sums of them; the number of the
+    document's format is not in the list.
     """
     numbers: list[int | float] = []
 
@@ -191,7 +192,7 @@ def report_of_distinct_numbers(organisations: int = 20) -> tuple[ReportOut, list
     report = sample_report(organisations=organisations)
     without_cells = report.report.model_copy(update={"cells": []})
     document = changed_leaves(without_cells, distinct)
-    # The text of the real report names the count.
+    # In the real report, the text contains the count.
     attention = [
         item.model_copy(update={"text": f"Количество: {russian_format.count(item.count)}"})
         for item in document.attention
@@ -201,7 +202,7 @@ def report_of_distinct_numbers(organisations: int = 20) -> tuple[ReportOut, list
 
 
 def report_with_text(text: str) -> ReportOut:
-    """Return the sample with a text as its only hard appeal."""
+    """Return the sample with one hard appeal, which has this text."""
     report = sample_report(organisations=4)
     appeal = report.report.hard_appeals[0].model_copy(update={"text": text})
     return report.model_copy(update={"report": report.report.model_copy(update={"hard_appeals": [appeal]})})
@@ -212,7 +213,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def changed_leaves(part: Model, change: Callable[[str, FieldInfo, Leaf], Leaf]) -> Model:
-    """Return a copy in which each value that is no part or list is what `change` returns for it."""
+    """Return a copy with every leaf, at any depth in models and lists, replaced by the result of `change`."""
 
     def changed(name: str, field: FieldInfo, value: Any) -> Any:
         if isinstance(value, BaseModel):
@@ -233,7 +234,7 @@ _FREE_TEXTS = frozenset(
 
 
 def report_with_texts(change: Callable[[str], str]) -> ReportOut:
-    """Return a small sample in which each free text is what `change` returns for it."""
+    """Return a small sample with every free text replaced by the result of `change`."""
     report = sample_report(organisations=8)
     return report.model_copy(update={"report": _with_texts(report.report, change)})
 
@@ -256,7 +257,7 @@ def _with_hostile_texts(document: ReportDocument) -> ReportDocument:
 
 
 def page_figures() -> PageFigures:
-    """Return the health of 3,512 pages, of which two have fallen silent."""
+    """Return the health of 3,512 pages, two of which have stopped publishing."""
     return PageFigures(
         scored=3512, green=2387, yellow=811, red=314, unknown=41,
         lights_last_week=PageLights(green=2371, yellow=836, red=309, unknown=33),

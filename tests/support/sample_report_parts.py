@@ -1,4 +1,4 @@
-"""What a made-up weekly report consists of."""
+"""The parts of a made-up weekly report."""
 
 import random
 from collections import Counter
@@ -68,7 +68,7 @@ _MINISTRIES = (
     "имущественных и земельных отношений", "природных ресурсов и экологии", "сельского хозяйства и продовольствия",
     "культуры", "спорта и молодёжной политики", "туризма", "промышленности, торговли и инвестиций",
 )  # fmt: skip
-# Code, title, pattern of names, what stands in the pattern.
+# Code, title, pattern of names, values to insert into the pattern.
 _GROUPS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
     ("ministry", "Министерства и ведомства", "Министерство {}", _MINISTRIES),
     ("municipality", "Администрации районов и городов", "Администрация: {}", _DISTRICTS),
@@ -78,7 +78,7 @@ _GROUPS: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 
 
 def compared(value: int, last_week: int | None, last_year: int | None = None) -> ComparedCount:
-    """Return a count of the week with the changes that follow."""
+    """Return a count of the week with the changes to last week and last year."""
     return ComparedCount(
         value=value,
         last_week=last_week,
@@ -94,7 +94,7 @@ def made_id(number: int) -> UUID:
 
 
 def topic(number: int, spec: tuple[str, int, int, Named, Named]) -> TopicRow:
-    """Return a topic from its name, counts of this and last week, sub-topics and locations."""
+    """Return the row of a topic; `spec`: its name, counts of this and last week, sub-topics, locations."""
     label, value, before, subtopics, locations = spec
     return TopicRow(
         topic_group_id=None if label == "Без темы" else made_id(number),
@@ -107,7 +107,7 @@ def topic(number: int, spec: tuple[str, int, int, Named, Named]) -> TopicRow:
 
 
 def week_figures() -> WeekFigures:
-    """Return counts of which the measures and the items that need attention follow."""
+    """Return the counts from which measures and attention items are computed."""
     counts = Counter(
         responses=508, on_time=478, answered=496, complaints=203, complaints_answered=196, timed=470, overdue=12,
         promises_due=8, promises_kept=5, promises_moved=1, promises_broken=2, promises_decided=7, deleted=3,
@@ -119,7 +119,7 @@ def week_figures() -> WeekFigures:
 
 
 def last_week_figures() -> WeekFigures:
-    """Return the counts of the week before: a little worse."""
+    """Return the counts of the week before, with slightly worse results."""
     before = Counter({name: max(count - count // 12, 0) for name, count in week_figures().total.items()})
     return WeekFigures(before | Counter(responses=502, deleted=5), {}, {"median": 3.9 * 3600, "p90": 9.2 * 3600})
 
@@ -163,7 +163,7 @@ def _organisation(draw: random.Random, number: int, name: str) -> OrganisationRo
 
 
 def peer_groups(draw: random.Random, wanted: int) -> list[PeerGroup]:
-    """Return about as many organisations as wanted, those with five responses ranked by their score."""
+    """Return groups of about `wanted` organisations; those with at least five responses are ranked by score."""
     groups = []
     for at, (code, title, pattern, names) in enumerate(_GROUPS):
         many = max(1, wanted * len(names) // 60)
@@ -195,7 +195,7 @@ def peer_groups(draw: random.Random, wanted: int) -> list[PeerGroup]:
 
 
 def cells(draw: random.Random, groups: list[PeerGroup]) -> list[ReportCell]:
-    """Return the appeals of all topics, spread over municipalities as often as they are written from."""
+    """Return the appeals of all topics, distributed over municipalities in proportion to their appeals."""
     ministries, districts, schools, hospitals = (
         [row.organisation_id for row in group.organisations] for group in groups
     )

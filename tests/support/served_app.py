@@ -13,7 +13,7 @@ from shared.http.server_protocol import HttpProtocol
 
 @asynccontextmanager
 async def served(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve an app, which is started already, at an address."""
+    """Serve an app whose lifespan has already started; yield its base URL."""
     config = uvicorn.Config(app, lifespan="off", http=HttpProtocol, log_config=None, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -1,4 +1,4 @@
-"""One service under test: the real app in this process, on a real Postgres, called over ASGI.
+"""Run one service for tests: the real app in this process, on a real Postgres, called over ASGI.
 
 async with service_under_test("appeals", database, keys_dir) as appeals:
     answer = await appeals.client.get("/api/v1/appeals", headers=appeals.headers("moderator"))
@@ -27,10 +27,10 @@ from shared.service import Process, Service
 from shared.settings import ServiceName, settings
 from tests.conftest import SERVICES, TestDatabase
 
-# The client closes idle connections before the server does: a call on a connection just closed would be lost.
+# The client must close idle connections before the server does: a call on a closed connection would be lost.
 CLIENT_LIMITS = httpx.Limits(keepalive_expiry=2)
 CENTRE_SUBJECT = str(UUID(int=1))
-# The session in the token of a signed-in person; it is never ended.
+# The session id in the tokens of people; the session is never ended.
 SESSION_ID = str(UUID(int=2))
 _BY_SERVICE = "Service"
 # Password hashing is slow on purpose; tests need its result, not its cost.
@@ -39,7 +39,7 @@ FAST_HASHER = PasswordHasher(time_cost=1, memory_cost=512, parallelism=1)
 
 @dataclass(frozen=True)
 class ServiceUnderTest:
-    """The running app and what a test needs around it."""
+    """The running app, a client of it, its keys and its database."""
 
     service: Service
     client: httpx.AsyncClient
@@ -59,8 +59,8 @@ class ServiceUnderTest:
     ) -> str:
         """Return a person's access token as the issuer would sign it.
 
-        A request with it that changes something first gets the stated access written to the database; in registry
-        this is done only for `CENTRE_SUBJECT`.
+        Before a request with this token changes data, `grant_access` stores the stated access in the database; in
+        registry only for `CENTRE_SUBJECT`.
         """
         signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(self.keys_dir / "people.jwk"))
         token = signer.sign(
@@ -84,9 +84,9 @@ class ServiceUnderTest:
         return token
 
     async def grant_access(self, request: httpx.Request) -> None:
-        """Store the access that a token states, because a change checks that its bearer still has it."""
+        """Store the access that the request's token states: changes check it against the database."""
         access = self.granted_access.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
-        # Of the reads, only exports check the access again.
+        # Among reads, only exports check the access in the database.
         reads = request.method == "GET" and not request.url.path.endswith((".csv", ".xlsx"))
         if reads or access is None:
             return
@@ -111,7 +111,7 @@ class ServiceUnderTest:
         return {"Authorization": f"Bearer {self.token(role, organisation_id)}", **more}
 
     def service_headers(self, caller: ServiceName, act: str = CENTRE_SUBJECT, **more: str) -> dict[str, str]:
-        """Return request headers of another service for this one's `/internal` routes; `client` signs them."""
+        """Return headers with which another service calls `/internal` routes; `client` signs the token."""
         return {"Authorization": f"{_BY_SERVICE} {caller} {act}", **more}
 
     def service_token(self, caller: ServiceName, use: str, act: str = CENTRE_SUBJECT) -> str:
@@ -120,7 +120,7 @@ class ServiceUnderTest:
         return signer.sign(caller, self.service.name, tokens.SERVICE_TOKEN_LIFETIME, act=act, use=use)
 
     async def sign(self, request: httpx.Request) -> None:
-        """Replace `service_headers` by the token for the requested route, as `ServiceClient` does."""
+        """Replace the header of `service_headers` by a token for the requested route, as `ServiceClient` does."""
         kind, _, rest = request.headers.get("Authorization", "").partition(" ")
         if kind != _BY_SERVICE:
             return
@@ -144,13 +144,13 @@ def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) 
         "GOSPABLIK_ATTACHMENTS_DIR": str(keys_dir / "attachments"),
         "GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
         "GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS": "127.0.0.1",
-        # Nothing listens there: a run on the same machine must not respond in place of the test's own services.
+        # Nothing listens on port 1: a run on the same machine must not respond instead of the tested services.
         **{f"GOSPABLIK_{service.upper()}_URL": "http://127.0.0.1:1" for service in SERVICES},
     } | {f"GOSPABLIK_{key.upper()}": value for key, value in more.items()}
 
 
 def build_service(name: ServiceName) -> Service:
-    """Return a new service, as its process builds it."""
+    """Return a new service, built as in its own process."""
     service: Service = importlib.import_module(f"services.{name}.app").build_service()
     return service
 
@@ -163,7 +163,7 @@ def _routes(name: ServiceName, process: Process) -> FastAPI:
 
 def _app(service: Service, process: Process) -> FastAPI:
     app = _routes(service.name, process)
-    app.state = State({"service": service})  # the former state belongs to another test
+    app.state = State({"service": service})  # the cached app has the state of another test
     return app
 
 
@@ -176,7 +176,7 @@ async def service_under_test(
     process: Process = "api",
     **env: str,
 ) -> AsyncIterator[ServiceUnderTest]:
-    """Run a service in this process; `env` are settings without their prefix. `process="all"` works too."""
+    """Run a service in this process; `env`: settings without their prefix."""
     with (
         mock.patch.dict(os.environ, environment(name, database, keys_dir, **env)),
         mock.patch("services.registry.authentication.passwords._hasher", FAST_HASHER),
@@ -197,7 +197,7 @@ async def service_under_test(
             try:
                 yield running
             finally:
-                # A service that runs on longer, as one of a package does, is again the one of these routes.
+                # The app is cached: give it back to a longer-running service, such as a package fixture's.
                 app.state = former
     settings.cache_clear()
     for cached in _cached_settings(name):

@@ -10,7 +10,7 @@ import psutil
 
 
 class StuckReader:
-    """Its connection; the kernel keeps little for it."""
+    """The connection of the client; its receive buffer is small."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._address = connection.getsockname()
@@ -23,7 +23,7 @@ class StuckReader:
 
 @asynccontextmanager
 async def stuck_reader(base: str, path: str, headers: dict[str, str] | None = None) -> AsyncIterator[StuckReader]:
-    """Send a GET request."""
+    """Send a GET request and read nothing until the block ends."""
     target = urlsplit(base)
     lines = (
         f"GET {path} HTTP/1.1",

@@ -1,8 +1,8 @@
-"""The process of the issuer: discovery, key rotation, tokens on demand, and faults. It prints its port.
+"""The issuer's process: discovery, key rotation, tokens on demand, and faults. It prints its port.
 
 `POST /_control/token {claims, header?, forged?}` signs a token; `/_control/rotate {keep?}` creates a new signing
 key; `/_control/fault {kind?}` makes the documents fail: `500`, `hang`, `garbage`, `huge`, `redirect`, `impostor`.
-`GET /_control/asked` counts the requests of each document.
+`GET /_control/asked` returns the number of requests for each document.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ class Issuer:
         self.rotate(keep=False)
 
     def rotate(self, *, keep: bool) -> None:
-        """Create a new signing key; former ones stay published if they are kept."""
+        """Create a new signing key; former keys stay published with `keep`."""
         self.count += 1
         parameters: KeyParameters = {"kid": f"key-{self.count}", "use": "sig"}
         made: RSAKey | ECKey = (

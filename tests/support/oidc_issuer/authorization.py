@@ -1,6 +1,6 @@
-"""The issuer's sign-in of people: authorization code with PKCE, refresh tokens that rotate, and revocation.
+"""Sign-in of people at the issuer: authorization code with PKCE, rotating refresh tokens, and revocation.
 
-`POST /_control/person {sub}` sets who signs in next, without a form; null: the person refuses.
+`POST /_control/person {sub}` sets the person who signs in next, without a form; null: the person refuses.
 """
 
 import base64
@@ -18,7 +18,7 @@ EXPIRES_IN = 300
 
 @dataclass
 class Authorizations:
-    """Codes and refresh tokens that were given, and what they belong to."""
+    """Issued authorization codes with their requests, and issued refresh tokens with their persons."""
 
     sign: Callable[[str], str]
     person: str | None = None
@@ -26,7 +26,7 @@ class Authorizations:
     refresh_tokens: dict[str, str] = field(default_factory=dict)
 
     def given(self, subject: str) -> dict[str, Any]:
-        """Return the answer with new tokens of this person."""
+        """Return a token response with new tokens of this person."""
         refresh = secrets.token_urlsafe(16)
         self.refresh_tokens[refresh] = subject
         access = self.sign(subject)
@@ -38,7 +38,7 @@ class Authorizations:
         }
 
     def by_code(self, form: dict[str, str]) -> dict[str, Any] | None:
-        """Return tokens for a code that is used for the first time, as it was asked for; None otherwise."""
+        """Return new tokens for an unused code, if the form matches the code's request; None otherwise."""
         asked = self.codes.pop(form.get("code", ""), None)
         verifier = hashlib.sha256(form.get("code_verifier", "").encode()).digest()
         challenge = base64.urlsafe_b64encode(verifier).rstrip(b"=").decode()
@@ -49,7 +49,7 @@ class Authorizations:
         return self.given(asked["sub"])
 
     def by_refresh_token(self, form: dict[str, str]) -> dict[str, Any] | None:
-        """Return the successors of a refresh token; None if it was used or revoked."""
+        """Return new tokens for a refresh token; None if it was used or revoked."""
         subject = self.refresh_tokens.pop(form.get("refresh_token", ""), None)
         return None if subject is None else self.given(subject)
 

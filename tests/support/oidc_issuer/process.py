@@ -32,7 +32,7 @@ class RunningIssuer:
         return (await self._control.post("/_control/token", content=text)).raise_for_status().text
 
     async def bearer(self, subject: str | None, **claims: Any) -> dict[str, str]:
-        """Return request headers with such a token."""
+        """Return request headers with a token with these claims."""
         return {"Authorization": f"Bearer {await self.token(subject, **claims)}"}
 
     async def rotate(self, *, keep: bool = False) -> None:
@@ -40,19 +40,19 @@ class RunningIssuer:
         (await self._control.post("/_control/rotate", json={"keep": keep})).raise_for_status()
 
     async def fail(self, kind: str | None) -> None:
-        """Make the documents fail in this way; None: work normally."""
+        """Set the fault of the issuer's documents; None: no fault."""
         (await self._control.post("/_control/fault", json={"kind": kind})).raise_for_status()
 
     async def signs_in(self, subject: str | None) -> None:
-        """Set who signs in at the issuer next; None: the person refuses."""
+        """Set the person who signs in at the issuer next; None: the person refuses."""
         (await self._control.post("/_control/person", json={"sub": subject})).raise_for_status()
 
     async def follow(self, address: str) -> str:
-        """Open an address of the issuer as a browser does; return where it leads."""
+        """Open a URL of the issuer as a browser does; return the URL that it redirects to."""
         return (await self._control.get(address)).headers["location"]
 
     async def refresh_tokens(self) -> dict[str, str]:
-        """Return the refresh tokens that are valid, with their persons."""
+        """Return the valid refresh tokens with their persons."""
         found: dict[str, str] = (await self._control.get("/_control/refresh_tokens")).json()
         return found
 
@@ -61,7 +61,7 @@ class RunningIssuer:
         (await self._control.post("/revoke", data={"token": refresh_token})).raise_for_status()
 
     async def asked(self) -> int:
-        """Return how often the keys were requested."""
+        """Return the number of requests for the keys."""
         return int((await self._control.get("/_control/asked")).json().get("keys", 0))
 
 
