@@ -127,7 +127,7 @@ async def test_staff_reply_in_a_dialogue_or_under_a_wall_post_answers_the_appeal
 async def test_staff_reply_without_addressee_answers_the_only_waiting_appeal(
     scenario: AppealsScenario,
 ) -> None:
-    """With one waiting appeal the reply answers it; with two it answers neither; nor does a reply before the question."""
+    """With one waiting appeal the reply answers it; with two it is ambiguous and answers neither."""
     await scenario.citizen_writes("Подробности позже", from_community=True, at=WEDNESDAY - HOUR)
     await scenario.citizen_writes(QUESTION, author="anna")
     assert (await scenario.single_appeal())["status"] == "assigned"

@@ -39,7 +39,7 @@ def _print_exception(_: Any, __: str, entry: EventDict) -> EventDict:
 
 
 class _Dispatch:
-    """Passes each request to the service with a route for its path; without one, to the first service, for a 404."""
+    """Passes each request to the service with a route for its path; without one, the first service gives a 404."""
 
     def __init__(self, apps: list[FastAPI]) -> None:
         self._apps = apps

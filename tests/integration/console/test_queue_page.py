@@ -416,14 +416,14 @@ def test_explanation_without_words_marks_nothing(why: str) -> None:
     assert marked("Текст как текст", why) == [Part("Текст как текст")]
 
 
-def test_explanation_is_read_by_parts() -> None:
+def test_explanation_is_split_into_labelled_parts() -> None:
     found = reasons("Вопрос: «когда», «?»; место: страница: Комитет; нет воды: «водой»")
     assert [(one.label, one.words) for one in found if one.words] == [
         ("Вопрос", ("когда", "?")), ("нет воды", ("водой",)),
     ]  # fmt: skip
 
 
-def test_address_of_the_queue_does_not_grow() -> None:
+def test_address_of_the_queue_does_not_grow_with_postponed_appeals() -> None:
     state = QueueState(("returned",))
     once = state.without("2026-03-04T02:00:00Z", urgent=False)
     again = once.without("2026-03-04T03:00:00Z", urgent=False)

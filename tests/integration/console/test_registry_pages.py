@@ -1,4 +1,4 @@
-"""Pages of the registry: organisations, pages, calendars, import and the first run."""
+"""Console pages of the registry: organisations, their pages, calendars, import and the first run."""
 
 import re
 
@@ -15,7 +15,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 async def version_of(console: ConsoleUnderTest, who: CallerCase, address: str) -> str:
-    """Return the version that the form at this address would send."""
+    """Return the version in the form at this address."""
     page = (await console.send(who, "GET", address)).response.text
     found = re.search(r'name="version" value="([^"]*)"', page)
     assert found is not None, page[-2000:]
@@ -23,11 +23,11 @@ async def version_of(console: ConsoleUnderTest, who: CallerCase, address: str) -
 
 
 def changes(visited: Visited) -> list[tuple[str, int]]:
-    """Return the method of each change and its status."""
+    """Return the method and status of each write call to the API."""
     return [(call.method, call.status) for call in visited.calls if call.method != "GET"]
 
 
-async def test_change_is_offered_only_to_those_who_may_make_it(console: ConsoleUnderTest) -> None:
+async def test_change_of_an_organisation_is_offered_to_moderators_only(console: ConsoleUnderTest) -> None:
     address = console.filled("/organisations/{organisation_id}")
     for who, is_offered in ((MODERATOR, True), (EXECUTOR, False)):
         text = (await console.send(who, "GET", address)).response.text
@@ -77,7 +77,7 @@ async def test_change_sends_the_version_that_was_shown(console: ConsoleUnderTest
     assert f'name="version" value="{form["version"]}"' in stale.response.text.replace("&#34;", '"')
 
 
-async def test_parent_is_chosen_by_a_name_of_it(console: ConsoleUnderTest) -> None:
+async def test_parent_is_chosen_by_any_of_its_names(console: ConsoleUnderTest) -> None:
     form = {"name": "Филиал", "kind": "other", "parent": "прозвище bagulnik", "key": "k-parent"}
     made = await console.send(MODERATOR, "POST", "/organisations-new", data=form)
     assert (made.response.status_code, changes(made)) == (303, [("POST", 201)])
@@ -89,7 +89,7 @@ async def test_parent_is_chosen_by_a_name_of_it(console: ConsoleUnderTest) -> No
     assert changes(refused) == []
 
 
-async def test_parent_that_a_colleague_removed_is_named(console: ConsoleUnderTest) -> None:
+async def test_stale_change_shows_that_a_colleague_removed_the_parent(console: ConsoleUnderTest) -> None:
     address = console.filled("/organisations/{organisation_id}/edit")
     form = {"name": "Имя", "kind": "institution", "active": "yes", "version": '"99"'}
     for parent, is_named in (({"parent": "Организация oblepiha"}, True), ({}, False)):
@@ -114,7 +114,7 @@ async def test_names_and_successions_are_added_and_removed(console: ConsoleUnder
     assert "для разделения нужны два" in split.response.text
 
 
-async def test_address_of_a_silent_network_says_nothing_about_it(console: ConsoleUnderTest) -> None:
+async def test_unresolved_page_address_is_not_called_wrong(console: ConsoleUnderTest) -> None:
     form = {"address": "https://vk.com/school9"}
     response = (await console.send(MODERATOR, "POST", "/pages-new", data=form)).response
     assert "Об адресе это ничего не говорит" in response.text
@@ -123,7 +123,7 @@ async def test_address_of_a_silent_network_says_nothing_about_it(console: Consol
     assert 'value="https://t.me/x"' in wrong.text
 
 
-async def test_page_is_connected_once(console: ConsoleUnderTest) -> None:
+async def test_page_is_connected_and_a_second_connection_is_refused(console: ConsoleUnderTest) -> None:
     form = {
         "network": "vk",
         "external_id": "777",
@@ -149,12 +149,12 @@ async def test_page_is_found_by_its_address(console: ConsoleUnderTest) -> None:
     assert (unknown.status_code, "Ничего не нашлось" in unknown.text) == (200, True)
 
 
-async def test_list_of_pages_says_to_staff_who_connects_pages(console: ConsoleUnderTest) -> None:
+async def test_list_of_pages_explains_to_staff_who_connects_pages(console: ConsoleUnderTest) -> None:
     assert "Подключает страницы модератор центра" in (await console.send(EXECUTOR, "GET", "/pages")).response.text
     assert "Подключает страницы" not in (await console.send(MODERATOR, "GET", "/pages")).response.text
 
 
-async def test_step_is_confirmed_in_order(console: ConsoleUnderTest) -> None:
+async def test_step_confirmed_out_of_order_is_refused(console: ConsoleUnderTest) -> None:
     own = console.filled("/pages/{page_id}/steps")
     form = {"evidence_kind": "document", "evidence": "приказ № 1"}
     done = await console.send(MANAGER, "POST", f"{own}/gov_badge", data=form)
@@ -214,7 +214,7 @@ async def test_table_is_checked_before_it_is_applied(console: ConsoleUnderTest) 
     assert "Таблица загружена." not in unseen.response.text
 
 
-async def test_faults_of_a_table_are_named_by_cell_in_russian(console: ConsoleUnderTest) -> None:
+async def test_errors_of_a_table_are_listed_by_cell_in_russian(console: ConsoleUnderTest) -> None:
     file = {"file": ("registry.csv", WRONG_TABLE, "text/csv")}
     text = (await console.send(MODERATOR, "POST", "/import", files=file, data={"do": "check"})).response.text
     assert "2 ячейки с ошибками" in text.replace("\N{NO-BREAK SPACE}", " ")
@@ -241,7 +241,7 @@ async def test_registry_is_exported(console: ConsoleUnderTest) -> None:
     assert "Организация bagulnik" in response.content.decode()
 
 
-async def test_calendar_is_changed_day_by_day(console: ConsoleUnderTest) -> None:
+async def test_day_of_a_calendar_is_changed_and_invalid_hours_are_refused(console: ConsoleUnderTest) -> None:
     own = console.filled("/calendars/{calendar_id}")
     version = await version_of(console, MODERATOR, f"{own}/days-new")
     form = {"day": "2026-12-31", "title": "Короткий день", "hours": "09:00–13.00", "version": version}
@@ -258,7 +258,7 @@ async def test_calendar_is_changed_day_by_day(console: ConsoleUnderTest) -> None
     assert "не меньше пяти рабочих часов" in idle.response.text
 
 
-async def test_calendar_takes_and_gives_icalendar(console: ConsoleUnderTest) -> None:
+async def test_calendar_is_exported_and_an_invalid_icalendar_file_is_refused(console: ConsoleUnderTest) -> None:
     own = console.filled("/calendars/{calendar_id}")
     exported = (await console.send(EXECUTOR, "GET", f"{own}/file")).response
     assert exported.headers["content-type"].startswith("text/calendar")

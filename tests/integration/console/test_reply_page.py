@@ -1,4 +1,4 @@
-"""The page on which replies are written: what it shows, what its buttons do, and that no text is lost."""
+"""The page on which replies are written: its content and buttons; entered texts are never lost."""
 
 import re
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ WAITING = "/appeals/{on_approval_appeal_id}/reply"
 
 
 async def _draft(console: ConsoleUnderTest, **changes: str) -> dict[str, str]:
-    """Return the form of the stored draft as a browser sends it, with changes."""
+    """Return the form fields of the stored draft as a browser sends them, with these changes."""
     page = (await console.send(EXECUTOR, "GET", console.filled(DRAFT))).response.text
     text = re.search(r'<textarea id="reply-text"[^>]*>\n(.*?)</textarea>', page, re.DOTALL)
     assert text is not None
@@ -65,7 +65,7 @@ async def test_templates_of_the_organisation_are_offered_and_filled(console: Con
     assert "Впишите вместо полей: {имя}" in page
 
 
-async def test_saving_sends_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+async def test_save_of_a_draft_sends_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="save", text="Новый текст")
     visited = await _post(console, EXECUTOR, DRAFT, form)
     assert visited.response.status_code == 303
@@ -81,7 +81,7 @@ async def test_empty_text_is_not_sent(console: ConsoleUnderTest) -> None:
         assert "PUT" not in {call.method for call in visited.calls}
 
 
-async def test_submitting_leads_to_the_state_of_the_reply(console: ConsoleUnderTest) -> None:
+async def test_submission_of_a_draft_redirects(console: ConsoleUnderTest) -> None:
     visited = await _post(console, EXECUTOR, DRAFT, await _draft(console, do="submit"))
     assert visited.response.status_code == 303, visited.response.text
     assert [call.path.rpartition("/")[2] for call in visited.calls if call.method == "POST"] == ["submit"]
@@ -95,7 +95,7 @@ async def test_interim_reply_needs_a_date(console: ConsoleUnderTest) -> None:
     assert "Ответим позже" in _written(visited.response.text)
 
 
-async def test_outdated_version_shows_both_texts_and_keeps_what_was_typed(console: ConsoleUnderTest) -> None:
+async def test_stale_save_shows_both_texts_and_keeps_the_entered_text(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="save", text="Первая строка\nМоя вторая", version="7")
     response = (await _post(console, EXECUTOR, DRAFT, form)).response
     assert response.status_code == 412
@@ -106,14 +106,14 @@ async def test_outdated_version_shows_both_texts_and_keeps_what_was_typed(consol
     assert 'value="keep_mine"' in response.text
 
 
-async def test_own_text_is_saved_over_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+async def test_own_text_may_replace_the_stored_version_that_was_shown(console: ConsoleUnderTest) -> None:
     current = await _draft(console)
     shown = {"stored_id": current["reply_id"], "stored_version": current["version"]}
     form = current | shown | {"do": "keep_mine", "version": "7", "text": "Мой текст"}
     assert (await _post(console, EXECUTOR, DRAFT, form)).response.status_code == 303
 
 
-async def test_taking_the_stored_version_keeps_the_own_text_below(console: ConsoleUnderTest) -> None:
+async def test_stored_version_may_be_restored_and_the_own_text_stays_below(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="take_theirs", version="7", text="Мой текст")
     texts = _written((await _post(console, EXECUTOR, DRAFT, form)).response.text)
     assert texts[0].startswith("Включим: bagulnik")
@@ -171,7 +171,7 @@ async def test_ended_session_loses_no_text_for_a_published_reply(console: Consol
     assert f'action="{console.filled(path)}"' in response.text
 
 
-async def test_reason_of_a_withdrawal_comes_back_as_such(console: ConsoleUnderTest) -> None:
+async def test_reason_of_a_withdrawal_is_kept_after_the_session_ended(console: ConsoleUnderTest) -> None:
     form = {"version": "1", "ground": "insult", "reason": "Грубо", "do": "withdraw", "key": "k-withdrawal"}
     path = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
     response = (await _post(console, None, path, form)).response
@@ -182,7 +182,7 @@ async def test_reason_of_a_withdrawal_comes_back_as_such(console: ConsoleUnderTe
         assert text in response.text
 
 
-async def test_photo_that_is_lost_with_the_session_is_named(console: ConsoleUnderTest) -> None:
+async def test_photo_lost_with_the_session_is_named(console: ConsoleUnderTest) -> None:
     photo = {"photo": ("яма <1>.jpg", jpeg(4, 4), "image/jpeg")}
     form = await _draft(console, do="add_photo", text="Чиним")
     draft = (await _post(console, None, DRAFT, form, files=photo)).response
@@ -210,14 +210,14 @@ async def test_reply_editor_focuses_the_text(console: ConsoleUnderTest) -> None:
     assert re.search(r'<textarea id="reply-text"[^>]* autofocus', refused)
 
 
-async def test_waiting_reply_says_who_approves(console: ConsoleUnderTest) -> None:
+async def test_reply_on_approval_shows_who_may_approve_it(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", console.filled(WAITING))).response.text
     assert "Кто согласует: модератор центра, руководитель организации, согласующий." in page
 
 
 @pytest.fixture
 async def assigned_to_nobody(console: ConsoleUnderTest) -> AsyncIterator[None]:
-    """Remove the assignee of every appeal."""
+    """Remove the assignee of every appeal until the test ends."""
     connection = await console.services.services["appeals"].database.connect("gospablik_owner")
     before = await connection.fetch("SELECT assignee_id, id FROM appeals WHERE assignee_id IS NOT NULL")
     await connection.execute("UPDATE appeals SET assignee_id = NULL")
@@ -249,7 +249,7 @@ async def test_hostile_text_is_shown_as_text(console: ConsoleUnderTest) -> None:
     assert "{{ 7*7 }}" in page
 
 
-async def test_person_who_writes_is_named_and_managers_may_take_over(console: ConsoleUnderTest) -> None:
+async def test_writer_of_a_reply_is_shown_and_managers_may_take_over(console: ConsoleUnderTest) -> None:
     path = console.filled(WAITING) + "/lease"
     for who, may in ((EXECUTOR, False), (MANAGER, True)):
         part = (await console.send(who, "GET", path)).response.text
@@ -259,7 +259,7 @@ async def test_person_who_writes_is_named_and_managers_may_take_over(console: Co
     assert "Кто-то bagulnik" in renewed.response.text
 
 
-async def test_lease_is_taken_taken_over_and_released(console: ConsoleUnderTest) -> None:
+async def test_reply_lease_is_taken_taken_over_and_released(console: ConsoleUnderTest) -> None:
     taken = await console.send(EXECUTOR, "POST", console.filled(DRAFT) + "/lease")
     assert "Пишете вы" in taken.response.text
     over = await _post(console, MANAGER, DRAFT, {"do": "take_over"})
@@ -283,7 +283,7 @@ async def test_photo_is_uploaded_shown_and_removed(console: ConsoleUnderTest) ->
     assert 'name="photo_id"' not in removed
 
 
-async def test_photo_over_the_limit_of_other_forms_reaches_the_page(console: ConsoleUnderTest) -> None:
+async def test_photo_over_the_size_limit_of_other_forms_is_parsed(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="add_photo", text="Мой текст")
     refused = await _post(console, EXECUTOR, DRAFT, form, files={"photo": ("a.jpg", b"x" * (2 << 20))})
     assert refused.response.status_code == 422
@@ -298,14 +298,14 @@ async def test_file_other_than_a_photo_is_refused_and_the_text_stays(console: Co
     assert "Мой текст" in _written(refused.response.text)
 
 
-async def test_photo_is_passed_on_as_a_picture(console: ConsoleUnderTest) -> None:
+async def test_photo_of_a_draft_is_returned_as_an_image(console: ConsoleUnderTest) -> None:
     response = (await console.send(EXECUTOR, "GET", console.filled(DRAFT + "/photos/{attachment_id}"))).response
     assert response.headers["content-type"] == "image/jpeg"
     assert response.content.startswith(b"\xff\xd8")
     assert response.headers["cache-control"] == "no-store"
 
 
-async def test_failed_reply_says_why_and_can_be_sent_again(console: ConsoleUnderTest) -> None:
+async def test_failed_reply_is_shown_and_can_be_retried(console: ConsoleUnderTest) -> None:
     page = (await console.send(EXECUTOR, "GET", console.filled(FAILED))).response.text
     assert "Не опубликован." in page
     assert "Включим: bagulnik" in page
@@ -316,7 +316,9 @@ async def test_failed_reply_says_why_and_can_be_sent_again(console: ConsoleUnder
     assert any(call.path.endswith("/retry") and call.status == 202 for call in visited.calls)
 
 
-async def test_state_part_of_a_waiting_reply_is_in_words(console: ConsoleUnderTest) -> None:
+async def test_state_fragment_describes_the_reply_on_approval_until_it_is_decided(
+    console: ConsoleUnderTest,
+) -> None:
     part = (await console.send(EXECUTOR, "GET", console.filled(WAITING) + "/state")).response.text
     assert "Ждёт согласования" in part
     assert "<body" not in part
@@ -367,7 +369,7 @@ async def test_published_reply_is_edited_and_withdrawn_with_a_reason(console: Co
     assert "Уже чиним" in _written(stale.text)
 
 
-async def test_photo_of_a_refused_edit_is_sent_with_the_next_one(console: ConsoleUnderTest) -> None:
+async def test_photo_of_a_refused_edit_is_kept_for_the_next_attempt(console: ConsoleUnderTest) -> None:
     path = console.filled("/appeals/{draft_appeal_id}/replies/{published_reply_id}")
     form = {"version": "77", "reason": "Не тот адрес", "text": "Уже чиним", "do": "edit", "chooses_photos": "1"}
     photo = {"photo": ("двор.jpg", jpeg(), "image/jpeg")}
@@ -375,7 +377,7 @@ async def test_photo_of_a_refused_edit_is_sent_with_the_next_one(console: Consol
     assert refused.status_code == 412
     uploaded = re.findall(r'name="(keep_[^"]+)" value="двор.jpg" checked', refused.text)
     assert len(uploaded) == 1
-    # The photo stays after each further refusal.
+    # The uploaded photo stays in the form after a further refusal.
     again = (await console.send(MANAGER, "POST", path, data=form | {uploaded[0]: "двор.jpg"})).response
     assert re.findall(r'name="(keep_[^"]+)" value="двор.jpg" checked', again.text) == uploaded
 
@@ -387,7 +389,7 @@ async def test_recorded_answer_of_an_appeal_with_a_thread_is_refused(console: Co
     assert "Сказали по телефону" in response.text
 
 
-async def test_text_that_is_too_long_is_refused_before_it_is_compared(console: ConsoleUnderTest) -> None:
+async def test_too_long_text_is_refused_without_a_comparison(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="save", text="а" * 20_001, version="7")
     for path, status in ((DRAFT, 422), (DRAFT + "/autosave", 200)):
         visited = await _post(console, EXECUTOR, path, form)
@@ -397,7 +399,7 @@ async def test_text_that_is_too_long_is_refused_before_it_is_compared(console: C
     assert "а" * 20_001 in _written((await _post(console, EXECUTOR, DRAFT, form)).response.text)
 
 
-async def test_texts_that_differ_too_much_are_shown_whole(
+async def test_stored_text_that_differs_too_much_is_shown_whole(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_diff, "_MOST_PAIRS", 1)

@@ -1,4 +1,4 @@
-"""Pages of reports: what is shown to whom, numbers that open their rows, files, and refusals beside the form."""
+"""Pages of reports: content by role, numbers linked to their rows, downloads and refusals beside the form."""
 
 import html
 import re
@@ -10,7 +10,7 @@ from tests.integration.access.sample_data import MARKS
 from tests.integration.console.console_under_test import ConsoleUnderTest
 
 MODERATOR, EXECUTOR = CallerCase("moderator"), CallerCase("executor")
-# The week and the day in which the appeals of the sample data were opened.
+# The day on which the appeals of the sample data were opened.
 DAYS = "from=2026-03-04&to=2026-03-04"
 
 
@@ -24,7 +24,7 @@ def _words(page: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
-async def test_report_has_its_first_page_files_and_rows(console: ConsoleUnderTest) -> None:
+async def test_report_page_shows_its_sections_and_links_files_and_weeks(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, "/reports/2026-W10")
     for title in ("Требует внимания", "Обращения по каналам", "Итоги", "Обещания", "Удалённые вопросы"):
         assert title in page
@@ -34,7 +34,7 @@ async def test_report_has_its_first_page_files_and_rows(console: ConsoleUnderTes
     assert 'href="/reports/2026-W11" data-key="]"' in page
 
 
-async def test_number_of_report_opens_as_many_rows(console: ConsoleUnderTest) -> None:
+async def test_number_in_a_report_links_to_as_many_rows(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, "/reports/2026-W10")
     opened = re.search(r'<a href="(/reports/2026-W10/rows/opened)" aria-label="(\d+), Всего"', page)
     assert opened is not None
@@ -43,7 +43,7 @@ async def test_number_of_report_opens_as_many_rows(console: ConsoleUnderTest) ->
     assert MARKS["own"] in rows
 
 
-async def test_number_of_pages_by_light_opens_as_many_pages(console: ConsoleUnderTest) -> None:
+async def test_number_of_pages_by_light_links_to_as_many_pages(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, "/reports/2026-W09")
     groups = re.findall(r'<a href="(/reports/2026-W09/rows/pages\?light=\w+[^"]*)" aria-label="(\d+), ', page)
     assert any("peer_group=" in address for address, _ in groups)
@@ -56,7 +56,7 @@ async def test_number_of_pages_by_light_opens_as_many_pages(console: ConsoleUnde
             assert "Организация" in re.findall(r"<td>(.*?)</td>", row, re.DOTALL)[2], row
 
 
-async def test_group_of_peers_lists_its_organisations(console: ConsoleUnderTest) -> None:
+async def test_peer_group_in_a_report_lists_its_organisations(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, "/reports/2026-W10")
     group = re.search(r'href="(/reports/2026-W10/organisations\?group=[^"]+)"', page)
     assert group is not None
@@ -66,7 +66,9 @@ async def test_group_of_peers_lists_its_organisations(console: ConsoleUnderTest)
     assert (await console.send(MODERATOR, "GET", "/reports/2026-W10/organisations")).response.status_code == 200
 
 
-async def test_week_is_chosen_by_its_name(console: ConsoleUnderTest) -> None:
+async def test_week_parameter_redirects_to_its_report_and_unknown_weeks_are_not_found(
+    console: ConsoleUnderTest,
+) -> None:
     response = (await console.send(MODERATOR, "GET", "/reports?week=2026-W10")).response
     assert (response.status_code, response.headers["location"]) == (303, "/reports/2026-W10")
     letter = (await console.send(MODERATOR, "GET", "/reports/weekly/2026-W10")).response
@@ -83,7 +85,7 @@ async def test_week_is_chosen_by_its_name(console: ConsoleUnderTest) -> None:
         assert "Такой страницы нет" in await _text(console, MODERATOR, wrong, 404)
 
 
-async def test_report_is_downloaded_under_its_week(console: ConsoleUnderTest) -> None:
+async def test_downloaded_report_is_named_after_its_week(console: ConsoleUnderTest) -> None:
     visited = await console.send(MODERATOR, "GET", "/reports/2026-W10/report.json")
     assert visited.response.headers["content-disposition"] == 'attachment; filename="weekly-report-2026-W10.json"'
     assert visited.response.json()["report"]["week"] == "2026-W10"
@@ -111,7 +113,7 @@ async def test_pulse_of_a_day_links_its_appeals(console: ConsoleUnderTest) -> No
     assert listed.count("<tr data-row>") == int(opened[2]) > 0
 
 
-async def test_every_number_of_a_table_opens_its_appeals(console: ConsoleUnderTest) -> None:
+async def test_numbers_of_a_table_link_to_as_many_appeals(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, f"/analytics?rows=organisation&{DAYS}")
     table = page[page.index('<table class="analytics-table">') :]
     links = re.findall(r'<a href="(/analytics/appeals\?[^"]+)" aria-label="(\d+), ', table)
@@ -127,7 +129,7 @@ async def test_organisation_sees_its_own_figures(console: ConsoleUnderTest) -> N
     assert MARKS["foreign"] not in page
 
 
-async def test_table_is_sorted_by_its_address(console: ConsoleUnderTest) -> None:
+async def test_table_is_sorted_by_parameters_of_its_address(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, f"/analytics?rows=organisation&sort=name&order=desc&{DAYS}")
     names = re.findall(r'<tr data-row><th scope="row"><a [^>]+>([^<]+)</a>', page)
     assert len(names) >= 3
@@ -139,7 +141,7 @@ async def test_table_is_sorted_by_its_address(console: ConsoleUnderTest) -> None
     assert 'aria-sort="descending"' in page
 
 
-async def test_cross_table_has_a_column_for_each_key(console: ConsoleUnderTest) -> None:
+async def test_cross_table_has_a_column_for_each_network(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, f"/analytics?rows=organisation&columns=network&figure=overdue&{DAYS}")
     assert "ВКонтакте" in page
     assert "<caption>Просрочено</caption>" in page
@@ -152,7 +154,7 @@ async def test_period_that_ends_before_it_starts_is_refused_beside_the_form(cons
         assert path == "/analytics/appeals" or 'value="2026-03-09"' in page
 
 
-async def test_filter_is_named_and_can_be_taken_away(console: ConsoleUnderTest) -> None:
+async def test_analytics_filter_is_shown_and_can_be_removed(console: ConsoleUnderTest) -> None:
     organisation = console.services.samples["own"]["organisation_id"]
     page = await _text(console, MODERATOR, f"/analytics?organisation={organisation}&{DAYS}")
     removal = re.search(r'<a class="badge" href="([^"]+)" aria-label="Убрать отбор: ([^"]+)"', page)
@@ -161,7 +163,7 @@ async def test_filter_is_named_and_can_be_taken_away(console: ConsoleUnderTest) 
     assert "organisation=" not in removal[1]
 
 
-async def test_rankings_say_why_there_is_no_rank(console: ConsoleUnderTest) -> None:
+async def test_rankings_explain_a_missing_rank(console: ConsoleUnderTest) -> None:
     page = _words(await _text(console, MODERATOR, f"/analytics/rankings?{DAYS}"))
     assert "мало данных" in page
 
@@ -192,7 +194,7 @@ async def test_page_health_shows_points_with_their_evidence(console: ConsoleUnde
     assert "<h1>" in await _text(console, EXECUTOR, f"/page-health/{foreign}", 404)
 
 
-async def test_page_health_shows_engagement_and_reach_and_says_where_they_are_unknown(
+async def test_page_health_shows_engagement_and_reach_or_that_they_are_unknown(
     console: ConsoleUnderTest,
 ) -> None:
     page_id = console.services.samples["own"]["page_id"]
@@ -223,14 +225,14 @@ async def test_pages_are_shown_among_their_peers(console: ConsoleUnderTest) -> N
     assert 'role="alert"' in await _text(console, MODERATOR, "/page-health-peers?week=2026-W77", 422)
 
 
-async def test_page_health_lists_a_week_by_light(console: ConsoleUnderTest) -> None:
+async def test_list_of_page_health_is_filtered_by_week_and_light(console: ConsoleUnderTest) -> None:
     red = await _text(console, MODERATOR, "/page-health?week=2026-W09&light=red")
     assert f"Страница {MARKS['own']} 1" in red
     assert "Таких страниц нет" in await _text(console, MODERATOR, "/page-health?week=2026-W09&light=green")
     assert 'role="alert"' in await _text(console, MODERATOR, "/page-health?week=2026-W77", 422)
 
 
-async def test_coverage_lists_who_has_no_live_page(console: ConsoleUnderTest) -> None:
+async def test_coverage_lists_organisations_without_a_live_page(console: ConsoleUnderTest) -> None:
     shown = await _text(console, MODERATOR, f"/coverage?network=vk&q={MARKS['own']}")
     assert 'href="/page-health/' in shown
     page = _words(shown)
@@ -239,7 +241,7 @@ async def test_coverage_lists_who_has_no_live_page(console: ConsoleUnderTest) ->
 
 @pytest.mark.parametrize("who", [MODERATOR, EXECUTOR], ids=str)
 async def test_coverage_links_only_pages_that_open(console: ConsoleUnderTest, who: CallerCase) -> None:
-    """Organisations see everybody's coverage, and the health of their own pages."""
+    """Organisations see the coverage of all organisations but only the health of their own pages."""
     page = await _text(console, who, "/coverage?network=vk")
     links = set(re.findall(r'href="(/page-health/[^"]+)"', page))
     assert links
@@ -249,7 +251,7 @@ async def test_coverage_links_only_pages_that_open(console: ConsoleUnderTest, wh
 
 
 @pytest.mark.parametrize("who", [MODERATOR, EXECUTOR], ids=str)
-async def test_promises_open_from_their_counts(console: ConsoleUnderTest, who: CallerCase) -> None:
+async def test_numbers_of_promises_link_to_as_many_promises(console: ConsoleUnderTest, who: CallerCase) -> None:
     page = await _text(console, who, "/promises?from=2026-01-01&to=2026-12-31")
     links = re.findall(r'<a href="(/promises\?[^"#]+organisation_id=[^"#]+)#listed" aria-label="(\d+), дано', page)
     for address, number in links:
@@ -259,14 +261,14 @@ async def test_promises_open_from_their_counts(console: ConsoleUnderTest, who: C
     assert (MARKS["foreign"] in page) == (who == MODERATOR)
 
 
-async def test_filter_without_a_valid_id_is_not_set(console: ConsoleUnderTest) -> None:
+async def test_analytics_filter_with_an_invalid_id_is_ignored(console: ConsoleUnderTest) -> None:
     for path in ("/analytics?organisation=../people", "/analytics?topic=..%2Fpeople"):
         visited = await console.send(MODERATOR, "GET", path)
         assert visited.response.status_code == 200
         assert not [call.path for call in visited.calls if "people" in call.path]
 
 
-async def test_hostile_texts_of_an_address_are_shown_as_text(console: ConsoleUnderTest) -> None:
+async def test_hostile_texts_in_an_address_are_shown_as_text(console: ConsoleUnderTest) -> None:
     hostile = "%3Cscript%3Ealert(1)%3C/script%3E%E2%80%AE"
     for path in (
         f"/coverage?q={hostile}",

@@ -1,4 +1,4 @@
-"""Rule sets, SLA policies and approval rules: what is shown, tried and stored."""
+"""Pages of rule sets, SLA policies and approval rules: content, preview and changes."""
 
 import json
 from typing import Any
@@ -43,7 +43,7 @@ async def test_rules_of_a_set_are_shown_in_words(console: ConsoleUnderTest) -> N
     assert "Убрать" in shown
 
 
-async def test_reader_sees_the_rules_but_is_offered_no_change(console: ConsoleUnderTest) -> None:
+async def test_reader_sees_the_rules_and_no_forms_to_change_them(console: ConsoleUnderTest) -> None:
     shown = (await _get(console, f"/rules/{await _active(console)}", HEAD)).response
     assert shown.status_code == 200
     assert "Организация bagulnik" in shown.text
@@ -51,13 +51,15 @@ async def test_reader_sees_the_rules_but_is_offered_no_change(console: ConsoleUn
     assert "/bench" not in shown.text
 
 
-async def test_filter_of_rules_leaves_those_that_match(console: ConsoleUnderTest) -> None:
+async def test_filter_of_rules_shows_only_matching_rules(console: ConsoleUnderTest) -> None:
     active = await _active(console)
     assert "1 правило" in text_of((await _get(console, f"/rules/{active}?q=saranka+матрица")).response)
     assert "0 правил" in text_of((await _get(console, f"/rules/{active}?q=нетакойорганизации")).response)
 
 
-async def test_bench_shows_owner_rule_and_facts(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_rule_preview_shows_organisation_and_matching_rule(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     visited = await _post(
         console, f"/rules/{await _active(console)}/bench", topic="матрица", page="vk.com/club101"
     )
@@ -68,7 +70,7 @@ async def test_bench_shows_owner_rule_and_facts(console: ConsoleUnderTest, own: 
     assert [call.path for call in visited.calls if call.path.endswith("/preview")]
 
 
-async def test_bench_without_a_text_is_refused(console: ConsoleUnderTest) -> None:
+async def test_rule_preview_without_a_text_is_refused(console: ConsoleUnderTest) -> None:
     visited = await _post(console, f"/rules/{await _active(console)}/bench", text=" ", kind="comment")
     assert visited.response.status_code == 422
     assert "Введите текст сообщения" in text_of(visited.response)
@@ -76,7 +78,7 @@ async def test_bench_without_a_text_is_refused(console: ConsoleUnderTest) -> Non
 
 
 @pytest.mark.parametrize("address", ["vk.com/nosuchpage", "просто слова"])
-async def test_bench_keeps_what_was_entered_beside_an_unknown_page(
+async def test_rule_preview_of_an_unknown_page_keeps_the_entered_text(
     console: ConsoleUnderTest, address: str
 ) -> None:
     path = f"/rules/{await _active(console)}/bench"
@@ -94,13 +96,15 @@ async def test_dry_run_counts_appeals(console: ConsoleUnderTest, own: dict[str, 
     assert "проверено" in text_of(visited.response)
 
 
-async def test_changes_name_the_owner_before_and_after(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_changes_of_a_rule_set_show_the_former_organisation(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     response = (await _get(console, f"/rules/{own['rule_set_id']}/changes")).response
     assert "<del>Организация bagulnik</del>" in response.text
     assert "убрано" in text_of(response)
 
 
-async def test_activation_asks_and_names_the_set_that_it_replaces(
+async def test_activation_page_asks_and_contains_the_set_to_replace(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     response = (await _get(console, f"/rules/{own['rule_set_id']}/activation")).response
@@ -108,7 +112,9 @@ async def test_activation_asks_and_names_the_set_that_it_replaces(
     assert "Включить набор №" in text_of(response)
 
 
-async def test_activation_sends_version_and_what_was_seen(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_activation_sends_the_versions_that_were_shown(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     path = f"/rules/{own['rule_set_id']}/activation"
     visited = await _post(console, path, version='"1"', expected=await _active(console), reroute="yes")
     assert visited.response.headers["location"] == "/rules"
@@ -123,7 +129,7 @@ async def test_activation_sends_version_and_what_was_seen(console: ConsoleUnderT
     ],
     ids=["other set active", "stale version"],
 )
-async def test_refused_activation_shows_the_question_again(
+async def test_refused_activation_explains_the_reason_and_asks_again(
     console: ConsoleUnderTest, own: dict[str, str], form: dict[str, str], status: int, said: str
 ) -> None:
     sent = {"expected": await _active(console), **form}
@@ -133,7 +139,9 @@ async def test_refused_activation_shows_the_question_again(
     assert "Включить набор №" in text_of(response)
 
 
-async def test_changes_are_collected_in_the_address(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_unsaved_changes_of_rules_are_kept_in_the_address(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     path = f"/rules/{await _active(console)}/edit"
     left_out = (await _post(console, f"{path}/steps", without=own["rule_id"])).response
     assert query_of(left_out) == {"without": [own["rule_id"]]}
@@ -151,7 +159,7 @@ async def test_changes_are_collected_in_the_address(console: ConsoleUnderTest, o
     assert restored.headers["location"] == path
 
 
-async def test_changed_rule_takes_the_place_of_the_former(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_changed_rule_replaces_the_former_one(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     path = f"/rules/{await _active(console)}/edit"
     form = (await _get(console, f"{path}?change={own['rule_id']}")).response
     assert "Заменить правило" in form.text
@@ -204,7 +212,9 @@ async def test_new_set_is_stored_as_a_draft(console: ConsoleUnderTest, own: dict
     assert "создан как черновик" in note_of(visited.response)
 
 
-async def test_set_that_the_api_refuses_names_the_rule(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_rule_set_refused_by_the_api_explains_the_conflict(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     rule = {
         "topic_id": own["topic_id"],
         "page_owner_id": own["organisation_id"],
@@ -252,7 +262,7 @@ POLICY = {
 }
 
 
-async def test_policy_of_a_form_is_added(console: ConsoleUnderTest) -> None:
+async def test_policy_is_added_from_the_form(console: ConsoleUnderTest) -> None:
     visited = await _post(console, "/sla-policies/new", key=str(uuid4()), **POLICY)
     assert _made(visited) == [("POST", "/sla-policies", 201)]
     assert note_of(visited.response) == "Норматив добавлен"
@@ -279,7 +289,9 @@ async def test_invalid_policy_is_shown_again_with_the_reason(
     assert_escaped(response)
 
 
-async def test_version_that_was_not_seen_is_not_replaced(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_stale_change_of_a_policy_is_refused_and_keeps_the_entered_values(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     path = f"/sla-policies/{own['policy_key']}"
     response = (await _post(console, path, version='"9"', **POLICY)).response
     assert response.status_code == 412
@@ -308,6 +320,8 @@ async def test_approval_rule_is_added_once_and_removed(console: ConsoleUnderTest
     assert _made(removed) == [("DELETE", f"/approval-rules/{own['approval_rule_id']}", 204)]
 
 
-async def test_topic_says_what_it_includes(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_topic_is_shown_and_an_unknown_topic_is_explained(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     assert "Матрица" in text_of((await _get(console, f"/topics/{own['topic_id']}")).response)
     assert "Такой темы нет" in text_of((await _get(console, "/topics?q=щщщщщ")).response)

@@ -1,4 +1,4 @@
-"""What all pages share: static files, pages of errors, and the note after a change."""
+"""What all pages share: static files, error pages and the note after a change."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from tests.integration.console.console_under_test import ConsoleUnderTest
 
 MODERATOR = CallerCase("moderator")
 STATIC = Path(console_package.__path__[0]) / "static"
-# Third-party files, byte for byte as published; of the Latin font only a subset (decision 0032).
+# SHA-256 digests of third-party files as published; the Latin font is a subset (decision 0032).
 FONT = "golos-text-{}-wght-normal.woff2"
 VENDORED = {
     "golos-text-LICENSE.txt": "54dcae300688bccf111e43c818a6ee2261d10fc8d7eb5b9c9aa2a1e9b03189c9",
@@ -34,7 +34,7 @@ VENDORED = {
 SWAP = {"HX-Request": "true"}
 
 
-def test_vendored_files_are_those_that_were_published() -> None:
+def test_vendored_files_have_the_published_digests() -> None:
     found = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (STATIC / "vendor").iterdir()}
     assert found == VENDORED
 
@@ -50,7 +50,7 @@ def test_vendored_files_are_those_that_were_published() -> None:
         ("icon.svg", "image/svg+xml"),
     ],
 )
-async def test_static_file_is_kept_for_ever(console: ConsoleUnderTest, name: str, kind: str) -> None:
+async def test_static_file_is_cached_as_immutable(console: ConsoleUnderTest, name: str, kind: str) -> None:
     response = (await console.send(None, "GET", static_url(name))).response
     assert (response.status_code, response.headers["content-type"]) == (200, kind)
     assert response.headers["cache-control"] == "public, max-age=31536000, immutable"
@@ -58,7 +58,7 @@ async def test_static_file_is_kept_for_ever(console: ConsoleUnderTest, name: str
     assert "set-cookie" not in response.headers
 
 
-async def test_icon_is_found_where_no_page_names_it(console: ConsoleUnderTest) -> None:
+async def test_icon_is_served_at_the_default_address(console: ConsoleUnderTest) -> None:
     response = (await console.send(None, "GET", "/favicon.ico")).response
     assert (response.status_code, response.headers["content-type"]) == (200, "image/svg+xml")
     assert response.headers["cache-control"] == "public, max-age=86400"
@@ -82,8 +82,8 @@ async def test_icon_is_found_where_no_page_names_it(console: ConsoleUnderTest) -
         "/static/",
     ],
 )
-async def test_no_other_file_is_served(console: ConsoleUnderTest, path: str) -> None:
-    # Sent as it stands: a client would shorten the path first.
+async def test_file_outside_the_static_folder_is_not_served(console: ConsoleUnderTest, path: str) -> None:
+    # `raw_path`, because the client would normalise the path.
     url = httpx.URL("http://console", raw_path=path.format(version=static_version()).encode())
     response = (await console.send(None, "GET", url)).response  # type: ignore[arg-type]
     assert response.status_code in {404, 422}
@@ -93,7 +93,7 @@ async def test_no_other_file_is_served(console: ConsoleUnderTest, path: str) -> 
 
 
 def is_page(response: httpx.Response, status: int, words: str, *, swap: bool = False) -> None:
-    """Assert that the response is a page for people that has the words, for htmx its content alone."""
+    """Assert that the response is an HTML page with this text; for htmx (`swap`) only its content."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert words in response.text
@@ -104,7 +104,7 @@ def is_page(response: httpx.Response, status: int, words: str, *, swap: bool = F
 
 
 @pytest.mark.parametrize("headers", [{}, SWAP], ids=["whole", "swap"])
-async def test_unknown_address_says_so(console: ConsoleUnderTest, headers: dict[str, str]) -> None:
+async def test_unknown_address_gets_a_not_found_page(console: ConsoleUnderTest, headers: dict[str, str]) -> None:
     for path in ("/nothing", "/static/1/console.css", "/api/v1/nothing"):
         response = (await console.send(MODERATOR, "GET", path, headers=headers)).response
         is_page(response, 404, "Такой страницы нет", swap=bool(headers))
@@ -137,7 +137,7 @@ async def test_database_outage_is_explained_on_the_page(
 
 
 @pytest.mark.parametrize("headers", [{}, SWAP], ids=["whole", "swap"])
-async def test_unavailable_api_says_what_to_do(
+async def test_unavailable_api_is_explained_on_a_page(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
 ) -> None:
     def away(_: Site, token: TokenSource, page: str) -> Api:
@@ -161,7 +161,7 @@ def note_cookie(content: Any) -> dict[str, str]:
 
 
 async def opened(console: ConsoleUnderTest, content: Any) -> httpx.Response:
-    """Return the account page as a browser with this note gets it."""
+    """Return the response of the account page to a browser with this note in its cookie."""
     secret = await console.secret(MODERATOR)
     cookies = note_cookie(content)["Cookie"] + f"; __Host-gospablik-console={secret}"
     return (await console.send(None, "GET", "/account", headers={"Cookie": cookies})).response
@@ -196,14 +196,16 @@ async def test_note_is_shown_once(console: ConsoleUnderTest) -> None:
         {"text": "a", "kind": "done", "undo": 1},
     ],
 )
-async def test_unreadable_note_is_left_out(console: ConsoleUnderTest, content: Any) -> None:
+async def test_unreadable_note_is_not_shown(console: ConsoleUnderTest, content: Any) -> None:
     response = await opened(console, content)
     assert response.status_code == 200, response.text
     assert 'class="note' not in response.text
 
 
 @pytest.mark.parametrize("path", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "/\\evil"])
-async def test_hostile_note_is_text_and_its_form_stays_on_the_site(console: ConsoleUnderTest, path: str) -> None:
+async def test_hostile_note_is_shown_as_text_without_links_to_other_sites(
+    console: ConsoleUnderTest, path: str
+) -> None:
     text = '"><script>alert(1)</script>\u202eтекст'
     content = {"text": text, "kind": '"><img src=x>', "undo": {"path": path, "label": "</button><b>x"}}
     response = await opened(console, content)
@@ -217,7 +219,7 @@ async def test_hostile_note_is_text_and_its_form_stays_on_the_site(console: Cons
 
 
 @pytest.mark.parametrize("path", ["/inbox", "/incidents", "/incidents/{incident_id}"])
-async def test_live_bar_is_for_those_who_may_read_events(console: ConsoleUnderTest, path: str) -> None:
+async def test_live_bar_is_shown_to_those_who_may_read_events(console: ConsoleUnderTest, path: str) -> None:
     for who, shown in ((MODERATOR, True), (CallerCase("head"), False)):
         response = (await console.send(who, "GET", console.filled(path))).response
         assert (response.status_code, "data-live=" in response.text) == (200, shown)
@@ -230,7 +232,7 @@ async def test_part_of_an_address_cannot_change_the_path_of_a_call(console: Cons
         assert {call.path for call in visited.calls} <= {"/me"}
 
 
-async def test_person_gets_two_files_at_a_time(console: ConsoleUnderTest) -> None:
+async def test_third_concurrent_download_of_a_person_is_refused(console: ConsoleUnderTest) -> None:
     site, path = console.service.part(Site), "/appeals.csv"
     me = console.services.subject(MODERATOR)
     with site.file_of(me), site.file_of("another"):
@@ -239,18 +241,18 @@ async def test_person_gets_two_files_at_a_time(console: ConsoleUnderTest) -> Non
             refused = await console.send(MODERATOR, "GET", "/inbox" + path)
             is_page(refused.response, 429, "уже скачиваются два файла")
             assert path not in {call.path for call in refused.calls}
-    # Each file was counted only until its end.
+    # A completed download no longer counts.
     for _ in range(3):
         assert (await console.send(MODERATOR, "GET", "/inbox" + path)).response.status_code == 200
 
 
-async def test_pages_files_and_tokens_wait_for_no_connections_of_each_other(console: ConsoleUnderTest) -> None:
+async def test_pages_files_and_tokens_use_separate_connection_pools(console: ConsoleUnderTest) -> None:
     site = console.service.part(Site)
     clients = {id(http.connector) for http in (console.service.http, site._http_of_files, site._http_of_tokens)}
     assert len(clients) == 3
 
 
-async def test_ticket_for_the_stream_is_given_to_a_page_of_the_console(console: ConsoleUnderTest) -> None:
+async def test_stream_ticket_is_given_only_to_pages_of_the_console(console: ConsoleUnderTest) -> None:
     visited = await console.send(MODERATOR, "POST", "/live/ticket")
     assert (visited.response.status_code, list(visited.response.json())) == (200, ["ticket"])
     foreign = await console.send(MODERATOR, "POST", "/live/ticket", headers={"Sec-Fetch-Site": "cross-site"})
@@ -265,7 +267,7 @@ async def test_address_without_a_valid_id_is_not_found(console: ConsoleUnderTest
     assert "Такой страницы нет" in response.text
 
 
-async def test_refused_page_names_the_right_and_whom_to_ask(console: ConsoleUnderTest) -> None:
+async def test_refused_page_names_the_missing_right_and_who_has_it(console: ConsoleUnderTest) -> None:
     response = (await console.send(CallerCase("operations"), "GET", "/inbox")).response
     assert response.status_code == 403
     assert "Вам нельзя читать обращения. Это могут: модератор центра" in response.text

@@ -1,4 +1,4 @@
-"""Collection of messages, quarantine and publications: states in words, and what people start."""
+"""Pages of message collection, quarantine and publications: states in words, and the actions of people."""
 
 from typing import Any
 from uuid import uuid4
@@ -36,7 +36,7 @@ async def test_pages_are_listed_with_their_states(console: ConsoleUnderTest) -> 
     assert "отозван" in shown
 
 
-async def test_pages_that_are_not_read_are_found(console: ConsoleUnderTest) -> None:
+async def test_pages_that_are_not_read_are_listed_and_shown_in_the_system_state(console: ConsoleUnderTest) -> None:
     bad = (await _get(console, "/sources?state=bad")).response
     assert "Страница bagulnik 1" in text_of(bad)
     state = text_of((await _get(console, "/system")).response)
@@ -44,7 +44,7 @@ async def test_pages_that_are_not_read_are_found(console: ConsoleUnderTest) -> N
     assert "Записи в карантине: 3" in state
 
 
-async def test_page_shows_its_sources_to_its_people_without_changes(
+async def test_staff_see_the_sources_of_their_page_without_forms(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     response = (await _get(console, f"/sources/{own['page_id']}", EXECUTOR)).response
@@ -56,7 +56,9 @@ async def test_page_shows_its_sources_to_its_people_without_changes(
     ).response.status_code == 404
 
 
-async def test_page_is_reconciled_and_its_history_read(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_reconciliation_and_backfill_of_a_page_are_started(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     path = f"/sources/{own['other_page_id']}"
     compared = await _post(console, f"{path}/reconciliations", key=str(uuid4()))
     assert _made(compared) == [("POST", f"{path}/reconciliations", 202)]
@@ -74,7 +76,7 @@ async def test_page_is_reconciled_and_its_history_read(console: ConsoleUnderTest
     ],
     ids=["no day", "future", "running"],
 )
-async def test_refused_backfill_says_why(
+async def test_refused_backfill_is_explained(
     console: ConsoleUnderTest, own: dict[str, str], page: str, since: str, refusal: tuple[int, str]
 ) -> None:
     visited = await _post(console, f"/sources/{own[page]}/backfills", since=since, key=str(uuid4()))
@@ -83,7 +85,9 @@ async def test_refused_backfill_says_why(
     assert f'value="{since}"' in visited.response.text
 
 
-async def test_backfill_is_cancelled_and_leads_back(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_cancelled_backfill_redirects_within_the_console_only(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     path = f"/sources/backfills/{own['backfill_id']}/cancellation"
     response = (await _post(console, path, back=f"/sources/{own['page_id']}")).response
     assert response.headers["location"] == f"/sources/{own['page_id']}"
@@ -91,7 +95,7 @@ async def test_backfill_is_cancelled_and_leads_back(console: ConsoleUnderTest, o
     assert elsewhere.headers["location"] == "/sources/backfills"
 
 
-async def test_all_pages_are_reconciled(console: ConsoleUnderTest) -> None:
+async def test_reconciliation_of_all_pages_is_started(console: ConsoleUnderTest) -> None:
     response = (await _post(console, "/sources/reconciliations", network="vk", key=str(uuid4()))).response
     assert "страниц: 6" in note_of(response)
 
@@ -109,7 +113,9 @@ async def test_token_is_added_and_never_shown(console: ConsoleUnderTest) -> None
         assert address in refused.text
 
 
-async def test_tokens_are_for_those_who_inspect_sources(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_tokens_are_shown_to_those_who_may_inspect_sources_only(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     assert "отозван" in text_of((await _get(console, "/sources/tokens")).response)
     closed = await _get(console, "/sources/tokens", EXECUTOR)
     assert "Ключи видит центр" in text_of(closed.response)
@@ -127,7 +133,7 @@ async def test_callback_secret_that_is_too_short_is_refused_and_not_shown(
     assert "zq-xw" not in response.text
 
 
-async def test_quarantined_payload_is_shown_as_text_and_tried_again(
+async def test_quarantined_payload_is_shown_and_can_be_retried(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     assert "Страница bagulnik 1" in text_of((await _get(console, "/quarantine")).response)

@@ -1,4 +1,4 @@
-"""Audit trail, erasures and the state of the system."""
+"""Pages of the audit trail, of erasures and of the system's state."""
 
 from typing import Any
 from uuid import uuid4
@@ -27,14 +27,16 @@ async def _post(console: ConsoleUnderTest, path: str, **form: Any) -> Visited:
     return await console.send(MODERATOR, "POST", path, data=form)
 
 
-async def test_trail_is_shown_with_what_was_changed(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_audit_trail_links_the_changed_records(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     response = (await _get(console, "/audit")).response
     assert response.status_code == 200
     assert f'href="/appeals/{own["appeal_id"]}"' in response.text
     assert "digest" not in response.text
 
 
-async def test_trail_is_narrowed_by_its_address(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_audit_trail_is_filtered_by_parameters_of_its_address(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     visited = await _get(console, f"/audit?subject_id={own['appeal_id']}&from=2020-01-01&to=2030-12-31")
     call = next(call for call in visited.calls if call.path == "/audit")
     assert {"from", "to", "subject_id"} <= set(call.parameters)
@@ -43,7 +45,7 @@ async def test_trail_is_narrowed_by_its_address(console: ConsoleUnderTest, own: 
     assert "Таких записей нет" in text_of(nothing)
 
 
-async def test_trail_with_an_invalid_day_and_unknown_organisation_is_still_shown(
+async def test_audit_trail_is_shown_despite_an_invalid_filter(
     console: ConsoleUnderTest,
 ) -> None:
     response = (await _get(console, "/audit?from=вчера&organisation=нетакойорганизации")).response
@@ -51,7 +53,7 @@ async def test_trail_with_an_invalid_day_and_unknown_organisation_is_still_shown
     assert "Такой организации в реестре нет" in text_of(response)
 
 
-async def test_reads_name_who_read(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_personal_data_reads_are_filtered_by_author(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     visited = await _get(console, f"/audit/reads?author_key={own['author_key']}")
     assert visited.response.status_code == 200
     assert "Кто читал слова граждан" in text_of(visited.response)
@@ -59,7 +61,7 @@ async def test_reads_name_who_read(console: ConsoleUnderTest, own: dict[str, str
     assert "author_key" in call.parameters
 
 
-async def test_trail_is_closed_to_others_without_a_refused_call(console: ConsoleUnderTest) -> None:
+async def test_audit_trail_is_refused_to_others_without_an_api_call(console: ConsoleUnderTest) -> None:
     for path in ("/audit", "/audit/reads"):
         visited = await _get(console, path, MODERATOR)
         assert "Журнал вам не виден" in text_of(visited.response)
@@ -74,7 +76,7 @@ async def test_erasures_are_listed(console: ConsoleUnderTest) -> None:
     assert "Удалений не было" in none
 
 
-async def test_erasure_is_asked_for_with_its_ground(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_erasure_is_requested_with_its_ground(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     form = {"author_key": own["author_key"], "ground": "other", "reference": "вх. 17", "confirmed": "yes"}
     visited = await _post(console, "/erasures", key=str(uuid4()), **form)
     assert [(call.method, call.path, call.status) for call in visited.calls if call.method == "POST"] == [
@@ -106,7 +108,7 @@ async def test_incomplete_erasure_request_calls_nothing(
         assert_escaped(visited.response)
 
 
-async def test_erasure_of_an_unknown_author_says_so(console: ConsoleUnderTest) -> None:
+async def test_erasure_of_an_unknown_author_is_explained(console: ConsoleUnderTest) -> None:
     form = {"author_key": "0" * 64, "ground": "other", "reference": "вх. 17", "confirmed": "yes"}
     response = (await _post(console, "/erasures", key=str(uuid4()), **form)).response
     assert response.status_code == 404
@@ -114,7 +116,7 @@ async def test_erasure_of_an_unknown_author_says_so(console: ConsoleUnderTest) -
     assert 'value="вх. 17"' in response.text
 
 
-async def test_state_asks_only_for_what_the_person_may_see(console: ConsoleUnderTest) -> None:
+async def test_system_page_calls_only_what_the_person_may_read(console: ConsoleUnderTest) -> None:
     visited = await _get(console, "/system", OPERATIONS)
     assert visited.response.status_code == 200
     assert "Страницы не читаются" in text_of(visited.response)

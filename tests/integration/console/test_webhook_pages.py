@@ -1,4 +1,4 @@
-"""Webhooks: subscriptions, secrets shown once, consent, deliveries."""
+"""Pages of webhooks: subscriptions, secrets shown once, consent and deliveries."""
 
 import html
 import re
@@ -49,7 +49,7 @@ async def test_endpoints_are_listed_without_their_secrets(console: ConsoleUnderT
     assert "whsec_" not in listed.text
 
 
-async def test_secret_of_a_new_endpoint_is_in_the_answer_alone(console: ConsoleUnderTest) -> None:
+async def test_secret_of_a_new_endpoint_is_shown_only_in_the_response(console: ConsoleUnderTest) -> None:
     visited = await _post(console, "/webhooks/new", **_fields())
     response = visited.response
     assert _made(visited) == [("POST", "/webhooks/endpoints", 201)]
@@ -60,7 +60,9 @@ async def test_secret_of_a_new_endpoint_is_in_the_answer_alone(console: ConsoleU
     assert response.headers["cache-control"] == "no-store"
 
 
-async def test_new_secret_is_in_the_answer_alone(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_new_secret_of_an_endpoint_is_shown_only_in_the_response(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     page = (await _get(console, f"/webhooks/{own['endpoint_id']}")).response.text
     form = re.search(
         r"<form[^>]*/secret\" hx-disable=\"findAll button\">.*?name=\"version\" value=\"([^\"]*)\"", page
@@ -103,13 +105,13 @@ async def test_only_events_that_the_person_may_read_are_offered(console: Console
     assert 'value="alert.raised"' in (await _get(console, "/webhooks/new", MODERATOR)).response.text
 
 
-async def test_event_without_its_right_is_refused_beside_the_events(console: ConsoleUnderTest) -> None:
+async def test_subscription_to_an_event_without_its_right_is_refused(console: ConsoleUnderTest) -> None:
     response = (await _post(console, "/webhooks/new", **_fields(event_types=["alert.raised"]))).response
     assert response.status_code == 403
     assert "На часть событий у вас нет прав" in text_of(response)
 
 
-async def test_endpoint_is_changed_by_the_version_that_was_seen(
+async def test_endpoint_is_changed_with_the_version_that_was_shown(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     path = f"/webhooks/{own['endpoint_id']}"
@@ -151,14 +153,12 @@ async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: di
     assert note_kind_of(nothing_asked.response) == "failed"
 
 
-async def test_unknown_action_calls_nothing(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_unknown_endpoint_action_makes_no_call(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     visited = await _post(console, f"/webhooks/{own['endpoint_id']}/rotate-secret")
     assert _made(visited) == []
 
 
-async def test_test_of_a_suspended_endpoint_says_what_to_do(
-    console: ConsoleUnderTest, own: dict[str, str]
-) -> None:
+async def test_test_delivery_is_requested_and_redirects(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     visited = await _post(console, f"/webhooks/{own['endpoint_id']}/test", key=str(uuid4()))
     ((_, path, status),) = _made(visited)
     assert path == f"/webhooks/endpoints/{own['endpoint_id']}/test"
@@ -166,7 +166,7 @@ async def test_test_of_a_suspended_endpoint_says_what_to_do(
     assert visited.response.status_code == 303
 
 
-async def test_deliveries_show_attempts_and_are_sent_again(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_deliveries_are_shown_and_can_be_retried(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     listed = text_of((await _get(console, f"/webhooks/{own['endpoint_id']}")).response)
     assert "открыто обращение" in listed
     assert "доставлено" in listed
@@ -180,7 +180,7 @@ async def test_deliveries_show_attempts_and_are_sent_again(console: ConsoleUnder
     assert retried.response.headers["location"] == f"/webhooks/deliveries/{own['delivery_id']}"
 
 
-async def test_reader_is_offered_no_change(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_reader_of_webhooks_sees_no_forms(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     page = (await _get(console, f"/webhooks/{own['endpoint_id']}", AUDITOR)).response
     assert page.status_code == 200
     assert '<form method="post" action="/webhooks' not in page.text

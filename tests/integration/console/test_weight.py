@@ -1,4 +1,4 @@
-"""What a browser loads: a page with its files the first time, and the content of a page afterwards."""
+"""Size limits of what a browser loads: a page with its files at first, then only the content of a page."""
 
 import gzip
 import re
@@ -11,19 +11,19 @@ from tests.integration.console.console_under_test import MODERATOR, ConsoleUnder
 
 FIRST_LOAD, SWAP = 100_000, 15_000
 _FONT = re.compile(r'url\("(vendor/[^"]+)"\)')
-# Loaded only where a text has Buryat letters.
+# A browser loads this font only for texts with Buryat letters.
 _RARE = "vendor/golos-text-cyrillic-ext-wght-normal.woff2"
 
 
 async def size(console: ConsoleUnderTest, url: str) -> int:
-    """Return the bytes of a static file as the gateway sends it: fonts are compressed already."""
+    """Return the size in bytes of a static file as sent by the gateway, which compresses all but fonts."""
     content = (await console.send(None, "GET", url)).response.content
     return len(content) if url.endswith(".woff2") else len(gzip.compress(content))
 
 
 @pytest.fixture(scope="module")
 async def files(console: ConsoleUnderTest) -> int:
-    """The bytes of all files of a page."""
+    """The total size in bytes of all static files of a page."""
     html = (await console.send(MODERATOR, "GET", "/account")).response.text
     urls = {value for _, value in Parsed(html).links() if value.startswith("/static/")}
     fonts = (await console.send(None, "GET", static_url("fonts.css"))).response.text
@@ -33,7 +33,7 @@ async def files(console: ConsoleUnderTest) -> int:
 
 
 @pytest.mark.parametrize("route", get_routes())
-async def test_pages_are_light(console: ConsoleUnderTest, files: int, route: str) -> None:
+async def test_pages_stay_below_the_size_limits(console: ConsoleUnderTest, files: int, route: str) -> None:
     whole = (await console.opened(route)).response
     if not whole.headers.get("content-type", "").startswith("text/html"):
         return

@@ -1,7 +1,7 @@
-"""Sign-in of people at the region's OIDC issuer: code with PKCE, refresh and revocation there.
+"""Sign-in at the region's OIDC issuer: code with PKCE, refresh and revocation of tokens.
 
-Not in the package of the other console tests: their console runs until the package ends, and two consoles in one
-process would share their app.
+These tests are outside the package of the other console tests: its console runs until that package ends, and two
+consoles in one process would share their app.
 """
 
 import base64
@@ -41,29 +41,29 @@ COMES_BACK = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
 
 @dataclass
 class Browser:
-    """A browser that knows the console, the issuer and nothing else."""
+    """A browser that can reach only the console and the issuer."""
 
     client: httpx.AsyncClient
     issuer: RunningIssuer
 
     async def open(self, path: str, **headers: str) -> httpx.Response:
-        """Open an address of the console."""
+        """Send a GET request to the console; return the response."""
         return await self.client.get(path, headers=SAME_ORIGIN | headers)
 
     async def returned(self, next_path: str = "/organisations") -> str:
-        """Sign in at the issuer; return the address to which it leads back."""
+        """Sign in at the issuer; return the address to which it redirects."""
         away = await self.open(f"/sign-in/issuer?next={next_path}")
         assert away.status_code == 303, away.text
         return await self.issuer.follow(away.headers["location"])
 
     async def signed_in(self) -> httpx.Response:
-        """Sign in and come back; return the answer of the console."""
+        """Sign in at the issuer and follow its redirect; return the response of the console."""
         return await self.client.get(await self.returned(), headers=COMES_BACK)
 
 
 @dataclass
 class OidcConsole:
-    """A console whose people sign in at the issuer."""
+    """A running console whose people sign in at the issuer."""
 
     app: FastAPI
     service: Service
@@ -72,13 +72,13 @@ class OidcConsole:
 
     @asynccontextmanager
     async def browser(self) -> AsyncIterator[Browser]:
-        """Return a new browser."""
+        """Yield a new browser without cookies."""
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="https://console") as client:
             yield Browser(client, self.issuer)
 
     async def execute(self, statement: str) -> list[Any]:
-        """Run a statement on the console's tables."""
+        """Execute an SQL statement with the database rights of the console; return its rows."""
         connection = await self.database.connect("console")
         try:
             rows: list[Any] = await connection.fetch(statement)
@@ -124,7 +124,7 @@ async def test_person_of_the_issuer_signs_in_and_out(console: OidcConsole) -> No
         assert await console.issuer.refresh_tokens() == {}
 
 
-async def test_issuer_is_asked_for_a_code_with_a_challenge(console: OidcConsole) -> None:
+async def test_sign_in_requests_a_code_with_a_pkce_challenge(console: OidcConsole) -> None:
     async with console.browser() as browser:
         address = urlsplit((await browser.open("/sign-in/issuer")).headers["location"])
         asked = {name: value[0] for name, value in parse_qs(address.query).items()}
@@ -179,7 +179,7 @@ async def test_sign_in_cannot_be_completed_in_another_browser(console: OidcConso
         assert again.status_code == 400
 
 
-async def test_sign_in_that_took_too_long_is_forgotten(
+async def test_sign_in_that_took_too_long_is_refused(
     console: OidcConsole, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with console.browser() as browser:
@@ -194,7 +194,7 @@ async def test_sign_in_that_took_too_long_is_forgotten(
         assert "прошло слишком много времени" in late.text
 
 
-async def test_begun_sign_in_is_kept_by_the_browser_alone_and_unreadable(console: OidcConsole) -> None:
+async def test_unfinished_sign_in_is_stored_only_in_the_browser_and_encrypted(console: OidcConsole) -> None:
     async with console.browser() as browser:
         await browser.open("/sign-in/issuer?next=/inbox?tag=roads")
         kept = browser.client.cookies[SIGN_IN_COOKIE]
@@ -220,7 +220,7 @@ async def test_forged_sign_in_cookie_is_refused(console: OidcConsole, cookie: st
         assert answer.status_code == 400
 
 
-async def test_discovery_document_is_kept(console: OidcConsole) -> None:
+async def test_discovery_document_is_cached(console: OidcConsole) -> None:
     async with console.browser() as browser:
         await browser.open("/sign-in/issuer")
         await console.issuer.fail("500")
@@ -245,7 +245,7 @@ async def test_tokens_that_are_not_stored_are_revoked_at_the_issuer(
         assert await console.issuer.refresh_tokens() == before
 
 
-async def test_silent_issuer_is_explained(console: OidcConsole) -> None:
+async def test_failing_issuer_is_explained_and_password_sign_in_offered(console: OidcConsole) -> None:
     await console.issuer.fail("500")
     try:
         async with console.browser() as browser:
@@ -263,8 +263,8 @@ async def test_sign_in_never_returns_to_another_site(console: OidcConsole) -> No
         assert back.headers["location"] == "/"
 
 
-async def test_first_run_leads_from_an_empty_system(console: OidcConsole) -> None:
-    """The registry of this console is empty, unlike that of the others."""
+async def test_first_run_leads_from_an_empty_registry_to_a_connected_page(console: OidcConsole) -> None:
+    """The registry of this test has no organisations, unlike the sample data of the other console tests."""
     async with console.browser() as browser:
         await browser.signed_in()
         assert (await browser.open("/")).headers["location"] == "/first-run"
@@ -276,7 +276,7 @@ async def test_first_run_leads_from_an_empty_system(console: OidcConsole) -> Non
         second = await browser.open("/first-run")
         assert "Школа № 9" in second.text
         assert 'name="address"' in second.text
-        # No token is known yet, and here no ingest either.
+        # Without a token (and without ingest in this test) the page cannot be looked up.
         address = {"address": "https://vk.com/school9"}
         silent = await browser.client.post("/first-run/page", data=address, headers=SAME_ORIGIN)
         assert 'name="service_token"' in silent.text
