@@ -1,4 +1,4 @@
-"""Settings of metrics, in addition to those of every service."""
+"""Settings of metrics, in addition to those common to all services."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class MetricsSettings(BaseSettings):
-    """Read from `GOSPABLIK_*`."""
+    """Settings read from environment variables `GOSPABLIK_*`."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 

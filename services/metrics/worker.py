@@ -1,4 +1,4 @@
-"""Background work of metrics: rollups, the report, open data, scores of pages, samples to grade, purging."""
+"""Background jobs of metrics: rollups, the report, open data, page scores, grading samples, purging."""
 
 from services.metrics.grading.samples import draw_last_week
 from services.metrics.open_data.published_weeks import publish_missing_weeks
@@ -16,9 +16,10 @@ log = get_logger(__name__)
 
 
 def register_schedules(service: Service, queue: Jobs) -> None:
-    """Register the handlers of scheduled jobs. Times are UTC."""
+    """Register the handlers and schedules of the jobs. Times are UTC."""
 
-    # Every hour: a worker that was down on Monday morning publishes later. The report shows the scores of pages.
+    # Every hour, so that a worker that was down on Monday morning publishes later. After the page scores, which
+    # the report contains.
     @queue.schedule("publish-weekly-report", "7 * * * *")
     async def publish_weekly_report() -> None:
         await score_due_weeks(service.database)
@@ -26,7 +27,7 @@ def register_schedules(service: Service, queue: Jobs) -> None:
         for week in await publication.publish_due_weeks(service.database, clock.now(), hour):
             log.info("weekly report published", week=week.name)
 
-    # Soon after the report. Switched on later, it publishes the weeks before too.
+    # Shortly after the report. If open data are enabled later, earlier weeks are published too.
     @queue.schedule("publish-open-data", "17 * * * *")
     async def publish_open_data() -> None:
         config = metrics_settings()
@@ -45,12 +46,12 @@ def register_schedules(service: Service, queue: Jobs) -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, queue.purge_rules(terms))
 
-    # A changed month is read from rows until then; a rebuild counts all appeals of the month.
+    # The figures of a changed month are counted from rows until it is rebuilt; a rebuild counts all its appeals.
     @queue.schedule("roll-up-sla-figures", "*/5 * * * *")
     async def roll_up_sla_figures() -> None:
         await rebuild_due_months(service.database, clock.now())
 
-    # Each night another month.
+    # Recounts one month each night.
     @queue.schedule("recount-sla-rollup", "37 18 * * *")
     async def recount_sla_rollup() -> None:
         await recount_oldest_rollup(service.database, clock.now())
@@ -59,7 +60,8 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def score_pages() -> None:
         await score_due_weeks(service.database)
 
-    # Early on Tuesday in the region, when Sunday's replies are read; on other days only if nothing ran then.
+    # Early on Tuesday in the region, after Sunday's replies were read; on other days it does nothing if Tuesday's
+    # run succeeded.
     @queue.schedule("draw-grading-sample", "20 17 * * *")
     async def draw_grading_sample() -> None:
         async with service.database.write() as session:

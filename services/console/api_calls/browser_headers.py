@@ -1,5 +1,4 @@
-"""Headers that identify the browser in calls of the API: rate limits and sessions then see its address and name.
-"""
+"""Headers that identify the browser in API calls, so that rate limits and sessions see its address and name."""
 
 from collections.abc import Mapping
 from contextvars import ContextVar

@@ -59,7 +59,8 @@ class ApiProblem(Exception):  # noqa: N818
 
     @property
     def texts(self) -> dict[str, str]:
-        """Return the detail that the API wrote for people, by the same pointers; only fields with such a detail.
+        """Return the details that the API wrote for people, by the same pointers; fields without one are
+        left out.
         """
         errors = self.document.get("errors") or ()
         return {str(error["pointer"]): str(error["text"]) for error in errors if error.get("text")}
@@ -220,7 +221,7 @@ async def _problem(response: aiohttp.ClientResponse) -> Exception:
     except ValueError:
         document = None
     if not isinstance(document, dict):
-        return ApiUnavailable(f"status {response.status} without a problem document")
+        return ApiUnavailable(f"the API responded with status {response.status} without a problem document")
     return ApiProblem(response.status, document, response.headers)
 
 

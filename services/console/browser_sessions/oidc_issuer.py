@@ -126,7 +126,7 @@ class OidcIssuer:
         found = (await self._discovered()).get(name)
         # `http` is accepted only if the issuer's own address has it, as in an embedded run.
         if not isinstance(found, str) or urlsplit(found).scheme not in {"https", urlsplit(self._issuer).scheme}:
-            raise EndpointUnavailable(f"the issuer configuration has no valid {name}")
+            raise EndpointUnavailable(f"the issuer's configuration has no valid {name}")
         return found
 
     async def _sent(

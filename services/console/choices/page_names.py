@@ -28,8 +28,7 @@ async def _page(visit: Visit, page_id: str) -> dict[str, Any] | None:
 
 
 async def page_id_at(visit: Visit, address: str) -> str | None:
-    """Return the id of the official page at an address; None if there is no such page or the address is invalid.
-    """
+    """Return the id of the official page at an address; None if there is none or the address is invalid."""
     try:
         found = await visit.api.get("/pages", {"address": address[:2000], "limit": 1})
     except ApiProblem as problem:

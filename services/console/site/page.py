@@ -54,8 +54,7 @@ class Page:
 
 
 def page_router() -> APIRouter:
-    """Return a router for a page: its routes accept requests from the console's pages and opened addresses only.
-    """
+    """Return a router for a page: it accepts requests from the console's pages and opened addresses only."""
     return APIRouter(include_in_schema=False, dependencies=[Depends(require_same_origin)])
 
 

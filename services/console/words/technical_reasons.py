@@ -1,5 +1,4 @@
-"""Russian texts for technical reasons that services record in English: why a payload was not parsed or not sent.
-"""
+"""Russian texts for reasons that services record in English: why a payload was not parsed or not sent."""
 
 import re
 

@@ -72,8 +72,7 @@ async def list_rubrics(session: ReadTransaction, caller: MetricsReader) -> Rubri
 async def add_rubric(
     session: WriteTransaction, caller: RuleManager, body: RubricIn, once: Once, response: Response
 ) -> RubricOut:
-    """Store a new version of the rubric, by which later samples are graded. Existing samples keep their version.
-    """
+    """Store a new version of the rubric for grading later samples. Existing samples keep their version."""
     made = await once(RubricOut, lambda: rubrics.add_rubric(session, caller, body))
     set_etag(response, made.version)
     return made

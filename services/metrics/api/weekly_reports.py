@@ -198,7 +198,7 @@ async def export_report_rows(
     time = reported_time(week, clock.now())
     names, rows = await report_rows.read_all_rows(session, population, time, MAX_CSV_ROWS + 1)
     if len(rows) > MAX_CSV_ROWS:
-        raise Invalid.field("path/population", f"More than {MAX_CSV_ROWS:,} rows: read them in pages, without `.csv`")
+        raise Invalid.field("path/population", f"More than {MAX_CSV_ROWS:,} rows: read them in pages")
     async with _AT_ONCE:
         content = await asyncio.to_thread(row_files.csv_file, names, rows)
     name = f"{week.name}-{population}.csv"

@@ -1,4 +1,4 @@
-"""Ranks of organisations among their peers, by shares that are drawn towards the peers' mean.
+"""Ranks of organisations among their peers, by shares shrunk towards the peers' mean.
 
 Pure functions on plain data. Docs: docs/moderator/fairness.md.
 """
@@ -14,15 +14,15 @@ from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.fairness.shrinkage import Prior, estimate_prior, shrunk_share
 from services.metrics.settings import metrics_settings
 
-# The probability that one of all ranked members is listed although they differ by chance only (Bonferroni).
+# The probability that at least one ranked member is listed although all differ only by chance (Bonferroni).
 LISTED_BY_CHANCE = 0.05
-# Scores that are equal when rounded so have the same rank.
+# Scores are rounded to this many digits; equal rounded scores have the same rank.
 SCORE_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What was counted of an organisation: of `trials` appeals, `successes` with the good outcome."""
+    """The counts of an organisation: `trials` appeals, `successes` of them with the good outcome."""
 
     id: UUID
     name: str
@@ -32,14 +32,17 @@ class Observed:
 
     def __post_init__(self) -> None:
         if not 0 <= self.successes <= self.trials:
-            raise ValueError(f"{self.successes} successes in {self.trials} trials")
+            raise ValueError(
+                f"successes must be from 0 to trials: {self.successes} successes in {self.trials} trials"
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class RankingRule:
-    """When there are ranks: from how many appeals of an organisation, and from how many such peers.
+    """When members are ranked: the minimum of appeals of an organisation, and the minimum of members with that
+    many.
 
-    `listed`: the best and worst lists hold at most this many ranks.
+    `listed`: the lists of best and worst contain at most this many ranks.
     """
 
     min_trials: int = 10
@@ -48,16 +51,16 @@ class RankingRule:
 
     def __post_init__(self) -> None:
         if self.min_trials < 2 or self.min_peers < 2:
-            raise ValueError("an organisation with one appeal, or without peers, has no rank")
+            raise ValueError("min_trials and min_peers must be at least 2")
 
 
 @dataclass(frozen=True, slots=True)
 class RankedShare:
-    """The share of an organisation: raw, with its 95 % interval (`low`, `high`), and drawn towards the peers
-    (`score`).
+    """The share of an organisation: raw, with its 95 % interval (`low`, `high`), and shrunk towards the peers'
+    mean (`score`).
 
-    `rank` counts from 1, the highest score; equal scores have equal ranks. Without a rank `note` says why not. Raw
-    share, interval and score are None without trials.
+    Rank 1 is the highest score; equal scores have equal ranks. Without a rank, `note` says why. Raw share,
+    interval and score are None without trials.
     """
 
     id: UUID
@@ -74,7 +77,7 @@ class RankedShare:
 
 @dataclass(frozen=True, slots=True)
 class ListedShare:
-    """An organisation of the best or the worst, with the reason in Russian."""
+    """An organisation in the list of best or worst, with the reason in Russian."""
 
     organisation: RankedShare
     reason: str
@@ -82,11 +85,11 @@ class ListedShare:
 
 @dataclass(frozen=True, slots=True)
 class PeerRanking:
-    """A peer group: those with a rank first, in the order of ranks, then the others by name.
+    """The ranking of a peer group: ranked members in the order of ranks, then the other members by name.
 
-    `ranked` have a rank. `prior` is None if no member has an appeal. `best` and `worst` hold only those whose
-    interval, widened for the number of ranked members, does not contain the mean of the peers, so both may be
-    empty: then the members differ by chance.
+    `ranked` is the number of members with a rank. `prior` is None if no member has an appeal. `best` and `worst`
+    contain only members whose interval, widened for the number of ranked members, does not contain the peers'
+    mean; both may be empty if the members differ only by chance.
     """
 
     group: PeerGroup
@@ -98,13 +101,13 @@ class PeerRanking:
 
 
 def configured_rule() -> RankingRule:
-    """Return the rule by the settings of this installation."""
+    """Return the ranking rule from the settings of this installation."""
     found = metrics_settings()
     return RankingRule(min_trials=found.rank_min_appeals, min_peers=found.rank_min_peers)
 
 
 def rank_among_peers(observed: Iterable[Observed], rule: RankingRule) -> list[PeerRanking]:
-    """Return the ranking of each peer group, in the order of `PeerGroup`."""
+    """Return the rankings of the peer groups, in the order of `PeerGroup`."""
     groups: dict[PeerGroup, list[Observed]] = defaultdict(list)
     for organisation in observed:
         groups[organisation.group].append(organisation)
@@ -167,11 +170,11 @@ def _lists(
     for share in found:
         if share.rank is None or share.score is None or prior is None:
             continue
-        # An organisation at an end was selected among all: the interval of a single one would be too narrow.
+        # The interval is widened, because the members at the ends were selected among all ranked members.
         interval = wilson_interval(share.successes, share.trials, 1 - LISTED_BY_CHANCE / len(ordered))
         assert interval is not None
         low, high = interval
-        # Counted from the end; equal scores are equally far from it.
+        # The rank counted from the end; equal scores have equal ranks.
         from_end = len(ordered) - share.rank - ordered.count(share.score) + 2
         if share.rank <= rule.listed and low > prior.mean:
             best.append(ListedShare(share, _reason(share, prior, low, high)))

@@ -29,7 +29,7 @@ async def grade_item(session: WriteSession, caller: Caller, item_id: UUID, given
     grades = await grades_of(session, item_id)
     grade = next((one for one in grades if one.grader == caller.actor), None)
     if grade is None:
-        raise Conflict("This answer is not assigned to you, or your claim expired and another person took the answer")
+        raise Conflict("The answer is not assigned to you, or your claim expired and another person took it")
     if grade.scores is not None:
         raise Conflict("You have already graded this answer")
     check_scores(given.scores, await rubric_of(session, item), item.kind)

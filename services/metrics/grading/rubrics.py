@@ -82,5 +82,6 @@ def check_scores(scores: Mapping[str, int], rubric: RubricOut, kind: str) -> Non
         raise Invalid.field(f"/scores/{missing[0]}", "Give a score for this criterion: 0, 1 or 2")
     if unknown := sorted(scores.keys() - asked):
         raise Invalid.field(
-            f"/scores/{unknown[0]}", f"This criterion does not apply to the answer. Give scores for: {', '.join(sorted(asked))}"
+            f"/scores/{unknown[0]}",
+            f"This criterion does not apply to the answer. Score only: {', '.join(sorted(asked))}",
         )

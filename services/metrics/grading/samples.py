@@ -108,8 +108,8 @@ async def draw_sample(
 
 
 async def draw_last_week(session: WriteSession, config: MetricsSettings) -> GradingSample | None:
-    """Draw the sample of the last week whose replies are all read. Do nothing if samples are disabled or it
-    exists.
+    """Draw the sample of the last week whose replies are all read, or return the existing one. None if samples are
+    disabled.
     """
     if not config.grading_sample_size:
         return None

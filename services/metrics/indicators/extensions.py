@@ -20,7 +20,7 @@ _DECISIONS = ("approved", "refused", "withdrawn", "ended", "open")
 
 
 def extensions_query(period: Period, caller: Caller) -> Select[Any]:
-    """Return the query of all figures: a row per organisation, and the row of totals, whose `is_total` is 1."""
+    """Return the SQL query of all figures: a row per organisation, and a row of totals, whose `is_total` is 1."""
     opened = and_(Appeal.opened_at >= period.start, Appeal.opened_at < period.end)
     requests = (
         select(
@@ -57,6 +57,6 @@ def extensions_query(period: Period, caller: Caller) -> Select[Any]:
 async def compute_extensions(
     session: AsyncSession, period: Period, caller: Caller
 ) -> tuple[ExtensionFigures, list[ExtensionGroup]]:
-    """Return totals and organisations that the caller may see."""
+    """Return the totals, and the figures of the organisations that the caller may see."""
     query = extensions_query(period, caller)
     return await read_by_organisation(session, query, ExtensionFigures, ExtensionGroup)

@@ -9,25 +9,25 @@ from shared.http.problems import FieldError, Invalid
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})")
-# An unescaped «+» in a query string arrives as a space; no other character is possible there.
+# An unescaped «+» in a query string arrives as a space.
 _UNESCAPED_PLUS = re.compile(r" (?=\d{2}:\d{2}$)")
 _FIRST_YEAR, _LAST_YEAR = 2000, 2099
 
 
 @dataclass(frozen=True)
 class Period:
-    """From `start` up to, not including, `end`; both in the region's time zone."""
+    """The time from `start` to `end` (exclusive); both in the region's time zone."""
 
     start: datetime
     end: datetime
 
 
 def midnight(day: date) -> datetime:
-    """Return the start of a date in the region."""
+    """Return the moment at which a day begins in the region."""
     return datetime.combine(day, time.min, REGION_TIME_ZONE)
 
 
-# Periods that a response shows can be requested again, so a boundary may be the end of the last year too.
+# The last boundary is the end of `_LAST_YEAR`, so that a period shown in a response can be requested again.
 _EARLIEST, _LATEST = midnight(date(_FIRST_YEAR, 1, 1)), midnight(date(_LAST_YEAR + 1, 1, 1))
 
 
@@ -41,9 +41,9 @@ def week_of(moment: datetime) -> Period:
 def parse_period(start: str | None, end: str | None, now: datetime) -> Period:
     """Return the period of a request.
 
-    A date stands for the whole day, so a period up to a date includes it; a time ends the period exactly. Without
-    `end` the period ends with the current week; without `start` it begins on the Monday of the week in which it
-    ends. Raises `Invalid` naming `query/from` or `query/to`.
+    A date means the whole day, so a period up to a date includes that day; a time ends the period exactly. Without
+    `end` the period ends with the current week; without `start` it begins on the Monday of its last week. Raises
+    `Invalid` for `query/from` or `query/to`.
     """
     errors: list[FieldError] = []
     first = _boundary("from", start, errors, whole_day=False)
@@ -52,8 +52,8 @@ def parse_period(start: str | None, end: str | None, now: datetime) -> Period:
         raise Invalid("; ".join(error.detail for error in errors), errors=errors)
     last = last or week_of(now).end
     first = first or max(week_of(last.astimezone(UTC) - timedelta(microseconds=1)).start, _EARLIEST)
-    # A date «to» has become the next midnight, so «from» one day later gives an empty period, which is an error
-    # too.
+    # A date in «to» was moved to the next midnight, so a «from» one day later gives an empty period: also an
+    # error.
     backwards = first == last and end is not None and _DATE.fullmatch(end) is not None
     if first > last or backwards:
         detail = f"«from» is later than «to»: the period would be {first.isoformat()} to {last.isoformat()}"

@@ -1,4 +1,4 @@
-"""The rows behind a figure as a file."""
+"""CSV files of the rows that a figure counts."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from shared.tabular.writer import csv_bytes
 
 
 def csv_file(names: Sequence[str], rows: Sequence[Row[Any]]) -> bytes:
-    """Return rows as CSV that spreadsheet programs read: with a byte order mark, times in the region."""
+    """Return rows as CSV for spreadsheet programs: with a byte order mark, and times of the region."""
     return csv_bytes([names, *([_in_region(value) for value in row] for row in rows)], with_mark=True)
 
 

@@ -1,7 +1,7 @@
-"""SLA figures, computed from rows of `appeals`. The only definition of each figure.
+"""SLA figures, computed from rows of `appeals`: the only definition of each figure.
 
-A figure counts the appeals that meet its condition; the list behind the figure selects by the same condition.
-Docs: docs/moderator/metrics.md.
+A figure counts the appeals that meet its condition; the list of counted appeals uses the same condition. Docs:
+docs/moderator/metrics.md.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,13 +52,13 @@ _COUNTED_COLUMNS = (
     "status", "written_at", "opened_at", "closed_at", "first_response_at", "first_response_due_at",
     "first_response_working_seconds", "final_answer_at", "outcome", "feedback_kind",
 )  # fmt: skip
-# Raise it with each change of what is counted here: rollups of another definition are counted again.
+# Increase it whenever what is counted here changes: rollups of an older definition are then rebuilt.
 SLA_DEFINITION = 1
-# A merged appeal is counted as the one that it was merged into.
+# A merged appeal is left out: the appeal into which it was merged is counted.
 EXCLUDED_STATUSES = ("not_required", "merged", "triage")
 _QUANTILES = {"median": 0.5, "p90": 0.9}
 
-# The topic group of an appeal's topic; an appeal may also have a topic group without a topic.
+# The group of an appeal's topic; an appeal may also have a topic group as its topic.
 _TopicGroup = aliased(Topic)
 
 
@@ -83,7 +83,7 @@ _UNGROUPED = Breakdown(_NAMELESS, _NAMELESS, _NAMELESS)
 
 
 def breakdown_by(group_by: SlaGroupBy | None, columns: GroupedBy) -> Breakdown:
-    """Return the group of a row with these columns, in a query joined with `join_names`."""
+    """Return the key, name and order of the group, for a query joined with `join_names`."""
     day = func.to_char(columns.opened, "YYYY-MM-DD")
     week = func.to_char(columns.opened, 'IYYY-"W"IW')
     breakdowns = {
@@ -109,7 +109,7 @@ def breakdown_by(group_by: SlaGroupBy | None, columns: GroupedBy) -> Breakdown:
 
 
 def join_names(query: Select[Any], group_by: SlaGroupBy | None, columns: GroupedBy) -> Select[Any]:
-    """Return the query joined with what the group's key, name and order need."""
+    """Return the query joined with the tables that the group's key, name and order need."""
     if group_by in {SlaGroupBy.ORGANISATION, SlaGroupBy.MUNICIPALITY}:
         query = query.outerjoin(Organisation, Organisation.id == columns.organisation_id)
     if group_by == SlaGroupBy.MUNICIPALITY:
@@ -122,7 +122,7 @@ def join_names(query: Select[Any], group_by: SlaGroupBy | None, columns: Grouped
 
 
 def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElement[bool]]:
-    """Return the condition of each figure.
+    """Return the SQL condition of each figure.
 
     `appeals` has the columns of `Appeal`; open deadlines are compared with `now`.
 
@@ -155,7 +155,7 @@ def figure_conditions(appeals: Any, now: datetime) -> dict[SlaFigure, ColumnElem
 def measured_values(
     appeals: Any, conditions: Mapping[SlaFigure, ColumnElement[bool]]
 ) -> dict[str, tuple[ColumnElement[Any], ColumnElement[bool]]]:
-    """Return the values of which there are quantiles, in seconds, each with the condition of its appeals."""
+    """Return the values with quantiles, in seconds, each with the condition of the appeals that have it."""
     delay = extract("epoch", appeals.opened_at - appeals.written_at)
     return {
         "first_response": (appeals.first_response_working_seconds, conditions[SlaFigure.ANSWERED]),
@@ -164,16 +164,16 @@ def measured_values(
 
 
 def opened_in(period: Period, caller: Caller) -> ColumnElement[bool]:
-    """Return the condition of the appeals that were opened in the period and that the caller may see."""
+    """Return the SQL condition that the appeal was opened in the period and the caller may see it."""
     return and_(
         caller.scope(Appeal.organisation_id), Appeal.opened_at >= period.start, Appeal.opened_at < period.end
     )
 
 
 def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime) -> Select[Any]:
-    """Return the query of all figures: a row per group, and the row of totals, whose `is_total` is 1."""
+    """Return the SQL query of all figures: a row per group, and a row of totals, whose `is_total` is 1."""
     breakdown = breakdown_by(group_by, OF_APPEALS)
-    # A subquery names the keys, so that GROUPING SETS refers to columns and not to repeated expressions.
+    # The subquery names the keys, so that GROUPING SETS refers to columns and not to repeated expressions.
     names: list[ColumnElement[Any]] = [breakdown.key.label("key"), breakdown.name.label("name")]
     names.append(breakdown.order.label("order"))
     columns = [getattr(Appeal, name) for name in _COUNTED_COLUMNS]
@@ -206,7 +206,7 @@ def sla_query(period: Period, group_by: SlaGroupBy | None, caller: Caller, now: 
 async def compute_from_rows(
     session: AsyncSession, period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime
 ) -> tuple[SlaFigures, list[SlaGroup]]:
-    """Return totals and groups of the appeals that the caller may see, all counted one by one."""
+    """Return the total and the groups of the appeals that the caller may see, counted from the rows."""
     rows = (await session.execute(sla_query(period, group_by, caller, now))).all()
     total = next(row for row in rows if row.is_total)
     groups = [
@@ -226,7 +226,7 @@ def _figures(row: Row[Any]) -> dict[str, Any]:
 
 
 class SlaAppealFilter(ListFilter):
-    """Which appeals of a period are listed: those of a figure, and with `group_by` and `key` of one group."""
+    """Filter of listed appeals: those that a figure counts, with `group_by` and `key` only those of one group."""
 
     figure: SlaFigure = Field(description="The figure whose appeals to list")
     group_by: SlaGroupBy | None = Field(
@@ -248,7 +248,7 @@ async def list_counted_appeals(
     *,
     paging: Paging,
 ) -> Sequence[Row[Any]]:
-    """Return the appeals that a figure counts, newest first, one more than the page holds."""
+    """Return the appeals that a figure counts, newest first, one more than a page."""
     columns = (getattr(Appeal, name) for name in SlaAppeal.model_fields)
     query = join_names(select(*columns).select_from(Appeal), filters.group_by, OF_APPEALS).where(
         opened_in(period, caller), figure_conditions(Appeal, now)[filters.figure]
@@ -261,7 +261,7 @@ async def list_counted_appeals(
 
 
 def paged(query: Select[Any], paging: Paging) -> Select[Any]:
-    """Return the query of a page of appeals, newest first, one more than the page holds."""
+    """Return the SQL query for a page of appeals, newest first, one more than a page."""
     after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)

@@ -1,7 +1,7 @@
 """Transfers of appeals by organisation, computed from rows of `assignments`.
 
-A transfer between two organisations counts for both, also when the appeal passes through the centre, like
-`appeals.transfers`. Docs: docs/moderator/metrics.md.
+A transfer between two organisations counts for both, also if the appeal passes through the centre, as in the
+column `appeals.transfers`. Docs: docs/moderator/metrics.md.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _NO_ORGANISATION = cast(null(), Uuid())
 
 
 def transfers_query(period: Period, caller: Caller) -> Select[Any]:
-    """Return the query of all figures: a row per organisation, and the row of totals, whose `is_total` is 1."""
+    """Return the SQL query of all figures: a row per organisation, and a row of totals, whose `is_total` is 1."""
     opened = and_(Appeal.opened_at >= period.start, Appeal.opened_at < period.end)
     chain: dict[str, Any] = {"partition_by": Assignment.appeal_id, "order_by": (Assignment.at, Assignment.id)}
     assignments = (
@@ -56,6 +56,6 @@ def transfers_query(period: Period, caller: Caller) -> Select[Any]:
 async def compute_transfers(
     session: AsyncSession, period: Period, caller: Caller
 ) -> tuple[TransferFigures, list[TransferGroup]]:
-    """Return totals and organisations that the caller may see."""
+    """Return the totals, and the figures of the organisations that the caller may see."""
     query = transfers_query(period, caller)
     return await read_by_organisation(session, query, TransferFigures, TransferGroup)

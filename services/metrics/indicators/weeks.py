@@ -1,4 +1,4 @@
-"""ISO weeks of the region, Monday to Sunday. The order of their names, such as 2026-W48, is that of time."""
+"""ISO weeks of the region, Monday to Sunday. Their names, such as 2026-W48, sort by time."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ _NAME = re.compile(r"(20[0-9]{2})-W([0-9]{2})")
 
 @dataclass(frozen=True)
 class Week:
-    """A week of the region, by its Monday."""
+    """A week of the region, identified by its Monday."""
 
     monday: date
 
@@ -26,7 +26,7 @@ class Week:
 
     @classmethod
     def parse(cls, name: str) -> "Week":
-        """Return the week of this name. Raises `ValueError` if there is none."""
+        """Return the week with this name. Raises `ValueError` if there is no such week."""
         found = _NAME.fullmatch(name)
         if found is None:
             raise ValueError(f"{name} is not an ISO week")
@@ -45,12 +45,12 @@ class Week:
 
     @property
     def start(self) -> datetime:
-        """Return the first moment."""
+        """Return the first moment of the week."""
         return midnight(self.monday)
 
     @property
     def end(self) -> datetime:
-        """Return the moment that follows the week."""
+        """Return the first moment after the week."""
         return midnight(self.monday + timedelta(days=7))
 
     @property
@@ -59,11 +59,11 @@ class Week:
         return Period(self.start, self.end)
 
     def shifted(self, weeks: int) -> "Week":
-        """Return the week so many weeks later; earlier if negative."""
+        """Return the week that is `weeks` later; earlier if negative."""
         return Week(self.monday + timedelta(weeks=weeks))
 
     def year_before(self) -> "Week":
-        """Return the week with the same number a year before; week 53 of a year that had 52 is its last one."""
+        """Return the week with the same number a year before; for week 53, the last week of a year that had 52."""
         year, number, _ = self.monday.isocalendar()
         last = date(year - 1, 12, 28).isocalendar().week
         return Week(date.fromisocalendar(year - 1, min(number, last), 1))
@@ -77,7 +77,7 @@ def weeks_between(first: Week, last: Week) -> Iterator[Week]:
 
 
 def requested_week(name: str, pointer: str) -> Week:
-    """Return the week that a request names. Raises `Invalid` naming the field."""
+    """Return the week with the requested name. Raises `Invalid` for the field if there is no such week."""
     try:
         return Week.parse(name)
     except ValueError as error:

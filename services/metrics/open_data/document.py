@@ -1,8 +1,8 @@
-"""The open data of a week, made of its published report and nothing else.
+"""The open data of a week, built only from its published report.
 
-It has counts of the appeals opened in the week by topic and municipality, channel, outcome and organisation.
-Comparisons with other weeks, responses, texts, hard appeals, pages and the triples of topic, municipality and
-organisation are left out.
+They contain counts of the appeals opened in the week by topic and municipality, channel, outcome and organisation.
+Left out are comparisons with other weeks, responses, texts, hard appeals, pages, and the triples of topic,
+municipality and organisation.
 """
 
 from collections import Counter
@@ -30,7 +30,7 @@ _OUTCOMES = {
 
 
 def build_document(report: ReportDocument, minimum: int) -> OpenDataDocument:
-    """Return the open data of a report; no count in it is below `minimum`."""
+    """Return the open data of a report; no count is below `minimum`."""
     tables = [build(report, minimum) for build in (_topics, _channels, _outcomes, _organisations)]
     return OpenDataDocument(
         week=report.week,
@@ -43,7 +43,7 @@ def build_document(report: ReportDocument, minimum: int) -> OpenDataDocument:
 
 
 def csv_rows(document: OpenDataDocument) -> Iterator[list[object]]:
-    """Yield the open data as CSV has them: the heading, then a line for each total and for each cell.
+    """Yield the rows of the open data for CSV: the heading, then a line for each total and each cell.
 
     The count of a hidden cell is empty.
     """
@@ -91,7 +91,7 @@ def _channels(report: ReportDocument, minimum: int) -> OpenDataTable | None:
     channels = [total for total in report.totals if total.channel != "all"]
     counts = {channel.channel: channel.appeals.value for channel in channels}
     names = {channel.channel: channel.label for channel in channels}
-    # Other systems name themselves, with any text.
+    # The names of other systems are free text from outside.
     unnamed = counts.keys() - NAMED_CHANNELS
     return _list("channels", "Каналы", combine_small(counts, minimum, unnamed), names)
 
@@ -104,7 +104,7 @@ def _outcomes(report: ReportDocument, minimum: int) -> OpenDataTable | None:
 def _organisations(report: ReportDocument, minimum: int) -> OpenDataTable | None:
     names = {str(one.organisation_id): one.name for group in report.peer_groups for one in group.organisations}
     counts: Counter[str] = Counter()
-    # Appeals, not the responses of the peer groups: an appeal that is reopened has a response each time.
+    # Counts appeals, not the responses in the peer groups: a reopened appeal has several responses.
     for cell in report.cells:
         counts[_key(cell.organisation_id)] += cell.appeals
     combined = combine_small(counts, minimum)

@@ -1,7 +1,7 @@
-"""Open data of weeks as they were published: stored once, never changed.
+"""Open data of published weeks: stored once, never changed.
 
-A week is suppressed once. If it were computed at each request, another minimum or another version of the
-suppression would hide other cells of the same week, and both together could show what each of them hides.
+Suppression runs once per week. If it ran at each request, a changed minimum or algorithm would hide other cells of
+the same week, and both versions together could reveal the hidden counts.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ from shared.tables.metrics import OpenDataWeek, WeeklyReport
 
 log = get_logger(__name__)
 
-# Anybody may ask, so open data take at most half of the connections of a process.
+# Requests are anonymous, so open data use at most half of a process's connections.
 READS_AT_ONCE = 2
 WAIT_SECONDS = 2.0
 MAX_KEPT_WEEKS = 104
 
 
 async def publish_missing_weeks(database: Database, now: datetime, minimum: int) -> None:
-    """Publish open data of the reports that have none, oldest first.
+    """Publish the open data of each report that has none yet, oldest first.
 
-    A report that fails does not stop the others; all failures are raised as a group at the end.
+    A failure does not stop the other weeks; all failures are raised as a group at the end.
     """
     missing = (
         select(WeeklyReport.week)
@@ -55,7 +55,9 @@ async def publish_missing_weeks(database: Database, now: datetime, minimum: int)
 
 
 async def _publish(database: Database, week: Week, now: datetime, minimum: int) -> bool:
-    """Store the open data of a published week. Return False if another worker was first."""
+    """Store the open data of a published week. Return False if there is no report or another worker stored it
+    first.
+    """
     async with database.read() as session:
         report = await read_published(session, week)
     if report is None:
@@ -75,7 +77,9 @@ async def _publish(database: Database, week: Week, now: datetime, minimum: int) 
 
 
 class PublishedWeeks:
-    """Reads published weeks: few at once, and each of the last used weeks only once, since it never changes."""
+    """Reads published weeks with limited concurrency; the last used weeks are cached, since a week never
+    changes.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -84,7 +88,7 @@ class PublishedWeeks:
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[ReadSession]:
-        """Run a read-only transaction. Raises `Unavailable` if too many others run."""
+        """Run a read-only transaction. Raises `Unavailable` if too many are running."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self._at_once.acquire()
@@ -105,7 +109,7 @@ class PublishedWeeks:
             return (await session.execute(query)).all()
 
     async def read_document(self, week: Week) -> str | None:
-        """Return the open data of a week as JSON, as they were stored; None if there are none."""
+        """Return the stored open data of a week as JSON; None if there are none."""
         document = self._documents.get(week.name)
         if document is None:
             async with self.session() as session:
@@ -121,5 +125,5 @@ class PublishedWeeks:
 
 @lru_cache(maxsize=1)
 def published_weeks(database: Database) -> PublishedWeeks:
-    """Return the reader of a database, the same at every call."""
+    """Return the reader of a database; every call returns the same one."""
     return PublishedWeeks(database)

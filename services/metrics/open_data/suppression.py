@@ -1,8 +1,8 @@
-"""Suppression of small counts, so that they cannot be computed from what is published either.
+"""Suppression of small counts, so that they cannot be computed from published numbers.
 
-Pure functions on plain data. Categories with fewer than `k` are combined with others first, so that every total is
-at least `k`. Then cells are hidden: those below `k`, and others, until the published numbers leave each hidden
-cell a range of at least `k`. Why that is enough: docs/decisions/0030-open-data-of-published-weeks.md.
+Pure functions on plain data. First, categories below `k` are combined, so that every total is at least `k`. Then
+cells are hidden: those below `k`, and more, until each hidden cell could have a range of values of at least `k`,
+given the published numbers. Why this is enough: docs/decisions/0030-open-data-of-published-weeks.md.
 """
 
 from collections import deque
@@ -10,23 +10,25 @@ from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 Counts = Sequence[Sequence[int]]
-# The key of the combined category; no id, code, network or source has it.
+# The key of the combined category; no id, code, network or source has this value.
 OTHER = "_other"
 
 
 @dataclass(frozen=True)
 class Combined:
-    """Categories with their counts, largest first; the last may be `OTHER`, the sum of those in `combined`."""
+    """Categories with their counts, largest first; the last one may be `OTHER`, the sum of the keys in
+    `combined`.
+    """
 
     counts: Sequence[tuple[str, int]]
     combined: frozenset[str]
 
 
 def combine_small(counts: Mapping[str, int], k: int, unnamed: Set[str] = frozenset()) -> Combined | None:
-    """Return the categories with the small and the unnamed ones combined; None if all together are fewer than `k`.
+    """Return the categories, with small and unnamed ones combined; None if the total is below `k`.
 
-    Empty categories are dropped. While the combined have fewer than `k` together, the next larger one is added:
-    otherwise the rest to the total would be a single small category, or a small number.
+    Empty categories are dropped. While the combined category is below `k`, the next larger category is added to
+    it: otherwise the difference to the total would reveal a single small category, or a small number.
     """
     ordered = sorted(
         ((key, count) for key, count in counts.items() if count), key=lambda item: (-item[1], item[0])
@@ -60,25 +62,25 @@ def _indexes(categories: Combined) -> dict[str, int]:
 
 
 def hide_cells(table: Counts, k: int) -> list[list[bool]]:
-    """Return which cells of a table with published totals of rows and columns are hidden.
+    """Return which cells to hide in a table whose row and column totals are published.
 
-    The totals are at least `k`. If there are two rows and two columns at least, hiding all cells leaves each a
-    range of `k`, so the search for more cells to hide ends. A single row or column has no cells but its totals.
+    All totals are at least `k`. With at least two rows and two columns, hiding all cells gives each a range of
+    `k`, so the loop ends. A single row or column is published as its totals only.
     """
     hidden = [[count < k for count in row] for row in table]
     unchecked = [(r, c) for r, cells in enumerate(hidden) for c, is_hidden in enumerate(cells) if is_hidden]
     while unchecked:
         cell = unchecked.pop()
-        # Hiding more only widens the range of those that were checked before.
+        # Hiding more cells only widens the ranges of the cells checked before.
         while not _has_range(table, hidden, cell, k):
             unchecked.append(_hide_one_more(table, hidden, cell))
     return hidden
 
 
 def _hide_one_more(table: Counts, hidden: list[list[bool]], cell: tuple[int, int]) -> tuple[int, int]:
-    """Hide the smallest shown cell that may widen the range of this one; return it.
+    """Hide the smallest shown cell that may widen the range of this cell; return the newly hidden cell.
 
-    A cell that alone is hidden in its row, or in its column, follows from the total there.
+    A hidden cell that is the only one in its row or column could be computed from the total.
     """
     row, column = cell
     shown = [(r, c) for r, cells in enumerate(hidden) for c, is_hidden in enumerate(cells) if not is_hidden]
@@ -96,12 +98,12 @@ def _hide_one_more(table: Counts, hidden: list[list[bool]], cell: tuple[int, int
 
 
 def _has_range(table: Counts, hidden: list[list[bool]], cell: tuple[int, int], k: int) -> bool:
-    """Return whether the possible values of a hidden cell, given all that is shown, span `k` or more.
+    """Return whether a hidden cell, given all published numbers, could have values with a range of `k` or more.
 
-    The cell can grow by what can be moved around: one less elsewhere in its column, one more in that row, one less
-    in another column …, one less in its own row. That is a flow in the graph of rows and columns, where a hidden
-    cell can take any number more, and give as many as it has. It can shrink by the opposite flow, and by what it
-    has.
+    The cell can grow if counts are moved along a cycle of hidden cells: one less elsewhere in its column, one more
+    in that row, one less in another column …, one less in its own row. That is a flow in the graph of rows and
+    columns, where a hidden cell can gain any number and lose at most its count. The cell can shrink by the
+    opposite flow, at most by its count.
     """
     row, column = cell
     up = _max_flow(table, hidden, cell, from_row=False, enough=k)
@@ -114,7 +116,9 @@ def _has_range(table: Counts, hidden: list[list[bool]], cell: tuple[int, int], k
 def _max_flow(
     table: Counts, hidden: list[list[bool]], cell: tuple[int, int], *, from_row: bool, enough: int
 ) -> int:
-    """Return the largest flow between row and column of the cell through other hidden cells, or `enough`."""
+    """Return the largest flow between row and column of the cell through other hidden cells, but at most
+    `enough`.
+    """
     height = len(table)
     source, sink = (cell[0], height + cell[1]) if from_row else (height + cell[1], cell[0])
     capacity: dict[int, dict[int, float]] = {}
@@ -134,7 +138,7 @@ def _max_flow(
 
 
 def _path(capacity: Mapping[int, Mapping[int, float]], source: int, sink: int) -> list[tuple[int, int]]:
-    """Return the steps of a shortest path with capacity left; empty if there is none."""
+    """Return the steps of a shortest path with remaining capacity; empty if there is none."""
     came_from: dict[int, int] = {source: source}
     queue = deque([source])
     while queue:

@@ -1,4 +1,4 @@
-"""Engagement and reach in percent: of a page in a week, and of the pages of each network."""
+"""Engagement and reach, as percentages: of a page in a week, and of all pages of a network."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -14,14 +14,14 @@ from shared.tables.registry import Page
 
 
 def interactions_of(inputs: PageInputs) -> int | None:
-    """Return likes, comments and reposts together; None if they are unknown."""
+    """Return the sum of likes, comments and reposts; None if any of them is unknown."""
     if inputs.likes is None or inputs.comments is None or inputs.reposts is None:
         return None
     return inputs.likes + inputs.comments + inputs.reposts
 
 
 def page_engagement(inputs: PageInputs) -> PageEngagement | None:
-    """Return what people did with the page's posts; None if it is unknown."""
+    """Return the engagement with the page's posts; None if it is unknown."""
     interactions = interactions_of(inputs)
     if interactions is None or inputs.reacted_posts is None:
         return None
@@ -38,12 +38,12 @@ def page_engagement(inputs: PageInputs) -> PageEngagement | None:
 
 
 def reach_share(reach: int | None, members: int | None) -> float | None:
-    """Return the reach in percent of the subscribers, with one decimal; None if one of the two is unknown."""
+    """Return the reach as a percentage of the subscribers, with one decimal; None if either is unknown."""
     return None if reach is None else _rate(reach, members, 1)
 
 
 async def read_audiences(session: AsyncSession, week: Week) -> list[NetworkAudience]:
-    """Return the audience of the scored pages of each network in which anything is known of a page."""
+    """Return the audience by network, over the scored pages; only networks with a page whose audience is known."""
     rows = await session.execute(
         select(Page.network, *audience_columns())
         .select_from(PageScore)
@@ -56,7 +56,7 @@ async def read_audiences(session: AsyncSession, week: Week) -> list[NetworkAudie
 
 
 def audience_columns() -> list[ColumnElement[Any]]:
-    """Return the sums over rows of `page_scores` from which `network_audience` divides."""
+    """Return the SQL sums over rows of `page_scores` that `network_audience` needs."""
     inputs = {
         name: cast(PageScore.inputs[name].astext, Integer)
         for name in (
@@ -64,7 +64,7 @@ def audience_columns() -> list[ColumnElement[Any]]:
         )
     }  # fmt: skip
     interactions = inputs["likes"] + inputs["comments"] + inputs["reposts"]
-    # A page without posts has no views in any network, and tells nothing of engagement.
+    # A page without posts has no views in any network, so it does not count for engagement.
     has_posts = inputs["reacted_posts"] > 0
     has_views, has_reach = inputs["views"].is_not(None) & has_posts, inputs["reach"].is_not(None)
     has_mean = inputs["mean_post_reach"].is_not(None) & has_posts
@@ -86,7 +86,7 @@ def audience_columns() -> list[ColumnElement[Any]]:
 
 
 def network_audience(row: Row[*tuple[Any, ...]]) -> NetworkAudience:
-    """Return the audience of pages of one network from their sums, `audience_columns`."""
+    """Return the audience of one network's pages from a row of `audience_columns`."""
     base: EngagementBase = "members" if row.views is None else "views"
     if row.views is None:
         engagement = _rate(row.member_interactions or 0, row.members, 2)
@@ -114,5 +114,5 @@ def _rate(part: int, whole: int | None, places: int) -> float | None:
 
 
 def _quotient(part: int, whole: int | None, places: int) -> Decimal | None:
-    """Return the quotient, halves rounded up; None without a whole."""
+    """Return the quotient, halves rounded up; None if the divisor is zero or unknown."""
     return (Decimal(part) / whole).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP) if whole else None

@@ -1,4 +1,4 @@
-"""What a formula of page scores must fulfil beyond the types of its fields."""
+"""Rules for a formula of page scores that go beyond the types of its fields."""
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -7,7 +7,7 @@ from services.metrics.schemas.page_formulas import CriterionLevel, PageCriterion
 from shared.http.problems import FieldError
 
 _PARAMETERS = ("step", "parts", "days", "min_messages", "levels")
-# The parameters of each kind, all of which it needs.
+# The parameters that each kind of criterion requires.
 PARAMETERS_OF_KIND: dict[PageCriterionKind, frozenset[str]] = {
     PageCriterionKind.STEP: frozenset({"step"}),
     PageCriterionKind.APPEARANCE: frozenset({"parts"}),
@@ -22,14 +22,14 @@ PARAMETERS_OF_KIND: dict[PageCriterionKind, frozenset[str]] = {
     PageCriterionKind.ANSWERED_SHARE: frozenset({"min_messages", "levels"}),
     PageCriterionKind.ENGAGEMENT: frozenset({"levels"}),
 }
-# A monitor may publish a weight without a rule.
+# May be without levels: some official ratings publish only the weight of such a criterion.
 _WITHOUT_LEVELS = frozenset({PageCriterionKind.REACH_SHARE, PageCriterionKind.MEAN_POST_REACH})
-# Shares of a whole.
+# Percentages of a whole: thresholds are at most 100.
 _AT_MOST_100 = frozenset({PageCriterionKind.TWO_WAY_SHARE, PageCriterionKind.ANSWERED_SHARE})
 
 
 def formula_errors(formula: PageFormula) -> list[FieldError]:
-    """Return what is wrong, each error with a pointer to its field."""
+    """Return the errors of a formula, each with a pointer to its field."""
     errors = []
     if formula.yellow_from >= formula.green_from:
         errors.append(FieldError(pointer="/yellow_from", detail="«yellow_from» must be below «green_from»"))

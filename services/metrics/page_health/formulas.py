@@ -1,6 +1,6 @@
 """Versions of the formula of page scores: which one scores a week, listing them, adding one.
 
-The database refuses to change or delete a version, so that a score can always be explained by its own one.
+The database refuses to change or delete a version, so every score can be explained by the formula that gave it.
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _LOCK_KEY = 0x7073666F  # "psfo"
 
 
 async def formula_of_week(session: AsyncSession, week: Week) -> PageScoreFormula:
-    """Return the formula that scores a week. Raises `LookupError` if there is none."""
+    """Return the formula that scores a week. Raises `LookupError` if no formula is valid then."""
     found: PageScoreFormula | None = await session.scalar(
         select(PageScoreFormula)
         .where(PageScoreFormula.valid_from <= week.name)
@@ -35,19 +35,19 @@ async def formula_of_week(session: AsyncSession, week: Week) -> PageScoreFormula
 
 
 def parse_formula(row: PageScoreFormula) -> PageFormula:
-    """Return the formula in a row."""
+    """Return the formula stored in a row."""
     return PageFormula.model_validate({name: getattr(row, name) for name in PageFormula.model_fields})
 
 
 async def list_formulas(session: AsyncSession, paging: Paging) -> Sequence[PageScoreFormula]:
-    """Return the versions, newest first, one more than the page takes."""
+    """Return the versions, newest first, one more than a page."""
     query = select(PageScoreFormula).order_by(PageScoreFormula.number.desc()).limit(paging.limit + 1)
     after = paging.after((PageScoreFormula.number,), (int,))
     return list(await session.scalars(query if after is None else query.where(after)))
 
 
 async def get_formula(session: AsyncSession, formula_id: UUID) -> PageScoreFormula:
-    """Return a version. Raises `NotFound` for an unknown id."""
+    """Return a version of the formula. Raises `NotFound` for an unknown id."""
     found = await session.get(PageScoreFormula, formula_id)
     if found is None:
         raise NotFound("No such formula")
@@ -55,10 +55,9 @@ async def get_formula(session: AsyncSession, formula_id: UUID) -> PageScoreFormu
 
 
 async def add_formula(session: WriteSession, wanted: PageFormulaIn, actor: str) -> PageScoreFormula:
-    """Add a version that scores the current week or a later one, and those that follow.
+    """Add a version that scores the current or a later week and the weeks after it.
 
-    A week is scored after its end, so scores that exist stay as they are. Raises `Invalid` naming each wrong
-    field.
+    A week is scored after its end, so existing scores do not change. Raises `Invalid` for each wrong field.
     """
     errors = formula_errors(wanted)
     current = Week.containing(clock.now())
@@ -73,7 +72,7 @@ async def add_formula(session: WriteSession, wanted: PageFormulaIn, actor: str) 
             errors.append(FieldError(pointer="/valid_from", detail=detail))
     if errors:
         raise Invalid("; ".join(error.detail for error in errors), errors=errors)
-    # Two at once would take the same number.
+    # Serialised: two concurrent transactions would use the same number.
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
     number = await session.scalar(select(func.coalesce(func.max(PageScoreFormula.number), 0) + 1))
     formula = PageScoreFormula(

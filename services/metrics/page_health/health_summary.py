@@ -31,10 +31,11 @@ async def summarize_page_health(
     silent_days: int = SILENT_DAYS,
     changes: int = 5,
 ) -> PageHealthSummary:
-    """Return the summary of a week; all counts are 0 if it has no scores.
+    """Return the summary of a week; all counts are 0 if the week has no scores.
 
-    `scope` restricts the pages, as `caller.scope(Page.organisation_id)` does. `changes`: how many pages `best` and
-    `worst` have at most. The same week gives the same result, since scores do not change; names of pages may.
+    `scope` restricts the pages, as `caller.scope(Page.organisation_id)` does. `best` and `worst` have at most
+    `changes` pages. The same week always gives the same result, since scores do not change; only names of pages
+    may.
     """
     within = and_(PageScore.week == week.name, true() if scope is None else scope)
     before = aliased(PageScore)

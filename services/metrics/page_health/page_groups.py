@@ -1,4 +1,4 @@
-"""The peer groups of pages: those of their organisations."""
+"""The peer group of a page is that of its organisation."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ _CODES = [group.value for group in PeerGroup]
 
 def _known_group(code: str) -> str:
     if code not in _CODES:
-        raise ValueError(f"There is no peer group {code}; there are {', '.join(_CODES)}")
+        raise ValueError(f"No such peer group: {code}. Known groups: {', '.join(_CODES)}")
     return code
 
 
@@ -27,9 +27,9 @@ PeerGroupCode = Annotated[
 
 
 def peers_table() -> TableValuedAlias:
-    """Return a table of `organisation_id` and `code`, which is executed with `peer_group_parameters`.
+    """Return a table of `organisation_id` and `code`, filled by the parameters of `peer_group_parameters`.
 
-    Peer groups follow from names, which SQL does not fold as Python does.
+    Groups are computed in Python from names: SQL cannot normalise names in the same way.
     """
     organisations = bindparam("peer_organisations", type_=ARRAY(Uuid))
     codes = bindparam("peer_codes", type_=ARRAY(Text))
@@ -37,7 +37,7 @@ def peers_table() -> TableValuedAlias:
 
 
 async def peer_group_parameters(session: AsyncSession) -> dict[str, list[Any]]:
-    """Return the peer groups of the organisations with pages, as `peers_table` needs them."""
+    """Return the parameters of `peers_table`: the peer groups of the organisations with pages."""
     with_page = select(Page.organisation_id).distinct()
     query = select(Organisation.id, Organisation.kind, Organisation.sphere, Organisation.name)
     rows = (await session.execute(query.where(Organisation.id.in_(with_page)))).all()

@@ -1,4 +1,4 @@
-"""What is known about pages in a week: steps, daily checks, posts, citizens' messages, appeals.
+"""The inputs of page scores in a week: steps, daily checks, posts, citizens' messages, appeals.
 
 Every query starts from a few pages and reads their rows of the week by an index; none reads a whole table.
 """
@@ -23,12 +23,12 @@ from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.ingest import Message, Source
 from shared.tables.registry import Page, PageCheck, PageStep
 
-# Sources that read all posts of a page; a wall read within a day before the end of the week counts as read.
+# Sources that read all posts of a page. A wall counts as read if it was read within a day before the week's end.
 WALL_SOURCES = ("wall_poll", "topics_poll")
 WALL_DATA_VALID_FOR = timedelta(hours=24)
-# Both widgets belong to the step; of one widget alone the registry knows nothing.
+# The step covers both widgets; the registry does not record them separately.
 WIDGETS_OF_STEP = 2
-# Of a check on one of these last days of the week at least four of its seven days lie in the week.
+# A check on one of these last days covers seven days, of which at least four are in the week.
 _AUDIENCE_DAYS = timedelta(days=2)
 _PROFILE_FIELDS = ("avatar", "description", "cover", "comments_open", "members")
 
@@ -36,7 +36,7 @@ _PROFILE_FIELDS = ("avatar", "description", "cover", "comments_open", "members")
 async def read_inputs(
     session: AsyncSession, page_ids: Sequence[UUID], week: Week, formula: PageFormula
 ) -> dict[UUID, PageInputs]:
-    """Return what is known about these pages in a week, as far as the formula may need it."""
+    """Return the inputs of these pages in a week; post counts only for the periods that the formula uses."""
     windows = {WEEK_DAYS} | {criterion.days for criterion in formula.criteria if criterion.days is not None}
     steps = await _steps(session, page_ids, week)
     checks = await _checks(session, page_ids, week)
@@ -60,7 +60,7 @@ async def read_inputs(
 
 
 async def _steps(session: AsyncSession, page_ids: Sequence[UUID], week: Week) -> dict[UUID, dict[str, date]]:
-    """Return by page the steps that it had at the end of the week, with the day each was reached."""
+    """Return, by page, the steps that it had at the end of the week, each with the day it was reached."""
     rows = await session.execute(
         select(PageStep.page_id, PageStep.step, PageStep.reached_on)
         .where(
@@ -77,7 +77,7 @@ async def _steps(session: AsyncSession, page_ids: Sequence[UUID], week: Week) ->
 
 
 async def _checks(session: AsyncSession, page_ids: Sequence[UUID], week: Week) -> dict[UUID, list[Row[Any]]]:
-    """Return by page the checks of the week, in order."""
+    """Return the checks of the week by page, in the order of days."""
     rows = await session.execute(
         select(PageCheck.page_id, PageCheck.day, PageCheck.state, PageCheck.reason, PageCheck.snapshot)
         .where(PageCheck.page_id.in_(page_ids), PageCheck.day >= week.monday, PageCheck.day <= week.sunday)
@@ -131,7 +131,7 @@ def _posts(row: Row[Any], windows: Collection[int], checks: Sequence[Row[Any]], 
     if row.is_read:
         counted = {days: getattr(row, f"posts_{days}") for days in sorted(windows)}
         return {"posts": counted, "posts_source": "messages", "last_post_at": row.last_post_at}
-    # Without a wall that is read: what the network said on Sunday, which is about the same seven days.
+    # The wall was not read: use the network's own count of Sunday's check, which covers the same seven days.
     if checks and checks[-1].day == week.sunday and checks[-1].snapshot.get("posts_7_days") is not None:
         snapshot = checks[-1].snapshot
         return {
@@ -143,10 +143,10 @@ def _posts(row: Row[Any], windows: Collection[int], checks: Sequence[Row[Any]], 
 
 
 def _posts_query(page_ids: Sequence[UUID], week: Week, windows: Collection[int]) -> Select[Any]:
-    """Return the query of the pages' own posts before the end of the week, by windows of days."""
+    """Return the SQL query that counts the pages' own posts in each period before the end of the week."""
     own = (
         Message.page_id == Page.id,
-        # A parameter would hide the partial index of undeleted posts.
+        # With a parameter, the planner could not use the partial index of undeleted posts.
         Message.kind == inline_literal("wall_post"),
         Message.deleted_at.is_(None),
         Message.from_community,
@@ -192,9 +192,10 @@ def _posts_query(page_ids: Sequence[UUID], week: Week, windows: Collection[int])
 
 
 def _talk_query(page_ids: Sequence[UUID], week: Week) -> Select[Any]:
-    """Return the query of what citizens wrote on the pages in the week, and of what came of it.
+    """Return the SQL query that counts citizens' messages on the pages in the week, and their dialogues and
+    appeals.
 
-    What its author deleted is left out; what the community deleted counts.
+    Messages deleted by their author are left out; messages deleted by the community count.
     """
     reply = aliased(Message)
     is_replied = (

@@ -1,4 +1,4 @@
-"""The measures of the audience of pages: what each means. A changed definition gets a new version.
+"""The definitions of the measures of the pages' audience. A changed definition gets a new version.
 
 `services/metrics/weekly_report/measures_document.py` prints them for the docs; every report contains them.
 """

@@ -1,4 +1,4 @@
-"""Pages compared among peers: with those of similar organisations in the same network, to which it belongs."""
+"""Pages compared with their peers: pages of similar organisations in the same network."""
 
 import asyncio
 from collections import defaultdict
@@ -36,7 +36,7 @@ from shared.tables.registry import Organisation, Page
 
 
 class PagePeerFilter(ListFilter):
-    """Which pages are compared."""
+    """Filter of the compared pages."""
 
     week: ScoredWeek = None
     network: NetworkName | None = None
@@ -45,7 +45,7 @@ class PagePeerFilter(ListFilter):
 
 @dataclass(frozen=True, slots=True)
 class ComparedPage:
-    """A page in a week."""
+    """The figures of a page in a week that are compared."""
 
     id: UUID
     score: float | None
@@ -58,7 +58,8 @@ PeerClass = tuple[PeerGroup, str]
 
 
 async def compare_peers(session: AsyncSession, filters: PagePeerFilter, caller: Caller) -> PagePeers:
-    """Return the groups of the pages of a week that the caller may see; none for a page that is not among them.
+    """Return the peer groups of a week's pages that the caller may see; none if `page_id` is not among these
+    pages.
 
     Raises `Invalid` for a week that does not exist.
     """
@@ -119,7 +120,7 @@ def _groups(classes: dict[PeerClass, list[ComparedPage]]) -> list[PagePeerGroup]
 
 
 def describe_group(key: PeerClass, pages: Sequence[ComparedPage]) -> PagePeerGroup:
-    """Return what is usual among the pages of a group."""
+    """Return the medians and quartiles of a group of pages."""
     group, network = key
     scores = sorted(page.score for page in pages if page.score is not None)
     least = metrics_settings().rank_min_peers
@@ -148,7 +149,7 @@ def describe_group(key: PeerClass, pages: Sequence[ComparedPage]) -> PagePeerGro
 
 
 def among_peers(page: ComparedPage, peers: Sequence[ComparedPage], group: PagePeerGroup) -> PageAmongPeers:
-    """Return the rank of a page among its peers; without one if they are too few."""
+    """Return the rank of a page among its peers; null without a score or with too few peers."""
     if page.score is None or group.median_score is None:
         return PageAmongPeers(page_id=page.id, score=page.score, rank=None, to_median=None)
     better = sum(peer.score is not None and peer.score > page.score for peer in peers)
@@ -157,12 +158,14 @@ def among_peers(page: ComparedPage, peers: Sequence[ComparedPage], group: PagePe
 
 
 def _rates(pages: Sequence[ComparedPage]) -> tuple[list[float], EngagementBase]:
-    """Return the engagement of pages for the same base: for views if any page has them."""
+    """Return the engagement rates of pages that have the same base: views if any page has them, otherwise
+    members.
+    """
     known = [page.engagement for page in pages if page.engagement is not None and page.engagement.rate is not None]
     base: EngagementBase = "views" if any(one.rate_of == "views" for one in known) else "members"
     return [one.rate for one in known if one.rate is not None and one.rate_of == base], base
 
 
 def _median(values: Sequence[float], places: int) -> float | None:
-    """Return the median; None of fewer values than are needed to compare."""
+    """Return the median; None if there are too few values to compare."""
     return round(median(values), places) if len(values) >= metrics_settings().rank_min_peers else None

@@ -1,4 +1,4 @@
-"""Figures of pages by week, network and another dimension: lines of charts, and tables."""
+"""Figures of pages by week, network and another dimension: values for charts and tables."""
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,13 +29,13 @@ from shared.tables.registry import Organisation, Page
 DEFAULT_WEEKS = 12
 MAX_WEEKS = 106
 MAX_ROWS = 5_000
-# A region has some two thousand organisations with a page in each network.
+# By organisation, one week only: a region has some two thousand organisations with pages in each network.
 _DEFAULT_WEEKS: Mapping[PageDimension | None, int] = {PageDimension.ORGANISATION: 1}
-# What a row is about stands first.
+# The key columns are put first.
 _KEYS = ("week", "network", "key", "name", "total")
 CSV_HEADING = (*_KEYS, *(name for name in PageTableRow.model_fields if name not in _KEYS))
 _LIGHTS = ("green", "yellow", "red", "unknown")
-# What lists the pages of a key: the parameter of `GET /metrics/pages`.
+# The parameter of `GET /metrics/pages` that lists the pages of a key.
 _FILTERS: Mapping[PageDimension, str] = {
     PageDimension.PEER_GROUP: "peer_group",
     PageDimension.MUNICIPALITY: "municipality",
@@ -44,7 +44,7 @@ _FILTERS: Mapping[PageDimension, str] = {
 
 
 class PageTableFilter(ListFilter):
-    """Which pages are counted."""
+    """Filter of the counted pages."""
 
     network: NetworkName | None = None
     organisation_id: UUID | None = None
@@ -61,10 +61,10 @@ async def compute_page_table(
     by: PageDimension | None,
     weeks: tuple[str | None, str | None],
 ) -> PageTable:
-    """Return the figures of the pages that the caller may see, from the first to the last week, both included.
+    """Return the figures of the pages that the caller may see, from the first to the last week, both inclusive.
 
-    Without a last week it is the newest with scores; without a first one, there are twelve, by organisation one.
-    Raises `Invalid` for a week that does not exist, too many weeks, and a table that is too large.
+    The default last week is the newest with scores; by default there are twelve weeks, by organisation one. Raises
+    `Invalid` for a week that does not exist, too many weeks, and a table that is too large.
     """
     first, last = await _bounds(session, *weeks, default=_DEFAULT_WEEKS.get(by, DEFAULT_WEEKS))
     if first is None or last is None:
@@ -89,7 +89,7 @@ async def _bounds(
     if start.monday > end.monday:
         raise Invalid.field("query/from", f"«from» is later than «to»: {start.name} to {end.name}")
     if (end.monday - start.monday).days // 7 >= MAX_WEEKS:
-        raise Invalid.field("query/from", f"More than {MAX_WEEKS} weeks: ask for fewer")
+        raise Invalid.field("query/from", f"More than {MAX_WEEKS} weeks: request fewer")
     return start, end
 
 
@@ -132,7 +132,7 @@ def _query(by: PageDimension | None, filters: PageTableFilter, first: Week, last
 async def _names(
     session: AsyncSession, by: PageDimension | None, keys: set[str | None]
 ) -> Mapping[Any, str | None]:
-    """Return the keys in the order of their names, and these."""
+    """Return display names by key, in the order of the rows."""
     if by is None:
         return {None: None}
     if by is PageDimension.PEER_GROUP:
@@ -184,7 +184,7 @@ def _link(row: Row[*tuple[Any, ...]], by: PageDimension | None, filters: PageTab
 
 
 def csv_rows(table: PageTable) -> Iterator[list[object]]:
-    """Yield the table as CSV has it: the heading, then its rows."""
+    """Yield the rows of the table for CSV: the heading, then a row for each row of the table."""
     yield list(CSV_HEADING)
     for row in table.rows:
         yield [getattr(row, name) for name in CSV_HEADING]

@@ -1,4 +1,4 @@
-"""Conditions and expressions over rows of `page_scores` that several queries share."""
+"""SQL conditions and expressions over rows of `page_scores` that several queries share."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -9,14 +9,14 @@ from sqlalchemy import ColumnElement, and_, case, func, literal_column
 from services.metrics.indicators.weeks import Week
 from shared.tables.metrics_pages import PageScore
 
-# A page without a post for so many days is silent.
+# A page without a post for this many days is silent.
 SILENT_DAYS = 7
-# As in the index of the list; pages without a score come last.
+# The same expression as in the index of the list; pages without a score come last.
 SORTED_SCORE: ColumnElement[Decimal] = func.coalesce(PageScore.score, literal_column("1000"))
 
 
 def fell_silent(week: Week, days: int = SILENT_DAYS) -> ColumnElement[bool]:
-    """Return the condition of pages that were silent at the end of the week, and not a week earlier.
+    """Return the SQL condition that a page was silent at the end of the week, but not a week earlier.
 
     Null for pages whose last post is unknown.
     """
@@ -25,8 +25,8 @@ def fell_silent(week: Week, days: int = SILENT_DAYS) -> ColumnElement[bool]:
 
 
 def score_change(before: Any) -> ColumnElement[Decimal | None]:
-    """Return the SQL expression of the difference to an earlier row.
+    """Return the SQL expression of the difference to the score of an earlier row.
 
-    Null if one of the scores is missing or another formula gave it.
+    Null if one of the scores is missing or the rows have different formulas.
     """
     return case((before.formula_id == PageScore.formula_id, PageScore.score - before.score))

@@ -1,4 +1,4 @@
-"""Scores of pages as the API shows them: with points, evidence and advice in words."""
+"""Scores of pages as API models: with points, evidence and advice in words."""
 
 from decimal import Decimal
 from typing import Any
@@ -21,7 +21,7 @@ from shared.tables.metrics_pages import PageScore
 
 
 def present_list_item(row: Row[Any]) -> PageScoreListItem:
-    """Return a row of `list_page_scores`."""
+    """Return a row of `list_page_scores` as its API model."""
     score = row.PageScore
     inputs = PageInputs.model_validate(score.inputs)
     return PageScoreListItem(
@@ -45,7 +45,7 @@ def present_list_item(row: Row[Any]) -> PageScoreListItem:
 
 
 def present_week(row: Row[Any]) -> PageWeekScore:
-    """Return a row of `list_weeks`. Its `change` is null if the week before has no score."""
+    """Return a row of `list_weeks` as its API model; `change` is null if the week before has no score."""
     score = row.PageScore
     formula = parse_formula(row.PageScoreFormula)
     inputs = PageInputs.model_validate(score.inputs)

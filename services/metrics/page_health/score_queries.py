@@ -1,4 +1,4 @@
-"""Scores of pages: the pages of a week, and the weeks of a page."""
+"""Scores of pages: the pages of one week, and the weeks of one page."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -26,7 +26,7 @@ from shared.tables.registry import Organisation, Page
 
 
 class PageScoreFilter(ListFilter):
-    """Which pages of a week are listed."""
+    """Filter of the pages of a week."""
 
     week: ScoredWeek = None
     network: NetworkName | None = None
@@ -46,9 +46,9 @@ class PageScoreFilter(ListFilter):
 async def list_page_scores(
     session: AsyncSession, filters: PageScoreFilter, caller: Caller, paging: Paging
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Return the pages of a week that the caller may see, worst first, one more than the page takes.
+    """Return the pages of a week that the caller may see, worst first, one more than a page of the list.
 
-    Rows have `PageScore`, `Page`, `Organisation`, `PageScoreFormula`, `change` and `sorted_score`. Raises
+    A row has `PageScore`, `Page`, `Organisation`, `PageScoreFormula`, `change` and `sorted_score`. Raises
     `Invalid` for a week that does not exist.
     """
     week = requested_week(filters.week, "query/week") if filters.week else await newest_scored_week(session)
@@ -102,10 +102,10 @@ def _conditions(filters: PageScoreFilter, week: Week) -> list[ColumnElement[bool
 async def list_weeks(
     session: AsyncSession, page_id: UUID, caller: Caller, paging: Paging
 ) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Return the scores of a page, newest first, one more than the page takes.
+    """Return the scores of a page, newest first, one more than a page of the list.
 
-    Rows have `PageScore`, `PageScoreFormula`, `change` to the newest earlier score, and its week as `week_before`.
-    Raises `NotFound` for a page that does not exist or that the caller may not see.
+    A row has `PageScore`, `PageScoreFormula`, `change` to the newest earlier score, and that score's week as
+    `week_before`. Raises `NotFound` for a page that does not exist or that the caller may not see.
     """
     seen = select(Page.id).where(Page.id == page_id, caller.scope(Page.organisation_id))
     if await session.scalar(seen) is None:

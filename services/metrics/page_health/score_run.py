@@ -1,7 +1,7 @@
-"""The weekly scoring: every active page once, after the end of the week, also for weeks that were missed.
+"""The weekly scoring: every active page is scored once after the end of each week, including missed weeks.
 
-A page is due while it has no score of the week: an interrupted run goes on where it stopped, and two runs at once
-store one score.
+A page is due while it has no score of the week: an interrupted run continues where it stopped, and two concurrent
+runs store one score.
 """
 
 from collections.abc import Sequence
@@ -26,14 +26,14 @@ from shared.tables.registry import Page
 log = get_logger(__name__)
 
 BATCH_SIZE = 200
-# Walls are polled, so the last posts of a week arrive after its end.
+# Walls are polled, so the week's last posts arrive after its end.
 GRACE = timedelta(hours=4)
 
 
 async def score_due_weeks(database: Database) -> int:
-    """Score the active pages in the weeks that are over; return how many scores were stored.
+    """Score the active pages for the finished weeks; return how many scores were stored.
 
-    The weeks are those since the last one with scores, and the last finished one if there are no scores yet.
+    These are the weeks from the last one with scores on; without any scores, only the last finished week.
     """
     last = last_finished_week(clock.now())
     async with database.read() as session:
@@ -46,12 +46,12 @@ async def score_due_weeks(database: Database) -> int:
 
 
 def last_finished_week(now: datetime) -> Week:
-    """Return the last week that may be scored: it has been over for `GRACE`."""
+    """Return the last week that may be scored: one that ended at least `GRACE` ago."""
     return Week.containing(now - GRACE).shifted(-1)
 
 
 async def newest_scored_week(session: AsyncSession) -> Week | None:
-    """Return the last week with scores, None before the first run."""
+    """Return the newest week with scores; None before the first run."""
     name = await session.scalar(select(func.max(PageScore.week)))
     return None if name is None else Week.parse(name)
 
@@ -67,7 +67,9 @@ async def _score_batch(database: Database, week: Week) -> int:
 
 
 async def _due_pages(session: AsyncSession, week: Week) -> Sequence[UUID]:
-    """Return the next active pages, registered before the week's end, that have no score of the week."""
+    """Return the next batch of active pages that were registered before the week's end and have no score of the
+    week.
+    """
     has_score = exists().where(PageScore.page_id == Page.id, PageScore.week == week.name)
     return (
         await session.scalars(

@@ -82,9 +82,10 @@ def criterion_evidence(criterion: PageCriterion, possible: int, inputs: PageInpu
 
 
 def page_advice(formula: PageFormula, earned: Mapping[str, tuple[int, int]], inputs: PageInputs) -> str | None:
-    """Return one line about what would add most to the score; None if nothing is missing.
+    """Return one sentence on what would add most to the score; None if no points are missing.
 
-    `earned` are points and possible points by the key of each criterion. Of equals the first criterion is named.
+    `earned` has the points and possible points by key of the criterion. Of equal gains the first criterion is
+    used.
     """
     if is_hidden(inputs):
         return "Откройте страницу: сейчас граждане её не видят."

@@ -1,7 +1,7 @@
-"""The score of a page by a formula: a plain function of what is known about the page.
+"""The score of a page by a formula: a pure function of the page's inputs.
 
-A criterion without data gives no points and takes its weight out of the sum, so that the score is
-100 × points ÷ possible points. A page that the network does not show gets no points at all.
+A criterion without data gives no points, and its weight is not counted: the score is 100 × points ÷ possible
+points. A page that the network does not show gets no points at all.
 """
 
 import operator
@@ -18,13 +18,15 @@ from services.metrics.schemas.page_formulas import PageCriterion, PageCriterionK
 from services.metrics.schemas.page_health import PageInputs, PageLight, ScoreSource
 
 DAY_SECONDS = 86_400
-# The days of which posts, reactions and reach are counted.
+# The number of days over which posts, reactions and reach are counted.
 WEEK_DAYS = 7
 
 
 @dataclass(frozen=True)
 class CriterionPoints:
-    """The points of a criterion. `possible` is 0 without data. `value` is what was compared with the levels."""
+    """The points of a criterion. `possible` is 0 without data. `value` is the value that was compared with the
+    levels.
+    """
 
     key: str
     points: int
@@ -39,7 +41,7 @@ class CriterionPoints:
 
 @dataclass(frozen=True)
 class PageResult:
-    """The score, None if too little is known; the light; the points in the order of the criteria."""
+    """The score (None if too little is known), the light, and the points in the order of the criteria."""
 
     score: Decimal | None
     light: PageLight
@@ -47,7 +49,7 @@ class PageResult:
 
 
 def score_page(formula: PageFormula, inputs: PageInputs, week_end: datetime) -> PageResult:
-    """Return the score of a page."""
+    """Return the score of a page with its light and the points of each criterion."""
     criteria = [_criterion_points(criterion, inputs, week_end) for criterion in formula.criteria]
     points = sum(found.points for found in criteria)
     possible = sum(found.possible for found in criteria)
@@ -64,7 +66,7 @@ def rounded_score(points: int, possible: int) -> Decimal:
 
 
 def light_of(score: Decimal, formula: PageFormula) -> PageLight:
-    """Return the light of a score."""
+    """Return the light for a score."""
     if score >= formula.green_from:
         return "green"
     return "yellow" if score >= formula.yellow_from else "red"
@@ -79,7 +81,7 @@ def _criterion_points(criterion: PageCriterion, inputs: PageInputs, week_end: da
     if criterion.levels == []:
         return _no_data(criterion)
     if is_hidden(inputs):
-        # Nobody can read the page: a step that it once reached, or posts stored before, do not make up for that.
+        # Nobody can read the page, so steps reached and posts stored earlier give no points.
         if criterion.kind in _OFTEN_UNKNOWN and _RULES[criterion.kind](criterion, inputs, week_end).possible == 0:
             return _no_data(criterion)
         return CriterionPoints(criterion.key, 0, criterion.weight, None, "page_checks")
@@ -105,7 +107,7 @@ def _by_level(
     if value is None:
         return _no_data(criterion)
     reached = [level.points for level in criterion.levels or [] if is_reached(value, level.threshold)]
-    # Rounded down: a value just below a threshold must not be shown as the threshold.
+    # Rounded down: a value just below a threshold must not be shown as equal to it.
     shown = floor(value * 10) / 10
     return CriterionPoints(criterion.key, max(reached, default=0), criterion.weight, shown, source)
 
@@ -141,7 +143,7 @@ def _posts(criterion: PageCriterion, inputs: PageInputs, _week_end: datetime) ->
 def _freshness(criterion: PageCriterion, inputs: PageInputs, week_end: datetime) -> CriterionPoints:
     if inputs.posts_source is None:
         return _no_data(criterion)
-    if inputs.last_post_at is None:  # the wall is read, and the page has never posted
+    if inputs.last_post_at is None:  # the wall is read, and the page has no posts
         return CriterionPoints(criterion.key, 0, criterion.weight, None, inputs.posts_source)
     age = Fraction(int((week_end - inputs.last_post_at).total_seconds()), DAY_SECONDS)
     return _by_level(criterion, age, inputs.posts_source, operator.le)
@@ -178,11 +180,11 @@ def _answered_share(criterion: PageCriterion, inputs: PageInputs, _week_end: dat
 
 
 def _engagement(criterion: PageCriterion, inputs: PageInputs, _week_end: datetime) -> CriterionPoints:
-    # Not for subscribers: levels for views would mean something else.
+    # Computed only from views: the levels are not comparable for engagement per subscriber.
     return _by_level(criterion, _percent(interactions_of(inputs), inputs.views), "page_checks")
 
 
-# Not every network reports them, and reach not to every token.
+# Not every network reports these values, and reach is reported only to some tokens.
 _OFTEN_UNKNOWN = frozenset(
     {PageCriterionKind.REACH_SHARE, PageCriterionKind.MEAN_POST_REACH, PageCriterionKind.ENGAGEMENT}
 )

@@ -1,4 +1,4 @@
-"""The daily pulse: figures of a complete day against the days before, and what was unusual.
+"""The daily pulse: figures of a past day compared with earlier days, and what was unusual.
 
 Docs: docs/moderator/pulse.md.
 """
@@ -45,7 +45,7 @@ _Counts = Mapping[tuple[str, date], int]
 
 
 def parse_day(day: date | None, now: datetime) -> date:
-    """Return the day of a request, by default yesterday in the region. Raises `Invalid` unless it has ended."""
+    """Return the requested day, by default yesterday in the region. Raises `Invalid` unless the day has ended."""
     yesterday = now.astimezone(REGION_TIME_ZONE).date() - timedelta(days=1)
     if day is None:
         return yesterday

@@ -1,4 +1,4 @@
-"""Queries of the daily pulse: one for each figure, over the appeals that the caller may see."""
+"""SQL queries of the daily pulse: one for each figure, over the appeals that the caller may see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,12 +35,13 @@ from shared.tables.appeals import WITH_SOMEBODY_STATUSES, Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality
 
-# Days before the day that its figures are compared with.
+# The number of earlier days with which the figures of a day are compared.
 DAYS_BEFORE = 7
-# The clocks of the machines that give an answer its time and a row its last change may differ by less than this.
+# An upper bound of the clock difference between the machines that set an answer's time and a row's `updated_at`.
 _CLOCK_DIFFERENCE = timedelta(hours=1)
 
-# The last day waits in triage in part, older days do not: what the rate test compares must not depend on that.
+# Appeals in triage count: many of the last day's appeals are still there, and the rate test must compare like with
+# like.
 _NEVER_COUNTED = ("not_required", "merged")
 
 _GROUP = func.coalesce(Topic.group_id, Topic.id)
@@ -49,13 +50,13 @@ _TopicGroup = aliased(Topic)
 
 @dataclass(frozen=True, slots=True)
 class DaySpan:
-    """A day with the `DAYS_BEFORE` before it."""
+    """A day and the `DAYS_BEFORE` days before it."""
 
     day: date
 
     @property
     def days(self) -> list[date]:
-        """Return the days, the earliest first."""
+        """Return the days, earliest first."""
         return [self.day - timedelta(days=back) for back in range(DAYS_BEFORE, -1, -1)]
 
     @property
@@ -65,12 +66,12 @@ class DaySpan:
 
 
 def end_of(day: date) -> datetime:
-    """Return the end of a day in the region, which is the start of the next."""
+    """Return the end of a day in the region, which is the start of the next day."""
     return midnight(day + timedelta(days=1))
 
 
 def opened_query(span: DaySpan, caller: Caller, now: datetime) -> Select[*tuple[Any, ...]]:
-    """Return the query of appeals opened, and of those in triage, by channel and day."""
+    """Return the SQL query that counts opened appeals, and those in triage, by channel and day."""
     conditions = figure_conditions(Appeal, now)
     day = _local_date(Appeal.opened_at)
     return (
@@ -86,9 +87,9 @@ def opened_query(span: DaySpan, caller: Caller, now: datetime) -> Select[*tuple[
 
 
 def answered_query(span: DaySpan, caller: Caller) -> Select[*tuple[Any, ...]]:
-    """Return the query of first responses by channel and day.
+    """Return the SQL query that counts first responses by channel and day.
 
-    A row changes when its answer comes, so those that changed since are found by the index of changes.
+    An answer also updates the appeal's row, so the index of `updated_at` finds the rows.
     """
     day = _local_date(Appeal.first_response_at)
     return (
@@ -104,17 +105,18 @@ def answered_query(span: DaySpan, caller: Caller) -> Select[*tuple[Any, ...]]:
 
 
 def overdue_query(span: DaySpan, caller: Caller) -> Select[*tuple[Any, ...]]:
-    """Return the query of appeals whose first response was overdue and missing at the end of each day, by channel.
+    """Return the SQL query that counts, for the end of each day and by channel, appeals with an overdue first
+    response.
 
-    They are read from what the rows say now: unanswered ones, and those that changed since the first of these
-    ends, because an answer or the closing changes a row.
+    The current rows are enough: unanswered appeals, and those updated since the end of the first day, because an
+    answer or a closing updates the row.
     """
     ends = values(column("day", Date), column("at", DateTime(timezone=True)), name="ends").data(
         [(day, end_of(day)) for day in span.days]
     )
     due = Appeal.first_response_due_at
     ended_at = func.coalesce(Appeal.first_response_at, Appeal.closed_at)
-    # Constants, so that a plan for any parameters uses the partial index.
+    # Constants instead of parameters, so that a generic plan can use the partial index.
     with_somebody = Appeal.status.in_([literal_column(f"'{status}'") for status in WITH_SOMEBODY_STATUSES])
     unanswered = and_(Appeal.first_response_at.is_(None), with_somebody)
     changed = Appeal.updated_at >= end_of(span.days[0]) - _CLOCK_DIFFERENCE
@@ -135,8 +137,8 @@ def overdue_query(span: DaySpan, caller: Caller) -> Select[*tuple[Any, ...]]:
 
 
 def history_query(day: date, caller: Caller) -> Select[*tuple[Any, ...]]:
-    """Return the query of appeals and their authors by day, municipality and topic group: of the day and of its
-    history. Those in triage count too.
+    """Return the SQL query that counts appeals and their authors by day, municipality and topic group, over the
+    day and its history. Appeals in triage count too.
     """
     local_day = _local_date(Appeal.opened_at)
     people = func.coalesce(Appeal.author_key, cast(Appeal.id, Text))
@@ -159,7 +161,7 @@ def history_query(day: date, caller: Caller) -> Select[*tuple[Any, ...]]:
 
 
 def appeals_query(day: date, pairs: Sequence[tuple[str, UUID]], caller: Caller) -> Select[*tuple[Any, ...]]:
-    """Return the query of the appeals of a day with one of these pairs of municipality and topic group."""
+    """Return the SQL query for the appeals of a day in one of these pairs of municipality and topic group."""
     return (
         select(
             Appeal.id,

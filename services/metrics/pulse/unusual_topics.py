@@ -1,4 +1,4 @@
-"""Unusual topics by location, and whether a day was unusual as a whole: the rate test on counts of appeals.
+"""Unusual topics by location, and whether a whole day was unusual: the rate test applied to counts of appeals.
 
 Pure functions. Docs: docs/moderator/pulse.md.
 """
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from services.metrics.pulse.rate_test import Array, expect_next_day
 
-# How many weeks before the day are its history, and with how few days of history nothing is compared.
+# The length of the history in weeks, and the number of days below which nothing is compared.
 WEEKS = 12
 MIN_HISTORY_DAYS = 28
-# False alarms per year that the threshold allows, over all pairs together.
+# The threshold allows this many false alarms per year over all pairs together.
 FALSE_ALARMS_PER_YEAR = 0.2
-# Fewer people, or fewer times what is usual, is nothing that the centre has to look at.
+# A topic with fewer people, or less than this many times the usual count, is never listed.
 MIN_PEOPLE, MIN_RATIO = 5, 2.0
-# The probability beyond which a day as a whole is calmer or tenser than usual.
+# A day is calmer or tenser than usual if the probability of its count is below this.
 UNUSUAL_DAY = 0.025
 
 Level = Literal["calmer", "usual", "tenser", "unknown"]
@@ -32,7 +32,9 @@ Indexes = NDArray[np.int_]
 
 @dataclass(frozen=True, slots=True)
 class DayCount:
-    """Appeals of a day with one municipality and topic group (None: unknown), and how many people wrote them."""
+    """The appeals of a day with one municipality and topic group (None: unknown), and the number of their
+    authors.
+    """
 
     day: date
     municipality: str | None
@@ -55,7 +57,7 @@ class UnusualTopic:
 
 @dataclass(frozen=True, slots=True)
 class DayVerdict:
-    """Whether the day was calmer or tenser than usual. `expected`: None if there is too little history."""
+    """Whether the day was calmer or tenser than usual. `expected` is None if the history is too short."""
 
     level: Level
     appeals: int
@@ -64,7 +66,7 @@ class DayVerdict:
 
 @dataclass(frozen=True, slots=True)
 class Unusual:
-    """What was unusual on a day, least probable first; how many pairs were tested against how many days."""
+    """The result for a day: the verdict, and unusual topics, least probable first."""
 
     verdict: DayVerdict
     topics: tuple[UnusualTopic, ...]
@@ -78,9 +80,9 @@ def first_day_of_history(day: date) -> date:
 
 
 def find_unusual(day: date, counts: Iterable[DayCount]) -> Unusual:
-    """Return what is unusual on the day against the counts of the `WEEKS` before it.
+    """Return what was unusual on the day, compared with the counts of the `WEEKS` before it.
 
-    The history begins with the first day that has an appeal: before, nothing was collected.
+    The history begins on the first day with an appeal: nothing was collected before.
     """
     start = first_day_of_history(day)
     seen = [count for count in counts if start <= count.day <= day]
@@ -148,12 +150,12 @@ def _unusual_topics(day: date, seen: Sequence[DayCount], days: int) -> tuple[tup
 def flag_unusual(
     history: Array, today: Array, municipalities: Indexes, groups: Indexes, weekdays: Sequence[int]
 ) -> tuple[NDArray[np.bool_], Array, Array]:
-    """Return which pairs are unusual today, what was expected of each, and the probability of what came.
+    """Return, by pair, whether it is unusual today, the expected count, and the probability of a count this high.
 
-    `history` has a row for each pair and a column for each day; `municipalities` and `groups` name by index what
-    the pair consists of; `weekdays` (0 to 6) are those of the history and of today.
+    `history` has a row for each pair and a column for each day; `municipalities` and `groups` have the index of
+    each pair's municipality and topic group; `weekdays` (0 to 6) are those of the history and of today.
     """
-    # A pair is expected to have what topic and municipality have apart, as if they were independent.
+    # The prior of a pair comes from the totals of its topic and municipality, as if they were independent.
     totals = history.sum(axis=1)
     of_group, of_municipality = np.bincount(groups, totals)[groups], np.bincount(municipalities, totals)
     prior = of_group * of_municipality[municipalities] / max(float(totals.sum()), 1.0) / history.shape[1]

@@ -1,4 +1,4 @@
-"""Sections about what citizens wrote of: topics, municipalities, both together, hard appeals."""
+"""Sections about the content of appeals: topics, municipalities, both combined, hard appeals."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ _UNKNOWN = "не указано"
 
 
 def topic_section(document: ReportDocument) -> Section:
-    """Return the first topics with sub-topics and locations, then all topics."""
+    """Return the section of topics: the first ones with sub-topics and locations, then all topics."""
     topics = document.topics
     detailed = Table(
         f"Первые темы ({min(_FIRST_TOPICS, len(topics))}): о чём и где",
@@ -102,7 +102,7 @@ def _described(topics: list[TopicRow], shown: int) -> str:
 
 
 def municipality_section(document: ReportDocument) -> Section:
-    """Return all municipalities, most frequent first."""
+    """Return the section of municipalities, most appeals first."""
     rows = document.municipalities
     bars = [compared_bar(row.name, row.appeals) for row in rows[:_BARS]]
     listed = "; ".join(f"{row.name} – {russian.count(row.appeals.value)}" for row in rows[:_BARS])
@@ -118,7 +118,9 @@ def municipality_section(document: ReportDocument) -> Section:
 
 
 def matrix_section(document: ReportDocument) -> Section:
-    """Return topics by municipalities, and the most frequent combinations with their organisations."""
+    """Return the section of topics by municipality, with the most frequent combinations and their
+    organisations.
+    """
     topics = {topic.topic_group_id: topic.label for topic in document.topics}
     places = {row.oktmo: row.name for row in document.municipalities}
     bodies = organisation_names(document)
@@ -157,12 +159,12 @@ _CELL_COLUMNS = (
 
 
 def organisation_names(document: ReportDocument) -> dict[UUID, str]:
-    """Return the names of all organisations of the report by their ids."""
+    """Return the names of all organisations of the report by id."""
     return {row.organisation_id: row.name for group in document.peer_groups for row in group.organisations}
 
 
 def _most_frequent(cells: list[ReportCell]) -> list[ReportCell]:
-    # Stable: cells of the same count stay in the order of the document.
+    # The sort is stable: cells with equal counts keep the order of the document.
     return sorted(cells, key=lambda cell: -cell.appeals)
 
 
@@ -212,7 +214,7 @@ def _index(key: object, keys: Sequence[object]) -> int:
 
 
 def hard_appeal_section(document: ReportDocument) -> Section:
-    """Return the appeals that should be read in full."""
+    """Return the section of appeals that should be read in full."""
     zone = ZoneInfo(document.time_zone)
     blocks: list[Block] = [_quotation(appeal, zone) for appeal in document.hard_appeals]
     table = Table(

@@ -1,7 +1,7 @@
-"""Horizontal bars as SVG, with a title and a description, legible in black and white.
+"""Horizontal bar charts as SVG, with a title and a description, readable in black and white.
 
-Only presentation attributes: a strict Content-Security-Policy forbids styles in attributes. Labels stand above
-their bars, so that long ones and small screens do not clip them.
+Only presentation attributes are used: a strict Content-Security-Policy forbids inline styles. Labels are above
+their bars, so that long labels and small screens do not clip them.
 """
 
 import textwrap
@@ -33,7 +33,8 @@ def svg(
 ) -> str:
     """Return the chart as an SVG element; `identifier` makes the ids of its title and description unique.
 
-    `width` is in units of which a letter takes about eight; `clean` removes what the output cannot show.
+    `width` is in units; a letter is about eight units wide. `clean` removes characters that the output cannot
+    show.
     """
 
     def shown(text: str) -> str:
@@ -58,7 +59,7 @@ def svg(
 
 
 def _bar(bar: Bar, top: int, scale: float, width: int, shown: Callable[[str], str]) -> tuple[list[str], int]:
-    """Return the elements of a bar and its height."""
+    """Return the SVG elements of a bar, and its height."""
     lines = _lines(bar.label, (width - _LETTER * len(bar.text)) // _LETTER)
     y = top
     parts: list[str] = []
@@ -93,7 +94,7 @@ def _outlined(x: int, y: float, width: float) -> str:
 
 
 def _length(length: float) -> float:
-    """Return the length of a bar; one above zero can be seen."""
+    """Return the length of a bar; a value above zero gets a visible length."""
     return round(max(length, 1.5), 1) if length > 0 else 0
 
 

@@ -1,6 +1,6 @@
-"""What a report consists of, whatever the format: sections of texts, tables and charts.
+"""The elements of a report in every format: sections of texts, tables and charts.
 
-Cells keep their values. HTML and PDF show `cell_text`, XLSX the value itself, so that all show the same.
+Cells contain values. HTML and PDF show `cell_text`, XLSX the value itself, so all formats show the same data.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ ColumnKind = Literal[
 
 @dataclass(frozen=True)
 class Measured:
-    """A number with its unit; a change of a measure if `is_change`."""
+    """A number with its unit; `is_change` marks a change of a measure."""
 
     value: float | None
     unit: MeasureUnit
@@ -34,9 +34,9 @@ Value = str | int | float | date | datetime | Measured | Pair | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table. `pair` are the headings of a pair of numbers where each has its own column.
+    """A column of a table. `pair` has two headings for a pair of numbers, in formats that need a column for each.
 
-    `missing` is shown for null. `weight` is its part of the width of a printed page.
+    `missing` is shown for null. `weight` is the column's share of the width of a printed page.
     """
 
     heading: str
@@ -47,13 +47,13 @@ class Column:
 
     @property
     def is_number(self) -> bool:
-        """Whether cells are aligned right."""
+        """Return whether the cells contain numbers, which are aligned right."""
         return self.kind != "text"
 
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: its label, its value with the text beside it, and the value it is compared with."""
+    """A bar: its label, its value with the text beside it, and the earlier value for comparison."""
 
     label: str
     value: float
@@ -73,9 +73,9 @@ class BarChart:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first column names the row. `empty` is shown instead of a table without rows.
+    """A table; the first column contains the names of the rows. `empty` is shown instead of a table without rows.
 
-    `sheet` is its name in a workbook, where it is not that of its section (at most 31 characters).
+    `sheet` is its sheet name in a workbook, if it differs from that of the section (at most 31 characters).
     """
 
     caption: str
@@ -89,7 +89,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph of text; a note is less prominent."""
+    """A paragraph of text; a note is shown less prominently."""
 
     text: str
     is_note: bool = False
@@ -105,7 +105,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Figures:
-    """The few figures that the reader sees first: label, value, remark."""
+    """The few figures shown first: label, value, remark."""
 
     items: Sequence[tuple[str, str, str]]
 
@@ -119,7 +119,7 @@ class Subheading:
 
 @dataclass(frozen=True)
 class Quotation:
-    """The text of an appeal in full, with what is known of it."""
+    """The full text of an appeal, with its details."""
 
     title: str
     facts: Sequence[tuple[str, str]]
@@ -131,9 +131,10 @@ Block = Paragraph | Points | Figures | Subheading | Quotation | Table
 
 @dataclass(frozen=True)
 class Section:
-    """A section with its blocks; a wide one is printed on pages in landscape.
+    """A section with its blocks; a wide section is printed in landscape.
 
-    `sheet` is its name in a workbook (at most 31 characters). `sheet_tables` replace its tables there.
+    `sheet` is its sheet name in a workbook (at most 31 characters). `sheet_tables` are used in the workbook
+    instead of its tables.
     """
 
     anchor: str
@@ -145,7 +146,7 @@ class Section:
 
     @property
     def tables(self) -> Sequence[Table]:
-        """The tables of the section in a workbook."""
+        """Return the tables of the section for a workbook."""
         if self.sheet_tables is not None:
             return self.sheet_tables
         return [block for block in self.blocks if isinstance(block, Table)]
@@ -153,7 +154,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Presentation:
-    """A report ready to be laid out."""
+    """A report prepared for layout."""
 
     title: str
     subtitle: str
@@ -165,7 +166,7 @@ class Presentation:
 
 
 def cell_text(column: Column, value: Value, zone: ZoneInfo) -> str:
-    """Return a cell as text; moments in the zone."""
+    """Return a cell as text; moments are shown in the time zone."""
     match value:
         case None:
             return column.missing

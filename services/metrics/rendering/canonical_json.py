@@ -1,4 +1,4 @@
-"""The bytes that are stored when a report is published, and their digest."""
+"""The bytes stored when a report is published, and their digest."""
 
 import hashlib
 import json
@@ -11,16 +11,16 @@ from services.metrics.schemas.weekly_report import ReportDocument
 
 
 def encode(document: ReportDocument) -> bytes:
-    """Return the document as JSON in UTF-8: equal documents give equal bytes.
+    """Return the document as UTF-8 JSON; equal documents give equal bytes.
 
-    Fields are in the order of the model, without spaces; moments have the offset of the document's time zone.
+    Fields have the order of the model, without spaces; moments have the offset of the document's time zone.
     """
     plain = _plain(document.model_dump(), ZoneInfo(document.time_zone))
     return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 def digest(content: bytes) -> str:
-    """Return the SHA-256 of encoded bytes, hexadecimal."""
+    """Return the SHA-256 digest of the bytes, in hexadecimal."""
     return hashlib.sha256(content).hexdigest()
 
 
@@ -35,7 +35,7 @@ def _plain(value: Any, zone: ZoneInfo) -> Any:
         case date() | UUID():
             return str(value)
         case float():
-            # −0 equals 0 and would be written in another way.
+            # −0 equals 0 but would be written differently.
             return value + 0.0
         case _:
             return value

@@ -1,4 +1,4 @@
-"""Names of figures that differ from the published ones, in place of their pointers into the document."""
+"""Names of corrected figures, made from their pointers into the document."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -88,7 +88,7 @@ _NAMES: Final[Mapping[str, str]] = {
     "text": "текст",
     "reason": "причина",
 }
-# Steps that say nothing to a reader beside what follows them.
+# Parts of a pointer that add nothing to the name.
 _SILENT: Final = frozenset(
     {"appeals", "measures", "organisations", "subtopics", "locations", "value", "groups", "formulas"}
 )
@@ -96,7 +96,7 @@ _TITLES: Final = ("label", "title", "name", "text", "code", "network")
 
 
 def figure_names(figures: Sequence[CorrectedFigure], document: ReportDocument) -> list[str]:
-    """Return where the figures are in words: «Темы: Здравоохранение: прошлая неделя»."""
+    """Return the names of the figures in words: «Темы: Здравоохранение: прошлая неделя»."""
     names = {definition.code: definition.name for definition in document.definitions}
     root = document.model_dump(mode="json")
     return [_figure_name(figure.pointer, root, names) for figure in figures]
@@ -125,7 +125,7 @@ def _title(node: Any, names: Mapping[str, str]) -> str | None:
 
 
 def figure_value(value: float | str | None) -> str:
-    """Return a figure of a correction as text."""
+    """Return the value of a corrected figure as text."""
     match value:
         case None:
             return russian.NO_DATA

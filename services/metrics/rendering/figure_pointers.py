@@ -1,38 +1,38 @@
-"""Pointers to figures of a report: as JSON pointers, but elements of lists by what identifies them.
+"""Pointers to figures of a report: like JSON pointers, but list elements are identified by a key, not an index.
 
-The index of an element in its list may change: «/topics/<id of the topic group>/appeals/value».
+The index of an element may change; its key does not: «/topics/<id of the topic group>/appeals/value».
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# The first of these fields that an element has identifies it in its list.
+# A list element is identified by the first of these fields that it has.
 _KEYS = (
     "channel", "code", "topic_group_id", "oktmo", "organisation_id", "network", "axis", "page_id", "number",
     "name",
 )  # fmt: skip
-# The key of an element that is about appeals without a topic, a location and the like.
+# The key of an element for appeals without a topic, a location and so on.
 NONE = "none"
 
 Figure = int | float | None
 
 
 def figures(document: Mapping[str, Any], left_out: frozenset[str]) -> Iterator[tuple[str, Figure]]:
-    """Yield pointer and value of each figure of a document, except in the sections `left_out`."""
+    """Yield the pointer and value of each figure of a document, except in the sections `left_out`."""
     for name, value in document.items():
         if name not in left_out:
             yield from _figures(value, f"/{_escaped(name)}")
 
 
 def child(node: Any, step: str) -> Any:
-    """Return what a step of a pointer leads to; None if the document has no such element."""
+    """Return the part of the document to which one step of a pointer leads; None if there is no such element."""
     if isinstance(node, list):
         return next((one for index, one in enumerate(node) if _key(one, index) == step), None)
     return node.get(step) if isinstance(node, Mapping) else None
 
 
 def steps(pointer: str) -> list[str]:
-    """Return the steps of a pointer, unescaped."""
+    """Return the unescaped steps of a pointer."""
     return [step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:]]
 
 
@@ -48,7 +48,7 @@ def _figures(value: Any, pointer: str) -> Iterator[tuple[str, Figure]]:
 
 
 def _key(element: Any, index: int) -> str:
-    """Return what identifies an element of a list; its index if nothing does."""
+    """Return the key of a list element; its index if it has no key field."""
     if isinstance(element, Mapping):
         for name in _KEYS:
             if name in element:

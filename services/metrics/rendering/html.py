@@ -1,4 +1,4 @@
-"""The weekly report as one HTML file: no script, nothing loaded from elsewhere."""
+"""The weekly report as one HTML file, without scripts or external resources."""
 
 import base64
 import hashlib
@@ -40,13 +40,13 @@ def _style() -> str:
 
 @cache
 def content_security_policy() -> str:
-    """Return the policy under which the file works: its own style by digest, and nothing else."""
+    """Return the content security policy of the file: only its own style, by digest, is allowed."""
     digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def render(report: ReportOut) -> bytes:
-    """Return the report as HTML in UTF-8; the same report always gives the same bytes."""
+    """Return the report as HTML in UTF-8; equal reports give equal bytes."""
     text = (
         _environment()
         .get_template("weekly.html")

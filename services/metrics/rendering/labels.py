@@ -1,4 +1,4 @@
-"""Russian names of values that the document has as codes."""
+"""Russian names of the codes in the document."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The last section: what each measure counts, what is missing, what changed after publication."""
+"""The last section: definitions of measures, missing data, and changes after publication."""
 
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -12,7 +12,7 @@ from shared.russian import period, plural
 
 
 def status_text(report: ReportOut) -> str:
-    """Return whether the report is published, and since when."""
+    """Return whether the report is published, and since when, as text."""
     zone = ZoneInfo(report.report.time_zone)
     if report.published_at is not None and report.status == "published":
         return f"Опубликован {russian.long_moment(report.published_at, zone)}"
@@ -20,7 +20,7 @@ def status_text(report: ReportOut) -> str:
 
 
 def correction_notice(report: ReportOut) -> str | None:
-    """Return the sentence of the first page about figures that changed after publication, if any did."""
+    """Return the sentence on the first page about figures changed after publication; None if there are none."""
     number = len(report.corrections)
     if not number:
         return None
@@ -34,7 +34,7 @@ def correction_notice(report: ReportOut) -> str | None:
 _AT_END = (
     "Неделя посчитана по состоянию на её конец: что было отвечено, закрыто, просрочено и решено к этому времени."
 )
-# Of measures before version 2.
+# Labels of measures before version 2.
 _CLOSED_LATER = (
     "Неделя посчитана по состоянию на её конец: что было отвечено, просрочено и решено к этому времени; закрытые "
     "обращения – по состоянию на время составления."
@@ -53,7 +53,7 @@ _FIGURES = ("показатель", "показателя", "показател�
 
 
 def method_section(report: ReportOut) -> Section:
-    """Return definitions, gaps, corrections and the status of the report."""
+    """Return the section with definitions, gaps, corrections and the status of the report."""
     document = report.report
     zone = ZoneInfo(document.time_zone)
     definitions = Table(
@@ -124,7 +124,7 @@ def method_section(report: ReportOut) -> Section:
 
 
 def _as_of(document: ReportDocument) -> str:
-    """Return for which time the week was counted, and what was taken as it was when the report was made."""
+    """Return the text about the counted period, and which data were read at the time of the report."""
     end = datetime.combine(document.last_day + timedelta(days=1), time.min, ZoneInfo(document.time_zone))
     versions = {known.code: known.version for known in document.definitions}
     if document.as_of < end:

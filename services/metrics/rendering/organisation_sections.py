@@ -1,4 +1,4 @@
-"""Sections about how organisations answer: the three axes, organisations among their peers, promises, grades."""
+"""Sections about the answers of organisations: the three axes, peer groups, promises, grades."""
 
 from collections.abc import Sequence
 
@@ -56,7 +56,7 @@ _ORGANISATION_COLUMNS = (
 
 
 def axis_section(document: ReportDocument) -> Section:
-    """Return the measures of the region, by axis."""
+    """Return the section of the region's measures, by axis."""
     names = {definition.code: definition.name for definition in document.definitions}
     units = {definition.code: definition.unit for definition in document.definitions}
     blocks: list[Block] = []
@@ -95,7 +95,7 @@ def _measure_rows(
 
 
 def organisation_section(document: ReportDocument) -> Section:
-    """Return the organisations by groups of peers, with the best and the worst of each and why."""
+    """Return the section of organisations by peer group, with the best and worst of each and the reasons."""
     blocks: list[Block] = [
         Paragraph(
             "Организации сравниваются только с сопоставимыми. Сглаженная доля ответов в срок у малых организаций "
@@ -169,7 +169,7 @@ def _reasons(ranked: Sequence[RankedOrganisation]) -> list[tuple[str, str]]:
 
 
 def promise_section(document: ReportDocument) -> Section:
-    """Return what became of the promises of the week."""
+    """Return the section of the week's promises and their outcomes."""
     promises = document.promises
     parts = _promise_parts(promises)
     listed = "; ".join(f"{label.lower()} – {russian.count(value)}" for label, value in parts)
@@ -198,7 +198,9 @@ def _promise_parts(promises: PromiseFigures) -> list[tuple[str, int]]:
 
 
 def deleted_section(document: ReportDocument) -> Section:
-    """Return whose communities deleted questions, and who closed appeals without an answer."""
+    """Return the section of organisations whose pages deleted questions, or that closed appeals without an
+    answer.
+    """
     listed = [
         row
         for group in document.peer_groups
@@ -220,7 +222,7 @@ def deleted_section(document: ReportDocument) -> Section:
 
 
 def grade_section(document: ReportDocument) -> Section:
-    """Return the grades of answers by criterion."""
+    """Return the section of grades by criterion."""
     rows = [
         (
             grade.title,

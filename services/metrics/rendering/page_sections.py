@@ -1,4 +1,4 @@
-"""Sections about pages: how many organisations have one, and how alive they are."""
+"""Sections about pages: how many organisations have a page, and the health of pages."""
 
 from services.metrics.rendering import russian_format as russian
 from services.metrics.rendering.blocks import (
@@ -32,7 +32,7 @@ _BASES = {"views": "просмотров", "members": "подписчиков"}
 
 
 def page_section(document: ReportDocument) -> Section:
-    """Return coverage by network, the health of pages and those that fell silent."""
+    """Return the section of coverage by network, page health and pages that fell silent."""
     coverage = Table(
         "Сколько организаций ведут страницы",
         (

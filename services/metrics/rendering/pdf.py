@@ -1,6 +1,6 @@
 """The weekly report as a tagged PDF (PDF/UA-1), laid out by typst with the fonts of its wheel.
 
-Texts reach the template as data in JSON and are never parsed as markup.
+Texts are passed to the template as JSON data and never parsed as markup.
 """
 
 import json
@@ -30,7 +30,7 @@ from services.metrics.schemas.weekly_report import ReportOut
 
 _FONT = "Libertinus Serif"
 _REMEMBERED_DOCUMENTS = 11
-# Of a chart beside its table: letters are as large as in the wider charts.
+# The width of a chart beside its table: gives the same letter size as in wider charts.
 _BESIDE = 280
 
 
@@ -45,7 +45,7 @@ def _fonts() -> typst.Fonts:
 
 
 def render(report: ReportOut) -> bytes:
-    """Return the report as PDF; the same report always gives the same bytes."""
+    """Return the report as PDF; equal reports give equal bytes."""
     try:
         return typst.compile(
             _template(),
@@ -61,13 +61,13 @@ def render(report: ReportOut) -> bytes:
 
 
 def _release_memory() -> None:
-    """Make typst forget the report. It keeps what it computed, some 25 MB a report, for the next ten documents."""
+    """Clear the cache of typst, which would keep some 25 MB per report for the next ten documents."""
     for _ in range(_REMEMBERED_DOCUMENTS):
         typst.compile(b"", font_paths=_fonts(), ignore_system_fonts=True)
 
 
 def layout(report: ReportOut) -> dict[str, Any]:
-    """Return what the template lays out: texts that the fonts can show, and charts as SVG."""
+    """Return the input of the template: texts that the fonts can show, and charts as SVG."""
     shown = presentation(report)
 
     def section(part: Section, *, is_top: bool = False) -> dict[str, Any]:

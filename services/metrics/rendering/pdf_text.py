@@ -1,6 +1,6 @@
-"""Texts of a PDF: only characters that the embedded fonts have, with break points in very long words.
+"""Texts of a PDF: only characters of the embedded fonts, with break opportunities in very long words.
 
-PDF/UA forbids characters without a glyph. A citizen's emoji becomes «[эмодзи]» instead of an empty box.
+PDF/UA forbids characters without a glyph. An emoji becomes «[эмодзи]» instead of an empty box.
 """
 
 import re
@@ -8,7 +8,7 @@ import unicodedata
 
 from shared.text.visible_text import visible
 
-# First and last code points that the fonts of the typst wheel have, Libertinus Serif or else DejaVu Sans Mono.
+# First and last code points of the typst wheel's fonts: Libertinus Serif, otherwise DejaVu Sans Mono.
 COVERED_RANGES = (
     (0x20, 0x7E), (0xA0, 0xAC), (0xAE, 0x2FF), (0x374, 0x377), (0x37A, 0x37F), (0x384, 0x38A), (0x38C, 0x38C),
     (0x38E, 0x3A1), (0x3A3, 0x3CE), (0x3D0, 0x3E1), (0x3F0, 0x45F), (0x462, 0x463), (0x470, 0x477),
@@ -31,7 +31,7 @@ COVERED_RANGES = (
     (0x2A2F, 0x2A2F), (0x2A6A, 0x2A6B), (0x2B05, 0x2B0D), (0x2B12, 0x2B1A),
 )  # fmt: skip
 _COVERED = "".join(f"{chr(first)}-{chr(last)}" for first, last in COVERED_RANGES[1:])
-# The first range has characters that mean something in a pattern.
+# Escaped, because the first range has characters with a meaning in patterns.
 _MISSING = re.compile(f"[^\\n\\t\\x20-\\x7e{_COVERED}]+")
 _LONG_WORD = re.compile(r"[^\s\u00a0\u202f]{41,}")
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -42,9 +42,11 @@ OTHER_SCRIPT = "[иное письмо]"
 
 
 def printable(text: str) -> str:
-    """Return the text as the PDF shows it: a word in brackets for each run of characters without a glyph."""
+    """Return the text as the PDF can show it: each run of characters without a glyph becomes a word in
+    brackets.
+    """
     composed = unicodedata.normalize("NFC", visible(text))
-    # Joiners, selectors and marks that do not combine with their letter belong to what stands before them.
+    # Joiners, selectors and uncombined marks belong to the character before them.
     plain = "".join(letter for letter in composed if unicodedata.category(letter) not in {"Mn", "Me", "Cf"})
     return _LONG_WORD.sub(_breakable, _MISSING.sub(_named, plain))
 

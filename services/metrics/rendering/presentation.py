@@ -1,4 +1,4 @@
-"""The report as sections in the order in which they are read, for all formats."""
+"""The report as a sequence of sections, the same for all formats."""
 
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,7 @@ TITLE = "Обратная связь жителей: отчёт за недел�
 
 
 def presentation(report: ReportOut) -> Presentation:
-    """Return the report ready to be laid out."""
+    """Return the report prepared for layout."""
     document = report.report
     notice = correction_notice(report)
     return Presentation(

@@ -1,4 +1,4 @@
-"""Numbers, dates and periods as a Russian official writes them. One text for HTML, PDF and XLSX."""
+"""Numbers, dates and periods in Russian official style; the same text for HTML, PDF and XLSX."""
 
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -9,7 +9,7 @@ from shared.russian import grouped, long_day
 
 NO_DATA = "нет данных"
 TOO_FEW = "мало данных"
-# Where a value makes no sense, such as the interval of a count.
+# Shown where a value is not applicable, such as the interval of a count.
 NOT_APPLICABLE = "\N{EM DASH}"
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
@@ -23,7 +23,9 @@ def count(value: int | None) -> str:
 
 
 def decimal(value: float | None, *, places: int = 1) -> str:
-    """Return a number with at least `places` decimals, a second one where the value has it: «94,1», «71,25»."""
+    """Return a number with at least `places` decimals, and a second decimal if the value has one: «94,1»,
+    «71,25».
+    """
     if value is None:
         return NO_DATA
     # Adding zero turns −0 into 0.
@@ -46,24 +48,24 @@ def signed(value: float | None) -> str:
 
 
 def compared(value: int | None, change: int | None) -> str:
-    """Return a count with its change: «508 (−50)». Without earlier data only the count."""
+    """Return a count with its change: «508 (−50)»; without earlier data only the count."""
     return count(value) if value is None or change is None else f"{count(value)} ({signed(change)})"
 
 
 def share_of(part: int | None, whole: int | None) -> str:
-    """Return two counts: «478 из 508», «измерено 508» where no part is counted, or a dash."""
+    """Return two counts: «478 из 508»; «измерено 508» if there is no partial count; or a dash."""
     if whole is None:
         return NOT_APPLICABLE
     return f"измерено {count(whole)}" if part is None else f"{count(part)} из {count(whole)}"
 
 
 def interval(low: float | None, high: float | None) -> str:
-    """Return an interval of percentages: «91,7–95,8 %», or a dash."""
+    """Return an interval of percentages: «91,7–95,8 %»; a dash if there is none."""
     return NOT_APPLICABLE if low is None or high is None else f"{decimal(low)}{DASH}{percent(high)}"
 
 
 def measure(value: float | None, unit: MeasureUnit) -> str:
-    """Return the value of a measure with its unit: «94,1 %», «12», «3,4 ч»; a mark has none: «1,62»."""
+    """Return the value of a measure with its unit: «94,1 %», «12», «3,4 ч»; a mark has no unit: «1,62»."""
     if value is None:
         return NO_DATA
     match unit:
@@ -78,7 +80,7 @@ def measure(value: float | None, unit: MeasureUnit) -> str:
 
 
 def measure_change(change: float | None, unit: MeasureUnit) -> str:
-    """Return the change of a measure: of percentages in points («+2,1 п. п.»)."""
+    """Return the change of a measure; for percentages in percentage points («+2,1 п. п.»)."""
     if change is None:
         return NO_DATA
     whole = unit == "count" and float(change).is_integer()
@@ -88,7 +90,7 @@ def measure_change(change: float | None, unit: MeasureUnit) -> str:
 
 
 def day(value: date | None) -> str:
-    """Return a date as tables show it: «22.11.2026»."""
+    """Return a date for tables: «22.11.2026»."""
     return NO_DATA if value is None else f"{value:%d.%m.%Y}"
 
 
@@ -98,7 +100,7 @@ def moment(value: datetime | None, zone: ZoneInfo) -> str:
 
 
 def long_moment(value: datetime, zone: ZoneInfo) -> str:
-    """Return a moment as a sentence contains it: «23 ноября 2026 г. в 08:05»."""
+    """Return a moment for use in a sentence: «23 ноября 2026 г. в 08:05»."""
     local = value.astimezone(zone)
     return f"{long_day(local.date())} в{NO_BREAK_SPACE}{local:%H:%M}"
 

@@ -1,4 +1,4 @@
-"""The first page: what a reader with two minutes has to know."""
+"""The first page: what a reader needs to know in two minutes."""
 
 from services.metrics.rendering import labels
 from services.metrics.rendering import russian_format as russian
@@ -45,7 +45,7 @@ def compared_cells(counts: ComparedCount) -> tuple[Value, ...]:
 
 
 def compared_bar(label: str, counts: ComparedCount) -> Bar:
-    """Return a bar of this week with the mark of last week."""
+    """Return a bar with this week's count and a mark for last week's."""
     text = russian.count(counts.value)
     if counts.last_week is not None:
         text += f" (было {russian.count(counts.last_week)})"
@@ -53,7 +53,7 @@ def compared_bar(label: str, counts: ComparedCount) -> Bar:
 
 
 def top_section(document: ReportDocument) -> Section:
-    """Return the top sheet: figures, totals by channel, what needs attention, outcomes, the three axes."""
+    """Return the first page: figures, totals by channel, what needs attention, outcomes, the three axes."""
     axes = [_axis_line(axis, document.definitions) for axis in document.axes]
     channels, outcomes = _channels(document), _outcomes(document)
     blocks: list[Block] = [

@@ -1,4 +1,4 @@
-"""The weekly report as a workbook: typed cells, a sheet for each section, and the rows behind the figures."""
+"""The weekly report as an Excel workbook: typed cells, a sheet for each section, and the counted rows."""
 
 import io
 import re
@@ -26,7 +26,7 @@ RowValue = str | int | float | date | datetime | None
 
 @dataclass(frozen=True)
 class RowColumn:
-    """A column of the rows behind a figure: its Russian heading and what its cells are. Moments have an offset."""
+    """A column of counted rows: its Russian heading and the type of its cells. Moments must have an offset."""
 
     heading: str
     kind: RowKind = "text"
@@ -34,19 +34,19 @@ class RowColumn:
 
 @dataclass(frozen=True)
 class RowTable:
-    """The rows behind a figure; each becomes a sheet. `title` is its name (31 characters; longer ones are cut)."""
+    """The rows that figures count, for a sheet of their own. `title` is the sheet's name, cut to 31 characters."""
 
     title: str
     columns: Sequence[RowColumn]
     rows: Iterable[Sequence[RowValue]]
 
 
-# Excel refuses a file with a longer cell: 32,767 units of UTF-16.
+# Excel refuses a file with a longer cell: the limit is 32,767 UTF-16 units.
 _MAX_CELL_BYTES = 2 * 32_767
 _MAX_TITLE = 31
 _FORBIDDEN_IN_TITLE = re.compile(r"[\[\]:*?/\\]")
 _MODIFIED = re.compile(rb"(<dcterms:modified[^>]*>)[^<]*(</dcterms:modified>)")
-# The earliest moment that a ZIP archive can state.
+# The earliest time that a ZIP archive can contain.
 _ARCHIVE_TIME = (1980, 1, 1, 0, 0, 0)
 _BOLD = Font(name="Calibri", size=11, bold=True)
 _TITLE_FONT = Font(name="Calibri", size=14, bold=True)
@@ -81,7 +81,7 @@ _UNIT_FORMATS: dict[MeasureUnit, str] = {
 
 
 def render(report: ReportOut, rows: Mapping[str, RowTable]) -> bytes:
-    """Return the report as XLSX with the rows behind its figures; the same input always gives the same bytes."""
+    """Return the report as XLSX, with the rows that its figures count; equal input gives equal bytes."""
     shown = presentation(report)
     moment = report.report.as_of.astimezone(UTC).replace(tzinfo=None)
     workbook = Workbook(write_only=True)
@@ -104,7 +104,7 @@ def render(report: ReportOut, rows: Mapping[str, RowTable]) -> bytes:
 
 
 def _remove_temporary_files(workbook: Workbook) -> None:
-    """Remove the files in which rows of unfinished sheets are kept; only `save` removes them otherwise."""
+    """Remove the temporary files of unfinished sheets, which otherwise only `save` removes."""
     for sheet in workbook.worksheets:
         unsaved: Any = sheet
         unsaved.close()
@@ -112,7 +112,7 @@ def _remove_temporary_files(workbook: Workbook) -> None:
 
 
 def _cover(workbook: Workbook, shown: Presentation) -> None:
-    """Append the first sheet: the title, and the tables of the top sheet below each other."""
+    """Append the first sheet: the title, and the tables of the first page below each other."""
     sheet = _new_sheet(workbook, shown.top.sheet)
     for number, width in enumerate((44, 30, *[16] * 5), 1):
         sheet.column_dimensions[get_column_letter(number)].width = width
@@ -128,7 +128,7 @@ def _cover(workbook: Workbook, shown: Presentation) -> None:
 
 
 def _table_sheet(workbook: Workbook, table: Table, title: str, zone: ZoneInfo) -> None:
-    """Append a sheet with one table: frozen headings, a filter, the names of rows frozen too."""
+    """Append a sheet with one table: frozen headings and row names, and a filter."""
     sheet = _new_sheet(workbook, title)
     widths = [
         round(8 + _WIDTH_OF_WEIGHT * (column.weight - 0.5)) for column in table.columns for _ in _parts(column)
@@ -159,7 +159,7 @@ def _row_sheet(workbook: Workbook, table: RowTable, zone: ZoneInfo) -> None:
 
 
 def _new_sheet(workbook: Workbook, title: str) -> Any:
-    """Return a new sheet. Names differ in more than case; a second one of the same name gets a number."""
+    """Return a new sheet. Sheet names must differ in more than letter case, so a repeated name gets a number."""
     wanted = " ".join(_FORBIDDEN_IN_TITLE.sub(" ", visible(title)).split()).strip("'") or "Строки"
     taken = {name.casefold() for name in workbook.sheetnames}
     name, number = wanted[:_MAX_TITLE], 1
@@ -181,7 +181,7 @@ def _lay_out(sheet: Any, widths: Sequence[float], *, frozen: str) -> None:
 
 
 def _parts(column: Column) -> Sequence[str]:
-    """Return the headings of a column in the workbook: a pair of numbers has two."""
+    """Return the headings of a column in the workbook; a pair of numbers has two."""
     return column.pair if column.pair[0] else (column.heading,)
 
 
@@ -209,7 +209,7 @@ def _body(sheet: Any, table: Table, zone: ZoneInfo) -> Iterable[list[Any]]:
 
 
 def _cells(sheet: Any, column: Column, value: Value, zone: ZoneInfo, font: Font | None) -> list[Any]:
-    """Return the cells of a value: two of a pair."""
+    """Return the cells for a value; a pair has two."""
     number_format = _FORMATS.get(column.kind)
     if column.pair[0]:
         first, second = value if isinstance(value, tuple) else (None, None)
@@ -243,7 +243,7 @@ def _cell(sheet: Any, value: RowValue, number_format: str | None, zone: ZoneInfo
     if isinstance(value, str):
         return _text(sheet, value)
     if isinstance(value, datetime):
-        # A workbook knows no time zones.
+        # A workbook has no time zones.
         value = value.astimezone(zone).replace(tzinfo=None)
     cell: Any = WriteOnlyCell(sheet)
     cell.value = value
@@ -253,13 +253,13 @@ def _cell(sheet: Any, value: RowValue, number_format: str | None, zone: ZoneInfo
 
 
 def _text(sheet: Any, text: str, *, font: Font | None = None) -> Any:
-    """Return a cell of text that no spreadsheet runs as a formula, now or when somebody edits it."""
+    """Return a text cell that spreadsheet programs never run as a formula, even after an edit."""
     shown = visible(text)
     if 2 * len(shown) > _MAX_CELL_BYTES // 2:
         shown = shown.encode("utf-16-le")[:_MAX_CELL_BYTES].decode("utf-16-le", "ignore")
     cell: Any = WriteOnlyCell(sheet, shown)
     cell.data_type = "s"
-    # The mark of the format for text that looks like a formula: an apostrophe would change the text itself.
+    # The cell format marks text that looks like a formula: an apostrophe would change the text itself.
     if escaped(shown) != shown:
         cell.quotePrefix = True
     if font is not None:
@@ -268,7 +268,9 @@ def _text(sheet: Any, text: str, *, font: Font | None = None) -> Any:
 
 
 def _with_fixed_times(content: bytes, moment: datetime) -> bytes:
-    """Return the archive with the same times at every call, and none of the moment of writing."""
+    """Return the archive with fixed times instead of the time of writing, so that equal content gives
+    equal bytes.
+    """
     stamp = f"{moment:%Y-%m-%dT%H:%M:%SZ}".encode()
     fixed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(fixed, "w") as target:

@@ -1,4 +1,4 @@
-"""The replies published in a period, with the signs of their texts."""
+"""The replies published in a period, with the results of their text checks."""
 
 from datetime import timedelta
 from functools import cache
@@ -26,10 +26,10 @@ from services.metrics.report_populations.reported_time import END, START, in_per
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply, ReplyVersion
 
-# An answer is canned if the same organisation gave the same text to another appeal in this time.
+# An answer is canned if the organisation gave the same text to another appeal within this time.
 CANNED_WITHIN = timedelta(weeks=4)
 CANNED_MIN_LENGTH = 40
-# Signs of the text checks that a reply says nothing that the citizen can use.
+# Hints of the text checks for replies without anything that the citizen can use.
 NO_SUBSTANCE = ("no_action_or_date", "no_date")
 NO_CONTACT = ("no_contact", "redirect_without_contact")
 NOT_TO_THE_POINT = ("off_topic", "when_unanswered", "why_unanswered", "where_unanswered")
@@ -37,10 +37,10 @@ NOT_TO_THE_POINT = ("off_topic", "when_unanswered", "why_unanswered", "where_una
 
 @cache
 def answers() -> Select[Any]:
-    """Return the query of replies published in the period, with the signs of their texts.
+    """Return the SQL query for the replies published in the period, with the results of their text checks.
 
-    `checked`: the text was checked when it was submitted here. A reply to all appeals of an incident is not
-    canned.
+    `checked`: the text was checked when it was submitted in this system. A reply to all appeals of an incident is
+    never canned.
     """
     checked = (
         select(ReplyVersion.hints)
@@ -93,17 +93,17 @@ def answers() -> Select[Any]:
 
 
 def _text_digest(reply: Any) -> ColumnElement[Any]:
-    # Literals: with parameters, the database would not see that two of these expressions are the same.
+    # Literals: with parameters, Postgres would not recognise two of these expressions as equal.
     one_space = func.regexp_replace(
         reply.text, literal_column(r"'\s+'"), literal_column("' '"), literal_column("'g'")
     )
-    # To find that there is nothing to replace takes half the time.
+    # Checking that there is nothing to replace takes half the time of replacing.
     has_others = reply.text.op("~")(literal_column(r"'\s\s|[^\S ]'"))
     return func.md5(func.lower(case((has_others, one_space), else_=reply.text)))
 
 
 def _repeated_texts() -> CTE:
-    """Return the query of texts that an organisation gave to several appeals shortly before or in the period."""
+    """Return the CTE of texts that an organisation gave to several appeals in the period or shortly before."""
     texts = (
         select(Reply.appeal_id, _text_digest(Reply).label("digest"))
         .where(
@@ -117,7 +117,7 @@ def _repeated_texts() -> CTE:
         .prefix_with("MATERIALIZED")
     )
     appeals = func.count(texts.c.appeal_id.distinct())
-    # Few texts are repeated at all: only their appeals are read.
+    # Few texts are repeated: only their appeals are read.
     repeated = select(texts.c.digest).group_by(texts.c.digest).having(appeals > 1)
     appeal = aliased(Appeal)
     return (

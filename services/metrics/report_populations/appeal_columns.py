@@ -1,4 +1,4 @@
-"""What the rows of appeals have in common: the columns by which they are counted, and which appeals count."""
+"""The common columns of appeals by which rows are counted, and the conditions for counted appeals."""
 
 from typing import Any
 
@@ -9,15 +9,16 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Organisation
 
-# What needs no answer, and what is counted as the appeal that it was merged into.
+# Appeals that need no answer, and merged ones, of which the appeal that they were merged into is counted.
 _NEEDS_NO_ANSWER = ("not_required", "merged")
-# An appeal that nobody but the moderators has had yet. One that came back to them is still counted.
+# An appeal that only moderators have had so far. An appeal that was returned to them is counted.
 NEVER_ASSIGNED = and_(Appeal.status == "triage", Appeal.assigned_at.is_(None), Appeal.first_response_at.is_(None))
 COUNTED = Appeal.status.not_in(_NEEDS_NO_ANSWER)
 
 
 def appeal_dimensions(row_id: ColumnElement[Any], organisation_id: ColumnElement[Any]) -> list[ColumnElement[Any]]:
-    """Return the columns by which rows are counted; the location is the appeal's, else that of its organisation.
+    """Return the columns by which rows are counted; the location is the appeal's, otherwise that of its
+    organisation.
 
     `row_id` identifies the row in its population.
     """
@@ -35,7 +36,7 @@ def appeal_dimensions(row_id: ColumnElement[Any], organisation_id: ColumnElement
 
 
 def of_appeals(query: Select[Any]) -> Select[Any]:
-    """Return the query joined with what the dimensions of appeals need."""
+    """Return the query joined with the tables that the dimensions of appeals need."""
     return (
         query.select_from(Appeal)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)
@@ -44,5 +45,5 @@ def of_appeals(query: Select[Any]) -> Select[Any]:
 
 
 def open_at(moment: Any) -> ColumnElement[bool]:
-    """Return the condition that the appeal was open at the moment or is open again."""
+    """Return the SQL condition that the appeal is open now or was closed at the moment or later."""
     return or_(Appeal.closed_at.is_(None), Appeal.closed_at >= moment)

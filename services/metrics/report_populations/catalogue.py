@@ -1,8 +1,7 @@
-"""The rows that the weekly report counts. The only definition of each population.
+"""The rows that the weekly report counts: the only definition of each population.
 
-A figure of the report is a count of these rows, and the rows behind a figure are listed by the same query. The
-queries are built once: the times of a report, `ReportedTime.parameters`, are given when one is executed. Docs:
-docs/moderator/weekly-report.md.
+A figure of the report is a count of these rows, and the rows are listed by the same query. The queries are built
+once and executed with the times of a report, `ReportedTime.parameters`. Docs: docs/moderator/weekly-report.md.
 """
 
 from collections.abc import Callable, Mapping

@@ -13,7 +13,9 @@ from shared.tables.appeals import Appeal
 
 @cache
 def closed_unanswered() -> Select[Any]:
-    """Return the query of appeals closed in the period that were closed and without a reply at its end."""
+    """Return the SQL query for appeals closed in the period that were still closed, and without a reply, at its
+    end.
+    """
     closed = closed_in(START, END).subquery("closed")
     return (
         of_appeals(

@@ -1,4 +1,4 @@
-"""The questions of citizens that the community deleted in a period."""
+"""The citizens' questions that pages deleted in a period."""
 
 from functools import cache
 from typing import Any
@@ -17,7 +17,7 @@ _PageOwner = aliased(Organisation)
 
 @cache
 def deleted() -> Select[Any]:
-    """Return the query of citizens' questions that the page deleted in the period, with the page's owner."""
+    """Return the SQL query for citizens' questions that the page deleted in the period, with the page's owner."""
     columns: list[ColumnElement[Any]] = [
         Message.id.label("row_id"),
         AppealMessage.appeal_id.label("appeal_id"),

@@ -1,4 +1,4 @@
-"""What citizens said about final answers in a period."""
+"""Citizens' feedback on final answers in a period."""
 
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from shared.tables.appeals_feedback import FeedbackRound
 
 @cache
 def feedback() -> Select[Any]:
-    """Return the query of citizens' feedback on final answers in the period; silence is none."""
+    """Return the SQL query for citizens' feedback on final answers in the period; silence is not counted."""
     return (
         of_appeals(
             select(

@@ -1,4 +1,4 @@
-"""The appeals opened in a period, and what became of them."""
+"""The appeals opened in a period, with their state."""
 
 from functools import cache
 from typing import Any
@@ -20,12 +20,12 @@ from shared.tables.appeals_replies import Reply
 
 @cache
 def opened() -> Select[Any]:
-    """Return the query of appeals opened in the period that need an answer, with their outcome by `as_of`."""
+    """Return the SQL query for appeals opened in the period that need an answer, with their state at `as_of`."""
     answered = func.coalesce(Appeal.first_response_at < AS_OF, false())
     final = func.coalesce(Appeal.final_answer_at < AS_OF, false())
     closed = func.coalesce(Appeal.closed_at < AS_OF, false())
     late = func.coalesce(Appeal.first_response_due_at < AS_OF, false())
-    # The timeline is read of those only that are neither answered nor still closed: in this order.
+    # The order matters: the timeline is read only for appeals that are neither answered nor still closed.
     state = case(
         (answered, "answered"),
         (closed, "closed_unanswered"),
@@ -49,9 +49,10 @@ def opened() -> Select[Any]:
 
 
 def _solved() -> Any:
-    """Return whether the last final answer by then solved the matter, unless the citizen said by then that not.
+    """Return the SQL expression of whether the last final answer before `as_of` solved the matter; feedback «not
+    solved» before `as_of` overrides it.
 
-    A subquery of a column, unlike a join, is not executed for counts that do not use it.
+    A subquery in a column, unlike a join, is not executed for counts that do not use the column.
     """
     said = (
         select(FeedbackRound.id)

@@ -1,4 +1,4 @@
-"""The scored pages of a week, which the page health of a report counts and lists."""
+"""The pages scored in a week, which the report counts and lists."""
 
 from functools import cache
 from typing import Any
@@ -30,9 +30,9 @@ _START = bindparam("period_start", type_=DateTime(timezone=True))
 
 @cache
 def pages() -> Select[Any]:
-    """Return the query of pages that were scored in the week of the period, beside their score of the week before.
+    """Return the SQL query for pages scored in the week of the period, with their scores of the week before.
 
-    Besides the times it is executed with `peer_group_parameters`.
+    It is executed with the times of a report and `peer_group_parameters`.
     """
     before = aliased(PageScore)
     peers = peers_table()
@@ -70,6 +70,6 @@ def pages() -> Select[Any]:
 
 
 def _week_name(days_before: int = 0) -> ColumnElement[str]:
-    """Return the SQL expression of `Week.name` for the period's first week, or for an earlier one."""
+    """Return the SQL expression of `Week.name` for the period's first week, or for an earlier week."""
     local = func.timezone(REGION_TIME_ZONE.key, _START) - cast(literal(f"{days_before} days"), Interval)
     return func.to_char(local, 'IYYY-"W"IW')

@@ -1,8 +1,8 @@
-"""Which appeals were closed at a past moment: those that were reopened later are not closed any more.
+"""Which appeals were closed at a past moment, including those that were reopened later.
 
-An appeal that is still closed says when by `closed_at`. What a reopening removed from there is in the timeline,
-which has an entry of every move to «closed», and of everything that leads out of it. A closing that somebody took
-back was none. A reply that was withdrawn later is still an answer at a moment before that.
+`closed_at` of an appeal that is still closed gives the time. A reopening clears `closed_at`, so the timeline is
+read: it has an entry for every move to «closed» and for everything that reopens the appeal. A closing that was
+undone does not count. A reply that was withdrawn later counts as an answer at moments before that.
 """
 
 from typing import Any
@@ -13,18 +13,20 @@ from sqlalchemy.orm import aliased
 from shared.tables.appeals import Appeal, TimelineEntry
 from shared.tables.appeals_replies import Reply, ReplyChange
 
-# Entries of these kinds say, or imply, whether the appeal was closed from then on.
+# Timeline entries of these kinds decide whether the appeal was closed from then on.
 _STATUS_KINDS = ("moved", "reopened", "assigned", "routed")
 
 
 def _closes(entry: Any) -> ColumnElement[bool]:
-    # Literals, as in the index `ix_timeline_closures`: with parameters the database would not use it.
+    # Literals, as in the index `ix_timeline_closures`: with parameters Postgres would not use the index.
     to: ColumnElement[Any] = entry.data.op("->>")(literal_column("'to'"))
     return and_(entry.kind == literal_column("'moved'"), to == literal_column("'closed'"))
 
 
 def _was_taken_back(entry: Any) -> ColumnElement[bool]:
-    """Return the condition that a later entry undoes what an entry says: all since its `undone_since`."""
+    """Return the SQL condition that a later entry undid this one: an undo covers all entries since its
+    `undone_since`.
+    """
     undo = aliased(TimelineEntry)
     since = cast(undo.data.op("->>")("undone_since"), DateTime(timezone=True))
     found = (
@@ -38,10 +40,10 @@ def _was_taken_back(entry: Any) -> ColumnElement[bool]:
 
 
 def was_closed_at(moment: Any) -> ColumnElement[bool]:
-    """Return the condition that the appeal was closed at a moment: its last status by then says so.
+    """Return the SQL condition that the appeal was closed at a moment, by its last status entry before.
 
-    A subquery of a column, unlike `EXISTS`, is a look-up for each appeal: the database cannot make it a join with
-    all closures that ever were.
+    A subquery in a column, unlike `EXISTS`, is a look-up for each appeal: Postgres cannot turn it into a join with
+    all closures of all time.
     """
     entry = aliased(TimelineEntry)
     last = (
@@ -61,7 +63,9 @@ def was_closed_at(moment: Any) -> ColumnElement[bool]:
 
 
 def had_reply_at(moment: Any) -> ColumnElement[bool]:
-    """Return the condition that a reply to the appeal was public at a moment: published and not withdrawn."""
+    """Return the SQL condition that the appeal had a reply in the network at a moment: published and not
+    withdrawn.
+    """
     withdrawn_at = (
         select(ReplyChange.ended_at)
         .where(ReplyChange.reply_id == Reply.id, ReplyChange.kind == "withdrawal", ReplyChange.status == "applied")
@@ -84,9 +88,10 @@ def had_reply_at(moment: Any) -> ColumnElement[bool]:
 
 
 def closed_in(start: Any, end: Any) -> Select[Any]:
-    """Return the query of id and `closed_at` of the appeals closed in a period, and still closed at its end.
+    """Return the SQL query for id and `closed_at` of the appeals closed in a period and still closed at its end.
 
-    Those that are closed today need no timeline; of the others a reopening has removed the time.
+    Appeals that are closed today have their `closed_at`; for those reopened later, the time comes from the
+    timeline.
     """
     is_still = and_(Appeal.status == "closed", Appeal.closed_at >= start, Appeal.closed_at < end)
     still = select(Appeal.id.label("appeal_id"), Appeal.closed_at.label("closed_at")).where(is_still)

@@ -1,4 +1,4 @@
-"""The promises whose date is in a period."""
+"""The promises with a date in a period."""
 
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from shared.tables.appeals_replies import Promise
 
 @cache
 def promises() -> Select[Any]:
-    """Return the query of promises whose date is in the period."""
+    """Return the SQL query for promises with a date in the period."""
     return (
         of_appeals(
             select(

@@ -1,4 +1,6 @@
-"""The rows behind the figures of a report: as a list, and as tables to recompute every figure from."""
+"""The rows that the figures of a report count: as a list, and as tables from which every figure can be
+recomputed.
+"""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -27,7 +29,7 @@ _KEY = r"^[\w-]{1,100}$"
 
 
 class ReportRowFilter(ListFilter):
-    """Which rows of a population are listed; `none`: those without one."""
+    """Filter of the rows of a population; `none` means rows without a value."""
 
     channel: str | None = Field(default=None, pattern=_KEY)
     organisation_id: str | None = Field(default=None, pattern=_KEY)
@@ -38,7 +40,7 @@ class ReportRowFilter(ListFilter):
     peer_group: PeerGroupCode | None = Field(default=None, description="Code of a peer group; only of `pages`")
 
 
-# Which population has the column of a filter that not all have.
+# The population of each filter that only one population has.
 _OWN_FILTERS: Mapping[str, ReportPopulation] = {
     "status": ReportPopulation.PROMISES,
     "light": ReportPopulation.PAGES,
@@ -61,9 +63,9 @@ async def list_rows(
     filters: ReportRowFilter,
     paging: Paging,
 ) -> Sequence[Row[Any]]:
-    """Return the rows of a population, newest first, one more than the page holds.
+    """Return the rows of a population, newest first, one more than a page.
 
-    Raises `Invalid` for a filter that rows of the population do not have.
+    Raises `Invalid` for a filter that the population does not have.
     """
     _check(filters, population)
     rows = POPULATIONS[population]().subquery("listed")
@@ -94,7 +96,7 @@ async def _parameters(
 
 
 def present_row(row: Row[Any]) -> ReportRow:
-    """Return a row as the API shows it: what all rows have, and the values of its population."""
+    """Return a row as its API model: the common fields, and the values of its population."""
     values = row._mapping
     return ReportRow(
         **{name: values[name] for name in _COMMON},
@@ -105,7 +107,7 @@ def present_row(row: Row[Any]) -> ReportRow:
 async def read_all_rows(
     session: AsyncSession, population: ReportPopulation, time: ReportedTime, max_rows: int
 ) -> tuple[list[str], Sequence[Row[Any]]]:
-    """Return the names of the columns and up to `max_rows` rows of a population, oldest first."""
+    """Return the column names and up to `max_rows` rows of a population, oldest first."""
     rows = POPULATIONS[population]().subquery("listed")
     query: Select[Any] = select(rows).order_by(rows.c.at, rows.c.row_id).limit(max_rows)
     await plan_for_a_week(session)

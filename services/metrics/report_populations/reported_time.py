@@ -1,4 +1,4 @@
-"""The time of a report, and how the queries of the populations are given it."""
+"""The time of a report, and how it is passed to the queries of the populations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,27 +17,27 @@ START, END, AS_OF = (
 
 @dataclass(frozen=True)
 class ReportedTime:
-    """The period that a report is about, and the moment for which open deadlines are compared."""
+    """The period of a report, and the moment with which open deadlines are compared."""
 
     period: Period
     as_of: datetime
 
     @property
     def parameters(self) -> dict[str, datetime]:
-        """Return what the queries of the populations are executed with."""
+        """Return the parameters for executing the queries of the populations."""
         return {"period_start": self.period.start, "period_end": self.period.end, "as_of": self.as_of}
 
 
 def reported_time(week: Week, now: datetime) -> ReportedTime:
-    """Return the time of a week's report: its end, or now if it has not ended."""
+    """Return the time of a week's report; `as_of` is the week's end, or now if the week has not ended."""
     return ReportedTime(week.period, min(week.period.end, now))
 
 
 async def plan_for_a_week(session: AsyncSession) -> None:
-    """Let the database plan the queries of the populations for the times that they are given, in this transaction.
+    """Make Postgres plan the queries of the populations for their actual times, in this transaction.
 
-    A plan for any period would expect many rows, and scan tables; parallel workers take longer to start than to
-    read a week's rows.
+    A generic plan would expect many rows and scan whole tables; parallel workers take longer to start than a
+    week's rows take to read.
     """
     await session.execute(
         select(

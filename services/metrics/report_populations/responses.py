@@ -1,4 +1,4 @@
-"""The responses that were decided or given in a period, and those that are overdue."""
+"""The responses decided or given in a period, and the answers that are overdue."""
 
 from functools import cache
 from typing import Any
@@ -18,10 +18,11 @@ RESPONSES = ("first_response", "next_response")
 
 @cache
 def responses() -> Select[Any]:
-    """Return the query of responses that were decided or given in the period.
+    """Return the SQL query for responses that were decided or given in the period.
 
-    A response is decided once: when it is given in time, or when its deadline passes. `given` says that it was
-    given in the period, decided or not. The organisation is the one that gave it, or that let the deadline pass.
+    A response is decided once: when it is given in time, or when its deadline passes. `given` means given in the
+    period, whether decided or not. The organisation is the one that gave the response, or that missed the
+    deadline.
     """
     in_time = or_(SlaClock.due_at.is_(None), SlaClock.stopped_at <= SlaClock.due_at)
     given = in_period(SlaClock.stopped_at)
@@ -33,7 +34,7 @@ def responses() -> Select[Any]:
     )
     on_time = and_(given, in_time)
     owner = _owner_at_deadline(late)
-    # The organisation that let the deadline pass, although another one may have the appeal by now.
+    # The organisation that missed the deadline: another one may have the appeal now.
     responsible = case((owner.c.known, owner.c.organisation_id), else_=SlaClock.organisation_id)
     return (
         of_appeals(
@@ -63,7 +64,9 @@ def responses() -> Select[Any]:
 
 
 def _owner_at_deadline(late: ColumnElement[bool]) -> Any:
-    """Return which organisation had a late clock at its deadline, if its events tell (`known`)."""
+    """Return the lateral subquery for the organisation of a late clock at its deadline; `known` is null if no
+    event shows it.
+    """
     return (
         select(SlaClockEvent.organisation_id, true().label("known"))
         .where(
@@ -79,7 +82,7 @@ def _owner_at_deadline(late: ColumnElement[bool]) -> Any:
 
 
 def _opening_type() -> Any:
-    """Return the type of the message that opened the appeal, as it is classified."""
+    """Return the SQL subquery for the type of the message that opened the appeal."""
     return (
         select(Classification.type)
         .join(AppealMessage, AppealMessage.message_id == Classification.message_id)
@@ -92,7 +95,9 @@ def _opening_type() -> Any:
 
 @cache
 def overdue() -> Select[Any]:
-    """Return the query of answers awaited at `as_of` whose deadline had passed: responses and final answers."""
+    """Return the SQL query for responses and final answers that were awaited at `as_of` and past their
+    deadline.
+    """
     return (
         of_appeals(
             select(

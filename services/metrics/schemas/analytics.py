@@ -12,10 +12,10 @@ _LINK = "/api/v1/metrics/appeals?from=2026-11-23T00%3A00%3A00%2B08%3A00&to=2026-
 
 
 class AppealDimension(StrEnum):
-    """By what appeals may be grouped and restricted.
+    """The dimensions by which appeals can be grouped and filtered.
 
-    `municipality` is that of the organisation, as in `GET /metrics/sla`; `location` that of the problem, as in the
-    weekly report.
+    `municipality` is that of the organisation, as in `GET /metrics/sla`; `location` is that of the problem, as in
+    the weekly report.
     """
 
     ORGANISATION = "organisation"
@@ -29,10 +29,10 @@ class AppealDimension(StrEnum):
 
 
 class RankedMeasure(StrEnum):
-    """By which share organisations are ranked.
+    """The share by which organisations are ranked.
 
-    `on_time`: answered in time, of those answered in time or overdue: `on_time / (on_time + overdue)`, figures
-    of `GET /metrics/table`. `answered`: answered, of all but those that still wait before their deadline:
+    `on_time`: answers in time as a share of those in time or overdue: `on_time / (on_time + overdue)`, figures of
+    `GET /metrics/table`. `answered`: answered appeals as a share of all but those waiting before their deadline:
     `answered / (opened - waiting)`.
     """
 
@@ -41,7 +41,7 @@ class RankedMeasure(StrEnum):
 
 
 class ShareInterval(BaseModel):
-    """A share with its 95 % Wilson interval; null when there is nothing to measure."""
+    """A share with its 95 % Wilson interval; null if there is nothing to measure."""
 
     share: float | None = Field(examples=[0.918])
     low: float | None = Field(examples=[0.851])
@@ -49,7 +49,7 @@ class ShareInterval(BaseModel):
 
 
 class AppealFigures(BaseModel):
-    """Figures of `GET /metrics/sla` that are counts, and the link to the appeals that they count."""
+    """The counts of `GET /metrics/sla`, and the link to the counted appeals."""
 
     opened: int = Field(description="Appeals opened in the period that need an answer", examples=[120])
     answered: int = Field(examples=[100])
@@ -69,7 +69,7 @@ class AppealFigures(BaseModel):
 
 
 class TableGroup(AppealFigures):
-    """A row or column of a table with its figures, whatever the other dimension."""
+    """A row or column of a table with its totals."""
 
     key: str = Field(
         description="Id, OKTMO code, network, date or ISO week; `none` for appeals without one",
@@ -79,7 +79,7 @@ class TableGroup(AppealFigures):
 
 
 class TableCell(AppealFigures):
-    """Figures of one row and one column."""
+    """The figures of one row and one column."""
 
     row: str = Field(description="`key` of the row", examples=["2026-W48"])
     column: str = Field(description="`key` of the column", examples=["0198f3a0-0000-7000-8000-000000000001"])
@@ -97,7 +97,7 @@ class AppealTable(OfPeriod):
 
 
 class RankedRow(BaseModel):
-    """An organisation among its peers."""
+    """The rank of an organisation among its peers."""
 
     organisation_id: UUID
     name: str = Field(examples=["Школа № 1"])
@@ -120,7 +120,7 @@ class RankedRow(BaseModel):
 
 
 class ListedRow(BaseModel):
-    """An organisation at an end of its group, with the reason in Russian."""
+    """An organisation among the best or worst of its group, with the reason in Russian."""
 
     organisation_id: UUID
     name: str = Field(examples=["Школа № 1"])
@@ -128,7 +128,7 @@ class ListedRow(BaseModel):
 
 
 class RankedPeerGroup(BaseModel):
-    """Organisations that are compared with each other: those with a rank first."""
+    """Organisations that are compared with each other; ranked ones come first."""
 
     code: str = Field(examples=["schools"])
     title: str = Field(examples=["Школы"])
@@ -147,7 +147,7 @@ class PeerRankings(OfPeriod):
 
 
 class MunicipalityFigures(AppealFigures):
-    """Figures of appeals about one municipality."""
+    """The figures of appeals about one municipality."""
 
     oktmo: str = Field(examples=["81624000"])
     name: str | None = Field(

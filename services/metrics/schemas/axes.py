@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Axis(StrEnum):
-    """«Оперативность», «объективность», «полнота»."""
+    """The axes «оперативность», «объективность», «полнота»."""
 
     PROMPTNESS = "promptness"
     OBJECTIVITY = "objectivity"

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 
 class SignCode(StrEnum):
-    """What was seen."""
+    """The kind of a sign."""
 
     LAST_MINUTE_ANSWERS = "last_minute_answers"
     IDENTICAL_ANSWERS = "identical_answers"
@@ -16,7 +16,7 @@ class SignCode(StrEnum):
 
 
 class EmbellishmentSign(BaseModel):
-    """Something conspicuous in the figures of an organisation: what a person should look at, never a verdict."""
+    """A conspicuous figure of an organisation: a reason for a person to look at the appeals, not a verdict."""
 
     code: SignCode
     organisation_id: UUID
@@ -32,7 +32,7 @@ class EmbellishmentSign(BaseModel):
 
 
 class EmbellishmentSigns(BaseModel):
-    """The signs over the appeals opened in a period, in the whole region."""
+    """The signs over the appeals opened in a period, for the whole region."""
 
     start: datetime = Field(serialization_alias="from", examples=["2026-11-16T00:00:00+08:00"])
     end: datetime = Field(

@@ -1,4 +1,4 @@
-"""API models of judging answers: rubric, sample, grades, objections."""
+"""API models of grading answers: rubric, sample, grades, objections."""
 
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -43,7 +43,9 @@ class _RequestBody(BaseModel):
 
 
 class Criterion(_RequestBody):
-    """A criterion of the rubric. One that is not graded is computed, or said by the citizen."""
+    """A criterion of the rubric. A criterion that is not graded is computed, or comes from the citizen's
+    feedback.
+    """
 
     code: str = Field(pattern=_CODE, examples=["question"])
     title: FreeText = Field(examples=["Ответ по существу вопроса"])
@@ -62,7 +64,7 @@ class Criterion(_RequestBody):
     @model_validator(mode="after")
     def _check_scale(self) -> Self:
         if len(self.scale) != (_SCALE if self.graded else 0):
-            raise ValueError("A criterion that is graded has three texts in its scale, another one none")
+            raise ValueError("A graded criterion needs three texts in its scale, any other criterion none")
         return self
 
 
@@ -95,7 +97,7 @@ class RubricIn(_RequestBody):
 
 
 class RubricOut(BaseModel):
-    """A version of the rubric, which never changes. Samples are drawn with the newest."""
+    """A version of the rubric, which never changes. New samples use the newest version."""
 
     id: UUID
     version: int = Field(examples=[1])
@@ -110,9 +112,9 @@ class Rubrics(BaseModel):
 
 
 class SampleIn(_RequestBody):
-    """Which week to draw a sample of. Without a size the configured one is drawn, without a seed a random one.
+    """The week of the sample to draw. The default size is configured, the default seed random.
 
-    A size or a seed needs the right `rules:manage`.
+    A given size or seed requires the right `rules:manage`.
     """
 
     week: str = Field(pattern=r"^20\d{2}-W\d{2}$", description="ISO week, in the region", examples=[_WEEK])
@@ -127,7 +129,7 @@ class SampleIn(_RequestBody):
 
 
 class SampleOut(BaseModel):
-    """The sample of a week, and how far it is graded."""
+    """The sample of a week, and how many of its answers are graded."""
 
     id: UUID
     week: str = Field(examples=[_WEEK])
@@ -142,20 +144,20 @@ class SampleOut(BaseModel):
 
 
 class ClaimIn(_RequestBody):
-    """How many answers the caller takes to grade."""
+    """The number of answers that the caller wants to grade."""
 
     count: int = Field(default=10, ge=1, le=20, examples=[10])
 
 
 class Claimed(BaseModel):
-    """The items that the caller has now besides the earlier ones. Empty: there is nothing to grade."""
+    """The answers newly assigned to the caller; empty if there is nothing to grade."""
 
     item_ids: list[UUID]
     claimed_until: datetime | None = Field(description="Grade them until then; later others may get them")
 
 
 class Assignment(BaseModel):
-    """An answer to grade, without its organisation and without what others think of it.
+    """An answer to grade, without its organisation and other graders' opinions.
 
     Personal data is masked.
     """
@@ -175,14 +177,14 @@ class Assignment(BaseModel):
 
 
 class Assignments(BaseModel):
-    """The answers that the caller took to grade, and the rubrics by which."""
+    """The answers assigned to the caller, and the rubrics for grading them."""
 
     items: list[Assignment]
     rubrics: list[RubricOut]
 
 
 class GradeIn(_RequestBody):
-    """A grade: a score for each criterion that is asked of this answer."""
+    """A grade: a score for each criterion of this answer."""
 
     scores: dict[str, Score] = Field(examples=[_SCORES])
     comment: FreeText | None = Field(
@@ -191,7 +193,7 @@ class GradeIn(_RequestBody):
 
 
 class GradeOut(BaseModel):
-    """The grade that the caller gave, for good."""
+    """The caller's grade, which is final."""
 
     item_id: UUID
     scores: dict[str, Score] = Field(examples=[_SCORES])
@@ -200,14 +202,14 @@ class GradeOut(BaseModel):
 
 
 class GradedOrganisation(BaseModel):
-    """The organisation whose answer it is."""
+    """The organisation that gave the answer."""
 
     id: UUID
     name: str = Field(examples=["Комитет по строительству"])
 
 
 class GradedItem(BaseModel):
-    """An answer that was graded by all who should. Nobody sees who they are."""
+    """An answer with complete grades. The graders are not named."""
 
     id: UUID
     week: str = Field(examples=[_WEEK])
@@ -233,7 +235,7 @@ class ItemGrade(BaseModel):
 
 
 class ObjectionOut(BaseModel):
-    """An objection, and what the centre decided. Personal data is masked."""
+    """An objection, and the centre's decision. Personal data is masked."""
 
     id: UUID
     item_id: UUID
@@ -266,13 +268,13 @@ class ObjectionIn(_RequestBody):
 
 
 class UpholdIn(_RequestBody):
-    """The scores that count instead of the grades, for each criterion of the answer."""
+    """The scores that replace the grades, for each criterion of the answer."""
 
     scores: dict[str, Score] = Field(examples=[_SCORES])
     reason: FreeText = Field(examples=[_REASON])
 
 
 class RejectIn(_RequestBody):
-    """Why the grades stay."""
+    """Why the objection is rejected."""
 
     reason: FreeText = Field(examples=["Назван только номер приёмной, ответственного нет"])

@@ -1,4 +1,4 @@
-"""API models of the figures that come from judged answers: agreement of graders, hints, quality."""
+"""API models of figures from graded answers: agreement of graders, hints, quality."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -9,15 +9,16 @@ from typing_extensions import TypeAliasType
 
 from services.metrics.schemas.axes import Axis
 
-# «Мало данных» in reports.
+# Reports show it as «мало данных».
 Withheld = TypeAliasType("Withheld", Literal["too_few"])
 
 
 class CriterionAgreement(BaseModel):
     """How far two graders agree on a criterion.
 
-    κ = 1 − Σ wᵢⱼ·Oᵢⱼ / Σ wᵢⱼ·Eᵢⱼ over the scores 0, 1, 2; O are the observed shares of pairs, E those of
-    independent graders with the same marginal shares. Unweighted: wᵢⱼ = 1 for i ≠ j. Linear: wᵢⱼ = |i − j| / 2.
+    κ = 1 − Σ wᵢⱼ·Oᵢⱼ / Σ wᵢⱼ·Eᵢⱼ over the scores 0, 1, 2; O are the observed shares of pairs, E the shares
+    expected for independent graders with the same marginal shares. Unweighted: wᵢⱼ = 1 for i ≠ j. Linear: wᵢⱼ = |i
+    − j| / 2.
     """
 
     code: str = Field(examples=["question"])
@@ -53,7 +54,7 @@ class GraderAgreementReport(_Report):
 
 
 class HintShare(BaseModel):
-    """A share with its 95 % Wilson interval; null when there is nothing to divide by."""
+    """A share with its 95 % Wilson interval; null if the divisor is zero."""
 
     share: float | None = Field(examples=[0.8])
     low: float | None = Field(examples=[0.55])
@@ -61,7 +62,7 @@ class HintShare(BaseModel):
 
 
 class HintFigures(BaseModel):
-    """A hint compared with people. A fault is a score of 1 or less on the criterion."""
+    """A hint compared with graders. A fault is a score of 1 or less on the criterion."""
 
     code: str = Field(description="The hint", examples=["canned_phrase"])
     criterion: str = Field(examples=["own_words"])
@@ -79,23 +80,23 @@ class HintFigures(BaseModel):
 
 
 class HintReport(_Report):
-    """Automatic hints compared with people's scores over the graded answers published in a period."""
+    """Automatic hints compared with graders' scores of the answers published in a period."""
 
     minimum_pairs: int = Field(description="Flagged answers below which `trusted` is null", examples=[20])
     hints: list[HintFigures]
 
 
 class QualityGroupBy(StrEnum):
-    """What quality may be grouped by."""
+    """The groupings of quality figures."""
 
     ORGANISATION = "organisation"
     CRITERION = "criterion"
 
 
 class MeanScore(BaseModel):
-    """A mean score of 0 to 2, weighted so that each organisation counts by its answers.
+    """A mean score of 0 to 2, weighted so that each organisation counts in proportion to its answers.
 
-    The 95 % interval is Wilson's of half the mean, with the effective sample size (Σw)² / Σw².
+    The 95 % interval is Wilson's for half the mean, with the effective sample size (Σw)² / Σw².
     """
 
     n: int = Field(description="Graded answers", examples=[40])
@@ -115,7 +116,7 @@ class CriterionMean(MeanScore):
 
 
 class AxisScore(MeanScore):
-    """The mean score of an axis: of each answer, the mean of its criteria on that axis."""
+    """The mean score of an axis: the mean over answers of the mean of their criteria on that axis."""
 
     axis: Axis = Field(examples=["objectivity"])
 
@@ -136,7 +137,7 @@ class QualityGroup(QualityFigures):
 
 
 class QualityReport(_Report):
-    """People's scores of the answers published in a period, as far as they are graded."""
+    """Graders' scores of the answers published in a period, as far as they are graded."""
 
     group_by: QualityGroupBy | None
     minimum: int = Field(description="Graded answers below which a mean is withheld", examples=[10])

@@ -1,4 +1,4 @@
-"""API models of metrics."""
+"""API models of SLA figures, agreement, transfers and extensions."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -11,7 +11,7 @@ from shared.networks import NetworkName
 
 
 class SlaGroupBy(StrEnum):
-    """What the figures may be grouped by."""
+    """The groupings of SLA figures."""
 
     ORGANISATION = "organisation"
     MUNICIPALITY = "municipality"
@@ -23,7 +23,7 @@ class SlaGroupBy(StrEnum):
 
 
 class SlaFigure(StrEnum):
-    """Figures that are counts, whose appeals can be listed."""
+    """The figures that are counts; their appeals can be listed."""
 
     OPENED = "opened"
     ANSWERED = "answered"
@@ -39,7 +39,7 @@ class SlaFigure(StrEnum):
 
 
 class DurationQuantiles(BaseModel):
-    """Median and 90th percentile in seconds; null when there is nothing to measure."""
+    """Median and 90th percentile in seconds; null if there is nothing to measure."""
 
     median: float | None = Field(examples=[5400.0])
     p90: float | None = Field(examples=[21600.0])
@@ -79,7 +79,7 @@ class SlaGroup(SlaFigures):
 
 
 class OfPeriod(BaseModel):
-    """What is about a period of the region's time."""
+    """Fields of a report on a period."""
 
     start: datetime = Field(serialization_alias="from", examples=["2026-11-23T00:00:00+08:00"])
     end: datetime = Field(
@@ -98,7 +98,7 @@ class SlaReport(OfPeriod):
 
 
 class SlaAppeal(BaseModel):
-    """An appeal behind a figure."""
+    """An appeal that a figure counts."""
 
     id: UUID
     number: int = Field(examples=[1024])
@@ -114,7 +114,7 @@ class SlaAppeal(BaseModel):
 
 
 class AgreementGroupBy(StrEnum):
-    """What agreement may be grouped by; `classified_by` is the version of the classifier."""
+    """The groupings of agreement figures; `classified_by` is the version of the classifier."""
 
     TOPIC_GROUP = "topic_group"
     MUNICIPALITY = "municipality"
@@ -126,7 +126,7 @@ class AgreementGroupBy(StrEnum):
 class AgreementShare(BaseModel):
     """How often reviewers agreed; `low` and `high` are the 95 % Wilson interval.
 
-    Null when nothing was compared.
+    Null if nothing was compared.
     """
 
     compared: int = Field(description="Reviews in which classifier and reviewer both gave a value", examples=[50])
@@ -167,7 +167,7 @@ class AgreementReport(OfPeriod):
 
 
 class TransferFigures(BaseModel):
-    """How often appeals were transferred."""
+    """The numbers of transferred appeals."""
 
     appeals: int = Field(description="Appeals opened in the period that the organisation has had", examples=[120])
     transferred_out: int = Field(
@@ -183,7 +183,7 @@ class TransferFigures(BaseModel):
 
 
 class TransferGroup(TransferFigures):
-    """How often the appeals of one organisation were transferred."""
+    """The transfers of one organisation's appeals."""
 
     key: str = Field(description="Id of the organisation", examples=["0198f3a0-0000-7000-8000-000000000001"])
     name: str = Field(description="Display name", examples=["Комитет по строительству"])
@@ -197,7 +197,7 @@ class TransferReport(OfPeriod):
 
 
 class ExtensionFigures(BaseModel):
-    """How often deadlines were extended, and what it changed.
+    """The numbers of extended deadlines, and their effect.
 
     `requested = approved + refused + withdrawn + ended + open`.
     """
@@ -216,7 +216,7 @@ class ExtensionFigures(BaseModel):
 
 
 class ExtensionGroup(ExtensionFigures):
-    """How often deadlines of one organisation were extended."""
+    """The extensions of one organisation's deadlines."""
 
     key: str = Field(description="Id of the organisation", examples=["0198f3a0-0000-7000-8000-000000000001"])
     name: str = Field(description="Display name", examples=["Комитет по строительству"])

@@ -1,4 +1,4 @@
-"""API models of open data: counts of appeals of published weeks, none of them small."""
+"""API models of open data: counts of appeals in published weeks, without small counts."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -12,7 +12,7 @@ OpenDataTableCode = TypeAliasType(
 
 
 class _Part(BaseModel):
-    """A part of the document: unknown fields are an error, so that a stored document is read completely."""
+    """A part of the document. Unknown fields are an error, so that no field of a stored document is lost."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -44,7 +44,7 @@ class OpenDataTable(_Part):
 
 
 class OpenDataDocument(_Part):
-    """Open data of one week. Nothing changes them later."""
+    """Open data of one week; they never change."""
 
     format: Literal[1] = Field(default=1, description="Version of this structure")
     week: str = Field(description="ISO week in the region", examples=["2026-W47"])
@@ -59,7 +59,7 @@ class OpenDataDocument(_Part):
 
 
 class OpenDataWeekSummary(BaseModel):
-    """A week in the list."""
+    """A published week in the list."""
 
     week: str = Field(examples=["2026-W47"])
     first_day: date = Field(examples=["2026-11-16"])

@@ -1,4 +1,4 @@
-"""Schemas of the formula of page scores: a closed set of criteria, each with its parameters."""
+"""API models of the formula of page scores: a closed set of criteria with their parameters."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,15 +16,15 @@ ScoredStep = TypeAliasType("ScoredStep", Literal["verified", "gov_badge", "conne
 
 
 class PageCriterionKind(StrEnum):
-    """What a criterion looks at.
+    """The kinds of criteria.
 
-    `step`: the page has reached a step; `appearance`: avatar, description, cover; `widgets`: how many widgets are
+    `step`: the page has reached a step; `appearance`: avatar, description, cover; `widgets`: number of widgets
     shown; `posts`: the page's own posts in a number of days; `freshness`: days since its last post; `reach_share`:
-    reach of the week in percent of the subscribers; `mean_post_reach`: mean reach of a post; `comments_open`:
-    citizens may comment; `comments_per_post`: citizens' comments and posts for each own post of the week;
-    `two_way_share`: percent of them after which the page wrote in the thread; `answered_share`: percent of appeals
-    from the page that were answered, of those answered or due; `engagement`: likes, comments and reposts of the
-    week's posts in percent of their views.
+    reach of the week as a percentage of the subscribers; `mean_post_reach`: mean reach of a post; `comments_open`:
+    citizens can comment; `comments_per_post`: citizens' comments and posts per own post of the week;
+    `two_way_share`: percentage of these after which the page wrote in the thread; `answered_share`: percentage of
+    appeals from the page that were answered, of those answered or due; `engagement`: likes, comments and reposts
+    of the week's posts as a percentage of their views.
     """
 
     STEP = "step"
@@ -48,7 +48,7 @@ class _Part(BaseModel):
 
 
 class CriterionLevel(_Part):
-    """The points for a value that reaches the threshold: at least it, with `freshness` at most it."""
+    """The points for a value that is at least the threshold; for `freshness`, at most the threshold."""
 
     threshold: int = Field(ge=0, le=1_000_000_000, examples=[3])
     points: int = Field(ge=0, le=1_000, examples=[30])
@@ -63,7 +63,7 @@ class AppearanceParts(_Part):
 
 
 class PageCriterion(_Part):
-    """A criterion. Which parameters its kind takes: docs/moderator/page-health.md."""
+    """A criterion. The parameters of each kind are listed in docs/moderator/page-health.md."""
 
     kind: PageCriterionKind = Field(examples=["posts"])
     weight: int = Field(ge=1, le=1_000, description="The most points that it gives", examples=[30])
@@ -88,13 +88,13 @@ class PageCriterion(_Part):
 
     @property
     def key(self) -> str:
-        """Return the name of the criterion, unique within a formula: `step_connected`, `posts_7`, `widgets`."""
+        """Return the criterion's key, unique within a formula: `step_connected`, `posts_7`, `widgets`."""
         parameter = self.step if self.kind is PageCriterionKind.STEP else self.days
         return self.kind.value if parameter is None else f"{self.kind.value}_{parameter}"
 
 
 class PageFormula(_Part):
-    """What decides about a score: the criteria, and the limits of the lights."""
+    """A formula: the criteria, and the thresholds of the lights."""
 
     criteria: list[PageCriterion] = Field(min_length=1, max_length=30, examples=[[_EXAMPLE]])
     green_from: int = Field(
@@ -144,7 +144,7 @@ class PageFormulaIn(PageFormula):
 
 
 class PageFormulaOut(PageFormula):
-    """A version of the formula. Nothing changes it."""
+    """A version of the formula, which never changes."""
 
     id: UUID
     number: int = Field(description="1 is the formula of the installation", examples=[2])

@@ -1,4 +1,4 @@
-"""Schemas of page health: scores of pages by week, with inputs and evidence."""
+"""API models of page health: scores of pages by week, with inputs and evidence."""
 
 from datetime import date, datetime
 from typing import Literal
@@ -28,7 +28,7 @@ _LIGHT = "`unknown`: too little is known for a score"
 
 
 class PageInputs(BaseModel):
-    """What was known about a page in a week. Null means that it is not known."""
+    """The known data of a page in a week; null means unknown."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -108,7 +108,7 @@ class PageInputs(BaseModel):
 
 
 class PageEngagement(BaseModel):
-    """What people did with the page's own posts of a week."""
+    """The engagement with the page's own posts of a week."""
 
     posts: int = Field(description="The page's own posts of seven days", examples=[4])
     views: int | None = Field(description="Null: the network does not report them", examples=[2100])
@@ -121,7 +121,7 @@ class PageEngagement(BaseModel):
 
 
 class CriterionScore(BaseModel):
-    """The points of a page for one criterion, and why."""
+    """The points of a page for one criterion, with the evidence."""
 
     key: str = Field(description="Unique within the formula", examples=["posts_7"])
     kind: PageCriterionKind = Field(examples=["posts"])
@@ -165,7 +165,7 @@ class PageScoreListItem(BaseModel):
 
 
 class PageWeekScore(BaseModel):
-    """The score of a page in a week, with all that it was computed from."""
+    """The score of a page in a week, with all data that it was computed from."""
 
     week: Week
     score: float | None = Field(description="0 to 100, with one decimal; null: no data", examples=[62.5])
@@ -188,7 +188,7 @@ class PageWeekScore(BaseModel):
 
 
 class NetworkLights(BaseModel):
-    """How many pages of a network have which light."""
+    """The numbers of a network's pages by light."""
 
     network: NetworkName
     green: int = Field(examples=[900])
@@ -221,9 +221,9 @@ class PageScoreChange(BaseModel):
 
 
 class PagePeerGroup(BaseModel):
-    """Pages that are compared with each other: of organisations of one peer group, in one network.
+    """Pages that are compared with each other: those of one peer group of organisations, in one network.
 
-    Medians and quartiles are null where too few pages have the value.
+    Medians and quartiles are null if too few pages have the value.
     """
 
     code: str = Field(examples=["schools"])
@@ -244,7 +244,7 @@ class PagePeerGroup(BaseModel):
 
 
 class PageAmongPeers(BaseModel):
-    """A page beside its peers."""
+    """A page compared with its peers."""
 
     page_id: UUID
     score: float | None = Field(examples=[62.5])
@@ -257,7 +257,7 @@ class PageAmongPeers(BaseModel):
 
 
 class PagePeers(BaseModel):
-    """The pages of a week, compared among peers."""
+    """The pages of a week by peer group."""
 
     week: Week | None = Field(description="Null: no week has scores")
     groups: list[PagePeerGroup] = Field(description="By peer group, then network; with `page_id` only its own")
@@ -265,7 +265,7 @@ class PagePeers(BaseModel):
 
 
 class NetworkAudience(BaseModel):
-    """Views, reactions and reach of the pages of a network in a week, of those pages of which they are known."""
+    """Views, reactions and reach of a network's pages in a week, over the pages for which they are known."""
 
     network: NetworkName
     pages: int = Field(description="Pages whose reactions are known", examples=[1700])

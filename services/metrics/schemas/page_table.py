@@ -1,4 +1,4 @@
-"""API models of figures of pages by week, network and another dimension."""
+"""API models of page figures by week, network and another dimension."""
 
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ _LINK = "/api/v1/metrics/pages?week=2026-W48&network=vk&peer_group=schools"
 
 
 class PageDimension(StrEnum):
-    """By what pages are grouped, besides week and network."""
+    """The dimensions by which pages can be grouped, besides week and network."""
 
     PEER_GROUP = "peer_group"
     MUNICIPALITY = "municipality"
@@ -21,7 +21,7 @@ class PageDimension(StrEnum):
 class PageTableRow(NetworkAudience):
     """The pages of a network in a week, or a group of them.
 
-    Views, reactions and reach are of those pages of which they are known: null, not 0, if of none.
+    Views, reactions and reach cover the pages for which they are known: null, not 0, if they are known for none.
     """
 
     week: Week
@@ -47,7 +47,9 @@ class PageTableRow(NetworkAudience):
 
 
 class PageTable(BaseModel):
-    """Figures of pages by week and network; networks are not added up, since engagement has other bases there."""
+    """Figures of pages by week and network. Networks are not added up, since their engagement has
+    different bases.
+    """
 
     first_week: Week | None = Field(description="Null: no week has scores")
     last_week: Week | None

@@ -11,7 +11,7 @@ PulseLevel = TypeAliasType("PulseLevel", Literal["calmer", "usual", "tenser", "u
 
 
 class PulseFigure(BaseModel):
-    """A figure of the day, and of the days before it."""
+    """A figure of the day, with those of earlier days."""
 
     value: int = Field(examples=[96])
     previous: int = Field(description="Of the day before", examples=[88])
@@ -39,7 +39,7 @@ class PulseChannel(PulseFigures):
 
 
 class PulseVerdict(BaseModel):
-    """Whether the day was calmer or tenser than usual, by the number of opened appeals, with those in
+    """Whether the day was calmer or tenser than usual, by the number of opened appeals, including those in
     triage.
     """
 
@@ -76,7 +76,7 @@ class PulseTopic(BaseModel):
 
 
 class PulseReport(BaseModel):
-    """The figures of a complete day, and what was unusual about it."""
+    """The figures of a past day, and what was unusual about it."""
 
     day: date = Field(examples=["2026-11-24"])
     time_zone: str = Field(examples=["Asia/Irkutsk"])

@@ -1,7 +1,7 @@
-"""The weekly report: one document, from which JSON, HTML, PDF and XLSX are made.
+"""The weekly report: one document, from which JSON, HTML, PDF and XLSX are rendered.
 
-Every figure is a count of rows or follows from counts; `docs/moderator/weekly-report.md` says of which. Texts are
-Russian, as officials read them. Percentages have one decimal; null means that there is nothing to measure.
+Every figure is a count of rows or follows from counts; `docs/moderator/weekly-report.md` defines the rows. Texts
+are Russian, for officials. Percentages have one decimal; null means that there is nothing to measure.
 """
 
 from datetime import date, datetime
@@ -26,7 +26,7 @@ _LIGHT_CHANGES = "Less those of last week; null: no page was scored then, or by 
 
 
 class ReportPopulation(StrEnum):
-    """The rows that figures count; `services/metrics/weekly_report/populations.py` defines them."""
+    """The populations of rows that figures count, defined in `services/metrics/report_populations`."""
 
     OPENED = "opened"
     RESPONSES = "responses"
@@ -40,13 +40,13 @@ class ReportPopulation(StrEnum):
 
 
 class _Part(BaseModel):
-    """A part of the document: unknown fields are an error, so that a stored document is read completely."""
+    """A part of the document. Unknown fields are an error, so that no field of a stored document is lost."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ComparedCount(_Part):
-    """A count of the week beside earlier weeks; null where no data were collected then."""
+    """A count of the week with those of earlier weeks; null for weeks without collected data."""
 
     value: int = Field(examples=[508])
     last_week: int | None = Field(examples=[558])
@@ -59,7 +59,7 @@ class ComparedCount(_Part):
 
 
 class ChannelTotal(_Part):
-    """Appeals of one channel."""
+    """The appeals of one channel."""
 
     channel: str = Field(description="A network, or the source of appeals without one", examples=["vk"])
     label: str = Field(examples=["ВКонтакте"])
@@ -67,7 +67,7 @@ class ChannelTotal(_Part):
 
 
 class ReportOutcomes(_Part):
-    """What became of the appeals opened in the week, by its end. `opened = answered + waiting + overdue +
+    """The states of the appeals opened in the week, at its end. `opened = answered + waiting + overdue +
     closed_unanswered`.
     """
 
@@ -84,14 +84,14 @@ class ReportOutcomes(_Part):
 
 
 class NamedCount(_Part):
-    """A count with the name of what is counted."""
+    """A count with its label."""
 
     name: str = Field(examples=["Гололёд"])
     count: int = Field(examples=[17])
 
 
 class TopicRow(_Part):
-    """Appeals of one topic group; details for the first five."""
+    """The appeals of one topic group, with details for the first five groups."""
 
     topic_group_id: UUID | None = Field(description="Null: appeals without a topic")
     label: str = Field(examples=["Здравоохранение"])
@@ -102,7 +102,7 @@ class TopicRow(_Part):
 
 
 class MunicipalityRow(_Part):
-    """Appeals about one district or city."""
+    """The appeals about one district or city."""
 
     oktmo: str | None = Field(description="Null: no location is known")
     name: str = Field(examples=["Кабанский район"])
@@ -111,7 +111,7 @@ class MunicipalityRow(_Part):
 
 
 class ReportCell(_Part):
-    """Appeals of one topic group about one municipality, answered by one organisation."""
+    """The appeals of one topic group about one municipality, answered by one organisation."""
 
     topic_group_id: UUID | None
     oktmo: str | None
@@ -120,7 +120,7 @@ class ReportCell(_Part):
 
 
 class MeasureValue(_Part):
-    """The value of a measure. A percentage has its counts and the 95 % interval of Wilson."""
+    """The value of a measure. A percentage has its counts and its 95 % Wilson interval."""
 
     code: str = Field(examples=["response_on_time"])
     value: float | None = Field(examples=[94.1])
@@ -167,7 +167,7 @@ class OrganisationRow(_Part):
 
 
 class RankedOrganisation(_Part):
-    """An organisation at an end of its group, with the reason."""
+    """An organisation among the best or worst of its group, with the reason."""
 
     organisation_id: UUID
     name: str = Field(examples=["Школа № 1"])
@@ -175,7 +175,7 @@ class RankedOrganisation(_Part):
 
 
 class PeerGroup(_Part):
-    """Organisations that can be compared with each other."""
+    """Organisations that are compared with each other."""
 
     code: str = Field(examples=["schools"])
     title: str = Field(examples=["Школы"])
@@ -185,7 +185,7 @@ class PeerGroup(_Part):
 
 
 class AttentionItem(_Part):
-    """Something that needs attention, with the rows behind it."""
+    """A matter that needs attention, with a link to its rows."""
 
     kind: AttentionKind
     count: int = Field(examples=[12])
@@ -214,7 +214,7 @@ class HardAppeal(_Part):
 
 
 class PromiseFigures(_Part):
-    """Promises whose date was in the week. `due = kept + moved + broken + open`."""
+    """The promises with a date in the week. `due = kept + moved + broken + open`."""
 
     due: int = Field(examples=[8])
     kept: int = Field(examples=[5])
@@ -224,7 +224,7 @@ class PromiseFigures(_Part):
 
 
 class CoverageRow(_Part):
-    """How many organisations that need a page in a network have one, at the end of the week."""
+    """The number of organisations that need a page in a network, and how many have one, at the end of the week."""
 
     network: NetworkName
     required: int = Field(examples=[1980])
@@ -244,7 +244,7 @@ class ReportSilentPage(_Part):
 
 
 class ReportAudience(NetworkAudience):
-    """Views, reactions and reach of the pages of a network, beside last week."""
+    """Views, reactions and reach of a network's pages, compared with last week."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -255,7 +255,7 @@ class ReportAudience(NetworkAudience):
 
 
 class PageLights(_Part):
-    """How many pages have which light, or by how many they are more than last week."""
+    """The numbers of pages by light, or their changes since last week."""
 
     green: int = Field(examples=[2500])
     yellow: int = Field(examples=[1000])
@@ -274,7 +274,7 @@ class PageGroupFigures(PageLights):
 
 
 class ReportFormula(_Part):
-    """The version of the formula that scored the pages, and from which score on a page is green or yellow."""
+    """The version of the formula that scored the pages, and its thresholds for green and yellow."""
 
     number: int = Field(examples=[1])
     name: str = Field(examples=["Светофор 2026"])
@@ -283,7 +283,7 @@ class ReportFormula(_Part):
 
 
 class PageFigures(_Part):
-    """The health of pages in the week. Reports of former versions lack the fields with a default."""
+    """The health of pages in the week. Reports of earlier versions lack the fields that have a default."""
 
     scored: int = Field(examples=[3900])
     green: int = Field(examples=[2500])
@@ -310,7 +310,7 @@ class PageFigures(_Part):
 
 
 class GradeFigures(_Part):
-    """Grades that people gave to samples of answers of the four weeks before, by criterion."""
+    """People's grades of sampled answers of the four weeks before, by criterion."""
 
     code: str = Field(examples=["question"])
     title: str = Field(examples=["Отвечает на заданный вопрос"])
@@ -321,7 +321,7 @@ class GradeFigures(_Part):
 
 
 class MeasureDefinition(_Part):
-    """What a measure means. Printed with every report."""
+    """The definition of a measure, which every report contains."""
 
     code: str = Field(examples=["response_on_time"])
     version: int = Field(examples=[1])
@@ -335,7 +335,7 @@ class MeasureDefinition(_Part):
 
 
 class PageMeasureDefinition(_Part):
-    """What a measure of pages means. Printed with every report."""
+    """The definition of a measure of pages, which every report contains."""
 
     code: str = Field(examples=["page_engagement"])
     version: int = Field(examples=[1])
@@ -389,7 +389,7 @@ class CorrectedFigure(_Part):
 
 
 class ReportOut(_Part):
-    """The report of a week, and whether it is published: a published one never changes."""
+    """The report of a week, and whether it is published. A published report never changes."""
 
     status: ReportStatus
     published_at: datetime | None

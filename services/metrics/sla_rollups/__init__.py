@@ -1,1 +1,1 @@
-"""SLA figures of months that have ended, counted once and kept; exactly those of the rows at every moment."""
+"""SLA figures of past months, counted once and stored; they always equal the figures counted from rows."""

@@ -1,4 +1,4 @@
-"""Months of the region, each by its first day."""
+"""Months of the region, each represented by its first day."""
 
 from collections.abc import Iterator, Sequence
 from datetime import date, datetime, timedelta
@@ -13,7 +13,7 @@ def month_of(moment: datetime) -> date:
 
 
 def next_month(month: date) -> date:
-    """Return the month that follows."""
+    """Return the month after this one."""
     return (month + timedelta(days=31)).replace(day=1)
 
 
@@ -23,7 +23,7 @@ def month_period(month: date) -> Period:
 
 
 def whole_months(period: Period) -> list[date]:
-    """Return the months of which the period has every moment."""
+    """Return the months that lie completely within the period."""
     first = month_of(period.start)
     return [
         month
@@ -40,7 +40,7 @@ def months_between(first: date, last: date) -> Iterator[date]:
 
 
 def without_months(period: Period, months: Sequence[date]) -> list[Period]:
-    """Return what is left of the period without these months of it, given in order."""
+    """Return the parts of the period outside these of its months, which are given in order."""
     left: list[Period] = []
     start = period.start
     for month in months:

@@ -1,7 +1,7 @@
-"""Figures from which those of any union of appeals follow: counts, and every measured value, packed in bytes.
+"""Figures that can be merged for any union of appeals: counts, and every measured value, packed in bytes.
 
-Quantiles of a union do not follow from quantiles of its parts, and an appeal becomes overdue without a change:
-both follow from the values.
+Quantiles of a union cannot be computed from the quantiles of its parts, and an appeal becomes overdue without a
+change of its row: both are computed from the values.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,34 +32,38 @@ from shared.clock import REGION_TIME_ZONE
 from shared.tables.appeals import Appeal
 
 _DAY = func.date_trunc("day", func.timezone(REGION_TIME_ZONE.key, Appeal.opened_at))
-# The columns by which appeals are rolled up, and the key of a group as text, which is made for each group, not for
-# each row. Every other grouping follows from one of these.
+# The column of each kind of rollup, and the group's key as text, computed per group instead of per row. Every
+# other grouping is derived from one of these.
 KINDS: Mapping[str, tuple[ColumnElement[Any], ColumnElement[Any]]] = {
     "organisation": (Appeal.organisation_id.expression, cast(Appeal.organisation_id, Text)),
     "topic": (Appeal.topic_id.expression, cast(Appeal.topic_id, Text)),
     "network": (Appeal.network.expression, Appeal.network.expression),
     "day": (_DAY, func.to_char(_DAY, "YYYY-MM-DD")),
 }
-# The packed columns, each with the type of its values.
+# The packed columns, each with the binary type of its values.
 PACKED = {"response_seconds": ">i4", "delay_seconds": ">f8", "open_deadlines": ">i8"}
 COUNTS = tuple(figure.value for figure in SlaFigure)
 COLUMNS = (*COUNTS, *PACKED)
 
-# Compared with this moment, no open deadline has passed.
+# At this moment no open deadline has passed.
 _BEFORE_ALL_DEADLINES = datetime(1, 1, 1, tzinfo=UTC)
-# The zero of Postgres' binary times.
+# The epoch of Postgres' binary timestamps.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _NO_BYTES: ColumnElement[bytes] = literal_column("''::bytea", LargeBinary)
 
 
 def concatenated(values: ColumnElement[Any], condition: ColumnElement[bool] | None = None) -> ColumnElement[bytes]:
-    """Return the SQL expression of the bytes of all rows, or of those that meet the condition, concatenated."""
+    """Return the SQL expression that concatenates the bytes of all rows, or of the rows that meet the
+    condition.
+    """
     joined = func.string_agg(values, _NO_BYTES)
     return func.coalesce(joined if condition is None else joined.filter(condition), _NO_BYTES)
 
 
 def packed_rows(kind: str, of: ColumnElement[bool]) -> Select[Any]:
-    """Return the query of `key` and `COLUMNS` of the appeals that meet the condition, by a kind of `KINDS`."""
+    """Return the SQL query for `key` and `COLUMNS` of the appeals that meet the condition, grouped by a kind of
+    `KINDS`.
+    """
     conditions = figure_conditions(Appeal, _BEFORE_ALL_DEADLINES)
     measured = measured_values(Appeal, conditions)
     seconds, answered = measured["first_response"]
@@ -78,7 +82,7 @@ def packed_rows(kind: str, of: ColumnElement[bool]) -> Select[Any]:
 
 @dataclass(frozen=True)
 class PackedFigures:
-    """The counts by figure, with every open deadline still ahead, and the packed values."""
+    """The packed values, and the counts by figure, in which no open deadline has passed."""
 
     counts: Mapping[str, int]
     response_seconds: bytes
@@ -87,12 +91,12 @@ class PackedFigures:
 
     @classmethod
     def of_row(cls, row: Row[Any]) -> "PackedFigures":
-        """Return the figures of a row that has `COLUMNS`."""
+        """Return the figures of a row with the columns `COLUMNS`."""
         return cls({name: int(getattr(row, name)) for name in COUNTS}, *(getattr(row, name) for name in PACKED))
 
     @classmethod
     def union(cls, parts: Sequence["PackedFigures"]) -> "PackedFigures":
-        """Return the figures of the appeals of all parts together."""
+        """Return the merged figures of all parts."""
         return cls(
             {name: sum(part.counts[name] for part in parts) for name in COUNTS},
             *(b"".join(getattr(part, name) for part in parts) for name in PACKED),
@@ -103,7 +107,7 @@ class PackedFigures:
         return np.frombuffer(getattr(self, name), PACKED[name])
 
     def in_order(self) -> "PackedFigures":
-        """Return the same figures with all values in ascending order, so that equal figures are equal objects."""
+        """Return the figures with all values sorted, so that equal figures compare as equal."""
         return PackedFigures(self.counts, *(np.sort(self.values(name)).tobytes() for name in PACKED))
 
     def sla_fields_at(self, now: datetime) -> dict[str, Any]:
@@ -119,7 +123,7 @@ class PackedFigures:
 
 
 def _quantiles(values: NDArray[Any]) -> DurationQuantiles:
-    """Return the quantiles as `percentile_cont` computes them, to the bit."""
+    """Return the quantiles exactly as `percentile_cont` computes them."""
     last = len(values) - 1
     if last < 0:
         return DurationQuantiles(median=None, p90=None)

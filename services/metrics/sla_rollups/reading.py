@@ -1,4 +1,4 @@
-"""SLA figures of a period: of its whole months from rollups if these are current, of the rest from rows.
+"""SLA figures of a period: from rollups for whole months with current rollups, from rows for the rest.
 
 Docs: docs/decisions/0029-roll-up-sla-figures-by-month.md.
 """
@@ -45,7 +45,7 @@ from shared.auth.callers import Caller
 from shared.tables.appeals import Appeal
 from shared.tables.metrics_rollups import SlaRollup, SlaRollupChange, SlaRollupMonth
 
-# The kind of rollup from which a grouping follows. Without groups any would do; networks are the fewest.
+# The kind of rollup for each grouping. Without groups any kind would do; that of networks has the fewest rows.
 _KIND_OF_GROUPING: Mapping[SlaGroupBy | None, str] = {
     None: "network",
     SlaGroupBy.NETWORK: "network",
@@ -61,19 +61,19 @@ _KIND_OF_GROUPING: Mapping[SlaGroupBy | None, str] = {
 async def compute_sla(
     session: AsyncSession, period: Period, group_by: SlaGroupBy | None, caller: Caller, now: datetime
 ) -> tuple[SlaFigures, list[SlaGroup]]:
-    """Return totals and groups of the appeals that the caller may see.
+    """Return the total and the groups of the appeals that the caller may see.
 
-    `session` must read one snapshot (`use_snapshot`): which months are current is read before their
-    figures. Rollups have no figures of one organisation within a municipality or topic, so its staff get theirs
+    `session` must read one snapshot (`use_snapshot`), since current months are read before their figures. Rollups
+    do not combine organisation with municipality or topic, so the figures of an organisation's staff are counted
     from rows.
     """
     if await (await session.connection()).get_isolation_level() != "REPEATABLE READ":
-        raise RuntimeError("SLA figures from rollups need a snapshot: call `use_snapshot` first")
+        raise RuntimeError("reading SLA figures from rollups needs a snapshot: call `use_snapshot` first")
     months = await _current_months(session, whole_months(period)) if caller.is_region_wide else []
     if not months:
         return await sla.compute_from_rows(session, period, group_by, caller, now)
     rows = (await session.execute(rollup_query(period, months, group_by))).all()
-    # Ranking the values of a million appeals takes too long for the event loop.
+    # In a thread: ranking the values of a million appeals would block the event loop.
     return await asyncio.to_thread(_figures_of_rows, rows, group_by, now)
 
 
@@ -91,7 +91,7 @@ def _figures_of_rows(
 
 
 async def _current_months(session: AsyncSession, months: Sequence[date]) -> Sequence[date]:
-    """Return those of the months that are rolled up by this definition and have not changed since, in order."""
+    """Return the months whose rollup has the current definition and no later changes, in order."""
     if not months:
         return []
     query = (
@@ -107,7 +107,7 @@ async def _current_months(session: AsyncSession, months: Sequence[date]) -> Sequ
 
 
 def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | None) -> Select[Any]:
-    """Return the query of packed figures by group: of the months from rollups, of the rest from rows."""
+    """Return the SQL query of packed figures by group: from rollups for these months, from rows for the rest."""
     kind = _KIND_OF_GROUPING[group_by]
     rest = without_months(period, months)
     opened = [and_(Appeal.opened_at >= part.start, Appeal.opened_at < part.end) for part in rest]
@@ -118,10 +118,10 @@ def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | 
     )
     counted = union_all(rolled_up, packed_rows(kind, or_(false(), *opened))).subquery("counted")
     key = func.nullif(counted.c.key, NO_GROUP)
-    # A kind has the groups of its own column only; the others are not asked for.
+    # A kind of rollup has only its own column, so no other is selected.
     columns = sla.GroupedBy(cast(key, Uuid), cast(key, Uuid), key, cast(key, DateTime))
     group = sla.breakdown_by(group_by, columns)
-    # A subquery names the keys, so that GROUP BY refers to columns and not to repeated expressions.
+    # The subquery names the keys, so that GROUP BY refers to columns and not to repeated expressions.
     named = (
         sla.join_names(
             select(
@@ -144,6 +144,6 @@ def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | 
 
 
 def _merged(parts: Any) -> list[ColumnElement[Any]]:
-    """Return the columns of the union of all parts in a group."""
+    """Return the columns that merge all parts of a group."""
     counts = (func.sum(getattr(parts, name)).label(name) for name in COUNTS)
     return [*counts, *(concatenated(getattr(parts, name)).label(name) for name in PACKED)]

@@ -1,4 +1,4 @@
-"""Count the months that have ended or changed again, and keep the result. Changes are consumed with it.
+"""Roll up past months that are new or have changed. The recorded changes are deleted in the same transaction.
 
 Docs: docs/decisions/0029-roll-up-sla-figures-by-month.md.
 """
@@ -29,18 +29,18 @@ LAG = Gauge(
 MISSING = Gauge("gospablik_sla_rollup_missing_months", "Months that have ended and are not rolled up")
 CORRECTED = Counter("gospablik_corrected_sla_rollups_total", "SLA rollups that the nightly recount corrected")
 GAUGE_INTERVAL_SECONDS = 15.0
-# A month that is changed all the time is counted once in this time, not at each run. Until then readers count it.
+# A constantly changing month is rebuilt at most once in this time; until then its figures are counted from rows.
 MIN_CHANGE_AGE = timedelta(hours=1)
 _LOCK = "sla-rollups"
-# Serialization failure, unique violation: another worker committed the month after this snapshot was taken.
+# Serialization failure, unique violation: another worker committed the month after this transaction's snapshot.
 _ROLLED_UP_BY_ANOTHER = ("40001", "23505")
 
 
 async def rebuild_due_months(database: Database, now: datetime) -> int:
-    """Roll up the months that have ended and are not, or whose changes are old enough; return how many.
+    """Roll up past months without a rollup, and those with changes that are old enough; return how many.
 
-    Changes of a month that has not ended are dropped: it is read from rows, and rolled up in a later state. A
-    failure does not stop the others; all failures are raised as a group at the end.
+    Changes of a month that has not ended are deleted: it is read from rows, and rolled up after its end. A failure
+    does not stop the other months; all failures are raised as a group at the end.
     """
     async with database.read() as session:
         due = await _changed_months(session) | await _missing_months(session, now)
@@ -62,7 +62,7 @@ async def rebuild_due_months(database: Database, now: datetime) -> int:
 
 
 async def _changed_months(session: AsyncSession) -> set[date]:
-    """Return the months whose oldest change is old enough for a rebuild."""
+    """Return the months whose oldest recorded change is old enough for a rebuild."""
     age = func.clock_timestamp() - func.min(SlaRollupChange.changed_at)
     return set(
         await session.scalars(
@@ -72,7 +72,7 @@ async def _changed_months(session: AsyncSession) -> set[date]:
 
 
 async def _missing_months(session: AsyncSession, now: datetime) -> set[date]:
-    """Return the months that have ended and are not rolled up by this definition."""
+    """Return the past months without a rollup of the current definition."""
     first = await session.scalar(select(func.min(Appeal.opened_at)))
     if first is None:
         return set()
@@ -88,10 +88,10 @@ def _ended(month: date, now: datetime) -> bool:
 
 
 async def rebuild_month(session: WriteSession, month: date, now: datetime) -> bool:
-    """Roll up a month and consume its changes, both as of one snapshot.
+    """Roll up a month and delete its recorded changes, both in one snapshot.
 
-    A change that this state does not have keeps its row, so the month stays changed. Return False if the month has
-    not ended, or another worker rebuilds months at the moment.
+    Changes outside the snapshot stay recorded, so the month stays due. Return False if the month has not ended, or
+    another worker is rebuilding months.
     """
     if not await _lock_in_snapshot(session):
         return False
@@ -103,9 +103,9 @@ async def rebuild_month(session: WriteSession, month: date, now: datetime) -> bo
 
 
 async def _lock_in_snapshot(session: WriteSession) -> bool:
-    """Begin a snapshot; return whether no other worker rebuilds months at the moment.
+    """Begin a snapshot and take the lock; return False if another worker is rebuilding months.
 
-    One may have committed between the snapshot and the lock: replacing the same month then fails.
+    Another worker may have committed between the snapshot and the lock: replacing the same month then fails.
     """
     await use_snapshot(session)
     locked = await session.scalar(select(func.pg_try_advisory_xact_lock(func.hashtextextended(_LOCK, 0))))
@@ -126,10 +126,10 @@ async def _roll_up(session: WriteSession, month: date, now: datetime) -> None:
 
 
 async def recount_oldest_rollup(database: Database, now: datetime) -> bool:
-    """Roll up the month whose rollup is the oldest again; return whether it was wrong, which is logged.
+    """Rebuild the oldest rollup; return whether it was wrong, which is also logged.
 
-    Only appeals changed without the triggers make it wrong. A month with changes is left to `rebuild_due_months`,
-    and one that another worker rolls up at the same moment to that one.
+    A rollup is wrong only if appeals were changed without the triggers. Months with recorded changes are left to
+    `rebuild_due_months`; a month that another worker rebuilds at the same time is skipped.
     """
     try:
         month = await _recount_oldest(database, now)
@@ -146,7 +146,7 @@ async def recount_oldest_rollup(database: Database, now: datetime) -> bool:
 
 
 async def _recount_oldest(database: Database, now: datetime) -> date | None:
-    """Roll up the month whose rollup is the oldest; return the month if the rollup was wrong."""
+    """Rebuild the oldest rollup; return its month if the rollup was wrong, otherwise None."""
     oldest = (
         select(SlaRollupMonth.month)
         .where(
@@ -166,7 +166,7 @@ async def _recount_oldest(database: Database, now: datetime) -> date | None:
 
 
 async def _figures(session: AsyncSession, month: date) -> dict[tuple[str, str], PackedFigures]:
-    """Return the figures of a rolled up month by kind and key."""
+    """Return the figures of a rolled-up month by kind and key."""
     columns = [getattr(SlaRollup, name) for name in COLUMNS]
     query = select(SlaRollup.kind, SlaRollup.key, *columns).where(SlaRollup.month == month)
     rows = (await session.execute(query)).all()
@@ -174,7 +174,7 @@ async def _figures(session: AsyncSession, month: date) -> dict[tuple[str, str], 
 
 
 async def update_gauges(session: AsyncSession, now: datetime) -> None:
-    """Set the gauges; both are 0 if everything is rolled up."""
+    """Set the gauges; both are 0 if no month is due."""
     age = func.extract("epoch", func.clock_timestamp() - func.min(SlaRollupChange.changed_at))
     LAG.set(float(await session.scalar(select(func.greatest(age, 0))) or 0))
     MISSING.set(len(await _missing_months(session, now)))

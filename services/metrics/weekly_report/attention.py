@@ -1,4 +1,4 @@
-"""What of a week needs attention first."""
+"""The matters of a week that need attention first."""
 
 from collections.abc import Sequence
 from math import sqrt
@@ -9,8 +9,8 @@ from services.metrics.weekly_report.week_figures import WeekFigures
 from shared.russian import plural
 
 _APPEALS = ("обращение", "обращения", "обращений")
-# A topic grows if its count exceeds the mean of eight weeks by three standard deviations of a Poisson count, and
-# by this much at least.
+# A topic grows if its count exceeds the mean of eight weeks by at least this many standard deviations of a Poisson
+# count, and by at least this number of appeals.
 _DEVIATIONS, _MIN_GROWTH = 3, 5
 _MAX_TOPICS = 3
 
@@ -18,7 +18,7 @@ _MAX_TOPICS = 3
 def attention_items(
     figures: WeekFigures, topics: Sequence[TopicRow], pages: PageFigures | None
 ) -> list[AttentionItem]:
-    """Return what needs attention, most serious first; nothing that did not happen."""
+    """Return the matters that need attention, most serious first; matters with a count of zero are left out."""
     total = figures.total
     overdue, broken = total["overdue"], total["promises_broken"]
     deleted, closed = total["deleted"], total["closed_unanswered"]

@@ -1,4 +1,4 @@
-"""Build the report of a week from rows."""
+"""Build the report of a week from database rows."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -46,9 +46,9 @@ _DETAILS = 5
 
 
 async def build_report(session: AsyncSession, week: Week, now: datetime) -> ReportDocument:
-    """Return the report of a week; of one that has not ended, as far as it is known at `now`.
+    """Return the report of a week; for a week that has not ended, by the data at `now`.
 
-    `session` must read one snapshot (repeatable read): all figures are of the same rows.
+    `session` must read one snapshot (repeatable read), so that all figures come from the same rows.
     """
     time = reported_time(week, now)
     as_of = time.as_of
@@ -135,7 +135,7 @@ def _topics(opened: Sequence[Row[Any]], earlier: ComparedWeeks, labels: Labels) 
 def _topic_row(
     group: UUID | None, opened: Sequence[Row[Any]], total: int, earlier: ComparedWeeks, labels: Labels
 ) -> TopicRow:
-    """Return the row of a topic group, with the details of those of its appeals that are given, if any."""
+    """Return the row of a topic group; `opened` has its counted appeals if details are wanted."""
     subtopics: Counter[str] = Counter()
     locations: Counter[str] = Counter()
     for row in opened:
@@ -165,7 +165,7 @@ async def _municipalities(
     rows = await session.execute(_overdue_query(), time.parameters)
     overdue: Counter[str | None] = Counter({row[0]: row[1] for row in rows})
     known = earlier.municipalities()
-    # One with nothing but overdue answers comes last.
+    # Municipalities with only overdue answers come last.
     late = [oktmo for oktmo, _ in most_frequent(overdue) if oktmo not in set(known)]
     return [
         MunicipalityRow(
@@ -206,7 +206,7 @@ def _promises(figures: WeekFigures) -> PromiseFigures:
 
 
 async def _coverage(session: AsyncSession, week: Week) -> list[CoverageRow]:
-    """Return the coverage on the last day of the week that was recorded."""
+    """Return the coverage on the last recorded day of the week."""
     day = (
         select(func.max(CoverageDay.day))
         .where(CoverageDay.day.between(week.monday, week.sunday))
@@ -215,7 +215,7 @@ async def _coverage(session: AsyncSession, week: Week) -> list[CoverageRow]:
     names = ("required", "exempt", "covered", "live")
     query = (
         select(CoverageDay.network, *(func.sum(getattr(CoverageDay, name)).label(name) for name in names))
-        # A day also has rows of having a page in any network.
+        # The table also has rows about a page in any network: skip them.
         .where(CoverageDay.day == day, CoverageDay.network.in_(NETWORKS))
         .group_by(CoverageDay.network)
         .order_by(CoverageDay.network.desc())

@@ -1,4 +1,4 @@
-"""Corrections: figures of a published week that its rows would give differently today, noted beside the report."""
+"""Corrections: figures of a published week that today's rows would give differently, stored beside the report."""
 
 from datetime import datetime
 
@@ -11,13 +11,13 @@ from services.metrics.weekly_report.publication import build_in_snapshot, last_c
 from shared.database.sessions import Database
 from shared.tables.metrics import WeeklyReportCorrection
 
-# Rows of older weeks hardly change, and comparing a week takes as long as building it.
+# Rows of older weeks hardly change, and comparing a week takes as long as building its report.
 COMPARED_WEEKS = 8
-# Texts, choices that follow from the figures, and grades, which people go on to give.
+# Texts, selections that follow from the figures, and grades, which are still being given.
 _NOT_COMPARED = frozenset(
     {"hard_appeals", "attention", "definitions", "page_definitions", "gaps", "as_of", "cells", "grades"}
 )
-# What follows from counts that are compared themselves: one late row would change the scores of all peers.
+# Values derived from compared counts: otherwise one late row would change the scores of all peers.
 _DERIVED = frozenset(
     {"score", "low", "high", "rank", "share", "change", "change_to_last_year", "mean_of_8_weeks", "last_week"}
     | {
@@ -31,14 +31,14 @@ _DERIVED = frozenset(
 
 
 def weeks_to_compare(now: datetime) -> list[Week]:
-    """Return the weeks whose published figures are compared with their rows."""
+    """Return the weeks whose published figures are compared with today's rows."""
     return [Week.containing(now).shifted(-weeks) for weeks in range(1, COMPARED_WEEKS + 1)]
 
 
 async def note_corrections(database: Database, week: Week, now: datetime) -> int:
-    """Compare a published week with its rows as they are now, and store what differs. Return how many figures do.
+    """Compare a published week with today's rows and store the differences. Return how many figures differ.
 
-    Nothing is stored if the same figures differ as at the last comparison.
+    Nothing is stored if the differences are the same as at the last comparison.
     """
     async with database.read() as reading:
         published = await read_published(reading, week)
@@ -47,7 +47,7 @@ async def note_corrections(database: Database, week: Week, now: datetime) -> int
     rebuilt = await build_in_snapshot(database, week, now)
     changes = [change.model_dump(mode="json") for change in differences(published.document, rebuilt)]
     async with database.write() as session:
-        # One comparison at a time: two could store the same differences twice.
+        # Serialised: two concurrent comparisons could store the same differences twice.
         await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(published.digest, 0))))
         last = await last_correction(session, published.id)
         if changes != ([] if last is None else last.changes):
@@ -56,7 +56,7 @@ async def note_corrections(database: Database, week: Week, now: datetime) -> int
 
 
 def differences(published: ReportDocument, rebuilt: ReportDocument) -> list[CorrectedFigure]:
-    """Return the figures that differ, in the order of their pointers. What is missing in one is null there."""
+    """Return the differing figures, ordered by pointer; a figure missing in one document is null there."""
     rebuilt = _without_later_fields(published, rebuilt)
     before, after = (dict(figures(one.model_dump(mode="json"), _NOT_COMPARED)) for one in (published, rebuilt))
     return [
@@ -67,7 +67,7 @@ def differences(published: ReportDocument, rebuilt: ReportDocument) -> list[Corr
 
 
 def _without_later_fields(published: ReportDocument, rebuilt: ReportDocument) -> ReportDocument:
-    """Return the rebuilt report without figures of pages that did not exist yet when the other was published."""
+    """Return the rebuilt report without page figures that did not exist when the published report was built."""
     before, after = published.pages, rebuilt.pages
     if before is None or after is None:
         return rebuilt

@@ -1,4 +1,4 @@
-"""What is missing in the data of a week, in words."""
+"""Missing data of a week, in words."""
 
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ _QUARANTINED = (
 
 
 async def read_gaps(session: AsyncSession, week: Week, as_of: datetime) -> list[str]:
-    """Return a sentence for each kind of data that the week lacks."""
+    """Return a sentence for each kind of data that is missing in the week."""
     period = week.period
     gaps = []
     if as_of < period.end:

@@ -1,4 +1,4 @@
-"""Grades that people gave to answers, as a report shows them."""
+"""Grades of answers for the weekly report."""
 
 from datetime import timedelta
 
@@ -12,12 +12,12 @@ from services.metrics.indicators.weeks import Week
 from services.metrics.schemas.weekly_report import GradeFigures
 from services.metrics.settings import metrics_settings
 
-# The answers of the week itself are graded after its report is published.
+# The answers of the week itself are graded only after its report is published.
 GRADED_WEEKS = 4
 
 
 async def read_grade_figures(session: AsyncSession, week: Week) -> list[GradeFigures]:
-    """Return the grades of the answers published in the four weeks before, by criterion; empty without any."""
+    """Return the grades of answers published in the four weeks before, by criterion; empty if there are none."""
     period = Period(week.start - timedelta(weeks=GRADED_WEEKS), week.start)
     config = metrics_settings()
     criteria = await compute_grader_agreement(session, period, config)

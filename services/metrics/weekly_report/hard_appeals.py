@@ -1,4 +1,4 @@
-"""The appeals that the leadership should read in full: chosen by rule, shown with the reason."""
+"""The appeals that the leadership should read in full, selected by rules and shown with the reason."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -37,14 +37,15 @@ class _Candidate:
 
     @property
     def weight(self) -> tuple[int, bool, timedelta, datetime, UUID]:
-        """Return what orders candidates: disputed often, urgent, late for long; then the oldest."""
+        """Return the sort key of candidates: most disputes, urgent, longest overdue, then oldest."""
         return -self.disputes, not self.urgent, -self.late_by, self.opened_at, self.appeal_id
 
 
 async def choose_hard_appeals(session: AsyncSession, time: ReportedTime, labels: Labels) -> list[HardAppeal]:
-    """Return up to three appeals that citizens say are not solved, that are urgent and late, or late for longest.
+    """Return up to three appeals: disputed by citizens, urgent and overdue, or longest overdue.
 
-    Their texts are empty: `with_texts` reads them when the report is shown, since a citizen may have them erased.
+    Their texts are empty: `with_texts` reads them when the report is shown, since a citizen's data may be erased
+    later.
     """
     late = await _late_since(session, time)
     disputes = await _disputes(session, time)
@@ -65,7 +66,7 @@ async def choose_hard_appeals(session: AsyncSession, time: ReportedTime, labels:
 
 
 async def with_texts(session: AsyncSession, appeals: Sequence[HardAppeal]) -> list[HardAppeal]:
-    """Return the appeals with their texts as they are now, masked."""
+    """Return the appeals with their current texts, masked."""
     query = select(Appeal.id, Appeal.text, Appeal.erased_at).where(
         is_one_of(Appeal.id, [appeal.appeal_id for appeal in appeals])
     )
@@ -76,7 +77,7 @@ async def with_texts(session: AsyncSession, appeals: Sequence[HardAppeal]) -> li
 
 
 async def _late_since(session: AsyncSession, time: ReportedTime) -> Mapping[UUID, datetime]:
-    """Return the appeals with overdue answers, and the first deadline that passed."""
+    """Return the first missed deadline of each appeal with overdue answers, by id."""
     rows = await session.execute(_late_query(), time.parameters)
     return {row.appeal_id: row.first for row in rows}
 
@@ -89,7 +90,7 @@ def _late_query() -> Select[Any]:
 
 
 async def _disputes(session: AsyncSession, time: ReportedTime) -> Counter[UUID]:
-    """Return the appeals of which citizens said in the week that they are not solved."""
+    """Return, by appeal, how often citizens said in the week that the matter is not solved."""
     rows = await session.execute(_disputes_query(), time.parameters)
     return Counter({row[0]: row[1] for row in rows})
 

@@ -10,7 +10,7 @@ _SECONDS_PER_HOUR = 3600
 
 
 def axis_values(figures: WeekFigures, last_week: WeekFigures | None) -> list[AxisValues]:
-    """Return the measures of each axis; `last_week` is None if no data were collected then."""
+    """Return the measures of each axis; `last_week` is None if no data were collected in that week."""
     return [
         AxisValues(
             axis=axis,
@@ -22,7 +22,7 @@ def axis_values(figures: WeekFigures, last_week: WeekFigures | None) -> list[Axi
 
 
 def percent(part: int, whole: int) -> float | None:
-    """Return a share in percent, to one decimal; None of nothing. Only all is 100, and only none is 0."""
+    """Return a percentage with one decimal; None if `whole` is 0. Only all gives 100, and only none gives 0."""
     if not whole:
         return None
     shown = round(100 * part / whole, 1)
@@ -32,7 +32,7 @@ def percent(part: int, whole: int) -> float | None:
 
 
 def measured(measure: Measure, figures: WeekFigures) -> float | None:
-    """Return the value of a measure: percent, hours of working time, a count, or a mean mark."""
+    """Return the value of a measure: a percentage, hours of working time, a count, or a mean mark."""
     if measure.quantile is not None:
         seconds = figures.quantiles[measure.quantile]
         return None if seconds is None else round(seconds / _SECONDS_PER_HOUR, 1)

@@ -1,6 +1,6 @@
-"""The measures of the weekly report on its three axes: what each means, and from which counts it follows.
+"""The measures of the weekly report on its three axes: their definitions, and the counts that give their values.
 
-`python -m services.metrics.weekly_report.measures_document` prints them for the docs; every report contains them.
+`python -m services.metrics.weekly_report.measures_document` writes them into the docs; every report contains them.
 A changed definition gets a new version.
 """
 
@@ -18,8 +18,8 @@ _CHECKED = "ответы, которые при отправке не прове
 class Measure:
     """A measure: its definition, and the counts of `week_figures` that give its value.
 
-    With `denominator` the value is the percentage of `numerator` in it; without, a count. `quantile` names a
-    quantile of working time instead, and of a mean mark the sum is divided by the number of marks.
+    With `denominator` the value is the percentage of `numerator` in it; without, the count itself. `quantile` is
+    the name of a quantile of working time; a mean mark is the sum divided by the number of marks.
     """
 
     code: str
@@ -37,7 +37,7 @@ class Measure:
 
     @property
     def definition(self) -> MeasureDefinition:
-        """Return what the report prints of it."""
+        """Return the definition that the report contains."""
         return MeasureDefinition(
             code=self.code,
             version=self.version,

@@ -1,6 +1,7 @@
 """The tables of measures in `docs/moderator/weekly-report.md` and `docs/moderator/page-health.md`, in Markdown.
 
-`python -m services.metrics.weekly_report.measures_document` writes them into the documents; a test compares.
+`python -m services.metrics.weekly_report.measures_document` writes them into the documents; a test checks that
+they are current.
 """
 
 import re
@@ -37,7 +38,7 @@ def page_measures_table() -> str:
 
 
 def with_current_table(document: str, table: str) -> str:
-    """Return the document with the table of measures as they are defined."""
+    """Return the document with its table of measures replaced by the current one."""
     before, _, after = document.partition(f"\n{_HEADING}\n")
     return f"{before}\n{table}\n" + re.sub(r"\A(\|.*\n)+", "", after)
 

@@ -1,4 +1,4 @@
-"""Counts of opened appeals: of the week in detail, of earlier weeks to compare with."""
+"""Counts of opened appeals: detailed for the week, and of earlier weeks for comparison."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,7 +29,7 @@ _DETAILS = (
 
 @dataclass(frozen=True)
 class OpenedCount:
-    """How many appeals of one kind were opened in the week that begins on `monday`."""
+    """The number of appeals with these keys that were opened in the week beginning on `monday`."""
 
     monday: date
     channel: str
@@ -39,14 +39,14 @@ class OpenedCount:
 
 
 class ComparedWeeks:
-    """Counts of the week and of those that it is compared with."""
+    """The counts of the week and of the weeks with which it is compared."""
 
     def __init__(
         self, week: Week, first_day: date | None, counts: Sequence[OpenedCount], *, complete: bool = True
     ) -> None:
-        """`first_day` is that of the first appeal ever: weeks that began before it have no or not all data.
+        """`first_day` is the day of the first appeal ever: weeks that began before it have incomplete data.
 
-        `complete`: the week has ended; a part of a week is not compared with whole ones.
+        `complete`: the week has ended; an incomplete week is not compared with complete ones.
         """
         self._week = week
         self._first_day = first_day
@@ -54,7 +54,7 @@ class ComparedWeeks:
         self._complete = complete
 
     def compare(self, select_counts: Callable[[OpenedCount], bool]) -> ComparedCount:
-        """Return the count of the week beside those of earlier weeks."""
+        """Return the count of the week together with those of earlier weeks."""
         by_week: Counter[date] = Counter()
         for one in self._counts:
             if select_counts(one):
@@ -74,15 +74,15 @@ class ComparedWeeks:
         )
 
     def channels(self) -> list[str]:
-        """Return the channels of the week and of the week before, most frequent first."""
+        """Return the channels of this and the previous week, most frequent first."""
         return [channel for channel, _ in self._frequent(lambda one: one.channel)]
 
     def topic_groups(self) -> list[UUID | None]:
-        """Return the topic groups of the week and of the week before, most frequent first."""
+        """Return the topic groups of this and the previous week, most frequent first."""
         return [group for group, _ in self._frequent(lambda one: one.topic_group_id)]
 
     def municipalities(self) -> list[str | None]:
-        """Return the municipalities of the week and of the week before, most frequent first."""
+        """Return the municipalities of this and the previous week, most frequent first."""
         return [oktmo for oktmo, _ in self._frequent(lambda one: one.oktmo)]
 
     def _count(self, by_week: Counter[date], week: Week) -> int | None:
@@ -100,12 +100,14 @@ class ComparedWeeks:
 
 
 def most_frequent(counts: Counter[Any]) -> list[tuple[Any, int]]:
-    """Return keys and counts, most frequent first, equal ones in the order of their text: the same every time."""
+    """Return keys and counts, most frequent first; equal counts are sorted by key, so that the order is
+    reproducible.
+    """
     return sorted(counts.items(), key=lambda item: (-item[1], item[0] is None, str(item[0])))
 
 
 async def read_opened(session: AsyncSession, time: ReportedTime) -> Sequence[Row[Any]]:
-    """Return the appeals of the week, counted by everything that the report shows of them."""
+    """Return the counts of the week's appeals by all keys that the report shows."""
     found: Sequence[Row[Any]] = (await session.execute(_detailed_query(), time.parameters)).all()
     return found
 
@@ -118,7 +120,7 @@ def _detailed_query() -> Select[Any]:
 
 
 async def read_earlier_weeks(session: AsyncSession, week: Week, as_of: datetime) -> ComparedWeeks:
-    """Return the counts of the week, of the eight weeks before and of the same week a year before."""
+    """Return the counts of the week, of the eight weeks before, and of the same week a year before."""
     counts: list[OpenedCount] = []
     for start, end in (
         (week.shifted(-WEEKS_OF_MEAN).period.start, week.period.end),

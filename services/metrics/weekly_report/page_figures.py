@@ -32,37 +32,37 @@ _LIGHTS = tuple(PageLights.model_fields)
 
 @dataclass
 class ScoredPages:
-    """Pages counted by light, with the sum of their scores and the numbers of the formulas that scored them."""
+    """Counts of pages by light, the sum of their scores, and the numbers of the formulas that scored them."""
 
     lights: Counter[str] = field(default_factory=Counter)
     scores: Decimal = Decimal(0)
     formulas: set[int] = field(default_factory=set)
 
     def add(self, row: Any) -> None:
-        """Add the pages of a row."""
+        """Add the pages counted in a row."""
         self.lights[row.light] += row.pages
         self.scores += row.scores or 0
         self.formulas.add(row.formula)
 
     @property
     def scored(self) -> int:
-        """How many pages have a score."""
+        """Return how many pages have a score."""
         return self.lights.total() - self.lights["unknown"]
 
     @property
     def mean(self) -> Decimal | None:
-        """The mean score."""
+        """Return the mean score; None without scored pages."""
         return self.scores / self.scored if self.scored else None
 
     def mean_change(self, before: Self) -> float | None:
-        """Return the difference of the means; null if one is missing, or other formulas gave it."""
+        """Return the change of the mean; None if one of the means is missing or the formulas differ."""
         if self.mean is None or before.mean is None or self.formulas != before.formulas:
             return None
         return float(round(self.mean - before.mean, 1))
 
 
 async def read_page_figures(session: AsyncSession, week: Week) -> PageFigures | None:
-    """Return the figures of the pages that were scored in the week; None if none has a score."""
+    """Return the figures of the pages scored in the week; None if no page has a score."""
     peers = await peer_group_parameters(session)
     groups = await _scored_pages(session, week, peers)
     former = await _scored_pages(session, week.shifted(-1), peers)
@@ -114,7 +114,7 @@ async def _scored_pages(
 def _query() -> Select[Any]:
     rows = pages().subquery("pages").c
     keys = (rows.peer_group, rows.light, rows.formula)
-    # A mean of binary fractions would depend on the order of the rows.
+    # Summed as decimals: a mean of binary fractions would depend on the order of the rows.
     scores = func.sum(cast(rows.score, Numeric(4, 1)))
     return select(*keys, func.count().label("pages"), scores.label("scores")).group_by(*keys)
 
@@ -137,7 +137,7 @@ def _light_changes(pages_now: ScoredPages, before: ScoredPages) -> PageLights:
 
 
 def _group(group: PeerGroup, now: ScoredPages, before: ScoredPages, *, compared: bool) -> PageGroupFigures:
-    """Return the figures of a group, which all pages may have left since last week."""
+    """Return the figures of a group; the group may have no pages left since last week."""
     return PageGroupFigures(
         code=group.value,
         title=group.label,

@@ -1,4 +1,4 @@
-"""The organisations of a report by peer group, with ranks by the share of responses given in time."""
+"""The organisations of a report by peer group, ranked by the share of responses given in time."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,9 +19,9 @@ from services.metrics.weekly_report.week_figures import WeekFigures
 
 
 def peer_groups(figures: WeekFigures, opened: Mapping[UUID | None, int], labels: Labels) -> list[PeerGroup]:
-    """Return the peer groups of the organisations that had anything to do in the week.
+    """Return the peer groups of the organisations with any counted rows in the week.
 
-    `opened`: appeals opened in the week, by organisation.
+    `opened` is the number of appeals opened in the week by organisation.
     """
     active = {one for one in figures.by_organisation.keys() | opened.keys() if one is not None}
     observed = []

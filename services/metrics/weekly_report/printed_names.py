@@ -1,4 +1,4 @@
-"""Names that the report prints: of topics, municipalities and organisations."""
+"""Names in the report: of topics, municipalities and organisations."""
 
 import csv
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ NO_LOCATION = "Место не определено"
 
 @lru_cache
 def _report_labels() -> Mapping[str, str]:
-    """Return the labels of topic groups that reports call otherwise than the classifier, by code."""
+    """Return labels of topic groups for reports, by code, where they differ from the classifier's names."""
     text = files("services.metrics.weekly_report").joinpath("report_labels.csv").read_text(encoding="utf-8")
     return {row["topic_group"]: row["label"] for row in csv.DictReader(text.splitlines())}
 
 
 @dataclass(frozen=True)
 class OrganisationName:
-    """What the report needs to know of an organisation."""
+    """The name and the peer group data of an organisation."""
 
     name: str
     full_name: str
@@ -47,12 +47,12 @@ class Labels:
         return NO_TOPIC if topic_id is None else self.topics[topic_id]
 
     def municipality(self, oktmo: str | None) -> str:
-        """Return the name of a municipality; its code if it is not known."""
+        """Return the name of a municipality; its code if the name is unknown."""
         return NO_LOCATION if oktmo is None else self.municipalities.get(oktmo, oktmo)
 
 
 async def read_labels(session: AsyncSession) -> Labels:
-    """Return all names: some hundred topics and municipalities, some thousand organisations."""
+    """Return all names: some hundred topics and municipalities, and some thousand organisations."""
     topics = await session.execute(select(Topic.id, Topic.code, Topic.name, Topic.group_id))
     labels = _report_labels()
     short = Organisation.short_name

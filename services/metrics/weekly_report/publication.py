@@ -28,7 +28,7 @@ ACTOR = "metrics"
 
 @dataclass(frozen=True)
 class PublishedReport:
-    """A published report and the differences found since."""
+    """A published report, and the differences found since then."""
 
     id: UUID
     document: ReportDocument
@@ -39,14 +39,14 @@ class PublishedReport:
 
 
 async def read_published(session: AsyncSession, week: Week) -> PublishedReport | None:
-    """Return the published report of a week, if there is one."""
+    """Return the published report of a week; None if it is not published."""
     stored = await session.scalar(select(WeeklyReport).where(WeeklyReport.week == week.name))
     if stored is None:
         return None
     correction = await last_correction(session, stored.id)
     return PublishedReport(
         stored.id,
-        # A field that a later version dropped is no error.
+        # Fields that a later version dropped are not an error.
         ReportDocument.model_validate_json(stored.document, extra="ignore"),
         stored.published_at,
         stored.digest,
@@ -56,9 +56,10 @@ async def read_published(session: AsyncSession, week: Week) -> PublishedReport |
 
 
 async def publish_due_weeks(database: Database, now: datetime, publish_hour: int) -> list[Week]:
-    """Publish the reports that are due and missing; return their weeks.
+    """Publish the reports that are due and not yet published; return their weeks.
 
-    The first report is that of the last week, if there were appeals by its end; later ones follow without a gap.
+    The first published report is that of the last week, if there were appeals by its end; later weeks follow
+    without gaps.
     """
     due = due_week(now, publish_hour)
     async with database.read() as session:
@@ -71,9 +72,9 @@ async def publish_due_weeks(database: Database, now: datetime, publish_hour: int
 
 
 async def publish(database: Database, week: Week, now: datetime) -> bool:
-    """Build and store the report of a week that has ended. Return False if it is published already.
+    """Build and store the report of a week that has ended. Return False if it is already published.
 
-    Two workers may publish at the same time: one stores the report, the other's is dropped.
+    Two workers may publish at the same time: one report is stored, the other is discarded.
     """
     if now < week.end:
         raise ValueError(f"the week {week.name} has not ended")
@@ -104,7 +105,7 @@ async def publish(database: Database, week: Week, now: datetime) -> bool:
 
 
 async def build_in_snapshot(database: Database, week: Week, now: datetime) -> ReportDocument:
-    """Return the report of a week, all of it from one snapshot."""
+    """Return the report of a week, built from one snapshot."""
     async with database.read() as session:
         await use_snapshot(session)
         await plan_for_a_week(session)
@@ -112,12 +113,12 @@ async def build_in_snapshot(database: Database, week: Week, now: datetime) -> Re
 
 
 def due_week(now: datetime, publish_hour: int) -> Week:
-    """Return the last week whose report is due: on Monday from `publish_hour` on, in the region's time."""
+    """Return the last week whose report is due: from Monday, `publish_hour`, in the region's time."""
     return Week.containing(now - timedelta(hours=publish_hour)).shifted(-1)
 
 
 async def last_correction(session: AsyncSession, report_id: UUID) -> WeeklyReportCorrection | None:
-    """Return the differences of a published report that were stored last, if there are any."""
+    """Return the latest stored differences of a published report; None if there are none."""
     query = (
         select(WeeklyReportCorrection)
         .where(WeeklyReportCorrection.report_id == report_id)
@@ -128,7 +129,7 @@ async def last_correction(session: AsyncSession, report_id: UUID) -> WeeklyRepor
 
 
 async def list_published(session: AsyncSession, paging: Paging) -> Sequence[Row[Any]]:
-    """Return the published reports with their last correction, newest week first, one more than the page holds."""
+    """Return the published reports with their latest correction, newest week first, one more than a page."""
     last = (
         select(WeeklyReportCorrection.changes)
         .where(WeeklyReportCorrection.report_id == WeeklyReport.id)
@@ -151,7 +152,7 @@ async def list_published(session: AsyncSession, paging: Paging) -> Sequence[Row[
 
 
 def summary(row: Row[Any]) -> ReportSummary:
-    """Return a published report as the list shows it."""
+    """Return a published report as an item of the list."""
     week = Week.parse(row.week)
     return ReportSummary(
         week=row.week,
@@ -165,5 +166,5 @@ def summary(row: Row[Any]) -> ReportSummary:
 
 
 async def read_document(session: AsyncSession, week: Week) -> str | None:
-    """Return the document of a published week to the byte, as the digest has it; None if it is not published."""
+    """Return the exact bytes of a published report, which its digest covers; None if it is not published."""
     return await session.scalar(select(WeeklyReport.document).where(WeeklyReport.week == week.name))

@@ -1,4 +1,4 @@
-"""The rows behind the figures as tables of the workbook, with Russian headings and names."""
+"""The rows that the figures count, as tables of the workbook with Russian headings and names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from services.metrics.schemas.weekly_report import ReportPopulation
 from services.metrics.weekly_report.printed_names import Labels, read_labels
 from shared.clock import REGION_TIME_ZONE
 
-# A workbook with more rows takes programs long to open; CSV has them all.
+# A workbook with more rows opens slowly; the CSV files have all rows.
 MAX_ROWS = 20_000
 TITLES: Mapping[ReportPopulation, str] = {
     ReportPopulation.OPENED: "Строки – обращения недели",
@@ -40,7 +40,7 @@ _COMMON: tuple[tuple[str, str, RowKind], ...] = (
     ("topic_group_id", "Группа тем", "text"),
     ("topic_id", "Тема", "text"),
 )
-# Empty for pages.
+# This column is empty for pages.
 _OF_APPEALS = ("number", "topic_group_id", "topic_id")
 _OWN: Mapping[str, tuple[str, RowKind]] = {
     "state": ("Состояние на конец недели", "text"),
@@ -106,7 +106,7 @@ _WORDS: Mapping[str, str] = {
 
 
 async def read_row_tables(session: AsyncSession, time: ReportedTime) -> dict[str, RowTable]:
-    """Return the rows of each population as a table, at most `MAX_ROWS` of each."""
+    """Return the rows of each population as a table, at most `MAX_ROWS` per population."""
     labels = await read_labels(session)
     tables = {}
     for population in POPULATIONS:
@@ -153,7 +153,7 @@ def _word(value: str, _labels: Labels) -> str:
     return _WORDS.get(value, value)
 
 
-# How the values of columns are printed; others as they are.
+# The formatting of values by column; other values are printed unchanged.
 _NAMED: Mapping[str, Callable[[Any, Labels], str]] = {
     "channel": lambda channel, _labels: channel_name(channel),
     "organisation_id": _organisation,

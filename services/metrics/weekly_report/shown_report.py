@@ -1,4 +1,4 @@
-"""A report as it is shown: published or preliminary, with the texts of hard appeals."""
+"""A report for display: published or preliminary, with the texts of hard appeals."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from shared.database.sessions import Database
 
 
 async def read_report(database: Database, week: Week, now: datetime) -> ReportOut:
-    """Return the published report of a week, or else a preliminary one as it is known at `now`."""
+    """Return the published report of a week; if there is none, a preliminary one by the data at `now`."""
     async with database.read() as session:
         published = await read_published(session, week)
     document = published.document if published else await build_in_snapshot(database, week, now)

@@ -1,4 +1,4 @@
-"""Counts of a week's rows by organisation, from which the measures follow."""
+"""Counts of a week's rows by organisation, from which the measures are computed."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
@@ -19,7 +19,9 @@ Conditions = Mapping[str, ColumnElement[bool] | None]
 
 @dataclass(frozen=True)
 class WeekFigures:
-    """Counts by name, in all and by organisation (None: the centre), and quantiles of working time in seconds."""
+    """Counts by name, in total and by organisation (None: the centre), and quantiles of working time in
+    seconds.
+    """
 
     total: Counter[str]
     by_organisation: Mapping[UUID | None, Counter[str]]
@@ -71,7 +73,7 @@ def _feedback(rows: Any) -> Conditions:
 
 
 _QUANTILES = {"median": 0.5, "p90": 0.9}
-# What is counted of each population: the rows that meet each condition (None: all).
+# The counts of each population: the number of rows that meet each condition (None: all rows).
 _CONDITIONS_BY_POPULATION: Mapping[ReportPopulation, Callable[[Any], Conditions]] = {
     ReportPopulation.RESPONSES: _responses,
     ReportPopulation.ANSWERS: _answers,
@@ -103,9 +105,9 @@ async def read_week_figures(session: AsyncSession, time: ReportedTime) -> WeekFi
 
 @cache
 def _query(population: ReportPopulation) -> Select[Any]:
-    """Return the query of the counts of a population by organisation.
+    """Return the SQL query that counts a population by organisation.
 
-    That of responses has a row of totals too, whose `is_total` is 1, for the quantiles over all of them.
+    The query of responses also has a row of totals, whose `is_total` is 1, for the quantiles over all rows.
     """
     rows = POPULATIONS[population]().subquery("counted").c
     counted: list[ColumnElement[Any]] = [

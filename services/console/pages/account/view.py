@@ -61,8 +61,7 @@ async def _account_page(
 
 
 def _offered_kinds(visit: Visit, choices: dict[str, str]) -> list[tuple[str, str, str]]:
-    """Return each kind of notice with its label and the choice; «report» only for those who may read the report.
-    """
+    """Return each kind of notice with its label and choice; «report» only for those who may read the report."""
     return [
         (kind, LABELS["notice_kind"][kind], choice)
         for kind, choice in choices.items()

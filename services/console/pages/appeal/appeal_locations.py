@@ -31,7 +31,8 @@ def topic_names(appeal: Document) -> dict[str, str]:
 
 
 def location_words(location: Document | None, municipalities: Mapping[str, str] | None = None) -> str:
-    """Return a location as text, from coarse to fine: «Улан-Удэ, улица Бабушкина, 20»; empty without a location.
+    """Return a location as text, general parts first: «Улан-Удэ, улица Бабушкина, 20»; empty without a
+    location.
     """
     if not location:
         return ""

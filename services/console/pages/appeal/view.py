@@ -32,8 +32,7 @@ async def show_appeal(visit: VisitDep, appeal_id: UUID) -> HTMLResponse:
 
 @router.post("/appeals/{appeal_id}/read")
 async def mark_read(visit: VisitDep, appeal_id: UUID, until: Annotated[str, Form(max_length=60)]) -> Response:
-    """Mark the shown messages of the appeal as read; a script calls this some seconds after the page was opened.
-    """
+    """Mark the shown messages of the appeal as read; a script calls this seconds after the page opens."""
     await visit.api.send("PUT", f"/appeals/{appeal_id}/read", {"until": until})
     if visit.is_swap:
         return visit.fragment("appeal/was_read.html")

@@ -1,5 +1,4 @@
-"""Tags of the chosen appeals. The API has no bulk operation for tags, so each appeal is changed by its own call.
-"""
+"""Tags of the chosen appeals. The API has no bulk operation for tags, so each appeal is changed separately."""
 
 import asyncio
 import re

@@ -39,8 +39,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Screen:
-    """An appeal and the data that helps to decide about it. `message` is the message that the decision is about.
-    """
+    """An appeal and the data that helps to decide about it. `message` is the message that is decided on."""
 
     appeal: Document
     message: Document | None = None

@@ -1,5 +1,4 @@
-"""The state of the queue in its address: the chosen triage reasons, and where to continue after skipped appeals.
-"""
+"""The state of the queue in its address: the chosen triage reasons, and where to continue after skipping."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta

@@ -110,8 +110,7 @@ class EnteredReply:
         )
 
     def stored_as(self, reply: Mapping[str, Any]) -> "EnteredReply":
-        """Return the same content with the id and version of this draft, so that saving overwrites that version.
-        """
+        """Return the same content with the id and version of this draft, so that saving overwrites it."""
         return replace(self, reply_id=reply["id"], version=str(reply["version"]))
 
 

@@ -213,8 +213,7 @@ def outcome_of(appeal: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def following(visit: Visit, appeal_id: str) -> dict[str, Any] | None:
-    """Return the appeal to answer next: the person's first by deadline, otherwise the first without an assignee.
-    """
+    """Return the appeal to answer next: the person's first by deadline, otherwise the first unassigned one."""
     if not visit.may("appeals:work"):
         return None
     for assignee in ("me", "none") if visit.me["organisation"] else ("me",):
@@ -225,8 +224,7 @@ async def following(visit: Visit, appeal_id: str) -> dict[str, Any] | None:
 
 
 def _target(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return the id of the message answered by default: the latest that needs an answer; empty without messages.
-    """
+    """Return the id of the message answered by default: the latest that needs an answer; empty if none."""
     present = [found for found in messages if found["deleted_at"] is None] or list(messages)
     asking = [found for found in present if (found["classification"] or {}).get("needs_answer", "no") != "no"]
     latest = max(asking or present, key=lambda found: str(found["written_at"]), default=None)

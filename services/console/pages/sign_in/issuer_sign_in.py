@@ -105,8 +105,7 @@ async def _tokens(request: Request, issuer: OidcIssuer, begun: ReturnedSignIn, c
 
 
 async def _person(request: Request, tokens: Tokens) -> UUID:
-    """Return the person of these tokens. Raise _NotSignedIn if the API refuses them or the person has no access.
-    """
+    """Return the person of these tokens. Raise _NotSignedIn if the API refuses them or the person."""
 
     async def token(refused: str | None) -> str | None:
         return tokens.access if refused is None else None

@@ -98,8 +98,7 @@ async def download_report(visit: VisitDep, week: str) -> Response:
 
 
 def _deleting(report: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the organisations that deleted questions or closed appeals without an answer, most deletions first.
-    """
+    """Return the organisations that deleted questions or closed appeals without an answer, worst first."""
     rows = [row for group in report["peer_groups"] for row in group["organisations"]]
     found = [row for row in rows if row["deleted"] or row["closed_unanswered"]]
     return sorted(found, key=lambda row: (-row["deleted"], -row["closed_unanswered"]))
