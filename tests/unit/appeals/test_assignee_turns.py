@@ -1,4 +1,4 @@
-"""Turns of an assignee rule: one after the other, absent people skipped or replaced, and who is gone left out."""
+"""Turns of an assignee rule: absent people are skipped or replaced, people without access are left out."""
 
 from collections import Counter
 from uuid import UUID, uuid4
@@ -26,7 +26,7 @@ def test_people_take_turns_in_their_order() -> None:
     assert _taken(Turns([A, B, C], last_person_id=A), Availability(_staff(A, B, C)), 4) == [B, C, A, B]
 
 
-def test_turns_start_with_the_first_when_the_last_has_left_the_rule() -> None:
+def test_turns_restart_when_the_last_chosen_person_has_left_the_rule() -> None:
     assert _taken(Turns([A, B], last_person_id=C), Availability(_staff(A, B)), 2) == [A, B]
 
 

@@ -1,4 +1,4 @@
-"""Settings of S3 are complete or absent, and a refusal does not show the secret."""
+"""Settings of S3 must be complete or absent, and an error does not show the secret."""
 
 import pytest
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ def test_folder_is_used_if_all_settings_of_s3_are_empty() -> None:
     assert AppealsSettings.model_validate(dict.fromkeys(COMPLETE, "")).attachments_s3 is None
 
 
-def test_complete_settings_name_a_bucket() -> None:
+def test_complete_settings_select_the_bucket() -> None:
     found = AppealsSettings.model_validate(COMPLETE | {"attachments_s3_endpoint": "https://s3.example.ru/"})
     assert found.attachments_s3 is not None
     assert (found.attachments_s3.endpoint, found.attachments_s3.region) == ("https://s3.example.ru", "us-east-1")
@@ -26,7 +26,7 @@ def test_complete_settings_name_a_bucket() -> None:
 
 
 @pytest.mark.parametrize("missing", COMPLETE)
-def test_incomplete_settings_are_refused_and_the_missing_one_is_named(missing: str) -> None:
+def test_incomplete_settings_are_refused_naming_the_missing_one(missing: str) -> None:
     with pytest.raises(ValidationError, match=f"set GOSPABLIK_{missing.upper()} too") as refused:
         AppealsSettings.model_validate(COMPLETE | {missing: ""})
     assert SECRET not in str(refused.value)

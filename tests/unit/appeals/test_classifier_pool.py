@@ -1,4 +1,4 @@
-"""The classifier pool: its results equal the model's, prefetched or not, and also after its process was killed."""
+"""The classifier pool: its results equal the model's, prefetched or not, even after its process is killed."""
 
 import asyncio
 import multiprocessing
@@ -78,7 +78,7 @@ async def test_prefetched_result_is_used_once(
         await pool.classify(ITEMS[:1])
 
 
-async def test_unusable_model_is_named_with_its_reason(
+async def test_unusable_model_is_reported_with_its_reason(
     forked: None, pool: ClassifierPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chosen = AppealsSettings(topics_model=tmp_path / "none")
@@ -91,12 +91,12 @@ async def test_unusable_model_is_named_with_its_reason(
         await pool.classify(ITEMS[:1])
     with pytest.raises(Unavailable, match="The classifier is not available"):
         await pool.classify_one(ITEMS[0])
-    # After the model is repaired, no restart is needed.
+    # A repaired model is used without a restart.
     chosen.topics_model = None
     assert (await pool.classify(ITEMS[:1]))[0].result.needs_answer == "yes"
 
 
-async def test_callers_of_a_crashed_process_are_served_by_the_next(
+async def test_calls_to_a_crashed_process_are_repeated_in_the_next(
     pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[ThreadPoolExecutor] = []
@@ -112,7 +112,7 @@ async def test_callers_of_a_crashed_process_are_served_by_the_next(
 
 
 class Ending(ThreadPoolExecutor):
-    """An executor whose process has died: every call on it fails, one after the other."""
+    """An executor whose process has died: every call fails, one at a time."""
 
     def submit(self, *_: object, **__: object) -> Any:
         return super().submit(self._end)
@@ -147,7 +147,7 @@ async def test_text_that_hangs_or_kills_the_classifier_is_left_to_a_person_and_t
     assert types.is_automatic(unread.classified_by)
 
 
-async def test_texts_beside_a_crashing_one_are_classified(hostile: ClassifierPool) -> None:
+async def test_texts_next_to_a_crashing_text_are_classified(hostile: ClassifierPool) -> None:
     asked = [
         QUESTION,
         (DEADLY, MessageContext()),

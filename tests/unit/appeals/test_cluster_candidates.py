@@ -1,4 +1,4 @@
-"""Whether a spike belongs to a known candidate of the municipality."""
+"""Matching of spikes and appeals with the known candidates of a municipality."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -40,7 +40,7 @@ def candidate(*texts: str, **more: Any) -> ClusterCandidate:
         ),
     ],
 )
-def test_spike_beside_an_outage_merges_unless_it_names_another_fault(spike: ClusterCandidate, one: bool) -> None:
+def test_spike_during_an_outage_merges_unless_it_names_another_failure(spike: ClusterCandidate, one: bool) -> None:
     outage = candidate(*DARK)
     assert is_same_problem(outage, spike) is one
     assert is_same_problem(spike, outage) is one
@@ -58,14 +58,14 @@ def test_spikes_without_a_fault_merge_by_topic_but_not_by_group() -> None:
     )
 
 
-def test_two_settlements_have_separate_candidates() -> None:
+def test_candidates_of_two_settlements_are_not_merged() -> None:
     first, second = (candidate(*DARK, settlement=name) for name in HOME)
     assert not is_same_problem(first, second)
     assert is_same_problem(first, candidate(*DARK))
     assert not matches_candidate(said("Нет света", settlement=HOME[1]), first, 1.0)
 
 
-def test_merged_candidate_takes_over_the_fault() -> None:
+def test_merged_candidate_keeps_the_failure_of_either() -> None:
     asking = candidate(*ASKING, utility_failure=None)
     asking.merge(candidate(*DARK))
     assert asking.subject.utility_failure == "power"
@@ -73,7 +73,7 @@ def test_merged_candidate_takes_over_the_fault() -> None:
     assert matches_candidate(said("Нет света"), asking, 0.0)
 
 
-def test_messages_long_before_or_after_do_not_overlap() -> None:
+def test_messages_long_before_or_after_a_candidate_do_not_overlap_it() -> None:
     outage = replace(candidate(*DARK), first_written_at=NOON, last_written_at=NOON)
     for apart, near in ((-2 * HOUR, False), (-HOUR, True), (6 * HOUR, True), (7 * HOUR, False)):
         at = NOON + apart
@@ -89,5 +89,5 @@ def test_street_is_set_only_when_most_texts_name_it() -> None:
         return ClusterCandidate.from_spike(appeals).subject.street
 
     assert [street_of(named) for named in (1, 4, 5, 7)] == [None, None, "Советская", "Советская"]
-    # The settlement may come from the post above.
+    # Texts that do not name the street got it from the post above: it does not count.
     assert street_of(7, "") is None

@@ -1,4 +1,4 @@
-"""Locations that a person names, merged with the stored one."""
+"""Locations given by a person, merged with the stored location."""
 
 import pytest
 

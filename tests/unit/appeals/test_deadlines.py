@@ -68,12 +68,12 @@ def context(*policies: SlaPolicy) -> SlaContext:
 
 
 def local(text: str) -> datetime:
-    """Return a moment of 2026 in local time: `MM-DD HH:MM`."""
+    """Return the moment of a text `MM-DD HH:MM`, in 2026 and local time."""
     return datetime.fromisoformat(f"2026-{text}").replace(tzinfo=ZONE)
 
 
 def reading(start: str, hours: float, calendar: NamedCalendar = CALENDAR) -> ClockReading:
-    """Return the reading of a clock at its start."""
+    """Return the reading of a clock that has only been started."""
     begins = local(start).astimezone(UTC)
     return read_clock([ClockEvent(1, "started", begins, begins, calendar, Target(timedelta(hours=hours)))])
 
@@ -153,7 +153,7 @@ def make_appeal(**values: Any) -> Appeal:
 @pytest.mark.parametrize(
     ("starts_from", "due"), [("written", "03-04 15:00"), ("received", "03-04 16:00"), ("assigned", "03-04 17:00")]
 )
-def test_clock_starts_at_the_moment_the_policy_names(starts_from: str, due: str) -> None:
+def test_clock_starts_at_the_moment_given_by_the_policy(starts_from: str, due: str) -> None:
     appeal = make_appeal()
     clocks.start_first_response_clock(appeal, context(policy(5, starts_from=starts_from)), "system")
     assert appeal.first_response_due_at == local(due)

@@ -1,4 +1,4 @@
-"""An open extension request ends when its clock or its appeal no longer takes an extension, and says why."""
+"""An open extension request ends with a reason when its clock or appeal can no longer be extended."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,11 +30,11 @@ ASKED, OTHER = UUID(int=1), UUID(int=2)
         ("running", NOW + timedelta(hours=1), "not_required", ASKED, "closed"),
         ("running", NOW + timedelta(hours=1), "triage", None, "returned"),
         ("running", NOW + timedelta(hours=1), "assigned", OTHER, "transferred"),
-        # A transfer is named before the deadline that passed meanwhile.
+        # After both a transfer and the deadline the reason is the transfer.
         ("running", NOW - timedelta(hours=1), "assigned", OTHER, "transferred"),
     ],
 )
-def test_extension_request_ends_for_the_expected_reason(
+def test_extension_request_ends_with_the_expected_reason(
     state: str, due_at: Any, status: str, organisation_id: Any, reason: str | None
 ) -> None:
     appeal = Appeal(status=status, organisation_id=organisation_id)

@@ -1,4 +1,4 @@
-"""Reading of feedback: phrases as citizens write them, with the traps."""
+"""Reading of feedback from phrases as citizens write them, including misleading ones."""
 
 import pytest
 
@@ -51,7 +51,7 @@ MARKS = [
     ("троечка", 3),
     ("Оцениваю на 5, всё сделали быстро", 5),
 ]
-# With the mark, and whether nothing else is said.
+# Texts with their mark and whether they contain nothing else.
 NOT_SOLVED = [
     ("1", 1, True),
     ("2", 2, True),
@@ -77,7 +77,7 @@ NOT_SOLVED = [
     ("Ничего не изменилось", None, True),
     ("Это отписка, ничего не сделано", None, True),
 ]
-# Additions, questions, other matters, conditions, sarcasm: people or the classifier decide.
+# Additions, questions, other matters, conditions and sarcasm are left to people or the classifier.
 SOMETHING_ELSE = [
     "5 домов без света",
     "5 минут",
@@ -168,7 +168,7 @@ def test_empty_and_very_long_texts_are_read_as_no_feedback(text: str) -> None:
     assert read_feedback(text) is None
 
 
-def test_only_a_digit_without_words_is_bare() -> None:
+def test_only_a_mark_without_words_is_bare() -> None:
     bare = [found.is_bare for text in ("4", "4+", "оценка 4") if (found := read_feedback(text)) is not None]
     assert bare == [True, True, False]
 

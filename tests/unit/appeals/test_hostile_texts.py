@@ -52,8 +52,8 @@ SHAPES = (
     "үдэ һайн ", "Иванов И. И. ", "паспорт ", "мороз", "пиш", "пожар ", "когда? ", "privet ", "ghbdtn ", "x.ru/",
     "\ufdfa", "\u0f73", ". ", "а. ",
 )  # fmt: skip
-# A text of twice the length may take somewhat more than twice the work: in short texts bounded look-ahead stops
-# before its bound.
+# The maximum growth of work for a text twice as long. It exceeds 2 because bounded look-ahead does not reach its
+# bound in short texts.
 MOST = 3.0
 
 
@@ -95,7 +95,7 @@ def _opened(pattern: re.Pattern[str], chance: Random) -> list[tuple[str, str]]:
 def _growth(
     pattern: re.Pattern[str], shapes: Iterable[str], length: int, opened: Iterable[tuple[str, str]] = ()
 ) -> tuple[float, str]:
-    """Return how much the steps grow from a text to one twice as long, and the shape with the greatest growth."""
+    """Return the greatest growth of steps from a text to one twice as long, and its shape."""
     counted = Steps(pattern)
     worst = 0.0, ""
     for opening, shape in dict.fromkeys([*(("", shape) for shape in shapes), *opened]):
@@ -104,7 +104,7 @@ def _growth(
             text = opening + repeated(shape, letters)
             assert counted.spans(text) == [found.span() for found in pattern.finditer(text)], shape
             steps.append(counted.count)
-        # A quantifier of at most 200 may match most of the shorter text: a few steps per letter are no growth.
+        # Up to 8 steps per letter count as linear: a quantifier of at most 200 may match most of the shorter text.
         worst = max(worst, (steps[1] / max(steps[0], 8 * length), opening + shape))
     return worst
 
@@ -133,7 +133,7 @@ def test_patterns_run_in_linear_time_after_any_prefix(name: str) -> None:
 
 @pytest.mark.usefixtures("deep")
 def test_pattern_check_detects_quadratic_time() -> None:
-    """These patterns resemble those on which the classification of a wall post once stalled."""
+    """The patterns resemble those that once stalled the classification of a wall post."""
     mention = re.compile(r"\[(?:id|club|public)\d+(?::[^|\]]*)?\|[^\]]*\]", re.IGNORECASE)
     assert _growth(mention, list(samples(mention, Random(1))), 150)[0] > MOST
     assert _growth(re.compile(r"мороз\w*\s?\d"), ["мороз"], 150)[0] > MOST
@@ -160,7 +160,7 @@ def lines_run(work: Callable[[], object]) -> int:
         return trace
 
     before = sys.gettrace()
-    gc.disable()  # the finalizers of what earlier tests left would count too
+    gc.disable()  # finalizers of objects from earlier tests would be counted too
     sys.settrace(trace)
     try:
         work()
@@ -201,7 +201,7 @@ FINDERS: dict[str, Callable[[str], object]] = {
     "matter": _matter,
     "classification": lambda text: MessageClassifier.load().classify([(text, MessageContext())]),
 }
-# Lines of Python per letter: quadratic work in a text of 8,000 letters takes many times more.
+# The maximum of Python lines per letter; quadratic work on 8,000 letters takes many times more.
 MOST_LINES = {"classification": 400}
 
 
@@ -209,7 +209,7 @@ MOST_LINES = {"classification": 400}
 def test_finders_run_in_linear_time(finder: str) -> None:
     find = FINDERS[finder]
     for shape in SHAPES:
-        # Filling the caches of words is not part of either measurement.
+        # Fill the caches of words first: that is not measured.
         find(shape * (900 // len(shape)))
         half, whole = (lines_run(partial(find, shape * (letters // len(shape)))) for letters in (1_000, 2_000))
         assert whole <= MOST * max(half, 1_000), shape
@@ -233,7 +233,7 @@ def test_long_runs_of_combining_marks_are_cut_before_normalisation() -> None:
     folded = fold_text("е" + "\u0327\u0301" * 5_000 + "ж")
     assert len(folded) <= 35
     assert (folded[-1], unicodedata.combining(folded[-2]) > 0) == ("ж", True)
-    # Marks from a decomposed letter count too; no real script is changed.
+    # Marks of a decomposed letter count too; texts of real scripts are unchanged.
     assert len(fold_text("\u0f73" * 1_000)) <= 100
     vietnamese = "Tiếng Việt " * 30
     assert fold_text(unicodedata.normalize("NFD", vietnamese)) == fold_text(vietnamese)

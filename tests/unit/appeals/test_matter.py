@@ -57,7 +57,7 @@ def test_same_topic_and_words_are_the_same_matter() -> None:
     assert "дорогу" in found.reason
 
 
-def test_only_an_address_is_an_addition_whatever_its_topic() -> None:
+def test_message_with_only_an_address_is_an_addition_whatever_its_topic() -> None:
     opened = appeal(read("Дома холодно, батареи ледяные", ("utilities", 0.99)))
     found = compare(read("ул. Ключевская, 60а", ("roads", 0.9), street="Ключевская", house="60а"), opened)
     assert (found.relation, found.reason) == ("addition", "Называет место")
@@ -76,7 +76,7 @@ def test_same_problem_in_another_location_is_another_matter(text: str, places: d
     assert "друго" in found.reason.lower()
 
 
-def test_only_another_address_is_left_to_a_person() -> None:
+def test_message_with_only_another_address_is_left_to_a_person() -> None:
     address = read("ул. Гагарина, 7", ("roads", 0.4), street="Гагарина", house="7")
     found = compare(address, ROAD)
     assert (found.relation, found.reason) == (
@@ -106,12 +106,12 @@ def test_another_house_of_the_street_is_left_to_a_person() -> None:
     assert found.reason.startswith("Возможно, другой вопрос: другое место: 44")
 
 
-def test_explicit_words_open_another_matter_of_the_same_topic() -> None:
+def test_explicit_words_make_another_matter_of_the_same_topic() -> None:
     found = compare(read("По другому поводу: светофор не горит", ("roads", 0.9)), ROAD)
     assert found.relation == "other"
 
 
-def test_clarifying_words_keep_a_message_with_another_topic() -> None:
+def test_message_with_clarifying_words_is_an_addition_despite_another_topic() -> None:
     opened = appeal(read("Не вывезли, баки полные", ("waste", 0.98)))
     found = compare(read("Забыла написать, это у школы номер восемь", ("education", 0.8)), opened)
     assert found.relation == "addition"
@@ -153,7 +153,7 @@ def test_topic_set_by_a_person_counts_as_certain() -> None:
     assert compare(read("Баки переполнены", ("waste", 0.98)), corrected).relation == "same"
 
 
-def test_message_chooses_the_appeal_of_its_matter() -> None:
+def test_message_joins_the_appeal_of_its_matter() -> None:
     doctor = appeal(read("Почему в поликлинике нет педиатра?", ("health", 0.98)))
     assert choose(read("Так когда дорогу сделают?", ("roads", 0.9)), [doctor, ROAD]).index == 1
     assert choose(read("Педиатра всё нет", ("health", 0.9)), [doctor, ROAD]).index == 0
@@ -168,7 +168,7 @@ def test_message_without_a_matter_joins_the_appeal_it_replies_to_else_the_first(
     assert choose(empty, [ROAD, appeal(doctor, replied_to=True)]).index == 1
 
 
-def test_reply_about_another_matter_leaves_the_appeal_it_replies_to() -> None:
+def test_reply_about_another_matter_does_not_join_the_appeal_it_replies_to() -> None:
     replied = AppealReading(ROAD.messages, replied_to=True)
     doctor = appeal(read("Почему в поликлинике нет педиатра?", ("health", 0.98)))
     new = read("По другому поводу: педиатра в поликлинике так и нет", ("health", 0.99))
@@ -184,7 +184,7 @@ def test_staff_reply_belongs_to_the_appeal_whose_words_it_repeats() -> None:
 
 
 def test_topic_of_the_keyword_rules_is_compared_too() -> None:
-    """They give no probabilities."""
+    """Keyword rules give no probabilities."""
     opened, new = (
         MessageReading.of(text, classify_by_keywords(text, MessageContext()))
         for text in ("Когда отремонтируют дорогу?", "Почему в поликлинике нет врача?")
@@ -193,7 +193,7 @@ def test_topic_of_the_keyword_rules_is_compared_too() -> None:
 
 
 def whole(*groups: tuple[str, float], topic: str | None = None, confidence: float) -> ClassificationResult:
-    """Return the classification of an appeal's messages together."""
+    """Return a classification of all messages of an appeal as one text."""
     return result(*groups, topic=topic, topic_confidence=confidence)
 
 
@@ -217,7 +217,7 @@ def test_appeal_takes_the_topic_of_its_messages_together(
     assert takes_topic(known, confidence, reading, together, relation) is taken
 
 
-def test_reading_alone_leaves_the_post_out() -> None:
+def test_context_of_a_message_alone_omits_the_post() -> None:
     context = MessageContext(post_text="Ремонт дороги", page_owner="Школа", replies_to_page=True)
     assert alone(context) == MessageContext(page_owner="Школа")
 
@@ -229,7 +229,7 @@ def test_whole_text_has_the_first_and_the_last_messages() -> None:
 
 
 def test_appeal_keeps_as_many_messages_as_are_loaded() -> None:
-    """A citizen's hundreds of messages of one batch are not all compared with each other."""
+    """The limit keeps hundreds of messages in one batch from all being compared with each other."""
     loaded = LoadedReading(appeal(read("сообщение 0")), ("сообщение 0",))
     for number in range(1, 10):
         text = f"сообщение {number}"
@@ -238,7 +238,7 @@ def test_appeal_keeps_as_many_messages_as_are_loaded() -> None:
     assert [message.text.cleaned for message in loaded.reading.messages] == list(loaded.texts)
 
 
-def test_location_of_the_page_is_not_named_by_the_text() -> None:
+def test_location_taken_from_the_page_is_not_a_named_location() -> None:
     at_page = read("Когда починят?", ("roads", 0.9), municipality="Кабанский район", location_source="page")
     assert not at_page.location
     named = read(

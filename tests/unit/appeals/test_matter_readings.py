@@ -1,4 +1,4 @@
-"""Which messages are classified again before they are compared."""
+"""Messages are classified again before a comparison only if the stored result depends on the post or a person."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ BELOW_A_POST = MessageContext(post_text="Врачи едут в район", pag
 
 
 class RecordingPool:
-    """Classifies by keywords and remembers what it was asked."""
+    """A classifier pool that classifies by keywords and records its inputs."""
 
     def __init__(self) -> None:
         self.asked: list[ClassifierInput] = []
@@ -47,6 +47,6 @@ async def test_message_without_a_post_above_is_not_classified_again(pool: Record
     assert {readings[one.message.id].topic for one in (alone, below)} == {"roads"}
 
 
-async def test_message_that_a_person_decided_about_is_classified_again(pool: RecordingPool) -> None:
+async def test_message_classified_by_a_person_is_classified_again(pool: RecordingPool) -> None:
     await matter_readings.read_messages([item(ON_A_PAGE, classified_by="person")])
     assert pool.asked == [(TEXT, ON_A_PAGE)]

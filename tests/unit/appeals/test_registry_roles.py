@@ -1,4 +1,4 @@
-"""Who has which role: administrations by territory, regional bodies by sphere, as the registry describes them."""
+"""Organisations with a role, from the registry: administrations by territory, regional bodies by sphere."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -64,7 +64,7 @@ def test_settlement_is_governed_by_its_own_administration_first() -> None:
 
 def test_page_owner_that_governs_the_location_is_preferred() -> None:
     assert administration(CITY, page_owner=page_of(OKTYABRSKY)) == [OKTYABRSKY.id]
-    # The page's own location names no settlement.
+    # The location of the page names no settlement.
     assert administration(DISTRICT, page_owner=page_of(KAMENSK)) == [KAMENSK.id]
     assert administration(DISTRICT, "Шергино", page_owner=page_of(KAMENSK)) == [KABANSK.id]
     assert administration(CITY, page_owner=page_of(KAMENSK)) == [ULAN_UDE.id]
@@ -90,7 +90,7 @@ SCHOOL = entry("Школа", kind="institution", spheres=["дороги"])
     [
         ([SCHOOL], []),
         ([MINISTRY, SCHOOL], [MINISTRY]),
-        # The main sphere counts before others, and a body before those below it.
+        # The main sphere takes precedence over others, and a body over its subordinates.
         ([MINISTRY, AGENCY, OFFICE], [AGENCY]),
         ([AGENCY, entry("Вторая служба", kind="regional", spheres=["дороги"])], None),
     ],
@@ -113,7 +113,7 @@ def test_body_of_the_group_does_not_answer_for_a_topic_with_a_sphere_of_its_own(
     assert list(roles.holders("sphere_body", RoutingFacts())) == []
 
 
-def test_own_page_of_one_of_several_bodies_decides() -> None:
+def test_body_that_owns_the_page_is_chosen_among_several() -> None:
     other = entry("Вторая служба", kind="regional", spheres=["дороги"])
     facts = RoutingFacts(ROADS, page_owner=page_of(other))
     assert list(roles_of([AGENCY, other], TOPICS).holders("sphere_body", facts)) == [other.id]

@@ -29,7 +29,7 @@ ALL = {
 def agrees(
     predicted: dict[str, Any], corrections: Corrections, *, needs_answer: bool = True
 ) -> dict[str, bool | None]:
-    """Return the agreement without the fields that neither side named."""
+    """Return the agreement by field, without fields whose agreement is null."""
     decided = decided_values(corrections, predicted, OWNER, needs_answer=needs_answer)
     found = agreement(predicted, decided, GROUPS)
     assert set(found) == set(REVIEWED_FIELDS)

@@ -104,7 +104,7 @@ def test_appeal_waits_for_a_moderator_when_nobody_has_the_role(
     assert found.to_triage_snapshot().triage_reason == "no_role_holder"
 
 
-def test_unregistered_body_of_a_sphere_is_named_by_the_topic() -> None:
+def test_reason_without_a_body_of_the_sphere_names_the_topic() -> None:
     without = replace(ROLES, sphere_bodies={})
     found = route(RoutingFacts(SCHOOL_FOOD), rule("sphere_body", topic_id=EDUCATION), roles=without)
     assert found.reason == "В реестре нет регионального органа этой сферы: тема «Питание»; решает модератор"
@@ -135,7 +135,7 @@ def test_body_of_the_sphere_is_suggested_when_the_location_is_unknown() -> None:
     ]
 
 
-def test_founder_answers_for_the_page_owner() -> None:
+def test_founder_of_the_page_owner_gets_the_appeal() -> None:
     found = route(RoutingFacts(SCHOOL_FOOD, page_owner=PAGE), rule("page_owner_founder", topic_id=EDUCATION))
     assert found.organisation_id == KABANSK
     assert found.reason == "Дело учредителя (тема «Питание»): Администрация Кабанского района"
@@ -144,18 +144,18 @@ def test_founder_answers_for_the_page_owner() -> None:
     assert refused.reason == "Организация закрыта: Закрытая; решает модератор"
 
 
-def test_default_may_be_a_role() -> None:
+def test_role_may_be_the_default_target() -> None:
     found = route(RoutingFacts(municipality=CITY), default_to="municipality_administration")
     assert (found.organisation_id, found.reason) == (CITY_HALL, "По умолчанию: Администрация города")
     nobody = route(RoutingFacts(), default_to="municipality_administration")
     assert nobody.unrouted_reason == "no_role_holder"
 
 
-def test_organisation_found_by_its_role_may_forward() -> None:
+def test_organisation_found_by_its_role_may_forward_the_appeal() -> None:
     forwards = Rule(None, "organisation", SERVICE, page_owner_id=KABANSK)
     found = route(RoutingFacts(LAMP, DISTRICT), rule("municipality_administration", topic_id=ROADS), forwards)
     assert found.organisation_id == SERVICE
-    # A loop by way of a role ends where it began.
+    # A loop through a role ends at the organisation where it began.
     back = rule("municipality_administration", page_owner_id=SERVICE)
     looped = route(
         RoutingFacts(LAMP, DISTRICT), rule("municipality_administration", topic_id=ROADS), forwards, back
@@ -171,7 +171,7 @@ ELSEWHERE = rule("sphere_body", topic_id=EDUCATION, page_owner_sphere="other")
     ("facts", "organisation_id"),
     [
         (RoutingFacts(SCHOOL_FOOD, DISTRICT, page_owner=PAGE), SCHOOL),
-        # A school does not answer for the food in another district.
+        # A school is not responsible for school food in another district.
         (RoutingFacts(SCHOOL_FOOD, CITY, page_owner=PAGE), MINISTRY),
         (RoutingFacts(SCHOOL_FOOD, DISTRICT, page_owner=replace(PAGE, spheres=frozenset({"culture"}))), MINISTRY),
         (RoutingFacts(SCHOOL_FOOD, DISTRICT, page_owner=replace(PAGE, spheres=frozenset())), MINISTRY),
@@ -227,7 +227,7 @@ def test_likely_topics_that_agree_assign_an_uncertain_appeal() -> None:
 @pytest.mark.parametrize(
     ("candidates", "page_owner", "organisation_id"),
     [
-        # The topics that lead there must make half of the probability.
+        # The topics that lead to the organisation must have at least half of the probability.
         ([(ROADS, 0.5)], None, KABANSK),
         ([(ROADS, 0.47)], None, None),
         ([(ROADS, 0.5)], PAGE, KABANSK),

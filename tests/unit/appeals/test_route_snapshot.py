@@ -30,7 +30,7 @@ RETURNED = WAITING | {
 @pytest.mark.parametrize(
     "stored", [{}, {"reason": "Передано", "rule_id": None, "confidence": 1.0}, ROUTED, WAITING, RETURNED]
 )
-def test_stored_route_is_kept_as_it_is(stored: dict[str, Any]) -> None:
+def test_stored_route_is_read_and_written_unchanged(stored: dict[str, Any]) -> None:
     assert RouteSnapshot.parse(stored).dump() == stored
 
 

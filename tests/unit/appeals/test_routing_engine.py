@@ -104,7 +104,7 @@ def test_unmatched_appeal_is_routed_by_the_default() -> None:
     assert apply_rules(book(), RoutingFacts(TOPIC), BODIES).unrouted_reason == "page_unknown"
 
 
-def test_closed_organisation_is_assigned_nothing() -> None:
+def test_closed_organisation_is_not_assigned() -> None:
     taken = apply_rules(book(rule(1, CLOSED, topic_id=TOPIC), rule(2, B, topic_id=GROUP)), FACTS, BODIES)
     assert (taken.organisation_id, taken.unrouted_reason, taken.stopped_at) == (
         None,
@@ -144,7 +144,7 @@ def test_forwarding_rules_are_followed() -> None:
     assert apply_rules(rules, RoutingFacts(TOPIC), BODIES).organisation_id == B
 
 
-def test_organisation_that_keeps_the_appeal_ends_the_chain() -> None:
+def test_organisation_that_keeps_the_appeal_ends_the_forwarding() -> None:
     rules = book(
         rule(1, B, topic_id=GROUP),
         rule(2, C, page_owner_id=B),
@@ -211,7 +211,7 @@ def test_predicted_topic_is_suggested_before_the_rest_of_its_group() -> None:
     assert found.organisation_id is None
     ranked = [(one.organisation_id, one.confidence) for one in found.suggestions]
     assert ranked == [(A, 0.56), (B, 0.44)]
-    # A topic named by a person leaves no probability to others.
+    # A topic chosen by a person leaves no probability for other topics.
     certain = given.route(RoutingFacts(TOPIC, CITY, page_owner=PAGE), candidates=candidates)
     assert [(one.organisation_id, one.confidence) for one in certain.suggestions] == [(B, 1.0)]
 
@@ -230,7 +230,7 @@ def test_rule_for_moderators_suggests_the_next_rules_organisation() -> None:
     ranked = [(one.organisation_id, one.confidence) for one in found.suggestions]
     assert ranked == [(B, 0.9997), (D, 0.0003)]
     assert found.suggestions[0].why == "группа тем «Дороги» → Организация 101"
-    # Without a topic, a rule that needs none has its usual confidence.
+    # Without a topic, a rule without a topic condition keeps its usual confidence.
     without = given.route(RoutingFacts(municipality=CITY, urgency="high"))
     assert without.unrouted_reason == "moderators_by_rule"
     assert [one.organisation_id for one in without.suggestions] == [C, D]
@@ -303,7 +303,7 @@ def _sphere(appeal: RoutingFacts) -> str | None:
 
 
 @given(given=st.lists(conditions, max_size=30), appeal=facts)
-def test_index_finds_the_same_rules_as_a_full_scan(given: list[dict[str, Any]], appeal: RoutingFacts) -> None:
+def test_rule_index_finds_the_same_rules_as_a_full_scan(given: list[dict[str, Any]], appeal: RoutingFacts) -> None:
     rules = {conditions_of(found): found for found in (rule(n, B, **one) for n, one in enumerate(given))}
     spheres = {topic: frozenset({"roads" if group == GROUP else "other"}) for topic, group in GROUPS.items()}
     found = RuleIndex([*rules.values()], groups=GROUPS, default_to="page_owner", topic_spheres=spheres)

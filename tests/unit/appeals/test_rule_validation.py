@@ -88,18 +88,18 @@ def test_valid_set_has_no_errors() -> None:
         (rule(1, A), "/rules/0", "needs a condition"),
     ],
 )
-def test_invalid_rule_is_named(wrong: Rule, pointer: str, words: str) -> None:
+def test_invalid_rule_is_refused_with_its_position(wrong: Rule, pointer: str, words: str) -> None:
     ((where, detail),) = found(wrong).items()
     assert where == pointer
     assert words in detail
     (error,) = validate_rule_set(RuleSetDraft([wrong], "page_owner"), AROUND)
-    # No form offers a value of a closed list that does not exist.
+    # Forms show errors in Russian. An unknown value of a closed list can come only from the API.
     assert (
         re.fullmatch(r"[^A-Za-z]+", error.text or "") or "Expected one of" in detail or "must not name" in detail
     )
 
 
-def test_set_without_default_is_refused() -> None:
+def test_rule_set_without_a_default_is_refused() -> None:
     assert found(default_to=None) == {"/default": "A rule set needs a default for appeals that no rule matches"}
     assert list(found(default_to="organisation")) == ["/default/organisation_id"]
     assert "closed" in found(default_to="organisation", default=CLOSED)["/default/organisation_id"]
@@ -166,7 +166,7 @@ def test_many_forwarding_rules_are_checked_in_time() -> None:
         for number in range(2_000)
     ]  # fmt: skip
     assert validate_rule_set(RuleSetDraft(rules, "page_owner"), around) == []
-    # A rule per organisation forwards all urgent appeals: a loop, and the error names its first organisations.
+    # One rule per organisation forwards all urgent appeals in a loop; the error names its first organisations.
     round_it_goes = [
         rule(5_000 + number, ring[(number + 1) % 100], page_owner_id=one, urgency="high")
         for number, one in enumerate(ring)

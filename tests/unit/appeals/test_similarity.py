@@ -88,7 +88,7 @@ def test_same_problem_at_another_location_is_less_similar() -> None:
     ("street", "house", "words"),
     [("Школьная", "5", "тот же дом"), ("Школьная", "7", "та же улица"), (None, None, "тот же населённый пункт")],
 )
-def test_location_reason_is_as_fine_as_known(street: str | None, house: str | None, words: str) -> None:
+def test_reason_names_the_finest_common_location(street: str | None, house: str | None, words: str) -> None:
     asked = replace(ASKED, street="Школьная", house="5")
     assert words in like(replace(asked, street=street, house=house, author_key="boris"), asked).why
 

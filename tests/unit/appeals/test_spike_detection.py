@@ -65,12 +65,12 @@ def test_minimum_authors_must_write_within_the_window(apart: int, sudden: bool) 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5, 40, 300])
 @pytest.mark.parametrize("mean", [0.01, 0.7, 4.0, 60.0, 400.0])
-def test_probability_of_a_count_is_that_of_scipy(count: int, mean: float) -> None:
+def test_probability_of_a_count_equals_that_of_scipy(count: int, mean: float) -> None:
     expected = 1.0 if count == 0 else float(gammainc(count, mean))
     assert poisson_at_least(count, mean) == pytest.approx(expected, rel=1e-9, abs=1e-300)
 
 
-def test_texts_are_grouped_through_others_between_them() -> None:
+def test_texts_are_grouped_through_similar_texts_between_them() -> None:
     texts = [row["text"] for row in labelled_messages.read(min(labelled_messages.MESSAGE_SETS_DIR.glob("*.csv")))]
     appeals = [
         said(text) for text in [*texts[:150], "нет света в селе", "света в селе нет с утра", "с утра сидим", ""]
@@ -105,7 +105,7 @@ def test_baseline_combines_municipality_region_and_present_counts() -> None:
     assert baseline_share(POWER, here=nothing, region=nothing, elsewhere=storm) == pytest.approx(0.1)
 
 
-def test_two_settlements_with_own_appeals_are_two_spikes() -> None:
+def test_appeals_of_two_settlements_are_two_spikes() -> None:
     first = [said(f"нет света {n}", n, settlement="Селенгинск", thread_key="a") for n in range(7)]
     second = [said(f"свет погас {n}", n, settlement="Каменск", thread_key="b") for n in range(5)]
     silent = [said("когда дадут", 3, thread_key="b"), said("и у нас", 3, thread_key="c")]

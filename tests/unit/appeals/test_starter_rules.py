@@ -1,4 +1,4 @@
-"""The starter rules: valid, complete over the taxonomy, and what they decide in typical cases."""
+"""The starter rules are valid, cover the taxonomy, and find the expected owner in typical cases."""
 
 from collections import Counter
 from dataclasses import replace
@@ -38,7 +38,7 @@ def test_starter_rules_are_a_valid_set() -> None:
     assert validate_rule_set(RuleSetDraft(starter_rules(TOPICS), DEFAULT_TO), CATALOGUE) == []
 
 
-def test_file_names_topics_as_the_taxonomy_does() -> None:
+def test_file_uses_the_topic_names_of_the_taxonomy() -> None:
     names = {one.code: one.name for one in entries()}
     rows = list(package_rows("services.appeals.routing.reference", "starter_rules.csv"))
     assert [(row["topic"], row["name"]) for row in rows] == [(row["topic"], names[row["topic"]]) for row in rows]
@@ -55,7 +55,7 @@ def test_every_group_has_a_rule_for_its_own_sphere_and_one_for_the_rest() -> Non
         assert rules[TOPICS[group.code], "same"] == rules[TOPICS[group.code], None] == 1, group.name
 
 
-def test_every_rule_says_its_reason() -> None:
+def test_every_rule_has_a_reason() -> None:
     reasons = [rule.reason or "" for rule in starter_rules(TOPICS)]
     assert all(reason[0].isupper() and reason[-1] != "." for reason in reasons)
 
@@ -67,12 +67,12 @@ def test_every_topic_has_a_sphere() -> None:
 @pytest.mark.parametrize(
     ("page", "topic", "municipality", "name"),
     [
-        # A street lamp asked about under the employment agency's page.
+        # A citizen asks about a street lamp on the page of the employment agency.
         (
             "Республиканское агентство занятости населения", "roads.05", KABANSK,
             "Администрация муниципального образования «Кабанский район»",
         ),
-        # A page's own matter stays with the page.
+        # A matter of the page's owner stays with the owner.
         (
             "МБОУ «Кабанская средняя общеобразовательная школа № 2»", "education.17", KABANSK,
             "МБОУ «Кабанская средняя общеобразовательная школа № 2»",
@@ -99,7 +99,7 @@ def test_every_topic_has_a_sphere() -> None:
         ),
     ],
 )  # fmt: skip
-def test_owner_by_the_starter_rules(page: str, topic: str, municipality: str | None, name: str) -> None:
+def test_starter_rules_find_the_expected_owner(page: str, topic: str, municipality: str | None, name: str) -> None:
     facts = RoutingFacts(topic_id(topic), municipality, page_owner=REGION.page_owner(page))
     route = ROUTER.route(facts)
     assert route.organisation_id == organisation(name), route.reason

@@ -1,4 +1,4 @@
-"""The state machine: moves from every status, to known statuses and by role, and the effects of replies."""
+"""The state machine: moves between known statuses by role, and the effects of replies."""
 
 import pytest
 
@@ -23,7 +23,7 @@ from shared.auth.rights import Role
 from shared.tables.appeals import OPEN_APPEAL_STATUSES
 
 
-def test_every_status_has_moves_and_every_move_a_known_status() -> None:
+def test_every_status_has_moves_and_every_move_leads_to_a_known_status() -> None:
     assert set(MOVES) == set(APPEAL_STATUSES)
     for moves in MOVES.values():
         targets = [move.to for move in moves]
@@ -81,17 +81,17 @@ def test_staff_must_give_a_reason_to_transfer() -> None:
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 
 
-def test_documented_workflow_is_the_one_in_force() -> None:
-    """`python -m services.appeals.lifecycle.workflow_document` writes the tables."""
+def test_documented_workflow_equals_the_one_in_the_code() -> None:
+    """If it differs, run `python -m services.appeals.lifecycle.workflow_document`."""
     assert with_current_tables(TEXT) == TEXT
 
 
-def test_outdated_workflow_is_replaced() -> None:
+def test_outdated_workflow_in_a_document_is_replaced() -> None:
     row = next(line for line in moves_table().splitlines() if line.startswith("| `triage` | `assigned` |"))
     assert with_current_tables(TEXT.replace(row, "| `triage` | `closed` | anyone | – | – | – |")) == TEXT
 
 
-def test_document_without_marks_is_refused() -> None:
+def test_document_without_markers_is_refused() -> None:
     with pytest.raises(ValueError, match="no marks"):
         with_current_tables(TEXT.replace("<!-- end of workflow -->", ""))
 

@@ -1,4 +1,4 @@
-"""The output of a benchmark."""
+"""The output and exit code of a benchmark."""
 
 import json
 
@@ -8,7 +8,7 @@ from bench.measure import Measurement, run_benchmark
 
 
 def measurement(name: str, *, ours: float, bar: float, prefix: str = "") -> Measurement:
-    """Return a measurement with the floor 100 and `ours`."""
+    """Return a measurement whose runs give the floor 100 and the result `ours`."""
 
     async def run(size: int) -> tuple[float, float]:
         return 100.0, ours
@@ -17,7 +17,7 @@ def measurement(name: str, *, ours: float, bar: float, prefix: str = "") -> Meas
 
 
 @pytest.mark.parametrize(("arguments", "code", "runs"), [(["--json"], 1, 3), (["--json", "--quick"], 0, 1)])
-def test_last_line_is_one_object_of_all_measurements(
+def test_last_line_is_one_json_object_with_all_measurements(
     arguments: list[str],
     code: int,
     runs: int,

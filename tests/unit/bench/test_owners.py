@@ -17,15 +17,17 @@ def on_page(routed: list[owners.RoutedMessage], own: str) -> list[owners.RoutedM
     return [one for one in routed if one.row["own_page"] == own]
 
 
-def test_messages_on_their_own_page_get_an_owner_of_the_labelled_kind(routed: list[owners.RoutedMessage]) -> None:
+def test_messages_on_the_page_of_their_owner_get_the_labelled_owner(routed: list[owners.RoutedMessage]) -> None:
     own = on_page(routed, "yes")
     assert len(own) == 300
     assert owners.share(own).value >= owners.BAR
-    # Of the rest most wait for a moderator, with the right one among the suggestions.
+    # Most other messages wait for a moderator, with the right owner among the suggestions.
     assert owners.suggested_share(own).value > owners.SUGGESTED_BAR
 
 
-def test_messages_on_the_page_of_another_body_leave_it(routed: list[owners.RoutedMessage]) -> None:
+def test_messages_on_the_page_of_another_organisation_get_the_labelled_owner(
+    routed: list[owners.RoutedMessage],
+) -> None:
     elsewhere = on_page(routed, "no")
     assert len(elsewhere) == 150
     assert owners.share(elsewhere).value >= owners.ELSEWHERE_BAR

@@ -1,4 +1,4 @@
-"""Pairs of messages of one person in one thread, classified by the built-in model."""
+"""Pairs of messages by one person in one thread: the built-in model and matching join them as labelled."""
 
 from collections import Counter
 
@@ -22,7 +22,7 @@ def test_every_pair_is_labelled_twice_and_half_is_held_out() -> None:
 
 
 @pytest.mark.parametrize("part", threads.PARTS)
-def test_pairs_are_joined_or_apart_as_labelled(part: str) -> None:
+def test_pairs_are_joined_or_separated_as_labelled(part: str) -> None:
     classifier = MessageClassifier.load()
     rows = [row for row in ROWS if row["part"] == part]
     found = threads.scores(rows, [threads.place_pair(classifier, row) for row in rows])

@@ -64,7 +64,7 @@ def test_pipe_is_written_directly(tmp_path: Path) -> None:
     assert pipe.is_fifo()
 
 
-def test_open_file_is_appended_to(tmp_path: Path) -> None:
+def test_target_that_is_an_open_file_descriptor_is_appended_to(tmp_path: Path) -> None:
     path = tmp_path / "said.txt"
     with path.open("wb", buffering=0) as opened:
         opened.write(b"before\n")

@@ -101,7 +101,7 @@ def test_files_of_office_programs_are_read_and_utf8_is_written(
     assert [row["group"] for row in _rows(target)] == ["Энергетика", ""]
 
 
-def test_source_may_be_the_target(tmp_path: Path) -> None:
+def test_source_file_may_be_the_target(tmp_path: Path) -> None:
     many = "".join(f"{number},нет света на улице {number}\n" for number in range(1_200))
     code, output, _ = _run(tmp_path, f"id,text\n{many}", tmp_path / "in.csv")
     assert (code, output) == (0, "1,200 rows classified")

@@ -87,7 +87,7 @@ def test_required_settings_are_given_and_secrets_only_where_needed(services: dic
         assert environment["GOSPABLIK_ENVIRONMENT"] == "${GOSPABLIK_ENVIRONMENT:-production}"
 
 
-def test_each_container_reads_the_keys_of_its_own_service_alone(services: dict[str, Any]) -> None:
+def test_each_container_mounts_only_the_keys_of_its_service(services: dict[str, Any]) -> None:
     mounted = {
         container: sorted(one for one in service.get("volumes", ()) if one.startswith("keys"))
         for container, service in services.items()
@@ -98,7 +98,7 @@ def test_each_container_reads_the_keys_of_its_own_service_alone(services: dict[s
     assert mounted["prepare"] == sorted(["keys:/keys", *of_all])
     assert mounted["starter-rules"] == mounted["appeals"]
     named = {*API_SERVICES, *(f"{name}-worker" for name in API_SERVICES), "prepare", "starter-rules"}
-    # The console signs nothing: it has the tokens of people.
+    # The console needs no key: it calls the API with people's tokens.
     assert not any(mounts for container, mounts in mounted.items() if container not in named)
 
 
@@ -112,7 +112,7 @@ def test_addresses_name_existing_containers(services: dict[str, Any]) -> None:
     assert services["gateway"]["environment"]["GOSPABLIK_GATEWAY_SERVICE_URL"] == "http://gateway-service:8000"
 
 
-def test_health_asks_every_container_of_a_service(services: dict[str, Any]) -> None:
+def test_health_checks_every_container_of_a_service(services: dict[str, Any]) -> None:
     environment = services["gateway-service"]["environment"]
     settings = GatewaySettings.model_validate(
         {
@@ -125,7 +125,9 @@ def test_health_asks_every_container_of_a_service(services: dict[str, Any]) -> N
     assert settings.process_urls().keys() == serving - {"gateway-service"}
 
 
-def test_entry_point_that_believes_addresses_is_reached_by_the_console_alone(services: dict[str, Any]) -> None:
+def test_entry_point_that_trusts_forwarded_addresses_is_reachable_only_by_the_console(
+    services: dict[str, Any],
+) -> None:
     static = tomllib.loads((_ROOT / "services/gateway/traefik/traefik.toml").read_text(encoding="utf-8"))
     believing = {name: one["address"] for name, one in static["entryPoints"].items() if "forwardedHeaders" in one}
     assert believing == {"internal": ":8081"}
@@ -133,17 +135,17 @@ def test_entry_point_that_believes_addresses_is_reached_by_the_console_alone(ser
     assert [port.rpartition(":")[2] for port in services["gateway"]["ports"]] == ["8080", "8443"]
 
 
-def test_subnet_of_the_containers_is_fixed_and_trusted_as_that_of_the_gateway(text: str) -> None:
+def test_subnet_of_the_containers_is_fixed_and_trusted_for_the_gateway(text: str) -> None:
     (config,) = yaml.safe_load(text)["networks"]["default"]["ipam"]["config"]
     subnet = ip_network(_interpolate(config["subnet"], {}))
     trusted = [ip_network(one) for one in Settings.model_fields["gateway_networks"].default.split(",")]
     assert any(subnet[0] in one and subnet[-1] in one for one in trusted)
-    # The example for a proxy on the same machine.
+    # The documented example for a proxy on the same machine uses this subnet.
     docs = (_ROOT / "docs/operations/deployment.md").read_text(encoding="utf-8")
     assert f"`GOSPABLIK_TRUSTED_PROXIES={subnet[1]}`" in docs
 
 
-def test_ports_are_open_to_this_machine_alone_by_default(services: dict[str, Any]) -> None:
+def test_ports_are_bound_to_loopback_by_default(services: dict[str, Any]) -> None:
     ports = {name: service["ports"] for name, service in services.items() if "ports" in service}
     assert ports.keys() == {"gateway", "vk", "ok"}
     for name, published in ports.items():
@@ -151,20 +153,20 @@ def test_ports_are_open_to_this_machine_alone_by_default(services: dict[str, Any
         assert all(port.startswith(bind) for port in published), name
 
 
-def test_gateway_reads_the_configuration_that_is_written_for_it(services: dict[str, Any], tmp_path: Path) -> None:
+def test_gateway_reads_the_configuration_written_for_it(services: dict[str, Any], tmp_path: Path) -> None:
     writer, gateway = services["gateway-config"], services["gateway"]
     assert gateway["depends_on"]["gateway-config"] == {
         "condition": "service_completed_successfully",
         "restart": True,
     }
-    # Compose replaces a container only if its own settings change.
+    # The gateway has the writer's settings too: Compose replaces a container only if its own settings change.
     assert writer["environment"].items() <= gateway["environment"].items()
     done = CliRunner().invoke(app, [writer["command"][0], str(tmp_path)])
     assert done.exit_code == 0, done.output
     static = json.loads((tmp_path / "traefik.yml").read_text(encoding="utf-8"))
     assert static["providers"]["file"]["filename"] == str(tmp_path / "dynamic.yml")
     assert (tmp_path / "dynamic.yml").read_bytes() == (_ROOT / "services/gateway/traefik/dynamic.yml").read_bytes()
-    # Where Traefik looks for its configuration, and the same folders on both sides.
+    # The writer writes where Traefik reads, and both mount the same volumes.
     assert writer["command"][1] == "/etc/traefik"
     assert [volume.removesuffix(":ro") for volume in gateway["volumes"]] == [
         volume.removesuffix(":ro") for volume in writer["volumes"]
@@ -199,7 +201,7 @@ def test_defaults_are_the_same_as_in_the_code(services: dict[str, Any]) -> None:
                 assert not field.default, name
 
 
-def test_gateway_takes_the_largest_body_of_a_service_and_has_room_for_several(services: dict[str, Any]) -> None:
+def test_gateway_accepts_the_largest_body_of_a_service_and_buffers_ten_of_them(services: dict[str, Any]) -> None:
     limit = GatewaySettings().gateway_body_bytes
     assert max(MAX_UPLOAD_BODY, MAX_IMPORT_BYTES, *REPLY_PAGE.body_limits.values()) < limit
     (size,) = re.findall(r"^/tmp:size=(\d+)m$", "\n".join(services["gateway"]["tmpfs"]))
@@ -255,7 +257,7 @@ def test_emulators_are_a_profile(text: str, services: dict[str, Any]) -> None:
         assert (_ROOT / path).exists(), path
 
 
-def test_every_container_that_runs_on_has_a_health_check_that_costs_little(services: dict[str, Any]) -> None:
+def test_every_permanent_container_has_a_cheap_health_check(services: dict[str, Any]) -> None:
     image = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
     for name, service in services.items():
         if service["restart"] == "no":
@@ -263,15 +265,15 @@ def test_every_container_that_runs_on_has_a_health_check_that_costs_little(servi
             continue
         check = service["healthcheck"]
         assert check["interval"] == "10s", name
-        # Healthy soon after the start all the same.
+        # During the start the check runs every second, so that the container is soon healthy.
         assert (check["start_interval"], check["start_period"]) == ("1s", "60s"), name
         if name not in ("postgres", "gateway"):
             assert check["test"][:2] == ["CMD", "ready"], name
     assert re.search(r"COPY .*cli/deployment/ready.bash /usr/local/bin/ready\n", image)
 
 
-def test_every_container_that_ends_is_awaited_by_another(services: dict[str, Any]) -> None:
-    # `docker compose up --wait` exits with 1 for one that has ended and that nobody waits for.
+def test_every_container_that_ends_is_a_dependency_of_another(services: dict[str, Any]) -> None:
+    # `docker compose up --wait` exits with 1 if a container ends on which no other container depends.
     awaited = {
         name
         for service in services.values()
@@ -305,8 +307,8 @@ def test_generate_env_creates_all_required_secrets(text: str, services: dict[str
     assert not set(first.values()) & set(second.values())
 
 
-def test_nothing_is_required_before_the_file_of_secrets_exists(text: str) -> None:
-    # `docker compose build` fills in the variables of the whole file.
+def test_images_can_be_built_before_the_file_of_secrets_exists(text: str) -> None:
+    # `docker compose build` interpolates the variables of the whole file.
     assert re.findall(r"\$\{\w+:?\?", text) == []
 
 
@@ -314,7 +316,7 @@ def test_superuser_password_is_checked_in_compose(services: dict[str, Any]) -> N
     assert "GOSPABLIK_SUPERUSER_PASSWORD" in services["prepare"]["environment"]
 
 
-def test_one_service_builds_the_image_of_all(services: dict[str, Any]) -> None:
+def test_image_of_all_services_is_built_by_one_service(services: dict[str, Any]) -> None:
     ours = {name: service for name, service in services.items() if "GOSPABLIK_IMAGE" in service["image"]}
     assert ours.keys() == services.keys() - {"postgres", "gateway"}
     assert len({service["image"] for service in ours.values()}) == 1
@@ -323,7 +325,7 @@ def test_one_service_builds_the_image_of_all(services: dict[str, Any]) -> None:
     assert {service["pull_policy"] for service in ours.values()} == {"${GOSPABLIK_PULL_POLICY:-never}"}
 
 
-def test_containers_have_no_more_rights_and_memory_than_they_need(services: dict[str, Any]) -> None:
+def test_rights_and_memory_of_containers_are_limited(services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
@@ -345,7 +347,7 @@ def test_containers_have_no_more_rights_and_memory_than_they_need(services: dict
     assert f"groupadd --gid {group}" in image
 
 
-def test_two_of_each_process_stay_below_the_connections_of_the_server(services: dict[str, Any]) -> None:
+def test_two_instances_of_each_process_fit_into_the_connection_limit(services: dict[str, Any]) -> None:
     limit = int(
         next(found[1] for one in services["postgres"]["command"] if (found := _MAX_CONNECTIONS.match(one)))
     )
@@ -357,12 +359,12 @@ def test_two_of_each_process_stay_below_the_connections_of_the_server(services: 
         # Each process may listen for notifications.
         needed += len(containers) * (POOL_SIZES[name] + 1)
         needed += JOB_CONNECTIONS if name in API_SERVICES else 0
-    # Superusers keep three; migrations, commands and people need some.
+    # Three connections are reserved for superusers; migrations, commands and people need some.
     assert 2 * needed + 20 <= limit
 
 
 def test_only_prepare_waits_for_the_database_container(services: dict[str, Any]) -> None:
-    # Not required: an external server may replace the container.
+    # The dependency is optional: an external server may replace the container.
     waiting = {name for name, service in services.items() if "postgres" in service.get("depends_on", {})}
     assert waiting == {"prepare"}
     assert services["prepare"]["depends_on"]["postgres"]["required"] is False
@@ -386,7 +388,7 @@ def test_only_prepare_waits_for_the_database_container(services: dict[str, Any])
         ),
     ],
 )
-def test_database_outside_can_be_set(
+def test_external_database_can_be_configured(
     services: dict[str, Any], given: dict[str, str], address: str, direct: str
 ) -> None:
     values = {f"GOSPABLIK_DATABASE_{name}": value for name, value in given.items()}
@@ -401,7 +403,7 @@ def test_database_outside_can_be_set(
 
 
 def _interpolate(text: str, values: dict[str, str]) -> str:
-    """Return a text as Compose fills it in: `${NAME:-default}`, where the default may hold another one."""
+    """Return a text as Compose interpolates it: `${NAME:-default}`, where the default may contain a variable."""
     while found := re.search(r"\$\{(\w+):-([^${}]*)\}", text):
         text = text[: found.start()] + (values.get(found[1]) or found[2]) + text[found.end() :]
     return text
@@ -423,7 +425,7 @@ def test_documented_commands_name_existing_containers_and_commands(path: Path, s
     for subcommand, rest in re.findall(r"docker compose (exec|run|logs|restart) ([^`|<>]*)", text):
         words = rest.replace("--entrypoint ", "--entrypoint=").split()
         container = next((word for word in words if not word.startswith("-") and not re.match(r"\d+m$", word)), "")
-        # A placeholder is in capitals.
+        # Placeholders are written in capitals.
         assert container in services or container.isupper() or subcommand == "restart", f"{subcommand} {rest}"
         after = words[words.index(container) + 1 :] if container in words else []
         if subcommand == "exec" and after[0] == "gospablik":
@@ -433,18 +435,18 @@ def test_documented_commands_name_existing_containers_and_commands(path: Path, s
             assert "--no-deps" in words or container == "prepare", rest
 
 
-def test_documents_name_all_containers_that_are_rolled_back(services: dict[str, Any]) -> None:
+def test_documented_rollback_names_all_containers(services: dict[str, Any]) -> None:
     text = (_ROOT / "docs/operations/maintenance.md").read_text(encoding="utf-8")
     found = re.search(r"--wait --no-deps ((?:[a-z-]+ *(?:\\\n\s+)?)+)\n", text)
     assert found is not None
-    # Traefik reads its configuration, which the former version writes, once.
+    # Traefik reads its static configuration only at the start, so it restarts after the old version wrote it.
     assert text[: found.start()].endswith("run --rm --no-deps gateway-config\n    docker compose up -d ")
     assert text[found.end() :].lstrip().startswith("docker compose restart gateway\n")
     restarted = {name for name, one in services.items() if one["restart"] != "no" and "profiles" not in one}
     assert set(found[1].replace("\\", "").split()) == restarted - {"postgres"}
 
 
-def test_documented_upgrade_checks_everything_before_containers_are_replaced(services: dict[str, Any]) -> None:
+def test_documented_upgrade_runs_all_checks_before_containers_are_replaced(services: dict[str, Any]) -> None:
     text = (_ROOT / "docs/operations/maintenance.md").read_text(encoding="utf-8")
     section = text[text.index("## Upgrade") : text.index("Back, if")]
     lines = [line.strip() for line in section.splitlines() if line.startswith("    docker compose")]
@@ -456,10 +458,10 @@ def test_documented_upgrade_checks_everything_before_containers_are_replaced(ser
     assert lines == ["docker compose build", *checked, "docker compose up -d --wait"]
 
 
-def test_every_key_and_password_has_its_rotation_documented() -> None:
+def test_rotation_of_every_key_and_password_is_documented() -> None:
     text = (_ROOT / "docs/operations/maintenance.md").read_text(encoding="utf-8")
     section = text[text.index("## Rotate keys") : text.index("## Scale")]
     names = {line.split("=", 1)[0] for line in generate_environment().splitlines()}
-    # The text says of all but one: and those of the other services.
+    # The text names one of these variables and refers to "those of the other services".
     names -= {f"GOSPABLIK_{name.upper()}_PASSWORD" for name in SERVICES if name != "registry"}
     assert {name for name in names if f"`{name}`" not in section} == set()

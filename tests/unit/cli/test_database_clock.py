@@ -18,7 +18,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 async def url(migrated_template: str) -> AsyncIterator[str]:
-    """A database of its own, and a role with the same name."""
+    """The URL of a new database, with a role of the same name."""
     admin = await asyncpg.connect(migrated_template)
     try:
         await admin.execute(f"CREATE ROLE {NAME} LOGIN PASSWORD '{NAME}'")
@@ -53,7 +53,7 @@ async def test_clock_is_shifted_for_the_role_alone_until_the_shift_ends(url: str
         assert days(await offsets(url)) == [0, 0]
 
 
-async def test_tables_are_created_where_they_were_before(url: str) -> None:
+async def test_shifted_clock_does_not_change_the_schema_of_new_tables(url: str) -> None:
     await shift_database_clock(url, [NAME], DAY.total_seconds())
     connection = await asyncpg.connect(url)
     try:

@@ -65,7 +65,7 @@ def _rows(seed: int, weeks: int) -> Rows:
 
 @cache
 def _history() -> Rows:
-    # Some hundred appeals take a second; the rows are only read.
+    # Built once: some hundred appeals take a second, and tests only read the rows.
     return _rows(seed=1, weeks=4)
 
 
@@ -76,7 +76,7 @@ def _by_appeal(table: str) -> dict[UUID, list[dict[str, Any]]]:
     return found
 
 
-def test_same_seed_gives_the_same_rows_and_another_seed_others() -> None:
+def test_same_seed_gives_the_same_rows_and_another_seed_other_rows() -> None:
     once = _rows(seed=1, weeks=1)
     assert _rows(seed=1, weeks=1) == once
     assert _rows(seed=2, weeks=1)["appeals"] != once["appeals"]
@@ -119,7 +119,7 @@ def test_nothing_happens_before_the_appeal_or_in_the_future() -> None:
                 assert all(value >= opened[appeal_id] for value in moments.values()), (table, moments)
 
 
-def test_promises_end_as_their_replies_say() -> None:
+def test_outcomes_of_promises_agree_with_their_replies() -> None:
     replies = {reply["id"]: reply for reply in _history()["replies"]}
     assert {promise["status"] for promise in _history()["promises"]} >= {"kept", "broken"}
     for promise in _history()["promises"]:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.enable_socket  # an API on loopback
 
 
 class FakeGateway:
-    """A fake of the routes of registry and ingest that the demo uses."""
+    """A fake gateway with the routes of registry and ingest that the demo uses."""
 
     def __init__(self) -> None:
         self.organisations: dict[str, dict[str, Any]] = {}
@@ -149,7 +149,7 @@ async def processes(settings: EmbeddedSettings, data_dir: DataDir) -> AsyncItera
         await process.wait()
 
 
-async def test_region_is_filled_once(
+async def test_region_is_created_only_once(
     settings: EmbeddedSettings,
     data_dir: DataDir,
     gateway: FakeGateway,
@@ -188,7 +188,7 @@ async def test_region_is_filled_once(
 
     assert len(organisations_of_org) == 2, "existing people are not created again"
 
-    # An interrupted start has saved no state; the next one finds everything that was created.
+    # An interrupted start saves no state; the next start finds everything that was created.
     data_dir.state_file.unlink()
     await asyncio.to_thread(seed.seed_demo, settings, data_dir, processes)
     assert (gateway.organisations, gateway.pages) == before[:2]

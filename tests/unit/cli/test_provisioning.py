@@ -47,7 +47,7 @@ async def test_database_finds_cyrillic_by_trigrams(migrated_template: str) -> No
     ("options", "failed_check"),
     [
         ("ENCODING 'UTF8' LOCALE_PROVIDER libc LOCALE 'C'", "folds"),
-        # Folding works here, but trigrams and full text use LC_CTYPE to recognise letters.
+        # Folding of case works with this locale, but trigrams and full text recognise letters by LC_CTYPE.
         (
             "ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C'",
             "letters",

@@ -1,4 +1,4 @@
-"""Secrets and signing keys are generated once, private, and kept."""
+"""Secrets and signing keys are generated once, in private files, and kept."""
 
 import json
 import stat
@@ -42,7 +42,7 @@ def test_missing_secret_is_added_and_others_are_kept(tmp_path: Path) -> None:
     assert load_secrets(tmp_path) == second
 
 
-def test_service_can_sign_only_as_itself(tmp_path: Path) -> None:
+def test_key_of_a_service_signs_only_as_that_service(tmp_path: Path) -> None:
     assert ensure_keys(tmp_path) == [*API_SERVICES, "people"]
     public = tokens.read_key_set(tmp_path / "services.jwks")
     key = tokens.read_key(tmp_path / "appeals.jwk")
@@ -69,7 +69,7 @@ def test_private_keys_are_readable_only_by_the_owner_and_not_published(tmp_path:
         assert all("d" not in key for key in json.loads((tmp_path / f"{name}.jwks").read_text())["keys"])
 
 
-def test_each_service_is_given_its_own_private_key_alone(tmp_path: Path) -> None:
+def test_each_service_gets_only_its_own_private_key(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     public = {"services.jwks", "people.jwks"}
     for name in API_SERVICES:
@@ -88,11 +88,11 @@ def test_new_key_is_given_after_a_rotation(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     assert (tmp_path / "ingest" / "ingest.jwk").read_text() != before
     for name in API_SERVICES:
-        # Everybody verifies with the new key and with the former one.
+        # Every service verifies with the new and the old key.
         assert (tmp_path / name / "services.jwks").read_text().count('"ingest.') == 2
 
 
-def test_former_key_is_accepted_after_a_rotation(tmp_path: Path) -> None:
+def test_old_key_is_accepted_after_a_rotation(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     former = tokens.Signer("ingest", tokens.read_key(tmp_path / "ingest.jwk"))
     (tmp_path / "ingest.jwk").unlink()
@@ -120,7 +120,7 @@ def test_permissions_of_parent_folders_are_unchanged(tmp_path: Path) -> None:
         assert _mode(folder) == 0o700
 
 
-def test_state_of_an_earlier_version_is_taken_over_once(tmp_path: Path) -> None:
+def test_state_file_of_an_earlier_version_is_migrated_once(tmp_path: Path) -> None:
     data_dir = DataDir.prepare(tmp_path)
     former, stale = tmp_path / "embedded.json", tmp_path / "run" / "stack.json"
     former.write_text('{"postgres_home": "first"}')

@@ -1,4 +1,4 @@
-"""Libraries without the names of their symbols."""
+"""Removal of symbol names from shared libraries."""
 
 import subprocess
 import sys
@@ -33,6 +33,6 @@ def test_stripped_library_works(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _USE, str(library)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     assert done.stdout.strip() == str(library)
-    # Another time it has nothing left to lose.
+    # A second run removes nothing.
     assert strip_symbols.strip(library) == 0
     assert (tmp_path / "data.so.txt").read_bytes() == b"text"

@@ -111,7 +111,7 @@ def test_orphans_of_a_killed_supervisor_are_stopped(data_dir: DataDir) -> None:
     assert orphan_processes.find_orphans(data_dir) == []
 
 
-def test_orphans_of_another_folder_are_not_stopped(data_dir: DataDir, tmp_path: Path) -> None:
+def test_orphans_of_another_data_folder_are_not_stopped(data_dir: DataDir, tmp_path: Path) -> None:
     supervisor = Supervisor.start(data_dir, [Program("one", _SLEEP)])
     assert orphan_processes.stop_orphans(DataDir.prepare(tmp_path / "other")) == 0
     assert supervisor.is_responding()

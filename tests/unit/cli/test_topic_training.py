@@ -131,7 +131,7 @@ def test_invalid_row_or_target_leaves_files_unchanged(tmp_path: Path, model: Pat
     )
 
 
-def test_model_is_scored_on_a_file_and_training_rows_are_reported(tmp_path: Path, model: Path) -> None:
+def test_evaluate_scores_a_file_and_reports_rows_seen_in_training(tmp_path: Path, model: Path) -> None:
     output = run("evaluate", *options(history(tmp_path, 40, seed=9), model), "--json", "--target-accuracy", "0.9")
     found = json.loads(output[output.index("{") :])
     assert (found["version"], found["known_rows"], found["scores"]["rows"]) == (1, 0, 40)
@@ -142,7 +142,7 @@ def test_model_is_scored_on_a_file_and_training_rows_are_reported(tmp_path: Path
     assert "version 1 on 90 rows: accuracy 0.9" in own_scores or "accuracy 1.0" in own_scores
 
 
-def test_training_is_scored_beside_the_baseline(tmp_path: Path) -> None:
+def test_training_reports_scores_next_to_the_baseline(tmp_path: Path) -> None:
     path = history(tmp_path, 60)
     found = run("evaluate", *options(path, None), "--seeds", "2", "--json")
     scores = json.loads(found[found.index("{") :])

@@ -57,7 +57,7 @@ def test_secret_in_another_form_is_refused_by_name() -> None:
 
 
 class FeedOfTwoPages:
-    """Answers with one event, then with none, then refuses the token."""
+    """A feed that returns one event, then none, and then refuses the token."""
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
@@ -70,7 +70,7 @@ class FeedOfTwoPages:
         return web.json_response({"items": [event] if len(self.requests) == 1 else [], "next_after": "0.7"})
 
 
-async def test_feed_is_read_on_from_where_it_ended_until_the_token_expires(
+async def test_feed_is_read_from_the_last_position_until_the_token_expires(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     feed, api = FeedOfTwoPages(), web.Application()

@@ -1,4 +1,4 @@
-"""Paths of the API that parts of an address are put into."""
+"""Paths of API calls that contain parts of the browser's address."""
 
 from unittest.mock import Mock
 
@@ -49,7 +49,7 @@ async def test_valid_parameter_is_requested_from_the_api() -> None:
     assert http.request.call_count == 4
 
 
-async def test_author_key_is_in_no_error_or_log() -> None:
+async def test_author_key_appears_in_no_error_or_log() -> None:
     api, _ = _api()
     with pytest.raises(ApiUnavailable) as failed:
         await api.send("POST", "/authors/KEY/erasure")

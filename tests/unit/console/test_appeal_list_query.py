@@ -1,4 +1,4 @@
-"""The query of a list: what the address says, and what the API is asked for."""
+"""The query of a list: parsed from the address and passed to the API."""
 
 import pytest
 
@@ -24,18 +24,18 @@ def test_moment_within_a_day_has_no_day(moment: str | None) -> None:
     assert day_of(moment) == ""
 
 
-def test_empty_fields_and_repetitions_are_left_out() -> None:
+def test_empty_and_repeated_parameters_are_omitted() -> None:
     query = ListQuery.parsed("q=&status=triage&status=triage&status=reopened&limit=5&sort=due&cursor=abc")
     assert query.filters == (("status", "triage"), ("status", "reopened"))
     assert (query.sort, query.cursor) == ("due", "abc")
 
 
 @pytest.mark.parametrize(("sort", "used"), [("due", "-opened_at"), ("opened_at", "opened_at"), ("", "-opened_at")])
-def test_search_has_only_orders_that_the_api_takes(sort: str, used: str) -> None:
+def test_search_uses_only_orders_that_the_api_accepts(sort: str, used: str) -> None:
     assert ListQuery.of([("q", "дорога"), ("sort", sort)]).sort == used
 
 
-def test_changes_in_bulk_reach_only_what_a_list_by_deadline_shows() -> None:
+def test_bulk_change_of_a_list_by_deadline_affects_only_shown_appeals() -> None:
     by_due = ListQuery.parsed("status=assigned&sort=due").filter_object()
     assert by_due["due_before"].startswith("2100-")
     assert by_due["status"] == ["assigned"]
@@ -45,17 +45,17 @@ def test_changes_in_bulk_reach_only_what_a_list_by_deadline_shows() -> None:
     assert ListQuery.parsed("sort=-opened_at").filter_object() == {}
 
 
-def test_saved_view_has_no_bound_of_its_order() -> None:
+def test_saved_view_omits_the_filter_implied_by_its_order() -> None:
     assert ListQuery.parsed("assignee=me&sort=due").view_filter() == {"assignee": "me"}
 
 
-def test_same_list_in_another_order_of_parameters_is_the_same() -> None:
+def test_lists_are_equal_despite_another_order_of_parameters() -> None:
     one, other = ListQuery.parsed("tag=a&overdue=true&cursor=1"), ListQuery.parsed("overdue=true&tag=a")
     assert one.has_same_list(other)
     assert not one.has_same_list(ListQuery.parsed("overdue=true&tag=a&sort=due"))
 
 
-def test_address_without_a_filter_begins_at_the_first_page() -> None:
+def test_address_with_a_filter_removed_starts_at_the_first_page() -> None:
     query = ListQuery.parsed("status=triage&status=closed&q=дом&cursor=abc")
     assert query.without("status", "closed").text == "status=triage&q=%D0%B4%D0%BE%D0%BC&sort=-opened_at"
     assert query.without("status").filters == (("q", "дом"),)

@@ -13,7 +13,7 @@ PERSON = {"id": "me", "name": "Согласующий"}
 
 
 class LaterPage:
-    """The list of replies that wait: empty after the cursor `last`, two on every other page."""
+    """A fake API whose list of waiting replies has none after the cursor `last` and two on every other page."""
 
     async def get(self, path: str, parameters: dict[str, Any] | None = None) -> Any:
         if path == "/reply-approvals":
@@ -56,12 +56,12 @@ async def test_links_keep_the_page_of_the_list() -> None:
     assert (values["cursor"], values["first"], values["gone"]) == ("later", "/approvals", "")
 
 
-async def test_decision_leads_to_the_next_of_the_page() -> None:
+async def test_decision_leads_to_the_next_reply_of_the_page() -> None:
     assert await _decided(next=TWO, cursor="later") == f"/approvals?reply={TWO}&cursor=later"
     assert await _decided(next="", cursor="later") == "/approvals"
 
 
-async def test_page_after_which_all_is_decided_shows_the_first() -> None:
+async def test_page_without_waiting_replies_shows_the_first_page() -> None:
     values = cast(dict[str, Any], await show_approvals(_visit(), cursor="last"))
     assert [one["reply"]["id"] for one in values["waiting"]] == [ONE, TWO]
     assert values["first"] is None

@@ -1,4 +1,4 @@
-"""The audit trail: fields and values have Russian names, and no name is kept for a column that is gone."""
+"""The audit trail: fields and values have Russian names, and every name belongs to an existing column."""
 
 import importlib
 import pkgutil
@@ -16,11 +16,11 @@ COLUMNS = {
 }
 
 
-def test_each_name_is_that_of_a_column() -> None:
+def test_each_named_field_is_a_column() -> None:
     assert set(FIELDS) <= set().union(*COLUMNS.values())
 
 
-def test_each_list_of_values_is_that_of_a_readable_column() -> None:
+def test_each_list_of_values_belongs_to_a_readable_column() -> None:
     readable = set().union(*READABLE_COLUMNS.values())
     for field, kind in _KINDS.items():
         assert kind in LABELS

@@ -1,4 +1,4 @@
-"""What is checked of a request before its body is read."""
+"""Checks of a request before its body is read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ def _no_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Reader:
-    """An app that reads its request, once it may."""
+    """An app that reads its request once `may_read` is set."""
 
     def __init__(self) -> None:
         self.may_read = asyncio.Event()
@@ -46,7 +46,7 @@ class Reader:
 async def ask(
     rules: BodyRules, path: str, length: int | None, headers: dict[str, str], method: str = "POST"
 ) -> tuple[int, bool]:
-    """Return the status, and whether the body was read."""
+    """Send a request; return the status and whether the body was read."""
     given = headers | ({} if length is None else {"content-length": str(length)})
     scope = {
         "type": "http",
@@ -78,7 +78,7 @@ async def ask(
     [{}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"}],
 )
 @pytest.mark.parametrize("path", ["/sign-in", PATH, "/nothing"])
-async def test_body_from_elsewhere_is_not_read(headers: dict[str, str], path: str) -> None:
+async def test_body_sent_by_another_site_is_not_read(headers: dict[str, str], path: str) -> None:
     rules = BodyRules(Reader(), {LARGE: 21 << 20})
     assert await ask(rules, path, 10, headers) == (403, False)
     assert await ask(rules, path, 10, OURS) == (200, True)
@@ -89,13 +89,13 @@ async def test_large_body_needs_a_session() -> None:
     for length in (BODY_LIMIT + 1, None):
         assert await ask(rules, PATH, length, OURS) == (303, False)
         assert await ask(rules, PATH, length, SIGNED_IN) == (200, True)
-    # What was typed is not lost when the session has ended.
+    # A small body is read without a session, so that a typed text is not lost when the session has ended.
     assert await ask(rules, PATH, BODY_LIMIT, OURS) == (200, True)
 
 
 @asynccontextmanager
 async def large_bodies(rules: BodyRules, reader: Reader, count: int) -> AsyncIterator[None]:
-    """Have so many large bodies wait inside."""
+    """Hold this many requests with large bodies inside the app until the block ends."""
     reader.may_read.clear()
     tasks = [asyncio.create_task(ask(rules, PATH, None, SIGNED_IN)) for _ in range(count)]
     while reader.inside < count:
@@ -105,7 +105,7 @@ async def large_bodies(rules: BodyRules, reader: Reader, count: int) -> AsyncIte
     assert {status for status, _ in await asyncio.gather(*tasks)} == {200}
 
 
-async def test_few_large_bodies_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_body_beyond_the_concurrent_limit_gets_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_rules, "_WAIT_SECONDS", 0)
     reader = Reader()
     rules = BodyRules(reader, {LARGE: 21 << 20})
@@ -133,7 +133,7 @@ async def test_few_large_bodies_are_read_at_a_time(monkeypatch: pytest.MonkeyPat
         ("/sign-inx", None),
     ],
 )
-def test_limit_is_of_exactly_this_path(path: str, limit: int | None) -> None:
+def test_body_limit_applies_only_to_its_exact_path(path: str, limit: int | None) -> None:
     assert PathLimits({LARGE: 7, "/sign-in": 3}).of(path) == limit
 
 

@@ -22,5 +22,5 @@ CHROME = (
         (None, "программа не названа"),
     ],
 )
-def test_browser_is_named(user_agent: str | None, name: str) -> None:
+def test_browser_is_named_from_the_user_agent(user_agent: str | None, name: str) -> None:
     assert browser(user_agent) == name

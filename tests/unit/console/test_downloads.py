@@ -1,4 +1,4 @@
-"""Files of the API that are passed on: asked for as files, which may take long, and under which names."""
+"""Downloads passed on from the API: read with the longer timeout of files, under safe names."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
@@ -11,7 +11,7 @@ from services.console.site.visit import Visit
 
 
 class _Response:
-    """The answer of the API."""
+    """A response of the API."""
 
     headers = {"Content-Type": "text/csv"}  # noqa: RUF012
     content: Any
@@ -24,7 +24,7 @@ class _Response:
 
 
 class _Api:
-    """The API, which notes whether a call is for a file."""
+    """A fake API that records whether a call is for a file."""
 
     def __init__(self) -> None:
         self.files: list[Any] = []
@@ -52,6 +52,6 @@ async def test_download_is_read_with_the_timeout_of_files() -> None:
 
 
 @pytest.mark.parametrize("name", ['a"b.csv', "a\r\nb.csv", "неделя.csv", "a b.csv", ""])
-async def test_name_that_would_need_quotes_is_refused(name: str) -> None:
+async def test_file_name_that_would_need_quotes_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="only ASCII letters, digits"):
         await download(cast("Visit", None), "/table.csv", name)

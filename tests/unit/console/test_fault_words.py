@@ -1,4 +1,4 @@
-"""Reasons of the import are English; people read Russian."""
+"""English reasons of the import are shown in Russian."""
 
 import re
 
@@ -13,7 +13,7 @@ from services.registry.import_export.cell_values import parse_cell
     ("field", "text"),
     [("kind", "фигня"), ("active", "наверное"), ("valid_from", "вчера"), ("inn", "1,2E+10"), ("id", "7")],
 )
-def test_reason_of_a_cell_is_known(field: str, text: str) -> None:
+def test_every_reason_of_a_cell_has_russian_text(field: str, text: str) -> None:
     with pytest.raises(InvalidCellValue) as caught:
         parse_cell(field, text)
     words = in_russian(str(caught.value))
@@ -21,7 +21,7 @@ def test_reason_of_a_cell_is_known(field: str, text: str) -> None:
     assert re.search("[A-Za-z]", words) is None
 
 
-def test_names_of_the_file_are_kept() -> None:
+def test_names_from_the_file_are_kept_in_the_russian_text() -> None:
     assert in_russian("belongs to «School 9»") == "Этот код уже у организации «School 9»."
     assert in_russian("belongs to «МБОУ «Школа № 9»»") == "Этот код уже у организации «МБОУ „Школа № 9“»."
     assert in_russian("matches «А», like row 7: tell them apart by code").startswith(

@@ -1,4 +1,4 @@
-"""People read Russian words: each value of the API's closed lists has a label, and each list one dict."""
+"""Each value of the API's closed lists has a Russian label, and each list is defined once."""
 
 from enum import StrEnum
 from typing import Any, get_args
@@ -68,7 +68,7 @@ LISTS: dict[str, Any] = {
     "page_step": PageStepKind,
     "evidence_kind": EvidenceKind,
     "watched_field": WatchedPageField,
-    # A row of the preview never changes an id.
+    # The preview of an import never changes an id.
     "import_field": [column.field for column in EXPORTED_COLUMNS if column.field != "id"],
     "role": Role,
     "right": Right,
@@ -96,7 +96,7 @@ LISTS: dict[str, Any] = {
     "erasure_ground": ErasureGround,
     "read_subject": values.PersonalDataSubject,
 }
-# Other systems open appeals under names of their own.
+# These lists are open: other systems submit appeals under their own names.
 OPEN_LISTS = {"channel", "source"}
 APPEAL_WORDS: dict[str, Any] = {
     "clock_state": ClockState,
@@ -138,6 +138,6 @@ def test_each_kind_of_labels_is_compared_with_the_api() -> None:
     assert set(LABELS) == LISTS.keys() | OPEN_LISTS
 
 
-def test_list_that_is_defined_twice_is_refused() -> None:
+def test_list_of_labels_defined_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="defined twice: channel"):
         joined({"channel": {"vk": "ВКонтакте"}}, {"channel": {"vk": "ВК"}})

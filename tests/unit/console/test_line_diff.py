@@ -15,7 +15,7 @@ def test_line_diff_marks_lines_of_only_one_text() -> None:
     ]
 
 
-def test_repeated_lines_are_cut_once() -> None:
+def test_repeated_lines_at_both_ends_are_matched_once() -> None:
     assert line_diff("x\nx", "x\nx\nx") == [DiffLine("same", "x"), DiffLine("same", "x"), DiffLine("ins", "x")]
     assert line_diff("x", "x") == [DiffLine("same", "x")]
 
@@ -27,8 +27,8 @@ def test_long_texts_with_one_change_are_compared() -> None:
     assert [line for line in found if line.change != "same"] == [DiffLine("ins", "новая")]
 
 
-def test_texts_that_take_too_long_are_not_compared() -> None:
-    """Without the bound these take 17 s."""
+def test_texts_that_would_take_too_long_are_not_compared() -> None:
+    """Without the limit the comparison takes 17 s."""
     began = time.process_time()
     assert line_diff("а\n" + "б\n" * 1_000 + "в", "г\n" + "б\n" * 1_000 + "д") is None
     assert time.process_time() - began < 1

@@ -1,4 +1,4 @@
-"""Live bars ask the event stream only for what it has: it refuses an unknown type."""
+"""Live bars request only existing event types: the event stream refuses an unknown one."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from services.console.pages.inbox import live_matching
 from shared.contracts.catalogue import EVENT_MODELS
 
 PAGES = Path("services/console")
-# Types that a page names in its code.
+# Types given by the code of a page instead of its template.
 IN_CODE = {
     "{{ live }}": LIVE,
     "{{ live.types }}": ",".join(
@@ -36,5 +36,5 @@ def test_every_type_of_a_live_bar_exists() -> None:
 def test_only_readers_of_events_get_a_live_bar() -> None:
     for path in PAGES.rglob("*.html"):
         template = path.read_text(encoding="utf-8")
-        if 'data-live="' in template and path.parent.name != "inbox":  # its bar is none without the right
+        if 'data-live="' in template and path.parent.name != "inbox":  # its code checks the right
             assert 'visit.may("events:read")' in template, path

@@ -6,7 +6,7 @@ from services.console.words import formats
 from shared import clock
 
 
-def test_moment_of_today_is_named_so_but_not_after_a_preposition() -> None:
+def test_moment_of_today_is_written_as_today_except_after_a_preposition() -> None:
     now = clock.now()
     assert formats.moment(now).startswith("сегодня, ")
     assert formats.day(now - timedelta(days=1)) == "вчера"
@@ -16,7 +16,7 @@ def test_moment_of_today_is_named_so_but_not_after_a_preposition() -> None:
     assert named.endswith(formats.moment(now).removeprefix("сегодня"))
 
 
-def test_day_of_another_year_has_its_year() -> None:
+def test_day_of_another_year_is_written_with_the_year() -> None:
     assert formats.dated_day("2019-03-01") == "1\N{NO-BREAK SPACE}марта 2019\N{NO-BREAK SPACE}г."
     assert formats.dated("2019-03-01T04:05:00Z") == f"{formats.dated_day('2019-03-01')}, 12:05"
     assert formats.dated(None) == formats.dated_day(None) == "—"

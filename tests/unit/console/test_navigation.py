@@ -1,4 +1,4 @@
-"""The navigation: each key opens one page, and each link an order of its own in its section."""
+"""The navigation: each key opens one page, and each link has its own order in its section."""
 
 import pytest
 
@@ -17,12 +17,12 @@ def test_links_of_all_pages_are_accepted() -> None:
     assert [one.path for one in Site(links).links][:2] == ["/inbox", "/overdue"]
 
 
-def test_key_of_two_pages_is_refused() -> None:
+def test_same_key_of_two_pages_is_refused() -> None:
     with pytest.raises(ValueError, match="/one and /two"):
         Site([link("/one", 1, "a"), link("/two", 2, "a")])
 
 
-def test_order_of_two_links_of_a_section_is_refused() -> None:
+def test_same_order_of_two_links_in_a_section_is_refused() -> None:
     with pytest.raises(ValueError, match="/one and /two"):
         Site([link("/one", 1), link("/two", 1)])
 

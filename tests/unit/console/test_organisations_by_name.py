@@ -1,4 +1,4 @@
-"""Which organisation a form names: what is written now, what is picked among several, or what stood in it."""
+"""The organisation chosen in a form: by its written name, by a pick among several, or the previous one."""
 
 from typing import Any, cast
 
@@ -22,7 +22,7 @@ PARENT = {"id": ID[3], "name": "Министерство", "matched_name": "Ми
 
 
 class FoundApi:
-    """The registry: the search finds the school and its branch."""
+    """A fake registry whose search finds the given organisations."""
 
     def __init__(self, *found: dict[str, Any]) -> None:
         self._found = found
@@ -33,13 +33,13 @@ class FoundApi:
         return next(one for one in (SCHOOL, BRANCH, PARENT) if one["id"] == path.rpartition("/")[2])
 
 
-async def test_only_organisation_of_the_written_name_wins_over_an_earlier_pick() -> None:
+async def test_unique_organisation_of_the_written_name_overrides_an_earlier_pick() -> None:
     form = {"owner": "школа № 5", "owner_id": BRANCH["id"]}
     chosen = await chosen_organisation(cast(Api, FoundApi(SCHOOL, BRANCH)), form, "owner")
     assert (chosen.id, chosen.written, chosen.error) == (ID[1], "Школа № 5", "")
 
 
-async def test_pick_decides_among_several_of_one_name() -> None:
+async def test_pick_decides_among_organisations_of_the_same_name() -> None:
     namesake = BRANCH | {"name": SCHOOL["name"]}
     found = cast(Api, FoundApi(SCHOOL, namesake))
     assert (await chosen_organisation(found, {"owner": "Школа № 5", "owner_id": ID[2]}, "owner")).id == ID[2]
@@ -53,14 +53,14 @@ async def test_pick_decides_among_several_of_one_name() -> None:
 @pytest.mark.parametrize(
     ("form", "chosen", "error"),
     [
-        ({"of": "Министерство"}, ID[3], ""),  # left as it was, though the search does not find it
+        ({"of": "Министерство"}, ID[3], ""),  # unchanged, although the search does not find it
         ({"of": "Школа № 5"}, ID[1], ""),
         ({"of": "Школа"}, None, "Точно такой организации нет: выберите из похожих."),
         ({"of": "Школа", "of_id": ID[2]}, ID[2], ""),
         ({"of": ""}, None, "Назовите организацию."),
     ],
 )
-async def test_field_keeps_what_it_began_with_unless_another_is_named(
+async def test_field_keeps_its_organisation_unless_another_is_named(
     form: dict[str, str], chosen: str | None, error: str
 ) -> None:
     api = cast(Api, FoundApi(SCHOOL, BRANCH))
@@ -68,7 +68,7 @@ async def test_field_keeps_what_it_began_with_unless_another_is_named(
     assert (found.id, found.error) == (chosen, error)
 
 
-async def test_field_that_was_emptied_removes_the_parent() -> None:
+async def test_emptied_field_removes_the_parent() -> None:
     emptied = await chosen_organisation(cast(Api, FoundApi()), {"parent": ""}, "parent", known=PARENT)
     assert request_body({}, emptied, is_new=False)["parent_id"] is None
     kept = await chosen_organisation(cast(Api, FoundApi()), {"parent": "Министерство"}, "parent", known=PARENT)

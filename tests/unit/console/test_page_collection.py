@@ -1,4 +1,4 @@
-"""What the page of an official page says of its network token."""
+"""The state of the network token on the page about an official page."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +32,7 @@ def _shown(state: str, token: str, *, tokens: int) -> str:
         ("failing", "revoked", 1, "отозван", False),
     ],
 )
-def test_state_of_the_token_is_read_again_until_it_is_known(
+def test_state_of_the_token_is_polled_until_it_is_known(
     state: str, token: str, tokens: int, words: str, is_read_again: bool
 ) -> None:
     html = _shown(state, token, tokens=tokens)
@@ -40,7 +40,7 @@ def test_state_of_the_token_is_read_again_until_it_is_known(
     assert ('hx-trigger="every 5s"' in html) is is_read_again
 
 
-def test_page_that_is_not_known_yet_is_read_again() -> None:
+def test_state_of_an_unknown_page_is_polled() -> None:
     visit = SimpleNamespace(may=lambda right: True)
     html = render("official_pages/collection.html", visit=visit, page={"id": "7", "active": True}, collection=None)
     assert 'hx-get="/pages/7/collection"' in html

@@ -3,7 +3,7 @@
 from services.console.site.rendering import environment
 
 
-def test_attribute_that_is_false_is_left_out() -> None:
+def test_false_attribute_is_omitted() -> None:
     template = environment().from_string(
         '<input{{ {"autofocus": false, "required": true, "maxlength": 3} | xmlattr }}>'
     )

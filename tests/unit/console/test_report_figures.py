@@ -19,7 +19,7 @@ def test_longest_bar_fills_the_chart_and_the_others_are_in_proportion() -> None:
     assert chart.description == "ЖКХ: 50; Дороги: 25"
 
 
-def test_small_number_is_seen_and_zero_is_not_drawn() -> None:
+def test_small_number_is_visible_and_zero_is_not_drawn() -> None:
     chart = bar_chart("Темы", [Bar("а", 1, "1"), Bar("б", 0, "0"), Bar("в", 100_000, "100 000")])
     assert chart.bars[0].length == 1.5
     assert chart.bars[1].length == 0
@@ -52,7 +52,7 @@ def test_scale_ends_at_a_round_number() -> None:
     assert line_chart("Обращения", [("1", 101, "101")]).ticks[-1][1] == "200"
 
 
-def test_sparkline_stays_in_its_box() -> None:
+def test_sparkline_stays_within_its_bounds() -> None:
     points = [tuple(map(float, point.split(","))) for point in sparkline([0, 5, 10]).split()]
     assert points == [(1, 19), (50, 10), (99, 1)]
 
@@ -61,7 +61,7 @@ def test_map_without_borders_is_not_drawn() -> None:
     assert draw([{"geometry": None, "properties": {"opened": 3}}], "opened") is None
 
 
-def test_map_places_north_above_and_shades_by_the_figure() -> None:
+def test_map_is_drawn_with_north_at_the_top_and_shaded_by_the_figure() -> None:
     square = [[[100.0, 50.0], [101.0, 50.0], [101.0, 51.0], [100.0, 50.0]]]
     drawing = draw(
         [
@@ -84,7 +84,7 @@ def test_map_places_north_above_and_shades_by_the_figure() -> None:
     [(94.1, "percent", "94,1 %"), (12.0, "count", "12"), (3.4, "hours", "3,4 ч"), (4.625, "mark", "4,62"),
      (None, "percent", "нет данных")],
 )  # fmt: skip
-def test_measure_has_its_unit(value: float | None, unit: str, text: str) -> None:
+def test_measure_is_shown_with_its_unit(value: float | None, unit: str, text: str) -> None:
     assert measured(value, unit).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
@@ -94,7 +94,7 @@ def test_change_of_a_percentage_is_in_points() -> None:
     assert (signed(0), signed(None)) == ("0", "—")
 
 
-def test_days_of_a_week_name_the_year_if_it_is_another() -> None:
+def test_days_of_a_week_include_the_year_if_it_is_not_the_current_one() -> None:
     assert days_of_week("2020-W53").replace("\N{NO-BREAK SPACE}", " ") == "28 декабря 2020 г. – 3 января 2021 г."
 
 

@@ -1,4 +1,4 @@
-"""Pages of reports made of whole reports: published with corrections, hostile, empty, without measurements."""
+"""Rendering of whole reports: with corrections, with hostile texts, empty, without measurements."""
 
 import html
 import re
@@ -23,7 +23,7 @@ from tests.support.sample_report import (
 
 
 class _PageVisit:
-    """Answers calls of the API from what it was given, and renders a page without the frame."""
+    """A visit whose API calls return the given values and which renders a page without its frame."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self._answers = answers
@@ -67,7 +67,7 @@ async def test_report_page_says_what_the_leadership_needs() -> None:
         assert all(one.reason in words for one in [*group.best, *group.worst])
 
 
-async def test_lights_of_pages_open_their_rows_by_peer_group() -> None:
+async def test_lights_of_pages_link_to_their_rows_by_peer_group() -> None:
     page = await _report(sample_report())
     words = _words(page)
     assert "Все страницы 2 387 (+16) 811 (−25) 314 (+5) 41 (+8) 71,3 (−0,4)" in words
@@ -77,7 +77,7 @@ async def test_lights_of_pages_open_their_rows_by_peer_group() -> None:
     assert "зелёная страница — от 80 баллов, жёлтая — от 50" in words
 
 
-async def test_report_published_by_a_former_version_has_lights_without_groups() -> None:
+async def test_report_of_an_older_version_shows_lights_without_groups() -> None:
     report = sample_report()
     assert report.report.pages is not None
     later: dict[str, Any] = {
@@ -101,13 +101,13 @@ async def test_corrections_show_what_was_published_and_what_counts_now() -> None
 
 
 @pytest.mark.parametrize("report", [empty_report(), report_without_measurements(), report_with_many_topics()])
-async def test_report_with_gaps_is_a_whole_page(report: ReportOut) -> None:
+async def test_report_with_missing_values_is_rendered_completely(report: ReportOut) -> None:
     page = await _report(report)
     assert "None" not in _words(page)
     assert page.rstrip().endswith("</main>")
 
 
-async def test_hostile_texts_are_text() -> None:
+async def test_hostile_texts_are_escaped() -> None:
     page = await _report(sample_report(hostile=True))
     assert "<script>alert" not in page
     assert "<img src=x" not in page
@@ -129,7 +129,7 @@ def _figure(value: int) -> dict[str, Any]:
     return {"value": value, "previous": 1, "change": value - 1, "mean": 1.5}
 
 
-async def test_pulse_names_the_unusual_topic_and_opens_its_appeals() -> None:
+async def test_pulse_names_the_unusual_topic_and_links_to_its_appeals() -> None:
     figures = {name: _figure(24) for name in ("opened", "answered", "overdue")}
     topic = {
         "topic_group_id": "019a", "topic_group": "ЖКХ", "municipality": "81624000", "people": 24, "appeals": 26,

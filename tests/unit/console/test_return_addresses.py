@@ -1,4 +1,4 @@
-"""Where a person is redirected after signing in; search text of citizens is dropped."""
+"""The address to which a person is redirected after signing in, without the search text."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a refusal says of the right that is lacking."""
+"""The explanation of a refusal for a missing right."""
 
 from services.console.words.right_labels import RIGHT_WORDS, holders, lacking_right
 from shared.auth.rights import RIGHTS, Right, Role
@@ -8,7 +8,7 @@ def test_every_right_has_a_label() -> None:
     assert set(RIGHT_WORDS) == set(Right)
 
 
-def test_holders_are_those_of_the_table() -> None:
+def test_holders_of_a_right_are_those_of_the_table_of_rights() -> None:
     assert holders(Right.REGISTRY_WRITE) == ["модератор центра"]
     assert len(holders(Right.APPEALS_READ)) == sum(Right.APPEALS_READ in RIGHTS[role] for role in Role)
 
@@ -20,5 +20,5 @@ def test_refusal_names_the_right_and_whom_to_ask() -> None:
     assert "Попросите" in text
 
 
-def test_refusal_without_a_right_is_left_to_the_status() -> None:
+def test_refusal_that_names_no_right_has_no_explanation() -> None:
     assert lacking_right("The page belongs to another organisation") is None

@@ -1,4 +1,4 @@
-"""Reasons that the system writes down in English are shown in Russian."""
+"""Reasons that the system stores in English are shown in Russian."""
 
 import re
 

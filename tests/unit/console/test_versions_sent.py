@@ -17,7 +17,7 @@ async def _token(_refused: str | None) -> str:
     ("version", "sent"),
     [(None, None), ("", None), (0, '"0"'), ("0", '"0"'), (7, '"7"'), ('"3-a"', '"3-a"'), ("*", "*")],
 )
-async def test_version_is_sent_as_etag(version: Any, sent: str | None) -> None:
+async def test_version_is_sent_as_an_etag(version: Any, sent: str | None) -> None:
     http = Mock()
     http.request = Mock(side_effect=aiohttp.ClientConnectionError("away"))
     api = Api(http, http, "http://gateway", _token, timeout_seconds=1, page="/")

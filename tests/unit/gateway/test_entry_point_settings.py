@@ -1,4 +1,4 @@
-"""TLS and trusted proxies of the gateway: what is written for Traefik, and what is refused."""
+"""TLS and trusted proxies of the gateway: the configuration written for Traefik, and refused settings."""
 
 import asyncio
 import json
@@ -88,7 +88,7 @@ def test_only_named_proxies_are_trusted(tmp_path: Path) -> None:
         ({"hsts_seconds": "-1"}, "hsts_seconds"),
     ],
 )
-def test_settings_that_contradict_are_refused(given: dict[str, str], message: str) -> None:
+def test_contradictory_settings_are_refused(given: dict[str, str], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         EntryPointSettings.model_validate(given)
 
@@ -128,7 +128,7 @@ async def test_traefik_accepts_the_configuration_for_acme(tmp_path: Path) -> Non
         public_url=f"https://localhost:{port}",
         tls="acme",
         acme_email="ops@example.ru",
-        # Nothing listens there: the gateway starts, and goes on without a certificate of the authority.
+        # No ACME server listens there: the gateway starts and works without a certificate.
         acme_server="https://127.0.0.1:1/directory",
         acme_folder=tmp_path,
         ca_bundle=make_authority(tmp_path).bundle,

@@ -100,7 +100,7 @@ async def test_health_names_a_worker_that_is_down(services: dict[str, Fake], ser
     assert (after.status_code, after.json()["output"]) == (503, "not ready: ingest-worker")
 
 
-async def test_health_warns_of_a_service_that_works_without_something(
+async def test_health_warns_of_a_partly_ready_service(
     gateway: httpx.AsyncClient, services: dict[str, Fake]
 ) -> None:
     services["appeals"].warnings = {"attachments": "secret-host refused"}
@@ -143,7 +143,7 @@ async def test_document_with_matching_etag_answers_304(gateway: httpx.AsyncClien
     assert other.status_code == 200
 
 
-async def test_last_document_of_a_service_that_is_down_is_kept(
+async def test_last_document_of_a_service_that_is_down_is_still_merged(
     gateway: httpx.AsyncClient, services: dict[str, Fake]
 ) -> None:
     before = await gateway.get("/openapi.json")
@@ -237,7 +237,7 @@ async def test_unknown_path_is_a_problem_document(gateway: httpx.AsyncClient) ->
         "http://a.ru:80",
     ],
 )
-def test_setting_with_something_else_than_origins_is_refused(origins: str) -> None:
+def test_setting_of_origins_with_other_values_is_refused(origins: str) -> None:
     with pytest.raises(ValueError, match="is not an origin"):
         GatewaySettings(cors_origins=origins)
 

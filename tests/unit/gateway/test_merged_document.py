@@ -16,7 +16,7 @@ from tests.support.merged_document import Operation, merged_document, operations
 _SCHEMAS = "#/components/schemas/"
 
 
-def test_every_operation_is_named_after_what_it_does() -> None:
+def test_operation_ids_are_unique_and_name_the_action() -> None:
     names = [operation.described["operationId"] for operation in operations()]
     assert [name for name, times in Counter(names).items() if times > 1] == []
     services = tuple(f"{name}_" for name in [*service_documents(), "gateway"] if name != "webhooks")
@@ -29,7 +29,7 @@ def test_component_names_are_words_without_module_paths() -> None:
     assert [name for name in names if not re.fullmatch(r"[A-Z][A-Za-z0-9]+", name)] == []
 
 
-def test_no_two_services_describe_different_components_under_one_name() -> None:
+def test_component_names_have_one_meaning_in_all_services() -> None:
     described: dict[str, dict[str, object]] = {}
     for service, document in service_documents().items():
         for name, schema in document["components"]["schemas"].items():
@@ -41,17 +41,17 @@ def test_no_two_services_describe_different_components_under_one_name() -> None:
     } == {}
 
 
-def test_every_component_is_referred_to_by_a_path() -> None:
+def test_every_component_is_used_by_a_path() -> None:
     text = str(merged_document())
     names = merged_document()["components"]["schemas"]
     assert [name for name in names if f"'{_SCHEMAS}{name}'" not in text] == []
 
 
-# A field with such a name has one of a closed list of values…
+# A field with such a name takes its values from a closed list…
 _CLOSED = re.compile(
     r"(.*_)?(status|kind|network|type|types|state|urgency|outcome|language|level|origin|role|right|format|sort)"
 )
-# …except these: a standard defines the values, or one value is a comma-separated list.
+# …except these fields: a standard defines their values, or a value is a comma-separated list.
 _OPEN = {
     "ProblemDocument.type",
     "RowProblem.type",
@@ -108,7 +108,7 @@ def test_fields_with_closed_lists_of_values_refer_to_an_enum() -> None:
 def test_unused_statuses_are_not_in_the_document() -> None:
     schemas = merged_document()["components"]["schemas"]
     assert not {"new", "on_approval"} & set(schemas["AppealStatus"]["enum"])
-    # A discarded draft is not shown.
+    # The API never returns a discarded draft.
     assert "discarded" not in schemas["ReplyStatus"]["enum"]
 
 
@@ -210,7 +210,7 @@ def test_examples_of_problems_and_requests_are_valid() -> None:
                 _valid(example, media.get("schema", {}))
 
 
-def test_webhooks_are_those_of_the_catalogue_with_valid_examples() -> None:
+def test_webhooks_equal_the_event_catalogue_and_have_valid_examples() -> None:
     webhooks = merged_document()["webhooks"]
     assert list(webhooks) == list(CATALOGUE)
     for event_type, item in webhooks.items():

@@ -1,4 +1,4 @@
-"""Merge of OpenAPI documents: one set of paths, and component names with one meaning each."""
+"""Merge of OpenAPI documents: the paths of all services, and one meaning for each component name."""
 
 from typing import Any
 
@@ -54,7 +54,7 @@ def test_methods_of_one_path_from_two_services_are_merged() -> None:
     assert item["post"]["operationId"] == "write"
 
 
-def test_webhooks_are_kept_with_what_they_refer_to() -> None:
+def test_webhooks_are_kept_with_their_components() -> None:
     webhooks = _service("/internal/erasures", {"Body": _ref("Part"), "Part": {}, "Other": {}})
     webhooks["webhooks"] = {"page.closed": {"post": {"requestBody": _ref("Body")}}}
     merged = merge_documents({"webhooks": webhooks}, OWN, missing=[])

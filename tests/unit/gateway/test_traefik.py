@@ -74,7 +74,7 @@ class _Handler:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         await response.write(b"data: 1\n\n")
-        # Nothing else is sent: a buffering gateway would never forward the first event.
+        # Nothing else is sent, so a buffering gateway would not forward the first event.
         await asyncio.sleep(30)
         return response
 
@@ -132,7 +132,7 @@ async def gateway(serve: Serve, tmp_path: Path) -> AsyncIterator[Gateway]:
             await _until_routed(found)
             yield found
     finally:
-        process.kill()  # it would wait two seconds for idle connections
+        process.kill()  # it would otherwise wait two seconds for idle connections
         await process.wait()
 
 
@@ -220,7 +220,7 @@ async def test_paths_are_routed_to_their_service(gateway: Gateway) -> None:
     assert found == {"GET": _ROUTES, "POST": _ROUTES}
 
 
-async def test_scripts_of_the_named_origins_may_call_the_api(gateway: Gateway) -> None:
+async def test_scripts_of_configured_origins_may_call_the_api(gateway: Gateway) -> None:
     for origin in CORS_ORIGINS:
         preflight = {
             "Origin": origin,
@@ -232,7 +232,7 @@ async def test_scripts_of_the_named_origins_may_call_the_api(gateway: Gateway) -
             assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
             allowed = response.headers["Access-Control-Allow-Headers"].lower().split(",")
             assert {"authorization", "content-type", "if-match"} <= set(allowed)
-        # Errors that the gateway itself gives can be read, too.
+        # The gateway's own errors are readable too.
         for path in ("/api/v1/appeals/5", "/api/v1/metrics/sla", "/api/v1/nothing"):
             async with gateway.http.get(gateway.base + path, headers={"Origin": origin}) as response:
                 assert response.headers["Access-Control-Allow-Origin"] == origin, path
@@ -241,7 +241,7 @@ async def test_scripts_of_the_named_origins_may_call_the_api(gateway: Gateway) -
                 assert "Access-Control-Allow-Credentials" not in response.headers
 
 
-async def test_no_other_origin_reads_the_console(gateway: Gateway) -> None:
+async def test_configured_origin_cannot_read_the_console(gateway: Gateway) -> None:
     async with gateway.http.get(f"{gateway.base}/inbox", headers={"Origin": CORS_ORIGINS[0]}) as response:
         assert (await response.json())["by"] == "console"
         assert "Access-Control-Allow-Origin" not in response.headers
@@ -268,20 +268,20 @@ async def test_error_responses_of_services_are_not_replaced(gateway: Gateway) ->
         )
 
 
-async def test_absent_service_gives_a_problem_document_at_once(gateway: Gateway) -> None:
+async def test_request_to_an_absent_service_gets_a_problem_document_at_once(gateway: Gateway) -> None:
     async with asyncio.timeout(HANG_SECONDS):
         answers = [await gateway.ask("GET", "/api/v1/metrics/sla?x=1") for _ in range(5)]
     assert {status for status, _ in answers} <= {502, 503}
     assert all(answer["by"] == "gateway-service" for _, answer in answers)
     assert str(answers[0][1]["instance"]).endswith("/api/v1/metrics/sla?x=1")
-    # Its other paths are its own too: an unknown path would answer 200 here.
+    # Other paths of the absent service are not routed elsewhere: the stand-in would respond with 200.
     for path in ("/api/v1/grading/items/5a", "/api/v1/reports/weekly/2026-W47", "/api/v1/open-data/weeks"):
         assert (await gateway.ask("GET", path))[0] in {502, 503}
     # Other services are not affected.
     assert (await gateway.ask("GET", "/api/v1/appeals"))[0] == 200
 
 
-async def test_error_page_knows_what_the_client_accepts(gateway: Gateway) -> None:
+async def test_error_page_has_the_format_that_the_client_accepts(gateway: Gateway) -> None:
     headers = {"Accept": "text/html"}
     async with gateway.http.get(f"{gateway.base}/api/v1/metrics/sla", headers=headers) as response:
         assert (await response.json(content_type=None))["accept"] == "text/html"
@@ -301,7 +301,7 @@ async def test_clients_cannot_choose_the_address_that_services_see(gateway: Gate
             assert await response.json() == {"X-Real-Ip": [], "X-Forwarded-For": ["127.0.0.1"]}
 
 
-async def test_console_names_the_address_of_a_person(gateway: Gateway) -> None:
+async def test_address_sent_by_the_console_is_forwarded_to_services(gateway: Gateway) -> None:
     headers = {"X-Real-Ip": "198.51.100.7"}
     async with gateway.http.get(f"{gateway.internal}/api/v1/appeals/address", headers=headers) as response:
         assert (await response.json())["X-Real-Ip"] == ["198.51.100.7"]
@@ -309,7 +309,7 @@ async def test_console_names_the_address_of_a_person(gateway: Gateway) -> None:
         assert (await response.json())["X-Real-Ip"] == ["127.0.0.1"]
 
 
-async def test_console_calls_nothing_but_the_api(gateway: Gateway) -> None:
+async def test_entry_point_of_the_console_routes_only_to_the_api(gateway: Gateway) -> None:
     for path, by in (("/api/v1/me", "registry"), ("/api/v1/nothing", "gateway-service")):
         async with gateway.http.get(gateway.internal + path) as response:
             assert (await response.json())["by"] == by
@@ -350,7 +350,7 @@ async def test_large_bodies_are_compressed_for_clients_that_accept_it(gateway: G
             assert (len(sent) < 2_000) is (encoding == "gzip")
 
 
-async def test_gateway_has_no_rate_limit_and_forwards_429(gateway: Gateway) -> None:
+async def test_gateway_does_not_limit_rates_and_forwards_429(gateway: Gateway) -> None:
     # Sign-in is throttled by the registry: its error and `Retry-After` must be forwarded.
     answers = await asyncio.gather(*(gateway.ask("POST", "/api/v1/auth/token", b"x") for _ in range(100)))
     assert {status for status, _ in answers} == {200}

@@ -31,23 +31,23 @@ STATES = {
     T.FLOOD_CONTROL: TokenState.LIMITED,
     T.MISSING_SCOPE: TokenState.LIMITED,
 }
-# The response was lost: the author gets no message, and the thread is read to find the reply.
+# The response was lost: the author gets no message because the thread is read to find the reply.
 SILENT = {T.TRANSIENT}
 
 
 @pytest.mark.parametrize(("code", "expected"), VK.items())
-def test_vk_codes_have_documented_treatment(code: int, expected: ErrorTreatment) -> None:
+def test_vk_codes_have_the_documented_treatment(code: int, expected: ErrorTreatment) -> None:
     assert vk.TREATMENTS[code] is expected
 
 
 @pytest.mark.parametrize(("code", "expected"), OK.items())
-def test_ok_codes_have_documented_treatment(code: int, expected: ErrorTreatment) -> None:
+def test_ok_codes_have_the_documented_treatment(code: int, expected: ErrorTreatment) -> None:
     assert ok.TREATMENTS[code] is expected
 
 
 @pytest.mark.parametrize("treatment", ErrorTreatment)
 @pytest.mark.parametrize("effects", [vk.EFFECTS, ok.EFFECTS])
-def test_treatment_sets_expected_token_state(effects: dict[ErrorTreatment, object], treatment: T) -> None:
+def test_treatment_sets_the_expected_token_state(effects: dict[ErrorTreatment, object], treatment: T) -> None:
     if effects is ok.EFFECTS and treatment is T.MISSING_SCOPE:
         assert treatment not in effects  # OK has no error code for a missing scope
         return
@@ -63,7 +63,7 @@ def test_treatment_sets_expected_token_state(effects: dict[ErrorTreatment, objec
 @pytest.mark.parametrize(
     ("network", "code"), [("vk", code) for code in VK] + [("ok", code) for code in OK], ids=str
 )
-def test_reply_author_gets_russian_message(network: str, code: int) -> None:
+def test_author_of_a_refused_reply_gets_a_russian_message(network: str, code: int) -> None:
     table = vk if network == "vk" else ok
     treatment = table.treatment(code)
     error = CallError(network, "method", code, "SOME_ENGLISH text", treatment)
@@ -79,7 +79,7 @@ def test_reply_author_gets_russian_message(network: str, code: int) -> None:
     assert isinstance(refused, PublishRejected)
     assert "ENGLISH" not in refused.message
     assert "(ошибка" not in refused.message, "the code has no message of its own"
-    # Retried if the cause ends by itself or an operator can fix it, not if the author must change the reply.
+    # Retried if the cause is temporary or an operator can fix it, but not if the author must change the reply.
     again = treatment in TOKEN_TREATMENTS or treatment is T.RATE_LIMITED
     assert refused.permanent is not again
 
@@ -97,13 +97,13 @@ def test_reply_author_gets_russian_message(network: str, code: int) -> None:
         (5, "wall.get", TokenKind.GROUP, T.REVOKED),
     ],
 )
-def test_wrong_token_kind_is_missing_scope_not_revoked(
+def test_wrong_kind_of_token_is_a_missing_scope_and_not_a_revocation(
     code: int, method: str, kind: TokenKind, expected: ErrorTreatment
 ) -> None:
     assert vk.call_treatment({"error_code": code}, method, kind, own=kind is TokenKind.GROUP) is expected
 
 
-def test_missing_scope_affects_token_and_closed_wall_does_not() -> None:
+def test_missing_scope_changes_the_token_state_and_a_closed_wall_does_not() -> None:
     closed = {"error_code": 15, "error_msg": "Access denied: wall is disabled"}
     scope = {"error_code": 15, "error_subcode": 1133}
     assert vk.call_treatment(closed, "wall.get", TokenKind.USER, own=False) is T.DENIED
@@ -118,7 +118,7 @@ def test_unknown_codes_are_client_errors() -> None:
     assert ok.treatment(424_242) is T.CLIENT_ERROR
 
 
-def test_challenge_is_kept_in_both_formats_with_all_digits() -> None:
+def test_challenge_of_either_format_is_kept_with_all_digits() -> None:
     now = {"error_code": 14, "redirect_uri": "https://id.example/c", "remixstlid": 9_007_199_254_740_997}
     old = {"error_code": 14, "captcha_sid": "12", "captcha_img": "https://example/c.png"}
     assert vk.extract_challenge(now) == {"redirect_uri": "https://id.example/c", "remixstlid": "9007199254740997"}

@@ -145,7 +145,7 @@ async def test_closed_chat_does_not_block_others_and_is_read_later(wire: FakeApi
     assert "chat:a" in kept.at["closed"]
     assert any("переписка chat:a" in error and "458" in error for error in kept.errors)
     wire.closed = set()
-    # A new process, which knows the closed chat only from the cursor.
+    # A new process: it knows the closed chat only from the cursor.
     chats, _ = _chats(kept, ok_closed_retry_seconds=0.0)
     await chats.check_group(PAGE)
     assert sorted(kept.items) == ["chat:a/mid:chat:a.1", "chat:b/mid:chat:b.2"]
@@ -161,12 +161,14 @@ async def test_chat_of_many_pages_is_read_completely(wire: FakeApi) -> None:
 
 
 @pytest.mark.parametrize(("sender", "doubts"), [("user:700001", 1), (f"group:{GROUP}", 0)])
-async def test_only_citizen_messages_report_push_loss(wire: FakeApi, sender: str, doubts: int) -> None:
+async def test_only_a_missed_message_of_a_citizen_reports_push_loss(
+    wire: FakeApi, sender: str, doubts: int
+) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)]}
     kept = FakeFeed()
     chats, doubted = _chats(kept, pushed=True)
     await chats.check_group(PAGE)
-    assert doubted == []  # push need not have delivered what is older than the first poll
+    assert doubted == []  # push need not deliver messages from before the first poll
     wire.chats["chat:a"].append(_message("chat:a", 5, sender))
     await chats.check_group(PAGE)
     assert len(doubted) == doubts
@@ -174,7 +176,7 @@ async def test_only_citizen_messages_report_push_loss(wire: FakeApi, sender: str
     assert len(doubted) == doubts
 
 
-async def test_poll_without_news_costs_one_call(wire: FakeApi) -> None:
+async def test_poll_without_new_messages_costs_one_call(wire: FakeApi) -> None:
     wire.chats = {"chat:a": [_message("chat:a", 1)]}
     chats, _ = _chats(FakeFeed())
     for _ in range(2):

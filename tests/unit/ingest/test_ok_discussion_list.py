@@ -72,7 +72,7 @@ class FakeApi:
     async def comments_with_deletions(
         self, page: PageRef, place: str, count: int, feed: Any
     ) -> tuple[ParsedBatch, str | None]:
-        """Do the same as `comments`, from the beginning."""
+        """Do the same as `comments`, from the first comment."""
         return await self.comments(page, place, None)
 
     async def topics_by_ids(self, pages: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
@@ -92,7 +92,7 @@ class FakeThreadStates:
         return {key: self.kept[key] for key in keys if key in self.kept}
 
     async def threads_with_other_count(self, counts: dict[str, int]) -> dict[str, int]:
-        """Return no threads: as many comments are stored as the network counts."""
+        """Return no threads: all stored counts equal those of the network."""
         return {}
 
     async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **more: Any) -> None:

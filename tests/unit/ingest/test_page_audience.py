@@ -1,4 +1,4 @@
-"""The audience of pages: what counts as reach, and what stays unknown."""
+"""The audience of pages: values that count as reach, and values that are unknown."""
 
 import asyncio
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def week(start: int, reach: object, *, as_text: bool = False) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("as_text", [False, True])
-def test_reach_is_that_of_the_week_with_most_of_the_time(as_text: bool) -> None:
+def test_reach_is_that_of_the_week_that_covers_most_of_the_period(as_text: bool) -> None:
     weeks = [week(MONDAY, 700, as_text=as_text), week(MONDAY - 7 * DAY, 900, as_text=as_text)]
     for order in (weeks, weeks[::-1]):
         assert parse_reach([order], SINCE, NOW) == WeekReach(reach=700, counted_by="week")
@@ -57,7 +57,7 @@ def test_missing_reach_is_unknown_and_never_zero(weeks: Any) -> None:
     assert found == WeekReach(reach=None, counted_by="week", mean_post_reach=10)
 
 
-def test_mean_reach_of_posts_rounds_halves_up_and_leaves_out_what_is_no_count() -> None:
+def test_mean_reach_of_posts_rounds_halves_up_and_omits_missing_counts() -> None:
     posts: list[Any] = [[{"reach_total": 10}, {"reach_total": 13}], [{"reach_total": None}, {}], False]
     found = parse_reach([[week(MONDAY, 5)], *posts], SINCE, NOW)
     assert found == WeekReach(reach=5, counted_by="week", mean_post_reach=12)
@@ -82,9 +82,9 @@ def test_script_reads_thirty_posts_per_inner_call_and_at_most_25_calls() -> None
     assert len(reach_calls("7", [f"-7_{number}" for number in range(5_000)], SINCE, NOW)) == 25
 
 
-async def test_reach_is_not_read_past_a_daily_limit_of_an_inner_call() -> None:
+async def test_reach_is_not_read_when_the_daily_limit_of_an_inner_call_is_used_up() -> None:
     class Pool:
-        """No call of stats.getPostReach is left."""
+        """A pool whose daily limit of stats.getPostReach is used up."""
 
         asked: ClassVar[list[str]] = []
 
@@ -126,7 +126,7 @@ def test_reactions_of_posts_are_read_in_both_networks() -> None:
     assert reactions_of(1, 2, True, None) is None
 
 
-def test_sums_leave_out_posts_that_are_gone() -> None:
+def test_sums_omit_deleted_posts() -> None:
     known = {"1": PostReactions(likes=1, comments=2, reposts=3, views=9), "2": reactions_of(1, 1, 1, 1)}
     found = {key: one for key, one in known.items() if one is not None}
     assert sum_reactions(activity("1", "2", "3"), found) == PostReactions(likes=2, comments=3, reposts=4, views=10)
@@ -152,7 +152,7 @@ def refusal(treatment: ErrorTreatment) -> CallError:
 
 @dataclass(eq=False)
 class Network:
-    """A stand-in for a network's lookup, which records what it was asked."""
+    """A stand-in for a network's lookup that records the requested pages."""
 
     max_pages_per_call = 100
     max_posts_per_call = 4
@@ -183,7 +183,7 @@ class Network:
         return self.outcome
 
 
-async def test_one_missing_post_costs_the_others_nothing() -> None:
+async def test_missing_post_does_not_affect_the_other_posts() -> None:
     network = Network(broken_posts=frozenset({"2"}))
     posts: Any = [(network, ["1", "2", "3"]), (network, ["4", "5"])]
     found, calls = await read_reactions(posts, 100)
@@ -200,14 +200,14 @@ async def test_reactions_stop_at_the_budget() -> None:
 
 
 async def reaches(network: Network, refused: RefusedStatistics, budget: int = 100, **more: Any) -> list[Any]:
-    """Return what one request of three pages gets."""
+    """Return the reach of three pages read in one request."""
     reader = ReachReader(refused, more.get("until", asyncio.get_running_loop().time() + 60))
     lookup: Any = network
     with limit_calls(budget) as allowance:
         return [await reader.reach(page(number), lookup, activity("1"), allowance) for number in (1, 2, 3)]
 
 
-async def test_refused_page_is_unknown_and_asked_again_after_a_week() -> None:
+async def test_reach_of_a_refused_page_is_unknown_and_requested_again_after_a_week() -> None:
     network, refused = Network(), RefusedStatistics()
     for outcome in (None, refusal(ErrorTreatment.DENIED)):
         refused, network.outcome, network.asked = RefusedStatistics(), outcome, []
@@ -230,7 +230,7 @@ async def test_another_token_is_tried_after_a_refusal() -> None:
 
 
 @pytest.mark.parametrize("error", [NoValidResponse("vk", "execute", "timeout"), refusal(ErrorTreatment.TRANSIENT)])
-async def test_silent_network_is_not_asked_for_further_pages(error: Exception) -> None:
+async def test_network_that_does_not_respond_gets_no_requests_for_further_pages(error: Exception) -> None:
     network, refused = Network(outcome=error), RefusedStatistics()
     assert await reaches(network, refused) == [None] * 3
     assert network.asked == ["1"]
@@ -238,7 +238,7 @@ async def test_silent_network_is_not_asked_for_further_pages(error: Exception) -
     assert await reaches(network, refused) == [network.outcome] * 3, "the next request asks again"
 
 
-async def test_no_call_without_token_time_or_budget() -> None:
+async def test_no_call_is_made_without_token_time_or_budget() -> None:
     network = Network(outcome=WeekReach(reach=5, counted_by="week"))
     assert await reaches(network, RefusedStatistics(), budget=1) == [network.outcome, None, None]
     network.asked = []

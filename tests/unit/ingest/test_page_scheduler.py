@@ -23,7 +23,7 @@ def page(number: int) -> PageRef:
 
 
 class FakePolls:
-    """Counts the checks of each page, and the most checks at the same time."""
+    """Counts the checks of each page and the maximum of concurrent checks."""
 
     def __init__(self, pages: list[PageRef], rest: float = 60.0) -> None:
         self.pages = pages
@@ -35,7 +35,7 @@ class FakePolls:
         self.broken: set[str] = set()
 
     async def look(self, one: PageRef) -> float:
-        """Check a page, which takes a moment; return the pause until its next check."""
+        """Check a page for a moment; return the pause until its next check."""
         self.at_once += 1
         self.most = max(self.most, self.at_once)
         await asyncio.sleep(0.001)
@@ -73,7 +73,7 @@ async def test_all_pages_are_checked_with_limited_concurrency() -> None:
     assert looks.most == 3
 
 
-async def test_requested_page_runs_at_once_and_failing_page_backs_off() -> None:
+async def test_requested_page_is_checked_at_once_and_a_failing_page_backs_off() -> None:
     looks = FakePolls([page(1), page(2)])
     looks.broken = {"2"}
     rotation = looks.rotation(2)

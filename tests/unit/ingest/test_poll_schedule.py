@@ -21,7 +21,7 @@ def nothing(_page: int, _since: float, _now: float) -> Sequence[float]:
 
 
 def regular(rates: Sequence[float]) -> Writes:
-    """Return a function that returns the times of messages: even intervals for every page."""
+    """Return a function that returns the times of messages, at even intervals by the rate of each page."""
 
     def writes(page: int, since: float, now: float) -> Sequence[float]:
         gap = DAY / rates[page]
@@ -34,7 +34,7 @@ def regular(rates: Sequence[float]) -> Writes:
 def live(
     schedule: PollSchedule[int], days: float, writes: Writes = nothing, start: float = START
 ) -> tuple[Counter[int], Counter[int], dict[int, float]]:
-    """Poll as the schedule allows; return polls by page, polls by day, and the greatest age of each page."""
+    """Poll as the schedule allows; return polls by page and by day, and the longest pause of each page."""
     by_page: Counter[int] = Counter()
     by_day: Counter[int] = Counter()
     last: dict[int, float] = {}
@@ -121,7 +121,7 @@ def test_prioritized_pages_cannot_spend_whole_budget() -> None:
     assert 0 < spent <= 25
 
 
-def test_page_is_handed_out_once_and_failed_page_waits() -> None:
+def test_page_being_polled_is_not_due_and_a_failed_page_waits() -> None:
     schedule = schedule_of(1, 1_000)
     assert schedule.next_page(START) == 0
     assert schedule.next_page(START + 600) is None
@@ -130,7 +130,7 @@ def test_page_is_handed_out_once_and_failed_page_waits() -> None:
     assert schedule.next_page(START + 901) == 0
 
 
-def test_page_may_be_removed_and_added_while_handed_out() -> None:
+def test_page_may_be_removed_while_it_is_polled() -> None:
     schedule = schedule_of(2, 1_000)
     page = schedule.next_page(START)
     assert page is not None
@@ -216,7 +216,7 @@ def test_forecast_matches_simulation() -> None:
     assert forecast.mean_delay_seconds == pytest.approx(sum(waits) / len(waits), rel=0.2)
 
 
-def test_smaller_budget_applies_from_now_on() -> None:
+def test_smaller_budget_applies_at_once() -> None:
     schedule = schedule_of(20, 1_000)
     live(schedule, 0.5)
     schedule.set_budget(100)

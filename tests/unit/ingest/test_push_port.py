@@ -1,4 +1,4 @@
-"""Parsing of pushed events: the sender that the body names, the event's id, and confirmation codes."""
+"""Parsing of pushed events: sender, event id, and confirmation codes."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -88,7 +88,7 @@ def test_unknown_network_has_no_push() -> None:
 
 
 class Registrations:
-    """Holds one registration."""
+    """A store of one registration."""
 
     def __init__(self) -> None:
         self.kept = RegisteredCallback(page_id=PAGE.id, url="https://example.org", secret="s")

@@ -1,4 +1,4 @@
-"""Several reads in one call of `execute`: each answer belongs to its own call, in any order."""
+"""Several reads in one call of `execute`: each result goes to its read, in any order."""
 
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ def answer_of(params: Any) -> dict[str, Any]:
 
 
 class Scripted(VkClient):
-    """A client of a network that runs the code it receives and then changes the response."""
+    """A client of a fake network that runs the received code and then changes the response."""
 
     change: Any
 

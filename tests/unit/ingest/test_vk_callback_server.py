@@ -44,7 +44,7 @@ class FakeRepository:
 
 
 class Network:
-    """VK that requests the confirmation before its response to the call that saves a server."""
+    """A fake VK that requests the confirmation before it responds to the call that saves a server."""
 
     def __init__(self, book: FakeRepository) -> None:
         self._book = book
@@ -64,7 +64,7 @@ class Network:
         return {"server_id": 7}
 
 
-async def test_saved_server_opens_confirmation_window() -> None:
+async def test_saving_the_server_opens_the_confirmation_window() -> None:
     book = FakeRepository()
     network = Network(book)
     settings = IngestSettings(**KEYS, callbacks_url="https://feedback.example.org")

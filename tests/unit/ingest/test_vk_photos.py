@@ -1,4 +1,4 @@
-"""A photo that VK's upload server does not take fails the reply, in whatever form the server says so."""
+"""A photo refused by VK's upload server fails the reply, whatever the form of the refusal."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -54,7 +54,7 @@ class FakeStore:
     async def store(
         self, _page: PageRef, _way: str, _parsed: ParsedBatch, *, thread_states: Sequence[Any]
     ) -> object:
-        """Record the threads that are marked."""
+        """Record the keys of the marked threads."""
         self.marked += [mark.thread_key for mark in thread_states]
         return None
 

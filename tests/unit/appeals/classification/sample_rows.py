@@ -1,4 +1,4 @@
-"""Invented texts of three kinds of problems, enough to train on in a second."""
+"""Made-up texts about three kinds of problems, few enough to train on in a second."""
 
 import random
 
@@ -12,7 +12,7 @@ _ENDS = ("когда уберут?", "примите меры", "помогит�
 
 
 def rows(count: int, seed: int = 1) -> tuple[list[str], list[str]]:
-    """Return texts and labels; one text in twelve is about two problems."""
+    """Return made-up texts and their labels; one text in twelve is about two problems."""
     chance = random.Random(seed)
     texts, labels = [], []
     for number in range(count):

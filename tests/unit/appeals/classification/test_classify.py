@@ -1,4 +1,4 @@
-"""Classification of messages: by examples of our own, by unseen sets, and by arbitrary text."""
+"""Classification of messages: the project's own examples, unseen sets, and arbitrary text."""
 
 import pytest
 from hypothesis import given, settings
@@ -49,7 +49,7 @@ def test_short_comment_takes_topic_from_post_and_location_from_page() -> None:
     assert (found.municipality, found.location_source) == ("Кабанский район", "page")
 
 
-def test_dispute_of_the_pages_answer_is_left_to_a_person() -> None:
+def test_message_disputing_the_answer_of_the_page_is_left_to_a_person() -> None:
     answer = "Фонари на вашей улице исправны, бригада выезжала вчера."
     disputed, thanked = MODEL.classify(
         [
@@ -67,7 +67,7 @@ def test_dispute_of_the_pages_answer_is_left_to_a_person() -> None:
     assert (to_page.needs_answer, to_post.needs_answer) == ("unsure", "no")
 
 
-def test_anger_is_not_abuse_and_buryat_is_left_to_a_person() -> None:
+def test_angry_message_is_not_abuse_and_buryat_is_left_to_a_person() -> None:
     angry, buryat = MODEL.classify(
         [
             ("Совсем совесть потеряли! Третью неделю мусор не вывозите, крысы бегают!", MessageContext()),
@@ -130,12 +130,12 @@ def test_urgent_result_names_words_even_without_a_signal() -> None:
         ("Когда снимут противопожарный режим?", "normal"),
     ],
 )
-def test_plain_danger_is_urgent_and_similar_wording_is_not(text: str, urgency: str) -> None:
+def test_obvious_danger_is_urgent_and_similar_wording_is_not(text: str, urgency: str) -> None:
     (found,) = MODEL.classify([(text, MessageContext())])
     assert (found.needs_answer, found.urgency) == ("yes", urgency)
 
 
-def test_cold_at_a_bus_stop_is_not_a_heating_fault() -> None:
+def test_cold_at_a_bus_stop_is_not_a_heating_failure() -> None:
     outside, inside = MODEL.classify(
         [
             (text, MessageContext())
@@ -146,13 +146,13 @@ def test_cold_at_a_bus_stop_is_not_a_heating_fault() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " ", "\x00", "🙏", "+", "[id1|", "\ud83d", "1" * 4000, "а" * 20_000, "ул."])
-def test_any_text_is_classified(text: str) -> None:
+def test_any_text_is_classified_without_error(text: str) -> None:
     assert len(MODEL.classify([(text, MessageContext())])) == 1
 
 
 @settings(max_examples=30)
 @given(st.lists(st.text(max_size=60), min_size=1, max_size=5))
-def test_result_does_not_depend_on_the_batch(texts: list[str]) -> None:
+def test_result_of_a_text_does_not_depend_on_its_batch(texts: list[str]) -> None:
     together = MODEL.classify([(text, MessageContext()) for text in texts])
     alone = [MODEL.classify([(text, MessageContext())])[0] for text in texts]
     for one, other in zip(together, alone, strict=True):
@@ -163,7 +163,7 @@ def test_result_does_not_depend_on_the_batch(texts: list[str]) -> None:
 
 
 def test_scores_on_unseen_sets_stay_above_minimum() -> None:
-    """All sets together reach every minimum; a single one is too small for that (about fifty urgent messages)."""
+    """The minimums hold for all sets together: a single set is too small (about fifty urgent messages)."""
     sets = {path.stem: labelled_messages.read(path) for path in labelled_messages.MESSAGE_SETS_DIR.glob("*.csv")}
     everything = [row for rows in sets.values() for row in rows]
     together = labelled_messages.scores(everything, labelled_messages.classify_rows(everything))
@@ -176,7 +176,7 @@ def test_scores_on_unseen_sets_stay_above_minimum() -> None:
 
 
 def test_unseen_sets_share_no_text_with_the_examples() -> None:
-    """Apart from texts that everyone writes alike («спасибо», «+»)."""
+    """Except for texts that many people write alike («спасибо», «+»)."""
     learnt = {example.text.strip().lower() for example in load_examples()}
     for path in labelled_messages.MESSAGE_SETS_DIR.glob("*.csv"):
         long_rows = (row for row in labelled_messages.read(path) if len(row["text"].split()) > 3)

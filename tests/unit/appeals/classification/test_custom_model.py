@@ -13,7 +13,7 @@ from services.appeals.classification.types import MessageContext
 from shared.topic_taxonomy import entries
 
 BUILT_IN = MessageClassifier.load()
-# The first two are groups, the second by its name; the third names no topic.
+# The first two labels are groups, the second given by its name; the third label is no topic.
 TEXTS = {
     "Дороги": "яма на дороге номер {}",
     "Культура": "ёлка в клубе для детей {}",
@@ -23,7 +23,7 @@ DOCTOR = "Завтра врач-кардиолог ведёт приём в по
 
 
 def kept(folder: Path, rows: dict[str, int], texts: dict[str, str] = TEXTS) -> Path:
-    """Save an active version with this many rows per label; return its folder."""
+    """Train and save an active version on this many rows per label; return the folder of models."""
     learnt = [(texts[label].format(n), label) for label, count in rows.items() for n in range(count)]
     words, labels = zip(*learnt, strict=True)
     store = ModelStore(folder)
@@ -42,15 +42,15 @@ def best(model: MessageClassifier, text: str, post: str | None = None) -> tuple[
     return found.groups[0]
 
 
-def test_custom_model_decides_its_topics_and_is_named(model: MessageClassifier) -> None:
-    # The training rows have no «ёлка» on a road: the custom model knows the word only from culture.
+def test_custom_model_decides_its_topics_and_is_recorded_as_the_classifier(model: MessageClassifier) -> None:
+    # The custom model has seen «ёлка» only in rows about culture, never about roads.
     text = "на дороге ёлка в клубе для детей"
     assert best(model, text)[0] == "culture"
     assert best(model, text)[1] > best(BUILT_IN, text)[1]
     assert model.name == f"{BUILT_IN.name}+topics-1"
 
 
-def test_topics_outside_the_history_keep_built_in_probabilities(model: MessageClassifier) -> None:
+def test_topics_without_training_rows_keep_built_in_probabilities(model: MessageClassifier) -> None:
     for text, post in (
         ("как записаться к врачу в поликлинику?", None), ("во всём селе нет света", None), ("во сколько?", DOCTOR),
     ):  # fmt: skip
@@ -61,7 +61,7 @@ def test_topics_outside_the_history_keep_built_in_probabilities(model: MessageCl
         assert left == pytest.approx(chance, abs=1e-3)
 
 
-def test_post_above_counts_for_the_custom_model(model: MessageClassifier) -> None:
+def test_custom_model_uses_the_post_above(model: MessageClassifier) -> None:
     above = "яма на дороге номер 3"
     assert best(model, "когда?", above)[0] == "roads"
     assert best(model, "когда?", "ёлка в клубе для детей 5")[0] == "culture"

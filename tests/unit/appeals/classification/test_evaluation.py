@@ -1,4 +1,4 @@
-"""Scores of an evaluation on numbers that can be checked by hand."""
+"""Scores of an evaluation equal those computed by hand."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_equal_confidences_are_not_split() -> None:
     assert confidence_threshold(confidences, np.array([True, True, False]), 0.9) == 0.9
 
 
-def test_coverage_counts_answers_above_the_threshold() -> None:
+def test_coverage_is_the_share_of_answers_above_the_threshold() -> None:
     confidences = np.array([0.9, 0.8, 0.7, 0.6])
     right = np.array([True, False, True, True])
     assert coverage(confidences, right, 0.8) == (0.5, 0.5)

@@ -1,4 +1,4 @@
-"""The keyword rules, by examples in the style of real pages. Texts are the project's own."""
+"""The keyword rules, by the project's own examples in the style of real pages."""
 
 import importlib
 
@@ -94,7 +94,7 @@ def test_examples_are_classified_as_expected(
     assert judged.why
 
 
-def test_deciding_words_are_named() -> None:
+def test_deciding_words_are_quoted() -> None:
     judged = classify_by_keywords("В селе нет воды, фонари не горят", MessageContext())
     assert "«нет воды»" in judged.why
     assert "«не горят»" in judged.why
@@ -103,7 +103,7 @@ def test_deciding_words_are_named() -> None:
 @pytest.mark.parametrize(
     "text", ["\x00", "\ud800", "ѣ" * 100_000, "?!" * 50_000, "\u202e<br>&amp;\n\r\t", "[id1|]"]
 )
-def test_any_text_is_classified(text: str) -> None:
+def test_any_text_is_classified_without_error(text: str) -> None:
     assert classify_by_keywords(text, MessageContext()).needs_answer in {"yes", "no", "unsure"}
 
 
@@ -125,7 +125,7 @@ def test_stems_match_beginnings_whole_words_and_phrases() -> None:
         StemIndex({"a": ["я"]})
 
 
-def test_every_group_has_its_own_stems() -> None:
+def test_every_topic_group_has_its_own_stems() -> None:
     assert len(_reference.TOPICS) == 26
     for code, _, stems in _reference.TOPICS:
         assert len(stems.split(",")) >= 8, code

@@ -1,4 +1,4 @@
-"""Detection of Russian, Buryat and both. Sentences are the project's own."""
+"""Detection of Russian, Buryat and mixed texts. The project wrote the sentences."""
 
 import csv
 from pathlib import Path
@@ -16,7 +16,7 @@ BURYAT = (
     "Нютагай зон ехэ баяртай байна",
     "Эмнэлгэдэ эмшэн үгы, хаана ошохобиб?",
     "Ехэ һайхан найр болобо",
-    # Without the letters that a Russian keyboard lacks.
+    # Buryat without its special letters, as typed on a Russian keyboard.
     "Манай нютагта уhан угы, хэзээ захабта?",
     "Хуушан гэрнууд шэнэлэгдэхэ гу?",
     "Эжы абанараа хулеэжэ байнабди",
@@ -43,12 +43,12 @@ MIXED = (
 
 
 @pytest.mark.parametrize("text", BURYAT)
-def test_buryat_is_detected(text: str) -> None:
+def test_buryat_text_is_detected(text: str) -> None:
     assert detect_language(text) == "bxr"
 
 
 @pytest.mark.parametrize("text", RUSSIAN)
-def test_russian_is_never_taken_for_buryat(text: str) -> None:
+def test_russian_text_is_never_detected_as_buryat(text: str) -> None:
     assert detect_language(text) == "ru"
 
 

@@ -1,4 +1,4 @@
-"""Versions in a folder: written atomically, one of them active."""
+"""Versions of a model in a folder: written atomically, one of them active."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_concurrent_trainings_get_different_versions(tmp_path: Path, taught: Tex
     assert {number: store.load(number).card["version"] for number in numbers} == {n: n for n in numbers}
 
 
-def test_missing_or_broken_version_is_reported(tmp_path: Path, taught: TextClassifier) -> None:
+def test_missing_or_broken_version_is_refused_with_its_reason(tmp_path: Path, taught: TextClassifier) -> None:
     store = ModelStore(tmp_path)
     with pytest.raises(ModelStoreError, match="holds no model: train one first"):
         store.load()

@@ -1,4 +1,4 @@
-"""Sparse matrices on numpy alone: the numbers of scipy."""
+"""Sparse matrices implemented with numpy alone give the results of scipy."""
 
 from unittest import mock
 
@@ -15,7 +15,7 @@ def _dense(rows: int, columns: int, seed: int) -> np.ndarray:
     values = random.normal(size=(rows, columns)).astype(np.float32)
     values[random.random(size=values.shape) < 0.8] = 0
     values[rows // 2] = 0  # an empty row
-    values[:, columns // 2] = 0  # and column
+    values[:, columns // 2] = 0  # an empty column
     return values
 
 
@@ -23,7 +23,7 @@ LEFT, RIGHT = _dense(40, 60, 1), _dense(60, 30, 2)
 
 
 @pytest.mark.parametrize("pairs", [1, 50, 1_000_000])
-def test_products_are_those_of_scipy(pairs: int) -> None:
+def test_products_equal_those_of_scipy(pairs: int) -> None:
     ours, theirs = SparseRows.of_dense(LEFT), sparse.csr_matrix(LEFT)
     with mock.patch.object(sparse_rows, "_PAIRS", pairs):
         np.testing.assert_allclose(
@@ -34,7 +34,7 @@ def test_products_are_those_of_scipy(pairs: int) -> None:
     np.testing.assert_allclose(ours @ RIGHT, theirs @ RIGHT, atol=1e-5)
 
 
-def test_matrices_beside_each_other_keep_the_order_of_columns() -> None:
+def test_joined_matrices_keep_the_order_of_columns() -> None:
     ours = SparseRows.beside([SparseRows.of_dense(LEFT), SparseRows.of_dense(RIGHT[:40])])
     theirs = sparse.hstack([sparse.csr_matrix(LEFT), sparse.csr_matrix(RIGHT[:40])], format="csr")
     assert ours.shape == theirs.shape

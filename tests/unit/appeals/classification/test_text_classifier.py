@@ -1,4 +1,4 @@
-"""A classifier trained in a second: its predictions, its saved form, and what it must not contain."""
+"""A classifier trained on few rows: its predictions, its saved form, and words that it must not contain."""
 
 import io
 
@@ -60,7 +60,7 @@ def test_label_with_one_row_is_trained() -> None:
     assert classifier.rank(["снимите кошку с дерева"])[0].labels[0] == "Животные"
 
 
-def test_label_names_are_trained_on() -> None:
+def test_names_of_labels_are_used_as_training_texts() -> None:
     labels = [str("ВДМ".index(label[0])) for label in LABELS]
     names = ["Уличное освещение: фонари, лампы, столбы" if label == "0" else "" for label in labels]
     named = TextClassifier.train(TEXTS, labels, names=names)
@@ -124,7 +124,7 @@ def test_too_little_training_data_is_refused(texts: list[str], labels: list[str]
         "өглөөнэй мэндэ",
     ],
 )
-def test_any_text_is_ranked(taught: TextClassifier, text: str) -> None:
+def test_any_text_is_ranked_without_error(taught: TextClassifier, text: str) -> None:
     (found,) = taught.rank([text])
     assert len(found.labels) == 3
     assert np.isfinite(found.probabilities).all()

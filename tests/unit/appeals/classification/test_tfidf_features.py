@@ -1,4 +1,4 @@
-"""Weights of terms: the numbers of scikit-learn, which trained models were fitted with."""
+"""Weights of terms equal those of scikit-learn, with which stored models were trained."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ TEXTS = [
 ODD = ["", "яма", "яма яма яма", "слово которого нет", "🙏", "а", "1" * 500]
 
 
-def test_weights_are_those_of_scikit_learn() -> None:
+def test_weights_equal_those_of_scikit_learn() -> None:
     ours = TfidfFeatures().fit(TEXTS)
     restored = TfidfFeatures.of(ours.state())
     parts = [
@@ -32,17 +32,17 @@ def test_weights_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(restored.rows([*TEXTS, *ODD]).toarray(), theirs, atol=1e-6)
 
 
-def test_no_common_word_is_an_error() -> None:
+def test_texts_without_a_common_word_raise_an_error() -> None:
     with pytest.raises(ValueError, match="no word occurs in 2 texts"):
         TfidfFeatures().fit(["яма"])
 
 
-def test_similarity_is_that_of_counted_ngrams() -> None:
+def test_similarity_approximates_that_of_counted_ngrams() -> None:
     texts = [content_words(text) for text in [*TEXTS, *ODD]]
     counted = CountVectorizer(analyzer="char_wb", ngram_range=(3, 4), lowercase=False).fit_transform(texts)
     exact = normalize(counted.astype(float))
     ours = text_vectors([*TEXTS, *ODD])
     difference = abs(ours @ ours.T - (exact @ exact.T).toarray())
-    # By hashes a few n-grams share a column.
+    # A few n-grams share a column because they are hashed.
     assert difference.max() < 0.1
     assert (difference > 0.03).mean() < 0.001

@@ -27,7 +27,7 @@ GROUPS = {"Дороги": "Дороги", "Вода": "ЖКХ", "Мусор": "�
 
 
 def table(count: int, seed: int = 1, *, spoilt: bool = False, called: dict[str, str] = OWN) -> LabelledData:
-    """Return rows with labels; spoilt ones have a random label."""
+    """Return rows with labels named by `called`; `spoilt` shuffles the labels."""
     texts, labels = sample_rows.rows(count, seed)
     labels = [called[label] for label in labels]
     if spoilt:
@@ -36,7 +36,7 @@ def table(count: int, seed: int = 1, *, spoilt: bool = False, called: dict[str, 
 
 
 def joined(*parts: LabelledData) -> LabelledData:
-    """Return one table after the other."""
+    """Return one table with the rows of all tables."""
     return LabelledData(
         [text for part in parts for text in part.texts],
         [label for part in parts for label in part.labels],
@@ -68,7 +68,7 @@ def test_first_version_is_activated_and_its_card_is_complete(tmp_path: Path) -> 
     assert card["data"]["labels"]["Животные"] == card["data"]["labels_that_stand_once"] == 1
     assert card["held_back"]["rows"] == 81
     assert card["held_back"]["accuracy"] == outcome.scores.accuracy > 0.8
-    # The label with one row would be wrong in every fold and lower the mean of four labels below 0.75.
+    # If the label with one row were scored, it would be wrong in every fold and lower the mean F1 below 0.75.
     assert card["held_back"]["macro_f1"] > 0.8
     assert card["held_out"] is card["built_in"] is None
     assert card["labels_without_class"] == card["data"]["labels"]
@@ -104,7 +104,7 @@ def test_worse_version_is_saved_but_not_activated(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_rows_trained_by_the_active_version_are_not_compared(tmp_path: Path) -> None:
+def test_rows_that_the_active_version_was_trained_on_are_not_compared(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     first, fresh = table(60), table(30, seed=5)
     taught(store, first)

@@ -1,4 +1,4 @@
-"""Personal data, forbidden links and template fields: what blocks publication, and what does not."""
+"""Personal data, forbidden links and template fields that block publication, and texts that are allowed."""
 
 import pytest
 from hypothesis import given, settings
@@ -66,7 +66,7 @@ def test_personal_data_is_found_with_its_offsets(text: str, code: str) -> None:
     assert hint.severity == ("blocking" if code.startswith("personal") else "warning")
 
 
-def test_each_of_two_numbers_is_judged_alone() -> None:
+def test_each_of_two_numbers_is_checked_separately() -> None:
     assert codes("Приёмная 8 (3012) 21-21-21, соседка 8 914 123-45-67") == ["personal_phone"]
     assert codes("Соседка 8 914 123-45-67, приёмная 8 (3012) 21-21-21") == ["personal_phone"]
 
@@ -79,7 +79,7 @@ def test_personal_data_in_a_private_conversation_is_a_warning() -> None:
     assert blocks(list(blocking_hints("{имя}, смотрите bit.ly/abc", private)))
 
 
-def test_phone_numbers_of_a_card_are_read() -> None:
+def test_phone_numbers_are_read_from_a_contact_field() -> None:
     assert phone_numbers("8 (3012) 21-21-21, 21-22-23; +7 914 000 11 22") == {"3012212121", "212223", "9140001122"}
     assert phone_numbers("нет") == frozenset()
 
@@ -109,7 +109,7 @@ def test_ordinary_link_or_text_is_allowed(text: str) -> None:
     assert list(find_forbidden_links(text, None)) == []
 
 
-def test_closed_list_of_hosts_forbids_all_others() -> None:
+def test_configured_list_of_hosts_forbids_all_other_hosts() -> None:
     hosts = {"kabansk.example"}
     for allowed in (
         "https://kabansk.example/a",
@@ -123,7 +123,7 @@ def test_closed_list_of_hosts_forbids_all_others() -> None:
         assert hint.code == "forbidden_link"
 
 
-def test_host_of_a_site_is_read() -> None:
+def test_host_is_read_from_a_site_address() -> None:
     assert host_of("https://www.Kabansk.example/о-нас") == "kabansk.example"
     assert host_of("kabansk.example") == "kabansk.example"
     assert host_of("http://[") is None
@@ -136,14 +136,14 @@ def test_template_with_an_unknown_field_or_a_single_brace_is_refused() -> None:
     assert template_errors("Срок {срок") != []
 
 
-def test_fields_without_a_value_stay_and_are_named() -> None:
+def test_template_fields_without_a_value_are_kept_and_reported() -> None:
     filled, missing = fill_fields("{Имя}, № {номер}, {имя}: {срок}", {"номер": "7", "срок": None, "имя": None})
     assert filled == "{Имя}, № 7, {имя}: {срок}"
     assert missing == ("имя", "срок")
     assert codes(filled) == ["unfilled_field"] * 3
 
 
-def test_near_copy_of_a_recent_reply_is_named() -> None:
+def test_near_copy_of_a_recent_reply_gets_a_hint_with_its_number() -> None:
     text = "Здравствуйте! Яму на улице Бабушкина засыплем до 5 декабря, отвечает мастер участка."
     recent = (RecentReply(17, text.replace("Бабушкина", "Бабушкинa")), RecentReply(18, text))
     (hint,) = [
@@ -159,7 +159,7 @@ def test_near_copy_of_a_recent_reply_is_named() -> None:
     st.sampled_from(["final", "interim"]),
 )
 @settings(max_examples=150)
-def test_hints_of_any_text_lie_inside_it(text: str, kind: str) -> None:
+def test_hint_offsets_lie_inside_any_text(text: str, kind: str) -> None:
     for hint in check_reply(text, kind, ReplyContext(question=text)):
         assert (hint.start is None) is (hint.end is None)
         if hint.start is not None and hint.end is not None:
@@ -183,7 +183,9 @@ def test_blocking_hints_come_first() -> None:
         ("final", None, False),
     ],
 )
-def test_rating_asked_before_the_matter_is_solved_is_a_hint(kind: str, outcome: str | None, early: bool) -> None:
+def test_request_for_a_rating_before_the_matter_is_solved_gets_a_hint(
+    kind: str, outcome: str | None, early: bool
+) -> None:
     text = "Здравствуйте! Яму на улице Бабушкина засыпали 2 декабря. Оцените, пожалуйста, наш ответ."
     found = {hint.code for hint in check_reply(text, kind, ReplyContext(outcome=outcome))}
     assert ("rating_asked_early" in found) == early

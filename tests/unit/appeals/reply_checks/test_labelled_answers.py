@@ -1,4 +1,4 @@
-"""Made-up answers, each labelled by hand with all hints that it must get: no more and no fewer."""
+"""Made-up answers, each labelled by hand with exactly the hints that it must get."""
 
 import csv
 from collections import Counter
@@ -15,7 +15,7 @@ with TABLE.open(encoding="utf-8", newline="") as file:
     ANSWERS = list(csv.DictReader(file))
 
 
-def test_table_covers_each_code_that_needs_no_other_reply() -> None:
+def test_table_covers_each_hint_code_not_tested_elsewhere() -> None:
     labelled = {code for row in ANSWERS for code in row["hints"].split()}
     assert len(ANSWERS) >= 60
     from_other_tests = {"same_as_recent", "personal_account", "no_promise"}
@@ -25,7 +25,7 @@ def test_table_covers_each_code_that_needs_no_other_reply() -> None:
 
 
 @pytest.mark.parametrize("row", ANSWERS, ids=[str(number) for number in range(2, len(ANSWERS) + 2)])
-def test_answer_gets_the_labelled_hints(row: dict[str, str]) -> None:
+def test_answer_gets_exactly_the_labelled_hints(row: dict[str, str]) -> None:
     context = ReplyContext(
         question=row["question"],
         topic_names=(row["topic"],),
@@ -40,6 +40,6 @@ def test_answer_gets_the_labelled_hints(row: dict[str, str]) -> None:
             assert row["text"][hint.start : hint.end].strip()
 
 
-def test_every_code_is_documented() -> None:
+def test_every_hint_code_is_documented() -> None:
     page = (Path(__file__).parents[4] / "docs" / "moderator" / "replies.md").read_text(encoding="utf-8")
     assert [code for code in get_args(HintCode.__value__) if f"`{code}`" not in page] == []

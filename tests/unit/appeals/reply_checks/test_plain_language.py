@@ -16,7 +16,7 @@ def test_text_without_words_has_no_reading_ease() -> None:
     assert reading_ease(ReplyWords.of("12.12.2026 …")) is None
 
 
-def test_verbal_nouns_are_told_from_things() -> None:
+def test_verbal_nouns_are_distinguished_from_other_nouns() -> None:
     found = {
         word.folded
         for word in ReplyWords.of("проведение собрания, устранение, здание, отопление").words

@@ -1,4 +1,4 @@
-"""Forms of a searched word that the stemmer takes for other words, and misspelt names of locations."""
+"""Forms of a searched word to which the stemmer gives another stem, and misspelt names of locations."""
 
 import pytest
 from snowballstemmer import stemmer
@@ -50,14 +50,14 @@ def test_misspelt_location_name_is_found_as_it_is_spelt(misspelt: str, name: str
         "дорога",  # the stemmer finds all its forms
         "кабанск",  # spelt correctly
         "гагарина",
-        "абракадабрус",  # similar to no place
+        "абракадабрус",  # similar to no location
         "уу",
         "2026",
         "street",
         "",
     ],
 )
-def test_other_words_are_searched_as_they_are(word: str) -> None:
+def test_word_without_other_stems_has_no_alternatives(word: str) -> None:
     assert alternatives(word) == {}
 
 
@@ -66,7 +66,7 @@ def test_former_name_of_a_settlement_is_not_an_alternative() -> None:
     assert alternatives("бабушкна") == {"бабушкна": ("бабушкина",)}
 
 
-def test_number_of_words_and_of_their_forms_is_limited() -> None:
+def test_numbers_of_words_and_of_their_forms_are_limited() -> None:
     words = "остановок площадок рынков поселков льдов окон огней щенков дней скамеек справок звонков дочек собак"
     found = alternatives(words)
     assert 0 < len(found) <= MAX_WORDS
@@ -75,7 +75,7 @@ def test_number_of_words_and_of_their_forms_is_limited() -> None:
 
 
 def test_forms_of_one_word_are_replaced_once() -> None:
-    # Each has the others as alternatives: replaced one after the other they would double at every step.
+    # Each form has all others as alternatives: replacing every form would double the query at each step.
     words = "идти идет идешь иду идут идучи идущий шел шла шло шли шедший"
     found = alternatives(words)
     stem = stemmer("russian").stemWord
@@ -85,5 +85,5 @@ def test_forms_of_one_word_are_replaced_once() -> None:
 
 
 @pytest.mark.parametrize("letters", ["недонедо" * 25, "х" * 200, "ыуаоэяию" * 25, "ёЁ" * 100, "🙂" * 200])
-def test_no_text_is_taken_for_a_word_that_is_too_long(letters: str) -> None:
+def test_overlong_word_has_no_alternatives(letters: str) -> None:
     assert all(len(word) <= 30 for word in alternatives(letters))

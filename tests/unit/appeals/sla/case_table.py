@@ -1,4 +1,4 @@
-"""Reads the tables `calendars.txt` and `clock_cases.txt`; no code of the product."""
+"""Reads the tables `calendars.txt` and `clock_cases.txt` without code of the product."""
 
 import re
 from dataclasses import dataclass, field
@@ -31,14 +31,14 @@ class RawTarget:
 
 @dataclass(frozen=True)
 class RawPolicy:
-    """A policy of the table: its versions by their start; a target of None ends it."""
+    """A policy of the table: its versions in order of their start; a version without a target ends the policy."""
 
     versions: tuple[tuple[datetime | None, RawTarget | None], ...]
 
 
 @dataclass(frozen=True)
 class RawEvent:
-    """An event of a case. `other` is a second moment: a start, a promised date. `minutes`: of an extension."""
+    """An event of a case. `other` is a second moment (a start or due date), `minutes` that of an extension."""
 
     kind: str
     at: datetime
@@ -50,7 +50,7 @@ class RawEvent:
 
 @dataclass(frozen=True)
 class Case:
-    """A row of the table. `due` and `used` (minutes at the answer or the pause) are literal."""
+    """A row of the table. `due` and `used` (minutes at the answer or the pause) are the expected results."""
 
     group: str
     name: str

@@ -1,4 +1,4 @@
-"""An independent count of a clock: a loop over minutes that shares no code with the product."""
+"""An independent computation of a clock: a loop over minutes that shares no code with the product."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,11 +21,11 @@ def policy_of(case: Case, received: datetime) -> RawTarget | None:
 
 
 def count(case: Case, calendars: dict[str, RawCalendar]) -> tuple[datetime | None, int | None]:
-    """Return the deadline, and the minutes used at the answer, or at the pause that lasts."""
+    """Return the deadline and the minutes used at the answer, or at a pause that has not ended."""
     events = list(case.events)
     begin = max(number for number, event in enumerate(events) if event.kind in {"start", "restart"})
     first, rest = events[begin], _as_if_not_answered(events[begin + 1 :])
-    # An answer after which the clock was reopened did not end it.
+    # An answer does not end the clock if the clock was reopened later.
     reopened = max((number for number, event in enumerate(rest) if event.kind == "reopen"), default=-1)
     answers = [number for number, event in enumerate(rest) if event.kind == "stop" and number > reopened]
     answer = answers[0] if answers else None
@@ -43,7 +43,7 @@ def count(case: Case, calendars: dict[str, RawCalendar]) -> tuple[datetime | Non
 
 
 def _as_if_not_answered(events: list[RawEvent]) -> list[RawEvent]:
-    """Return the events without withdrawn answers: neither the stops of such an answer nor what came of them."""
+    """Return the events without withdrawals and without the stops and reopenings of withdrawn answers."""
     kept: list[RawEvent] = []
     for event in events:
         if event.kind != "withdraw":
@@ -88,7 +88,7 @@ def _loop(
             else:
                 paused = change.kind in {"pause", "stop"}
 
-    # A clock that is answered at its very start was moved or paused before all the same.
+    # Apply changes at the start first, also for a clock that is answered at its start.
     apply_changes_until(_minute(start))
     for minute in range(_minute(start), _minute(start) + _LIMIT):
         if stopped is not None and used is None and minute >= stopped:

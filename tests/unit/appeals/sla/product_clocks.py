@@ -1,4 +1,4 @@
-"""The product's objects for the calendars, policies and events of the table."""
+"""Converts the calendars, policies and events of the table to objects of the product."""
 
 from datetime import UTC, datetime, time, timedelta
 from functools import cache
@@ -58,7 +58,7 @@ def _event(case: Case, number: int, event: RawEvent) -> ClockEvent:
 
 
 def _in_effect(case: Case, received: datetime) -> Target | None:
-    """Return the target of the policy in effect; the first policy of a case is more specific than the second."""
+    """Return the target of the policy in effect: the first policy of a case is the more specific one."""
     rows = [row for special, raw in enumerate(reversed(case.policies)) for row in _versions(raw, special)]
     return first_response_target(policy_in_effect(rows, PolicyFacts("normal"), received)) if rows else None
 

@@ -1,4 +1,4 @@
-"""Every case of `clock_cases.txt` holds for the product and for a count of minutes that shares no code with it."""
+"""The product and an independent count of minutes give the results of every case of `clock_cases.txt`."""
 
 from collections import Counter
 from datetime import timedelta
@@ -15,7 +15,7 @@ CALENDARS = read_calendars()
 _names = [f"{case.group}: {case.name}" for case in CASES]
 
 
-def test_table_covers_the_hazards_of_working_time() -> None:
+def test_table_covers_the_difficult_cases_of_working_time() -> None:
     groups = Counter(case.group for case in CASES)
     assert sum(groups.values()) >= 200
     assert set(groups) == {
@@ -27,12 +27,12 @@ def test_table_covers_the_hazards_of_working_time() -> None:
 
 
 @pytest.mark.parametrize("case", CASES, ids=_names)
-def test_minutes_counted_one_by_one_give_the_figures_of_the_table(case: Case) -> None:
+def test_independent_minute_count_gives_the_results_of_the_table(case: Case) -> None:
     assert count(case, CALENDARS) == (case.due, case.used)
 
 
 @pytest.mark.parametrize("case", CASES, ids=_names)
-def test_clock_gives_the_figures_of_the_table(case: Case) -> None:
+def test_clock_gives_the_results_of_the_table(case: Case) -> None:
     reading = read_clock(events_of(case))
     assert reading.due_at == case.due
     if case.used is not None:

@@ -1,4 +1,4 @@
-"""What holds for every clock: pauses, explanations, the order of events, and the count of minutes."""
+"""Properties of every clock: pauses, explanations, the order of events, and the count of minutes."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ _TARGETS = st.builds(
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Return a clock with any events; the machines that record them may disagree by some minutes."""
+    """Return a clock with random events, recorded by machines whose clocks differ by up to five minutes."""
     start = _FIRST + timedelta(minutes=draw(st.integers(0, 120 * 1440)))
     at, events = start, [RawEvent("start", start)]
     for kind in draw(
@@ -49,7 +49,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def _counted(reading: ClockReading, until: datetime) -> timedelta:
-    """Return what counted until the deadline, at which segments end."""
+    """Return the time that counted until the deadline; a segment ends there."""
     return sum((part.counted for part in reading.segments if part.ends <= until), timedelta())
 
 
@@ -58,7 +58,7 @@ moments = st.integers(-60, 20 * 1440)
 
 @settings(max_examples=150)
 @given(case=cases())
-def test_clock_agrees_with_the_count_of_minutes(case: Case) -> None:
+def test_clock_equals_the_independent_minute_count(case: Case) -> None:
     due, used = count(case, CALENDARS)
     reading = read_clock(events_of(case))
     assert reading.due_at == compute_deadline(events_of(case)).due_at == due
@@ -67,7 +67,7 @@ def test_clock_agrees_with_the_count_of_minutes(case: Case) -> None:
 
 
 @given(case=cases(), answered=moments, withdrawn=moments, moment=moments)
-def test_withdrawn_answer_leaves_the_clock_as_without_it(
+def test_withdrawn_answer_leaves_the_clock_as_if_never_given(
     case: Case, answered: int, withdrawn: int, moment: int
 ) -> None:
     events = [event for event in events_of(case) if event.kind != "stopped"]
@@ -95,7 +95,7 @@ def test_pause_never_brings_a_deadline_nearer(case: Case, after: int, lasts: int
 
 
 @given(case=cases(), minutes=st.integers(1, 20 * 60))
-def test_extension_adds_its_time_after_the_deadline_without_it(case: Case, minutes: int) -> None:
+def test_extension_adds_its_time_after_the_original_deadline(case: Case, minutes: int) -> None:
     events = [event for event in events_of(case) if event.kind != "stopped"]
     before, last = read_clock(events), len(events)
     extension = timedelta(minutes=minutes)
@@ -110,7 +110,7 @@ def test_extension_adds_its_time_after_the_deadline_without_it(case: Case, minut
 
 
 @given(case=cases(), after=st.integers(0, 3 * 1440), minutes=st.integers(1, 20 * 60), key=_KEYS)
-def test_moment_at_which_an_extension_is_recorded_does_not_matter(
+def test_deadline_does_not_depend_on_when_an_extension_is_recorded(
     case: Case, after: int, minutes: int, key: str
 ) -> None:
     events = [event for event in events_of(case) if event.kind != "stopped"]
@@ -157,7 +157,7 @@ def test_minutes_of_the_text_add_up(case: Case) -> None:
 
 
 @given(case=cases(), random=st.randoms(use_true_random=False))
-def test_order_in_which_rows_are_read_does_not_matter(case: Case, random: Random) -> None:
+def test_clock_does_not_depend_on_the_order_in_which_rows_are_read(case: Case, random: Random) -> None:
     events = events_of(case)
     shuffled = list(events)
     random.shuffle(shuffled)
@@ -165,10 +165,10 @@ def test_order_in_which_rows_are_read_does_not_matter(case: Case, random: Random
 
 
 @given(case=cases(), again=st.integers(0, 6))
-def test_event_that_is_recorded_twice_changes_nothing(case: Case, again: int) -> None:
+def test_event_recorded_twice_does_not_change_the_clock(case: Case, again: int) -> None:
     events = events_of(case)
     place = min(again, len(events) - 1)
-    # Two extensions are two: one request is approved once.
+    # Not tested with extensions: an approval is recorded once, so two events are two extensions.
     assume(events[place].kind != "extended")
     doubled = [*events[: place + 1], events[place], *events[place + 1 :]]
     numbered = [replace(event, sequence=number) for number, event in enumerate(doubled, start=1)]
@@ -176,8 +176,10 @@ def test_event_that_is_recorded_twice_changes_nothing(case: Case, again: int) ->
 
 
 @given(case=cases(), after=st.integers(0, 3 * 1440), key=_KEYS, pauses=st.booleans())
-def test_order_of_equal_events_does_not_matter(case: Case, after: int, key: str, pauses: bool) -> None:
-    """A pause or its end, a transfer and a policy of one moment commute."""
+def test_clock_does_not_depend_on_the_order_of_simultaneous_events(
+    case: Case, after: int, key: str, pauses: bool
+) -> None:
+    """At one moment a pause or its end, a transfer and a change of policy may be applied in any order."""
     events = [event for event in events_of(case) if event.kind != "stopped"]
     at = max(event.at for event in events) + timedelta(minutes=after)
     last = len(events)

@@ -1,4 +1,4 @@
-"""Clocks of an appeal in memory: what is stored is what its rows give, after any steps."""
+"""Clocks of an appeal in memory: the stored values equal those computed from the event rows, after any steps."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -76,7 +76,7 @@ def appeal_of(organisation: int = 1, **values: Any) -> Appeal:
 
 
 def apply_step(appeal: Appeal, sla: SlaContext, step: str, now: datetime) -> None:
-    """Do to the clocks what a message, a reply or a person does to them, if it is possible now."""
+    """Apply a step of a message, a reply or a person to the clocks, if it is possible now."""
     if step in {"region", "duty", "split", "night"}:
         appeal.organisation_id = next(found for found, key in ORGANISATIONS.items() if key == step)
         clocks.follow_appeal(appeal, sla, "person")
@@ -110,7 +110,7 @@ STEPS = st.sampled_from([
 
 @settings(max_examples=200)
 @given(steps=st.lists(st.tuples(STEPS, st.integers(0, 3 * 1440)), max_size=12))
-def test_recomputing_from_rows_gives_what_is_stored(steps: list[tuple[str, int]]) -> None:
+def test_stored_values_equal_those_recomputed_from_rows(steps: list[tuple[str, int]]) -> None:
     appeal, sla, now = appeal_of(), context(), OPENED
     with time_machine.travel(now, tick=False) as machine:
         clocks.start_first_response_clock(appeal, sla, "system")
@@ -148,7 +148,7 @@ def test_paused_clock_has_no_deadline_and_is_not_overdue(time_machine: Any) -> N
     assert clocks.resume_clocks(appeal, sla, "person", None) == []
 
 
-def test_transfer_to_an_organisation_of_another_kind_changes_the_policy_but_not_the_start() -> None:
+def test_transfer_to_another_kind_of_organisation_changes_the_policy_but_not_the_start() -> None:
     fast = policy("Дежурные", 1, organisation_kind="duty_service")
     appeal, sla = appeal_of(), context(fast)
     sla.calendars._kinds[UUID(int=2)] = "duty_service"
@@ -179,7 +179,7 @@ def test_edited_policy_does_not_change_a_running_clock() -> None:
     assert (row.policy_id, appeal.first_response_due_at) == (old.id, due)
 
 
-def test_start_is_written_as_an_event_before_another_event_changes_it() -> None:
+def test_start_is_stored_as_an_event_before_the_policy_changes() -> None:
     appeal, sla = appeal_of(), context()
     clocks.start_first_response_clock(appeal, sla, "system")
     row = last_of_kind(appeal, "first_response")
@@ -197,7 +197,7 @@ def test_start_is_written_as_an_event_before_another_event_changes_it() -> None:
     assert row.events[0].starts_at == OPENED
 
 
-def test_merged_appeal_gives_its_earlier_start() -> None:
+def test_merge_moves_the_start_to_that_of_the_earlier_appeal() -> None:
     earlier, later, sla = appeal_of(), appeal_of(opened_at=OPENED + timedelta(hours=5)), context()
     for appeal in (earlier, later):
         clocks.start_first_response_clock(appeal, sla, "system")
@@ -223,7 +223,7 @@ def test_return_limit_counts_from_the_moment_the_organisation_got_the_appeal(
     assert promise > OPENED + timedelta(days=7)
 
 
-def test_events_of_two_machines_are_ordered_by_their_numbers(time_machine: Any) -> None:
+def test_events_of_two_machines_are_ordered_by_sequence_not_by_clock(time_machine: Any) -> None:
     appeal, sla = appeal_of(), context()
     time_machine.move_to(OPENED, tick=False)
     clocks.start_first_response_clock(appeal, sla, "system")
@@ -257,14 +257,14 @@ def test_withdrawn_answer_leaves_no_pause_where_it_was_found_not_to_solve_the_ma
 
 
 def ask_again(appeal: Appeal, sla: SlaContext, at: datetime) -> UUID:
-    """Let the citizen ask a further question; return its message."""
+    """Start the clocks of a further question by the citizen; return the id of its message."""
     message = uuid4()
     clocks.await_reply(appeal, sla, message_id=message, written_at=at, received_at=at)
     clocks.start_next_response_clock(appeal, sla, "system")
     return message
 
 
-def test_final_answer_that_a_question_restarts_can_be_late_again(time_machine: Any) -> None:
+def test_final_answer_clock_restarted_by_a_question_can_be_late_again(time_machine: Any) -> None:
     appeal, sla = appeal_of(), context()
     time_machine.move_to(OPENED, tick=False)
     clocks.start_first_response_clock(appeal, sla, "system")
@@ -279,7 +279,7 @@ def test_final_answer_that_a_question_restarts_can_be_late_again(time_machine: A
     assert unfinished(appeal, "final_answer") is final
     assert final.overdue_recorded_at is None
     assert late_clocks(appeal, due_at + timedelta(days=1)) == {}
-    # The final answer stops its clock, and nothing of it is late any more.
+    # The final answer stops its clock, so no clock becomes late later.
     clocks.stop_clocks(appeal, due_at + timedelta(days=1, hours=1), sla, "person", is_final=True)
     assert late_clocks(appeal, due_at + timedelta(days=90)) == {}
 
@@ -304,7 +304,7 @@ def test_withdrawn_final_answer_keeps_the_extension_while_a_later_question_waits
     withdraw(appeal, sla, answered_at)
     assert later is not None
     assert (final.state, later.state, appeal.resolution_due_at) == ("running", "cancelled", due)
-    # The citizen is not content with the next answer either: the same clock goes on.
+    # The citizen is dissatisfied with the next answer too: the same clock continues.
     clocks.stop_clocks(appeal, OPENED + timedelta(days=2), sla, "person", is_final=True)
     asked_at = OPENED + timedelta(days=3)
     clocks.await_reply(appeal, sla, message_id=None, written_at=asked_at, received_at=asked_at)
@@ -312,7 +312,7 @@ def test_withdrawn_final_answer_keeps_the_extension_while_a_later_question_waits
     assert (unfinished(appeal, "final_answer"), final.events[-1].kind) == (final, "reopened")
 
 
-def test_clock_that_counts_from_an_earlier_question_belongs_to_it(time_machine: Any) -> None:
+def test_reopened_clock_refers_to_the_earlier_unanswered_question(time_machine: Any) -> None:
     appeal, sla, answered_at = appeal_of(), context(), OPENED + timedelta(days=1, hours=1)
     time_machine.move_to(OPENED, tick=False)
     clocks.start_first_response_clock(appeal, sla, "system")
@@ -328,7 +328,7 @@ def test_clock_that_counts_from_an_earlier_question_belongs_to_it(time_machine: 
     assert row.started_at == asked_at
 
 
-def test_final_answer_stays_owed_when_the_dissatisfaction_after_a_withdrawn_one_was_a_wrong_reading(
+def test_final_answer_is_still_due_after_a_withdrawn_answer_and_misread_feedback(
     time_machine: Any,
 ) -> None:
     appeal, sla, answered_at = appeal_of(), context(), OPENED + timedelta(hours=2)

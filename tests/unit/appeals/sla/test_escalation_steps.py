@@ -1,4 +1,4 @@
-"""The steps of an escalation lie in working hours, as many after the deadline as the policy says."""
+"""The steps of an escalation are due the policy's number of working hours after the deadline."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def test_hours_after_the_deadline_are_working_hours() -> None:
     ]
 
 
-def test_late_clock_that_goes_on_gives_each_level_its_hours_again() -> None:
+def test_continued_late_clock_restarts_the_hours_of_each_level() -> None:
     week_later = DUE + timedelta(days=7)
     again = replace(awaited(), continued_at=week_later)
     assert [moment - week_later for _, moment in again.steps()] == [
@@ -45,7 +45,7 @@ def test_late_clock_that_goes_on_gives_each_level_its_hours_again() -> None:
 
 
 @pytest.mark.parametrize("kind", ["resumed", "reopened", "answer_withdrawn"])
-def test_clock_goes_on_after_a_pause_an_answer_and_a_withdrawn_answer(kind: str) -> None:
+def test_moment_of_continuing_is_that_of_the_last_resuming_event(kind: str) -> None:
     stood, went_on = DUE, DUE + timedelta(hours=5)
     row = SlaClock(events=[SlaClockEvent(kind="stopped", at=stood), SlaClockEvent(kind=kind, at=went_on)])
     assert continued_at(row) == went_on
@@ -57,16 +57,16 @@ def test_deadline_at_night_is_escalated_in_the_morning() -> None:
     assert (step, moment) == ("manager", datetime(2026, 2, 17, 1, 0, tzinfo=UTC))
 
 
-def test_level_without_a_time_is_left_out() -> None:
+def test_level_without_hours_is_skipped() -> None:
     assert [step for step, _ in awaited(manager_hours=None, centre_hours=None).steps()] == ["deputy_head"]
     assert awaited(manager_hours=None, centre_hours=None, deputy_head_hours=None).first_moment() is None
 
 
-def test_executor_is_notified_when_the_share_is_used() -> None:
+def test_executor_is_notified_when_the_share_of_time_is_used() -> None:
     start = datetime(2026, 2, 16, 1, 0, tzinfo=UTC)
     target = Target(timedelta(hours=5))
     events = [ClockEvent(1, "started", start, start, calendars()["region"], target)]
-    # Four hours from 9:00 end with the morning's work at 13:00; people work again at 14:00.
+    # Four hours from 9:00 end at 13:00, when lunch begins; work continues at 14:00.
     policy = SlaPolicy(escalation=DEFAULT_ESCALATION)
     assert near_moment(events, policy) == datetime(2026, 2, 16, 6, 0, tzinfo=UTC)
     assert near_moment(events, SlaPolicy(escalation=DEFAULT_ESCALATION | {"executor_share": None})) is None

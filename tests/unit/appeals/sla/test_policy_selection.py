@@ -1,4 +1,4 @@
-"""The most specific policy in effect applies; of equals the rule of the documents decides."""
+"""The most specific policy in effect applies; the documented rule decides between equally specific ones."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ FACTS = PolicyFacts("high", ROAD, ROADS, "administration", "vk")
 
 
 def made(name: str, *, since: int = 2000, until: int | None = None, **conditions: Any) -> SlaPolicy:
-    """Return a policy in effect between two years."""
+    """Return a policy in effect from the start of one year until the start of another."""
     return SlaPolicy(
         id=uuid4(),
         name=name,
@@ -29,20 +29,20 @@ def made(name: str, *, since: int = 2000, until: int | None = None, **conditions
 @pytest.mark.parametrize(
     ("winner", "others"),
     [
-        # More conditions win, whichever they are.
+        # The policy with more conditions applies, whichever they are.
         (made("two", topic_id=ROADS, channel="vk"), [made("one", urgency="high", since=2025)]),
         (made("urgency", urgency="high"), [made("any", since=2025)]),
         (made("regime", legal_regime="open_source_message"), [made("any", since=2025)]),
         (made("kind", organisation_kind="administration"), [made("any")]),
-        # Of equals one that names the urgency wins: danger is not answered later because of its topic.
+        # If equally many, the one with an urgency applies: the topic must not delay an answer to danger.
         (made("urgency", urgency="high"), [made("topic", topic_id=ROAD, since=2025)]),
-        # Then a topic before its group.
+        # Next, a topic takes precedence over its group.
         (made("topic", topic_id=ROAD), [made("group", topic_id=ROADS, since=2025)]),
         (made("topic", topic_id=ROAD, channel="vk"), [made("group", topic_id=ROADS, channel="vk", since=2025)]),
-        # Then the latest start.
+        # Last, the policy with the latest start applies.
         (made("new", urgency="high", since=2025), [made("old", urgency="high")]),
         (made("vk", channel="vk", since=2025), [made("kind", organisation_kind="administration", since=2024)]),
-        # What does not match or is not in effect does not apply.
+        # A policy that does not match or is not in effect does not apply.
         (made("any"), [made("normal", urgency="normal"), made("heat", topic_id=HEAT), made("ok", channel="ok")]),
         (made("any"), [made("59-FZ", legal_regime="appeal_59_fz"), made("kind", organisation_kind="school")]),
         (made("any"), [made("ended", urgency="high", until=2026), made("later", urgency="high", since=2027)]),
@@ -70,7 +70,7 @@ def test_version_is_in_effect_from_its_start_until_before_its_end() -> None:
     assert not is_in_effect(version, datetime(2024, 12, 31, tzinfo=UTC))
 
 
-def test_moment_without_a_policy_is_an_error() -> None:
+def test_missing_policy_raises_an_error() -> None:
     with pytest.raises(LookupError, match="no SLA policy for urgency «high»"):
         policy_in_effect([made("normal", urgency="normal")], FACTS, MOMENT)
 

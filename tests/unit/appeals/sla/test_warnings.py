@@ -1,4 +1,4 @@
-"""Warnings come when a share of the time is used, only while somebody works, and before the deadline."""
+"""Warnings are due when a share of the time is used, in working time and before the deadline."""
 
 from datetime import datetime
 
@@ -17,20 +17,20 @@ CALENDARS = read_calendars()
     [
         ("region", "9w", [("start", "03-17 10:00")], 0.5, "03-17 15:30"),
         ("region", "9w", [("start", "03-17 10:00")], 0.8, "03-18 09:12"),
-        # Half is used at 18:00, when everybody leaves.
+        # Half of the time is used at 18:00, the end of the working day.
         ("region", "8w", [("start", "03-17 14:00")], 0.5, "03-18 09:00"),
-        # Half is used in the lunch break.
+        # Half of the time is used during lunch.
         ("region", "24c", [("start", "03-17 01:20")], 0.5, "03-17 14:00"),
         ("region", "24c", [("start", "03-17 16:40")], 0.5, "03-18 09:00"),
-        # Half is used on a Saturday and the deadline passes on it.
+        # Half of the time is used on a Saturday, and the deadline passes on the same day.
         ("region", "24c", [("start", "03-13 16:40")], 0.5, None),
-        # A ceiling passes before a share of the target is used.
+        # The ceiling is reached before the share of the target is used.
         ("region", "9w max 24c", [("start", "03-13 16:40")], 0.5, None),
         ("region", "9w", [("start", "03-17 10:00"), ("pause", "03-17 12:00")], 0.5, None),
         ("region", "9w", [("start", "03-17 10:00"), ("pause", "03-17 16:00")], 0.5, None),
         ("region", "9w", [("start", "03-17 10:00"), ("stop", "03-17 12:00")], 0.5, None),
         ("region", "9w", [("start", "03-17 10:00"), ("move", "03-17 17:00")], 0.8, "03-17 18:12"),
-        # Extended by eight hours, half of seventeen is used.
+        # Extended by eight hours: half of seventeen hours is used.
         ("region", "9w", [("start", "03-17 10:00"), ("extend", "03-17 12:00")], 0.5, "03-18 10:30"),
     ],
 )

@@ -1,11 +1,11 @@
-"""The made-up audience of posts: it agrees with itself, and grows."""
+"""The made-up audience of posts is consistent and grows."""
 
 from emulators.common.audience import joint_reach, post_audience
 
 HOUR = 3_600
 
 
-def test_audience_of_a_post_grows_and_two_reads_agree() -> None:
+def test_audience_of_a_post_grows_and_repeated_reads_agree() -> None:
     young, old = (post_audience(1, 2, 5_000, age * HOUR) for age in (1, 100))
     assert post_audience(1, 2, 5_000, HOUR) == young
     assert 0 < young.views < old.views < 5_000

@@ -78,7 +78,7 @@ async def caller(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
     store.close()
 
 
-async def test_mix_affects_its_share_of_calls(caller: Caller) -> None:
+async def test_mix_of_faults_affects_its_share_of_calls(caller: Caller) -> None:
     user = await caller.user()
     parts = [{"kind": "error", "code": 1}, {"kind": "error", "code": 10, "weight": 3}]
     await caller.control("faults", {"mix": parts, "rate": 0.25, "seed": 2})

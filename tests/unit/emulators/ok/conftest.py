@@ -18,7 +18,7 @@ async def network(tmp_path: Path) -> AsyncIterator[Network]:
         data=tmp_path / "ok.sqlite3",
         calls_per_second=0,
         bot_calls_per_second=0,
-        # A day and a second that do not end while a test counts calls.
+        # So long that neither ends while a test counts calls.
         day_seconds=10_000_000_000,
         rate_window_seconds=10_000_000_000,
     )

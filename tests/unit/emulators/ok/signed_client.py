@@ -20,7 +20,7 @@ class Network:
         self.user: dict[str, Any] = {}
 
     async def open_page(self, name: str, screen_name: str) -> None:
-        """Use this page for all further calls."""
+        """Create a page and use it for all further calls."""
         self.page = (await self.control("pages", {"name": name, "screen_name": screen_name}))["id"]
         tokens = (await self.control("tokens"))["items"]
         self.user = next(token for token in tokens if token["kind"] == "user")

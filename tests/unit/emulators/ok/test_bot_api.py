@@ -133,7 +133,7 @@ async def test_subscriptions_are_added_listed_and_removed(network: Network) -> N
         assert (await network.graph("subscribe", body))["error_code"] == 2001
 
 
-async def test_subscriptions_may_end_with_the_token(network: Network) -> None:
+async def test_subscriptions_end_with_the_token_if_configured(network: Network) -> None:
     url = "https://hooks.invalid/ok"
     await network.graph("subscribe", {"url": url})
     network.bot = (await network.control("tokens", {"kind": "group", "page": network.page}))["token"]

@@ -163,7 +163,7 @@ async def test_script_invalidates_token_at_exact_call(network: Network) -> None:
         ("tokens", {"kind": "user", "count": 0}, "count"),
     ],
 )
-async def test_invalid_input_names_the_field(
+async def test_invalid_request_is_refused_naming_the_field(
     network: Network, path: str, body: dict[str, Any], field: str | int
 ) -> None:
     answer = await network.control(path, body, status=422)

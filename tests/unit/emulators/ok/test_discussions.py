@@ -169,7 +169,7 @@ async def test_invalid_answers_get_the_error_codes_of_the_network(network: Netwo
     assert (await network.call("discussions.dance"))["error_code"] == 3
 
 
-async def test_setting_makes_the_response_an_object(network: Network) -> None:
+async def test_comment_response_is_an_object_if_configured(network: Network) -> None:
     network.world.settings.comment_answer = "object"
     made = await network.answer("Готово")
     assert made["comment"]["text"] == "Готово"

@@ -1,4 +1,4 @@
-"""Statistics of a group by days of Moscow, only for those who administer it."""
+"""Statistics of a group by days in Moscow time, only for users who administer it."""
 
 import time
 from typing import Any

@@ -76,7 +76,7 @@ async def test_closed_discussion_accepts_no_comments(network: Network) -> None:
     await network.control("commenting", {**place, "thread": "1", "closed": True}, status=404)
 
 
-async def test_only_administrators_can_read_a_closed_group(network: Network) -> None:
+async def test_closed_group_is_readable_only_by_its_administrators(network: Network) -> None:
     other = await stranger(network)
     assert (await rules(network, closed=True))["private"] is True
     place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
@@ -94,7 +94,7 @@ async def test_only_administrators_can_read_a_closed_group(network: Network) -> 
     assert info == {"uid": network.page, "private": True}
 
 
-async def test_group_that_revoked_our_rights_refuses_calls(network: Network) -> None:
+async def test_group_that_revoked_the_rights_refuses_calls(network: Network) -> None:
     await network.citizen("Вопрос")
     await rules(network, administered=False)
     assert (await network.call("discussions.getList", category="GROUP"))["discussions"] == []
@@ -236,7 +236,7 @@ async def test_settings_decide_how_removed_comments_are_shown(network: Network) 
     assert (await network.control("citizen", again, status=400))["error"]["code"] == 456
 
 
-async def test_settings_return_formats_of_earlier_versions(network: Network) -> None:
+async def test_settings_select_formats_of_earlier_versions(network: Network) -> None:
     await network.citizen("Вопрос")
     await settings(network, comment_date_ms=False, comment_answer="comment", empty_text=False)
     (shown,) = (await network.comments(fields="comment.*"))["comments"]
@@ -263,7 +263,7 @@ async def test_settings_return_formats_of_earlier_versions(network: Network) -> 
         ("subscriptions", {"page": "school1", "drop": False}, "drop"),
     ],
 )
-async def test_invalid_input_names_the_field(
+async def test_invalid_request_is_refused_naming_the_field(
     network: Network, path: str, body: dict[str, Any], field: str
 ) -> None:
     answer = await network.control(path, body, status=422)

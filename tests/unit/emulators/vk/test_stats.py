@@ -1,4 +1,4 @@
-"""Statistics of a community: periods of the calendar, only for those who manage it."""
+"""Statistics of a community: by calendar periods, only for users who manage it."""
 
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -60,7 +60,7 @@ def test_activity_is_an_empty_list_before_anything_happened(world: EmulatedVk) -
     assert isinstance(day["period_from"], str)
 
 
-def test_reach_of_posts_grows_and_missing_posts_are_left_out(world: EmulatedVk) -> None:
+def test_reach_of_posts_grows_and_missing_posts_are_omitted(world: EmulatedVk) -> None:
     page = world.page("school1")["id"]
     post = world.wall.newest_post(page)
     assert post is not None

@@ -132,7 +132,7 @@ def test_wall_filters_count_their_posts(world: EmulatedVk, wall: int, filters: d
     assert counts == filters
 
 
-def test_creating_a_page_again_changes_nothing(world: EmulatedVk) -> None:
+def test_page_created_again_is_unchanged(world: EmulatedVk) -> None:
     again = world.create_page(name="Иначе", screen_name="school1")
     assert (again["id"], again["name"]) == (PAGE, "Школа № 1")
     assert len(world.tokens()) == 3

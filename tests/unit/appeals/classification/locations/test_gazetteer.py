@@ -40,7 +40,7 @@ def test_every_row_has_a_settlement_of_its_municipality(name: str) -> None:
     assert named <= known
 
 
-def test_at_most_one_namesake_is_the_default() -> None:
+def test_at_most_one_settlement_of_a_name_is_the_default() -> None:
     main = Counter(row["name"] for row in _rows("settlements") if row["main"] == "yes")
     assert max(main.values()) == 1
 
@@ -91,12 +91,12 @@ def test_adjective_stem_of_a_settlement_is_derived(name: str, stem: str) -> None
         *((word, word) for word in ("трунутаево", "турунтае", "турунтаево")),
     ],
 )
-def test_one_edit_is_corrected_and_two_are_not(word: str, meant: str) -> None:
+def test_names_with_one_typing_error_are_corrected_and_with_two_are_not(word: str, meant: str) -> None:
     assert correct_spelling(word) == meant
 
 
 @pytest.mark.parametrize("word", ["заявление", "каменная", "романтика", "проезжают", "северного", "кырн"])
-def test_words_and_short_names_are_not_corrected(word: str) -> None:
+def test_common_words_and_short_names_are_not_corrected(word: str) -> None:
     assert correct_spelling(word) == word
 
 

@@ -1,5 +1,5 @@
-"""Locations of messages by examples: `examples.csv` was written by hand in the style of citizens, with difficult
-cases.
+"""Locations of messages, by examples: `examples.csv` was written by hand in the style of citizens and contains
+difficult cases.
 """
 
 import csv
@@ -41,7 +41,7 @@ def test_location_of_an_example_message_is_found(case: dict[str, str]) -> None:
     assert bool(place.matched_words) == bool(place.municipality or place.other_region)
 
 
-def test_examples_cover_all_kinds() -> None:
+def test_examples_cover_all_kinds_of_cases() -> None:
     kinds = Counter(case["kind"] for case in CASES)
     assert len(CASES) >= 250
     assert kinds["trap"] >= 60
@@ -54,7 +54,7 @@ def test_examples_cover_all_kinds() -> None:
     ("owner", "source"),
     [("Администрация Кабанского района", "page"), ("Министерство финансов Республики Бурятия", None)],
 )
-def test_source_names_text_or_page(owner: str, source: str | None) -> None:
+def test_location_source_is_the_text_or_the_page(owner: str, source: str | None) -> None:
     assert find_location("нет воды", page_owner=owner, page_municipality=None).source == source
     assert find_location("в кяхте нет воды", page_owner=owner, page_municipality=None).source == "text"
 
@@ -108,7 +108,7 @@ _WORDS = st.sampled_from(
 
 
 @given(st.one_of(st.text(max_size=80), st.lists(_WORDS, max_size=14).map(" ".join), st.lists(_WORDS).map("".join)))
-def test_any_text_is_searched(text: str) -> None:
+def test_any_text_is_searched_without_error(text: str) -> None:
     place = find_location(text, page_owner=text, page_municipality=None, post=text)
     assert place.municipality is None or place.municipality in gazetteer().municipalities.values()
 
