@@ -13,7 +13,7 @@ from shared.working_time import DayException, WorkingCalendar, parse_intervals
 
 
 async def load_calendar_rows(session: AsyncSession, wanted: Collection[UUID]) -> dict[UUID, Calendar]:
-    """Return the region's calendar, the wanted ones, and all their bases, by id."""
+    """Return the region's calendar, the requested calendars and all their bases, by id."""
     query = select(Calendar)
     found = {
         row.id: row

@@ -38,14 +38,14 @@ def encrypt(keys: SecretStr, value: Any) -> bytes:
 
 
 def decrypt(keys: SecretStr, stored: bytes) -> Any:
-    """Return the value that `encrypt` encrypted. Raises `cryptography.fernet.InvalidToken` if no key fits."""
+    """Return the value that `encrypt` encrypted. Raise `cryptography.fernet.InvalidToken` if no key fits."""
     return json.loads(_multi_fernet(keys).decrypt(stored))
 
 
 def reencrypted(keys: SecretStr, stored: bytes) -> bytes | None:
-    """Return the value re-encrypted with the newest key; None if that key encrypted it already.
+    """Return the value re-encrypted with the newest key; None if it is already encrypted with that key.
 
-    Raises `cryptography.fernet.InvalidToken` if no key fits.
+    Raise `cryptography.fernet.InvalidToken` if no key fits.
     """
     try:
         _fernets(keys.get_secret_value())[0].decrypt(stored)
@@ -55,7 +55,7 @@ def reencrypted(keys: SecretStr, stored: bytes) -> bytes | None:
 
 
 async def reencrypt(database: Database, keys: SecretStr, columns: Iterable[EncryptedColumn]) -> int:
-    """Re-encrypt all values of these columns in batches; return how many were encrypted with an older key.
+    """Re-encrypt all values of these columns in batches; return how many were re-encrypted.
 
     Values that no key can decrypt are logged and left unchanged.
     """
@@ -96,7 +96,7 @@ async def _batch(
     if fresh:
         async with database.write() as session:
             for name, value, again in fresh:
-                # Skip a value that was replaced meanwhile: it is encrypted with the newest key.
+                # Skip a value that was replaced meanwhile: its writer has used the newest key.
                 await session.execute(
                     update(key.class_).where(key == name, column == value).values({column.key: again})
                 )

@@ -7,9 +7,9 @@ _OLDER_GENERATION_THRESHOLD = 20
 
 
 def freeze_startup_objects() -> None:
-    """Freeze the objects loaded at startup, so that the collector skips them; call it once after loading.
+    """Freeze the objects loaded at startup, so that the collector skips them; call this once after loading.
 
-    New objects are collected after every 50,000 allocations instead of 700; a batch allocates that many.
+    New objects are collected after every 50,000 allocations instead of 700: a batch allocates about 50,000.
     """
     gc.collect()
     gc.freeze()

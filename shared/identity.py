@@ -24,7 +24,7 @@ Claims = dict[str, Any]
 FindPerson = Callable[[oidc.VerifiedIdentity], Awaitable[Claims | None]]
 
 PERSON_CACHE_TTL = timedelta(seconds=60)
-# Short, so that newly granted access works soon.
+# How long a missing person is cached: short, so that newly granted access works soon.
 MISS_CACHE_TTL = timedelta(seconds=5)
 MAX_CACHED_PERSONS = 10_000
 
@@ -64,7 +64,7 @@ class TokenReader:
     async def claims(self, token: str) -> Claims:
         """Return the claims that `Caller.from_claims` reads.
 
-        Raises `InvalidToken`; `Forbidden` for a person of the external issuer without access here; `Unavailable`
+        Raise `InvalidToken`; `Forbidden` for a person of the external issuer without access here; `Unavailable`
         if the issuer or registry cannot be reached.
         """
         if self.external is None or oidc.unverified_issuer(token) != self.external.name:
@@ -72,11 +72,11 @@ class TokenReader:
         try:
             verified = await self.external.verify(token)
         except oidc.IssuerUnavailable as error:
-            raise Unavailable("The keys of the token's issuer cannot be fetched now; try again") from error
+            raise Unavailable("The keys of the token's issuer cannot be fetched now: try again") from error
         try:
             found = await self.known.claims(verified)
         except ServiceUnavailable as error:
-            raise Unavailable("Your access cannot be checked now; try again") from error
+            raise Unavailable("Your access cannot be checked now: try again") from error
         if found is None:
             raise Forbidden("You are signed in, but have no access here, or your access was removed or locked")
         return {**found, "exp": verified.expires_at}
@@ -88,7 +88,7 @@ class CallingService(Protocol):
     name: ServiceName
 
     def client(self) -> ServiceClient:
-        """Return a client that calls other services as this one."""
+        """Return a client that calls other services with this service's tokens."""
         ...
 
 

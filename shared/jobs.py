@@ -87,11 +87,11 @@ class _OutcomeWriter(Queries):
         return RetryRequested(delay=delay, reason=reason)
 
     async def ping(self) -> None:
-        """Raise if the database does not respond."""
+        """Raise the driver's error if the database does not respond."""
         await self._pool.fetchval("SELECT 1")
 
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
-        """Queue a job again; a failure is counted and logged, a requested retry is not."""
+        """Queue a job again; count and log a failure, but not a requested retry."""
         if job.id not in self._waiting:
             await self._when_back(lambda: super(_OutcomeWriter, self).retry_job(job, delay, traceback_record))
             return
@@ -133,14 +133,14 @@ def queue_schema_sql(service: str) -> str:
 
 
 def _is_listener_error(error: BaseException) -> bool:
-    """Return whether PgQueuer lost its listener: it raises this, or fails to release the lost connection."""
+    """Return whether PgQueuer lost its LISTEN connection: its own error, or a failure to release it."""
     if isinstance(error, BaseExceptionGroup):
         return any(_is_listener_error(one) for one in error.exceptions)
     return isinstance(error, (PgqException, asyncpg.InterfaceError))
 
 
 async def _run_cancellable(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
-    # Run in a separate task: errors during its teardown must not replace the cancellation of the caller.
+    # In a separate task, so that errors during its teardown do not replace the caller's cancellation.
     task = asyncio.create_task(work)
     try:
         await asyncio.wait({task})
@@ -157,7 +157,7 @@ async def _keep_session(_connection: asyncpg.Connection) -> None:
 
 
 class RetryLater(Exception):  # noqa: N818 — a request, not an error
-    """Raised by a job to be run again `after` a time without counting a failure."""
+    """Raised by a job to run again `after` a time without counting a failure."""
 
     def __init__(self, after: timedelta, reason: str) -> None:
         super().__init__(reason)
@@ -182,8 +182,8 @@ class JobQueue:
     ) -> None:
         """Put a job into the queue in the session's transaction.
 
-        With `dedupe_key`, nothing is enqueued while a job of that key waits or runs: not for work that must follow
-        a run under way.
+        With `dedupe_key`, nothing is enqueued while a job with this key waits or runs. Do not use it for work that
+        must run again after a job that is already running.
         """
         connection = await driver_connection(session)
         await _queries(AsyncpgDriver(connection), self.service).enqueue(
@@ -211,7 +211,7 @@ class Jobs(JobQueue):
         """Decorator: register the handler of jobs with this name; it gets the payload.
 
         `on_dead_letter(session, payload, reason)` is called in the transaction that dead-letters a job, so that
-        its caller does not wait forever.
+        whatever waits for the job can be ended.
         """
 
         def register(handler: JobHandler) -> JobHandler:
@@ -330,7 +330,7 @@ class Jobs(JobQueue):
         queuer.schedule(name, cron, clean_old=True, accepts_context=False)(run)
 
     def purge_rules(self, retention: RetentionSettings) -> Sequence[PurgeRule]:
-        """Return the purge rules of PgQueuer's log and statistics; its own command deletes everything.
+        """Return the purge rules of PgQueuer's log and statistics. PgQueuer's own command would delete everything.
 
         The log of waiting, running and dead-lettered jobs is kept.
         """
@@ -370,5 +370,5 @@ class Jobs(JobQueue):
         return await _queries(AsyncpgDriver(connection), self.service).list_failed_jobs(limit)
 
     async def requeue(self, connection: asyncpg.Connection, ids: list[int]) -> None:
-        """Queue dead letters again, with no attempts counted."""
+        """Queue dead letters again, with their attempts reset to 0."""
         await _queries(AsyncpgDriver(connection), self.service).requeue_jobs([JobId(i) for i in ids])

@@ -12,10 +12,9 @@ from typing_extensions import TypeAliasType
 class NetworkInfo:
     """Static information about a network; `page_url` contains `{id}`. `short_title` heads columns of tables.
 
-    `max_photos`: how many photos a reply may have, by its kind (comment, message); a kind that is absent takes
-    none.
+    `max_photos`: how many photos a reply may have, by its kind (comment, message); an absent kind allows none.
     `changeable`: the kinds of replies that can be edited and deleted after they were published; `edits_photos`:
-    whether an edit may give them other photos.
+    whether an edit may change their photos.
     """
 
     title: str
@@ -27,7 +26,7 @@ class NetworkInfo:
 
 
 NETWORKS: dict[str, NetworkInfo] = {
-    # Neither network documents a number for comments: these are those that their sites let a person attach.
+    # Neither network documents a limit for comments: these are the limits of their sites.
     "vk": NetworkInfo(
         "ВКонтакте",
         "https://vk.com/club{id}",
@@ -36,11 +35,11 @@ NETWORKS: dict[str, NetworkInfo] = {
         frozenset({"comment", "message"}),
         edits_photos=True,
     ),
-    # Messages of OK take only the address of a picture that anybody can read; no call edits or deletes one. Its
+    # Messages of OK accept only the URL of a public picture, and no call edits or deletes a message. Its
     # edit of a comment takes a text alone.
     "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК", {"comment": 1}, frozenset({"comment"})),
 }
-# The most that any network takes in one reply.
+# The most photos that any network accepts in one reply.
 MAX_PHOTOS = max(most for network in NETWORKS.values() for most in network.max_photos.values())
 
 

@@ -8,7 +8,9 @@ from shared.tables.registry import Organisation
 
 
 def is_operating(today: date, organisation: type[Organisation] = Organisation) -> ColumnElement[bool]:
-    """Return the condition: active and not past its last day (the registry deactivates it up to an hour later).
+    """Return the SQL condition that an organisation is active and not past its last day.
+
+    The registry deactivates an organisation up to an hour after its last day.
 
     `organisation` may be an alias of the table.
     """

@@ -1,8 +1,8 @@
 """Record who read which citizens' unmasked texts, and who exported lists of appeals.
 
 Domain code notes a read in its session; before the response is sent, the notes become rows of
-`personal_data_reads` (shared/service.py). While the database can only be read, no rows are added, and only the
-security log has the reads.
+`personal_data_reads` (shared/service.py). While the database is read-only, no rows are added: only the
+security log contains the reads.
 """
 
 from collections.abc import Iterable, Sequence
@@ -34,7 +34,7 @@ _KEY = "personal_data_reads"
 
 @dataclass(frozen=True)
 class Read:
-    """What a caller read: the appeals or messages with these ids."""
+    """A read by a caller of the appeals, messages or payloads with these ids."""
 
     caller: Caller
     subject_kind: PersonalDataSubject
@@ -49,13 +49,13 @@ def note_read(session: AsyncSession, caller: Caller, kind: PersonalDataSubject, 
 
 
 def noted_reads(session: AsyncSession) -> Sequence[Read]:
-    """Return what was noted in the session."""
+    """Return the reads noted in the session."""
     noted: list[Read] = session.info.get(_KEY, [])
     return noted
 
 
 async def insert_reads(session: WriteSession, context: AuditContext, reads: Sequence[Read]) -> None:
-    """Insert a row for each read; `context` says by which operation, and from where."""
+    """Insert a row for each read; `context` contains the operation and the caller's address."""
     await insert_rows(
         session,
         PersonalDataRead,
@@ -80,9 +80,9 @@ async def insert_reads(session: WriteSession, context: AuditContext, reads: Sequ
 
 
 async def record_reads(database: Database, context: AuditContext, reads: Sequence[Read]) -> None:
-    """Commit the rows of a request that changes nothing.
+    """Commit the rows of reads by a request that changes nothing else.
 
-    An outage prevents no read: a database that can only be read still answers.
+    During an outage the reads are only counted: a read-only database must still serve them.
     """
     if not reads:
         return

@@ -1,7 +1,7 @@
 """Environment variables that were renamed.
 
-Settings ignore unknown variables: a value under an old name would silently be replaced by the default. So every
-process refuses to start with one.
+Settings ignore unknown variables, so a value under an old name would silently be replaced by the default.
+Therefore every process refuses to start if such a variable is set.
 """
 
 from collections.abc import Mapping
@@ -59,7 +59,7 @@ class RenamedVariableError(ValueError):
 
 def refuse_renamed_variables(environment: Mapping[str, str]) -> None:
     """Raise RenamedVariableError with the old and the new name of every renamed variable that has a value."""
-    # Settings are read without regard to case. An empty value counts as unset: Compose passes unset variables so.
+    # Names of settings are case-insensitive. Compose passes an unset variable as an empty value.
     found = sorted({name.upper() for name, value in environment.items() if value} & RENAMED_VARIABLES.keys())
     if found:
         raise RenamedVariableError(

@@ -31,12 +31,12 @@ def plural(count: int, forms: tuple[str, str, str]) -> str:
 
 
 def grouped(text: str) -> str:
-    """Return a number that Python wrote, such as «-1,024», with no-break spaces between thousands: «−1 024»."""
+    """Convert a formatted number such as «-1,024» to the Russian form with no-break spaces: «−1 024»."""
     return text.replace(",", "\N{NO-BREAK SPACE}").replace("-", "\N{MINUS SIGN}")
 
 
 def long_day(value: date) -> str:
-    """Return a date as a sentence contains it: «22 ноября 2026 г.»."""
+    """Return a date for use in a sentence: «22 ноября 2026 г.»."""
     return f"{day_of_month(value)} {value.year}\N{NO-BREAK SPACE}г."
 
 
@@ -46,7 +46,7 @@ def day_of_month(value: date) -> str:
 
 
 def period(first: date, last: date) -> str:
-    """Return a period: «16–22 ноября 2026 г.», over months and years with the names of both."""
+    """Return a period: «16–22 ноября 2026 г.», with both months or years if they differ."""
     if first.year != last.year:
         return f"{long_day(first)} \N{EN DASH} {long_day(last)}"
     if first.month != last.month:

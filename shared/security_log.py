@@ -1,7 +1,7 @@
 """Log security events: sign-ins, refusals, reads of personal data, with the logger `security`.
 
-Each has an `event` listed in docs/operations/index.md. Texts, tokens and passwords are never logged; of user names
-that were typed, only existing ones.
+Each entry has an `event` listed in docs/operations/index.md. Texts, tokens and passwords are never logged; typed
+user names are logged only if they exist.
 """
 
 from collections.abc import Iterable

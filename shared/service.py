@@ -56,7 +56,7 @@ WORKER_FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loo
 DEAD_LETTER_JOBS = Gauge(
     "gospablik_dead_letter_jobs", "Jobs that failed for good and wait for a person", ["service"]
 )
-# Less than the gateway's service waits for readiness.
+# Less than the time that the gateway waits for a service's readiness.
 DEPENDENCY_TIMEOUT_SECONDS = 2.0
 RESTART_BACKOFF = Backoff(0.5, 15.0)
 
@@ -64,7 +64,7 @@ WORKER_UP = Gauge("gospablik_worker_up", "1 while a worker loop is well", ["serv
 
 
 class ApiPart(Protocol):
-    """Something that runs in each process that serves the API, beside the requests."""
+    """A component that runs in each process that serves the API, alongside the requests."""
 
     name: str
 
@@ -73,7 +73,7 @@ class ApiPart(Protocol):
         ...
 
     def stop(self) -> None:
-        """End responses that would last on: the process shuts down. Called before the server waits for them."""
+        """End long responses on shutdown; called before the server waits for open responses."""
         ...
 
 
@@ -108,14 +108,14 @@ class Service:
     ) -> None:
         """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
 
-        `api_parts` run wherever the API is served; routes get theirs by `part`. `large_bodies` maps paths to a
-        body limit in bytes of their own; `body_limit` is that of all others, where it is smaller than the setting.
+        `api_parts` run wherever the API is served; routes get a part by `part`. `large_bodies` maps single paths
+        to body limits in bytes; `body_limit` is the limit of all other paths, if it is smaller than the setting.
         `before_bodies` is middleware that sees requests before their bodies are read. `find_person` finds people
         of an external issuer, by default by calling registry. `answers` is the table of stored responses to
-        requests with an idempotency key. An exception in `before` stops the start, one in `before_api` that of a
-        process that serves the API. `dependencies` are checked by `/health/ready`; one that is unavailable is a
-        warning, since the service does most of its work without it. `install` completes the app, last of all:
-        handlers and middleware of its own.
+        requests with an idempotency key. `before` runs at the start of each process, `before_api` only where the
+        API is served; an exception in them prevents the start. `dependencies` are checked by `/health/ready`; an
+        unavailable one is only a warning, since most of the service works without it. `install` adds the service's
+        own handlers and middleware to the finished app.
         """
         self.name = name
         self.title = title
@@ -172,8 +172,8 @@ class Service:
         return self.new_http()
 
     def new_http(self) -> aiohttp.ClientSession:
-        """Return an HTTP client with connections of its own, which is closed with the service."""
-        # Shorter than the five seconds of uvicorn: it may have just closed a connection that is used again.
+        """Return a separate HTTP client, which is closed with the service."""
+        # Shorter than the five seconds of uvicorn, which could close a connection just when it is reused.
         connector = aiohttp.TCPConnector(keepalive_timeout=4, ssl=client_tls())
         timeout = aiohttp.ClientTimeout(total=30)
         self._http_clients.append(aiohttp.ClientSession(connector=connector, timeout=timeout))
@@ -205,7 +205,7 @@ class Service:
         return tokens.Signer(self.name, tokens.read_key(self.settings.keys_dir / f"{self.name}.jwk"))
 
     def client(self) -> ServiceClient:
-        """Return a client that calls other services as this one."""
+        """Return a client that calls other services with this service's tokens."""
         return ServiceClient(self.name, self.signer, self.settings, self.http)
 
     def part(self, kind: type[P]) -> P:
@@ -215,12 +215,12 @@ class Service:
         return found
 
     def stop_api_parts(self) -> None:
-        """End the responses of API parts that would last on."""
+        """End the long responses of all API parts."""
         for part in self._api_parts.values():
             part.stop()
 
     def report_worker(self, worker: str, error: str | None) -> None:
-        """Store the error of a worker, or that it is healthy, for `/health/ready` and `/metrics`."""
+        """Store the error of a worker, None if it is healthy, for `/health/ready` and `/metrics`."""
         if error is None:
             self.worker_errors.pop(worker, None)
         else:
@@ -231,7 +231,7 @@ class Service:
     def build(self, process: Process = "all") -> FastAPI:
         """Return the ASGI app. `process` says whether it serves the API, runs the workers, or both.
 
-        The app runs the service in `app.state.service`, at first this one.
+        The app runs the service that is in `app.state.service`, initially this one.
         """
 
         @asynccontextmanager
@@ -294,7 +294,7 @@ class Service:
     async def _begin(self, process: Process) -> None:
         try:
             refuse_renamed_variables(os.environ)
-            RetentionSettings()  # refuse a too short retention period at the start
+            RetentionSettings()  # fail at the start if a retention period is too short
             if self._before is not None:
                 await self._before(self)
             if self._before_api is not None and process != "worker":
@@ -338,7 +338,7 @@ class Service:
         )
 
     async def failing_dependencies(self) -> dict[str, str]:
-        """Return the errors of the dependencies that do not work now, by name."""
+        """Return the errors of the dependencies that are unavailable now, by name."""
         names = list(self._dependencies)
         errors = await asyncio.gather(*(self._check_dependency(name) for name in names))
         return {name: error for name, error in zip(names, errors, strict=True) if error is not None}
@@ -355,7 +355,7 @@ class Service:
 
     async def count_dead_letters(self, jobs: Jobs) -> float:
         """Return how many jobs failed permanently; NaN while the database is unavailable."""
-        # The other metrics are especially needed during an outage.
+        # `/metrics` must not fail: the other metrics are especially needed during an outage.
         try:
             async with asyncio.timeout(3), self.database.read() as session:
                 return await jobs.count_dead_letters(session)
@@ -387,7 +387,7 @@ def _health_routes() -> APIRouter:
     async def ready(request: Request) -> JSONResponse:
         service = get_service(request)
         checks = {f"worker:{name}": error for name, error in service.worker_errors.items()}
-        # At once: the gateway waits for little longer than the slower of them takes.
+        # Concurrently, because the gateway waits for little longer than the slower check takes.
         database_error, warnings = await asyncio.gather(_ping(service), service.failing_dependencies())
         if database_error is not None:
             checks["database"] = database_error
@@ -477,7 +477,7 @@ class _Server(uvicorn.Server):
 
 
 def serve(name: str, process: Process = "all") -> None:
-    """Build a service by `services.<name>.app.build_service` and serve it until a signal ends it."""
+    """Build a service with `services.<name>.app.build_service` and serve it until a signal stops it."""
     logs.configure(name, settings().log_level)
     service: Service = importlib.import_module(f"services.{name}.app").build_service()
     app = service.build(process)

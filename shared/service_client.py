@@ -13,7 +13,7 @@ from shared.settings import ServiceName, Settings
 
 log = get_logger(__name__)
 
-# Statuses that do not concern the command: a refused token (clocks or keys differ temporarily), the rate limit, or
+# Statuses after which a retry may succeed: a refused token (clocks or keys differ temporarily), the rate limit, or
 # the same command in progress.
 _RETRYABLE_STATUSES = frozenset({401, 409, 429})
 DEFAULT_CALL_TIMEOUT = aiohttp.ClientTimeout(total=10, connect=2)
@@ -21,11 +21,11 @@ FILE_TIMEOUT = aiohttp.ClientTimeout(total=30, connect=2)
 
 
 class ServiceUnavailable(Exception):  # noqa: N818
-    """The other service did not respond, or did not process the command: it can be retried."""
+    """The other service did not respond, or did not process the command, which can be retried."""
 
 
 class FileTooLarge(ServiceUnavailable):
-    """The other service has the file, and it is larger than the caller takes."""
+    """The file of the other service is larger than `max_bytes`."""
 
 
 class ServiceUnreachable(ServiceUnavailable, DependencyUnavailable):
@@ -63,7 +63,7 @@ class ServiceClient:
     ) -> dict[str, Any]:
         """Send a command on behalf of a person and return the response; `call_timeout` applies to each attempt.
 
-        Raises `ServiceRejected` for a 4xx that concerns the command, `ServiceUnavailable` if all attempts failed.
+        Raise `ServiceRejected` for a 4xx that concerns the command, `ServiceUnavailable` if all attempts failed.
         """
         url = f"{self._settings.service_url(callee)}{path}"
         async for attempt in stamina.retry_context(
@@ -95,9 +95,9 @@ class ServiceClient:
         attempts: int = 3,
         call_timeout: aiohttp.ClientTimeout = FILE_TIMEOUT,
     ) -> bytes:
-        """Return the file that another service serves, of at most `max_bytes`; `call_timeout` is of each attempt.
+        """Return a file of another service, of at most `max_bytes`; `call_timeout` applies to each attempt.
 
-        Raises `ServiceRejected` for a 4xx that concerns the file, `ServiceUnavailable` if all attempts failed,
+        Raise `ServiceRejected` for a 4xx that concerns the file, `ServiceUnavailable` if all attempts failed,
         `FileTooLarge` at once if the file is larger.
         """
         url = f"{self._settings.service_url(callee)}{path}"
@@ -131,7 +131,7 @@ class ServiceClient:
 
 
 async def _read_at_most(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
-    """Return the body; None if it is larger. A response in chunks does not tell its length before."""
+    """Return the body; None if it is longer than allowed. A chunked response does not announce its length."""
     if (response.content_length or 0) > max_bytes:
         return None
     content = bytearray()
@@ -143,5 +143,5 @@ async def _read_at_most(response: aiohttp.ClientResponse, max_bytes: int) -> byt
 
 
 def _may_pass(error: Exception) -> bool:
-    """Return whether another attempt may get the file."""
+    """Return whether another attempt may succeed after this error."""
     return isinstance(error, ServiceUnavailable) and not isinstance(error, FileTooLarge)

@@ -58,12 +58,12 @@ def _parse_notices_pages(value: object) -> object:
     if any(len(page) != 2 or page[0] not in NETWORKS for page in pages):
         raise ValueError("expected pages such as vk:101,ok:55")
     if len({page[0] for page in pages}) < len(pages):
-        raise ValueError("at most one page of a network")
+        raise ValueError("give at most one page of each network")
     return tuple(pages)
 
 
-# Pages whose conversations people get notices in: network and id there. Webhooks links accounts by the codes that
-# are written to them, and appeals takes such a code for no appeal: both read the same variable.
+# Pages that send notices as direct messages, by network and the page's id there. Webhooks links accounts by the
+# codes that people write to these pages, and appeals opens no appeal for such a code: both read the same variable.
 NoticesPages = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(_parse_notices_pages)]
 
 
@@ -78,13 +78,13 @@ def _refuse_all_addresses(
 ) -> tuple[IPv4Network | IPv6Network, ...]:
     for network in networks:
         if network.prefixlen == 0:
-            raise ValueError(f"{network} holds all addresses, those of clients too: name the proxies alone")
+            raise ValueError(f"{network} contains all addresses, also those of clients: list only the proxies")
     return networks
 
 
 # Addresses and networks (CIDR), separated by commas.
 IpNetworks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_parse_ip_networks)]
-# Proxies whose word about addresses is taken.
+# Proxies that are trusted to report the client's address.
 ProxyNetworks = Annotated[IpNetworks, AfterValidator(_refuse_all_addresses)]
 # A secret for signatures or digests.
 StrongKey = Annotated[SecretStr, AfterValidator(_validate_strong_key)]
@@ -95,13 +95,13 @@ ServiceName = Literal["registry", "ingest", "appeals", "metrics", "webhooks", "c
 
 
 class SecretsFolderError(ValueError):
-    """The folder of secret files that is named does not exist."""
+    """The configured folder of secret files does not exist."""
 
 
 def secrets_folder() -> Path | None:
-    """Return the folder of secret files if there is one: where Compose and Kubernetes mount them, by default.
+    """Return the folder of secret files, None if there is none; by default where Compose and Kubernetes mount it.
 
-    Raises SecretsFolderError if GOSPABLIK_SECRETS_DIR names another one, which is not there.
+    Raise SecretsFolderError if GOSPABLIK_SECRETS_DIR names a folder that does not exist.
     """
     named = os.environ.get("GOSPABLIK_SECRETS_DIR")
     folder = Path(named or "/run/secrets")
@@ -115,7 +115,7 @@ def secrets_folder() -> Path | None:
 class SecretFileSettings(BaseSettings):
     """Settings that may also be files named like their variables, such as `/run/secrets/GOSPABLIK_CURSOR_KEY`.
 
-    A file goes before a variable.
+    A file takes precedence over a variable.
     """
 
     @classmethod
@@ -127,7 +127,7 @@ class SecretFileSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Return where values are looked for, in this order."""
+        """Return the sources of values, in order of precedence."""
         usual = (env_settings, dotenv_settings, file_secret_settings)
         if (folder := secrets_folder()) is None:
             return init_settings, *usual

@@ -1,4 +1,4 @@
-"""Supervision: backoff after failures, and loops that restart failed work or repeat work periodically."""
+"""Supervision: backoff after failures, and loops that restart failed work or run work periodically."""
 
 import asyncio
 import random
@@ -25,7 +25,7 @@ class Backoff:
     jitter: float = 0.0
 
     def delay(self, failures: int) -> float:
-        """Return the delay after so many failures in a row; 1 is the first."""
+        """Return the delay in seconds after the n-th failure in a row, counted from 1."""
         doublings = min(max(failures - 1, 0), MAX_DOUBLINGS)
         delay: float = min(self.initial * 2.0**doublings, self.maximum)
         return delay * random.uniform(1.0 - self.jitter, 1.0) if self.jitter else delay  # noqa: S311 — no secret
@@ -111,7 +111,7 @@ class TaskSupervisor:
         self._on_failure = on_failure
 
     def set_tasks(self, wanted: Mapping[str, Work]) -> None:
-        """Start tasks that are wanted and not running; cancel running tasks that are not wanted."""
+        """Start wanted tasks that are not running; cancel running tasks that are no longer wanted."""
         for name in self._tasks.keys() - wanted.keys():
             self._tasks.pop(name).cancel()
         for name, work in wanted.items():

@@ -16,7 +16,7 @@ Intervals = tuple[tuple[time, time], ...]
 
 END_OF_DAY = "24:00"
 ONE_DAY = timedelta(days=1)
-MAX_DAYS = 3660  # limits the search in a calendar without working time
+MAX_DAYS = 3660  # how far ahead working time is searched for in a calendar that may have none
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def add_working_time(
 ) -> tuple[datetime, list[DayShare]]:
     """Return the moment when `duration` of working time has passed since `start`, and its shares by date.
 
-    `start` is timezone-aware; the result is in UTC. Raises `ValueError` for a calendar without working time.
+    `start` is timezone-aware; the result is in UTC. Raise `ValueError` for a calendar without working time.
     """
     left = duration
     shares: list[DayShare] = []
@@ -143,9 +143,9 @@ def _day_share(calendar: WorkingCalendar, day: date, worked: timedelta) -> DaySh
 
 
 def parse_intervals(pairs: Sequence[Sequence[str]]) -> Intervals:
-    """Parse `[["09:00", "13:00"], …]`.
+    """Return the intervals parsed from `[["09:00", "13:00"], …]`.
 
-    Raises `ValueError` unless each interval ends after it starts and begins later than the previous one ends.
+    Raise `ValueError` unless each interval ends after it starts and begins later than the previous one ends.
     """
     found = tuple(
         (time.fromisoformat(start), time.min if end == END_OF_DAY else time.fromisoformat(end))
@@ -194,9 +194,9 @@ def shorten(intervals: Intervals, by: timedelta) -> Intervals:
 def adapt_exception(
     day: date, intervals: Intervals, from_week: Mapping[int, Intervals], to_week: Mapping[int, Intervals]
 ) -> Intervals:
-    """Adapt an exception of one weekly pattern to another: a day off stays one, an hour less stays an hour less.
+    """Adapt an exception of one weekly pattern to another: a day off stays a day off, an hour less an hour less.
 
-    A working day on a weekday that is usually off is as long as the first working day of the week.
+    A working day on a weekday that is usually off gets the hours of the first working day of the week.
     """
     if not intervals:
         return ()

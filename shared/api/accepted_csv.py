@@ -1,4 +1,4 @@
-"""Whether the client asks for CSV by its header `Accept`."""
+"""Read from the header `Accept` whether the client asks for CSV."""
 
 from typing import Annotated
 

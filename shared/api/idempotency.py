@@ -48,7 +48,7 @@ async def idempotency_key(
         str | None, Header(min_length=1, max_length=200, description="Makes a repeated request safe for 24 hours")
     ] = None,
 ) -> IdempotencyKey:
-    """Return the key and a fingerprint of method, path and body. A dependency."""
+    """Dependency: return the idempotency key, and a fingerprint of method, path and body."""
     body = await request.body()
     material = f"{request.method} {request.url.path}\n".encode() + body
     # The body may contain a password: without a secret key, a reader of the table could guess it from the digest.
@@ -79,9 +79,9 @@ class OncePerKey:
         return self.key.key is not None
 
     async def __call__(self, model: type[T], work: Callable[[], Awaitable[T]]) -> T:
-        """Run `work`, or return the stored response, with the status of the first one.
+        """Run `work` and store its response; if one is already stored for the key, return it with its status.
 
-        Raises `KeyReused` (422) for the same key with another payload, `InFlight` (409) while the first request
+        Raise `KeyReused` (422) for the same key with another payload, `InFlight` (409) while the first request
         runs.
         """
         if self.key.key is None:
@@ -121,7 +121,7 @@ async def delete_responses_about(
     session: WriteSession, table: type[IdempotencyMixin], ids: Sequence[UUID]
 ) -> None:
     """Delete the stored responses of all callers that contain one of these ids: they show a person's data."""
-    # All ids of a response at once: a comparison with each of many ids would read each response as often.
+    # Extract all ids of a response in one pass: searching for each id would read each response many times.
     contained = func.regexp_matches(cast(table.body, Text), _UUID, "g").column_valued("contained")
     wanted = literal([str(one) for one in ids], ARRAY(Text))
     named = select(contained).where(func.array_to_string(contained, "") == any_(wanted))

@@ -34,12 +34,12 @@ _SECURITY_SCHEMES = {
     for scheme in SIGN_IN_SCHEMES
 }
 _READS = ("get", "head")
-# FastAPI's own schemas of errors, in place of which there are problems.
+# FastAPI's own error schemas, which are replaced by problem documents.
 _OTHER_ERRORS = ("HTTPValidationError", "ValidationError")
 
 
 def install(app: FastAPI) -> None:
-    """Make the app return our document, which is built once."""
+    """Make the app return this document instead of FastAPI's; it is built once."""
 
     def document() -> Document:
         if app.openapi_schema is None:
@@ -57,7 +57,7 @@ def install(app: FastAPI) -> None:
 
 
 def serve(app: FastAPI) -> None:
-    """Serve the document at `/openapi.json`. A thread builds it once, for seconds, while other requests go on."""
+    """Serve the document at `/openapi.json`. It is built once, in a thread, because that takes seconds."""
     building: asyncio.Task[bytes] | None = None
 
     @app.get("/openapi.json", include_in_schema=False)
@@ -112,7 +112,7 @@ def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 
 
 def _restore_webhook_examples(document: Document, app: FastAPI) -> None:
-    """Put the declared examples of webhooks into the document: FastAPI leaves out what is null in them."""
+    """Restore the declared examples of webhooks: FastAPI leaves out their null values."""
     for webhook in iter_route_contexts(app.webhooks.routes):
         declared = (webhook.openapi_extra or {}).get("requestBody", {}).get("content", {})
         for method in webhook.methods or ():
@@ -131,7 +131,7 @@ def _describe_access(operation: Document, needed: frozenset[Any]) -> None:
 
 
 def _describe_filters(operation: Document, needed: frozenset[Any], schemas: Document) -> None:
-    """Describe the filters of `from_query` as FastAPI describes those that it reads."""
+    """Describe the parameters of `from_query` filters as FastAPI describes its own query parameters."""
     for model in (found.model for found in needed if isinstance(found, FilterFromQuery)):
         router = APIRouter()
 
@@ -149,7 +149,7 @@ def _describe_filters(operation: Document, needed: frozenset[Any], schemas: Docu
 def _describe_parameters(operation: Document, needed: frozenset[Any]) -> None:
     for parameter in operation.get("parameters", ()):
         if parameter["in"] == "header" and parameter["name"].lower() == "if-match":
-            # Its absence is a problem of its own (428), so the route itself does not require it.
+            # The route does not declare it as required, because its absence gets 428 instead of 422.
             parameter |= {"name": "If-Match", "required": required_version in needed, "schema": {"type": "string"}}
             parameter["description"] = "The `ETag` of the version that you saw, or `*`"
             parameter["example"] = '"3"'
@@ -162,7 +162,7 @@ def _describe_parameters(operation: Document, needed: frozenset[Any]) -> None:
 def _describe_problems(
     operation: Document, method: str, needed: frozenset[Any]
 ) -> frozenset[type[problems.Problem]]:
-    """Describe the problems of an operation; returns their kinds."""
+    """Describe the problems of an operation; return their kinds."""
     # A subclass may have the slug of its base class: then the base class is used.
     by_slug = {kind.slug: kind for kind in reversed(list(problems.kinds()))}
     found: dict[int, set[type[problems.Problem]]] = {}
@@ -248,7 +248,7 @@ def _describe_conditional_read(operation: Document) -> None:
 
 
 def _has_version(response: Document, schemas: Document) -> bool:
-    """Return whether the response is a resource with a version, which is its ETag."""
+    """Return whether the response is a resource with a version, which becomes its ETag."""
     reference = response.get("content", {}).get(_JSON, {}).get("schema", {}).get("$ref", "")
     return "version" in schemas.get(reference.rpartition("/")[2], {}).get("properties", {})
 

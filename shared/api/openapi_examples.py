@@ -35,7 +35,7 @@ def add_examples(document: dict[str, Any]) -> None:
 def example_of(  # noqa: PLR0911 — one for each kind of schema
     schema: Mapping[str, Any], schemas: Mapping[str, Any], where: str
 ) -> Any:
-    """Return an example of the schema. Raises `MissingExampleError` that names the field."""
+    """Return an example of the schema. Raise `MissingExampleError` that names the field."""
     if "examples" in schema:
         return schema["examples"][0]
     if "$ref" in schema:

@@ -34,7 +34,7 @@ class Page(BaseModel, Generic[T]):
 
 
 class TwoWayPage(Page[T], Generic[T]):
-    """One page of a list that is also read backward. `prev_cursor` is absent on the first page."""
+    """One page of a list that can also be read backward. `prev_cursor` is absent on the first page."""
 
     prev_cursor: str | None = Field(default=None, description="Send as `cursor` for the page before")
 
@@ -53,7 +53,7 @@ def encode_cursor(position: Sequence[Any], binding: str, *, backward: bool = Fal
 
 
 def decode_cursor(cursor: str, binding: str) -> list[Any]:
-    """Return the position in a cursor. Raises `Invalid` naming `query/cursor` if it is not valid for this list."""
+    """Return the position in a cursor. Raise `Invalid` naming `query/cursor` if it is not valid for this list."""
     return _decode(cursor, binding)[0]
 
 
@@ -82,7 +82,7 @@ class Paging:
 
     @property
     def is_backward(self) -> bool:
-        """Return whether the page before the cursor is wanted: its rows are read in reverse order."""
+        """Return whether the page before the cursor is requested, for which rows are read in reverse order."""
         return self.cursor is not None and _decode(self.cursor, self.binding)[1]
 
     def after(
@@ -92,7 +92,7 @@ class Paging:
         *,
         descending: bool = True,
     ) -> ColumnElement[bool] | None:
-        """Return the condition that continues after the cursor, in the order of `columns`."""
+        """Return the SQL condition of rows after the cursor in the order of `columns`; None without a cursor."""
         position = self.position(parse)
         if position is None:
             return None
@@ -128,7 +128,8 @@ class Paging:
             return kept, None, None
         if backward:
             kept.reverse()
-        # There is what was shown before on the one side, and what was fetched beyond the page on the other.
+        # In the reading direction there are more rows if one was fetched beyond the page; in the other direction
+        # there is the page that the reader came from.
         before, behind = (more, True) if backward else (self.cursor is not None, more)
         following = encode_cursor(position(kept[-1]), self.binding) if behind else None
         previous = encode_cursor(position(kept[0]), self.binding, backward=True) if before else None
@@ -151,7 +152,7 @@ def beyond(
     *,
     descending: bool,
 ) -> ColumnElement[bool]:
-    """Return the condition of the rows after a position in the order of `columns`."""
+    """Return the SQL condition of the rows after a position in the order of `columns`."""
     left = tuple_(*columns)
     return left < tuple_(*position) if descending else left > tuple_(*position)
 
@@ -162,9 +163,9 @@ async def paging(
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many, 200 at most")] = 50,
     cursor: Annotated[str | None, Query(description="`next_cursor` or `prev_cursor` of a page")] = None,
 ) -> Paging:
-    """Return the paging of this request, bound to its path, filter and caller. A dependency.
+    """Dependency: return the paging of this request, bound to its path, filter and caller.
 
-    Raises `Invalid` naming unknown parameters: a filter with a typing error would have no effect.
+    Raise `Invalid` naming unknown parameters: a filter with a typing error would have no effect.
     """
     await refuse_unknown_parameters(request)
     filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in PAGING_NAMES)
@@ -178,7 +179,7 @@ async def paging(
 
 
 def inline_literal(value: T) -> BindParameter[T]:
-    """Return a value of a fixed set as a literal of the statement instead of a parameter.
+    """Return a value of a fixed set as an SQL literal instead of a parameter.
 
     A prepared statement may get one plan for all values: it uses no partial index, and scans a whole list for a
     value that few rows have. With a literal, each value has its own statement and its own plan.

@@ -34,12 +34,12 @@ UNSEEN = Seen(given=False, version=None)
 
 
 async def seen_version(if_match: IfMatch = None) -> Seen:
-    """Return the version in `If-Match`, which is optional. Raises 422 if it is malformed. A dependency."""
+    """Dependency: return the version in the optional `If-Match`. Raise 422 if it is malformed."""
     return _parsed(if_match)
 
 
 async def required_version(if_match: IfMatch = None) -> int | None:
-    """Return the version in `If-Match`; None for `*`. Raises 428 if absent, 422 if malformed. A dependency."""
+    """Dependency: return the version in `If-Match`; None for `*`. Raise 428 if absent, 422 if malformed."""
     if if_match is None:
         raise PreconditionRequired(
             "This change needs the header «If-Match» with the ETag of the version that you read"
@@ -61,7 +61,7 @@ def _parsed(if_match: str | None) -> Seen:
 
 
 def check_version(current: int, wanted: int | None, **changed: Any) -> None:
-    """Raise 412 if the resource changed since the caller read it; `changed` are more members of the problem."""
+    """Raise 412 if the resource has another version than the caller saw; `changed` adds members to the problem."""
     if wanted is not None and wanted != current:
         raise PreconditionFailed(
             f"If-Match names version {wanted}, the current version is {current}: read it again",

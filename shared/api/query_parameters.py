@@ -17,15 +17,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.http.problems import FieldError, Invalid
 
-# Every list accepts these; they are not part of the filter.
+# Paging parameters, which every list accepts; they are not part of the filter.
 PAGING_NAMES = frozenset({"cursor", "limit"})
 
 
 class ListFilter(BaseModel):
     """Base of the filters of lists: each field is a query parameter, used as `Annotated[…, Query()]`.
 
-    Null means no restriction. Other parameters, such as those of paging, stand beside the filter, so it ignores
-    them; `refuse_unknown_parameters` rejects those that no part of the route declares.
+    Null means no restriction. The filter ignores other parameters of the route, such as those of paging;
+    `refuse_unknown_parameters` rejects parameters that the route does not declare.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,7 +43,7 @@ class FilterFromQuery:
         return {name: takes_several(annotation) for name, annotation in _fields(self.model)}
 
     async def __call__(self, request: Request) -> ListFilter:
-        """Return the filter. Raises `RequestValidationError` as FastAPI does."""
+        """Return the filter. Raise `RequestValidationError` as FastAPI does."""
         query = request.query_params
         given = {
             name: query.getlist(name) if self.takes_several[name] else query[name]
@@ -60,8 +60,8 @@ class FilterFromQuery:
 def from_query(model: type[ListFilter]) -> Any:
     """Return the dependency that returns a filter of many fields: `Annotated[Filter, from_query(Filter)]`.
 
-    As `Annotated[Filter, Query()]`, for which FastAPI looks for each field, whether it is given or not: that takes
-    as long for forty fields as a tenth of the request.
+    Faster than `Annotated[Filter, Query()]`, for which FastAPI looks up every field, given or not: with forty
+    fields this takes a tenth of the request's time.
     """
     return Depends(FilterFromQuery(model))
 

@@ -1,7 +1,7 @@
 """Which columns the audit trail stores in readable form, which as digests, and which not at all.
 
-Columns not named here are not readable: text and JSON become keyed digests; of bytes and secrets only the fact of
-a change is stored. So a new column discloses nothing until it is added here.
+Columns not listed here are not readable: text and JSON become keyed digests; for bytes and secrets only the fact
+of a change is stored. So a new column discloses nothing until it is added here.
 """
 
 import hmac
@@ -123,7 +123,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
 # Names that tables had before they were renamed: earlier audit rows keep them.
 FORMER_TABLE_NAMES = frozenset({"callback_servers", "set_aside", "triage"})
 
-# Tables without audit rows, and why: nobody changes them manually, or they are a record themselves.
+# Tables without audit rows: nobody changes them manually, or they are themselves a record.
 UNAUDITED_TABLES: dict[str, str] = {
     "events": "the outbox is append-only itself",
     "audit": "the trail itself",
@@ -144,7 +144,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         "written by the worker, never changed; records themselves",
     ),
     "page_scores": "figures, written by the worker",
-    # With their organisation, rows about items would show its managers who graded.
+    # Audit rows of items would have the organisation, and so show its managers who graded.
     "grading_items": "follow from the sample, the grades and the objections, which are audited",
     "appeal_search_documents": "made from other rows",
     "appeal_export_parts": "the rows of an export, which is recorded; written by the worker",

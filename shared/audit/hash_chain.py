@@ -50,7 +50,7 @@ def _canonical(value: Any) -> Any:
 
 
 async def number_and_chain(session: WriteSession, limit: int = CHAIN_BATCH_SIZE) -> int:
-    """Set positions and hashes of committed rows and return their number. The relay calls this under its lock."""
+    """Number and chain committed audit rows; return how many. The relay calls this under its lock."""
     rows = (
         await session.execute(
             select(*_HASHED)
@@ -92,7 +92,7 @@ class ChainHead:
 
     @classmethod
     def parse(cls, noted: str) -> "ChainHead":
-        """Parse a head as `str` writes it. Raises `ValueError` if it is malformed."""
+        """Parse a head as `str` writes it. Raise `ValueError` if it is malformed."""
         position, _, chain = noted.partition(":")
         found = cls(int(position), bytes.fromhex(chain))
         if found.position < 1 or len(found.chain) != len(GENESIS):
@@ -138,7 +138,9 @@ async def verify(
         progress(position)
     if expected_head is not None and position < expected_head.position:
         return VerificationResult(
-            None, unchained_count, ChainError(position + 1, "the row is missing: the chain was longer before")
+            None,
+            unchained_count,
+            ChainError(position + 1, "the row is missing: the expected head is beyond the end of the chain"),
         )
     return VerificationResult(ChainHead(position, chain) if position else None, unchained_count, None)
 

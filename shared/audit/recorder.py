@@ -49,7 +49,7 @@ class UnrecordedChangeError(Exception):
 
 @dataclass
 class AuditContext:
-    """Who makes changes, with what action, from where. Without an `actor` nothing is recorded.
+    """Who changes rows, by which action, and from where. Without an `actor` nothing is recorded.
 
     `actor` and `on_behalf_of` are ids, never names; `action` is a route's operation or a command.
     """
@@ -79,7 +79,7 @@ def request_audit_context(request: Request) -> AuditContext:
 
 
 def operator_context(service: str, command: str) -> AuditContext:
-    """Return the audit context of a command at the machine; the operator is identified by the user id."""
+    """Return the audit context of a command run on the server; `actor` is the operator's user id of the system."""
     return AuditContext(service=service, action=f"gospablik {command}", actor=f"operator:{os.getuid()}")
 
 
@@ -91,14 +91,14 @@ def set_context(session: WriteSession, context: AuditContext) -> None:
 
 
 def set_actor(session: WriteSession, actor: str) -> None:
-    """Record all later changes of the session as this actor's, when the request itself names none."""
+    """Set the actor of later changes of the session, for a request without a caller."""
     context: AuditContext | None = session.info.get(_KEY)
     if context is not None:
         context.actor = actor
 
 
 async def record(session: WriteSession, table: type[Base], changes: Iterable[RowChange] = ()) -> None:
-    """Record what a statement changed without the ORM; without changes: that nothing needs to be recorded.
+    """Record what a statement changed without the ORM. Without `changes`, declare that no audit rows are needed.
 
     Equal values before and after are left out. In a session without a context `changes` is not read, so domain
     code can always call this.
@@ -169,7 +169,7 @@ def _flushed_rows(session: Session) -> Sequence[Base]:
     return [row for row in rows if row.__tablename__ in READABLE_COLUMNS]
 
 
-# After the statements, before SQLAlchemy discards the old values.
+# Runs after the statements of the flush, and before SQLAlchemy discards the old values.
 @event.listens_for(WriteSession.sync_session_class, "after_flush")
 def _record_flush(session: Session, _flush: object) -> None:
     context = _context(session)

@@ -1,4 +1,4 @@
-"""Changes of rows for the audit trail: their values, their identity, and the organisation they belong to."""
+"""Changes of rows for the audit trail: the values, identity and organisation of each row."""
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from shared.tables.registry import ApiClient, Page, Person
 
 _OwnedTable = Page | ApiClient | Person | Appeal | Message
 
-# Tables without an organisation: the column that refers to a row with one, and its table.
+# Tables without an organisation column: the column that refers to a row with an organisation, and its table.
 _OWNER_VIA: dict[str, tuple[str, type[_OwnedTable]]] = {
     "page_steps": ("page_id", Page),
     "client_secrets": ("client_id", ApiClient),
@@ -42,7 +42,7 @@ _IDENTITY_COLUMNS: dict[str, str] = {"refresh_tokens": "session_id"}
 class RowChange:
     """The change of one row: values by column name; `before` is None for a new row, `after` for a deleted one.
 
-    If the organisation is left out, it is found through a column that refers to a row with one, such as `page_id`.
+    An omitted organisation is looked up through a referred row that has one, such as the page of `page_id`.
     """
 
     subject_id: UUID | str
@@ -52,7 +52,7 @@ class RowChange:
 
 
 def inserted(row: Base) -> RowChange:
-    """Return the change for a row that a statement inserted, as it was read back."""
+    """Return the change for a row that a statement inserted and returned."""
     return RowChange(
         subject_id=_identity(row), organisation_id=_own_organisation(row), after=_without_none(_values(row))
     )

@@ -33,7 +33,7 @@ class Caller:
 
     `organisation_id` is None for the centre; `include_subordinates` adds the organisations below the caller's own.
     `scopes` limit the rights of the role, unless None. `session_id` is a person's session with the embedded
-    issuer. `right` is the right that the current route requires. `expires_at` is the expiry of the token.
+    issuer. `right` is the right that the current route requires. `expires_at` is when the token expires.
     """
 
     subject: str
@@ -48,7 +48,7 @@ class Caller:
 
     @classmethod
     def from_claims(cls, claims: Mapping[str, Any]) -> "Caller":
-        """Return the caller of verified claims. Raises `InvalidToken` or `ValueError` for inconsistent claims."""
+        """Return the caller of verified claims. Raise `InvalidToken` or `ValueError` for inconsistent claims."""
         scope = claims.get("scope")
         found = cls(
             subject=str(claims["sub"]),
@@ -84,12 +84,12 @@ class Caller:
             raise Forbidden(f"The role «{self.role}» has no right «{right}»")
 
     def with_right(self, right: Right) -> "Caller":
-        """Return the caller with this right, which determines `scope`. Raises `Forbidden` without the right."""
+        """Return the caller with this right, which determines `scope`. Raise `Forbidden` without the right."""
         self.require(right)
         return replace(self, right=right)
 
     def may_access(self, right: Right, organisation_id: UUID | None, lineage: Collection[UUID]) -> bool:
-        """Return whether the caller has the right for this organisation; None: for the whole region.
+        """Return whether the caller has the right for this organisation; None asks about the whole region.
 
         `lineage` contains the ids from the root of the tree down to the organisation itself.
         """
@@ -107,16 +107,16 @@ class Caller:
     def is_region_wide(self) -> bool:
         """Return whether the current right applies to the whole region.
 
-        Raises `RuntimeError` in a route that requires no right.
+        Raise `RuntimeError` in a route that requires no right.
         """
         if self.right is None:
             raise RuntimeError("a route that uses the scope must require a right: `require_right(Right.…)`")
         return RIGHTS[self.role][self.right] is RightScope.REGION
 
     def scope(self, column: "InstrumentedAttribute[Any]") -> ColumnElement[bool]:
-        """Return the condition that every query must use to return only what the caller may see.
+        """Return the SQL condition for the rows that the caller may see. Every query must use it.
 
-        `column` is the organisation of the rows. Raises `RuntimeError` in a route that requires no right.
+        `column` is the organisation of the rows. Raise `RuntimeError` in a route that requires no right.
         """
         if self.is_region_wide:
             return true()
@@ -129,7 +129,7 @@ class Caller:
     def restrict(self, query: "Select[*Columns]", column: "InstrumentedAttribute[Any]") -> "Select[*Columns]":
         """Return the query with the condition of `scope`.
 
-        A query of the whole region stays the same object: SQLAlchemy finds its SQL without reading it again.
+        If the scope is the whole region, the query object is returned unchanged: SQLAlchemy reuses its SQL.
         """
         return query if self.is_region_wide else query.where(self.scope(column))
 
@@ -142,7 +142,7 @@ class ServiceCaller:
     on_behalf_of: str
 
 
-# The scope key of a caller whom an earlier dependency of the route has authenticated without a token.
+# The ASGI scope key of a caller whom an earlier dependency has authenticated without a token, by a ticket.
 AUTHENTICATED = "gospablik.authenticated"
 _TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — the URL of the token endpoint
 _SCOPES = {right.value: RIGHT_DESCRIPTIONS[right] for right in Right}
@@ -165,15 +165,15 @@ _cookie = APIKeyCookie(
 )
 
 
-# The ways to sign in, for the OpenAPI document. They are no dependencies of `get_caller`: FastAPI would solve them
-# again for each dependency of a route that needs the caller.
+# The ways to sign in, for the OpenAPI document. They are not dependencies of `get_caller`, because FastAPI would
+# resolve them again for each dependency that needs the caller.
 SIGN_IN_SCHEMES: tuple[SecurityBase, ...] = (_oauth, _bearer, _cookie)
 
 
 async def get_caller(request: Request) -> Caller:
-    """Return the caller of a public route, by the token in the header or else in the cookie.
+    """Return the caller of a public route, identified by the token in the header, or else in the cookie.
 
-    Raises `Unauthenticated` without a valid token, `Forbidden` for a cookie sent by a page of another origin; for
+    Raise `Unauthenticated` without a valid token, `Forbidden` for a cookie sent by a page of another origin; for
     a token of an external issuer, `Forbidden` if the person has no access here, `Unavailable` if that cannot be
     checked.
     """
@@ -212,9 +212,9 @@ def set_log_context(request: Request, actor: str | None, on_behalf_of: str | Non
 
 
 def check_rate_limit(request: Request, subject: str, limiter: Quota | None = None) -> None:
-    """Count a request of the caller, by default against the common limit of those who have signed in.
+    """Count a request of the caller, by default against the limit for signed-in callers.
 
-    Raises `TooManyRequests` with the time to wait.
+    Raise `TooManyRequests` with the time to wait.
     """
     if ANSWER_HEADERS in request.scope:  # counted already by another dependency
         return
@@ -245,7 +245,7 @@ class RequiredRight:
     right: Right
 
     async def __call__(self, found: CallerDep) -> Caller:
-        """Return the caller, with the right set. Raises `Forbidden` without the right."""
+        """Return the caller, with the right set. Raise `Forbidden` without the right."""
         return found.with_right(self.right)
 
 

@@ -44,7 +44,7 @@ class IssuerUnavailable(Exception):  # noqa: N818 — a state of the issuer
 
 @dataclass(frozen=True)
 class VerifiedIdentity:
-    """The subject of a valid token, as the issuer names it, the time of the sign-in there, and when it expires."""
+    """The identity in a valid token: the issuer's subject, the time of the sign-in, and the token's expiry."""
 
     issuer: str
     subject: str
@@ -76,13 +76,14 @@ class IssuerKeys:
         self._last_error: str | None = None
 
     async def containing(self, kid: str | None) -> KeySet:
-        """Return the keys, including the one named. Raises `InvalidToken` if the issuer has no such key, or
-        `IssuerUnavailable` if the keys cannot be fetched.
+        """Return the issuer's keys, which include `key_id`.
+
+        Raise `InvalidToken` if the issuer has no such key, `IssuerUnavailable` if the keys cannot be fetched.
         """
         if (found := self._cached(kid, KEYS_TTL)) is not None:
             return found
         if self._lock.locked() and (found := self._cached(kid, KEYS_TTL_DURING_OUTAGE)) is not None:
-            return found  # another request refreshes already, and the cached keys can still be used
+            return found  # another request is already refreshing, and the cached keys can still be used
         async with self._lock:
             if (found := self._cached(kid, KEYS_TTL)) is not None:
                 return found
@@ -157,7 +158,7 @@ class ExternalIssuer:
         self._keys = keys
 
     async def verify(self, token: str) -> VerifiedIdentity:
-        """Return the identity in a valid token. Raises `InvalidToken`, without the token in it, or
+        """Return the identity in a valid token. Raise `InvalidToken`, without the token in it, or
         `IssuerUnavailable`.
         """
         try:
@@ -168,7 +169,7 @@ class ExternalIssuer:
         if header.get("alg") not in ISSUER_ALGORITHMS or not isinstance(kid, str | None):
             raise InvalidToken("the signature algorithm is not accepted")
         if str(header.get("typ", "jwt")).lower() not in TYPES:
-            raise InvalidToken("it is not an access token")
+            raise InvalidToken("the token is not an access token")
         keys = await self._keys.containing(kid)
         now = int(clock.now().timestamp())
         registry = jwt.JWTClaimsRegistry(

@@ -116,7 +116,7 @@ class RightScope(StrEnum):
     ORGANISATION = "organisation"
 
     def relations(self, *, include_subordinates: bool) -> frozenset[Relation]:
-        """Return the relations that the scope includes for a caller with or without subordinate organisations."""
+        """Return the relations in the scope of a caller with or without subordinate organisations."""
         if self is RightScope.REGION:
             return frozenset(Relation)
         return frozenset({Relation.OWN, Relation.SUBORDINATE} if include_subordinates else {Relation.OWN})

@@ -1,7 +1,7 @@
 """Cookies of a front end that is served from the gateway's own origin, and the check that a request comes from it.
 
-A browser sends cookies whichever site asked for the request, so a request that they authenticate must say that a
-page of this origin sent it: by `Sec-Fetch-Site`, which scripts cannot set, or, in older browsers, by `Origin`.
+A browser sends cookies with requests from any site, so a request authenticated by cookies must prove that a page
+of this origin sent it: by `Sec-Fetch-Site`, which scripts cannot set, or, in older browsers, by `Origin`.
 """
 
 from datetime import timedelta
@@ -11,8 +11,8 @@ from fastapi import Request, Response
 
 from shared.http.problems import Forbidden
 
-# Browsers accept `__Host-` only from this host itself, with `Secure` and for every path: so no other host of the
-# domain can replace our session with its own.
+# Browsers accept a name with `__Host-` only from this host, with `Secure` and for all paths, so another host of
+# the domain cannot replace the session.
 ACCESS_COOKIE = "__Host-gospablik-access"
 REFRESH_COOKIE = "__Host-gospablik-refresh"
 _READS = ("GET", "HEAD")
@@ -29,7 +29,7 @@ def require_same_origin(request: Request) -> None:
         # Without the scheme: TLS may end before this server.
         allowed = origin.partition("://")[2] == request.headers.get("host")
     else:
-        # Every browser names the origin of a page that changes something.
+        # Every browser sends `Origin` with a request that changes data.
         allowed = reads
     if not allowed:
         raise Forbidden(

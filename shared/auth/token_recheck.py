@@ -1,4 +1,4 @@
-"""Check the current access of people and API clients, independent of what their token says.
+"""Check the current access of people and API clients in the database, whatever their token says.
 
 Every service can read the columns of `people` and `api_clients` that determine access, so one query by primary key
 in the transaction of a change is enough, without a call to registry.
@@ -55,7 +55,7 @@ async def load_callers(session: AsyncSession, subjects: Collection[UUID]) -> dic
 
 
 async def callers_with_access(session: AsyncSession, callers: Collection[Caller]) -> set[Caller]:
-    """Return those of the callers who still have the access that their token names, in a session not ended."""
+    """Return the callers who still have the access that their token names and whose session has not ended."""
     subjects = {subject for caller in callers if (subject := _subject(caller)) is not None}
     if not subjects:
         return set()
@@ -88,7 +88,7 @@ def recheck_on_first_statement(session: WriteSession, caller: Caller) -> None:
     session.info[_RECHECKED] = caller
 
 
-# One listener for all sessions: adding one to each takes longer than its call.
+# One listener for all sessions, since adding one to each session takes longer than calling it.
 @event.listens_for(WriteSession.sync_session_class, "after_begin")
 def _recheck(session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
     caller: Caller | None = session.info.pop(_RECHECKED, None)
@@ -106,7 +106,7 @@ def _check(connection: Connection, caller: Caller) -> None:
 
 
 def access_changed() -> Unauthenticated:
-    """Return the problem of a caller who no longer has the access that the token names."""
+    """Return the error for a caller who no longer has the access that the token names."""
     return Unauthenticated("Your access was changed or removed after this token was issued: sign in again")
 
 
@@ -126,7 +126,7 @@ def _has_access(current: Row[Any] | None, caller: Caller) -> bool:
 
 
 def _access_query(*, in_session: bool) -> CompoundSelect[Any]:
-    """Return the query of `subjects` with access at `now`; one whose session `session_id` was ended has none."""
+    """Return the query for `subjects` with access at `now`; `in_session`: unless `session_id` has ended."""
     subjects = bindparam("subjects", expanding=True, type_=Uuid())
     people = select(
         Person.id,
@@ -153,5 +153,5 @@ def _access_query(*, in_session: bool) -> CompoundSelect[Any]:
     return union_all(people, clients)
 
 
-# Every change runs one of them; making it takes longer than its execution.
+# Built once: every change runs one of these queries, and building it takes longer than running it.
 _ACCESS, _ACCESS_IN_SESSION = _access_query(in_session=False), _access_query(in_session=True)

@@ -89,7 +89,7 @@ class Verifier:
         )
 
     def verify(self, token: str, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
-        """Return the claims of a valid token. Raises `InvalidToken` with the reason but without the token."""
+        """Return the claims of a valid token. Raise `InvalidToken` with the reason but without the token."""
         try:
             decoded = self._decode(token)
             now = int(clock.now().timestamp())
@@ -106,7 +106,7 @@ class Verifier:
         # The library raises these for a header that is not an object or has wrong types.
         except (JoseError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidToken(type(error).__name__) from error
-        # A key is valid only for its owner: the key id starts with the issuer.
+        # A key is valid only for the issuer whose name its key id starts with.
         kid = str(decoded.header.get("kid", ""))
         if kid.split(".", maxsplit=1)[0] != decoded.claims["iss"]:
             raise InvalidToken("signed with the key of another issuer")
@@ -114,7 +114,7 @@ class Verifier:
 
 
 def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
-    """Return the claims of a valid token that is used once. Raises `InvalidToken` as `Verifier.verify`."""
+    """Return the claims of a valid token without caching it, for a token used once. Raise as `Verifier.verify`."""
     return Verifier(keys).verify(token, audience=audience, issuer=issuer)
 
 
@@ -126,7 +126,7 @@ def _issued_at(issued_at: object, now: int) -> object:
 
 
 def optional_uuid(value: object) -> UUID | None:
-    """Return a claim as a UUID, or None if it is absent. Raises `InvalidToken` otherwise."""
+    """Return a claim as a UUID, or None if it is absent. Raise `InvalidToken` otherwise."""
     if value is None:
         return None
     try:

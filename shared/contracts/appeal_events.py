@@ -133,7 +133,7 @@ class AppealAssigned(AppealSnapshot):
 
 
 class AppealAssigneeChanged(AppealSnapshot):
-    """Another person of the organisation, in triage of the centre, owes the next step; null: nobody."""
+    """Another person of the organisation (in triage: of the centre) owes the next step; null: nobody."""
 
     event_type = "appeal.assignee_changed"
     sent_by_webhooks = False
@@ -144,8 +144,8 @@ class AppealAssigneeChanged(AppealSnapshot):
 
 
 class AppealNoteAdded(AppealSnapshot):
-    """Somebody wrote an internal note; its text is not in the event. For the organisation whose note it is, or for
-    the one that has the appeal if the note is for everyone on it.
+    """Somebody wrote an internal note; its text is not in the event. Sent to the organisation that wrote it, or to
+    the organisation that has the appeal if the note is for everyone on it.
     """
 
     event_type = "appeal.note_added"
@@ -162,7 +162,7 @@ class AppealNoteAdded(AppealSnapshot):
 
 
 class AppealTagsChanged(AppealSnapshot):
-    """Somebody added or removed tags; the words are not in the event. `GET /appeals/{id}` shows them."""
+    """Somebody added or removed tags; the tags are not in the event. `GET /appeals/{id}` shows them."""
 
     event_type = "appeal.tags_changed"
     sent_by_webhooks = False
@@ -170,7 +170,7 @@ class AppealTagsChanged(AppealSnapshot):
 
 
 class AppealMoved(AppealSnapshot):
-    """The appeal changed its status. An organisation that loses the appeal gets an event of its own, with
+    """The appeal changed its status. An organisation that loses the appeal gets a separate event, with
     `assignment_lost: true` and itself as `organisation`, and no later events of the appeal.
     """
 
@@ -215,7 +215,7 @@ class AppealReclassified(AppealSnapshot):
 
 
 class AppealAnswered(AppealSnapshot):
-    """A reply was published in the network, or an answer given otherwise was recorded."""
+    """A reply was published in the network, or an answer given by other means was recorded."""
 
     event_type = "appeal.answered"
     example = (
@@ -262,7 +262,7 @@ class AppealOverdue(AppealSnapshot):
 
 
 class AppealClockPaused(AppealSnapshot):
-    """A person paused the clocks of the appeal: the organisation waits for something that it cannot hasten."""
+    """A person paused the clocks of the appeal: the organisation waits for something that it cannot speed up."""
 
     event_type = "appeal.clock_paused"
     example = _APPEAL | {
@@ -288,8 +288,8 @@ class AppealClockResumed(AppealSnapshot):
 
 
 class AppealDeadlineNear(AppealSnapshot):
-    """A share of the time until a deadline is used, by the shares that the SLA policy names. Sent in the working
-    hours of the organisation.
+    """A share of the time until a deadline, set in the SLA policy, has passed. Sent in the working hours of
+    the organisation.
     """
 
     event_type = "appeal.deadline_near"
@@ -357,7 +357,7 @@ class AppealExtensionRequested(ExtensionSnapshot):
 
 
 class AppealExtensionApproved(ExtensionSnapshot):
-    """The centre extended a deadline of the appeal, which is `due_at` now."""
+    """The centre extended a deadline of the appeal; `due_at` is the new deadline."""
 
     event_type = "appeal.extension_approved"
     sent_by_webhooks = True
@@ -367,19 +367,19 @@ class AppealExtensionApproved(ExtensionSnapshot):
 
 
 class AppealExtensionRefused(ExtensionSnapshot):
-    """The centre refused to extend a deadline; the request itself shows the remarks."""
+    """The centre refused to extend a deadline; the remarks are shown with the request."""
 
     event_type = "appeal.extension_refused"
 
 
 class AppealExtensionWithdrawn(ExtensionSnapshot):
-    """The organisation took its request to extend a deadline back before the centre decided."""
+    """The organisation withdrew its request to extend a deadline before the centre decided."""
 
     event_type = "appeal.extension_withdrawn"
 
 
 class AppealExtensionEnded(ExtensionSnapshot):
-    """A request to extend a deadline ended before the centre decided: there is nothing to extend any more. Sent to
+    """A request to extend a deadline ended before the centre decided, because nothing is left to extend. Sent to
     the organisation that asked.
     """
 
@@ -402,8 +402,8 @@ class AppealClosed(AppealSnapshot):
 
 
 class AppealMerged(AppealSnapshot):
-    """A moderator merged the appeal into another one of the same author, which has its messages now. Sent to both
-    organisations.
+    """A moderator merged the appeal into another appeal of the same author, which now has its messages. Sent to
+    both organisations.
     """
 
     event_type = "appeal.merged"
@@ -418,7 +418,7 @@ class AppealMerged(AppealSnapshot):
 
 
 class AppealUnmerged(AppealSnapshot):
-    """A moderator took a merge back: the appeal has its messages and its status again. Sent to both
+    """A moderator undid a merge: the appeal has its messages and its status again. Sent to both
     organisations.
     """
 
@@ -449,7 +449,7 @@ class AppealReopened(AppealSnapshot):
 
 
 class AppealFeedback(AppealSnapshot):
-    """What the citizen says about a final answer, in the state that follows."""
+    """The citizen's feedback on a final answer, with the state of the appeal after it."""
 
     example = (
         _APPEAL
@@ -468,15 +468,15 @@ class AppealFeedback(AppealSnapshot):
 
 
 class AppealFeedbackReceived(AppealFeedback):
-    """The citizen thanked for a final answer, gave a mark, said that the matter is not solved, or said nothing in
-    time.
+    """The citizen gave thanks or a mark for a final answer, said that the matter is not solved, or gave no
+    feedback in time.
     """
 
     event_type = "appeal.feedback_received"
 
 
 class AppealFeedbackCorrected(AppealFeedback):
-    """A moderator corrected how the citizen's words about a final answer were read."""
+    """A moderator corrected how the citizen's feedback on a final answer was classified."""
 
     event_type = "appeal.feedback_corrected"
 
@@ -508,13 +508,13 @@ class ReplyApprovalRequested(ReplyApprovalSnapshot):
 
 
 class ReplyApproved(ReplyApprovalSnapshot):
-    """An approver approved a reply, which waits for its publication now; `id` and `number` are the appeal's."""
+    """An approver approved a reply, which now waits for its publication; `id` and `number` are the appeal's."""
 
     event_type = "reply.approved"
 
 
 class ReplyRefused(ReplyApprovalSnapshot):
-    """An approver refused a reply, which is a draft again; the reply itself shows the remarks."""
+    """An approver refused a reply, which is a draft again; the remarks are shown with the reply."""
 
     event_type = "reply.refused"
 
@@ -543,13 +543,13 @@ class ReplyChangeSnapshot(AppealSnapshot):
 
 
 class ReplyEdited(ReplyChangeSnapshot):
-    """The text of a published reply was edited in the network; both texts stay here."""
+    """The text of a published reply was edited in the network; the system keeps both texts."""
 
     event_type = "reply.edited"
 
 
 class ReplyWithdrawn(ReplyChangeSnapshot):
-    """A published reply was deleted in the network by its organisation or the centre; its text stays here.
+    """A published reply was deleted in the network by its organisation or the centre; the system keeps its text.
 
     If it had stopped a clock, the clock continues and the appeal awaits an answer again.
     """
@@ -588,7 +588,7 @@ class PromiseMade(PromiseSnapshot):
 
 
 class PromiseReminded(PromiseSnapshot):
-    """A working day is left until the promised date, and the final reply is not published."""
+    """One working day is left until the promised date, and the final reply is not published."""
 
     event_type = "promise.reminded"
 
@@ -601,14 +601,14 @@ class PromiseKept(PromiseSnapshot):
 
 
 class PromiseMoved(PromiseSnapshot):
-    """Before the promised date another interim reply named a new one, which has a promise of its own."""
+    """Before the promised date another interim reply promised a new date, which is a separate promise."""
 
     event_type = "promise.moved"
 
 
 class PromiseBroken(PromiseSnapshot):
-    """The promised date passed without a final reply. The ledger counts it; whether the appeal is late says
-    `appeal.overdue`.
+    """The promised date passed without a final reply. The promise ledger counts it; `appeal.overdue` says whether
+    the appeal is late.
     """
 
     event_type = "promise.broken"
@@ -669,7 +669,7 @@ class IncidentGrown(IncidentSnapshot):
 
 
 class IncidentClosed(IncidentSnapshot):
-    """A person closed an incident: no appeal joins it any more."""
+    """A person closed an incident: no more appeals join it."""
 
     event_type = "incident.closed"
     example = IncidentSnapshot.example | {"member_count": 204, "closed_at": "2026-11-23T10:00:00+00:00"}

@@ -1,14 +1,14 @@
-"""Commands of ingest to the other services, by which they erase a citizen's personal data. Each is idempotent."""
+"""Commands of ingest to other services to erase a citizen's personal data. Each command is idempotent."""
 
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-# How many subjects of events one command names.
+# The maximum number of subjects in one command.
 MAX_SUBJECTS = 500
-# Shown to staff in place of what was erased.
+# Shown to staff in place of erased text.
 ERASED_TEXT = "данные удалены"
-# Why a reply was not sent.
+# Error of a reply that was not sent because its author was erased.
 AUTHOR_ERASED = {"code": "author_erased", "message": "Данные автора удалены: ответить ему больше нельзя."}
 
 
@@ -24,14 +24,14 @@ class EraseAuthor(BaseModel):
 
 
 class AuthorErasedSoFar(BaseModel):
-    """What the command did: the rows of all erased appeals, by kind, and whether any appeal is left."""
+    """The result of `EraseAuthor`: erased rows of all erased appeals by kind, and whether any appeal is left."""
 
     is_done: bool
     counts: dict[str, int]
 
 
 class EraseDeliveries(BaseModel):
-    """Erase the words in the deliveries of events about these subjects."""
+    """Erase the citizen's texts in the deliveries of events about these subjects."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,13 +39,13 @@ class EraseDeliveries(BaseModel):
 
 
 class DeliveriesErased(BaseModel):
-    """How many deliveries there are of these events."""
+    """The number of deliveries of events about these subjects."""
 
     deliveries: int
 
 
 class EraseGrades(BaseModel):
-    """Erase what people wrote about answers to these appeals."""
+    """Erase free texts that graders and organisations wrote about answers to these appeals."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -53,6 +53,6 @@ class EraseGrades(BaseModel):
 
 
 class GradesErased(BaseModel):
-    """How many answers to these appeals are in samples."""
+    """The number of answers to these appeals in grading samples."""
 
     answers: int

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, PlainSerializer
 
 from shared.auth.rights import Right
 
-# RFC 3339 with the offset of the value, as `datetime.isoformat` writes it.
+# RFC 3339 with the value's own offset, as `datetime.isoformat` writes it.
 Moment = Annotated[AwareDatetime, PlainSerializer(datetime.isoformat, return_type=str, when_used="json")]
 
 
@@ -17,7 +17,7 @@ class FeedOnly:
 
 
 class EventData(BaseModel):
-    """The data of an event. A class with its own `event_type` is one type, a class without one a base of several.
+    """The data of an event. A class with its own `event_type` is an event type, a class without it a base.
 
     The docstring of a type is its description in the documentation and in the webhook catalogue. A field with a
     default is absent from the stored data if it was not set.

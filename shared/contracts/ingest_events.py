@@ -68,7 +68,7 @@ class MessageEdited(MessageReference):
 
 
 class MessageDeleted(MessageReference):
-    """A message was deleted in the network, by its author or others; its text stays here."""
+    """A message was deleted in the network, by its author or somebody else; the system keeps its text."""
 
     event_type = "message.deleted"
     sent_by_webhooks = True
@@ -125,7 +125,7 @@ class PublicationProblem(EventData):
 
 
 class PublicationFailed(PublicationProblem):
-    """A publication failed for good: a person must act."""
+    """A publication failed permanently: a person must act."""
 
     event_type = "publication.failed"
     example = _PART | {"failure": {"code": "vk:222", "message": "Сеть не пропустила ссылку.", "final": True}}
@@ -139,7 +139,7 @@ class PublicationRetryScheduled(PublicationProblem):
 
 
 class PublicationUncertain(PublicationProblem):
-    """The response to a call was lost: the thread is read before anything is sent again."""
+    """The response to a publishing call was lost: the thread is read before anything is sent again."""
 
     event_type = "publication.uncertain"
     example = _PART | {
@@ -148,7 +148,7 @@ class PublicationUncertain(PublicationProblem):
 
 
 class PublicationChangeResult(EventData):
-    """What became of an edit or a withdrawal of a published reply."""
+    """The result of an edit or a withdrawal of a published reply."""
 
     required_right = Right.APPEALS_READ
     example = _PUBLICATION | {"change_id": "0198f3a5-3333-7000-8000-000000000004"}
@@ -158,7 +158,7 @@ class PublicationChangeResult(EventData):
 
 
 class PublicationEdited(PublicationChangeResult):
-    """The new text of a published reply stands in the network."""
+    """The text of a published reply was replaced in the network by the new text."""
 
     event_type = "publication.edited"
 
@@ -181,8 +181,8 @@ class PublicationChangeFailed(PublicationChangeResult):
 
 
 class AuthorErased(EventData):
-    """The personal data of a citizen was erased. Systems that keep what the citizen wrote must erase it too: the
-    appeals name it. Each organisation that has or had one of the appeals gets an event with its own.
+    """The personal data of a citizen was erased. Systems that store what the citizen wrote in these appeals must
+    erase it too. Each organisation that has or had one of the appeals gets a separate event with its own appeals.
     """
 
     event_type = "author.erased"

@@ -1,7 +1,7 @@
 """Codes that link a person's account in a network with their notices.
 
 The person writes the code to a page of the centre as a direct message, since a network lets a community write only
-to somebody who wrote first. Such a message is no citizen's matter: appeals leaves it out.
+to people who wrote to it first. Appeals ignores such a message: it is not a citizen's matter.
 """
 
 import re
@@ -9,9 +9,9 @@ import secrets
 
 from shared.contracts.values import MessageKind
 
-# On whose behalf ingest publishes messages with notices: `on_behalf_of` of their publications.
+# The `on_behalf_of` of publications by which ingest sends messages with notices.
 NOTICES_ACTOR = "notices"
-# Digits of ASCII alone; the flag re.ASCII would also end the case folding of Cyrillic letters.
+# Only ASCII digits. The flag re.ASCII is not used: it would also disable case folding of Cyrillic letters.
 _CODE = re.compile(r"\s*гп[\s\-–—]*([0-9]{5})[\s\-–—]*([0-9]{5})[\s.!]*", re.IGNORECASE)
 
 

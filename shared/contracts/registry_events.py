@@ -44,7 +44,7 @@ class PageReference(EventData):
 
 
 class PageRegistration(PageReference):
-    """The page as the registry keeps it."""
+    """The page as it is in the registry."""
 
     active: bool = Field(description="Whether messages are collected")
     go_live_at: Moment = Field(description="Messages written from then on open appeals")
@@ -71,7 +71,7 @@ class PageChanged(PageRegistration):
 
 
 class PageTransferred(PageRegistration):
-    """The page belongs to another organisation in the registry."""
+    """The page was transferred to another organisation in the registry."""
 
     event_type = "page.transferred"
     example = _REGISTERED | {"version": 2} | _PREVIOUS
@@ -91,7 +91,7 @@ class PageStepReached(PageReference):
 
 
 class PageStepLost(PageReference):
-    """A page lost a step that is not a badge: for lost badges there is `page.badge_lost`."""
+    """A page lost a step other than a badge; a lost badge has the event `page.badge_lost`."""
 
     event_type = "page.step_lost"
     example = _PAGE | {
@@ -108,9 +108,7 @@ class PageStepLost(PageReference):
 
 
 class PageBadgeLost(PageReference):
-    """A page lost a badge. The two days are absent if the daily check saw the loss of a badge that was not
-    recorded.
-    """
+    """A page lost a badge. Both dates are absent if the daily check noticed the loss of an unrecorded badge."""
 
     event_type = "page.badge_lost"
     example = _PAGE | {
@@ -131,7 +129,7 @@ class PageBadgeLost(PageReference):
 class PageUnavailable(PageReference):
     """A page that the network does not show to everyone."""
 
-    # A network may give reasons of its own, so the values are not closed.
+    # A plain string, because a network may give other reasons.
     reason: str | None = Field(
         description="`deleted`, `banned`, `closed_group`, `private_group`, `not_found`, or a word of the network"
     )
@@ -177,7 +175,7 @@ class PageRenamed(PageNameChange):
 
 
 class PageTakeoverSuspected(PageNameChange):
-    """The changes of a page suggest that somebody has taken it over: check it at once."""
+    """The changes of a page suggest that somebody has hijacked it: check it at once."""
 
     event_type = "page.takeover_suspected"
     example = _PAGE | _RENAMED | {"signals": ["name_and_screen_name_changed"]}

@@ -7,13 +7,13 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class _Part(BaseModel):
-    """A part of the document, without what only the report itself shows."""
+    """A part of the document; fields that only the report itself shows are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class TopSheetCount(_Part):
-    """A count of the week beside the week before; null where no data were collected then."""
+    """A count of the week, and of the previous week; null if no data were collected in the previous week."""
 
     value: int
     last_week: int | None
@@ -28,7 +28,7 @@ class TopSheetTotal(_Part):
 
 
 class TopSheetOutcomes(_Part):
-    """What became of the appeals opened in the week, by its end."""
+    """The state, at the end of the week, of the appeals opened in it."""
 
     opened: int
     answered: int
@@ -36,7 +36,7 @@ class TopSheetOutcomes(_Part):
 
 
 class TopSheetAttention(_Part):
-    """Something that needs attention, in words."""
+    """Something that needs attention, described in `text`."""
 
     kind: str
     count: int
@@ -51,7 +51,7 @@ class TopSheetPromises(_Part):
 
 
 class ReportTopSheet(_Part):
-    """What a letter says of a week; `services/metrics/schemas/weekly_report.py` describes the whole document."""
+    """The content of a week's letter; `services/metrics/schemas/weekly_report.py` describes the whole document."""
 
     format: Literal[1]
     week: str

@@ -1,4 +1,4 @@
-"""Reads the data of stored events, including those stored by the previous version."""
+"""Read the data of stored events, including events stored by the previous version."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData
 from shared.tables.common import Event
 
-# Statuses that are no longer assigned, and the statuses that migration 0025 gave to their appeals.
+# Statuses that are no longer used, and the statuses with which migration 0025 replaced them.
 _FORMER_STATUSES = {"on_approval": "in_progress"}
 _STATUS_FIELDS = ("status", "from", "to")
 
@@ -15,7 +15,7 @@ _STATUS_FIELDS = ("status", "from", "to")
 def parse_event(event: Event) -> EventData:
     """Return the event's data as the model of its type.
 
-    Undeclared fields are ignored: during an upgrade, a process of the next version may have added some.
+    Undeclared fields are ignored: during an upgrade, a process of the next version may have written them.
     """
     return EVENT_MODELS[event.type].model_validate(current_data(event), extra="ignore")
 

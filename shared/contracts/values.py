@@ -1,6 +1,6 @@
-"""Closed lists of values that several services use. Each is one named component of the OpenAPI document.
+"""Closed lists of values that several services use. Each list is one named component of the OpenAPI document.
 
-`TypeAliasType` gives a `Literal` a name there, so that a generated client has one union for it.
+`TypeAliasType` names the component of a `Literal`, so that a generated client has one union type for it.
 """
 
 from enum import StrEnum
@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 
 AlertKind = TypeAliasType("AlertKind", Literal["urgent", "spike", "repeated_transfers"])
 AnswerChannel = TypeAliasType("AnswerChannel", Literal["phone", "reception", "letter", "email", "system"])
-# What an appeal waits for: an answer that a clock counts, or one that an interim reply promised.
+# What an appeal waits for: an answer with an SLA clock, or an answer that an interim reply promised.
 AwaitedClock = TypeAliasType("AwaitedClock", Literal["first_response", "next_response", "final_answer", "promise"])
 AppealOutcome = TypeAliasType("AppealOutcome", Literal["solved", "explained", "not_solved", "postponed"])
 AppealStatus = TypeAliasType(
@@ -39,19 +39,19 @@ PersonalDataSubject = TypeAliasType("PersonalDataSubject", Literal["appeal", "me
 PhotoType = TypeAliasType("PhotoType", Literal["image/jpeg"])
 PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", "broken"])
 NoteVisibility = TypeAliasType("NoteVisibility", Literal["organisation", "everyone_on_appeal"])
-# How the reach of a page counts a person who comes several times: once, or once a day.
+# How the reach of a page counts a person with several visits: once in total, or once a day.
 ReachCountedBy = TypeAliasType("ReachCountedBy", Literal["week", "days"])
 ReplyChangeKind = TypeAliasType("ReplyChangeKind", Literal["edit", "withdrawal"])
 ReplyKind = TypeAliasType("ReplyKind", Literal["final", "interim"])
 ReplyOrigin = TypeAliasType("ReplyOrigin", Literal["gospablik", "network", "recorded"])
-# Why a published reply is withdrawn: it discloses personal data, is unlawful, insults, says what is not so, or
-# stands in the wrong thread.
+# Why a published reply is withdrawn: it discloses personal data, is unlawful, insults, is untrue, or
+# is in the wrong thread.
 WithdrawalGround = TypeAliasType(
     "WithdrawalGround", Literal["personal_data", "unlawful", "insult", "factual_error", "wrong_thread"]
 )
 Urgency = TypeAliasType("Urgency", Literal["normal", "high"])
 
-# The largest file of an attachment.
+# The maximum size of an attachment's file in bytes.
 MAX_ATTACHMENT_BYTES = 20 * 1024 * 1024
 
 

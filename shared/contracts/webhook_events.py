@@ -10,7 +10,7 @@ from shared.contracts.event_base import EventData, Moment
 
 
 class WebhookEndpointSuspended(EventData):
-    """An endpoint was suspended, because its owner may no longer read what it receives."""
+    """An endpoint was suspended, because its owner may no longer read the events that it receives."""
 
     event_type = "webhook.endpoint_suspended"
     required_right = Right.WEBHOOKS_READ

@@ -39,17 +39,17 @@ async def insert_rows(
 async def insert_missing(
     session: WriteSession, table: type[Row], rows: Sequence[Mapping[str, Any]]
 ) -> Sequence[Row]:
-    """Insert the rows that conflict with no existing row; return them as objects of the session, in any order.
+    """Insert the rows that conflict with no existing row; return these as session objects, unordered.
 
     All rows have the same columns. The INSERT returns their values, so that changes of the objects are
-    flushed without another read; relations are not read.
+    flushed without another read; relations are not loaded.
     """
     if not rows:
         return []
     inserted = await session.scalars(
         insert(table).on_conflict_do_nothing().returning(table).options(raiseload("*")),
         rows,
-        # Otherwise rows with different empty columns would need separate statements.
+        # Write None explicitly: otherwise rows with different empty columns would need separate statements.
         execution_options={"render_nulls": True},
     )
     return inserted.all()

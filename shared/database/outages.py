@@ -1,4 +1,4 @@
-"""Distinguish outages from application errors: work is retried after an outage, and no failure is counted.
+"""Distinguish outages from application errors: after an outage work is retried without counting a failure.
 
 The rule uses SQLSTATE classes, since drivers and SQLAlchemy map the same condition to different exceptions.
 """
@@ -41,7 +41,7 @@ _ERRNOS = frozenset(
         errno.ENETUNREACH,
         errno.ENETDOWN,
         errno.EADDRNOTAVAIL,
-        # No socket can be opened now.
+        # The process or system has no free file descriptors or buffers for sockets.
         errno.EMFILE,
         errno.ENFILE,
         errno.ENOBUFS,
@@ -58,7 +58,7 @@ def sqlstate(error: BaseException) -> str:
     return str(getattr(_driver_error(error), "sqlstate", None) or "")
 
 
-# asyncpg's state 2 is an error that no statement waits for.
+# State 2 of asyncpg's protocol: it is reading an error of the server that belongs to no statement.
 _ENDED_WITH_ERROR = "another operation (2) is in progress"
 
 
@@ -68,14 +68,14 @@ def is_deadlock(error: BaseException) -> bool:
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Return whether a timeout occurred; a ping shows whether the database or only the statement is slow."""
+    """Return whether a timeout occurred; only a ping shows whether it was the statement or the database."""
     return isinstance(error, TimeoutError) or sqlstate(error) in _TIMEOUTS
 
 
 def is_outage(error: BaseException) -> bool:
     """Return whether `error` was caused by an outage of the database or another dependency.
 
-    A timeout counts as an outage. An `OSError` counts only if it is a network error: a missing file is none.
+    A timeout counts as an outage. An `OSError` counts only if it is a network error; a missing file is not.
     A value that the driver cannot encode is not an outage, although asyncpg raises an `InterfaceError`.
     """
     if isinstance(error, BaseExceptionGroup):
@@ -95,7 +95,7 @@ def is_outage(error: BaseException) -> bool:
 async def is_application_error(error: BaseException, ping: Callable[[], Awaitable[object]]) -> bool:
     """Return whether `error` is an error of the work itself: the database responds to `ping` within a second.
 
-    Only these are counted as failures. A timeout is one if the database serves others at the same time.
+    Only application errors are counted as failures. A timeout is one if the database responds to `ping`.
     """
     if is_outage(error) and not is_timeout(error):
         return False
@@ -123,7 +123,7 @@ def _is_connection_error(error: BaseException) -> bool:
             return str(error).startswith("Multiple exceptions:")
         return error.errno in _ERRNOS or error.errno < 0
     if isinstance(error, asyncpg.InternalClientError):
-        # The server has ended the connection, and the driver has read its last error, but not yet the end.
+        # The server has ended the connection; the driver has read its last error, but not yet the end.
         return _ENDED_WITH_ERROR in str(error)
     # Without a code: "connection is closed", "the underlying connection is closed", "pool is closing".
     return isinstance(error, asyncpg.InterfaceError) and ("closed" in str(error) or "closing" in str(error))

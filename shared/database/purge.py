@@ -1,7 +1,7 @@
 """Purge expired rows: the owner of a table deletes them in batches, oldest first.
 
 A batch is one transaction and skips locked rows, so it waits for no other transaction and blocks others
-only shortly. Two workers that purge at the same time share the work.
+only for a short time. Two workers that purge at the same time share the work.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -57,7 +57,7 @@ def purge_rule(
     age_column: InstrumentedAttribute[object],
     conditions: Callable[[], Sequence[ColumnElement[bool]]],
 ) -> PurgeRule:
-    """Return the rule that deletes the rows that meet the conditions, oldest first."""
+    """Return the rule that deletes the rows that meet `conditions`, oldest first."""
 
     async def delete_batch(session: WriteSession, limit: int) -> int:
         key = inspect(table).primary_key

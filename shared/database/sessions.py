@@ -24,11 +24,12 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from shared.database.outages import SQLSTATE_READ_ONLY, DependencyUnavailable, is_deadlock, is_outage, sqlstate
 
 T = TypeVar("T")
-# The pool size of each service process; a worker also has connections for jobs and one for LISTEN. The sum of API
-# and worker of each service is below 100, as in the embedded server, that of two of each below the 200 of Compose.
+# The pool size of each service process; a worker also has connections for jobs and one for LISTEN. One API and one
+# worker process per service need fewer than the embedded server's 100 connections, two of each fewer than the 200
+# of Compose.
 POOL_SIZES = {"registry": 6, "ingest": 8, "appeals": 8, "metrics": 4, "webhooks": 5, "console": 4}
 JOB_CONNECTIONS = 2
-# A connection used this recently is taken as alive unless it was closed.
+# A connection used within this time is assumed to be alive unless it was closed.
 _PING_AFTER_IDLE_SECONDS = 1.0
 _PING_SECONDS = 5.0
 
@@ -38,7 +39,7 @@ class ReadSession(AsyncSession):
 
 
 async def use_snapshot(session: AsyncSession) -> None:
-    """Let all statements of the transaction read one state of the database. Call it before the first of them."""
+    """Let all statements of the transaction read one snapshot. Call it before the first statement."""
     await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
 
 
@@ -53,9 +54,9 @@ class WriteSession(AsyncSession):
 
 
 def _limiting_reads(seconds: float) -> type[asyncpg.Connection]:
-    """Return a class of connections whose database cancels slower statements of reads, with SQLSTATE 57014."""
-    # Set in the transaction, not for the connection: a pooler does not allow that, and writers share the pool.
-    # Together with its begin: a statement of its own would take as long as a short read.
+    """Return a connection class with which Postgres cancels slower statements of reads (SQLSTATE 57014)."""
+    # Set for the transaction, not for the connection: poolers do not allow the latter, and writers share the pool.
+    # Sent together with BEGIN: a separate statement would take as long as a short read.
     set_limit = f"SET LOCAL statement_timeout = {round(seconds * 1000)};"
 
     class Connection(asyncpg.Connection):  # type: ignore[misc]  # the driver has no types
@@ -116,7 +117,7 @@ class ReadOnlyServerError(DependencyUnavailable):
 
 
 async def _ping(driver: asyncpg.Connection) -> None:
-    # Short: a connection that was idle for hours may be dropped silently by what stands between.
+    # Short, because a firewall or proxy may silently drop a connection that was idle for hours.
     await driver.execute("SELECT 1", timeout=_PING_SECONDS)
 
 
@@ -166,7 +167,7 @@ class Database:
         if idle_seconds < _PING_AFTER_IDLE_SECONDS:
             return True
         try:
-            # One round trip; SQLAlchemy's own ping begins and ends a transaction.
+            # One round trip, while SQLAlchemy's own ping begins and ends a transaction.
             cast("AsyncAdapt_asyncpg_connection", connection).run_async(_ping)
         except Exception as error:
             if is_outage(error) or isinstance(error, asyncpg.InterfaceError):
@@ -195,9 +196,9 @@ class Database:
             raise
 
     async def execute_alone(self, statement: Executable, values: Mapping[str, Any] | None = None) -> Row[Any]:
-        """Execute one statement as a transaction of its own, in one round trip; return its only row.
+        """Execute one statement in its own transaction, in one round trip; return its only row.
 
-        For loops that mostly find nothing: a transaction around the statement takes three times as long.
+        Used by loops that mostly find nothing: an explicit transaction would take three times as long.
         """
         try:
             async with self._autocommit.connect() as connection:
@@ -208,7 +209,7 @@ class Database:
             raise
 
     async def ping(self) -> None:
-        """Raise if the database does not respond, `ReadOnlyServerError` if it is read-only."""
+        """Raise the driver's error if the database does not respond, `ReadOnlyServerError` if it is read-only."""
         async with self.write() as session:
             if await session.scalar(text("SELECT current_setting('transaction_read_only')")) == "on":
                 raise ReadOnlyServerError("the server is read-only")
@@ -222,7 +223,7 @@ async def retry_on_deadlock(session: WriteSession, work: Callable[[], Awaitable[
     """Run `work` in a savepoint and retry it after a deadlock.
 
     The savepoint is rolled back and its locks released; earlier changes of the transaction are kept. After four
-    attempts the error is raised.
+    attempts the deadlock error is raised.
     """
     async for attempt in stamina.retry_context(on=is_deadlock, attempts=4, wait_initial=0.05, wait_max=0.5):
         with attempt:

@@ -29,11 +29,11 @@ BATCH = 500
 MAX_FAILURES = 5
 MAX_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
-# Events of other types are passed over; the offset in the database follows after this time at the latest.
+# Events of other types are skipped in memory; the offset in the database follows after this time at the latest.
 STORE_SECONDS = 2.0
 BACKOFF = Backoff(0.2, 30.0)
 
-# More than any position: nothing is looked for after it.
+# Greater than any position, so no event is found after it.
 _UNKNOWN = 2**63 - 1
 
 Handler = Callable[[WriteSession, Sequence[Event]], Awaitable[None]]
@@ -57,7 +57,7 @@ async def read_after(
 
 
 class _Progress:
-    """What a running consumer knows of its offset: without work it begins no transaction."""
+    """A running consumer's view of its offset, by which it avoids transactions while there is no work."""
 
     def __init__(self) -> None:
         self.reached = _UNKNOWN
@@ -66,13 +66,14 @@ class _Progress:
 
     @property
     def is_stored(self) -> bool:
-        """Return whether the offset in the database is that of the events passed over."""
+        """Return whether the offset in the database includes the events skipped in memory."""
         return self.reached == self._stored
 
     def has_work(self, last: int, stored: int | None, *, is_wanted: bool) -> bool:
-        """Return whether to read: an event after `reached` is wanted, or the stored offset is old or went back.
+        """Return whether to process a batch: an event of the consumer's types is after `reached`, or the stored
+        offset is too old or has gone back.
 
-        Otherwise all events up to `last` are passed over.
+        Otherwise skip all events up to `last` in memory.
         """
         is_behind = self._stored != last and time.monotonic() - self._stored_at >= STORE_SECONDS
         # A promoted standby may have lost the last batch together with its offset.
@@ -83,7 +84,7 @@ class _Progress:
         return False
 
     def stored(self, last: int) -> None:
-        """Note that the offset in the database is at least `last`."""
+        """Remember that the offset in the database is at least `last`."""
         self.reached = self._stored = last
         self._stored_at = time.monotonic()
 
@@ -128,7 +129,7 @@ class Consumer:
             await self._advance(session, 1, enqueue_jobs)
 
     async def handle_dead_letter(self, database: Database, event_id: UUID) -> None:
-        """Handle a dead-lettered event, in its job."""
+        """Handle a dead-lettered event; called by its job."""
         async with database.write() as session:
             await self.handler(session, [await session.get_one(Event, event_id)])
 
@@ -151,7 +152,7 @@ class Consumer:
         return len(events)
 
     def _look(self) -> Select[int, bool, int | None]:
-        """Return the query of what `_Progress.has_work` asks for, in one round trip."""
+        """Return the query for the arguments of `_Progress.has_work`, in one round trip."""
         offsets, reached = self.offsets_table, bindparam("reached", type_=BigInteger)
         return select(
             select(func.coalesce(func.max(Event.position), 0)).scalar_subquery().label("last"),
@@ -181,7 +182,7 @@ class Consumer:
                     handled = 1
                     while handled:
                         handled = await self.process_batch(database, limit)
-                        # Report after each batch: under load the end of the events is rarely reached.
+                        # Report after each batch, because under load the loop rarely ends.
                         report(self.name, None)
                         failures = timeouts = 0
                         limit = min(limit * 4, BATCH)
@@ -198,7 +199,7 @@ class Consumer:
                     log.exception("consumer failed", consumer=self.name, limit=limit)
                     if limit == 1:
                         failures, timeouts = failures + (not is_timeout(error)), timeouts + is_timeout(error)
-                        # No pause before dead-lettering.
+                        # Do not pause if the event is dead-lettered next.
                         if not self._exhausted(failures, timeouts):
                             await asyncio.sleep(BACKOFF.delay(failures + timeouts))
                     limit = 1

@@ -12,14 +12,14 @@ from shared.supervision import Backoff
 
 EVENTS_WRITTEN = "gospablik_outbox"  # events were written and have to be numbered
 EVENTS_NUMBERED = "gospablik_events"  # events were numbered and can be read
-# Told in this process alone: rows of the outbox have waited for a whole second, so no relay works on them.
+# Sent only within this process: rows of the outbox have waited for a second, so no relay is working.
 OUTBOX_WAITS = "outbox waits"
 
 log = get_logger(__name__)
 
 PROBE_SECONDS = 10.0
 OUTBOX_SECONDS = 1.0
-# How long to wait for a notification that may have been lost: short while no connection listens.
+# The longest wait for a notification, which may be lost; shorter while there is no LISTEN connection.
 LONGEST_WAIT_SECONDS, LONGEST_WAIT_UNCONNECTED_SECONDS = 10.0, 1.0
 _OUTBOX = """SELECT (SELECT max(position) FROM events), EXISTS (SELECT FROM events WHERE position IS NULL)
     OR EXISTS (SELECT FROM audit WHERE position IS NULL), current_setting('transaction_read_only') = 'on'"""
@@ -27,10 +27,10 @@ RECONNECT_BACKOFF = Backoff(0.2, 5.0)
 
 
 class NotificationListener:
-    """Lets coroutines wait for a channel. Notifications may be lost, so every waiter also polls after a time.
+    """Lets coroutines wait for notifications. These may be lost, so every waiter also polls after a time.
 
-    With `polls_outbox` its connection also asks each second what the outbox has, once for all waiters: audit rows
-    are written without a notification.
+    With `polls_outbox` the connection also polls the outbox every second for all waiters, because audit rows are
+    written without a notification.
     """
 
     def __init__(self, *, polls_outbox: bool = False) -> None:
@@ -42,7 +42,7 @@ class NotificationListener:
 
     @property
     def longest_wait(self) -> float:
-        """Return how many seconds to wait for a notification before looking anyway."""
+        """Return how many seconds a waiter waits for a notification before it polls."""
         return LONGEST_WAIT_SECONDS if self._connected else LONGEST_WAIT_UNCONNECTED_SECONDS
 
     @asynccontextmanager
@@ -64,7 +64,7 @@ class NotificationListener:
             event.set()
 
     def notify_all_local(self) -> None:
-        """Wake all waiters in this process: after a reconnect notifications may have been missed."""
+        """Wake all waiters in this process, since notifications may have been missed before a reconnect."""
         for channel in self._waiting:
             self.notify_local(channel)
 
@@ -99,7 +99,7 @@ class NotificationListener:
                         async with asyncio.timeout(OUTBOX_SECONDS if self._polls_outbox else PROBE_SECONDS):
                             await closed.wait()
                         break
-                    # A server that disappeared does not close the connection, so probe it.
+                    # The connection stays open if the server disappears, so probe it.
                     if self._polls_outbox:
                         last, waits, is_read_only = await connection.fetchrow(_OUTBOX, timeout=PROBE_SECONDS)
                         self._compare(last, outbox_waits=waits, is_read_only=is_read_only)
@@ -114,8 +114,8 @@ class NotificationListener:
                 connection.terminate()
 
     def _compare(self, last_position: int | None, *, outbox_waits: bool, is_read_only: bool) -> None:
-        """Wake those who wait for what is new since the last second. Raise `ReadOnlyServerError` on a server where
-        nothing new will be written.
+        """Wake the waiters of channels with news since the last poll. Raise `ReadOnlyServerError` on a read-only
+        server, because nothing new will be written there.
         """
         if is_read_only:
             raise ReadOnlyServerError("the server is read-only")

@@ -40,13 +40,13 @@ class NewEvent:
 
 
 class _JsonText(TypeDecorator[str]):
-    """JSONB given as text, as the models write it: encoding it a second time would slow the intake down."""
+    """JSONB whose value is already JSON text from the models, since encoding it again would slow down intake."""
 
     impl = JSONB
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> None:
-        """Return no processor: the text is sent as it is."""
+        """Return None, so that the text is sent unchanged."""
 
 
 _NOTIFY = select(func.pg_notify(EVENTS_WRITTEN, ""))

@@ -23,7 +23,7 @@ RELAY_ADVISORY_LOCK = 0x676F7370  # "gosp"
 
 EPOCH_BITS = 32
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(lock=RELAY_ADVISORY_LOCK)
-# A promotion or a restored backup starts a new timeline; the one in the checkpoint is updated only later.
+# The timeline changes after a promotion or restore. It is read from the WAL, since the checkpoint shows it later.
 _OUTBOX = text(
     """SELECT coalesce((SELECT max(position) FROM events), 0) AS last,
         EXISTS (SELECT FROM events WHERE position IS NULL) AS events_wait,
@@ -46,7 +46,7 @@ _NUMBER = (
     update(Event)
     .where(Event.id == _WAITING.c.id)
     .values(position=bindparam("last", type_=BigInteger) + _WAITING.c.nth)
-    # The session holds none of the rows; synchronising would read all their ids.
+    # The session holds none of the rows, and synchronising would read all their ids.
     .execution_options(synchronize_session=False)
 )
 _NOTIFY = select(func.pg_notify(EVENTS_NUMBERED, ""))
@@ -61,9 +61,9 @@ async def number_committed_events(database: Database, limit: int = 5_000) -> int
 
 
 async def _number(database: Database, limit: int = 5_000) -> int | None:
-    """Number rows as above; None: another relay holds the lock."""
+    """Number rows as `number_committed_events` does; return None if another relay holds the lock."""
     async with database.write() as session:
-        # A statement of its own: the next one sees what the holder of the lock before committed.
+        # A separate statement, so that the next one sees what the previous holder of the lock committed.
         if not await session.scalar(_LOCK):
             return None
         outbox = (await session.execute(_OUTBOX)).one()
@@ -77,9 +77,9 @@ async def _number(database: Database, limit: int = 5_000) -> int | None:
 
 
 def _last_position(session: WriteSession, outbox: Row[Any]) -> int:
-    """Return the last position; after a failover, the one before the first of a new epoch.
+    """Return the last position; after a failover, the position before the first one of a new epoch.
 
-    Consumers may have read positions of the lost server that are missing here, so these are not reused.
+    Consumers may have read positions of the lost server that are missing here, so those numbers are not reused.
     """
     last = int(outbox.last)
     if outbox.timeline is None:
@@ -97,8 +97,8 @@ def _last_position(session: WriteSession, outbox: Row[Any]) -> int:
 async def relay(database: Database, wakeups: NotificationListener) -> None:
     """Number events until cancelled. Every worker runs a relay; the lock allows one at a time.
 
-    One that finds the lock taken stands by: it leaves notifications to the holder, until rows have waited for more
-    than a second because the holder is gone.
+    A relay that finds the lock taken stands by: it ignores notifications until rows have waited for more than a
+    second, which means that the holder of the lock is gone.
     """
     async with wakeups.subscribe(EVENTS_WRITTEN) as written, wakeups.subscribe(OUTBOX_WAITS) as waits:
         stands_by = False
@@ -107,7 +107,8 @@ async def relay(database: Database, wakeups: NotificationListener) -> None:
             try:
                 while count := await _number(database):
                     pass
-                # Whoever got the lock goes on, also after it found nothing: the holder before may stand by now.
+                # A relay that got the lock stays active, even if it found nothing: the previous holder may stand
+                # by now.
                 stands_by = count is None
             except Exception as error:
                 if not is_outage(error):

@@ -14,20 +14,20 @@ from shared.http.problems import BadRequest, Problem, TooLarge
 
 
 class PathLimits:
-    """Limits in bytes of paths that have one of their own; a path may have parameters, each of one segment."""
+    """Limits in bytes of single paths. A path may have parameters, each of one segment."""
 
     def __init__(self, limits: Mapping[str, int]) -> None:
         self._limits = [(compile_path(path)[0], limit) for path, limit in limits.items()]
 
     def of(self, path: str) -> int | None:
-        """Return the limit of a path; None without one of its own."""
+        """Return the limit of a path; None if the common limit applies."""
         return next((limit for pattern, limit in self._limits if pattern.match(path)), None)
 
 
 class BodyLimit:
-    """ASGI middleware: bodies over `limit()` bytes get 413 and are discarded; `others` has limits by path.
+    """ASGI middleware: bodies over `limit()` bytes get 413 and are discarded; `others` contains limits by path.
 
-    JSON that nests too deep gets 400: recursive code that processes it later would fail.
+    JSON that nests too deep gets 400, because recursive code that processes it later would fail.
     """
 
     def __init__(self, app: ASGIApp, limit: Callable[[], int], others: Mapping[str, int] | None = None) -> None:
@@ -73,6 +73,6 @@ async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) 
 
 
 def _may_be_json(scope: Scope) -> bool:
-    """Return whether the body may be parsed as JSON: by its content type, without one, or as a pushed event."""
+    """Return whether the body may be parsed as JSON: a JSON or absent content type, or a pushed event."""
     kind = dict(scope["headers"]).get(b"content-type", b"").lower()
     return not kind or b"json" in kind or scope["path"].startswith("/callbacks/")

@@ -18,9 +18,9 @@ _WITH_PORT = re.compile(r"\[([^\]]+)\](?::\d{1,5})?|([\d.]+):\d{1,5}")
 def client_address(request: Request) -> str | None:
     """Return the caller's address. Headers are used only if the gateway forwarded the request.
 
-    `X-Real-Ip` comes from the console alone: the gateway drops that of everybody else. Otherwise it is the last
-    address in `X-Forwarded-For` that is no proxy of the region: what stands before it, the client itself may have
-    written. The gateway lets the header pass from these proxies only.
+    `X-Real-Ip` is used if present: the gateway drops it unless the console sent it. Otherwise the address is the
+    last one in `X-Forwarded-For` that is not a proxy of the region: the client may have forged the addresses
+    before it. The gateway accepts the header only from these proxies.
     """
     peer = request.client.host if request.client else None
     config = settings()
@@ -34,7 +34,7 @@ def client_address(request: Request) -> str | None:
 def _last_outside(
     request: Request, proxies: tuple[IPv4Network | IPv6Network, ...], peer: str
 ) -> IPv4Address | IPv6Address | None:
-    """Return the last forwarded address that is no proxy; if all are, the first; None if it is no address."""
+    """Return the last forwarded address that is not a proxy (the first if all are); None if unreadable."""
     forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
     if forwarded[-1].strip() and _address(forwarded[-1]) is None:
         _warn_of_unreadable_address(peer)
@@ -48,12 +48,12 @@ def _last_outside(
 
 @lru_cache(maxsize=1024)
 def _warn_of_unreadable_address(peer: str) -> None:
-    """Log, once for each gateway, that all its clients count as one."""
+    """Log, once for each gateway, that all its clients are counted as one address."""
     log.warning("last address in X-Forwarded-For cannot be read: the gateway's own is used", gateway=peer)
 
 
 def counted_address(address: str | None) -> str:
-    """Return the address that limits count: for IPv6 the /64 network, which belongs to one customer."""
+    """Return the address by which rate limits count: for IPv6 the /64 network, which belongs to one customer."""
     found = _address(address or "")
     if isinstance(found, IPv6Address):
         return str(ip_network((found, 64), strict=False))
@@ -68,7 +68,7 @@ def _address(text: str) -> IPv4Address | IPv6Address | None:
         found = ip_address(text)
     except ValueError:
         return None
-    # A listener for both versions of IP names IPv4 clients as `::ffff:203.0.113.9`.
+    # A dual-stack listener reports IPv4 clients as `::ffff:203.0.113.9`.
     return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 

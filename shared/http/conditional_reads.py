@@ -1,9 +1,9 @@
 """`If-None-Match`: a read whose body has not changed gets 304 without a body.
 
-A version counts the changes of a resource, for `If-Match`. The body of a read can change without it: a deadline
-passes, a reply is published, another caller has other rights. So the `ETag` of a read is the version and a
-digest of the body, `"3-9f0b6d8e1f0a"`; `If-Match` compares only the version. Figures have no version:
-their `ETag` is the digest alone.
+A version counts the changes of a resource, for `If-Match`. The body of a read can change while the version stays:
+a deadline passes, a reply is published, another caller has other rights. So the `ETag` of a read is the version
+and a digest of the body, `"3-9f0b6d8e1f0a"`; `If-Match` compares only the version. Figures have no version: their
+`ETag` is the digest alone.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import hashlib
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-# Set by a route whose response has no version.
+# Value of `ETag` set by a route whose response has no version.
 CONTENT_ETAG = '""'
 _MARK_LENGTH = 12
 
@@ -23,7 +23,7 @@ class ConditionalReads:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Buffer the body of a response with an `ETag` until it is complete."""
+        """Buffer the body of a response with an `ETag`; send it, or 304, once it is complete."""
         if scope["type"] != "http" or scope["method"] != "GET":
             await self.app(scope, receive, send)
             return
@@ -65,5 +65,5 @@ def _has_etag(message: Message) -> bool:
 
 
 def _matches(wanted: str, etag: str) -> bool:
-    """Return whether `If-None-Match` names this representation (RFC 9110, 13.1.2: weakly compared)."""
+    """Return whether `If-None-Match` names this ETag, by weak comparison (RFC 9110, 13.1.2)."""
     return wanted.strip() == "*" or etag in (tag.strip().removeprefix("W/") for tag in wanted.split(","))

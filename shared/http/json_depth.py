@@ -6,7 +6,7 @@ from itertools import accumulate
 # Deeper than any body of our API or of a network: forwarded messages nest tens of levels.
 DEEPEST = 200
 
-# An unclosed string reaches to the end. Possessive quantifiers prevent backtracking on any text.
+# An unclosed string extends to the end of the text. Possessive quantifiers prevent backtracking.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _STEPS = bytes.maketrans(b"[{]}", b"\1\1\2\2")
 _OTHERS = bytes(set(range(256)) - set(b"[{]}"))

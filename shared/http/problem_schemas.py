@@ -6,13 +6,13 @@ from typing import Any
 from shared.http.problems import FieldError, Invalid, Problem, ProblemDocument
 
 _REFERENCE = "#/components/schemas/{model}"
-# Values of the examples; the texts of a problem are those of its class.
+# Values in examples; the title and status of a problem come from its class.
 _PATH = "/api/v1/appeals/0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10/replies"
 _WRONG_FIELD = FieldError(pointer="/text", detail="Field required")
 
 
 def component_name(kind: type[Problem]) -> str:
-    """Return the name of the kind's component, made of its type: `NotFoundProblem` for `/problems/not-found`."""
+    """Return the kind's component name, made from its type: `NotFoundProblem` for `/problems/not-found`."""
     return "".join(word.capitalize() for word in kind.slug.split("-")) + "Problem"
 
 

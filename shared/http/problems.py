@@ -21,7 +21,7 @@ log = get_logger(__name__)
 
 STATEMENT_TIMEOUT = "57014"
 _READS = ("GET", "HEAD", "OPTIONS")
-# Who did something, as a JSON Schema and by example.
+# A person or client in a problem's members: the JSON Schema and an example.
 _ACTOR: Mapping[str, Any] = {
     "type": "object",
     "properties": {
@@ -39,14 +39,14 @@ _ACTOR_EXAMPLE = {
 MEDIA_TYPE = "application/problem+json"
 UNEXPECTED = "The error was logged; check whether the change was made before you send it again"
 TOO_SLOW = "The query took longer than a read may take and was cancelled: ask for less, by narrower filters"
-# An outage of the database rarely ends sooner.
+# `Retry-After` during an outage: an outage of the database is rarely shorter.
 RETRY_AFTER_SECONDS = 5
 
 
 class FieldError(BaseModel):
     """The error in one field; `pointer` is a JSON pointer into the body, or `query/…`, `header/…`.
 
-    `text`, where there is one, says it in Russian to the person who entered the value.
+    `text` is an explanation in Russian for the person who entered the value; None if there is none.
     """
 
     pointer: str
@@ -385,10 +385,10 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 def _detail(item: Any) -> str:
     where, *path = item["loc"]
-    # What a validator of ours says; the prefix is pydantic's.
+    # Keep only the message of our own validators, without pydantic's prefix.
     said = str(item["msg"]).removeprefix("Value error, ")
     said = said[:1].upper() + said[1:]
-    # A parameter that may be repeated.
+    # An item of a repeatable parameter with a comma in it: the caller probably separated several values by commas.
     if where == "query" and len(path) == 2 and isinstance(item["input"], str) and "," in item["input"]:
         one, other, *_ = item["input"].split(",")
         return f"{said}. Repeat the parameter for several: {path[0]}={one}&{path[0]}={other}"
@@ -461,10 +461,10 @@ def _nul_in_address(scope: Scope) -> Problem | None:
 
 
 class _Unexpected:
-    """Responds to unexpected errors, and to requests with values that no database can store.
+    """Responds to unexpected errors, and to requests with values that the database cannot store.
 
-    A middleware, not a handler: after a handler for `Exception` Starlette raises again, the server then drops the
-    connection, and the gateway's next request on it fails too.
+    A middleware instead of an exception handler: after a handler for `Exception` Starlette raises the error again;
+    the server then drops the connection, and the gateway's next request on it fails too.
     """
 
     def __init__(self, app: ASGIApp) -> None:

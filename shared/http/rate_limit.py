@@ -1,8 +1,8 @@
-"""How many requests a caller may send: one bucket per caller, refilled continuously, in this process's memory.
+"""Rate limits: one bucket per caller, refilled continuously, in the memory of this process.
 
-In memory, because a row in the database would cost more than most requests do, and because a process protects
-itself. Headers follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` is the limit, `RateLimit`
-the remaining requests and the time until the bucket is full again.
+A row in the database would cost more than most requests, and each process protects only itself. Headers follow
+draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` is the limit, `RateLimit` the remaining requests and the
+time until the bucket is full again.
 """
 
 import math
@@ -14,7 +14,7 @@ MOST_CALLERS = 50_000
 
 
 def rate_limit_headers(policy: str, allowed: int, window: int, left: int, reset: int) -> dict[str, str]:
-    """Return the headers: a policy's limit in a window of seconds, what is left, and the seconds until reset."""
+    """Return the headers: a policy's limit and window in seconds, remaining requests, seconds to reset."""
     return {
         "RateLimit-Policy": f'"{policy}";q={allowed};w={window}',
         "RateLimit": f'"{policy}";r={left};t={reset}',
@@ -33,7 +33,7 @@ class Verdict:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Return the headers of the response."""
+        """Return the rate limit headers of the response."""
         return rate_limit_headers("default", self.allowed, self.window_seconds, self.left, self.full_in_seconds)
 
 
@@ -66,5 +66,5 @@ class Quota:
 
     def _forget_full(self, now: float) -> None:
         self._full_at = {caller: at for caller, at in self._full_at.items() if at > now}
-        if len(self._full_at) >= MOST_CALLERS:  # a flood of callers: reset all buckets rather than fill the memory
+        if len(self._full_at) >= MOST_CALLERS:  # too many callers: reset all buckets to limit the memory
             self._full_at.clear()

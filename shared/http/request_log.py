@@ -1,4 +1,4 @@
-"""Middleware for every request, whatever its route: an id, a log line, a measurement, and security headers."""
+"""Middleware for every request: request id, access log line, metrics and security headers."""
 
 import re
 import time
@@ -23,13 +23,13 @@ Headers = Sequence[tuple[bytes, bytes]]
 NOSNIFF: Headers = ((b"x-content-type-options", b"nosniff"),)
 # Responses may contain personal data of the caller: no cache may store them.
 API_HEADERS: Headers = (*NOSNIFF, (b"cache-control", b"no-store"))
-# The scope key under which a dependency stores the caller: `actor`, `on_behalf_of`, `ip_address`.
+# The ASGI scope key for the log context of the caller: `actor`, `on_behalf_of`, `ip_address`.
 WHO = "gospablik.who"
 _REFUSALS = (401, 403, 429)
 _ID = re.compile(r"[A-Za-z0-9._~:/+=@-]{1,64}")
-# The scope key under which a dependency stores headers that are added to every response.
+# The ASGI scope key under which a dependency stores headers to add to the response.
 ANSWER_HEADERS = "gospablik.answer_headers"
-# Requested by machines every few seconds.
+# Paths that monitoring requests every few seconds; they are not logged.
 _QUIET = ("/health/", "/metrics")
 
 

@@ -1,4 +1,4 @@
-"""Mask personal data in texts of citizens outside their appeal: phones, documents, links, names.
+"""Mask personal data in citizens' texts that are shown outside the appeal: phones, documents, links, names.
 
 docs/operations/personal-data.md says what is masked, what is not, and where.
 """
@@ -52,9 +52,9 @@ def mask_values(value: Any, skip_keys: Collection[str] = ()) -> Any:
 
 
 def cut_around(text: str, position: int, length: int = SNIPPET) -> tuple[int, int]:
-    """Return where an extract of the masked text around a position starts and ends: not in a word or a mask.
+    """Return start and end of an extract of the masked text around a position, outside words and masks.
 
-    With a character for the mark of a cut at either end it is at most `length` long.
+    With one character for an ellipsis at each end it has at most `length` characters.
     """
     if len(text) <= length:
         return 0, len(text)

@@ -13,7 +13,7 @@ ACCOUNT = "[счёт]"
 DOCUMENT = "[документ]"
 PERSON_LINK = "[ссылка на человека]"
 
-# URLs, UUIDs and timestamps: their digits are not personal identifiers.
+# URLs, UUIDs and timestamps, whose digits are not personal identifiers.
 _TECHNICAL = re.compile(
     r"(https?://[^\s<>\"«»]{1,2000}|www\.[^\s<>\"«»]{1,2000}"
     r"|(?<![\w-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(?![\w-])"
@@ -149,7 +149,7 @@ def mask_identifiers(text: str) -> str:
         text = _CALL_LINK.sub(PHONE, _PAGE.sub(PERSON_LINK, text))
     parts = _TECHNICAL.split(text)
     for index, part in enumerate(parts):
-        # Odd indexes hold the matches.
+        # `split` returns the matches at odd indexes.
         parts[index] = _mask_in_address(part) if index % 2 else _mask_plain(part)
     return "".join(parts)
 
@@ -179,7 +179,7 @@ def _mask_plain(text: str) -> str:
 
 
 def _mask_long(text: str) -> str:
-    """Mask numbers of ten digits and more that are recognised by their format."""
+    """Mask numbers with at least ten digits that are recognised by their format."""
     text = _SNILS.sub(DOCUMENT, text)
     text = _INN.sub(lambda found: DOCUMENT if is_valid_personal_inn(found[0]) else found[0], text)
     text = _PASSPORT.sub(_mask_passport, text)

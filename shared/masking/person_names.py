@@ -74,7 +74,7 @@ class _Token:
 
 @dataclass(frozen=True, slots=True)
 class _NameSpan:
-    """A span of the text, and the index of the next word: a person, or something named after one."""
+    """A span with the name of a person, or of something named after a person; the index of the next word."""
 
     start: int
     end: int
@@ -173,7 +173,7 @@ class _NameFinder:
         return "".join((*parts, self._text[kept:]))
 
     def _name_at(self, at: int) -> _NameSpan | None:
-        """Return the name that begins at a word, of a person or of something named after one, or None."""
+        """Return the name of a person, or of something named after one, that begins at a word, or None."""
         first = self._tokens[at]
         run = self._run(at)
         if length := self._full_name(run):
@@ -310,7 +310,7 @@ class _NameFinder:
         )
 
     def _begins_known_name(self, at: int) -> bool:
-        """Return whether a first name begins a known name of something else: «Карла Маркса», «ЛизаАлерт»."""
+        """Return whether the name of a historical figure or an organisation begins here: «Карла Маркса»."""
         if at + 1 == len(self._tokens):
             return False
         token, after = self._tokens[at], self._tokens[at + 1]
@@ -332,7 +332,7 @@ class _NameFinder:
         ] in {"»", '"', "”", "“"}
 
     def _is_protected(self, at: int) -> bool:
-        """Return whether the words before show that this is the name of a location."""
+        """Return whether the preceding words show that this is the name of a location."""
         token = self._tokens[at]
         if _LOCATION_ABBREVIATION.search(self._text, max(token.start - 8, 0), token.start):
             return True

@@ -19,11 +19,11 @@ from shared.tables.base import (
     UpdatedAt,
 )
 
-# The indexes include statuses that are no longer assigned: a wider condition serves the same queries.
+# Includes statuses that are no longer used, so that the indexes need not be rebuilt: queries still match.
 _INDEXED_OPEN = ("new", "triage", "assigned", "in_progress", "on_approval", "interim", "reopened")
 OPEN_APPEAL_STATUSES = ("triage", "assigned", "in_progress", "interim", "reopened")
 WITH_SOMEBODY_STATUSES = ("assigned", "in_progress", "interim", "reopened")
-# The earliest deadline that an appeal owes, as `services/appeals/sla/breaches.py` computes it; null: none.
+# SQL: the earliest deadline that an appeal must meet, or null; as in `services/appeals/sla/breaches.py`.
 _NEXT_DUE = (
     f"(CASE WHEN status IN {WITH_SOMEBODY_STATUSES!r} THEN "
     "LEAST(CASE WHEN first_response_at IS NULL THEN first_response_due_at END, "
@@ -35,16 +35,16 @@ class Appeal(Base):
     """A citizen's matter, from the message that opened it to its outcome.
 
     `first_response_*` describe the first reply and are not changed later; `next_response_due_at` is the deadline
-    of the reply to a message that reopened the appeal, or null. Due dates are results of `clocks`, stored for
-    lists.
+    of the reply to a message that reopened the appeal, or null. Due dates are copied from the
+    clocks for lists.
     `legal_regime`: open_source_message unless the law treats the message as an appeal of its own kind.
-    `erased_at`: the citizen's data was erased: what was said is gone, what was done and when stays.
+    `erased_at`: when the citizen's data was erased: texts are gone; steps and their times stay.
     """
 
     __tablename__ = "appeals"
     __table_args__ = (
         # One appeal per matter of an author in a thread: two concurrent workers that see the same appeals take the
-        # same next number, and one of them has to look again.
+        # same next number, and one of them fails and must read the appeals again.
         Index("uq_appeals_matter", "thread_key", "author_key", "matter_number", unique=True),
         Index(
             "ix_appeals_open_thread",
@@ -67,7 +67,7 @@ class Appeal(Base):
             "id",
             postgresql_where=text("assignee_id IS NOT NULL"),
         ),
-        # Appeals that owe something, by what they owe next: few of all.
+        # Appeals with a deadline to meet, by the next one: a small part of all appeals.
         *(
             Index(f"ix_appeals_{name}next_due", *columns, text(_NEXT_DUE), "id", postgresql_where=text(where))
             for name, columns, where in (
@@ -87,7 +87,7 @@ class Appeal(Base):
         # Recent appeals with the same topic and location: similar appeals, spikes.
         Index("ix_appeals_municipality_opened_at", "municipality", "opened_at"),
         Index("ix_appeals_topic_id_opened_at", "topic_id", "opened_at"),
-        # Appeals of an incident, or of any.
+        # Appeals of one incident, or of any incident.
         Index(
             "ix_appeals_incident_id_opened_at",
             "incident_id",
@@ -96,7 +96,7 @@ class Appeal(Base):
             postgresql_where=text("incident_id IS NOT NULL"),
         ),
         Index("ix_appeals_in_incident", "opened_at", "id", postgresql_where=text("incident_id IS NOT NULL")),
-        # Appeals that no reply was published to yet.
+        # Appeals without a published reply.
         Index(
             "ix_appeals_unanswered",
             "opened_at",
@@ -152,7 +152,7 @@ class Appeal(Base):
         Index(
             "ix_appeals_source_opened_at", "source", "opened_at", "id", postgresql_where=text("source IS NOT NULL")
         ),
-        # Appeals of a person; open appeals that nobody has.
+        # Appeals assigned to a person; open appeals without an assignee.
         Index(
             "ix_appeals_assignee_id_opened_at",
             "assignee_id",
@@ -173,7 +173,7 @@ class Appeal(Base):
             "id",
             postgresql_where=text("possible_other_matters IS NOT NULL"),
         ),
-        # Appeals by what the citizen said about the last final answer.
+        # Appeals by the citizen's feedback on the last final answer.
         Index(
             "ix_appeals_feedback_kind",
             "feedback_kind",
@@ -197,7 +197,7 @@ class Appeal(Base):
     urgency: Mapped[str] = mapped_column(default="normal")
     outcome: Mapped[str | None]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    # The person who owes the next step: of the organisation, in triage of the centre.
+    # The person who owes the next step: of the organisation, or in triage of the centre.
     assignee_id: Mapped[UUID | None]
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
     # The location of the problem: OKTMO of the municipality; settlement, street and house from the text.
@@ -217,7 +217,7 @@ class Appeal(Base):
     network: Mapped[str | None]
     thread_key: Mapped[str | None]
     author_key: Mapped[str | None]
-    # Which of the author's matters in the thread it is: 1, 2 …
+    # The number of this matter among the author's matters in the thread: 1, 2 …
     matter_number: Mapped[int] = mapped_column(default=1, server_default=text("1"))
     # Messages that may be about another matter, until a person decides: [{"message_id", "reason", "at"}], or null.
     possible_other_matters: Mapped[list[dict[str, Any]] | None] = mapped_column(JSONB(none_as_null=True))
@@ -233,16 +233,16 @@ class Appeal(Base):
     first_response_due_at: Mapped[datetime | None]
     first_response_at: Mapped[datetime | None]
     first_response_working_seconds: Mapped[int | None]
-    # When the first final answer was published, and what the citizen said about the last one, as in
+    # When the first final answer was published, and the citizen's feedback on the last one, as in
     # `feedback_rounds`.
     final_answer_at: Mapped[datetime | None]
     feedback_kind: Mapped[str | None]
     next_response_due_at: Mapped[datetime | None]
-    # Of the awaited response or promise; that of the final answer is recorded in its clock.
+    # The breach of the awaited response or promise; the final answer's breach is recorded in its clock.
     overdue_recorded_at: Mapped[datetime | None]
-    # When to look whether somebody has to be notified that an awaited answer is late or nearly late.
+    # When to check next whether people must be notified of a late or nearly late answer.
     next_escalation_at: Mapped[datetime | None]
-    # The deadline of the last final answer, given or not, and of the one that is awaited.
+    # The deadline of the last final answer, given or not, and the deadline of the awaited one.
     resolution_due_at: Mapped[datetime | None]
     final_answer_due_at: Mapped[datetime | None]
     promised_at: Mapped[datetime | None]
@@ -264,9 +264,9 @@ class Appeal(Base):
 class AppealSubmission(Base):
     """How an appeal without a thread was submitted: by phone, in person, by letter, or by another system.
 
-    `organisation_id` entered it (null: the centre); with `source` and `external_id` it identifies the
-    submission for good. `fingerprint` is a digest of the request, `contact` an encrypted JSON object, `extra`
-    the source's own data.
+    `organisation_id` is the organisation that entered it (null: the centre); with `source` and `external_id` it
+    identifies the submission permanently. `fingerprint` is a digest of the request, `contact` an encrypted JSON
+    object, `extra` the source's own data.
     """
 
     __tablename__ = "appeal_submissions"

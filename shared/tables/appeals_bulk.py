@@ -12,18 +12,18 @@ from shared.tables.base import Base, CreatedAt, Id
 
 
 class BulkOperation(Base):
-    """One change of many appeals, for which a person or client asked.
+    """One change of many appeals, requested by a person or client.
 
     `action`: assign | transfer | close | triage | undo, with its `parameters`. `undoes_id`: the operation that
-    this one takes back. `organisation_id` (null: the centre), `include_subordinates` and `scopes` are those of the
-    author at the request. `completed_at`: every appeal has an outcome.
+    this one undoes. `organisation_id` (null: the centre), `include_subordinates` and `scopes` are those of the
+    author at the request. `completed_at`: when every appeal had an outcome.
     """
 
     __tablename__ = "bulk_operations"
     __table_args__ = (
         Index("ix_bulk_operations_created_at", "created_at", "id"),
         Index("ix_bulk_operations_organisation_id", "organisation_id", "created_at", "id"),
-        # The undo of an operation; a further one if an error kept it from its work.
+        # An operation may be undone again if an error stopped the first undo.
         Index(
             "ix_bulk_operations_undoes_id",
             "undoes_id",
@@ -47,12 +47,12 @@ class BulkOperation(Base):
 
 
 class BulkOperationRow(Base):
-    """An appeal of a bulk operation, fixed at the request.
+    """An appeal of a bulk operation; the list of appeals is fixed at the request.
 
     `outcome`: pending | done | refused | unchanged, written in the transaction of the change. `problem`: why it
-    was refused, as the single route would say it. `former` and `version`: the state before the change, and the
-    appeal's version after it, from which the change is taken back. `number` is null for an appeal that the author
-    may not see; such an id may be of no appeal, so `appeal_id` refers to none.
+    was refused, as the route for one appeal responds. `former` and `version`: the state before the change and the
+    appeal's version after it, needed to undo the change. `number` is null for an appeal that the author may not
+    see; such an id may not exist, so `appeal_id` has no foreign key.
     """
 
     __tablename__ = "bulk_operation_rows"

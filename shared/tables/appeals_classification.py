@@ -1,4 +1,4 @@
-"""Tables of appeals about what messages are about: topics, classifications, reviews."""
+"""Tables of appeals about classification: topics, classifications, reviews."""
 
 from typing import Any
 from uuid import UUID
@@ -95,7 +95,7 @@ class Classification(Base):
 
 
 class Review(Base):
-    """A person's review of a classification: confirmed or corrected. One per message; the last one is kept.
+    """A person's review of a classification: confirmed or corrected. A message keeps only the last one.
 
     `predicted` is the model's classification, `decided` the person's; both are part of the training set.
     `agrees_*` is null if the person was not asked or the model predicted nothing. `organisation_id` is the current

@@ -1,4 +1,4 @@
-"""Tables of appeals about exports: lists that a job writes down as files."""
+"""Tables of appeals about exports: lists that a job writes to files."""
 
 from datetime import datetime
 from uuid import UUID
@@ -11,11 +11,11 @@ from shared.tables.base import Base, CreatedAt, Id
 
 
 class AppealExport(Base):
-    """A list of appeals that its author gets as a file, once a job has read its rows.
+    """A list of appeals that its author can download as a file once a job has read the rows.
 
     `format`: csv | xlsx. `status`: queued | running | ready | failed, with the `failure` in words. `author` is a
-    person or client; `scopes` are those of the request. `rows_done` of `total` appeals are read. It is deleted,
-    with its parts, at `expires_at`, which is set when it ends.
+    person or client; `scopes` are those of the request. `rows_done` of `total` appeals are read. The export
+    is deleted with its parts at `expires_at`, which is set when it is ready or failed.
     """
 
     __tablename__ = "appeal_exports"
@@ -38,7 +38,7 @@ class AppealExport(Base):
 
 
 class AppealExportPart(Base):
-    """Some rows of an export: the appeals, in the order of the list, fixed at the request.
+    """A part of an export's rows: its appeals in the order of the list, fixed at the request.
 
     `rows`: their cells, compressed JSON with personal data masked; null until they are read.
     """

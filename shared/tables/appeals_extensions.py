@@ -12,16 +12,17 @@ _IS_OPEN = text("status = 'open'")
 
 
 class ExtensionRequest(Base):
-    """A request of the organisation that has an appeal for more time, and what the centre decided.
+    """A request for more time by the organisation that has an appeal, and the centre's decision.
 
     `clock` is the kind of the clock. `extension_seconds` count in its `unit`: working | calendar. `due_at` is the
-    deadline at the request (null: paused), `extended_due_at` that after the approval. status open | approved |
-    refused | withdrawn (by the organisation; `decided_by` says by whom) | ended (by itself, for `ended_reason`).
+    deadline at the request (null: paused), `extended_due_at` is the deadline after the approval. status open |
+    approved | refused | withdrawn (by the organisation; `decided_by` says by whom) | ended (automatically, for
+    `ended_reason`).
     """
 
     __tablename__ = "extension_requests"
     __table_args__ = (
-        # A clock has one open request: of two at once one fails.
+        # A clock has at most one open request: of two concurrent requests one fails.
         Index("uq_extension_requests_open", "clock_id", unique=True, postgresql_where=_IS_OPEN),
         # The open requests, oldest first.
         Index("ix_extension_requests_open", "created_at", "id", postgresql_where=_IS_OPEN),

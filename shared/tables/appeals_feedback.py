@@ -1,4 +1,4 @@
-"""Table of appeals: what citizens say about final answers."""
+"""Table of appeals about citizens' feedback on final answers."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,12 +10,12 @@ from shared.tables.base import Base, CreatedAt, ExactTextColumn, Id, UpdatedAt
 
 
 class FeedbackRound(Base):
-    """What the citizen said about one published final answer; the last word counts, and the timeline has all.
+    """The citizen's feedback on one published final answer: the last one; the timeline has all.
 
-    `kind`: thanks | not_solved | mark | silence; null: nothing yet, or nothing about the answer. `mark` is 1 to 5;
-    a low one is `not_solved`. Silence is recorded after `silent_after` unless the round ended (`ended_at`): by a
-    word, by silence, or because the appeal was answered again. `said_at` is the network's time. `read_by` is
-    `rule:…` or, after a correction, a person; `reason` says why in words.
+    `kind`: thanks | not_solved | mark | silence; null: no feedback yet, or a message that is not about the answer.
+    `mark` is 1 to 5; a low one is `not_solved`. Silence is recorded after `silent_after` unless the round has
+    ended (`ended_at`): by feedback, by silence, or because the appeal was answered again. `said_at` is the
+    network's time. `read_by` is `rule:…` or, after a correction, a person; `reason` explains the kind.
     """
 
     __tablename__ = "feedback_rounds"
@@ -24,9 +24,9 @@ class FeedbackRound(Base):
         # A message is feedback on one answer.
         UniqueConstraint("message_id"),
         Index("ix_feedback_rounds_appeal_id", "appeal_id", "created_at"),
-        # What citizens said in a period.
+        # Feedback given in a period.
         Index("ix_feedback_rounds_said_at", "said_at", postgresql_where=text("said_at IS NOT NULL")),
-        # Rounds to record silence for.
+        # Rounds that still await feedback or silence.
         Index("ix_feedback_rounds_awaited", "silent_after", "id", postgresql_where=text("ended_at IS NULL")),
     )
 

@@ -18,7 +18,7 @@ from shared.tables.base import (
 class Incident(Base):
     """One problem reported by many: appeals grouped by topic, location and time, each with its author and thread.
 
-    origin spike | person. `organisation_id` is the leading organisation or null; members keep their own.
+    origin spike | person. `organisation_id` is the leading organisation or null; appeals keep their own.
     """
 
     __tablename__ = "incidents"
@@ -85,11 +85,11 @@ class IncidentReply(Base):
     text: Mapped[ExactTextColumn]
     promised_at: Mapped[datetime | None]
     author: Mapped[str]
-    # Null: for all appeals; else only for those of this organisation, with `include_subordinates` also of
-    # subordinate ones.
+    # Null: for all appeals; else for appeals of this organisation, with `include_subordinates` also for appeals of
+    # subordinate organisations.
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     include_subordinates: Mapped[bool] = mapped_column(default=False)
-    # Whether appeals that join later get it too.
+    # Whether appeals that join the incident later get the reply too.
     include_later_members: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[CreatedAt]
 

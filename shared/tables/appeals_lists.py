@@ -13,7 +13,7 @@ from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 class AppealTag(Base):
     """A short word of staff on an appeal, normalised.
 
-    `organisation_id` had the appeal when the tag was added (null: the centre): who works there is offered the tag.
+    `organisation_id` had the appeal when the tag was added (null: the centre); the tag is suggested to its staff.
     """
 
     __tablename__ = "appeal_tags"
@@ -61,7 +61,7 @@ class SavedView(Base):
 class UnreadAppeal(Base):
     """An appeal with something that a person should read and has not opened since `last_at`, the database's time.
 
-    A row is deleted when they have read it, so there are few.
+    A row is deleted when the person has opened the appeal, so there are few rows.
     """
 
     __tablename__ = "unread_appeals"
@@ -74,9 +74,9 @@ class UnreadAppeal(Base):
 
 
 class AppealCount(Base):
-    """How many appeals have an organisation, an assignee, a status and an urgency: the sum of `appeals`.
+    """The sum of `appeals` is the number of appeals with this organisation, assignee, status and urgency.
 
-    Triggers of `appeals` add rows with each change; a schedule sums them up.
+    Triggers on the table `appeals` add rows with each change; a schedule merges them.
     """
 
     __tablename__ = "appeal_counts"

@@ -13,7 +13,7 @@ _IN_EFFECT = text("undone_at IS NULL")
 
 
 class AppealMerge(Base):
-    """The merge of an appeal into another one of its author, until it is taken back.
+    """The merge of an appeal into another appeal of its author; the row is deleted when the merge is undone.
 
     `message_ids` were moved. `thread_key` and `author_key` are those of the merged appeal: later messages of that
     author in that thread go to the appeal `into_id`. `former_status`: the status before the merge.

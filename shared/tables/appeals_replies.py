@@ -22,9 +22,9 @@ _NO_IDS = text("'{}'")
 _FALSE = text("false")
 # A reply that was handed over for publication and is neither published nor failed.
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
-# A reply that the citizen does not have: its messages may belong to another appeal.
+# A reply that the citizen has not received or that was withdrawn; its messages may be moved to another appeal.
 VOID_REPLY_STATUSES = ("failed", "discarded", "withdrawn")
-# A reply that somebody writes or that is on its way to the citizen. An appeal has at most one.
+# A reply that is being written or published. An appeal has at most one.
 REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
 
 
@@ -70,7 +70,7 @@ class Reply(Base):
     origin: Mapped[str]
     kind: Mapped[str]
     text: Mapped[ExactTextColumn]
-    # How the matter ends with this final answer, as its author says; null: not said.
+    # The outcome of the matter that its author gave for this final answer; null: not given.
     outcome: Mapped[str | None]
     # Whether the text ends with the request for a mark, which is added when the reply is submitted.
     asks_mark: Mapped[bool] = mapped_column(default=False, server_default=_FALSE)
@@ -88,7 +88,7 @@ class Reply(Base):
     submitted_at: Mapped[datetime | None]
     # {"requested_by", "requested_at", "reason", "decision", "decided_by", "decided_at", "remarks"}.
     approval: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
-    # In the order in which they are published.
+    # The attachments in the order in which they are published.
     attachment_ids: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default=_NO_IDS)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
@@ -97,15 +97,15 @@ class Reply(Base):
 class Promise(Base):
     """The date that a published interim reply promised: open until it is kept, moved or broken.
 
-    `organisation_id` is the organisation that promised; null: the centre. An edit of the reply that names another
-    date moves its promise, and makes the next one. `ended_at`: when the reply that kept or moved it was published
-    or edited, or the promised date that passed. `final_reply_at`: when the final reply came, also
-    after a broken promise.
+    `organisation_id` is the organisation that promised; null: the centre. An edit of the reply that gives another
+    date marks its promise as moved and creates a new promise. `ended_at`: when the reply that kept or moved it was
+    published or edited, or the promised date that passed. `final_reply_at`: when the final reply came, also after
+    a broken promise.
     """
 
     __tablename__ = "promises"
     __table_args__ = (
-        # An event that is processed twice makes no second promise.
+        # An event that is processed twice creates no second promise.
         Index("uq_promises_reply_id_made_at", "reply_id", "made_at", unique=True),
         Index("ix_promises_appeal_id", "appeal_id", "made_at"),
         Index("ix_promises_made_at", "made_at", "id"),
@@ -113,7 +113,7 @@ class Promise(Base):
         Index("ix_promises_organisation_id_made_at", "organisation_id", "made_at", "id"),
         # Promises of a period.
         Index("ix_promises_promised_at", "promised_at"),
-        # Promises to remind of, and to record as broken.
+        # Open promises, for reminders and for recording broken promises.
         Index("ix_promises_open", "promised_at", "id", postgresql_where=text("status = 'open'")),
     )
 
@@ -134,8 +134,8 @@ class Promise(Base):
 class ReplyVersion(Base):
     """A version of the text of a draft. Consecutive saves of one person within a minute are one version.
 
-    `hints` are the hints of the checks at the submission; null: this version was not submitted. Both times are the
-    database's.
+    `hints` are the results of the checks at the submission; null: this version was not submitted. Both times are
+    by the database's clock.
     """
 
     __tablename__ = "reply_versions"
@@ -224,18 +224,17 @@ class ApprovalRule(Base):
 class ReplyChange(Base):
     """A person's request to edit or withdraw a published reply, kept permanently with both texts.
 
-    kind edit | withdrawal; status queued | applied | failed. `text` is the new text of an edit, `hints` what the
-    checks found in it, `former_text` what stood in the network; `ground` is given for a withdrawal. `requested_at`
-    is the database's time. `accepted_at`: when ingest took it over. `failure`: {"code", "message"}.
-    `promised_at`: the other date that an edit of an interim reply promises; null: the date stays.
-    `attachment_ids`: the photos that an edit gives the reply; null: they stay. `former_…`: what the reply had
-    before, if it changes.
+    kind edit | withdrawal; status queued | applied | failed. `text` is the new text of an edit, `hints` the
+    results of the checks, `former_text` the text in the network before; `ground` is given for a withdrawal.
+    `requested_at` is the database's time. `accepted_at`: when ingest accepted it. `failure`: {"code", "message"}.
+    `promised_at`: the new date that an edit of an interim reply promises; null: the date stays. `attachment_ids`:
+    the photos of the reply after the edit; null: they stay. `former_…`: the reply's former values, if they change.
     """
 
     __tablename__ = "reply_changes"
     __table_args__ = (
         Index("ix_reply_changes_reply_id", "reply_id", "requested_at", "id"),
-        # One change at a time: the order of the requests is the order of the network's calls.
+        # One queued change at a time, so that network calls follow the order of the requests.
         Index("uq_reply_changes_under_way", "reply_id", unique=True, postgresql_where=text("status = 'queued'")),
         Index(
             "ix_reply_changes_unacknowledged",
@@ -263,7 +262,7 @@ class ReplyChange(Base):
     ended_at: Mapped[datetime | None]
     failure: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
-    # How far ingest is with it; null until ingest has accepted it.
+    # The status of the change in ingest; null until ingest has accepted it.
     progress: Mapped[PublicationChange | None] = relationship(
         primaryjoin=lambda: foreign(ReplyChange.id) == PublicationChange.id,
         viewonly=True, lazy="raise", uselist=False,

@@ -15,7 +15,7 @@ from shared.tables.base import (
 
 
 class RuleSet(Base):
-    """A version of the routing rules: draft | active | retired. One is active; former ones are never edited.
+    """A version of the routing rules: draft | active | retired. One is active; retired ones are never edited.
 
     `default_to` is the target of appeals that no rule matches, with the same values as `send_to` of a rule.
     """
@@ -43,7 +43,8 @@ class RuleSet(Base):
 
 
 class RoutingRule(Base):
-    """A routing rule: topic × location × page owner × urgency → organisation; null: any. The most specific wins.
+    """A routing rule: topic × location × page owner × urgency → organisation; null: any. The most specific rule
+    wins.
 
     `send_to`: organisation | page_owner | moderators | municipality_administration | sphere_body |
     page_owner_founder; `organisation_id` is the target for the first. `topic_id` may be a group, which includes

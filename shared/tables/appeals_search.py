@@ -1,4 +1,4 @@
-"""Tables of appeals for its search: the words of each appeal, beside the rows that they come from."""
+"""Tables of appeals for search: the words of each appeal, derived from the rows of other tables."""
 
 from uuid import UUID
 
@@ -14,18 +14,18 @@ RANGE_SIZE = 2_000
 
 
 class SearchDocument(Base):
-    """The words of an appeal, or of a note on it, in their base forms; made again when one of its texts changes.
+    """The words of an appeal, or of a note on it, in their base forms; rebuilt when one of its texts changes.
 
-    kind appeal (messages, sent replies, notes for everyone, address, organisation, number) | note (one that only
-    its organisation reads: `written_by`, null: the centre). `id` is that of the appeal or the note.
-    `organisation_id` and `number` are the appeal's. There are no foreign keys: checking them would wait for
-    the transaction that has locked one of the appeals, and lock the others meanwhile.
+    kind appeal (messages, sent replies, notes for everyone, address, organisation, number) | note (a note that
+    only the organisation `written_by` reads; null: the centre). `id` is that of the appeal or the note.
+    `organisation_id` and `number` are the appeal's. There are no foreign keys: their check would wait for a
+    transaction that has locked one of the appeals, while other appeals stay locked.
     """
 
     __tablename__ = "appeal_search_documents"
     __table_args__ = (
         Index("ix_appeal_search_documents_appeal_id", "appeal_id"),
-        # Without a list of pending entries, which every search would read from beginning to end.
+        # `fastupdate` is off: every search would scan the list of pending entries.
         Index(
             "ix_appeal_search_documents_words",
             "number_range",

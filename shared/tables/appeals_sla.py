@@ -16,7 +16,7 @@ from shared.tables.base import (
 )
 
 UNFINISHED_CLOCK_STATES = ("waiting", "running", "paused")
-# The executor at a share of the time, the others so many working hours after the deadline.
+# The executor is notified at a share of the time, the others this many working hours after the deadline.
 DEFAULT_ESCALATION: dict[str, float | None] = {
     "executor_share": 0.8,
     "manager_hours": 0,
@@ -43,7 +43,7 @@ class SlaPolicy(Base):
 
     __tablename__ = "sla_policies"
     __table_args__ = (
-        # A policy has one version of each number: two changes at once do not both succeed.
+        # A version number is unique within a policy: of two concurrent changes one fails.
         UniqueConstraint("policy_key", "version"),
         Index("ix_sla_policies_valid_from", "valid_from", "id"),
     )
@@ -82,19 +82,20 @@ class SlaPolicy(Base):
 
 
 class SlaClock(Base):
-    """A clock of an appeal, kind first_response | next_response | final_answer. A promise is a row of `promises`.
+    """A clock of an appeal, kind first_response | next_response | final_answer. Promises have a table.
 
-    `message_id` is the citizen's message that it answers; null: the one that opened the appeal. `policy_id` is the
-    version of the policy that applies, kept when the policy changes or ends. The row itself is the start of the
-    clock, which is also written as an event before another event changes what the row says. `due_at`,
-    `used_seconds` and `on_time` are computed from the start, the events and the calendars, and stored. `due_at` is
-    null while a clock is paused in time. A clock that is `waiting` has not started: a moderator has to decide.
+    `message_id` is the citizen's message that awaits the answer; null: the message that opened the appeal.
+    `policy_id` is the version of the policy that applies, kept when the policy changes or ends. The start of the
+    clock is stored in the row itself, and is also written as an event before another event changes these columns.
+    `due_at`, `used_seconds` and `on_time` are computed from the start, the events and the calendars, and stored.
+    `due_at` is null while a clock that was not late is paused. A clock that is `waiting` has not started: a
+    moderator has to decide.
     """
 
     __tablename__ = "sla_clocks"
     __table_args__ = (
         Index("ix_sla_clocks_appeal_id", "appeal_id", "created_at", "id"),
-        # An appeal has one unfinished clock of each kind. Also lists the appeals with unfinished clocks.
+        # At most one unfinished clock of each kind per appeal. The index also finds appeals with such clocks.
         Index(
             "uq_sla_clocks_unfinished",
             "appeal_id",
@@ -134,37 +135,38 @@ class SlaClock(Base):
     ceiling_seconds: Mapped[int | None] = mapped_column(BigInteger)
     started_at: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
-    # Of a clock that was extended: its deadline without the extensions.
+    # For an extended clock: its deadline without the extensions.
     unextended_due_at: Mapped[datetime | None]
-    # The open request to extend it, which is ended with the clock; the request refers to the clock.
+    # The open extension request of the clock, which ends with the clock. No foreign key, since the request
+    # refers to the clock.
     extension_request_id: Mapped[UUID | None]
     stopped_at: Mapped[datetime | None]
     used_seconds: Mapped[int | None] = mapped_column(BigInteger)
     on_time: Mapped[bool | None]
-    # Who has to answer, and in which calendar it counts; null: the centre, the program's default calendar.
+    # The organisation that must answer (null: the centre), and the calendar (null: the program's default).
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     calendar_id: Mapped[UUID | None] = mapped_column(ForeignKey("calendars.id"))
-    # Who started it, and when that was recorded.
+    # Who started the clock, and when the start was recorded.
     started_by: Mapped[str | None]
     start_recorded_at: Mapped[datetime | None]
-    # Of a clock that has ended: what counted. A calendar may change later.
+    # For an ended clock: the result, which is kept even if a calendar changes later.
     explanation: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     # The last share of the time that the organisation was warned of, and when the next warning is due.
     warned_share: Mapped[float | None]
     next_warning_at: Mapped[datetime | None]
-    # Of a final answer: when its breach was recorded; that of a response is recorded in the appeal.
+    # For a final answer: when its breach was recorded; a response's breach is recorded in the appeal.
     overdue_recorded_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]
 
-    # Changes of an appeal need its clocks; lists of appeals leave them out.
+    # Loaded with a single appeal, whose changes need its clocks, but not with lists of appeals.
     events: Mapped[list["SlaClockEvent"]] = relationship(
         order_by="SlaClockEvent.sequence", lazy="selectin", cascade="save-update, merge"
     )
 
 
 class SlaClockEvent(Base):
-    """What happened to a clock after its start, kept permanently and never changed.
+    """An event of a clock after its start, kept permanently and never changed.
 
     kind started (written when a later event changes what the clock's row says of it) | restarted (by a new
     question) | reopened (after a stop: the matter is not solved) | moved (to another organisation or calendar) |
@@ -196,11 +198,11 @@ class SlaClockEvent(Base):
 
 
 class Escalation(Base):
-    """A step of the escalation of a late or nearly late appeal: whom this system notified, and when.
+    """A step of the escalation of a late or nearly late appeal: who was notified, and when.
 
-    step executor | manager | centre | deputy_head. `told` is empty if nobody holds the role: then the step was
-    skipped. A transfer or another deadline starts them again: both are part of the key. A step whose people were
-    all notified of the same breach before is not stored.
+    step executor | manager | centre | deputy_head. `told` is empty if nobody has the role: then the step was
+    skipped. After a transfer or with another deadline the steps start again, so both are part of the key. A step
+    whose people were all notified of the same breach before is not stored.
     """
 
     __tablename__ = "escalations"

@@ -1,6 +1,4 @@
-"""Tables of appeals about the people who work on them: assignee rules, absences, watchers, internal notes,
-decisions that can be taken back.
-"""
+"""Tables of appeals about staff: assignee rules, absences, watchers, internal notes, undoable decisions."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,15 +10,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, CreatedAt, ExactTextColumn, Id, UpdatedAt
 
-# So long a decision can be taken back; after that what it replaced is purged.
+# How long a decision can be undone; after this time the replaced values are purged.
 UNDO_MINUTES = 15
 
 
 class AssigneeRule(Base):
-    """Who works on an organisation's appeals: these people take turns.
+    """The people to whom an organisation's appeals are assigned in turn.
 
-    `topic_id` limits the rule to a topic or topic group; null: all others. `last_person_id` had the last turn; it
-    is no part of the version.
+    `topic_id` limits the rule to a topic or topic group; null: all others. `last_person_id` had the last turn;
+    a change of it does not change `version`.
     """
 
     __tablename__ = "assignee_rules"
@@ -39,7 +37,7 @@ class AssigneeRule(Base):
 
 
 class Absence(Base):
-    """The days, first and last included, on which a person gets no appeals by a rule; the substitute does."""
+    """The days, inclusive, on which rules assign no appeals to a person, but to the substitute."""
 
     __tablename__ = "absences"
     __table_args__ = (
@@ -57,7 +55,7 @@ class Absence(Base):
 
 
 class AppealWatcher(Base):
-    """A person who follows an appeal. People who may not read it any more are kept, and not shown."""
+    """A person who follows an appeal. People who may no longer read it stay in the table but are not shown."""
 
     __tablename__ = "appeal_watchers"
     __table_args__ = (Index("ix_appeal_watchers_person_id", "person_id", "appeal_id"),)
@@ -93,10 +91,10 @@ class AppealNote(Base):
 
 
 class AppealPresence(Base):
-    """Who has the page of an appeal open until `expires_at`, by the database's clock.
+    """A person who has the page of an appeal open, until `expires_at` by the database's clock.
 
-    No foreign key: a heartbeat must not wait for a change of the appeal. No index of `expires_at`, and pages
-    with room: heartbeats change rows in place, and the purge reads a small table.
+    No foreign key: a heartbeat must not wait for a change of the appeal. `expires_at` has no index and pages
+    have free space, so that heartbeats update rows in place (HOT); the purge scans a small table.
     """
 
     __tablename__ = "appeal_presence"
@@ -109,11 +107,11 @@ class AppealPresence(Base):
 
 
 class UndoableDecision(Base):
-    """The last decision of a person about an appeal, and what it replaced, while it can be taken back.
+    """The last decision of a person about an appeal, and the replaced values, while it can be undone.
 
-    `version` is that of the appeal after the decision: with another one something happened since. `former`: the
+    `version` is the appeal's version after the decision: another version means a later change. `former`: the
     appeal before. `message_id`: the message that the decision was about, with its former `classification` and
-    `review`; a review that is null was made by the decision. `assignment_ids` are those that it made.
+    `review`; a review that is null was made by the decision. `assignment_ids`: the assignments that it made.
     """
 
     __tablename__ = "undoable_decisions"

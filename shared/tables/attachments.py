@@ -12,13 +12,14 @@ class Attachment(Base):
     """An uploaded photo; its file is stored under `id`. It belongs to the organisation of the person who uploaded
     it; null: the centre.
 
-    `reply_id` is the reply that it was attached to first, and stays; null: it is not attached, and expires. `name`
-    is only shown. `size` is in bytes; `sha256`, in hexadecimal, is the digest of the stored file.
+    `reply_id` is the reply that it was first attached to, and does not change; null: it is not attached, and
+    expires. `name` is only displayed. `size` is in bytes; `sha256`, in hexadecimal, is the digest of the stored
+    file.
     """
 
     __tablename__ = "attachments"
     __table_args__ = (
-        # Uploads that are not attached: few rows, counted by person and purged by age.
+        # Uploads not attached to a reply: few rows, counted by person and purged by age.
         Index("ix_attachments_unattached", "uploaded_by", postgresql_where=text("reply_id IS NULL")),
         Index("ix_attachments_unattached_age", "created_at", "id", postgresql_where=text("reply_id IS NULL")),
     )

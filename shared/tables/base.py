@@ -33,7 +33,7 @@ def encode_text(value: str) -> str:
 
 
 def decode_text(value: str) -> str:
-    """Return the text that `encode_text` encoded."""
+    """Return the original text that `encode_text` encoded."""
     if _ESCAPE not in value:
         return value
     return value.replace(_ESCAPE + "0", "\x00").replace(_ESCAPE + "e", _ESCAPE)

@@ -1,6 +1,7 @@
 """Tables into which every service inserts: the outbox, the audit trail, and reads of personal data.
 
-Only the relay sets positions. All may read the outbox and the trail; reads of personal data only registry.
+Only the relay sets positions. All services may read the outbox and the trail; only registry may
+read the reads of personal data.
 """
 
 from datetime import datetime
@@ -84,7 +85,7 @@ class AuditEntry(Base):
     before: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     after: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     request_id: Mapped[str | None]
-    # The hash chain covers the name of the column, which therefore stays.
+    # Cannot be renamed: the hash chain covers the column's name.
     ip_address: Mapped[str | None] = mapped_column("came_from")
 
 

@@ -13,7 +13,7 @@ class ConsoleSession(Base):
     """A browser in which a person is signed in.
 
     The browser has a secret, of which `digest` is the SHA-256; `tokens` are the person's API tokens, encrypted.
-    `expires_at` is when the session ends however often its tokens were refreshed, by the database's clock.
+    `expires_at` is when the session ends by the database's clock, however often its tokens are refreshed.
     """
 
     __tablename__ = "console_sessions"

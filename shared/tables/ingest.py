@@ -29,9 +29,10 @@ class Message(Base):
 
     `kind`: comment | wall_post | message. `external_id` is unique within network and kind.
     `thread_key`: the thread a reply goes to: a post with its comments, a discussion or a conversation.
-    `from_community`: written by the page itself; opens no appeal. `publication_id`: it is our own publication.
-    `history`: written before the page's go-live time. `raw`: the payload as received. `erased_at`: the citizen's
-    data was erased; the words, and in a direct conversation the network's ids, are gone for good.
+    `from_community`: written by the page itself; opens no appeal. `publication_id`: the publication by which this
+    system wrote it, or null. `history`: written before the page's go-live time. `raw`: the payload as received.
+    `erased_at`: when the citizen's data was erased: the text, and in a direct conversation the network's ids, are
+    gone permanently.
     """
 
     __tablename__ = "messages"
@@ -46,7 +47,7 @@ class Message(Base):
         Index("ix_messages_network_received_at", "network", "received_at", "id"),
         Index("ix_messages_history", "received_at", "id", postgresql_where=text("history")),
         Index("ix_messages_deleted", "received_at", "id", postgresql_where=text("deleted_by IS NOT NULL")),
-        # What communities deleted in a period.
+        # Messages that communities deleted in a period.
         Index("ix_messages_deleted_by_community", "deleted_at", postgresql_where=text("deleted_by = 'community'")),
         Index(
             "ix_messages_undeleted_posts",
@@ -104,7 +105,7 @@ class MessageVersion(Base):
 class PendingDeletion(Base):
     """A deletion received before its message; it is applied when the message arrives.
 
-    `deleter_key`: pseudonym of who deleted it, null if the network does not say.
+    `deleter_key`: pseudonym of the person who deleted it, null if the network does not say.
     """
 
     __tablename__ = "pending_deletions"
@@ -129,7 +130,7 @@ class ProcessedPushEvent(Base):
 
 
 class Author(Base):
-    """An author: a keyed digest as pseudonym, and the encrypted name and profile."""
+    """An author of messages: a keyed digest as pseudonym, and the encrypted name and profile."""
 
     __tablename__ = "authors"
 
@@ -141,7 +142,7 @@ class Author(Base):
 
 
 class Source(Base):
-    """How far one source of a page is read. `cursor` is saved in the transaction that stores its batch.
+    """One source of a page, and how far it is read. `cursor` is saved in the transaction of its batch.
 
     `gaps`: how many messages this source found that no regular source had stored within the grace period.
     """
@@ -164,7 +165,7 @@ class Source(Base):
 
 
 class Thread(Base):
-    """How far one thread of a page is read.
+    """One thread of a page, and how far it has been read.
 
     `marker`: state of the thread in the network at the last complete read (a count, a last id, a time of
     activity); the thread is read again when it differs. `cursor`: where reading continues. `count_difference`: how
@@ -206,8 +207,8 @@ class QuarantinedPayload(Base):
 class NetworkToken(Base):
     """A network token, encrypted; only ingest may read `secret`.
 
-    `state`: healthy | limited | captcha | revoked | blocked. `limited_methods`: until when single methods are
-    paused, as `{method: RFC 3339 time}`.
+    `state`: healthy | limited | captcha | revoked | blocked. `limited_methods`: paused methods with the
+    time until which they are paused, as `{method: RFC 3339 time}`.
     `challenge`: what a person has to solve before the network accepts the token again.
     """
 
@@ -242,7 +243,7 @@ class CallCount(Base):
 
 
 class CallTurn(Base):
-    """When the next call of a token may be made, by the clock of the database; all processes reserve here."""
+    """When the next call of a token may be made, by the database's clock; all processes reserve calls here."""
 
     __tablename__ = "call_turns"
 
@@ -251,7 +252,7 @@ class CallTurn(Base):
 
 
 class ReadingLease(Base):
-    """Which worker reads the networks, and until when without a new claim, by the clock of the database."""
+    """The worker that reads the networks, and until when its lease lasts, by the database's clock."""
 
     __tablename__ = "reading_leases"
 
@@ -272,7 +273,7 @@ class PollRate(Base):
 
 
 class CallbackRegistration(Base):
-    """Where a network pushes the events of a page to, and whether it works.
+    """The address to which a network pushes the events of a page, and whether this works.
 
     `secret` also contains the confirmation code; both are encrypted. `digest` finds the page by a secret URL.
     `state`: pending (requested, not confirmed) | active | failed. `manual`: a person set it up in the network.
@@ -375,11 +376,11 @@ class Publication(Base):
     `baseline_position`, `baseline_external_ids`: the thread's position before the first such call, in the
     network's order, and the community's messages stored from there on. `previous_texts`: earlier texts of such
     calls. `reply_to`: external id of the comment that it replies to; null: it is posted to the thread.
-    `attachments`: the photos to publish with it, as appeals names them; only the first part has any.
-    `uploaded_media`: the same photos as the network names them; null until all of them are uploaded.
+    `attachments`: the photos to publish with it, by their ids in appeals; only the first part has any.
+    `uploaded_media`: the same photos by their ids in the network; null until all of them are uploaded.
     `withdrawn_at`: when a withdrawal, or an edit that needs fewer parts, deleted it in the network; it stays
-    `published`, so that its comment is still known as ours. `erased_at`: the data of the citizen was erased, and
-    the text with it.
+    `published`, so that its comment is still recognised as ours. `erased_at`: when the citizen's data was erased,
+    and the text with it.
     """
 
     __tablename__ = "publications"
@@ -390,7 +391,7 @@ class Publication(Base):
         Index("ix_publications_organisation_id_created_at", "organisation_id", "created_at", "id"),
         Index("ix_publications_network_created_at", "network", "created_at", "id"),
         Index("ix_publications_thread_key", "thread_key"),
-        # Lists of messages leave out the conversations of notices: few among all threads.
+        # Conversations of notices, which lists of messages leave out: few among all threads.
         Index("ix_publications_of_notices", "thread_key", postgresql_where=text("on_behalf_of = 'notices'")),
         # Unfinished or failed publications: few rows.
         Index(
@@ -460,21 +461,21 @@ class Publication(Base):
 
 
 class PublicationChange(Base):
-    """An edit or a withdrawal of a published reply, as appeals asks for it; `publication_id` is its first part.
+    """An edit or withdrawal of a published reply, requested by appeals; `publication_id` is its first part.
 
     `id` is given by appeals. kind edit | withdrawal; `text` is the new text of an edit. `status`: queued → sending
     → done | failed; `uncertain` when a call may or may not have worked. `sending_since`: start of the latest call,
     by the database's clock; null: no call was made.
 
-    `part_texts`: the new text of each part of the reply, in order; null for a part to be deleted; null as a whole:
-    of all parts that of `text`. `parts` and `parts_done`: how many parts it changes, and how many of them have the
-    wanted text. `attachments`: the photos that an edit gives the reply; null: they stay. `uploaded_media`: the
-    same photos as the network names them, null until all of them are uploaded.
+    `part_texts`: the new text of each part of the reply, in order; null for a part to be deleted. If the
+    column is null, all parts get `text`. `parts` and `parts_done`: how many parts it changes, and how many of them
+    have the wanted text. `attachments`: the photos of the reply after an edit; null: they stay. `uploaded_media`:
+    the same photos by their ids in the network; null until all of them are uploaded.
     """
 
     __tablename__ = "publication_changes"
     __table_args__ = (
-        # One change at a time, in the order of the requests.
+        # One unfinished change of a reply at a time, in the order of the requests.
         Index(
             "uq_publication_changes_unfinished",
             "publication_id",

@@ -11,20 +11,20 @@ from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 
 
 class Erasure(Base):
-    """The erasure of one author's personal data, and the record that it was done.
+    """The erasure of one author's personal data; the row stays as a record of it.
 
-    `author_digest` is a keyed digest of the author's key: it recognises the author, also after a restore, and does
-    not contain the key. `status`: queued → running → done | failed. `until`: messages written until then, by the
-    network's clock, are erased. `pseudonym` replaces the author's key in the rows that stay. `subject`: the key,
-    the network's id and the conversations, encrypted; null once the erasure is done, and before the author of a
-    repeated erasure is found. `counts`: erased rows by service and kind.
+    `author_digest` is a keyed digest of the author's key: it identifies the author, also after a restore from a
+    backup, without containing the key. `status`: queued → running → done | failed. Messages written up to `until`,
+    by the network's clock, are erased. `pseudonym` replaces the author's key in the remaining rows. `subject`: the
+    key, the network's id and the conversations, encrypted; null once the erasure is done, and before the author of
+    a repeated erasure is found. `counts`: erased rows by service and kind.
     """
 
     __tablename__ = "erasures"
     __table_args__ = (
         Index("ix_erasures_created_at", "created_at", "id"),
         Index("ix_erasures_author_digest", "author_digest", "created_at"),
-        # One at a time for an author; few rows.
+        # One unfinished erasure of an author at a time; few rows.
         Index("uq_erasures_unfinished", "author_digest", unique=True, postgresql_where=text("status <> 'done'")),
     )
 
@@ -46,7 +46,7 @@ class Erasure(Base):
 
 
 class ErasedKey(Base):
-    """Keyed digest of an erased author or conversation: what was written `until` then is stored without words."""
+    """Keyed digest of an erased author or conversation: messages written up to `until` are stored without text."""
 
     __tablename__ = "erased_keys"
 

@@ -1,4 +1,4 @@
-"""Tables of metrics: weekly reports as they were published, what changed in their rows afterwards; open data."""
+"""Tables of metrics: published weekly reports, later changes of their figures, and open data."""
 
 from datetime import datetime
 from typing import Any
@@ -23,14 +23,14 @@ class WeeklyReport(Base):
     week: Mapped[str] = mapped_column(unique=True)
     document: Mapped[str]
     digest: Mapped[str]
-    # How many were opened in the week, for the list of reports.
+    # How many appeals were opened in the week, for the list of reports.
     appeals: Mapped[int]
     published_at: Mapped[datetime]
     created_at: Mapped[CreatedAt]
 
 
 class WeeklyReportCorrection(Base):
-    """What the figures of a published week have become since, each time they differ from the last comparison.
+    """Differences of current figures from a published report, stored whenever a comparison finds new ones.
 
     `changes` has every figure that differs from the published one: [{"pointer", "published", "now"}]. An empty
     list says that they are equal again.

@@ -1,4 +1,4 @@
-"""Tables of metrics about judging answers: the rubric, weekly samples, grades, objections.
+"""Tables of metrics about grading answers: the rubric, weekly samples, grades, objections.
 
 No text of a citizen or of a reply is copied here: rows refer to replies. Free texts that people write about an
 answer (comment, ground, reason) may quote a citizen, so the erasure of the citizen empties them.
@@ -16,7 +16,7 @@ from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 
 
 class GradingRubric(Base):
-    """A version of the rubric. The database refuses changes: another rubric is another version.
+    """A version of the rubric. The database refuses changes: a changed rubric is a new version.
 
     `criteria` are the criteria in their order, as `services/metrics/schemas/grading.py` (`Criterion`) describes
     them.
@@ -34,7 +34,8 @@ class GradingRubric(Base):
 class GradingSample(Base):
     """The sample of the answers published in a week: an ISO week of the region, such as 2026-W47.
 
-    `answers` is how many answers the week had. `second_share` is the share of items with a second grader.
+    `answers` is the number of answers published in the week. `second_share` is the share of items with a second
+    grader.
     """
 
     __tablename__ = "grading_samples"
@@ -55,8 +56,9 @@ class GradingItem(Base):
 
     `organisation_id` had the appeal when the reply was published; `stratum_size` is how many answers it published
     in the week. `edits` is how many edits of the reply had been applied when the sample was drawn: later ones are
-    not graded. `graders_wanted` is how many people should grade it. `scores` are the scores that count, by
-    criterion: the mean of the grades, or those of an upheld objection; null, as `graded_at`, until so many have.
+    not graded. `graders_wanted` is how many people should grade it. `scores` are the valid scores by
+    criterion: the mean of the grades, or the scores of an upheld objection. `scores` and `graded_at` are null
+    until `graders_wanted` people have graded it.
     """
 
     __tablename__ = "grading_items"
@@ -91,9 +93,9 @@ class GradingItem(Base):
 
 
 class GradingGrade(Base):
-    """A grade of an item: claimed until `claimed_until`, by the database's clock, then given for good.
+    """A grade of an item: claimed by a grader until `claimed_until`, by the database's clock; final once given.
 
-    `scores` are null until then. One whose claim has expired is given to the next grader.
+    `scores` are null until the grade is given. An expired claim is passed to the next grader.
     """
 
     __tablename__ = "grading_grades"
@@ -118,7 +120,7 @@ class GradingGrade(Base):
 class GradingObjection(Base):
     """The objection of an organisation to the grades of its answer: open, upheld or rejected.
 
-    `former_scores` are the scores that it is about, `scores` those that count instead if it is upheld.
+    `former_scores` are the disputed scores; `scores`, the scores that replace them if the objection is upheld.
     """
 
     __tablename__ = "grading_objections"

@@ -14,9 +14,9 @@ from shared.tables.base import Base, CreatedAt, Id
 class PageScoreFormula(Base):
     """A version of the formula of page scores. The database refuses to change or delete a row.
 
-    `valid_from` is the first ISO week that it may score, such as 2026-W47. Of the formulas that may score a week
-    the one with the latest `valid_from` does, of equals the one with the highest `number`. `criteria` are those of
-    `services/metrics/schemas/page_formulas.py`, with weights and levels. A page whose known criteria have less
+    `valid_from` is the first ISO week that it may score, such as 2026-W47. A week is scored by the formula
+    with the latest `valid_from` up to it; of several, by the highest `number`. `criteria` are the criteria of
+    `services/metrics/schemas/page_formulas.py` with weights and levels. A page whose known criteria have less
     than `min_known_percent` of the weight gets no score.
     """
 

@@ -9,10 +9,10 @@ from shared.tables.base import Base, CreatedAt
 
 
 class SlaRollup(Base):
-    """The appeals opened in a month of the region whose `kind` (organisation, topic, network, day) has the value
-    `key` ("none": no value).
+    """Figures of the appeals opened in a month (in the region's time zone) whose `kind` (organisation, topic,
+    network, day) is `key` ("none": no value).
 
-    The counts are those of `SlaFigure`, with every open deadline still ahead; what is overdue follows from
+    The counts are those of `SlaFigure`, as if no open deadline had passed; overdue appeals are counted from
     `open_deadlines`.
     The other columns are packed, big-endian: working seconds of the first responses (int32), seconds from writing
     to opening (float64), deadlines of the waiting appeals (int64, microseconds since 2000).
@@ -40,7 +40,9 @@ class SlaRollup(Base):
 
 
 class SlaRollupMonth(Base):
-    """A month, by its first day, whose appeals are in `sla_rollups`, perhaps none, counted by a definition."""
+    """A month, by its first day, that is complete in `sla_rollups` (which has no rows if it has no appeals), with
+    the version of the definition by which it was counted.
+    """
 
     __tablename__ = "sla_rollup_months"
 
@@ -50,10 +52,10 @@ class SlaRollupMonth(Base):
 
 
 class SlaRollupChange(Base):
-    """A change of something that SLA figures count, of appeals that were opened in the month.
+    """A change that affects the SLA figures of appeals opened in the month.
 
-    Triggers of `appeals` add it in the transaction of the change. While one of a month exists, the rollups of the
-    month are not read.
+    Triggers of `appeals` add it in the transaction of the change. While a month has a change, its rollups are
+    not read.
     """
 
     __tablename__ = "sla_rollup_changes"

@@ -1,4 +1,4 @@
-"""Tables of notices to people: what each of them wants, each notice with its outcome, and the letters."""
+"""Tables of notices: people's settings, each notice with its outcome, and the letters."""
 
 from datetime import datetime
 from typing import Any
@@ -31,7 +31,8 @@ class NoticeSettings(Base):
 
     `address_state`: none | unconfirmed | confirmed | bouncing. The link that confirms the address contains
     `confirmation_nonce`, which is null once it was used. `bounces` counts refused letters since the confirmation.
-    `address_generation` counts changes of the address: a returned letter blames only the one it was sent to.
+    `address_generation` counts changes of the address: a returned letter counts only against the address it was
+    sent to.
     """
 
     __tablename__ = "notice_settings"
@@ -39,11 +40,11 @@ class NoticeSettings(Base):
     person_id: Mapped[UUID] = mapped_column(primary_key=True)
     choices: Mapped[dict[str, Any]]
     channels: Mapped[dict[str, Any]] = mapped_column(default=dict, server_default=_NO_CHANNELS)
-    # Notices of escalations of urgent appeals are sent at any hour.
+    # Whether notices of escalations of urgent appeals are sent at any hour.
     urgent_at_any_hour: Mapped[bool] = mapped_column(default=False, server_default=false())
     address: Mapped[bytes | None] = mapped_column(LargeBinary)
     address_state: Mapped[str] = mapped_column(default="none")
-    # Encrypted: a confirmed one that somebody else replaced, until the letter about it was sent.
+    # The confirmed address that somebody else replaced, encrypted; kept until the letter about it has been sent.
     former_address: Mapped[bytes | None] = mapped_column(LargeBinary)
     address_generation: Mapped[int] = mapped_column(default=0, server_default=_ZERO)
     confirmation_nonce: Mapped[UUID | None]
@@ -54,11 +55,11 @@ class NoticeSettings(Base):
 
 
 class NoticeAccount(Base):
-    """A person's account in a network, to which notices go as messages.
+    """A person's account in a network, to which notices are sent as messages.
 
     `state`: pending | linked | ended. The person proves the account by sending a code, of which `code_digest` is a
-    keyed digest, to a page of the centre; notices go to the conversation of that message, `message_id`. It ends
-    when the network refuses a message for good, with its code in `ended_reason`.
+    keyed digest, to a page of the centre; notices are sent to the conversation of that message, `message_id`. The
+    account ends when the network refuses a message permanently, with its code in `ended_reason`.
     """
 
     __tablename__ = "notice_accounts"
@@ -85,19 +86,19 @@ class NoticeAccount(Base):
 
 
 class NoticeLetter(Base):
-    """An e-mail to one person: one or several notices (`purpose` notices), the link that confirms the address
-    (confirmation), that somebody else replaced the address, sent to the former one (replaced), that an account
-    in a network was linked (linked), or that the person's webhook endpoint `endpoint_id` was disabled
-    (endpoint_disabled). Or a message in a network (`channel`): notices, or that the account is linked
-    (linked).
+    """An e-mail or a message in a network (`channel`) to one person.
+
+    `purpose` of an e-mail: notices | confirmation (the link that confirms the address) | replaced (to the former
+    address: somebody else replaced it) | linked (an account in a network was linked) | endpoint_disabled (the
+    person's webhook endpoint `endpoint_id` was disabled). `purpose` of a message: notices | linked.
 
     A message has its `text` from the beginning and is `sending` at once: ingest publishes it exactly once, under
     the id of the letter, from `handed_over_at` on.
 
     `status`: waiting | sending | sent | failed | cancelled. A worker leases a waiting letter by `lease_id` until
     `leased_until`, by the database's clock. `sending` is committed before the server gets the text: a letter that
-    stays in it may have been sent, and is not sent again. `smtp_status` is the code of the server's answer,
-    without its words, which may contain the address.
+    stays `sending` may have been sent, and is not sent again. `smtp_status` is the code of the server's answer,
+    without its text, which may contain the address.
     """
 
     __tablename__ = "notice_letters"
@@ -120,9 +121,9 @@ class NoticeLetter(Base):
     status: Mapped[str] = mapped_column(default="waiting")
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
-    # Of the address that the last attempt was made to.
+    # The generation of the address to which the last attempt was made.
     address_generation: Mapped[int | None]
-    # Keyed; of a link that confirms the address.
+    # Keyed digest of the address; only for letters with a confirmation link.
     address_digest: Mapped[bytes | None] = mapped_column(LargeBinary)
     lease_id: Mapped[UUID | None]
     leased_until: Mapped[datetime | None]
@@ -139,12 +140,12 @@ class NoticeLetter(Base):
 class Notice(Base):
     """The notice of one event to one person: at most one row for each event, person and kind.
 
-    Its subject is either an appeal or, by `report_week`, the weekly report; of a week at most one for each person.
-    `organisation_id` is that of the person and determines who may see the row; `details` says what the letter
-    needs beside the present state of the appeal: ids, steps and dates, never words that somebody wrote. `status`:
+    A notice is about an appeal, or about the weekly report of `report_week` (at most one for each person and
+    week). `organisation_id` is the person's organisation and determines who may see the row; `details` contains
+    what the letter needs besides the current state of the appeal: ids, steps and dates, never free text. `status`:
     waiting | sending | sent | failed | suppressed, with the `reason` of the last two. `digest`: it waits for the
-    digest of the next working morning. `send_at` lies in the person's working hours. `channel`: email or a
-    network; what cannot be sent there any more falls back to email.
+    digest of the next working morning. `send_at` is within the person's working hours. `channel`: email or a
+    network; a notice that can no longer be sent in a network goes by e-mail.
     """
 
     __tablename__ = "notices"
@@ -162,7 +163,7 @@ class Notice(Base):
             unique=True,
             postgresql_where=text("report_week IS NOT NULL"),
         ),
-        # What is due, at once before digests; and all of one person that is due.
+        # Due notices, those outside digests first; and the due notices of one person.
         Index("ix_notices_due", "digest", "send_at", postgresql_where=_UNSENT),
         Index("ix_notices_person_id_send_at", "person_id", "send_at", postgresql_where=_UNSENT),
         Index("ix_notices_letter_id", "letter_id"),

@@ -152,10 +152,10 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "notice_accounts": {"code_digest", "message_id"},
 }
 
-# Restricted columns, by table and column, that one other service reads too.
+# Restricted columns that one other service may also read, by table and column.
 SHARED_COLUMNS: dict[tuple[str, str], str] = {("people", "full_name"): "appeals"}
 
-# Stored responses contain everything that the caller could see; the console keeps people's tokens, encrypted.
+# Stored responses contain everything that the caller could see; console sessions, people's tokens.
 OWNER_ONLY_TABLES = {
     table for table, owner in TABLE_OWNERS.items() if table.endswith("_idempotency") or owner == "console"
 }

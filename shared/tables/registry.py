@@ -26,7 +26,7 @@ class Calendar(Base):
     """A working calendar: a weekly pattern with named exceptions (`calendar_days`).
 
     `weekly` maps ISO weekday "1".."7" to a list of ["HH:MM", "HH:MM"] intervals; "24:00" ends the day. A calendar
-    with a `base_id` inherits that one's exceptions, except for dates with its own exceptions.
+    with a `base_id` inherits the base's exceptions, except for dates with its own exceptions.
     """
 
     __tablename__ = "calendars"
@@ -56,8 +56,8 @@ class CalendarDay(Base):
 class Organisation(Base):
     """A state body or institution that answers citizens.
 
-    `lineage` contains the ids from the root of the tree down to itself; a trigger keeps it up to date.
-    `valid_from` and `valid_to` are the first and last day of the organisation, null: unknown.
+    `lineage` contains the ids from the root of the tree down to the organisation itself; a trigger keeps it up to
+    date. `valid_from` and `valid_to` are the first and last day of the organisation, null: unknown.
     """
 
     __tablename__ = "organisations"
@@ -128,7 +128,7 @@ class OrganisationName(Base):
 
 
 class Succession(Base):
-    """A succession: `successor_id` took over from `predecessor_id` on a date. Old appeals are not moved."""
+    """A succession: `successor_id` replaces `predecessor_id` from a date on. Old appeals are not moved."""
 
     __tablename__ = "successions"
     __table_args__ = (UniqueConstraint("predecessor_id", "successor_id"),)
@@ -169,7 +169,7 @@ class Page(Base):
 
 
 class PageStep(Base):
-    """A page step towards official and live: the date, the evidence, who confirmed it, and its loss.
+    """A step of a page towards being official and live: the date, the evidence, who confirmed it, and its loss.
 
     A step that was lost and reached again has two rows: the ended one and the current one.
     """
@@ -215,7 +215,7 @@ class PageCheck(Base):
 class PageCheckCalls(Base):
     """The calls of a day's page checks to one network: reserved before the calls, then corrected to those made.
 
-    After a lost response the reserved calls remain counted. `calls` leaves out those for reach.
+    If a response is lost, the reserved calls remain counted. `calls` does not include calls for reach.
     """
 
     __tablename__ = "page_check_calls"
@@ -246,8 +246,8 @@ class CoverageDay(Base):
 
 
 class Person(Base):
-    """A person who can sign in. Other services read what determines access; appeals also reads names, to show
-    colleagues.
+    """A person who can sign in. Other services read the columns that determine access; appeals also reads names,
+    to show them to colleagues.
 
     `include_subordinates`: they also see the organisations below their own. `issuer` and `external_subject`
     identify them at an external OIDC issuer.

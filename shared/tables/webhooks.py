@@ -13,8 +13,8 @@ from shared.tables.base import Base, ConsumerOffsetMixin, CreatedAt, Id, Idempot
 class WebhookEndpoint(Base):
     """A webhook endpoint of another system; `secret` is encrypted and readable only by webhooks.
 
-    `owner_id` is the person or client whose rights limit its events: without them it is suspended. `consent_by` is
-    the person who consented to unmasked personal data, if any.
+    `owner_id` is the person or client whose rights limit its events; if the owner loses them, it is suspended.
+    `consent_by` is the person who consented to unmasked personal data, if any.
     """
 
     __tablename__ = "webhook_endpoints"
@@ -34,7 +34,7 @@ class WebhookEndpoint(Base):
     consent_at: Mapped[datetime | None]
     suspended_at: Mapped[datetime | None]
     suspended_reason: Mapped[str | None]
-    # Why the worker made it inactive; null if a person did.
+    # Why the worker disabled the endpoint; null if the worker did not.
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column(default=1)
@@ -43,9 +43,10 @@ class WebhookEndpoint(Base):
 
 
 class WebhookEndpointHealth(Base):
-    """The health of an endpoint that has been called; times are the database's.
+    """The health of an endpoint that has been called; times are by the database's clock.
 
-    `failing_since` is that of the first failure after the last success; `last_delivery_id` had the last attempt.
+    `failing_since` is the time of the first failure after the last success; `last_delivery_id`, the delivery of
+    the last attempt.
     """
 
     __tablename__ = "webhook_endpoint_health"
@@ -62,13 +63,13 @@ class WebhookEndpointHealth(Base):
 class WebhookDelivery(Base):
     """The delivery of an event to an endpoint; its id is the `webhook-id` of all attempts.
 
-    `organisation_id` is that of the endpoint and determines who may see the delivery.
+    `organisation_id` is the endpoint's organisation and determines who may see the delivery.
     """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         UniqueConstraint("endpoint_id", "event_id"),
-        # Used when an event is deleted.
+        # For the check of the foreign key when an event is deleted.
         Index("ix_webhook_deliveries_event_id", "event_id"),
         Index(
             "ix_webhook_deliveries_due",
@@ -108,8 +109,8 @@ class WebhookDelivery(Base):
 class WebhookAttempt(Base):
     """One attempt of a delivery; `number` counts from 1 since the delivery was made or last queued again.
 
-    The response is what its receiver chose to answer, cut off: it may repeat a citizen's words, which webhooks
-    alone may read. `error` is null if the receiver accepted it.
+    The stored start of the response may repeat a citizen's text, so only webhooks may read it. `error` is null if
+    the receiver accepted it.
     """
 
     __tablename__ = "webhook_attempts"
@@ -131,7 +132,7 @@ class WebhookAttempt(Base):
 class StreamTicket(Base):
     """A ticket that opens one event stream until `expires_at`, by the database's clock; deleted when it is used.
 
-    `claims` are the caller's, as in the access token but without the name.
+    `claims` are the caller's claims, as in the access token but without the name.
     """
 
     __tablename__ = "stream_tickets"

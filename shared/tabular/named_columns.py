@@ -34,7 +34,7 @@ class TableHeader:
     columns: tuple[str, ...]
 
     def find_column(self, wanted: str) -> int | None:
-        """Return the index of the named column, or None. Raises `UnreadableTableError` when several have the
+        """Return the index of the named column, or None. Raise `UnreadableTableError` when several have the
         name.
         """
         if self.columns.count(wanted) == 1:
@@ -45,7 +45,7 @@ class TableHeader:
         return found[0] if found else None
 
     def column_index(self, wanted: str) -> int:
-        """Return the index of the named column. Raises `UnreadableTableError` when none or several have the
+        """Return the index of the named column. Raise `UnreadableTableError` when none or several have the
         name.
         """
         found = self.find_column(wanted)
@@ -58,14 +58,14 @@ class TableHeader:
 
 @dataclass(frozen=True)
 class LoadedTable(TableHeader):
-    """A loaded file: rows of as many cells as there are columns."""
+    """A loaded file; every row has as many cells as there are columns."""
 
     rows: list[list[str]]
 
 
 @dataclass(frozen=True)
 class TableStream(TableHeader):
-    """A file that is read row by row: rows of as many cells as there are columns, and none for a blank line.
+    """A file that is read row by row; a row has as many cells as there are columns, or none for a blank line.
 
     Iterating `rows` raises `UnreadableTableError` for invalid CSV and for too few or too many cells.
     """
@@ -80,7 +80,7 @@ def _folded(name: str) -> str:
 def read_table(path: Path) -> LoadedTable:
     """Load a whole file without blank lines.
 
-    Raises `UnreadableTableError` for a file that is missing, has no rows, or has a row with too few or too many
+    Raise `UnreadableTableError` for a file that is missing, has no rows, or has a row with too few or too many
     cells.
     """
     with open_table(path) as flow:
@@ -95,7 +95,7 @@ def open_table(path: Path) -> Iterator[TableStream]:
     """Open a file to be read row by row, however large: UTF-8, UTF-16 or Windows-1251, separated by commas,
     semicolons or tabs.
 
-    Raises `UnreadableTableError` for a file that is missing or empty.
+    Raise `UnreadableTableError` for a file that is missing or empty.
     """
     try:
         opened = path.open("rb")

@@ -1,4 +1,4 @@
-"""Readers of CSV files: in the dialects of office programs, and those shipped in a package."""
+"""Readers of CSV files: files of office programs in their dialects, and files shipped in a package."""
 
 import codecs
 import csv
@@ -33,7 +33,7 @@ def is_workbook(start: bytes) -> bool:
 def detect_encoding(raw: BinaryIO, file: str) -> str:
     """Return the encoding of a text: UTF-8, UTF-16, or Windows-1251, which Russian spreadsheets write by default.
 
-    Raises `UnreadableTableError` for another encoding or an invalid character. `file` is the name in errors.
+    Raise `UnreadableTableError` for another encoding or an invalid character. `file` is the name in errors.
     """
     raw.seek(0)
     start = raw.read(len(_WORKBOOK))
@@ -72,9 +72,7 @@ def _fault(raw: BinaryIO, encoding: str) -> int | None:
 
 
 def _is_rather_utf8(raw: BinaryIO, fault: int) -> bool:
-    """Return whether a single invalid byte is an error in UTF-8 text: decoded as Windows-1251 all of it would be
-    garbled.
-    """
+    """Return whether a text with one invalid byte is faulty UTF-8: as Windows-1251 it would be garbled."""
     raw.seek(max(0, fault - _AROUND))
     text = raw.read(2 * _AROUND).decode("utf-8", "replace")
     broken = text.count("\ufffd")
@@ -82,7 +80,7 @@ def _is_rather_utf8(raw: BinaryIO, fault: int) -> bool:
 
 
 def decode_text(content: bytes, file: str) -> str:
-    """Return the text of a file, with its line ends. Raises `UnreadableTableError` like `detect_encoding`."""
+    """Return the text of a file, with its line ends. Raise `UnreadableTableError` like `detect_encoding`."""
     return content.decode(detect_encoding(io.BytesIO(content), file))
 
 
@@ -94,7 +92,7 @@ def choose_delimiter(score: Callable[[str], int]) -> str:
 def csv_rows(lines: Iterable[str], delimiter: str, file: str) -> Iterator[list[str]]:
     """Yield the rows of a CSV, an empty one for a blank line. `lines` keep their ends.
 
-    Raises `InvalidCsvError` at a line that is not valid CSV.
+    Raise `InvalidCsvError` at a line that is not valid CSV.
     """
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     try:

@@ -1,6 +1,6 @@
 """Reader and writer of workbooks (XLSX)."""
 
-# ruff: noqa: PLC0415 - openpyxl loads numpy and Pillow, 18 MB in each process, and most never see a workbook
+# ruff: noqa: PLC0415 - openpyxl loads numpy and Pillow, 18 MB in each process, and most processes never read a workbook
 
 import io
 import zipfile
@@ -15,7 +15,7 @@ from shared.tabular.reader import UnreadableTableError
 def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iterator[list[str]]:
     """Yield the rows of the first sheet of a workbook as text, without the empty cells at their ends.
 
-    Raises `UnreadableTableError` if the file is not a workbook, or unpacks to more than `max_unpacked_bytes`.
+    Raise `UnreadableTableError` if the file is not a workbook, or unpacks to more than `max_unpacked_bytes`.
     """
     import openpyxl
 
@@ -23,7 +23,7 @@ def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iter
         _check_size(content, file, max_unpacked_bytes)
         book = openpyxl.load_workbook(io.BytesIO(content), read_only=True, data_only=True)
         sheet = book.worksheets[0]
-        # The dimensions that the file states may be wrong.
+        # Ignore the dimensions stated in the file, which may be wrong.
         sheet.reset_dimensions()
         for row in sheet.iter_rows(values_only=True):
             yield [_cell(value) for value in _trimmed(row)]
@@ -62,7 +62,7 @@ def _check_size(content: bytes, file: str, max_unpacked_bytes: int) -> None:
 
 
 def workbook_bytes(rows: Iterable[Sequence[str]], *, sheet_title: str) -> bytes:
-    """Return the rows as a workbook (XLSX) with one sheet. All cells are text: no number loses leading zeros."""
+    """Return the rows as a workbook (XLSX) with one sheet. All cells are text: numbers keep leading zeros."""
     import openpyxl
 
     book = openpyxl.Workbook(write_only=True)

@@ -10,8 +10,9 @@ _REMEMBERED = 4_096
 class _Remembering(MorphAnalyzer):  # type: ignore[misc]  # pymorphy3 ships no types
     """An analyser that caches the parses of words.
 
-    A word of many prefixes («недонедонедо…») is parsed by parsing its rest, once for every way to split it, and
-    their number doubles with each prefix: 14 seconds for 64 letters. With the cache every rest is parsed once.
+    The analyser parses a word with many prefixes («недонедонедо…») by parsing the rest for every way to split it.
+    The number of ways doubles with each prefix: 14 seconds for 64 letters. With the cache every rest is parsed
+    once.
     """
 
     def __init__(self) -> None:

@@ -9,8 +9,8 @@ import unicodedata
 from functools import lru_cache
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
-# Unicode normalisation sorts the marks of a letter in quadratic time. No script needs more than 30 (UAX #15,
-# Stream-Safe Text Format); shorter texts cannot hold many.
+# Unicode normalisation sorts the marks of a letter in quadratic time. No script needs more than 30 marks (UAX #15,
+# Stream-Safe Text Format); shorter texts are not checked.
 _MAX_MARKS = 30
 _SHORT_TEXT_LENGTH = 200
 _CACHED_CHARACTERS = 50_000
@@ -27,7 +27,7 @@ def fold_text(text: str) -> str:
 
 
 def sort_key(name: str) -> str:
-    """Return the name as it is sorted and searched: lower case, «е» for «ё», single spaces.
+    """Return the form of a name for sorting and searching: lower case, «е» for «ё», single spaces.
 
     The database sorts by code point, where «ё» would follow «я».
     """

@@ -1,4 +1,4 @@
-"""Texts of citizens without characters that are not seen, or that change how the text around them is read."""
+"""Remove invisible characters from citizens' texts, and characters that reorder the text around them."""
 
 import re
 
@@ -12,5 +12,5 @@ _LINE_ENDS = re.compile("\r\n?|[\u2028\u2029]")
 
 
 def visible(text: str) -> str:
-    """Return the text with line feeds as the only line ends and without unseen characters."""
+    """Return the text with line feeds as the only line ends and without invisible characters."""
     return _UNSEEN.sub("", _LINE_ENDS.sub("\n", text))

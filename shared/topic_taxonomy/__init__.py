@@ -33,7 +33,7 @@ class TaxonomyEntry:
 
 @cache
 def entries(version: str = VERSION) -> Sequence[TaxonomyEntry]:
-    """Return all classes of a version, groups first, in the classifier's order."""
+    """Return all entries of a version, groups first, in the order of its file."""
     return tuple(
         TaxonomyEntry(
             code=row["code"],
@@ -57,8 +57,8 @@ def groups(version: str = VERSION) -> Sequence[TaxonomyEntry]:
 def entries_by_name(version: str = VERSION) -> dict[str, TaxonomyEntry]:
     """Return the entries by normalised name or alias.
 
-    A name takes precedence over an alias, a group over a topic. An alias of several topics of one group means the
-    group; an alias of topics of several groups is left out.
+    A name takes precedence over an alias, a group over a topic. An alias of several topics of one group stands for
+    the group; an alias of topics in several groups is left out.
     """
     by_code = {found.code: found for found in entries(version)}
     named: dict[str, TaxonomyEntry] = {}

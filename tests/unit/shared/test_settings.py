@@ -109,7 +109,7 @@ def test_trusted_proxies_are_addresses_and_networks() -> None:
         made(trusted_proxies="proxy.example.ru")
     # The clients themselves would name their addresses.
     for everybody in ("0.0.0.0/0", "10.0.0.5, ::/0"):
-        with pytest.raises(ValidationError, match=r"trusted_proxies\n.*/0 holds all addresses"):
+        with pytest.raises(ValidationError, match=r"trusted_proxies\n.*/0 contains all addresses"):
             made(trusted_proxies=everybody)
 
 
