@@ -72,7 +72,7 @@ async def known_organisation(api: Api, organisation_id: str | None, name: str = 
 
 
 def changed_choice(current: Choice, form: Choice) -> str:
-    """Return a note with the current value, for a form of a stale version; empty if it equals the entered one."""
+    """Return a note with the current value, for a form with an old version; empty if it equals the entered one."""
     return "" if current.id == form.id else f"Сейчас в записи: {current.written or 'пусто'}."
 
 

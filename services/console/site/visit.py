@@ -23,7 +23,7 @@ _NOTE_SECONDS = 60
 
 
 class Visit:
-    """One request of a signed-in person."""
+    """A request of a signed-in person."""
 
     def __init__(self, request: Request, site: Site, api: Api, me: dict[str, Any]) -> None:
         self.request = request

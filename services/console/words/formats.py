@@ -1,4 +1,4 @@
-"""Filters of templates: moments, numbers and words as people read them."""
+"""Template filters that format moments, numbers and texts in Russian."""
 
 from datetime import date, datetime, timedelta
 from typing import Any

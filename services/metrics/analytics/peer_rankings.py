@@ -36,7 +36,7 @@ CSV_HEADING = ("group", "group_title", *RankedRow.model_fields)
 
 
 def _share(measure: RankedMeasure, figures: Mapping[str, int]) -> tuple[int, int]:
-    """Return successes and trials of the measure."""
+    """Return how many appeals count as successes of the measure, and how many appeals it covers."""
     if measure is RankedMeasure.ON_TIME:
         return figures[SlaFigure.ON_TIME], figures[SlaFigure.ON_TIME] + figures[SlaFigure.OVERDUE]
     return figures[SlaFigure.ANSWERED], figures[SlaFigure.OPENED] - figures[SlaFigure.WAITING]

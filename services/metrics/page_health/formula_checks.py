@@ -22,7 +22,7 @@ PARAMETERS_OF_KIND: dict[PageCriterionKind, frozenset[str]] = {
     PageCriterionKind.ANSWERED_SHARE: frozenset({"min_messages", "levels"}),
     PageCriterionKind.ENGAGEMENT: frozenset({"levels"}),
 }
-# May be without levels: some official ratings publish only the weight of such a criterion.
+# May be without levels: a published regional monitor may give only the weight of such a criterion.
 _WITHOUT_LEVELS = frozenset({PageCriterionKind.REACH_SHARE, PageCriterionKind.MEAN_POST_REACH})
 # Percentages of a whole: thresholds are at most 100.
 _AT_MOST_100 = frozenset({PageCriterionKind.TWO_WAY_SHARE, PageCriterionKind.ANSWERED_SHARE})

@@ -1,4 +1,4 @@
-"""Versions of the formula of page scores: which one scores a week, listing them, adding one.
+"""The versions of the formula of page scores: find the version for a week, list versions, add one.
 
 The database refuses to change or delete a version, so every score can be explained by the formula that gave it.
 """

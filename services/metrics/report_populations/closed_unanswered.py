@@ -1,4 +1,4 @@
-"""The appeals closed in a period without a reply."""
+"""The appeals that were closed in a period without a reply."""
 
 from functools import cache
 from typing import Any

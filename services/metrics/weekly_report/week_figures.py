@@ -86,7 +86,7 @@ _CONDITIONS_BY_POPULATION: Mapping[ReportPopulation, Callable[[Any], Conditions]
 
 
 async def read_week_figures(session: AsyncSession, time: ReportedTime) -> WeekFigures:
-    """Return the counts of the rows of a period."""
+    """Return the counts of a period's rows, in total and by organisation."""
     counts: dict[UUID | None, Counter[str]] = defaultdict(Counter)
     quantiles: Mapping[str, float | None] = {}
     for population in _CONDITIONS_BY_POPULATION:

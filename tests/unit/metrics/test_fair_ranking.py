@@ -58,7 +58,7 @@ def test_prior_of_equal_samples_is_that_of_the_formula() -> None:
         ([(3, 4)], 0.75),  # one peer
         ([(8, 10)] * 6, 0.8),  # no variance between peers
         ([(5, 5)] * 6, 1.0),  # no variance at all
-        ([(1, 1), (0, 1), (1, 1), (0, 0)], 2 / 3),  # one trial each says nothing about differences
+        ([(1, 1), (0, 1), (1, 1), (0, 0)], 2 / 3),  # one trial each does not show differences
     ],
 )
 def test_peers_that_do_not_differ_visibly_get_the_strongest_prior(
@@ -161,7 +161,7 @@ def test_peers_are_ranked_apart() -> None:
 
 
 def test_rule_that_would_rank_one_appeal_is_refused() -> None:
-    with pytest.raises(ValueError, match="no rank"):
+    with pytest.raises(ValueError, match="at least 2"):
         RankingRule(min_trials=1)
 
 

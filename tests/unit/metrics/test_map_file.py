@@ -1,4 +1,4 @@
-"""The region's map file: what is read of it, and errors that say what is wrong."""
+"""The region's map file: the values read from it, and errors for invalid files."""
 
 import json
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_geometry_and_population_are_read_by_oktmo(tmp_path: Path) -> None:
         ([feature(geometry={"type": "Point", "coordinates": [11_977_000.0, 6_760_000.0]})], "in degrees"),
         (
             [feature(geometry=BORDER | {"coordinates": [[*BORDER["coordinates"][0][:3], [107.0, 51.5]]]})],
-            "first one again",
+            "must equal the first",
         ),
         ([feature(), feature()], "two features have the same OKTMO code"),
     ],
