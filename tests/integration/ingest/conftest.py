@@ -1,4 +1,4 @@
-"""Emulators as processes, and ingest connected to them."""
+"""Fixtures of ingest: emulators as processes, and ingest connected to them."""
 
 import os
 import signal
@@ -33,7 +33,7 @@ KEYS = {
     "PSEUDONYM_KEY": "pseudonym-key-of-the-tests",
     "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=",
 }
-# All waiting times are short, so that tests do not wait for a daily schedule.
+# Short intervals and timeouts, so that tests do not wait for the schedules of production.
 FAST = {
     "page_refresh_seconds": "0.3",
     "ok_discussion_poll_seconds": "0.3",
@@ -54,27 +54,27 @@ class Emulator:
     control: httpx.Client
 
     def post(self, path: str, **body: Any) -> dict[str, Any]:
-        """Call the control API."""
+        """Send a POST request to the control API; return the response body."""
         answer = self.control.post(f"/_control/{path}", json=body)
         assert answer.status_code == 200, answer.text
         result: dict[str, Any] = answer.json()
         return result
 
     def page(self, name: str) -> str:
-        """Create a page of the network; return its id as text."""
+        """Create a page in the network; return its id as a string."""
         return str(self.post("pages", name=name, screen_name=name)["id"])
 
     def citizen(self, page: str, text: str, kind: str = "comment", **more: Any) -> dict[str, Any]:
-        """Write as a citizen."""
+        """Write a message as a citizen; return it."""
         return self.post("citizen", page=page, kind=kind, text=text, **more)
 
     def tokens(self) -> list[dict[str, Any]]:
-        """Return valid credentials."""
+        """Return the valid tokens of the network, with the other credentials that they need."""
         items: list[dict[str, Any]] = self.control.get("/_control/tokens").json()["items"]
         return items
 
     def answers(self, page: str) -> list[dict[str, Any]]:
-        """Return what the community published."""
+        """Return the replies that the community published."""
         items: list[dict[str, Any]] = self.control.get("/_control/answers", params={"page": page}).json()["items"]
         return items
 
@@ -152,7 +152,7 @@ class Connected:
         return worker
 
     async def connect_page(self, network: str, emulator: Emulator, page: str) -> UUID:
-        """Register a page and add all credentials that read and write it."""
+        """Register a page and add all tokens that can read and write it; return the page's id."""
         page_id = await insert_page(self.database, self.organisation, network=network, external_id=page)
         for token in emulator.tokens():
             if token["kind"] == "group" and str(token["page"]) != page:
@@ -170,7 +170,7 @@ class Connected:
     async def answer(
         self, message_id: UUID, text: str, reply_id: UUID | None = None, *, photos: Sequence[UUID] = ()
     ) -> dict[str, Any]:
-        """Request a reply as appeals does, with these attachments."""
+        """Request the publication of a reply as appeals does; return the publication."""
         body = {
             "reply_id": str(reply_id or uuid4()),
             "message_id": str(message_id),
@@ -188,7 +188,7 @@ class Connected:
         return result
 
     async def publication(self, publication_id: str) -> dict[str, Any]:
-        """Return a publication as its author sees it."""
+        """Return a publication as the API shows it."""
         answer = await self.ingest.client.get(
             f"/api/v1/publications/{publication_id}", headers=self.ingest.headers("moderator")
         )
@@ -197,13 +197,13 @@ class Connected:
         return result
 
     async def stored(self, external_id: str, kind: str = "comment") -> asyncpg.Record | None:
-        """Return a stored message by the network's id."""
+        """Return the stored message with this id in the network, or None."""
         return await self.raw_connection.fetchrow(
             "SELECT * FROM messages WHERE external_id = $1 AND kind = $2", external_id, kind
         )
 
     async def events(self, kind: str) -> list[asyncpg.Record]:
-        """Return events of a type, in order of writing."""
+        """Return the events of a type, oldest first."""
         return list(
             await self.raw_connection.fetch("SELECT * FROM events WHERE type = $1 ORDER BY created_at, id", kind)
         )
@@ -214,7 +214,7 @@ TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "s
 
 @pytest.fixture
 async def tables(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Database]:
-    """Ingest's connection pool."""
+    """The connection pool of a running ingest."""
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         yield ingest.service.database
 
@@ -229,7 +229,7 @@ async def add_service_token(tables: Database, name: str = "one") -> UUID:
 
 @asynccontextmanager
 async def connected(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIterator[Connected]:
-    """Run ingest with its workers, connected to the given networks."""
+    """Run ingest with its workers and these settings, such as the addresses of the networks."""
     raw_connection = await database.connect()
     organisation = await insert_organisation(database)
     async with service_under_test("ingest", database, keys_dir, process="all", **(KEYS | FAST | env)) as ingest:

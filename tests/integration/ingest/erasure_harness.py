@@ -1,4 +1,4 @@
-"""The intake, the API and the job of ingest, for tests of erasures."""
+"""Helpers for tests of erasures: the intake, the API and the erasure job of ingest."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +28,7 @@ WORDS = "Бармаглот варкалось хливкие шорьки"
 
 CONVERSATION = f"101_{NATIVE_ID}"
 
-# What the network knows about the person beside the words.
+# The identity that the network sends with the person's messages.
 CITIZEN = Author(native_id=NATIVE_ID, name="Мурзилка Перепёлкина", url=f"https://vk.com/id{NATIVE_ID}")
 
 BODY = {"ground": "request_of_the_person", "reference": "вх. 17"}
@@ -36,14 +36,14 @@ BODY = {"ground": "request_of_the_person", "reference": "вх. 17"}
 
 @dataclass
 class OtherServices:
-    """Appeals, webhooks and metrics without HTTP: each command in a transaction with the role of its service."""
+    """Appeals, webhooks and metrics without HTTP: each request runs in a transaction with its service's role."""
 
     database: TestDatabase
     failing: set[str] = field(default_factory=set)
     commands: list[str] = field(default_factory=list)
 
     async def post(self, callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Handle a command as the named service does."""
+        """Handle an erasure request as the called service does."""
         assert path.removeprefix("/internal/erasures/") in {"appeals", "deliveries", "grades"}
         self.commands.append(callee)
         if callee in self.failing:
@@ -67,20 +67,20 @@ class OtherServices:
 
 @dataclass
 class ErasureHarness:
-    """The intake, the API of ingest, and the job that erases."""
+    """The intake and the API of ingest, and the erasure job."""
 
     ingest: IngestHarness
     others: OtherServices
     key: str
 
     def comment(self, text: str | None = WORDS, **changes: Any) -> IncomingItem:
-        """Return a comment of the citizen."""
+        """Return a comment of the citizen, not yet stored."""
         return self.ingest.item(
             text, **({"author": CITIZEN, "raw": {"from_id": NATIVE_ID, "text": text}} | changes)
         )
 
     def direct_message(self, text: str | None = WORDS, number: int = 1, **changes: Any) -> IncomingItem:
-        """Return a direct message of the citizen."""
+        """Return a direct message of the citizen, not yet stored."""
         values: dict[str, Any] = {
             "kind": "message",
             "external_id": f"{CONVERSATION}_{number}",
@@ -90,7 +90,7 @@ class ErasureHarness:
         return self.comment(text, **(values | changes))
 
     async def request(self, role: str = "moderator", key: str | None = None, **headers: str) -> Any:
-        """Request the erasure of the citizen."""
+        """Request the erasure of the citizen; return the response."""
         return await self.ingest.ingest.client.post(
             f"/api/v1/authors/{key or self.key}/erasure",
             json=BODY,
@@ -98,13 +98,13 @@ class ErasureHarness:
         )
 
     async def run(self, erasure_id: str) -> None:
-        """Run the job of an erasure."""
+        """Run the job of an erasure once."""
         service = self.ingest.ingest.service
         with mock.patch.object(service, "client", return_value=self.others):
             await ErasureRunner(service).run(UUID(erasure_id))
 
     async def erase(self) -> dict[str, Any]:
-        """Erase the citizen; return the record."""
+        """Request the erasure of the citizen and run its job; return the erasure."""
         answer = await self.request()
         assert answer.status_code == 202, answer.text
         await self.run(answer.json()["id"])
@@ -137,13 +137,13 @@ class ErasureHarness:
             await connection.close()
 
     async def found(self) -> list[str]:
-        """Return which words and ids of the citizen the database contains."""
+        """Return the words and ids of the citizen that the database still contains."""
         dump = await self.dump()
         return [one for one in (*WORDS.split(), NATIVE_ID, self.key, "Перепёлкина") if one in dump]
 
 
 async def write_everything(harness: ErasureHarness) -> None:
-    """Let the citizen write in every way, and the page's staff reply."""
+    """Store messages of the citizen of every kind, and replies of the page's staff."""
     await harness.ingest.take(harness.comment())
     await harness.ingest.take(harness.comment("Бармаглот исправлен", change="edited", raw={"from_id": NATIVE_ID}))
     await harness.ingest.take(harness.direct_message())
@@ -166,7 +166,7 @@ async def write_everything(harness: ErasureHarness) -> None:
 
 
 async def insert_publication(harness: ErasureHarness, status: str) -> UUID:
-    """Let the staff reply to the citizen's direct message; return the publication, with this status."""
+    """Request a reply to the citizen's direct message and set its status; return the publication's id."""
     answer = await harness.ingest.ingest.client.post(
         "/internal/publications",
         json={

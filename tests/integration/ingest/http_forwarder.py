@@ -1,4 +1,4 @@
-"""A server at its own address that forwards requests of an emulated network to a service under test."""
+"""An HTTP server that forwards requests of an emulated network to a service under test."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +27,7 @@ class HttpForwarder:
 
 @asynccontextmanager
 async def running_forwarder() -> AsyncIterator[HttpForwarder]:
-    """Run a relay on a free port."""
+    """Run a forwarder on a free port."""
     forwarder = HttpForwarder()
     app = web.Application()
     app.router.add_post("/{path:.*}", forwarder.take)

@@ -1,4 +1,4 @@
-"""Ingest without workers, one page, and a database connection, for the tests of the intake."""
+"""Helpers for tests of the intake: ingest without workers, one page and a database connection."""
 
 import json
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ class IngestHarness:
         self.page = page
 
     def item(self, text: str | None = "Текст", **changes: Any) -> IncomingItem:
-        """Return a comment of a citizen."""
+        """Return a comment of a citizen, not yet stored."""
         values: dict[str, Any] = {
             "change": "new",
             "kind": "comment",
@@ -43,27 +43,27 @@ class IngestHarness:
         return IncomingItem(**(values | changes))
 
     async def take(self, *items: IncomingItem, page: PageRef | None = None, **more: Any) -> BatchResult:
-        """Pass items through the intake in a transaction of their own."""
+        """Store items through the intake in one transaction."""
         async with self.ingest.service.database.write() as session:
             return await ingest_batch(
                 session, IntakeBatch(page=page or self.page, source="test", items=items, **more)
             )
 
     async def row(self, external_id: str = "-101_7") -> asyncpg.Record:
-        """Return the stored message."""
+        """Return the stored message with this id in the network."""
         found = await self.raw_connection.fetchrow("SELECT * FROM messages WHERE external_id = $1", external_id)
         assert found is not None
         return found
 
     async def events(self) -> list[str]:
-        """Return the types of all events so far, in order."""
+        """Return the types of all events, oldest first."""
         return [
             row["type"]
             for row in await self.raw_connection.fetch("SELECT type FROM events ORDER BY created_at, id")
         ]
 
     async def emitted_events(self, kind: str) -> list[dict[str, Any]]:
-        """Return the data of all events of a type, in order."""
+        """Return the data of all events of a type, oldest first."""
         rows = await self.raw_connection.fetch(
             "SELECT data FROM events WHERE type = $1 ORDER BY created_at, id", kind
         )
@@ -81,7 +81,7 @@ class IngestHarness:
 
 @asynccontextmanager
 async def build_harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[IngestHarness]:
-    """Run ingest and yield the bench until the block ends."""
+    """Run ingest and yield the harness until the block ends."""
     raw_connection = await database.connect()
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, go_live_at="2026-03-01T00:00:00+00:00")

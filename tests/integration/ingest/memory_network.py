@@ -1,4 +1,4 @@
-"""A network in memory: it holds items, and a scan yields a few of them per step."""
+"""A network in memory, whose scan yields a few of its items per step."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -36,7 +36,7 @@ STEP = 3
 
 
 def comment(number: int, age: timedelta, *, text: str | None = None, change: Any = "observed") -> IncomingItem:
-    """Return a citizen's comment of this age."""
+    """Return a citizen's comment that was written this long ago."""
     return IncomingItem(
         change=change,
         kind="comment",
@@ -51,9 +51,9 @@ def comment(number: int, age: timedelta, *, text: str | None = None, change: Any
 
 @dataclass
 class MemoryNetwork(NetworkAdapter):
-    """Holds `items`; `errors` are those that the next steps raise, each step waits until `gate` is set.
+    """Holds `items`; the next steps raise `errors`, one each; each step waits until `gate` is set.
 
-    After `stop_after` steps of a scan `gate` is cleared.
+    A scan clears `gate` after `stop_after` steps.
     """
 
     items: list[IncomingItem] = field(default_factory=list)
@@ -135,13 +135,13 @@ class SeededPages:
     page: PageRef
 
     async def push(self, *items: IncomingItem) -> None:
-        """Store these items as a regular source does."""
+        """Store these items as a poll of the wall does."""
         await self.feed.store(self.page, "wall_poll", ParsedBatch(list(items)))
 
 
 @asynccontextmanager
 async def seeded_pages(database: TestDatabase) -> AsyncIterator[SeededPages]:
-    """A page whose network is in memory."""
+    """Yield a page whose network is in memory."""
     organisation = await insert_organisation(database)
     ingest_settings.cache_clear()
     page_id = await insert_page(database, organisation, external_id="101")
@@ -179,7 +179,7 @@ async def more_pages(
 
 @asynccontextmanager
 async def running(work: Any) -> AsyncIterator[None]:
-    """Run a worker loop until the block ends; it is cancelled, as in a crash."""
+    """Run a worker loop until the block ends, then cancel it, as a crash would."""
     task = asyncio.create_task(work.run())
     try:
         yield

@@ -1,4 +1,4 @@
-"""A network that responds as a test defines, and records its calls."""
+"""A fake network that responds as a test defines, and records its calls."""
 
 import json
 import re
@@ -27,7 +27,7 @@ class NetworkDouble:
         self.url = ""
 
     def methods(self, token: str | None = None) -> list[str]:
-        """Return the called methods, with one token or with all."""
+        """Return the called methods, with this token or with any."""
         return [method for method, params in self.calls if token in {None, params.get("access_token")}]
 
     def tokens(self) -> list[str]:

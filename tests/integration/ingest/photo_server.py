@@ -1,4 +1,4 @@
-"""Appeals as ingest sees it: a server of attachments that checks the service token."""
+"""A fake of appeals for ingest: serves attachments and checks the service token."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ class PhotoServer:
         return photo
 
     async def handle(self, request: web.Request) -> web.Response:
-        """Respond to one read."""
+        """Respond to one request for a photo."""
         self.reads += 1
         claims = tokens.verify(
             request.headers["Authorization"].removeprefix("Bearer "),

@@ -142,7 +142,7 @@ class PublicationScenario:
         await self.feed.store(self.page, "long_poll", ParsedBatch(list(items)))
 
     async def end_lease(self, publication_id: UUID | None = None) -> None:
-        """Age a call without a response so that it can no longer take effect."""
+        """Set the start of calls without a response back ten minutes: they can no longer take effect."""
         async with self.system.ingest.service.database.write() as session:
             await session.execute(
                 text(
@@ -153,7 +153,7 @@ class PublicationScenario:
             )
 
     async def run_to_end(self, publication_id: UUID | None = None) -> dict[str, Any]:
-        """Run the job as the queue would until it is done; return the publication."""
+        """Run the publication job as the queue does until the reply is published or failed; return it."""
         carried = publication_id or self.publication_id
 
         async def ended() -> dict[str, Any] | None:
@@ -176,7 +176,7 @@ class PublicationScenario:
         return sorted(found, key=lambda one: int(one["part"]))
 
     async def retry(self, text: str | None = None, publication_id: str | None = None) -> Any:
-        """Retry the reply, as appeals requests it."""
+        """Request a retry of the reply as appeals does; return the response."""
         return await self.system.ingest.client.post(
             f"/internal/publications/{publication_id or self.publication_id}/retry",
             json={"text": text} if text is not None else {},

@@ -17,7 +17,7 @@ TITLES = {"vk": "ВКонтакте", "ok": "Одноклассники"}
 async def ingest(
     vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> AsyncIterator[ServiceUnderTest]:
-    """Ingest's API at both emulators, without any token."""
+    """Ingest's API connected to both emulators, without any token."""
     urls = {"vk_api_url": vk.url, "ok_api_url": ok.url, "page_refresh_seconds": "0"}
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS, **urls) as running:
         yield running
@@ -63,7 +63,7 @@ async def test_id_and_short_name_resolve_to_same_community(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_address_of_no_community_returns_reason(
+async def test_address_without_a_community_returns_the_reason(
     network: str, ingest: ServiceUnderTest, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -89,7 +89,7 @@ async def test_vk_user_is_not_a_community(vk: Emulator, ingest: ServiceUnderTest
     assert "a person's page" in answer["reason"]
 
 
-async def test_one_group_token_is_enough_to_resolve(
+async def test_address_is_resolved_with_any_group_token(
     vk: Emulator, ingest: ServiceUnderTest, database: TestDatabase
 ) -> None:
     own, other = vk.page("vk_own"), vk.page("vk_other")
@@ -101,13 +101,15 @@ async def test_one_group_token_is_enough_to_resolve(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_without_token_address_is_unavailable(network: str, ingest: ServiceUnderTest) -> None:
+async def test_address_resolution_without_a_token_is_unavailable(network: str, ingest: ServiceUnderTest) -> None:
     answer = await ask(ingest, network=network, screen_name="school71")
     assert answer["outcome"] == "unavailable"
     assert answer["reason"] == f"{TITLES[network]} cannot be queried now: there is no usable token"
 
 
-async def test_invalid_network_response_is_unavailable(vk: Emulator, ingest: ServiceUnderTest) -> None:
+async def test_address_resolution_after_an_invalid_network_response_is_unavailable(
+    vk: Emulator, ingest: ServiceUnderTest
+) -> None:
     vk.page("vk_any")
     await with_tokens(ingest, "vk", vk)
     vk.post("faults", kind="wrong_json", rate=1)
@@ -128,7 +130,9 @@ async def test_invalid_network_response_is_unavailable(vk: Emulator, ingest: Ser
         {"network": "vk", "external_id": "-1"},
     ],
 )
-async def test_request_with_id_and_name_is_rejected(body: dict[str, Any], ingest: ServiceUnderTest) -> None:
+async def test_address_resolution_by_both_id_and_name_is_rejected(
+    body: dict[str, Any], ingest: ServiceUnderTest
+) -> None:
     headers = ingest.service_headers("registry")
     answer = await ingest.client.post("/internal/pages/resolve", json=body, headers=headers)
     assert answer.status_code == 422

@@ -19,16 +19,16 @@ from tests.integration.ingest.conftest import add_service_token
 
 
 def budget(tables: Database, limit: int, day: float = 86_400) -> CallBudget:
-    """Return the budget of another process."""
+    """Return the call budget as another process has it."""
     return CallBudget(tables, IngestSettings(vk_calls_per_day={"wall.get": limit}, call_budget_window_seconds=day))
 
 
 async def taken(one: CallBudget, token_id: UUID, tries: int) -> int:
-    """Return how many of this number of calls are allowed."""
+    """Try to reserve this number of calls; return how many are allowed."""
     return sum([await one.reserve_call(token_id, "vk", "wall.get") for _ in range(tries)])
 
 
-async def test_limit_holds_across_processes(tables: Database) -> None:
+async def test_daily_limit_holds_across_processes(tables: Database) -> None:
     token_id = await add_service_token(tables)
     processes = [budget(tables, 300) for _ in range(3)]
     allowed = await asyncio.gather(*(taken(one, token_id, 200) for one in processes))
@@ -45,7 +45,7 @@ async def test_unlimited_method_is_not_counted(tables: Database) -> None:
     assert one.calls_left(token_id, "vk", "wall.get") == 5
 
 
-async def test_killed_process_overcounts_at_most_one_block(tables: Database) -> None:
+async def test_killed_process_counts_at_most_one_reserved_block_too_many(tables: Database) -> None:
     token_id = await add_service_token(tables)
     killed = budget(tables, 1_000)
     assert await taken(killed, token_id, 7) == 7
@@ -74,7 +74,7 @@ async def test_calls_older_than_a_day_do_not_count(tables: Database, database: T
     await raw_connection.close()
 
 
-async def test_unused_reserved_calls_are_returned_in_a_short_day(tables: Database) -> None:
+async def test_unused_reserved_calls_are_released_when_their_interval_ends(tables: Database) -> None:
     token_id = await add_service_token(tables)
     one = budget(tables, 2_000, day=96.0)  # buckets of one second
     assert await taken(one, token_id, 1) == 1

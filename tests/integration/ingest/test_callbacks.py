@@ -45,7 +45,7 @@ class IngestHarness:
         return await self.ingest.client.post(path, content=content, headers=headers)
 
     async def by_hand(self, page_id: UUID, **body: str) -> httpx.Response:
-        """Set up push manually."""
+        """Set up the callback of a page manually; return the response."""
         return await self.ingest.client.put(
             f"/api/v1/sources/{page_id}/callback", json=body, headers=self.ingest.headers("moderator")
         )
@@ -71,14 +71,14 @@ async def harness(database: TestDatabase, keys_dir: Path, **env: str) -> AsyncIt
 
 @pytest.fixture(autouse=True)
 def _long_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a busy machine take as long as it needs; a test of a timeout shortens its own."""
+    """Lengthen all timeouts, for busy machines; a test of a timeout shortens that one."""
     monkeypatch.setattr(endpoint_cache, "READ_TIMEOUT", HANG_SECONDS)
     monkeypatch.setattr(write_batcher, "STORE_TIMEOUT", HANG_SECONDS)
     monkeypatch.setattr(callbacks, "ANSWER_TIMEOUT", HANG_SECONDS)
 
 
 def comment(number: int = 31, text: str = "Когда починят?", kind: str = "wall_reply_new", **more: Any) -> Any:
-    """Return a comment's event as VK posts it."""
+    """Return the event of a comment as VK posts it."""
     content = {
         "id": number,
         "from_id": 700001,
@@ -99,7 +99,7 @@ def comment(number: int = 31, text: str = "Когда починят?", kind: st
 
 
 def taken(answer: httpx.Response) -> bool:
-    """Return whether the network reads the response as success: exactly `ok`, as plain text."""
+    """Return True if the response is what the network accepts: exactly `ok`, as plain text."""
     plain = answer.headers["content-type"].startswith("text/plain")
     return answer.status_code == 200 and answer.content == b"ok" and plain
 
@@ -251,7 +251,7 @@ async def test_confirmation_without_pending_server_is_rejected_without_call(
         assert network.calls == []
         assert (await one.push(ask | {"secret": SECRET})).status_code == 200, "no stranger"
         network.calls.clear()
-        # Once a person registers the server manually, the network gets the code.
+        # After a person has registered the server manually, the network gets the code.
         await one.by_hand(one.page_id, secret=SECRET, confirmation_code="c0de1")
         began = time.monotonic()
         for _ in range(20):
@@ -276,7 +276,7 @@ async def test_sender_of_many_rejected_events_gets_429(database: TestDatabase, k
 async def test_deeply_nested_event_does_not_fail_other_events(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # As if a parser had accepted it: storing must fail safely too.
+    # Disable the nesting check, to prove that storing fails safely too.
     monkeypatch.setattr(receiver, "too_deep", lambda _body: False)
     monkeypatch.setattr("shared.http.body_limit.too_deep", lambda _body: False)
     async with harness(database, keys_dir) as one:
@@ -309,7 +309,7 @@ async def test_too_large_event_is_rejected(database: TestDatabase, keys_dir: Pat
 
 
 def expire_caches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Expire everything that the receiver has cached."""
+    """Expire all caches of the receiver."""
     monkeypatch.setattr(endpoint_cache, "CACHE_SECONDS", 0.0)
     monkeypatch.setattr(receiver, "CODE_CACHE_SECONDS", 0.0)
 
@@ -358,7 +358,7 @@ async def test_events_during_database_outage_are_stored_later(
             await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS false')
             ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1"
             await server.fetch(ended, database.name)
-            # The cache would refuse unknown senders without a database query.
+            # Without this, the cache would refuse unknown senders without a database query.
             monkeypatch.setattr(endpoint_cache, "MIN_REFRESH_SECONDS", 0.0)
             event, stranger = comment(2), comment(3, secret="wrong")
             for answer in [await one.push(event), await one.push(event), await one.push(stranger)]:
@@ -367,7 +367,7 @@ async def test_events_during_database_outage_are_stored_later(
         finally:
             await server.execute(f'ALTER DATABASE "{database.name}" ALLOW_CONNECTIONS true')
             await server.close()
-        # As if the pause after a database failure were over.
+        # Skip the pause after a database failure.
         monkeypatch.setattr(endpoint_cache, "RETRY_DELAY_SECONDS", 0.0)
         assert taken(await one.push(event))
         raw_connection = await database.connect()
@@ -387,7 +387,7 @@ async def test_events_beyond_backlog_get_503(database: TestDatabase, keys_dir: P
 
 
 def chat_message(number: int = 1, **more: Any) -> Any:
-    """Return a message's event as OK posts it."""
+    """Return the event of a message as OK posts it."""
     return {
         "webhookType": "MESSAGE_CREATED",
         "sender": {"user_id": "user:700001", "name": "Имя"},
@@ -460,7 +460,7 @@ async def test_confirmation_returns_current_code_of_network(
             code = vk.post("callback_code", page=page)["code"]
             answer = await one.push({"type": "confirmation", "group_id": int(page), "secret": SECRET})
             assert (answer.status_code, answer.text) == (200, code)
-        # The last code is kept in case the network cannot be reached.
+        # The last code is returned while the network cannot be reached.
         vk.post("faults", kind="drop", rate=1, method="groups.getCallbackConfirmationCode")
         expire_caches(monkeypatch)
         answer = await one.push({"type": "confirmation", "group_id": int(page), "secret": SECRET})

@@ -1,4 +1,4 @@
-"""Collection does not bring back what was erased, and stores what is written later."""
+"""Collection does not restore erased messages, and stores messages written after the erasure."""
 
 import json
 from collections.abc import AsyncIterator
@@ -75,7 +75,7 @@ async def test_late_message_from_before_the_erasure_is_stored_without_text(harne
     )
 
 
-async def test_deletion_by_the_erased_author_reaches_the_erased_message(harness: ErasureHarness) -> None:
+async def test_deletion_by_the_erased_author_marks_the_erased_message_deleted(harness: ErasureHarness) -> None:
     await write_everything(harness)
     await harness.erase()
     later = MOMENT + timedelta(days=3650)
@@ -116,7 +116,7 @@ async def test_unparsed_payload_of_an_erased_person_is_not_quarantined_again(har
     assert sorted("Чужие" in str(json.loads(row["raw"])) for row in rows) == [False, True]
 
 
-async def test_erased_messages_of_ok_do_not_come_back(harness: ErasureHarness) -> None:
+async def test_collection_does_not_restore_erased_messages_of_ok(harness: ErasureHarness) -> None:
     page, chat, discussion = replace(harness.ingest.page, network="ok"), "chat:C1500177734", "GROUP_TOPIC:1"
 
     def written(change: str) -> list[IncomingItem]:
@@ -143,7 +143,7 @@ async def test_erased_messages_of_ok_do_not_come_back(harness: ErasureHarness) -
     assert await harness.found() == []
 
 
-async def test_messages_read_again_before_the_job_stay_one_row(harness: ErasureHarness) -> None:
+async def test_messages_read_again_before_the_erasure_job_are_not_duplicated(harness: ErasureHarness) -> None:
     await write_everything(harness)
     erasure_id = (await harness.request()).json()["id"]
     result = await harness.ingest.take(
@@ -160,7 +160,7 @@ async def test_messages_read_again_before_the_job_stay_one_row(harness: ErasureH
     )
 
 
-async def test_reply_in_doubt_is_recognised_in_an_erased_conversation(harness: ErasureHarness) -> None:
+async def test_uncertain_reply_is_matched_while_its_conversation_is_being_erased(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.direct_message())
     publication_id = await insert_publication(harness, "uncertain")
     erasure_id = (await harness.request()).json()["id"]
@@ -174,7 +174,7 @@ async def test_reply_in_doubt_is_recognised_in_an_erased_conversation(harness: E
     assert await harness.found() == []
 
 
-async def test_conversation_that_comes_after_the_erasure_is_recognised(harness: ErasureHarness) -> None:
+async def test_conversation_collected_after_the_erasure_is_stored_without_text(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     await harness.erase()
     for _ in range(2):
@@ -192,7 +192,7 @@ async def test_conversation_that_comes_after_the_erasure_is_recognised(harness: 
 
 
 @pytest.mark.parametrize("is_stored", [True, False])
-async def test_group_chat_of_an_erased_person_keeps_what_others_wrote(
+async def test_group_chat_of_an_erased_person_keeps_messages_of_other_people(
     harness: ErasureHarness, is_stored: bool
 ) -> None:
     chat = "101_2000000007"
@@ -210,7 +210,7 @@ async def test_group_chat_of_an_erased_person_keeps_what_others_wrote(
     assert not [word for word in WORDS.split() if word in await harness.dump()]
 
 
-async def test_states_of_erased_conversations_do_not_name_the_person(harness: ErasureHarness) -> None:
+async def test_states_of_erased_conversations_do_not_contain_the_persons_id(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.direct_message())
     await harness.erase()
     store = DatabaseIntakeStore(harness.ingest.ingest.service.database)
@@ -224,7 +224,7 @@ async def test_states_of_erased_conversations_do_not_name_the_person(harness: Er
     assert await harness.found() == []
 
 
-async def test_closed_chat_of_an_erased_conversation_leaves_the_cursor(harness: ErasureHarness) -> None:
+async def test_closed_chat_of_an_erased_conversation_is_removed_from_the_cursor(harness: ErasureHarness) -> None:
     page, chat = replace(harness.ingest.page, network="ok"), "chat:C1500177734"
     harness.key = author_key("ok", NATIVE_ID)
     await harness.ingest.take(

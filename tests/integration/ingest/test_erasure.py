@@ -84,7 +84,7 @@ async def test_events_of_messages_that_are_not_erased_cannot_be_changed(harness:
     assert harness.key in await harness.dump()
 
 
-async def test_temporary_tables_do_not_stand_in_for_erased_messages(harness: ErasureHarness) -> None:
+async def test_temporary_table_cannot_make_events_of_a_message_erasable(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     row = await harness.ingest.row()
     connection = await harness.others.database.connect("ingest")
@@ -113,7 +113,9 @@ async def test_unknown_author_is_not_found(harness: ErasureHarness) -> None:
 
 
 @pytest.mark.parametrize("role", ["analyst", "head", "auditor", "operations"])
-async def test_others_may_neither_erase_nor_see_erasures(harness: ErasureHarness, role: str) -> None:
+async def test_roles_without_the_right_may_neither_erase_nor_read_erasures(
+    harness: ErasureHarness, role: str
+) -> None:
     await harness.ingest.take(harness.comment())
     assert (await harness.request(role)).status_code == 403
     answer = await harness.ingest.ingest.client.get(
@@ -164,14 +166,14 @@ async def test_failed_erasure_is_queued_again_by_the_same_request(harness: Erasu
     assert (await harness.request()).json() | {"status": "queued"} == (await harness.record(erasure_id))
 
 
-async def test_erasure_is_repeated_from_its_record_after_a_restore(harness: ErasureHarness) -> None:
+async def test_erasure_is_repeated_from_its_record_after_a_backup_restore(harness: ErasureHarness) -> None:
     await write_everything(harness)
     record = {
         "author_digest": (await harness.request()).json()["author_digest"],
         "until": "2026-03-02T05:00:00+00:00",
         **BODY,
     }
-    # The backup is older than the erasure, and later the citizen wrote again.
+    # Restore a backup from before the erasure; later the citizen wrote again.
     await harness.ingest.raw_connection.execute("DELETE FROM erased_keys")
     await harness.ingest.raw_connection.execute("DELETE FROM erasures")
     await harness.ingest.take(
@@ -212,7 +214,7 @@ async def test_quarantined_payload_of_the_person_is_deleted(harness: ErasureHarn
     assert [row["raw"] for row in left] == [others]
 
 
-async def test_payloads_with_the_same_number_elsewhere_stay(harness: ErasureHarness) -> None:
+async def test_erasure_removes_the_persons_id_but_not_other_numbers_equal_to_it(harness: ErasureHarness) -> None:
     raws = {
         "-101_8": {"from_id": 5, "post_id": int(NATIVE_ID)},
         "-101_9": {"from_id": 5, "reply_to_user": int(NATIVE_ID), "edited": 1772500000},
@@ -225,7 +227,7 @@ async def test_payloads_with_the_same_number_elsewhere_stay(harness: ErasureHarn
     assert stored == {"-101_8": raws["-101_8"], "-101_9": {"edited": 1772500000}}
 
 
-async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarness) -> None:
+async def test_erasure_waits_for_a_reply_that_is_being_published(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.direct_message())
     message_id = (await harness.ingest.row(f"{CONVERSATION}_1"))["id"]
     for status in ("queued", "sending"):
@@ -259,7 +261,7 @@ async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarne
     await harness.run(erasure_id)
     assert (await harness.record(erasure_id))["status"] == "done"
     assert await harness.found() == []
-    # Our own message, read again later, is known by what replaces its id, also with a later time.
+    # Our message, read again, is recognised by its replaced id, even with a later time.
     again = harness.direct_message(
         "Шорьки sending",
         9,
@@ -272,7 +274,7 @@ async def test_reply_that_is_being_published_is_waited_for(harness: ErasureHarne
     assert await harness.found() == []
 
 
-async def test_every_part_of_a_reply_that_is_being_edited_is_waited_for(harness: ErasureHarness) -> None:
+async def test_erasure_waits_until_a_reply_edit_is_finished(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.direct_message())
     first = await insert_publication(harness, "published")
     execute = harness.ingest.raw_connection.execute
@@ -351,7 +353,7 @@ async def test_author_with_an_open_appeal_is_kept(harness: ErasureHarness) -> No
     assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 1
 
 
-async def test_row_that_has_the_replacing_id_does_not_stop_the_erasure(harness: ErasureHarness) -> None:
+async def test_erasure_succeeds_although_a_row_already_has_the_replacement_id(harness: ErasureHarness) -> None:
     await write_everything(harness)
     await harness.ingest.raw_connection.execute(
         "UPDATE messages SET kind = 'message', external_id = $1, text = '', raw = '{}'"
@@ -362,7 +364,7 @@ async def test_row_that_has_the_replacing_id_does_not_stop_the_erasure(harness: 
     assert await harness.found() == []
 
 
-async def test_pseudonym_of_an_erased_author_leads_to_the_erasure(harness: ErasureHarness) -> None:
+async def test_request_with_the_pseudonym_of_an_erased_author_returns_the_erasure(harness: ErasureHarness) -> None:
     await write_everything(harness)
     erased = await harness.erase()
     again = await harness.request(key=(await harness.ingest.row())["author_key"])
@@ -370,7 +372,7 @@ async def test_pseudonym_of_an_erased_author_leads_to_the_erasure(harness: Erasu
     assert (await harness.request(key="erased-unknown")).status_code == 404
 
 
-async def test_request_during_a_step_of_the_job_does_not_stop_the_intake(harness: ErasureHarness) -> None:
+async def test_erasure_request_during_the_job_does_not_block_the_intake(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     erasure_id = (await harness.request()).json()["id"]
     async with harness.ingest.ingest.service.database.write() as session:
@@ -388,14 +390,14 @@ async def test_author_who_writes_at_the_end_of_the_retention_period_is_not_erase
     with mock.patch("services.ingest.erasure.expired_authors._expired_authors", side_effect=[listed, []]):
         assert await erase_expired_authors(service.database, service.jobs, age) == 0
     assert await erase_expired_authors(service.database, service.jobs, age) == 1
-    # Written before the night, and collected after it.
+    # Written before the erasure of expired authors ran, and collected after it.
     await harness.ingest.take(
         harness.comment("Новое", external_id="-101_30", written_at=clock.now() - timedelta(minutes=5))
     )
     assert (await harness.ingest.row("-101_30"))["text"] == "Новое"
 
 
-async def test_staff_messages_with_a_later_time_are_erased_too(harness: ErasureHarness) -> None:
+async def test_staff_messages_with_a_time_after_the_request_are_erased(harness: ErasureHarness) -> None:
     await harness.ingest.take(
         harness.direct_message(),
         harness.direct_message(

@@ -35,7 +35,7 @@ async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Publ
 
 
 class PublishedComments:
-    """The content of the network's thread; every publishing call takes effect."""
+    """The content of the network's thread, in which every publishing call takes effect."""
 
     def __init__(self, scenario: PublicationScenario) -> None:
         self.scenario = scenario
@@ -45,7 +45,7 @@ class PublishedComments:
         scenario.network.thread = ParsedBatch(self.items)
 
     def stands(self, number: int, text: str, **changes: Any) -> None:
-        """Add a comment of the community."""
+        """Add a comment of the community to the thread."""
         self.items.append(self.scenario.citizen_message(number, text, change="observed", **changes))
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
@@ -63,7 +63,7 @@ class PublishedComments:
 
 
 async def given_up(scenario: PublicationScenario) -> None:
-    """Lose all calls, so that the publication fails; one lost call represents all attempts."""
+    """Let the publication fail after a lost call, as after the maximum number of lost calls."""
 
     async def publish(_: OutgoingReply) -> PublishedReply:
         raise PublishOutcomeUnknown("lost")
@@ -78,7 +78,7 @@ async def given_up(scenario: PublicationScenario) -> None:
 async def test_retried_reply_is_published_once_after_late_effect(scenario: PublicationScenario) -> None:
     await given_up(scenario)
     network = PublishedComments(scenario)
-    network.stands(40, "Ответ")  # the last call took effect after all, unnoticed
+    network.stands(40, "Ответ")  # the last call took effect later, unnoticed
     again = await scenario.retry()
     assert (again.status_code, again.json()["status"]) == (202, "uncertain")
     done = await scenario.run_to_end()
@@ -136,7 +136,7 @@ async def test_failed_reply_is_published_when_its_comment_is_seen(scenario: Publ
 async def test_retry_matches_stored_comment_of_reply(scenario: PublicationScenario) -> None:
     await given_up(scenario)
     await scenario.receive(scenario.citizen_message(40))
-    # As an earlier version left it: failed, and its comment stored without a link.
+    # The state that an earlier release left: a failed reply, and its comment stored without a link.
     await scenario.system.raw_connection.execute("UPDATE messages SET publication_id = NULL")
     await scenario.system.raw_connection.execute(
         "UPDATE publications SET status = 'failed', external_id = NULL, url = NULL, published_at = NULL"
@@ -244,8 +244,10 @@ async def test_unparsed_comment_makes_thread_read_incomplete(scenario: Publicati
     assert (await scenario.run_to_end())["external_id"] == "-101_31"
 
 
-async def test_read_before_another_workers_call_prevents_resending(scenario: PublicationScenario) -> None:
-    """A worker reads the thread and stalls; it resumes after another worker has made a call."""
+async def test_thread_read_before_another_workers_call_does_not_allow_resending(
+    scenario: PublicationScenario,
+) -> None:
+    """A worker stalls after it has read the thread, and resumes after another worker has made a call."""
     network = PublishedComments(scenario)
     network.lost = 2
     reading, go_on = asyncio.Event(), asyncio.Event()
@@ -341,7 +343,7 @@ async def test_old_comment_stored_late_does_not_match_failed_reply(scenario: Pub
     await given_up(scenario)
     await scenario.receive(
         scenario.citizen_message(5)
-    )  # earlier than the question (number 7): history that was read only now
+    )  # written before the question (number 7) and read only now, as history
     assert (await scenario.system.publication(str(scenario.publication_id)))["status"] == "failed"
     assert await scenario.link(5) is None
 
@@ -365,7 +367,7 @@ async def test_corrected_reply_is_not_sent_if_former_text_is_published(scenario:
     assert network.texts == ["Ответ"]
 
 
-async def test_lost_reply_is_matched_without_reply_to(scenario: PublicationScenario) -> None:
+async def test_lost_reply_is_matched_although_its_comment_has_no_reply_to(scenario: PublicationScenario) -> None:
     """Push stores the comment before the response is lost; in discussions a comment has no `reply_to`."""
     place: dict[str, Any] = {"thread_key": "vk:-101_board3", "reply_to": None}
     await scenario.system.raw_connection.execute("UPDATE publications SET thread_key = 'vk:-101_board3'")
@@ -379,7 +381,7 @@ async def test_lost_reply_is_matched_without_reply_to(scenario: PublicationScena
     assert (done["external_id"], scenario.network.calls) == ("-101_board3_31", 1)
 
 
-async def test_retried_reply_waits_for_later_one_in_flight(scenario: PublicationScenario) -> None:
+async def test_retried_reply_waits_for_a_later_reply_in_flight(scenario: PublicationScenario) -> None:
     await given_up(scenario)
     network = PublishedComments(scenario)
     publish = network.publish
@@ -412,7 +414,7 @@ async def test_response_id_overrides_match_by_text(scenario: PublicationScenario
     async def publish(_: OutgoingReply) -> PublishedReply:
         await scenario.receive(
             scenario.citizen_message(30)
-        )  # the failed reply's late comment, mistaken for the new one's
+        )  # the late comment of the failed reply, first matched to the new reply
         await scenario.receive(scenario.citizen_message(31))  # the new reply's comment
         return PublishedReply("-101_31", "u")
 
@@ -483,10 +485,10 @@ CREATE CONSTRAINT TRIGGER note_wait AFTER UPDATE ON publications DEFERRABLE INIT
 
 
 @pytest.mark.parametrize(("usual", "then"), [("off", "on"), ("remote_apply", "remote_apply")])
-async def test_sending_state_is_on_standby_before_call(
+async def test_sending_state_is_committed_synchronously_before_the_call(
     database: TestDatabase, keys_dir: Path, usual: str, then: str
 ) -> None:
-    """Even with asynchronous commits elsewhere, `sending` is on the standby before the network is called."""
+    """`sending` is committed synchronously, although other commits of the service are asynchronous."""
     owner = await database.connect()
     await owner.execute(f"ALTER DATABASE {database.name} SET synchronous_commit = {usual}")
     await owner.execute(LOGGED)

@@ -31,11 +31,11 @@ class IngestApi:
         self.pages = pages
 
     async def get(self, path: str, role: str = "moderator", organisation: UUID | None = None) -> Any:
-        """Send a GET request with a role."""
+        """Send a GET request as a person with this role."""
         return await self.ingest.client.get(f"/api/v1{path}", headers=self.ingest.headers(role, organisation))
 
     async def add_token(self, body: dict[str, Any], role: str = "moderator") -> Any:
-        """Send `POST /sources/tokens`."""
+        """Send `POST /sources/tokens`; return the response."""
         return await self.ingest.client.post(
             "/api/v1/sources/tokens", json=body, headers=self.ingest.headers(role)
         )
@@ -43,7 +43,7 @@ class IngestApi:
 
 @pytest.fixture
 async def api(database: TestDatabase, keys_dir: Path) -> AsyncIterator[IngestApi]:
-    """A filled database."""
+    """Ingest's API on a database with pages and comments."""
     organisations = [await insert_organisation(database, name=f"Школа {n}") for n in range(2)]
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         feed = DatabaseIntakeStore(ingest.service.database)
@@ -218,7 +218,7 @@ async def test_invalid_publication_request_is_rejected(
     ("service", "on_behalf_of", "status"),
     [("webhooks", "x", 403), ("appeals", "notices", 403), ("webhooks", "notices", 422)],
 )
-async def test_webhooks_publishes_nothing_but_notices_and_never_in_public(
+async def test_publication_request_of_webhooks_is_accepted_only_for_notices_in_conversations(
     api: IngestApi, service: ServiceName, on_behalf_of: str, status: int
 ) -> None:
     post = (await api.get("/messages?kind=wall_post")).json()["items"][0]
@@ -258,7 +258,7 @@ async def test_publications_are_listed_and_scoped(api: IngestApi) -> None:
     assert early.status_code == 409
 
 
-async def test_notices_are_shown_to_the_centre_alone_and_never_retried(api: IngestApi) -> None:
+async def test_notices_are_shown_to_the_centre_only_and_cannot_be_retried(api: IngestApi) -> None:
     (written,) = (await api.get("/messages?network=vk&kind=wall_post")).json()["items"]
     connection = await api.database.connect("ingest")
     # Notices are sent only in conversations.
@@ -279,7 +279,7 @@ async def test_notices_are_shown_to_the_centre_alone_and_never_retried(api: Inge
         headers = api.ingest.headers(role, organisation)
         answer = await api.ingest.client.post(f"/api/v1{path}/retry", headers=headers)
         assert answer.status_code == status, answer.text
-    # The conversation is hidden with them, and what the page wrote there also after they have expired.
+    # The conversation of a notice is hidden too; the page's message in it stays hidden after the notice expired.
     assert (await api.get("/messages", *own)).json()["items"] == []
     assert (await api.get(f"/messages/{written['id']}", *own)).status_code == 404
     assert len((await api.get("/messages?network=vk")).json()["items"]) == 5

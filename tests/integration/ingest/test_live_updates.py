@@ -1,4 +1,4 @@
-"""Edits, deletions, missed events, invalid tokens and database outages with emulated networks."""
+"""Edits, deletions, missed events, revoked tokens and database outages with emulated networks."""
 
 from pathlib import Path
 from typing import Any

@@ -50,7 +50,7 @@ async def test_repeated_item_changes_nothing(harness: IngestHarness) -> None:
     assert (row["version"], row["history"], row["deleted_at"]) == (1, False, None)
 
 
-async def test_old_announcement_does_not_undo_edit(harness: IngestHarness) -> None:
+async def test_repeated_or_stale_original_text_does_not_undo_an_edit(harness: IngestHarness) -> None:
     await harness.take(harness.item("Первый"))
     await harness.take(harness.item("Второй", change="edited"))
     await harness.take(harness.item("Первый"))
@@ -157,7 +157,7 @@ async def test_any_text_is_stored_exactly(database: TestDatabase, keys_dir: Path
 
 
 async def test_authors_are_pseudonymous_and_names_encrypted(harness: IngestHarness) -> None:
-    # So long that a key of random digits does not hold it by chance.
+    # Long enough not to occur in the hexadecimal key by chance.
     native_id = "500100200300"
     author = Author(native_id=native_id, name="Имя Фамилия", url=f"https://vk.com/id{native_id}")
     await harness.take(harness.item(author=author))
@@ -195,7 +195,7 @@ async def test_unparsed_payload_is_quarantined_with_reason(harness: IngestHarnes
     assert (row["reason"], json.loads(row["raw"])) == ("the field 'id' is missing", {"text": "\x00"})
 
 
-async def test_cursor_is_saved_with_its_batch_or_not_at_all(harness: IngestHarness) -> None:
+async def test_cursor_is_stored_only_together_with_its_batch(harness: IngestHarness) -> None:
     feed = DatabaseIntakeStore(harness.ingest.service.database)
     mark = ThreadState("vk:-101_3", "1", "a")
     await feed.store(
@@ -210,7 +210,7 @@ async def test_cursor_is_saved_with_its_batch_or_not_at_all(harness: IngestHarne
     assert await harness.raw_connection.fetchval("SELECT count(*) FROM messages") == 1
 
 
-async def test_item_rejected_by_database_does_not_block_others(harness: IngestHarness) -> None:
+async def test_item_rejected_by_the_database_does_not_block_other_items(harness: IngestHarness) -> None:
     feed = DatabaseIntakeStore(harness.ingest.service.database)
     impossible = harness.item(external_id="-101_9", thread_key="vk:\x00")
     await feed.store(harness.page, "long_poll", ParsedBatch([impossible, harness.item()]), cursor={"ts": "7"})
@@ -219,7 +219,7 @@ async def test_item_rejected_by_database_does_not_block_others(harness: IngestHa
     assert await feed.cursor(harness.page, "long_poll") == {"ts": "7"}
 
 
-async def test_one_more_success_is_written_later_and_the_first_after_a_failure_at_once(
+async def test_repeated_success_is_stored_with_a_delay_and_the_first_after_a_failure_at_once(
     harness: IngestHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = DatabaseIntakeStore(harness.ingest.service.database)

@@ -37,7 +37,7 @@ async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Publ
 
 
 def takes(scenario: PublicationScenario) -> list[str]:
-    """Make the network accept everything; return the list of accepted replies."""
+    """Make the network accept all replies; return the list to which their texts are appended."""
     taken: list[str] = []
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
@@ -50,7 +50,7 @@ def takes(scenario: PublicationScenario) -> list[str]:
 
 
 def refuses(scenario: PublicationScenario, words: str, code: str = "vk:222") -> list[str]:
-    """Make the network accept all texts except those with these words."""
+    """Make the network refuse texts that contain these words; return the list of accepted texts."""
     taken = takes(scenario)
     publish = scenario.network.on_publish
     assert publish is not None
@@ -72,7 +72,7 @@ async def carry_all(scenario: PublicationScenario) -> list[dict[str, Any]]:
 
 
 async def emitted(scenario: PublicationScenario, kind: str) -> list[tuple[UUID, dict[str, Any]]]:
-    """Return the subjects and data of events of a type."""
+    """Return the subject id and data of each event of a type."""
     return [(row["subject_id"], json.loads(row["data"])) for row in await scenario.system.events(kind)]
 
 
@@ -113,7 +113,7 @@ async def test_later_reply_waits_for_all_parts(scenario: PublicationScenario) ->
     assert taken == [*PARTS, "Коротко"]
 
 
-async def test_parts_with_lost_responses_are_found_by_push_or_reading_and_not_resent(
+async def test_parts_with_lost_responses_are_found_and_not_sent_again(
     scenario: PublicationScenario,
 ) -> None:
     calls: list[str] = []
@@ -165,7 +165,7 @@ async def test_retry_by_any_part_retries_the_reply(scenario: PublicationScenario
     refuses(scenario, "Ямы")
     last = (await carry_all(scenario))[3]
     assert (await scenario.retry(publication_id=last["id"])).status_code == 202
-    # The part that was sent is searched for in the thread first.
+    # The part that was sent before is first searched for in the thread.
     assert [one["status"] for one in await scenario.parts()] == ["uncertain", "queued", "queued", "queued"]
 
 
@@ -240,7 +240,7 @@ async def test_temporary_rejection_is_reported_once_and_retried(scenario: Public
     assert taken == PARTS
 
 
-async def test_later_reply_waits_for_one_being_retried(scenario: PublicationScenario) -> None:
+async def test_later_reply_waits_for_a_reply_being_retried(scenario: PublicationScenario) -> None:
     taken = takes(scenario)
     publish = scenario.network.on_publish
     assert publish is not None

@@ -55,7 +55,7 @@ async def _walked(
 
 
 def _written(ok: Emulator, page: str) -> set[str]:
-    """Write topics, a discussion of several pages, replies and chats."""
+    """Write topics, a discussion of several pages, replies and chats in the network."""
     names = set()
     for n in range(3):
         topic = ok.citizen(page, f"Тема {n} {uuid4()}", "wall_post")
@@ -74,7 +74,7 @@ def _written(ok: Emulator, page: str) -> set[str]:
     return names
 
 
-async def test_scan_finds_everything_and_resumes_from_any_step(
+async def test_ok_scan_finds_all_items_and_resumes_from_any_step(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_walked")
@@ -84,7 +84,7 @@ async def test_scan_finds_everything_and_resumes_from_any_step(
     async with connected(database, keys_dir, ok_api_url=ok.url) as system:
         await system.connect_page("ok", ok, page)
         await _row(system, "kind = 'comment'")
-        await _row(system, "kind = 'message'")  # both kinds of tokens are known
+        await _row(system, "kind = 'message'")  # wait until tokens of both kinds are loaded
         ref = await _page(system, page)
         since = clock.now() - timedelta(days=2)
         steps = await _walked(system, ref, since)
@@ -177,13 +177,13 @@ async def test_closed_group_shows_reason_and_recovers(
         await _source(system, "page_id = $1 AND kind = 'topics_poll' AND consecutive_failures = 0", closed_id)
 
 
-async def test_unreadable_discussion_does_not_block_others(
+async def test_unreadable_discussion_does_not_block_other_discussions(
     ok: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def idle(_poller: TopicPoller) -> None:
         await asyncio.Event().wait()
 
-    # The other reader of comments would meet the fault now and then.
+    # Stop the other reader of comments, which would use up the injected faults at times.
     monkeypatch.setattr(TopicPoller, "run", idle)
     page = ok.page("ok_refused")
     settings = {"ok_api_url": ok.url, "ok_closed_retry_seconds": "2"}

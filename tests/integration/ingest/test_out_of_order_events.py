@@ -29,13 +29,13 @@ async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Inges
 
 
 def deletion(harness: IngestHarness, by: str | None = None, **changes: object) -> IncomingItem:
-    """Return the event that the comment was deleted."""
+    """Return the item that reports the deletion of the comment."""
     deleter = Author(native_id=by) if by else None
     return harness.item(None, change="deleted", author=None, deleted_by=deleter, **changes)
 
 
 async def texts(harness: IngestHarness) -> list[str]:
-    """Return all texts of the comment, the current one last."""
+    """Return all texts of the comment, the current text last."""
     shown = await harness.get_json((await harness.row())["id"])
     return [*(one["text"] for one in shown["versions"]), shown["text"]]
 

@@ -1,4 +1,4 @@
-"""Own replies are matched before the response, without it, or corrected by it."""
+"""Own replies are matched to stored comments before or without a response; a response corrects the match."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -38,11 +38,11 @@ async def test_push_before_response_publishes_reply(scenario: PublicationScenari
     assert f'"publication_id": "{scenario.publication_id}"' in received[-1]["data"]
 
 
-async def test_response_id_wins_over_text_match(scenario: PublicationScenario) -> None:
+async def test_id_in_the_response_replaces_a_match_by_text(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         await scenario.receive(
             scenario.citizen_message(31)
-        )  # the staff wrote the same text manually at the same moment
+        )  # staff wrote the same text manually at the same moment
         return PublishedReply("-101_32", "u")
 
     scenario.network.on_publish = publish
@@ -86,7 +86,7 @@ async def test_changed_whitespace_still_matches(scenario: PublicationScenario) -
     assert (done["external_id"], scenario.network.calls) == ("-101_31", 1)
 
 
-async def test_lost_successful_call_is_found_by_reading(scenario: PublicationScenario) -> None:
+async def test_lost_call_with_effect_is_found_by_reading_the_thread(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         scenario.network.thread = ParsedBatch([scenario.citizen_message(31, change="observed")])
         raise PublishOutcomeUnknown("lost")
@@ -99,7 +99,9 @@ async def test_lost_successful_call_is_found_by_reading(scenario: PublicationSce
     assert len(await scenario.system.events("publication.uncertain")) == 1
 
 
-async def test_lost_failed_call_is_repeated_only_after_reading(scenario: PublicationScenario) -> None:
+async def test_lost_call_without_effect_is_repeated_only_after_reading_the_thread(
+    scenario: PublicationScenario,
+) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         if scenario.network.calls == 1:
             scenario.network.thread = None  # The thread cannot be read, so nothing may be sent.
@@ -124,7 +126,7 @@ async def test_hanging_call_times_out_and_thread_is_read(scenario: PublicationSc
         return PublishedReply("-101_34", "u")
 
     scenario.network.on_publish, scenario.network.seconds = publish, 0.2
-    while not scenario.network.calls:  # on a busy machine the time may be over before the call
+    while not scenario.network.calls:  # on a busy machine the timeout may end before the call
         with pytest.raises(RetryLater):
             await scenario.publisher.process(scenario.publication_id)
     scenario.network.seconds = 60
@@ -132,7 +134,7 @@ async def test_hanging_call_times_out_and_thread_is_read(scenario: PublicationSc
     assert (done["external_id"], scenario.network.calls) == ("-101_34", 2)
 
 
-async def test_two_concurrent_jobs_make_one_call(scenario: PublicationScenario) -> None:
+async def test_concurrent_publication_jobs_make_one_call(scenario: PublicationScenario) -> None:
     over = asyncio.Event()
 
     async def publish(_: OutgoingReply) -> PublishedReply:
@@ -169,7 +171,7 @@ async def test_reply_is_published_after_nine_calls_without_response(scenario: Pu
     assert (done["status"], done["external_id"], scenario.network.calls) == ("published", "-101_36", 10)
 
 
-def test_pauses_after_silence_grow_and_stay_within_an_hour() -> None:
+def test_pauses_after_missing_responses_grow_and_last_less_than_an_hour_in_total() -> None:
     pauses = [delay_after_no_response(attempt, 20) for attempt in range(1, MAX_SILENT_ATTEMPTS)]
     assert pauses[:6] == [20, 20, 20, 20, 40, 80]
     assert max(pauses) == 300

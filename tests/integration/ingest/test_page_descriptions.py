@@ -1,4 +1,4 @@
-"""Page profiles that the registry requests from ingest."""
+"""Profiles of pages, which the registry requests from ingest."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ TOLD = {
 
 @dataclass(frozen=True)
 class DescribedPages:
-    """Ingest's API, with the emulators' common tokens."""
+    """Ingest's API with the emulators' tokens that belong to no page."""
 
     ingest: ServiceUnderTest
     database: TestDatabase
@@ -31,13 +31,13 @@ class DescribedPages:
     organisation: UUID
 
     async def page(self, network: str, external_id: str) -> UUID:
-        """Register a page."""
+        """Register a page of the organisation; return its id."""
         return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
 
     async def describe(
         self, *page_ids: UUID, call_budget: int = 100, wall_read_budget: int = 0, **budgets: int
     ) -> dict[str, Any]:
-        """Return the networks' profiles, requested through the registry's client."""
+        """Return the profiles of the pages, requested as the registry does."""
         answer = await self.ingest.client.post(
             "/internal/pages/describe",
             json={
@@ -57,7 +57,7 @@ class DescribedPages:
 async def described(
     vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> AsyncIterator[DescribedPages]:
-    # Each test is a separate system: calls of the previous test would count against its rate limit.
+    # No rate limit in the emulator: it would count calls of the previous test, which used another database.
     vk.post("settings", user_per_second=0)
     raw_connection = await database.connect()
     organisation = await insert_organisation(database)
@@ -78,7 +78,7 @@ async def described(
 
 
 def calls(emulator: Emulator) -> int:
-    """Return the calls that the network counted."""
+    """Return the number of calls that the network counted."""
     return sum(
         item["accepted"] + item["refused"] for item in emulator.control.get("/_control/calls").json()["items"]
     )
@@ -132,7 +132,7 @@ async def test_audience_of_posts_is_read_by_the_pages_manager_only(
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_refused_reach_is_unknown_and_costs_nothing_else(
+async def test_refused_reach_is_unknown_and_other_data_is_returned(
     network: str, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -170,7 +170,7 @@ async def test_posts_are_unknown_without_calls_for_walls(
 
 
 @pytest.mark.parametrize(("network", "source"), [("vk", "wall_poll"), ("ok", "topics_poll")])
-async def test_recently_read_wall_costs_no_call(
+async def test_recently_read_wall_is_described_without_a_call(
     network: str, source: str, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -237,7 +237,9 @@ async def test_closed_and_missing_pages_are_reported(
     assert answer["calls"] == 2, "walls of closed pages must not be requested"
 
 
-async def test_call_limit_of_request_is_kept(described: DescribedPages, vk: Emulator, ok: Emulator) -> None:
+async def test_call_budget_of_a_request_is_not_exceeded(
+    described: DescribedPages, vk: Emulator, ok: Emulator
+) -> None:
     ids = [await described.page("vk", vk.page("vk_first")), await described.page("ok", ok.page("ok_second"))]
     before = calls(vk) + calls(ok)
     answer = await described.describe(*ids, call_budget=1, wall_read_budget=5)
@@ -248,13 +250,13 @@ async def test_call_limit_of_request_is_kept(described: DescribedPages, vk: Emul
     assert [item["posts_7_days"] for item in answer["items"]] == [1, None]
 
 
-async def test_unknown_id_is_gone(described: DescribedPages) -> None:
+async def test_unknown_page_id_is_reported_as_gone(described: DescribedPages) -> None:
     page_id = await described.page("vk", "199999999")
     (said,) = (await described.describe(page_id))["items"]
     assert (said["state"], said["reason"]) == ("gone", "not_found")
 
 
-async def test_pages_of_unreachable_network_are_left_out(
+async def test_pages_of_an_unreachable_network_are_omitted(
     described: DescribedPages, vk: Emulator, ok: Emulator
 ) -> None:
     ids = [await described.page("vk", vk.page("vk_silent")), await described.page("ok", ok.page("ok_speaks"))]
@@ -349,7 +351,7 @@ async def test_group_token_is_enough_to_describe_vk_page(
     assert found["calls"] == 1
 
 
-async def test_only_internal_services_may_call(described: DescribedPages) -> None:
+async def test_page_description_by_other_callers_than_services_is_refused(described: DescribedPages) -> None:
     answer = await described.ingest.client.post(
         "/internal/pages/describe",
         json={"page_ids": [str(UUID(int=1))]},

@@ -1,4 +1,4 @@
-"""Photos of replies reach the networks, and the reply is published once whatever happens to the uploads."""
+"""Photos of replies are published, and the reply is published once despite failed or repeated uploads."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,7 +32,7 @@ from tests.support.service_under_test import CLIENT_LIMITS, insert_organisation,
 
 @pytest.fixture
 async def photos(keys_dir: Path) -> AsyncIterator[PhotoServer]:
-    """The server of attachments."""
+    """The fake of appeals that serves the photos."""
     async with photo_server(keys_dir) as server:
         yield server
 
@@ -142,7 +142,7 @@ async def test_lost_upload_is_repeated_and_the_reply_published_once(
 
 @pytest.mark.long
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_kill_between_upload_and_publication_publishes_once(
+async def test_reply_is_published_once_after_a_kill_between_upload_and_publication(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, photos: PhotoServer, *, network: str
 ) -> None:
     page = emulator.page(f"killed_{network}")
@@ -159,7 +159,7 @@ async def test_kill_between_upload_and_publication_publishes_once(
                 items = emulator.control.get("/_control/calls").json()["items"]
                 return sum(int(item["count"]) for item in items if item["method"] == saving)
 
-            # Other tests have called the same emulator.
+            # Earlier tests have called the same emulator.
             earlier = saved()
 
             async def was_saved() -> bool:
@@ -192,7 +192,7 @@ async def scenario(
 
 
 class PublishedPhotos:
-    """The content of the network's thread."""
+    """The content of the network's thread, in which uploads and publishing calls take effect."""
 
     def __init__(self, scenario: PublicationScenario) -> None:
         self.items: list[Any] = []
@@ -207,7 +207,7 @@ class PublishedPhotos:
         return f"photo{self.scenario.network.uploads}"
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Publish the reply."""
+        """Publish the reply in the thread."""
         number = 30 + self.scenario.network.calls
         self.media.append(list(outgoing.media))
         self.items.append(self.scenario.citizen_message(number, outgoing.text, change="observed"))
@@ -261,7 +261,7 @@ async def test_lost_publication_with_photos_is_found_in_the_thread(scenario: Pub
     assert (scenario.network.uploads, scenario.network.calls) == (1, 1)
 
 
-async def test_photo_that_the_network_refuses_fails_the_reply_before_it_is_sent(
+async def test_photo_refused_by_the_network_fails_the_reply_before_it_is_sent(
     scenario: PublicationScenario,
 ) -> None:
     thread = PublishedPhotos(scenario)
@@ -279,7 +279,7 @@ async def test_photo_that_the_network_refuses_fails_the_reply_before_it_is_sent(
     assert thread.media == [["photo2"]]
 
 
-async def test_retried_reply_is_found_in_the_thread_before_its_photos_are_uploaded_again(
+async def test_retried_reply_is_searched_in_the_thread_before_photos_are_uploaded_again(
     scenario: PublicationScenario,
 ) -> None:
     thread = PublishedPhotos(scenario)
@@ -300,7 +300,7 @@ async def test_retried_reply_is_found_in_the_thread_before_its_photos_are_upload
     assert (scenario.network.uploads, scenario.network.calls) == (1, 1)
 
 
-async def test_photo_refused_to_a_second_process_does_not_fail_a_reply_that_is_being_sent(
+async def test_photo_refused_in_one_process_does_not_fail_a_reply_sent_by_another(
     scenario: PublicationScenario,
 ) -> None:
     thread = PublishedPhotos(scenario)
@@ -323,11 +323,11 @@ async def test_photo_refused_to_a_second_process_does_not_fail_a_reply_that_is_b
     assert scenario.network.calls == 1
 
 
-async def test_missing_file_fails_the_reply_and_an_outage_of_appeals_does_not(
+async def test_reply_fails_for_a_missing_photo_and_waits_during_an_outage_of_appeals(
     scenario: PublicationScenario, photos: PhotoServer
 ) -> None:
     thread = PublishedPhotos(scenario)
-    photos.failures = 3  # all attempts of one read
+    photos.failures = 3  # as many as one read makes attempts
     with pytest.raises(RetryLater):
         await scenario.publisher.process(scenario.publication_id)
     waiting = await scenario.system.publication(str(scenario.publication_id))
@@ -364,7 +364,7 @@ async def test_long_reply_has_its_photos_with_the_first_part(
         assert [len(part["attachments"]) for part in parts] == [1, 0]
 
 
-async def test_reply_in_doubt_is_looked_for_before_its_photos_are_uploaded_again(
+async def test_uncertain_reply_is_searched_in_the_thread_before_photos_are_read_again(
     scenario: PublicationScenario, photos: PhotoServer
 ) -> None:
     thread = PublishedPhotos(scenario)
@@ -377,7 +377,7 @@ async def test_reply_in_doubt_is_looked_for_before_its_photos_are_uploaded_again
     with pytest.raises(RetryLater):
         await scenario.publisher.process(scenario.publication_id)
     await fail_and_retry(scenario)
-    # A failure of the photo would ask its author for another reply, the second one to the citizen.
+    # Remove the photos: a failure for a missing photo would make the author send the published reply again.
     photos.photos.clear()
     assert (await scenario.run_to_end())["status"] == "published"
     assert (scenario.network.uploads, scenario.network.calls) == (1, 1)

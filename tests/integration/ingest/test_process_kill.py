@@ -101,7 +101,7 @@ async def test_reply_in_flight_at_kill_is_published_once(
             await eventually(out)
             process.kill()
             status = await raw_connection.fetchval("SELECT status FROM publications")
-            assert status in {"sending", "published"}  # published: it was received by push before the kill
+            assert status in {"sending", "published"}  # `published` if push delivered the comment before the kill
             process.start()
 
             async def done() -> bool:
@@ -109,7 +109,7 @@ async def test_reply_in_flight_at_kill_is_published_once(
                 return row is not None and row["status"] == "published"
 
             await eventually(done, "the publication")
-            # A later reply passes the same queue, so the first one does not block it.
+            # A later reply in the same queue is published, so the first reply does not block it.
             await system.answer(message, "Второй ответ")
 
             async def second() -> bool:

@@ -1,4 +1,4 @@
-"""Replies are published exactly once whatever happens to the calls."""
+"""Replies are published exactly once despite lost, repeated and rejected calls."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def url(network: str, emulator: Emulator) -> dict[str, str]:
 
 
 async def question(system: Connected, emulator: Emulator, page: str, kind: str) -> UUID:
-    """Write a citizen's question and wait until it is stored."""
+    """Write a citizen's question and wait until it is stored; return the message's id."""
     text = f"Вопрос {uuid4()}"
     emulator.citizen(page, text, kind)
 

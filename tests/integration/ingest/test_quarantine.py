@@ -41,12 +41,12 @@ async def ok_page(harness: IngestHarness, database: TestDatabase) -> PageRef:
 async def quarantine(
     harness: IngestHarness, raw: Any, reason: str = "a riddle", page: PageRef | None = None
 ) -> None:
-    """Quarantine a payload as the intake does if no parser accepts it."""
+    """Quarantine a payload as the intake does if it cannot be parsed."""
     await harness.take(page=page, unreadable=[UnparsedPayload(reason, raw)])
 
 
 async def call(harness: IngestHarness, path: str = "", *, method: str = "GET", role: str = "operations") -> Any:
-    """Send a request about quarantined payloads."""
+    """Send a request under `/sources/quarantine`; return the response."""
     return await harness.ingest.client.request(
         method, f"/api/v1/sources/quarantine{path}", headers=harness.ingest.headers(role)
     )

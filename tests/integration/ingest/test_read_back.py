@@ -1,4 +1,4 @@
-"""Adapters read a reply's thread completely or raise, and send nothing after the deadline."""
+"""Adapters read a reply's thread completely or raise an error, and send nothing after the deadline."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -52,7 +52,7 @@ OF_US = {
 
 
 class Tokens:
-    """One valid token of each kind, whatever errors the network reports."""
+    """One token of each kind, which stays valid despite errors of the network."""
 
     def select(
         self, network: str, kind: TokenKind, page_id: Any = None, *, method: str | None = None
@@ -61,7 +61,7 @@ class Tokens:
         return Credential(id=uuid4(), network=network, kind=kind, page_id=page_id, token=f"{kind}-token")
 
     async def wait_for_turn(self, *_: object) -> None:
-        """Let every call pass at once."""
+        """Let every call pass without a pause."""
 
     async def begin_call(self, *_: object) -> dict[str, str]:
         """Allow every call."""
@@ -146,7 +146,7 @@ async def test_discussion_without_next_anchor_is_incomplete(
 async def test_discussion_is_read_back_by_network_time(
     double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
-    """The network's clock is years behind ours; each page has one comment, newest first."""
+    """The network's clock is years behind ours; each page of the discussion has one comment, newest first."""
     pages = {
         "LAST": ([_comment(3, 3_000)], "a"),
         "a": ([_comment(2, 2_000)], "b"),
@@ -166,7 +166,7 @@ async def test_discussion_is_read_back_by_network_time(
 async def test_conversation_is_read_back_to_baseline(
     double: NetworkDouble, networks: dict[str, NetworkAdapter]
 ) -> None:
-    """More was written meanwhile than fits into one response of the network."""
+    """More messages were written meanwhile than one response of the network contains."""
 
     def answer(_method: str, params: dict[str, str]) -> dict[str, Any]:
         newest = 1_000 - int(params["offset"])

@@ -1,4 +1,4 @@
-"""One of several workers reads the networks; another one goes on when it stops, is killed, or loses its claim."""
+"""One of several workers reads the networks; another continues when it stops or its lease expires."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,28 +30,30 @@ async def _set_lease(database: TestDatabase, holder: str, lasts: timedelta) -> N
     await raw_connection.close()
 
 
-async def test_one_worker_reads_until_its_lease_expires(tables: Database, database: TestDatabase) -> None:
+async def test_one_worker_holds_the_lease_until_it_expires(tables: Database, database: TestDatabase) -> None:
     first, second = (ReadingLeaseHolder(tables, name, 3_600) for name in ("a:8000", "b:8000"))
     assert [await first.renew(), await second.renew(), await first.renew()] == [True, False, True]
     await _set_lease(database, "a:8000", -timedelta(seconds=1))
     assert [await second.renew(), await first.renew()] == [True, False]
 
 
-async def test_worker_that_stops_is_replaced_at_once(tables: Database) -> None:
+async def test_second_worker_gets_the_lease_at_once_when_the_first_releases_it(tables: Database) -> None:
     first, second = (ReadingLeaseHolder(tables, name, 3_600) for name in ("a:8000", "b:8000"))
     assert await first.renew()
-    await second.release()  # it has none
+    await second.release()  # the second worker holds no lease
     assert not await second.renew()
     await first.release()
     assert await second.renew()
 
 
-async def test_worker_that_was_killed_and_started_again_goes_on(tables: Database) -> None:
+async def test_restarted_worker_of_the_same_name_keeps_the_lease(tables: Database) -> None:
     assert await ReadingLeaseHolder(tables, "a:8000", 3_600).renew()
     assert await ReadingLeaseHolder(tables, "a:8000", 3_600).renew()
 
 
-async def test_lease_of_a_clock_that_was_set_back_is_taken(tables: Database, database: TestDatabase) -> None:
+async def test_lease_with_an_expiry_in_the_far_future_may_be_acquired(
+    tables: Database, database: TestDatabase
+) -> None:
     first, second = (ReadingLeaseHolder(tables, name, 10) for name in ("a:8000", "b:8000"))
     assert await first.renew()
     await _set_lease(database, "a:8000", timedelta(hours=1))
@@ -60,7 +62,7 @@ async def test_lease_of_a_clock_that_was_set_back_is_taken(tables: Database, dat
 
 @asynccontextmanager
 async def _counting_network() -> AsyncIterator[tuple[str, list[str]]]:
-    """A network that answers nothing useful and notes which methods are called."""
+    """Run a network that refuses every call; yield its address and the list of called paths."""
     called: list[str] = []
 
     async def refuse(request: web.Request) -> web.Response:
@@ -79,10 +81,10 @@ async def _counting_network() -> AsyncIterator[tuple[str, list[str]]]:
         await runner.cleanup()
 
 
-async def test_second_worker_calls_nothing_until_the_first_one_stops(
+async def test_second_worker_makes_no_call_until_the_first_stops(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Neither a slow start nor a stall of the first worker hands the lease over.
+    # A long lease, so that it does not expire during a slow start or a stall of the first worker.
     monkeypatch.setattr("services.ingest.worker.LEASE_SECONDS", 600.0)
     page = vk.page("two_workers")
     await _set_lease(database, f"{gethostname()}:9000", timedelta(minutes=10))

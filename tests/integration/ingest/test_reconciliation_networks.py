@@ -62,7 +62,7 @@ async def _compared(system: Connected, page_id: UUID) -> Any:
     asked = await _post(system, f"{page_id}/reconciliations", {})
 
     async def finished() -> Any:
-        # The schedule may have added one at the same moment: it must not find what the test loses next.
+        # Wait also for a scheduled reconciliation: it would find the messages that the test loses next.
         rows = await system.raw_connection.fetch("SELECT * FROM reconciliations")
         return all(row["finished_at"] for row in rows) and next(
             row for row in rows if row["id"] == UUID(asked["id"])
@@ -72,7 +72,7 @@ async def _compared(system: Connected, page_id: UUID) -> Any:
 
 
 async def _lose(system: Connected, *texts: str) -> None:
-    """Delete these messages as if they had never been received."""
+    """Delete the stored messages with these texts, as if they had never been received."""
     lost = await system.raw_connection.execute("DELETE FROM messages WHERE text = ANY($1::text[])", list(texts))
     assert lost == f"DELETE {len(texts)}"
 

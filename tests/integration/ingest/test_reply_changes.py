@@ -1,4 +1,4 @@
-"""Edits and withdrawals of published replies are carried out once, in order, and end as the network shows them."""
+"""Edits and withdrawals of published replies are made once and in order, and end as the network shows them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ OLD_TEXTS = "SELECT v.text FROM message_versions v JOIN messages m ON m.id = v.m
 
 
 class ThreadUnderChange:
-    """The network's thread with published replies, and the changes of them that take effect there."""
+    """The network's thread with published replies, in which their changes take effect."""
 
     def __init__(self, scenario: PublicationScenario) -> None:
         self.scenario = scenario
@@ -57,14 +57,14 @@ class ThreadUnderChange:
         return attachment_id.bytes
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
-        """Publish a reply."""
+        """Publish a reply in the thread."""
         number = 30 + self.scenario.network.calls
         item = self.scenario.citizen_message(number, outgoing.text, change="observed")
         self.items[item.external_id] = item
         return PublishedReply(item.external_id, item.url)
 
     async def change(self, standing: StandingReply, text: str | None) -> None:
-        """Change a reply, then raise the next of `answers`. A refusal has no effect."""
+        """Change or delete a reply, then raise the next of `answers`; a refusal has no effect."""
         self.media.append(tuple(standing.media))
         answer = self.answers.pop(0) if self.answers else None
         if not isinstance(answer, PublishRejected):
@@ -101,19 +101,19 @@ class ThreadUnderChange:
         return UUID(answer.json()["id"])
 
     async def end_lease(self) -> None:
-        """Age a call without a response so that it can no longer take effect."""
+        """Set the start of calls without a response back ten minutes: they can no longer take effect."""
         await self.execute(
             "UPDATE publication_changes SET sending_since = sending_since - interval '10 minutes'"
             " WHERE status IN ('sending', 'uncertain')"
         )
 
     async def execute(self, statement: str) -> None:
-        """Execute SQL with the rights of ingest."""
+        """Execute an SQL statement with the database rights of ingest."""
         async with self.scenario.system.ingest.service.database.write() as session:
             await session.execute(text(statement))
 
     async def run_to_end(self, change_id: UUID) -> dict[str, Any]:
-        """Run the job as the queue would until it is done; return the change."""
+        """Run the job of a change as the queue does until the change is done or failed; return it."""
 
         async def ended() -> dict[str, Any] | None:
             try:
@@ -129,13 +129,13 @@ class ThreadUnderChange:
         return await eventually(ended, "the end of the change", every=0.01)
 
     async def events(self, kind: str) -> list[Any]:
-        """Return the change ids of the events of this kind."""
+        """Return the data of the events `publication.<kind>`."""
         return [event["data"] for event in await self.scenario.system.events(f"publication.{kind}")]
 
 
 @pytest.fixture
 async def thread(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ThreadUnderChange]:
-    """A thread with our published reply, which is stored too."""
+    """A thread with our published reply, which is also stored as a message."""
     async with build_scenario(database, keys_dir) as scenario:
         made = ThreadUnderChange(scenario)
         assert (await scenario.run_to_end())["status"] == "published"
@@ -157,7 +157,7 @@ async def test_edit_changes_network_publication_and_stored_message(thread: Threa
     assert len(await thread.events("edited")) == 1
 
 
-async def test_own_edit_and_deletion_coming_back_change_nothing(thread: ThreadUnderChange) -> None:
+async def test_own_edit_and_deletion_received_from_the_network_change_nothing(thread: ThreadUnderChange) -> None:
     await thread.run_to_end(await thread.asked(NEW))
     echo = replace(thread.items["-101_31"], change="edited", push_event_id="e1")
     await thread.scenario.receive(echo)
@@ -202,7 +202,7 @@ async def test_change_with_lost_response_is_made_once(thread: ThreadUnderChange,
 
 
 class Killed(BaseException):
-    """The process ends here."""
+    """Raised where the process is killed."""
 
 
 @pytest.mark.parametrize("words", [NEW, None])
@@ -223,7 +223,7 @@ async def test_change_whose_process_was_killed_after_the_call_is_made_once(
     assert len(thread.scenario.network.changes) == 1
 
 
-async def test_worker_that_cannot_read_the_thread_leaves_a_change_that_another_one_finished(
+async def test_failed_thread_read_does_not_fail_a_change_finished_by_another_worker(
     thread: ThreadUnderChange,
 ) -> None:
     thread.answers = [PublishOutcomeUnknown("lost")]
@@ -245,7 +245,7 @@ async def test_worker_that_cannot_read_the_thread_leaves_a_change_that_another_o
     assert len(await thread.events("edited")) == 1
 
 
-async def test_call_that_never_arrived_is_made_again(thread: ThreadUnderChange) -> None:
+async def test_change_call_without_effect_is_made_again(thread: ThreadUnderChange) -> None:
     async def lost(_: StandingReply, __: str | None) -> None:
         thread.scenario.network.on_change = thread.change
         raise PublishOutcomeUnknown("never arrived")
@@ -267,7 +267,9 @@ async def test_edit_after_the_edit_window_fails_with_the_reason(thread: ThreadUn
 
 
 @pytest.mark.parametrize(("words", "status"), [(NEW, "failed"), (None, "done")])
-async def test_change_of_reply_deleted_by_hand(thread: ThreadUnderChange, words: str | None, status: str) -> None:
+async def test_edit_of_a_manually_deleted_reply_fails_and_its_withdrawal_succeeds(
+    thread: ThreadUnderChange, words: str | None, status: str
+) -> None:
     thread.items.clear()
     ended = await thread.run_to_end(await thread.asked(words))
     assert ended["status"] == status
@@ -285,7 +287,7 @@ async def test_second_change_is_refused_while_the_first_is_unfinished(thread: Th
     assert thread.scenario.network.changes == [("-101_31", NEW), ("-101_31", "Иначе")]
 
 
-async def test_two_workers_make_one_call(thread: ThreadUnderChange) -> None:
+async def test_concurrent_workers_make_one_change_call(thread: ThreadUnderChange) -> None:
     change = await thread.asked(NEW)
     results = await asyncio.gather(*(thread.changer.process(change) for _ in range(3)), return_exceptions=True)
     assert all(result is None or isinstance(result, RetryLater) for result in results), results
@@ -293,7 +295,7 @@ async def test_two_workers_make_one_call(thread: ThreadUnderChange) -> None:
     assert thread.scenario.network.changes == [("-101_31", NEW)]
 
 
-async def test_temporary_refusals_end_after_a_while(thread: ThreadUnderChange) -> None:
+async def test_change_fails_after_an_hour_of_temporary_refusals(thread: ThreadUnderChange) -> None:
     thread.answers = [PublishRejected("no_usable_token", "Нет ключа.", permanent=False, was_sent=False)] * 2
     change = await thread.asked(NEW)
     with pytest.raises(RetryLater):
@@ -312,7 +314,7 @@ async def test_dead_lettered_change_fails(thread: ThreadUnderChange) -> None:
     assert thread.scenario.network.changes == []
 
 
-async def test_text_longer_than_one_part_is_refused(thread: ThreadUnderChange) -> None:
+async def test_edit_that_needs_more_parts_than_the_reply_has_is_refused(thread: ThreadUnderChange) -> None:
     refused = await thread.ask("д" * 4_097)
     assert refused.status_code == 422
     assert refused.json()["errors"][0]["pointer"] == "/text"
@@ -336,16 +338,16 @@ async def long_thread(database: TestDatabase, keys_dir: Path) -> AsyncIterator[T
 
 
 async def shown_parts(thread: ThreadUnderChange) -> list[str | None]:
-    """Return the texts of the parts that stand, as the API shows them."""
+    """Return the texts of the parts that are not withdrawn, as the API shows them."""
     return [part["text"] for part in await thread.scenario.parts() if part["withdrawn_at"] is None]
 
 
-async def test_edit_of_parts_calls_for_each_changed_part_once(long_thread: ThreadUnderChange) -> None:
+async def test_edit_of_parts_changes_each_changed_part_once(long_thread: ThreadUnderChange) -> None:
     new = [PARTS[0], "г" * 4_000, "д" * 4_000]
     long_thread.answers = [PublishRejected("vk:9", "Позже.", permanent=False), PublishOutcomeUnknown("lost")]
     done = await long_thread.run_to_end(await long_thread.asked("\n\n".join(new)))
     assert (done["status"], long_thread.texts) == ("done", new)
-    # Refused; its response is lost, and the thread shows it; the third part.
+    # The second part is called twice: refused, then made with a lost response that the thread shows.
     assert [text for _, text in long_thread.scenario.network.changes] == [new[1], new[1], new[2]]
     assert await shown_parts(long_thread) == new
     assert len(await long_thread.events("edited")) == 1
@@ -353,7 +355,7 @@ async def test_edit_of_parts_calls_for_each_changed_part_once(long_thread: Threa
 
 
 @pytest.mark.parametrize("calls", [1, 2, 3])
-async def test_edit_of_parts_goes_on_where_a_killed_process_ended(
+async def test_edit_of_parts_continues_after_the_parts_made_before_a_kill(
     long_thread: ThreadUnderChange, calls: int
 ) -> None:
     new = [letter * 4_000 for letter in "где"]
@@ -373,14 +375,14 @@ async def test_edit_of_parts_goes_on_where_a_killed_process_ended(
     assert [text for _, text in long_thread.scenario.network.changes] == new
 
 
-async def test_shorter_edit_deletes_the_parts_that_it_does_not_need(long_thread: ThreadUnderChange) -> None:
+async def test_shorter_edit_deletes_the_superfluous_parts(long_thread: ThreadUnderChange) -> None:
     long_thread.answers = [PublishOutcomeUnknown("lost"), PublishOutcomeUnknown("lost")]
     assert (await long_thread.run_to_end(await long_thread.asked(NEW)))["status"] == "done"
     assert long_thread.texts == [NEW]
     assert [text for _, text in long_thread.scenario.network.changes] == [NEW, None, None]
     assert await shown_parts(long_thread) == [NEW]
     assert (await long_thread.events("withdrawn"), len(await long_thread.events("edited"))) == ([], 1)
-    # What is deleted does not come back: the reply stands in one comment from now on.
+    # Deleted parts cannot be published again: the reply has one part from now on.
     refused = await long_thread.ask(" ".join(PARTS))
     assert refused.status_code == 422
     assert "the reply has 1" in refused.json()["errors"][0]["detail"]
@@ -388,7 +390,7 @@ async def test_shorter_edit_deletes_the_parts_that_it_does_not_need(long_thread:
     assert long_thread.texts == []
 
 
-async def test_partly_made_edit_is_retried_longer_then_reports_the_published_text(
+async def test_partly_made_edit_is_retried_for_a_day_then_fails_with_the_published_text(
     long_thread: ThreadUnderChange,
 ) -> None:
     new = [letter * 4_000 for letter in "где"]
@@ -397,7 +399,7 @@ async def test_partly_made_edit_is_retried_longer_then_reports_the_published_tex
     change = await long_thread.asked(" ".join(new))
     with pytest.raises(RetryLater):
         await long_thread.changer.process(change)
-    # A change that has changed nothing is given up after an hour.
+    # After an hour only a change that has changed no part fails.
     await long_thread.execute("UPDATE publication_changes SET created_at = created_at - interval '2 hours'")
     with pytest.raises(RetryLater):
         await long_thread.changer.process(change)
@@ -406,14 +408,14 @@ async def test_partly_made_edit_is_retried_longer_then_reports_the_published_tex
     assert failed["status"] == "failed"
     assert "Исправлено частей ответа: 1 из 3" in failed["failure"]
     assert await shown_parts(long_thread) == [new[0], *PARTS[1:]] == long_thread.texts
-    # Asked again, only the rest is edited.
+    # The same edit requested again edits only the remaining parts.
     long_thread.answers = []
     long_thread.scenario.network.changes.clear()
     assert (await long_thread.run_to_end(await long_thread.asked(" ".join(new))))["status"] == "done"
     assert [text for _, text in long_thread.scenario.network.changes] == new[1:]
 
 
-async def test_edit_of_parts_fails_when_one_was_deleted_by_hand(long_thread: ThreadUnderChange) -> None:
+async def test_edit_of_parts_fails_if_a_part_was_deleted_manually(long_thread: ThreadUnderChange) -> None:
     del long_thread.items[next(reversed(long_thread.items))]
     failed = await long_thread.run_to_end(await long_thread.asked(" ".join(letter * 4_000 for letter in "где")))
     assert failed["status"] == "failed"
@@ -422,18 +424,18 @@ async def test_edit_of_parts_fails_when_one_was_deleted_by_hand(long_thread: Thr
 
 
 def photos(*ids: UUID) -> list[dict[str, str]]:
-    """Return photos as appeals names them."""
+    """Return photos as appeals describes them in a request."""
     return [{"id": str(one), "name": "двор.jpg", "content_type": "image/jpeg"} for one in ids]
 
 
-async def test_edit_gives_the_reply_other_photos(thread: ThreadUnderChange) -> None:
+async def test_edit_replaces_the_photos_of_a_reply(thread: ThreadUnderChange) -> None:
     async def upload(photo: Any) -> str:
         return f"photo{UUID(bytes=photo.content)}"
 
     thread.scenario.network.on_upload = upload
     first, second = uuid4(), uuid4()
     await thread.run_to_end(await thread.asked(NEW, attachments=photos(first)))
-    # The text stays, and the response is lost: what stands says nothing of the photos, so the call is repeated.
+    # The text stays and the response is lost: the thread does not show the photos, so the call is repeated.
     thread.answers = [PublishOutcomeUnknown("lost")]
     await thread.run_to_end(await thread.asked(NEW, attachments=photos(second, first)))
     await thread.run_to_end(await thread.asked("Иначе"))

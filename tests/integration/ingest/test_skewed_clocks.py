@@ -35,7 +35,7 @@ METHODS = {
     "vk": ["wall.createComment", "messages.send"],
     "ok": ["discussions.addDiscussionComment", "graph.user.messages.post"],
 }
-# Neither network deduplicates: VK stores no idempotency key of a call.
+# Neither network deduplicates calls: VK is set to store no idempotency keys.
 EMULATED = {
     "EMULATOR_IDEMPOTENCY_SECONDS": "0",
     "EMULATOR_USER_PER_SECOND": "100",
@@ -44,7 +44,7 @@ EMULATED = {
 
 
 async def questions(network: str, emulator: Emulator, page: str, count: int) -> list[dict[str, Any]]:
-    """Write half of the questions under a few posts, half in separate conversations."""
+    """Write half of the questions under a few posts, half in separate conversations; return them."""
     gate = asyncio.Semaphore(CONCURRENCY)
 
     async def ask(number: int) -> dict[str, Any]:
@@ -61,7 +61,7 @@ async def questions(network: str, emulator: Emulator, page: str, count: int) -> 
 
 
 async def stored(system: Connected, asked: list[dict[str, Any]]) -> dict[str, UUID]:
-    """Wait until all questions are stored; return their rows by text."""
+    """Wait until all questions are stored; return the message ids by text."""
 
     async def look() -> dict[str, UUID] | None:
         rows = await system.raw_connection.fetch(
@@ -84,7 +84,7 @@ async def answered(system: Connected, questions: Iterable[UUID]) -> None:
 
 
 def places(emulator: Emulator, page: str) -> "Counter[tuple[str, str]]":
-    """Return the number of replies per thread and answered comment."""
+    """Return the number of replies by thread and answered comment."""
     return Counter((str(one["thread"]), str(one["in_reply_to"] or "")) for one in emulator.answers(page))
 
 

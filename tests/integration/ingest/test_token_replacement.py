@@ -20,13 +20,13 @@ async def at_work(database: TestDatabase, keys_dir: Path, vk: Emulator) -> Async
 
 
 async def shown(run: Connected) -> dict[str, dict[str, Any]]:
-    """Return the tokens by kind, as the API shows them."""
+    """Return the tokens as the API shows them, keyed by kind."""
     answer = await run.ingest.client.get("/api/v1/sources/tokens", headers=run.ingest.headers("moderator"))
     return {one["kind"]: one for one in answer.json()["items"]}
 
 
 def of(vk: Emulator, kind: str, page: str | None = None) -> str:
-    """Return a token of the emulator."""
+    """Return the emulator's token of this kind, of the page if one is given."""
     found: str = next(
         one["token"] for one in vk.tokens() if one["kind"] == kind and page in {None, str(one.get("page"))}
     )
@@ -34,13 +34,13 @@ def of(vk: Emulator, kind: str, page: str | None = None) -> str:
 
 
 def calls(vk: Emulator, token: str) -> dict[str, int]:
-    """Return the number of calls with a token, and how many of them got an error or used a revoked token."""
+    """Return the emulator's counts of calls with a token: all, those while faulty, those after revocation."""
     by_token: dict[str, dict[str, int]] = vk.control.get("/_control/calls").json()["by_token"]
     return by_token.get(token, {"calls": 0, "while_faulty": 0, "after_revoked": 0})
 
 
 async def enter(run: Connected, given: dict[str, Any], page_id: UUID) -> None:
-    """Add a token."""
+    """Add a token of the page to ingest."""
     body = {key: given[key] for key in given if key in TOKEN_FIELDS} | {"network": "vk", "page_id": str(page_id)}
     answer = await run.ingest.client.post(
         "/api/v1/sources/tokens", json=body, headers=run.ingest.headers("moderator")
@@ -49,7 +49,7 @@ async def enter(run: Connected, given: dict[str, Any], page_id: UUID) -> None:
 
 
 async def written(run: Connected, page_id: UUID, text: str) -> bool:
-    """Return whether a message with this text is stored for the page exactly once."""
+    """Return True if a message with this text is stored for the page; fail if it is stored twice."""
     count = await run.raw_connection.fetchval(
         "SELECT count(*) FROM messages WHERE page_id = $1 AND text = $2", page_id, text
     )

@@ -37,7 +37,7 @@ SERVICE, USER, GROUP = TokenKind.SERVICE, TokenKind.USER, TokenKind.GROUP
 
 @dataclass
 class Pool:
-    """Ingest's API, a network, and the clients that call it in one process."""
+    """Ingest's API, a fake network, and the network clients of one process."""
 
     ingest: ServiceUnderTest
     network: NetworkDouble
@@ -59,7 +59,7 @@ class Pool:
         return result
 
     async def add(self, token: str, kind: TokenKind = SERVICE, network: str = "vk", **more: Any) -> str:
-        """Add a token and return its id."""
+        """Add a token through the API; return its id."""
         if kind is GROUP:
             more = {"page_id": str(self.page_id)} | more
         added = await self.post("", 201, network=network, kind=kind.value, token=token, **more)
@@ -73,7 +73,7 @@ class Pool:
         return found
 
     async def events(self) -> list[tuple[str, str | None]]:
-        """Return state and reason of all emitted changes, in order."""
+        """Return the state and the method in each emitted change of a token, oldest first."""
         rows = await self.raw_connection.fetch(
             "SELECT data->>'state' AS state, data->>'method' AS method FROM events"
             " WHERE type = 'network_token.state_changed' ORDER BY created_at, id"
@@ -81,7 +81,7 @@ class Pool:
         return [(row["state"], row["method"]) for row in rows]
 
     def use(self, **settings: Any) -> None:
-        """Start again as another process with these settings."""
+        """Replace pool and clients, as a restart with these settings does."""
         made = IngestSettings(vk_api_url=self.network.url, ok_api_url=self.network.url, **(FAST | settings))
         self.accounts = DatabaseTokenPool(self.ingest.service.database, made)
         self.vk = VkClient(self.vk._http, self.accounts, made)
@@ -90,7 +90,7 @@ class Pool:
 
 @pytest.fixture
 async def pool(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Pool]:
-    """An empty token pool."""
+    """Ingest's API, a fake network and an empty token pool."""
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, network="vk", external_id="101")
     async with AsyncExitStack() as stack:
@@ -144,7 +144,7 @@ async def test_invalid_token_is_not_called_again(pool: Pool, code: int, state: s
 async def test_waiting_calls_are_not_made_with_token_invalidated_meanwhile(pool: Pool) -> None:
     await pool.add("bad")
     pool.network.answer = lambda *_: error(5)
-    # The first call ends long before the second may begin.
+    # The calls are spaced so that the first ends long before the second may begin.
     pool.use(vk_user_calls_per_second=0.2)
     await pool.accounts.refresh()
     credential = pool.vk.select_token("wall.getById", SERVICE)
@@ -342,7 +342,7 @@ async def test_ok_flood_error_pauses_the_method_shortly(pool: Pool) -> None:
     assert 1 < await _rest_of(pool, "discussions.getList") < 6
 
 
-async def test_reads_are_batched_and_failed_ones_are_repeated_alone(pool: Pool) -> None:
+async def test_reads_are_batched_and_failed_reads_are_repeated_alone(pool: Pool) -> None:
     await pool.add("user", USER)
 
     def one(params: dict[str, Any]) -> Any:
@@ -379,7 +379,7 @@ async def test_method_with_a_daily_limit_is_never_batched(pool: Pool) -> None:
     assert pool.network.methods() == ["wall.get"] * 3
 
 
-async def test_secrets_are_in_no_log_error_or_repr(
+async def test_logs_errors_and_reprs_contain_no_token_secrets(
     pool: Pool, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     await pool.add("vk-very-secret", SERVICE)
@@ -395,7 +395,7 @@ async def test_secrets_are_in_no_log_error_or_repr(
             await pool.accounts.refresh()
             credential = pool.accounts.select(network, kind)
             assert credential is not None
-            # A network that repeats the token in its error messages.
+            # The network repeats the token in its error messages.
             error = {"error_code": code, "error_msg": f"invalid {credential.token}"}
             pool.network.answer = partial(_always, {"error": error} if network == "vk" else error)
             with pytest.raises(CallError) as caught:

@@ -1,4 +1,4 @@
-"""Unannounced deletions: comments stored by one source and deleted before another source's poll are detected."""
+"""Unannounced deletions: a comment stored by one source and deleted before another polls is marked deleted."""
 
 import asyncio
 from datetime import timedelta
@@ -24,7 +24,7 @@ NETWORKS = "services.ingest.networks"
 OK_DISCUSSIONS = f"{NETWORKS}.ok.discussion_poll.DiscussionPoller"
 OK_TOPICS = f"{NETWORKS}.ok.topic_poll.TopicPoller"
 VK_WALL = f"{NETWORKS}.vk.wall_poll.WallPoller"
-# The polls that do not run, by how the network is read.
+# The polls to disable, by the only way in which the network is then read.
 IDLE_POLLS = {
     "polls": (),
     "discussion list": (OK_TOPICS,),
@@ -39,7 +39,7 @@ async def _idle(_way: Any) -> None:
 
 @pytest.fixture
 def look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How the network is read: by polls, by one of them, or by reconciliation alone."""
+    """Let the network be read only by the parameter: all polls, one of them, or reconciliation; return it."""
     for poll in IDLE_POLLS[request.param]:
         monkeypatch.setattr(f"{poll}.run", _idle)
     return str(request.param)
@@ -67,7 +67,7 @@ async def _reconciled(system: Connected, page_id: UUID) -> Any:
 
 
 def _stored_before(external_id: str, thread_key: str) -> IncomingItem:
-    """Store a comment as a backfill does, an hour old: old enough to count as deleted when it is missing."""
+    """Return a comment written an hour ago: old enough to be marked deleted if the network lacks it."""
     return IncomingItem(
         change="observed",
         kind="comment",
@@ -185,7 +185,7 @@ async def test_hidden_counted_comments_do_not_cause_endless_reads(
             return _calls(ok, "discussions.getList") >= looks + 15
 
         await eventually(looked_often)
-        # At most one more complete read: the topic poll and the list poll may each have made one.
+        # At most one more complete read, since the topic poll and the list poll may each make one.
         assert _calls(ok, "discussions.getComments") <= before + 1
 
 
@@ -226,7 +226,7 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
             assert (row["count_difference"], row["recheck_count"], row["rests"]) == (2, rechecks, True)
             assert await feed.threads_with_other_count({key: 3}) == {}
             assert await feed.threads_with_other_count({key: 3}, include_known=True) == {key: 1}
-            row = await read(3)  # a read by another source before the recheck is due: the delay does not grow
+            row = await read(3)  # a read by another source before the recheck is due does not lengthen the delay
             assert row["recheck_count"] == rechecks
             await due()
             assert await feed.threads_with_other_count({key: 3}) == {key: 1}

@@ -1,4 +1,4 @@
-"""VK sources other than long poll: walls, discussions, suggested posts, scans, callback servers."""
+"""VK sources other than long poll: walls, discussions, suggested posts, scans and callback servers."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -164,7 +164,7 @@ async def _walk(
     return walked
 
 
-async def test_scan_yields_everything_and_resumes_from_cursor(
+async def test_vk_scan_yields_all_items_and_resumes_from_its_cursor(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_walked")
@@ -186,7 +186,7 @@ async def test_scan_yields_everything_and_resumes_from_cursor(
             assert expected <= seen
             assert [step.progress for step in steps] == sorted(step.progress for step in steps)
             assert steps[-1].progress == 1.0
-            # A scan stopped and resumed after each step yields the same.
+            # A scan that is stopped and resumed after each step yields the same items.
             for count in range(1, len(steps)):
                 before = await _walk(network, ref, since, {}, count)
                 after = await _walk(network, ref, since, before[-1].cursor)
@@ -199,7 +199,7 @@ async def test_scan_yields_everything_and_resumes_from_cursor(
 
 @asynccontextmanager
 async def _served(system: Connected, port: int) -> AsyncIterator[None]:
-    """Serve the same app at a real address, so that the emulator can reach it."""
+    """Serve ingest's app over HTTP on this port, so that the emulator can reach it."""
     app: Any = system.ingest.client._transport.app  # type: ignore[attr-defined]
     server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, lifespan="off", log_level="warning"))
     task = asyncio.create_task(server.serve())
@@ -260,7 +260,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
 
         again = await eventually(renewed)
         await _row(system, "external_id = $1", f"-{page}_{between['id']}")
-        # Event types switched off manually are requested again.
+        # Event types that were disabled manually are enabled again.
         call("groups.setCallbackSettings", server_id=again["server_id"], wall_reply_new=0)
 
         async def expected() -> bool:
@@ -268,7 +268,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
             return bool(answer["response"]["events"]["wall_reply_new"])
 
         await eventually(expected)
-        # After a change of the code the server is confirmed with the new one.
+        # After the confirmation code has changed, the server is confirmed with the new code.
         vk.post("callback_code", page=page)
 
         async def confirmed() -> bool:

@@ -21,7 +21,7 @@ class Process:
         self._process: ForkedProgram | None = None
 
     def start(self) -> None:
-        """Start the process; the previous one has ended."""
+        """Start the process again after it has ended."""
         command = ("cli.main", "serve", "ingest", "--process", "worker")
         self._process = ForkedProgram(*command, env=self._env, stdout=os.devnull)
 
@@ -35,7 +35,7 @@ class Process:
 
 @contextmanager
 def worker_process(database: TestDatabase, keys_dir: Path, **env: str) -> Iterator[Process]:
-    """Start a worker process on the test's database; kill it at the end."""
+    """Run a worker process on the test's database; kill it when the block ends."""
     settings = KEYS | FAST | {"port": str(free_port())} | env
     process = Process({**os.environ, **environment("ingest", database, keys_dir, **settings)})
     try:
