@@ -13,7 +13,7 @@ VK_CALLS_PER_DAY = {"wall.get": 5_000, "wall.search": 1_000, "newsfeed.search": 
 
 
 class IngestSettings(SecretFileSettings):
-    """Read from `GOSPABLIK_*`. Periods are in seconds; budgets in calls a day of one token."""
+    """Settings from `GOSPABLIK_*`. Periods are in seconds; budgets are calls per day and token."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 

@@ -42,10 +42,10 @@ from shared.tables.ingest_erasure import Erasure
 
 log = get_logger(__name__)
 
-# An unfinished publication that was not updated for this long has lost its job.
+# After this time without an update, an unfinished publication, change or erasure may have lost its job.
 STALLED_AFTER = timedelta(seconds=60)
 RESTART_BACKOFF = Backoff(5.0, 5.0)
-# A worker that was killed is replaced after this long and one refresh of the pages.
+# Minimum duration of a lease: after a worker is killed, another one waits until the lease has expired.
 LEASE_SECONDS = 10.0
 
 
@@ -63,7 +63,7 @@ class CollectorRuntime:
 async def _release(lease: ReadingLeaseHolder) -> None:
     try:
         await lease.release()
-    except TRANSIENT_ERRORS as error:  # it expires by itself
+    except TRANSIENT_ERRORS as error:  # the lease expires anyway
         log.warning("reading lease not released", error=repr(error)[:300])
 
 
@@ -84,7 +84,7 @@ class Worker:
         self.jobs.schedule("requeue-stalled-publications", "* * * * *")(self._requeue_stalled_publications)
         self.jobs.schedule("requeue-stalled-changes", "* * * * *")(self._requeue_stalled_changes)
         self.jobs.schedule("purge", "17 * * * *")(self._purge)
-        # At night in the region.
+        # The times are in UTC: night in the region.
         self.jobs.schedule("erase-expired-authors", "23 18 * * *")(self._erase_expired_authors)
         self.jobs.schedule("reencrypt-secrets", "47 18 * * *")(self._reencrypt)
         self._runtime: CollectorRuntime | None = None
@@ -94,8 +94,8 @@ class Worker:
         """Read the networks until cancelled; retry while the database is unavailable."""
         settings = ingest_settings()
         supervisor = TaskSupervisor(RESTART_BACKOFF, service.report_worker, _log_bug)
-        # Shorter than the servers' keep-alive: a call on a connection the server has just closed has no known
-        # outcome.
+        # Shorter than the servers' keep-alive: the outcome of a call on a connection that the server has just
+        # closed is unknown.
         connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4, ssl=client_tls())
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
             token_pool, intake = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
@@ -230,7 +230,7 @@ class Worker:
         await purge_tables(self._service.database, [*retention.rules(terms), *self.jobs.purge_rules(terms)])
 
     async def _erase_expired_authors(self) -> None:
-        """Queue the erasure of authors who have written nothing for longer than their data is kept."""
+        """Queue the erasure of authors who have written nothing for the retention period."""
         if self._service is None or (days := RetentionSettings().authors_days) is None:
             return
         expired = await erase_expired_authors(self._service.database, self.jobs, timedelta(days=days))
@@ -244,12 +244,12 @@ class Worker:
 
 
 async def _fail_dead_lettered_publication(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
-    """Fail the publication of a dead-lettered job: another job would fail in the same way."""
+    """Fail the publication of a dead-lettered job."""
     await fail_dead_lettered(session, UUID(payload["publication_id"]))
 
 
 async def _fail_dead_lettered_erasure(session: WriteSession, payload: dict[str, Any], reason: str) -> None:
-    """Show that an erasure failed: somebody has to request it again."""
+    """Mark the erasure of a dead-lettered job as failed: a person has to request it again."""
     await fail(session, UUID(payload["erasure_id"]), reason)
 
 

@@ -7,7 +7,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class RegistrySettings(BaseSettings):
-    """Read from `GOSPABLIK_*`."""
+    """Settings of the registry from `GOSPABLIK_*`."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 

@@ -170,7 +170,7 @@ class ErasureFilter(ListFilter):
 
 
 async def list_erasures(session: AsyncSession, filters: ErasureFilter, paging: Paging) -> list[Erasure]:
-    """Return erasures, newest first: one more than the page size."""
+    """Return erasures, newest first (page size plus one)."""
     query = select(Erasure).order_by(Erasure.created_at.desc(), Erasure.id.desc()).limit(paging.limit + 1)
     if filters.status is not None:
         query = query.where(Erasure.status == filters.status)

@@ -67,7 +67,7 @@ def _conditions(filters: MessageFilter) -> list[ColumnElement[bool]]:
 async def list_messages(
     session: AsyncSession, caller: Caller, filters: MessageFilter, paging: Paging
 ) -> list[Message]:
-    """Return messages, last received first: one more than the page size, to tell whether another page follows."""
+    """Return messages, last received first (page size plus one, to see whether another page follows)."""
     query = (
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))
@@ -82,7 +82,7 @@ async def list_messages(
 
 
 async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
-    """Return a message the caller may see, with its earlier texts. Raises `NotFound` if there is no such one."""
+    """Return a message that the caller may see, with its earlier texts. Raises `NotFound` for an unknown id."""
     row = await session.scalar(
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))

@@ -42,7 +42,7 @@ def _visible(caller: Caller, *columns: Any) -> Select[Any]:
 async def list_quarantined(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[QuarantinedPayloadOut]:
-    """Return quarantined entries, newest first, one more than the page size; without payloads (personal data)."""
+    """Return quarantined entries without payloads (personal data), newest first (page size plus one)."""
     query = (
         _visible(caller, *_SHOWN)
         .where(*conditions)

@@ -358,7 +358,7 @@ class TokenPool(Protocol):
         method: str | None = None,
         challenge: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record that the network rejected the token; it is not used from now on.
+        """Record that the network rejected the token, so that it is not used until it recovers.
 
         With `method`, only this method is paused for `pause_seconds`, doubled each time up to `max_pause_seconds`.
         `challenge`: what a person has to solve.

@@ -272,7 +272,7 @@ def _conditions(filters: PublicationFilter) -> list[ColumnElement[bool]]:
 async def list_publications(
     session: AsyncSession, caller: Caller, filters: PublicationFilter, paging: Paging
 ) -> list[Publication]:
-    """Return publications, newest first: one more than the page size, to tell whether another page follows."""
+    """Return publications, newest first (page size plus one, to see whether another page follows)."""
     query = (
         select(Publication)
         .where(*visible_publications(caller), *_conditions(filters))

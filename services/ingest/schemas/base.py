@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-# The kinds of all networks' sources, then those of ingest itself. Responses are not checked against this list.
+# Kinds of the networks' sources, then of ingest's own ones. For the schema only: responses are not validated.
 SOURCE_KINDS = (
     "long_poll", "callback", "wall_poll", "board_poll", "conversations_poll", "suggested_posts_poll",
     "discussions_poll", "topics_poll", "chats_poll", "reconciliation", "backfill", "read_back",

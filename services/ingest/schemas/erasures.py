@@ -33,7 +33,7 @@ class ErasureIn(RequestModel):
 
 
 class ErasureRecordIn(RequestModel):
-    """The record of an erasure, to be repeated after a restore from a backup that is older than it."""
+    """The record of an erasure, to repeat it after a restore from an older backup."""
 
     ground: ErasureGround = Field(description="As in the record", examples=["request_of_the_person"])
     reference: Reference = Field(description="As in the record", examples=["вх. 17/2026"])

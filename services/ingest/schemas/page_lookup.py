@@ -11,10 +11,10 @@ from shared.networks import NetworkName
 
 
 class PageProfilesRequest(BaseModel):
-    """Pages to look up within a limit: `call_budget` in total, `wall_read_budget` of them for single walls.
+    """Pages to look up with at most `call_budget` calls, of which `wall_read_budget` may read single walls.
 
-    Walls that ingest reads anyway need no call. Pages for which no call is left are left out of the response.
-    Reactions to posts, of many pages in one call, and reach, one call a page, have budgets of their own.
+    Walls that ingest polls need no call. Pages for which no call is left are omitted from the response. Reactions
+    (one call for posts of many pages) and reach (one call per page) have separate budgets.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -29,9 +29,9 @@ class PageProfilesRequest(BaseModel):
 class PageProfileOut(BaseModel):
     """A page's profile in its network; null if the network does not provide the value.
 
-    `phone` and `address` come from fields of their own, else from the description. `posts_7_days` is null if the
-    wall was not read. Views, likes, comments and reposts are those of these posts. `reach_7_days` counts people:
-    by `week` each of them once, by `days` once a day.
+    `phone` and `address` come from their own fields, else from the description. `posts_7_days` is null if the wall
+    was not read. Views, likes, comments and reposts are sums over these posts. `reach_7_days` counts people; with
+    `reach_counted_by` = `days` a person counts once on each day, with `week` once in all.
     """
 
     page_id: UUID
@@ -63,7 +63,7 @@ class PageProfileOut(BaseModel):
 class PageProfiles(BaseModel):
     """The profiles that could be read.
 
-    `calls` counts all calls but those for reach, including those for several pages.
+    `calls` counts all calls except those for reach; calls for several pages are included.
     """
 
     items: list[PageProfileOut]
@@ -84,12 +84,12 @@ class AddressResolutionRequest(BaseModel):
     @model_validator(mode="after")
     def _one(self) -> Self:
         if (self.external_id is None) == (self.screen_name is None):
-            raise ValueError("give the id or the short name")
+            raise ValueError("give either the id or the short name, not both")
         return self
 
 
 class ResolvedCommunity(BaseModel):
-    """A community with the data of its network."""
+    """A community as its network reports it."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -99,7 +99,7 @@ class ResolvedCommunity(BaseModel):
 
 
 class AddressResolution(BaseModel):
-    """Result of an address lookup; `reason` is a sentence for a person, null if the community was found."""
+    """Result of an address lookup; `reason` is a sentence for the user, null if the community was found."""
 
     outcome: Literal["found", "no_community", "unavailable"]
     reason: str | None = None

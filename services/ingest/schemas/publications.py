@@ -39,7 +39,7 @@ class PublicationAttachment(RequestModel):
 
 
 class FailureOut(BaseModel):
-    """Why a reply is not published, with a message for its author."""
+    """The reason why a reply is not published, with a message for its author."""
 
     code: str = Field(examples=["vk:213"])
     message: str = Field(examples=["Комментировать эту запись нельзя: комментарии закрыты."])

@@ -29,7 +29,7 @@ class QuarantinedPayloadDetail(QuarantinedPayloadOut):
 
 
 class QuarantineRetryResult(BaseModel):
-    """Messages changed by parsing the payload again."""
+    """Numbers of messages that parsing the payload again has changed."""
 
     new: int
     edited: int

@@ -103,7 +103,7 @@ class PageSourcesOut(BaseModel):
 
 
 class PageSourcesDetail(PageSourcesOut):
-    """A page with its sources, in full."""
+    """A page with its sources, tokens, recent reconciliations and last backfill."""
 
     tokens: list[NetworkTokenOut] = Field(description="The page's own tokens; all tokens are at /sources/tokens")
     reconciliations: list[ReconciliationOut] = Field(description="The last ten")

@@ -18,7 +18,7 @@ class ReconciliationIn(RequestModel):
 
     since: AwareDatetime | None = Field(
         default=None,
-        description="Messages written then or later; omitted: from the end of the last reconciliation",
+        description="Messages written then or later; omitted: since the start of the last successful one",
         examples=["2026-11-20T00:00:00+08:00"],
     )
 
@@ -33,7 +33,7 @@ class ReconciliationsRequested(BaseModel):
     """The queued reconciliations; `GET /sources/reconciliations/summary?started_from=` shows their progress."""
 
     page_count: int
-    started_at: datetime = Field(description="The same for all of them")
+    started_at: datetime = Field(description="The start time, the same for all queued reconciliations")
 
 
 class ReconciliationOut(RowModel):

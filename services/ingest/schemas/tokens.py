@@ -60,7 +60,7 @@ class NetworkTokenDetail(NetworkTokenOut):
 
 
 class NetworkTokenRecovery(RequestModel):
-    """How a person recovered a token; empty: it was repaired in the network."""
+    """How a person recovered a token; an empty body: it was repaired in the network."""
 
     success_token: SecretStr | None = Field(
         default=None, max_length=4_000, description="VK: the result of the page at `redirect_uri`"

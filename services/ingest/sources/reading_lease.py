@@ -1,4 +1,4 @@
-"""Which of several workers reads the networks: one at a time, the others stand by."""
+"""A lease by which one worker at a time reads the networks; other workers stand by."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ from shared.tables.ingest import ReadingLease
 log = get_logger(__name__)
 
 READING = Gauge("gospablik_reads_networks", "1 in the worker that reads the networks, 0 in one that stands by")
-# The only lease there is; a table of one row for each part of the pages when workers divide them.
+# There is only one lease, for all pages; the table allows several, should workers ever divide the pages.
 _PART = "all"
 _TERM = bindparam("term", type_=Interval)
 _NEW = insert_into(ReadingLease).values(
@@ -25,21 +25,21 @@ _CLAIM = _NEW.on_conflict_do_update(
     where=or_(
         ReadingLease.holder == _NEW.excluded.holder,
         ReadingLease.expires_at < func.clock_timestamp(),
-        # Longer than any claim: the database's clock was set back.
+        # Further ahead than any lease lasts: the database's clock was set back, so the lease counts as expired.
         ReadingLease.expires_at > func.clock_timestamp() + bindparam("implausible", type_=Interval),
     ),
 ).returning(ReadingLease.part)
 
 
 class ReadingLeaseHolder:
-    """The claim of one worker to read the networks, by the clock of the database.
+    """The lease of one worker to read the networks, timed by the database's clock.
 
-    Two readers would do no harm to what is stored, but make every call twice. So a worker that cannot renew its
-    claim, because the database does not answer, goes on to read; it stops when it hears that another one reads.
+    Two readers do no harm to stored data, but make every call twice. Therefore a worker that cannot renew its
+    lease because the database does not answer keeps reading; it stops once another worker holds the lease.
     """
 
     def __init__(self, database: Database, holder: str, seconds: float) -> None:
-        """`holder` names the process, and stays the same when it is started again: it goes on at once then."""
+        """`holder`: the name of the process; with the same name after a restart it gets its lease back at once."""
         self._database = database
         self._holder = holder
         self._term = timedelta(seconds=seconds)

@@ -21,7 +21,7 @@ from shared.tables.registry import Page
 
 STALE_AFTER = timedelta(hours=1)
 UPDATE_SECONDS = 15.0
-# Limited methods are called with tokens of these kinds; a group token reads only its own page.
+# Kinds of tokens that call limited methods; a group token reads only its own page.
 SHARED_TOKEN_KINDS = ("service", "user")
 
 LAG = Gauge("gospablik_source_lag_seconds", "Seconds since the stalest page was last read", ["network"])
@@ -30,7 +30,7 @@ GAPS = Gauge("gospablik_missed_messages", "Messages that reconciliation found mi
 
 
 async def update_metrics(session: AsyncSession) -> None:
-    """Set the gauges by network. A page that was never checked counts from its registration."""
+    """Set the gauges by network. The lag of a page that was never read counts from its registration."""
     sources = (
         select(
             func.max(Source.last_success_at).filter(REGULAR_SOURCES).label("seen"),
@@ -77,7 +77,7 @@ class SourceMetrics:
 
 
 async def call_budgets(session: AsyncSession, settings: IngestSettings) -> CallBudgetList:
-    """Return the methods with a daily limit: tokens that may call them, calls used and calls left."""
+    """Return each method with a daily limit: how many tokens may call it, calls used and calls left."""
     now = clock.now()
     tokens = await session.execute(
         select(NetworkToken.id, NetworkToken.network).where(

@@ -33,7 +33,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 READ_BACK = "read_back"
 RECENT_RECONCILIATIONS = 10
-# Best state first: the state of a page's best token counts.
+# From best to worst: the state of a page is that of its best token.
 TOKEN_STATES = ("healthy", "limited", "captcha", "blocked", "revoked")
 UNUSABLE_TOKEN_STATES = {"captcha", "blocked", "revoked"}
 
@@ -46,7 +46,7 @@ _PAGE = (
     Page.url,
     Page.go_live_at,
 )
-# All but the secret.
+# All columns that the API shows; not the secret.
 _TOKEN = [getattr(NetworkToken, name) for name in NetworkTokenOut.model_fields]
 
 
@@ -61,7 +61,7 @@ class SourceFilter(ListFilter):
 async def list_sources(
     session: AsyncSession, caller: Caller, filters: SourceFilter, paging: Paging
 ) -> tuple[list[PageSourcesOut], dict[UUID, str]]:
-    """Return active pages by name with their status, one more than the page size, and their sort keys."""
+    """Return active pages with status and sort key, by name (page size plus one)."""
     exact = {
         Page.network: filters.network,
         Page.organisation_id: filters.organisation_id,
@@ -228,7 +228,7 @@ def _source(source: Source, now: datetime) -> SourceOut:
 
 
 def token_state(tokens: Iterable[AnyRow], now: datetime) -> PageTokenStateOut:
-    """Return the token state of a page: the best state of its tokens, among equal ones the newest."""
+    """Return the best state of a page's tokens, which are given newest first; `none` without tokens."""
     found = [_one_token(row, now) for row in tokens]
     if not found:
         return PageTokenStateOut(state="none", reason="no token was added for this page", until=None)

@@ -20,12 +20,15 @@ from shared.http.problems import Conflict, NotFound
 from shared.ids import new_id
 from shared.tables.ingest import Backfill
 
-# The same text as the index predicate, without parameters: a generic plan would not use the partial index.
+# The text of the index predicate, without parameters: with them, a generic plan would not use the index.
 _UNFINISHED_ROWS = text("status IN ('queued', 'running')")
 
 
 async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID, body: BackfillIn) -> Backfill:
-    """Queue a backfill of a page. Raises `NotFound`, `Invalid`, or `Conflict` while another one is unfinished."""
+    """Queue a backfill of a page.
+
+    Raises `NotFound`, `Invalid` for a wrong `since`, `Conflict` for an inactive page or an unfinished backfill.
+    """
     validate_since(body.since)
     page = await get_active_page(session, caller, page_id)
     now = clock.now()
@@ -50,7 +53,7 @@ async def request_backfill(session: WriteSession, caller: Caller, page_id: UUID,
         running = await session.scalar(
             select(Backfill.id).where(Backfill.page_id == page_id, Backfill.status.in_(UNFINISHED_STATUSES))
         )
-        raise Conflict("A backfill of this page is already running", backfill_id=running)
+        raise Conflict("A backfill of this page is unfinished: wait for it or cancel it", backfill_id=running)
     row = await session.get_one(Backfill, made)
     await recorder.record(session, Backfill, [recorder.inserted(row)])
     return row
@@ -61,7 +64,7 @@ def _visible(caller: Caller, backfill_id: UUID) -> Select[Backfill]:
 
 
 async def get_backfill(session: AsyncSession, caller: Caller, backfill_id: UUID) -> Backfill:
-    """Return a backfill the caller may see. Raises `NotFound` if there is no such one."""
+    """Return a backfill that the caller may see. Raises `NotFound` if there is none with this id."""
     row = await session.scalar(_visible(caller, backfill_id))
     if row is None:
         raise NotFound("No such backfill")
@@ -71,7 +74,7 @@ async def get_backfill(session: AsyncSession, caller: Caller, backfill_id: UUID)
 async def list_backfills(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[Backfill]:
-    """Return backfills, newest first: one more than the page size."""
+    """Return backfills, newest first (page size plus one)."""
     query = (
         select(Backfill)
         .where(caller.scope(Backfill.organisation_id), *conditions)

@@ -38,7 +38,7 @@ PERMANENT_TREATMENTS = {
 
 @dataclass(frozen=True)
 class _Row:
-    """The current state of a backfill."""
+    """A backfill as last stored."""
 
     id: UUID
     page: PageRef
@@ -99,7 +99,7 @@ class BackfillRunner:
         await self._end(row, "done", None)
 
     async def _begin(self, row_id: UUID) -> _Row | None:
-        """Start or resume the backfill; return None if it is already finished."""
+        """Start or resume the backfill; return None if it is finished or its page is inactive."""
         async with self._database.write() as session:
             found = (
                 await session.execute(
@@ -179,7 +179,7 @@ class BackfillRunner:
         log.info("backfill ended", backfill_id=str(row.id), status=status, items_read=row.items_read, error=error)
 
     async def _record_delay(self, row_id: UUID, why: str) -> None:
-        """Save the reason why the backfill waits: no token, no calls left, or a network error."""
+        """Save why the backfill waits, for example: no token, no calls left, a network error."""
         async with self._database.write() as session:
             await session.execute(
                 update(Backfill)

@@ -23,17 +23,17 @@ from shared.tables.ingest import Reconciliation, Source
 from shared.tables.registry import Page
 
 SOURCE = "reconciliation"
-# Sources that read history or our own replies; all others read new messages continuously.
+# Sources that read history or our own replies; all other sources read new messages continuously.
 NON_REGULAR_SOURCES = frozenset({SOURCE, "backfill", "read_back"})
 REGULAR_SOURCES = Source.kind.not_in(sorted(NON_REGULAR_SOURCES))
 # How far back the first reconciliation of a page reads; older history needs a backfill.
 FIRST_LOOKBACK = timedelta(days=30)
-# The networks have no content before this.
+# The networks have no content from before this date.
 EARLIEST_SINCE = datetime(2006, 1, 1, tzinfo=UTC)
 
 
 def _moment(source_id: UUID | None) -> datetime | None:
-    # The row is created when the source is first read, and its UUIDv7 holds that time; networks use whole seconds.
+    # A source's row is created at its first read, and its UUIDv7 contains that time; networks use whole seconds.
     return None if source_id is None else datetime.fromtimestamp((source_id.int >> 80) // 1000, UTC)
 
 
@@ -50,7 +50,11 @@ async def create_reconciliations(
     since: datetime | None = None,
     started_at: datetime | None = None,
 ) -> list[UUID]:
-    """Queue reconciliations of pages, from the end of the last one or from `since`, whichever is earlier."""
+    """Queue reconciliations of active pages; return their ids.
+
+    They compare messages since the start of the last successful one, minus the overlap, or since `since`,
+    whichever is earlier.
+    """
     last = (
         select(func.max(Reconciliation.started_at).label("at"))
         .where(
@@ -109,7 +113,7 @@ def validate_since(since: datetime | None) -> None:
 
 
 async def get_active_page(session: AsyncSession, caller: Caller, page_id: UUID) -> Page:
-    """Return an active page the caller may see. Raises `NotFound`, or `Conflict` if the page is not active."""
+    """Return an active page that the caller may see. Raises `NotFound`, or `Conflict` for an inactive page."""
     page = await session.scalar(select(Page).where(Page.id == page_id, caller.scope(Page.organisation_id)))
     if page is None:
         raise NotFound("No such page")
@@ -147,7 +151,7 @@ def _conditions(filters: ReconciliationFilter) -> list[ColumnElement[bool]]:
         try:
             conditions.append(Reconciliation.started_at >= filters.started_from.astimezone(UTC))
         except OverflowError as error:
-            raise Invalid.field("query/started_from", "The time is out of range") from error
+            raise Invalid.field("query/started_from", "The time is too early or too late") from error
     return conditions
 
 
@@ -159,7 +163,7 @@ async def list_reconciliations(
     *,
     with_gaps: bool = False,
 ) -> list[Reconciliation]:
-    """Return reconciliations, last started first: one more than the page size.
+    """Return reconciliations, last started first (page size plus one).
 
     `with_gaps`: only those that found gaps.
     """

@@ -29,7 +29,7 @@ from shared.tables.registry import Page
 log = get_logger(__name__)
 
 SCHEDULE_LOCK = 0x7265636F  # "reco"
-# Reconciliations are deleted after this; the gap counts of pages are kept.
+# Reconciliations are deleted after this time; the gap counts of pages are kept.
 KEPT_FOR = timedelta(days=90)
 PAGE_INACTIVE_TEXT = "the page is no longer active"
 _ANY_UNFINISHED = select(exists().where(Reconciliation.finished_at.is_(None)))
@@ -39,7 +39,7 @@ UNUSABLE_TOKEN_STATES = frozenset({TokenState.CAPTCHA, TokenState.REVOKED, Token
 
 @dataclass(frozen=True)
 class _Row:
-    """The current state of a reconciliation. Messages written before `gaps_count_from` are not gaps."""
+    """A reconciliation as last stored. Messages written before `gaps_count_from` do not count as gaps."""
 
     id: UUID
     page: PageRef
@@ -51,7 +51,7 @@ class _Row:
 
 
 class ReconciliationRunner:
-    """Reconciles every active page once per period, evenly spread, and requested pages at once."""
+    """Reconciles every active page once per period, spread evenly, and pages on request without delay."""
 
     def __init__(
         self,
@@ -76,12 +76,12 @@ class ReconciliationRunner:
         )
 
     async def run(self) -> None:
-        """Run until cancelled. The schedule starts late, so that regular sources can catch up after a stop."""
+        """Run until cancelled. The schedule starts after the grace period: regular sources catch up first."""
         self._next_at = asyncio.get_running_loop().time() + self._settings.reconcile_grace_seconds
         await self._rota.run()
 
     async def _waiting(self) -> list[UUID]:
-        """Return the oldest unfinished reconciliation of each page, after adding one that is due."""
+        """Add a reconciliation if one is due; return the oldest unfinished one of each page."""
         now = asyncio.get_running_loop().time()
         if now < self._next_at and not any(await self._database.execute_alone(_ANY_UNFINISHED)):
             return []
@@ -108,7 +108,7 @@ class ReconciliationRunner:
         return list(eldest.values())
 
     async def _schedule(self, session: WriteSession) -> float:
-        """Add the page that has waited longest, if one is due; return the seconds until the next may be added."""
+        """Queue the page that has waited longest, if it is due; return the seconds until the next one may be."""
         period = self._settings.reconcile_period_seconds
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(SCHEDULE_LOCK))):
             return 1.0
@@ -127,7 +127,7 @@ class ReconciliationRunner:
             .where(
                 *followed,
                 func.coalesce(last.c.started_at <= clock.now() - timedelta(seconds=period), True),
-                # An unfinished reconciliation continues from its cursor.
+                # Not while unfinished: such a reconciliation continues from its cursor.
                 ~and_(last.c.started_at.is_not(None), last.c.finished_at.is_(None)),
             )
             .order_by(last.c.started_at.asc().nulls_first(), Page.id)
@@ -224,7 +224,7 @@ class ReconciliationRunner:
         return replace(row, cursor=dict(step.cursor), compared=compared, gaps=row.gaps + gaps)
 
     async def _missing(self, session: WriteSession, row: _Row, step: ScanStep, began: datetime) -> tuple[int, int]:
-        """Return how many messages first stored by this step are gaps, and how many are too recent to count."""
+        """Return how many messages that this step stored are gaps, and how many are too recent to count."""
         written = list(
             await session.scalars(
                 select(Message.written_at).where(
@@ -257,7 +257,7 @@ class ReconciliationRunner:
         log.info("page reconciled", page_id=str(row.page.id), compared=row.compared, gaps=row.gaps)
 
     async def _restart_scan(self, row: _Row) -> None:
-        """Restart the scan: content that only the page's own token can read may have been left out so far."""
+        """Restart the scan: it may have skipped content that only the page's own token can read."""
         async with self._database.write() as session:
             await session.execute(
                 update(Reconciliation)

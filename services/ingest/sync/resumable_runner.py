@@ -37,10 +37,10 @@ async def closing_scan(
 
 
 class ResumableRunner:
-    """Processes rows: `list_pending` returns the unfinished ids in order, `process` works on one of them.
+    """Processes rows: `list_pending` returns the ids of unfinished rows in order, `process` processes one row.
 
-    If `process` raises, the reason is saved by `record_delay` and the row is retried with backoff, which restarts
-    after progress. Other rows are not affected.
+    If `process` raises, `record_delay` saves the reason and the row is retried with backoff. Progress of a row
+    restarts its backoff. Other rows are not affected.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class ResumableRunner:
         self._not_before: dict[UUID, float] = {}
 
     def record_progress(self, row_id: UUID) -> None:
-        """Record progress of a row: its backoff starts again from the first delay."""
+        """Record progress of a row: its backoff restarts from the first delay."""
         self._failures.pop(row_id, None)
 
     async def run(self) -> None:

@@ -1,4 +1,4 @@
-"""Spacing of a token's calls over all processes: each call waits for a turn that is reserved in the database."""
+"""Space a token's calls over all processes: each call waits for a turn that is reserved in the database."""
 
 import asyncio
 from collections import deque
@@ -19,15 +19,15 @@ log = get_logger(__name__)
 
 # Slightly slower than allowed: network jitter can bring calls closer together.
 MARGIN = 1.08
-# A process reserves turns for the calls that wait in it, at most for this long: others wait no longer behind it.
+# A process reserves turns for at most this long at once, so that other processes do not wait longer.
 BLOCK_SECONDS = 0.25
-# Turns further ahead come from a clock that was set back, as after a failover: they are taken as never reserved.
+# Turns further ahead were reserved before the clock was set back, as by a failover: they are ignored.
 FURTHEST = timedelta(seconds=30)
-# A slower reservation would hold up all calls of the token: they are spaced locally for a while, and then the
-# database is asked again.
+# A reservation that takes longer than `RESERVE_SECONDS` would hold up all calls of the token: its calls are spaced
+# locally for `LOCAL_SECONDS` before the database is used again.
 RESERVE_SECONDS = 1.0
 LOCAL_SECONDS = 10.0
-# A turn that nobody took in time is not used later, when it would follow the next one too closely.
+# A turn that is this late is dropped: the call would be too close to the next one.
 _LATE_SECONDS = 0.02
 _NOW = func.clock_timestamp()
 _TAKEN = bindparam("taken", type_=Interval)
@@ -45,7 +45,7 @@ _DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceErr
 class _Queue:
     """The calls of one token that wait in this process, and the turns reserved for them (event loop time).
 
-    `local_until`: the database is not asked for turns before.
+    `local_until`: until then, turns are not reserved in the database.
     """
 
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -56,17 +56,17 @@ class _Queue:
 
 
 class CallPacer:
-    """Lets the calls of a token follow each other evenly, because a network's limit applies to any one second."""
+    """Spaces the calls of a token evenly, because a network's limit applies to every period of one second."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._queues: dict[UUID, _Queue] = {}
 
     async def wait_for_turn(self, token_id: UUID, calls_per_second: float) -> None:
-        """Wait until the token may make its next call, in whichever process.
+        """Wait until the token may make its next call; calls of all processes are spaced evenly.
 
-        While the database does not answer in time, the calls of this process are spaced by themselves: an outage
-        stops no call.
+        While the database does not answer in time, only the calls of this process are spaced: an outage stops no
+        call.
         """
         queue = self._queues.setdefault(token_id, _Queue())
         loop, interval = asyncio.get_running_loop(), MARGIN / calls_per_second
@@ -78,7 +78,7 @@ class CallPacer:
                 if not queue.turns:
                     wanted = max(1, min(queue.waiting, int(calls_per_second * BLOCK_SECONDS)))
                     first = loop.time() + await self._reserve(queue, token_id, wanted, interval)
-                    # The local clock decides too: what the database says is late by the way of its answer.
+                    # Keep the interval by the local clock too: the database's response arrives with varying delay.
                     first = max(first, queue.last + interval)
                     queue.turns.extend(first + number * interval for number in range(wanted))
                 queue.last = queue.turns.popleft()
@@ -87,7 +87,7 @@ class CallPacer:
             queue.waiting -= 1
 
     async def _reserve(self, queue: _Queue, token_id: UUID, count: int, interval: float) -> float:
-        """Reserve turns one after the other; return the seconds until the first one, 0 without the database."""
+        """Reserve `count` turns in a row; return the seconds until the first one, 0 without the database."""
         loop = asyncio.get_running_loop()
         if loop.time() < queue.local_until:
             return 0.0

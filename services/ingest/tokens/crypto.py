@@ -20,11 +20,11 @@ def decrypt(value: bytes) -> dict[str, Any]:
 
 
 def keyed_digest(purpose: str, value: str) -> str:
-    """Return a digest of a value that cannot be computed without the key; it differs by purpose."""
+    """Return a digest that cannot be computed without the key; it depends on the value and the purpose."""
     key = ingest_settings().pseudonym_key.get_secret_value().encode()
     return hmac.new(key, f"{purpose}\n{value}".encode(), hashlib.sha256).hexdigest()
 
 
 def token_digest(network: str, token: str) -> str:
-    """Return a keyed digest by which a stored token can be found without storing it in plain text."""
+    """Return the keyed digest by which a token is found in the database, where its plain text is not stored."""
     return keyed_digest(f"token:{network}", token)

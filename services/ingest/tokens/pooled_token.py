@@ -12,7 +12,7 @@ from shared.tables.ingest import NetworkToken
 
 @dataclass
 class PooledToken:
-    """A token with its state and the parameters to add to calls with it."""
+    """A token with its state in this process and the challenge solution to add to its calls."""
 
     credential: Credential
     state: str
@@ -43,7 +43,7 @@ class PooledToken:
         return Backoff(seconds, longest or seconds).delay(strikes)
 
     def disable(self, state: TokenState, until: datetime | None, method: str | None) -> None:
-        """Disable the token for a method until `until`, or entirely."""
+        """Disable the token for a method until `until`, or without these for all methods."""
         if method is not None and until is not None:
             self.limited_methods[method] = until
         else:
@@ -51,9 +51,9 @@ class PooledToken:
 
 
 def read_token(row: NetworkToken, before: PooledToken | None) -> PooledToken:
-    """Return the pooled token of a row; in-memory state is copied from `before`.
+    """Return the pooled token of a row, with the in-memory state of `before`.
 
-    Raises `cryptography.fernet.InvalidToken`, `ValueError` or `KeyError` if it cannot be decrypted.
+    Raises `cryptography.fernet.InvalidToken`, `ValueError` or `KeyError` if the secret cannot be decrypted.
     """
     secret = decrypt(row.secret)
     return PooledToken(

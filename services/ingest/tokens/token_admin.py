@@ -77,7 +77,7 @@ async def recover_token(
     row = await _locked(session, token_id)
     now = clock.now()
     if row.state == TokenState.HEALTHY and not limited_methods(row, now):
-        raise Conflict("The token is healthy")
+        raise Conflict("The token is already healthy")
     solution = _solution(row.challenge or {}, given)
     drop_solution(row)
     if solution:

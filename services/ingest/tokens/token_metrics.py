@@ -1,4 +1,4 @@
-"""Token metrics for Prometheus, and the event of a changed token state."""
+"""Token metrics for Prometheus, and the event that a token's state changed."""
 
 from collections import Counter as Tally
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def token_state_event(
     actor: str = ACTOR,
     method: str | None = None,
 ) -> NewEvent:
-    """Return the event for operators that a token's state changed; with `method`, only for this method."""
+    """Return the event that a token's state changed; with `method`, the state applies only to this method."""
     return NewEvent(
         data=NetworkTokenStateChanged(
             network=network,
@@ -53,5 +53,5 @@ def set_token_gauge(tokens: Iterable[tuple[str, str, str]]) -> None:
 
 
 def set_calls_left_gauge(network: str, method: str, left: int) -> None:
-    """Set the gauge of calls left."""
+    """Set the gauge of calls left in the network's day."""
     BUDGET_LEFT.labels(network, method).set(left)

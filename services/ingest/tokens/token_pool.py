@@ -78,7 +78,7 @@ class DatabaseTokenPool:
 
     def _is_current(self, token_id: UUID, updated_at: datetime) -> bool:
         before = self._tokens.get(token_id)
-        # Failures seen by this process and not saved yet are newer than the row.
+        # Failures that this process has not saved yet are newer than the row.
         return before is not None and bool(before.unsaved_failures or before.updated_at == updated_at)
 
     def _renewed(
@@ -86,7 +86,7 @@ class DatabaseTokenPool:
     ) -> Iterator[tuple[UUID, PooledToken]]:
         for token_id in token_ids:
             before, row = self._tokens.get(token_id), changed.get(token_id)
-            # A failure may have been seen while the row was read.
+            # A failure may have been recorded while the row was read.
             if before is not None and (row is None or before.unsaved_failures):
                 yield token_id, before
             elif row is not None:
@@ -221,7 +221,7 @@ class DatabaseTokenPool:
         method: str | None = None,
         challenge: Mapping[str, Any] | None = None,
     ) -> None:
-        """Record that the network rejected the token; it is not used from now on.
+        """Record that the network rejected the token, so that it is not used until it recovers.
 
         With `method`, only this method is paused for `pause_seconds`, doubled each time up to `max_pause_seconds`.
         `challenge`: what a person has to solve.
@@ -229,7 +229,7 @@ class DatabaseTokenPool:
         now = clock.now()
         token = self._tokens.get(credential.id)
         if token is None or not token.usable(method, now):
-            return  # deleted meanwhile, or another call reported the same
+            return  # the token was deleted meanwhile, or another call reported its failure
         until = None
         if pause_seconds is not None:
             until = now + timedelta(seconds=token.next_pause(method or "", pause_seconds, max_pause_seconds))
@@ -243,7 +243,7 @@ class DatabaseTokenPool:
         )
         failure = TokenFailure(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
         token.unsaved_failures += 1
-        # In a task of its own: the supervisor may cancel the loop that made this call once the token is unusable.
+        # A separate task: the supervisor may cancel the calling loop once the token is unusable.
         task = asyncio.create_task(self._save(failure))
         self._saving.add(task)
         task.add_done_callback(self._saving.discard)

@@ -64,7 +64,7 @@ async def emit_state_changed(
 
 
 async def save_failure(database: Database, failure: TokenFailure) -> None:
-    """Save the failure and emit its event, unless it is already saved."""
+    """Save the failure; emit its event unless the token already has this state."""
     async with database.write() as session:
         row = await session.scalar(
             select(NetworkToken).where(NetworkToken.id == failure.token_id).with_for_update()
@@ -103,7 +103,7 @@ async def expire_limits(database: Database) -> None:
 
 
 async def clear_challenge(database: Database, token_id: UUID) -> None:
-    """Delete the challenge after a call with its solution succeeded."""
+    """Delete a token's challenge after a call with its solution succeeded."""
     async with database.write() as session:
         row = await session.scalar(select(NetworkToken).where(NetworkToken.id == token_id).with_for_update())
         if row is None or row.state != TokenState.HEALTHY:

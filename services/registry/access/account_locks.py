@@ -1,4 +1,4 @@
-"""Account locks: a person whose account is locked cannot sign in until somebody unlocks it."""
+"""Account locks: a person whose account is locked cannot sign in until it is unlocked."""
 
 from uuid import UUID
 

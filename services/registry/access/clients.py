@@ -29,7 +29,7 @@ from shared.tables.registry import ApiClient
 async def list_clients(
     session: AsyncSession, caller: Caller, *, organisation_id: UUID | None, active: bool, paging: Paging
 ) -> list[ApiClient]:
-    """Return clients that the caller may see, newest first, one more than the page holds."""
+    """Return clients that the caller may see, newest first (page size plus one)."""
     query = (
         select(ApiClient)
         .where(caller.scope(ApiClient.organisation_id), ApiClient.active == active)
@@ -67,8 +67,8 @@ async def _get_active_for_update(session: WriteSession, caller: Caller, client_i
 async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> tuple[ApiClient, str]:
     """Create a client; return it and its secret, which is stored only as a digest.
 
-    Raises `Invalid` for an organisation that does not go with the role, scopes outside the role or a past expiry,
-    and `Forbidden` for access that the caller may not grant.
+    Raises `Invalid` for an organisation that does not fit the role, scopes outside the role or a past expiry, and
+    `Forbidden` for access that the caller may not grant.
     """
     await require_grantable_scope(
         session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates

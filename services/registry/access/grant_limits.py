@@ -29,8 +29,8 @@ async def require_grantable_scope(
 ) -> None:
     """Raise `Invalid` unless role and organisation fit, `Forbidden` unless the caller may grant them.
 
-    `caller` is null for a command of the operator. A member of an organisation grants that organisation's roles in
-    it, and in subordinate organisations when the member's own scope includes them.
+    `caller` is None for a command of the operator. A member of an organisation may grant its roles in it, and in
+    subordinate organisations if the member's own scope includes them.
     """
     if role in CENTRE_ROLES:
         if organisation_id is not None:
@@ -48,7 +48,7 @@ async def require_grantable_scope(
         return
     if organisation_id is None:
         raise Invalid.field(
-            "/organisation_id", f"The role «{role}» belongs to an organisation: name the organisation"
+            "/organisation_id", f"The role «{role}» belongs to an organisation: give the organisation"
         )
     if await session.scalar(select(Organisation.id).where(Organisation.id == organisation_id)) is None:
         raise Invalid.field("/organisation_id", "No such organisation")
@@ -70,14 +70,14 @@ def require_scope_not_wider(caller: Caller, target: Scoped) -> None:
     """
     if target.include_subordinates and not (caller.include_subordinates or caller.is_region_wide):
         raise Forbidden(
-            "This account also sees subordinate organisations: only an account that does too may change it"
+            "This account also sees subordinate organisations: only a person who sees them too may change it"
         )
 
 
 def require_grantable_rights(caller: Caller | None, role: Role, scopes: Collection[str] | None = None) -> None:
-    """Raise `Forbidden` for rights outside the caller's own token scope; `scopes` null means all of the role's.
+    """Raise `Forbidden` for rights outside the scope of the caller's token; `scopes` None: all rights of the role.
 
-    `caller` is null for a command of the operator. A person's token has no scope: the role alone decides.
+    `caller` is None for a command of the operator. A person's token has no scope: nothing is checked here.
     """
     if caller is None or caller.scopes is None:
         return

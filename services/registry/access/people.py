@@ -35,7 +35,7 @@ DEMO_PEOPLE = {
     "manager": ("Руководитель организации", Role.MANAGER),
     "approver": ("Согласующий организации", Role.APPROVER),
 }
-# Nobody changes these fields of their own account: a person could lock themselves out or widen their access.
+# People may not change these fields of their own account: they could lock themselves out or widen their access.
 SELF_PROTECTED_FIELDS = ("active", "role", "organisation_id", "include_subordinates")
 
 
@@ -50,7 +50,7 @@ class PersonFilter(ListFilter):
 async def list_people(
     session: AsyncSession, caller: Caller, filters: PersonFilter, paging: Paging
 ) -> list[Person]:
-    """Return people whom the caller may see, by user name, one more than the page holds."""
+    """Return people whom the caller may see, by user name (page size plus one)."""
     query = select(Person).where(caller.scope(Person.organisation_id))
     query = query.order_by(Person.username).limit(paging.limit + 1)
     for name in PersonFilter.model_fields:
@@ -81,10 +81,10 @@ async def find_by_token(session: AsyncSession, caller: Caller) -> Person | None:
 async def register(
     session: WriteSession, caller: Caller | None, new: PersonCreate, *, password_hash: str | None
 ) -> Person:
-    """Create a person; `caller` is null for a command of the operator.
+    """Create a person; `caller` is None for a command of the operator.
 
-    `password_hash` is the hash of the new password: hashing is slow, so it happens before the transaction's first
-    statement.
+    `password_hash` is the hash of the new password: hashing is slow, so the caller does it before the
+    transaction's first statement.
 
     Raises `Duplicate` for a user name or external subject in use, `Invalid` for a role that does not fit the
     organisation, `Forbidden` for access that the caller may not grant.
@@ -143,9 +143,9 @@ async def change(
     *,
     password_hash: str | None,
 ) -> Person:
-    """Update the given fields. A new password, role or organisation, or deactivation, ends the person's sessions.
+    """Update the given fields. A change of any field except the full name ends the person's sessions.
 
-    `password_hash` as for `register`; it is used only when a password is given.
+    `password_hash`: as for `register`; it is used only when a password is given.
 
     Raises `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for access that the caller may not grant, or
     `Conflict` for a change to the caller's own access.
@@ -160,11 +160,11 @@ async def change(
     ):
         raise Conflict("You cannot change your own access: ask a colleague")
     role = Role(values.get("role", person.role))
-    # A caller who sets the password can sign in as the person and has their rights, old and new.
+    # A caller who sets the password could sign in as the person, so both the old and the new role are checked.
     for granted_role in (Role(person.role), role):
         require_grantable_rights(caller, granted_role)
     if {"role", "organisation_id", "include_subordinates"} & values.keys():
-        # A person who moves to the centre keeps no organisation and no subordinates.
+        # A person who moves to the centre no longer sees subordinate organisations.
         values.setdefault("include_subordinates", person.include_subordinates and role not in CENTRE_ROLES)
         organisation_id = values.get("organisation_id", person.organisation_id)
         await require_grantable_scope(
@@ -182,16 +182,17 @@ async def change(
     await session.flush()
     if set(changed) - {"full_name"}:
         await sessions.end_all(session, person_id)
-        # The event says that the password changed, not that a column with its hash did.
+        # The event names the field `password`, not the column with its hash.
         changed_fields = {"password" if name == "password_hash" else name for name in changed}
         await access_events.emit_access_changed(session, person, caller.actor, changed_fields)
     return person
 
 
 async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None = None) -> None:
-    """Create the demo accounts, all with the password `demo`, or those of one organisation when it is given.
+    """Create the demo accounts, all with the password `demo`; those of organisations need `organisation_id`.
 
-    An existing account is kept; it only moves to the given organisation. Raises `RuntimeError` in production.
+    An existing account is kept; it only moves to the given organisation. Raises `RuntimeError` outside the
+    embedded run.
     """
     if settings().environment != "embedded":
         raise RuntimeError("Demo accounts, whose password is public, may exist only in the embedded run")

@@ -1,4 +1,4 @@
-"""People as the API shows them: with the name of their organisation."""
+"""API models of people, with the name of their organisation."""
 
 from collections.abc import Sequence
 

@@ -26,7 +26,7 @@ async def list_audit_entries(
     paging: PagingDep,
     response: Response,
 ) -> Page[AuditEntry]:
-    """Return changes by people, API clients and operators' commands, visible within a second of their commit.
+    """Return changes by people, API clients and operators' commands. A change is listed within a second.
 
     Entries never change.
     """
@@ -43,10 +43,10 @@ async def list_personal_data_reads(
     paging: PagingDep,
     response: Response,
 ) -> Page[PersonalDataReadOut]:
-    """Return reads of unmasked texts and exports of appeals, each with the reader's role and operation as reason.
+    """Return reads of unmasked texts and exports of appeals, with the reader's role and the operation.
 
-    The manager of an organisation sees what its people read. `author_key` finds the reads of everything that a
-    citizen wrote.
+    The manager of an organisation sees what its people read. `author_key` finds all reads of a citizen's appeals
+    and messages.
     """
     rows = await personal_data_reads.list_reads(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.read_at, row.id), response)

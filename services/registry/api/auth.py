@@ -1,6 +1,6 @@
 """OAuth 2 sign-in routes.
 
-Errors have the format of OAuth, which every OAuth client can read, instead of being problem documents.
+Errors are in OAuth's format, which every OAuth client can read, not problem documents.
 """
 
 import base64
@@ -109,7 +109,7 @@ DATABASE_UNAVAILABLE = OAuthRefusal(
 async def _form(request: Request) -> dict[str, str]:
     """Return the form's fields; empty ones count as absent.
 
-    Raises `OAuthRefusal` for what OAuth does not allow.
+    Raises `OAuthRefusal` for another media type and for a field that is given twice.
     """
     kind = request.headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != FORM_MEDIA_TYPE:
@@ -145,10 +145,13 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
     if scheme.lower() != "basic":
         return _needed(form, "client_id"), _needed(form, "client_secret")
     if "client_secret" in form:
-        raise OAuthRefusal("invalid_request", "The client's secret is given twice")
+        raise OAuthRefusal(
+            "invalid_request",
+            "The client's secret is given in the header Authorization and in the form: give it once",
+        )
     try:
         name, separator, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
-    except ValueError as error:  # Neither base64 nor UTF-8, or not even ASCII.
+    except ValueError as error:  # The value is not base64, or not UTF-8 within it.
         raise OAuthRefusal("invalid_client", "The header Authorization is malformed", status=401) from error
     if not separator:
         raise OAuthRefusal("invalid_client", "The header Authorization is malformed", status=401)
@@ -156,7 +159,7 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
 
 
 def token_issuer(service: ServiceDep) -> TokenIssuer:
-    """Return the issuer of people's tokens, with the key that is current."""
+    """Return the issuer of people's tokens with the current key."""
     settings = service.settings
     return TokenIssuer.load(
         settings.keys_dir, production=not settings.embedded, passwords=settings.password_sign_in
@@ -164,7 +167,7 @@ def token_issuer(service: ServiceDep) -> TokenIssuer:
 
 
 def client_info(request: Request) -> ClientInfo:
-    """Return the address and the program of the person who signs in."""
+    """Return the IP address and the user agent of the request."""
     agent = request.headers.get("user-agent", "").strip()[:300]
     return ClientInfo(
         recorder.request_audit_context(request).ip_address, agent if agent.isprintable() and agent else None
@@ -194,7 +197,7 @@ async def _grant(
             return await sign_in.sign_in_client(session, issuer, *_client(request, form), form.get("scope"))
         case _:
             raise OAuthRefusal(
-                "unsupported_grant_type", "Known grant types: password, refresh_token and client_credentials"
+                "unsupported_grant_type", "The grant type must be password, refresh_token or client_credentials"
             )
 
 
@@ -208,8 +211,8 @@ def _refusal(refused: OAuthRefusal) -> JSONResponse:
     return JSONResponse(body.model_dump(), status_code=refused.status, headers=headers)
 
 
-# A refusal is returned, not raised: the failure it counted or the session it revoked is committed with the
-# transaction of the request.
+# A refusal is returned, not raised, so that the request's transaction commits the counted failure or the revoked
+# session.
 @router.post(
     "/token",
     summary="Sign in, or continue a session",
@@ -230,9 +233,9 @@ async def issue_token(
 
     Errors are `{error, error_description}`.
 
-    An access token lives 15 minutes. A refresh token lives 14 days and can be used once: within 30 seconds it
-    gives the same successor again, a later use ends its session. Wrong passwords throttle the user name at the
-    address they come from: after five, for 30 seconds, doubling up to 15 minutes.
+    An access token is valid for 15 minutes, a refresh token for 14 days and one use: within 30 seconds another use
+    returns the same successor, a later use ends the session. Five wrong passwords throttle the user name at their
+    address for 30 seconds; each further one doubles the time, up to 15 minutes.
     """
     try:
         issued = await _grant(request, service, session, issuer)

@@ -105,7 +105,7 @@ async def create_calendar(
     once: Once,
     response: Response,
 ) -> Calendar:
-    """Create a calendar. An organisation uses it once its `calendar_id` names it (`PATCH /organisations/{id}`)."""
+    """Create a calendar. Set an organisation's `calendar_id` to use it (`PATCH /organisations/{id}`)."""
 
     async def work() -> Calendar:
         return _shown(await calendars.register(session, body, caller.actor))
@@ -179,7 +179,7 @@ async def export_calendar_days(
     _caller: RegistryReader,
     own_only: Annotated[bool, Query(description="Without the days of the base calendar")] = False,
 ) -> Response:
-    """Return an iCalendar file: a day off is an all-day event, other working hours are one event per interval."""
+    """Return an iCalendar file: a day off is an all-day event, other working hours are an event per interval."""
     details = await calendars.get(session, calendar_id)
     return Response(
         ical_export.to_ical(details, own_only=own_only),

@@ -137,8 +137,8 @@ async def rotate_client_secret(
 ) -> ClientWithSecret:
     """Issue a new secret, which only this response contains; earlier ones expire after `overlap_hours`.
 
-    At most five are active at once. If the response was lost, repeat the request: the unseen secret expires with
-    the others.
+    At most five secrets are active at once. If the response was lost, repeat the request: the lost secret expires
+    with the earlier ones.
     """
     overlap = timedelta(hours=body.overlap_hours)
     client, secret = await clients.rotate(session, caller, client_id, overlap)
@@ -157,5 +157,5 @@ async def revoke_client_secret(
 
 @router.delete("/{client_id}", summary="Deactivate an API client", status_code=204, responses=NOT_FOUND_ERROR)
 async def deactivate_client(client_id: UUID, session: WriteTransaction, caller: ClientsManager) -> None:
-    """Deactivate the client: it can no longer sign in. A token issued before works for at most 15 minutes."""
+    """Deactivate the client: it can no longer sign in. Its last token works for at most 15 minutes."""
     await clients.deactivate(session, caller, client_id)

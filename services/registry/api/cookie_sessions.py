@@ -1,6 +1,6 @@
-"""Routes of the cookie session: sign-in for a front end that is served from the gateway's own origin.
+"""Routes of cookie sessions: sign-in for a front end that is served from the gateway's own origin.
 
-Its tokens are those of `POST /auth/token`, kept in cookies that scripts cannot read.
+The tokens are the same as those of `POST /auth/token`, but in cookies that scripts cannot read.
 """
 
 from typing import Annotated
@@ -47,7 +47,7 @@ def _require_password_sign_in(issuer: TokenIssuer) -> None:
 
 def _signed_in(response: Response, issued: IssuedTokens) -> CookieSession:
     if issued.refresh_token is None:
-        raise RuntimeError("a person's session has a refresh token")
+        raise RuntimeError("the sign-in of a person returned no refresh token")
     session_cookies.set_session_cookies(
         response,
         issued.access_token,
@@ -61,8 +61,8 @@ def _signed_in(response: Response, issued: IssuedTokens) -> CookieSession:
     )
 
 
-# A refusal is returned, not raised: the failure it counted or the session it revoked is committed with the
-# transaction of the request.
+# A refusal is returned, not raised, so that the request's transaction commits the counted failure or the revoked
+# session.
 @router.post(
     "",
     summary="Sign in with cookies",
@@ -93,7 +93,7 @@ async def create_cookie_session(
     except OAuthRefusal as refused:
         return _problem(refused).response(request.url.path)
     if former := request.cookies.get(session_cookies.REFRESH_COOKIE):
-        # The browser forgets it now, and nobody could end it any more.
+        # The browser is about to lose the old session's cookies, so that nobody could end that session later.
         await sessions.end_by_token(session, former)
     return _signed_in(response, issued)
 
@@ -107,7 +107,7 @@ async def create_cookie_session(
 async def refresh_cookie_session(
     request: Request, response: Response, session: UncheckedWriteTransaction, issuer: Issuer
 ) -> CookieSession | Response:
-    """Replace both cookies before or after the access token expires.
+    """Replace both cookies, before or after the access token has expired.
 
     Two tabs may do this at once: within 30 seconds both get the same successor. 401 means that the session has
     ended: sign in again.
@@ -119,14 +119,14 @@ async def refresh_cookie_session(
     try:
         issued = await sign_in.refresh_session(session, issuer, refresh_token, client_info(request))
     except OAuthRefusal as refused:
-        # The cookies stay: another tab may have signed in since this one asked.
+        # Keep the cookies: another tab may have signed in since this request was sent.
         return _problem(refused).response(request.url.path)
     return _signed_in(response, issued)
 
 
 @router.delete("", summary="Sign out", status_code=204)
 async def end_cookie_session(request: Request, response: Response, session: UncheckedWriteTransaction) -> None:
-    """End the session and delete its cookies. Without a session there is nothing to end, which is no error."""
+    """End the session and delete its cookies. A request without a session is not an error."""
     if refresh_token := request.cookies.get(session_cookies.REFRESH_COOKIE):
         await sessions.end_by_token(session, refresh_token)
     session_cookies.delete_session_cookies(response)

@@ -1,4 +1,4 @@
-"""Routes of coverage: which organisations have a page, which have none and why, and the history."""
+"""Routes of coverage: organisations with a page, organisations without one and why, and the history."""
 
 from datetime import date, datetime, timedelta
 from typing import Annotated
@@ -105,7 +105,7 @@ async def list_missing_pages(
     paging: PagingDep,
     response: Response,
 ) -> Page[MissingPage] | Response:
-    """Return organisations by name, each with the network, what is missing there and the best page."""
+    """Return organisations by name, with the network, the reason for the missing page and the best page."""
     today = _today(clock.now())
     rows = await missing.list_missing(session, today, filters, None if as_csv else paging)
     if as_csv:
@@ -150,7 +150,7 @@ async def list_coverage_history(
 ) -> Page[CoveragePoint] | Response:
     """Return one point per interval, oldest first.
 
-    A day shows its state at the end of the day; days without a recording are missing.
+    A day shows the coverage at its end; days that were not recorded are missing.
     """
     end = end or _today(clock.now())
     start = start or end - A_YEAR

@@ -35,7 +35,7 @@ async def wants_csv(
         Query(alias="format", description="`csv`: the whole table, without pages. Left out: decided by `Accept`"),
     ] = None,
 ) -> bool:
-    """Return whether the response is to be CSV. A FastAPI dependency."""
+    """Return whether the request asks for CSV. A FastAPI dependency."""
     if form is not None:
         return form == "csv"
     return is_csv_accepted(request.headers.get("accept", ""))

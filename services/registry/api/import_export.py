@@ -46,7 +46,7 @@ _FILE: dict[str, Any] = {
         },
     }
 }
-# Content types of forms (`curl -d`, `curl -F`, browsers): the file is wrapped, or its line breaks are lost.
+# Content types of forms (`curl -d`, `curl -F`, browsers), which wrap the file or lose its line breaks.
 FORM_MEDIA_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 IMPORT_PARAMETERS = {"dry_run", "resolve_short_names"}
 _WRITTEN: dict[int | str, dict[str, Any]] = {
@@ -80,7 +80,7 @@ async def import_organisations(
         Query(description="Ask the networks for the ids of up to 50 pages that are given only by a short name"),
     ] = False,
 ) -> ImportReport:
-    """Change the registry to match the file, completely or not at all. What the file does not mention is kept.
+    """Change the registry to match the file, completely or not at all. Entries missing from the file are kept.
 
     A file with an invalid cell is rejected with 422, and `rejected_cells` lists the cells; a dry run answers 200
     with the same list. Importing the same file again changes nothing.
@@ -89,7 +89,7 @@ async def import_organisations(
     file = await read_file(await request.body())
     resolved: short_name_lookup.IdByShortName = {}
     if resolve_short_names:
-        # Networks are slow: no database connection is held while they are queried.
+        # Networks are slow: hold no database connection while ingest queries them.
         async with service.database.read() as looking:
             unresolved = await short_name_lookup.find_unresolved(looking, file.organisations)
         resolved = await short_name_lookup.resolve_short_names(
@@ -127,9 +127,10 @@ async def export_organisations(
 ) -> Response:
     """Return every organisation with its names and pages.
 
-    Imported into an empty system the file gives the same export.
+    A system that imports the file into an empty registry exports the same file.
 
-    Calendars are only named: create them first. Page steps, page checks and successions are not included.
+    The file contains only names of calendars: create these first. It contains no page steps, page checks and
+    successions.
     """
     registry = await exporter.read_registry(session)
     rows = exporter.export_rows(registry, headings)

@@ -11,7 +11,7 @@ from shared.http.problems import NotFound
 from shared.service import UncheckedWriteTransaction
 
 internal_router = APIRouter(prefix="/internal/identity", include_in_schema=False)
-# Each of these services accepts tokens of people.
+# The other services that accept tokens of people.
 AnyOtherService = Annotated[ServiceCaller, require_service("ingest", "appeals", "metrics", "webhooks")]
 
 
@@ -19,7 +19,7 @@ AnyOtherService = Annotated[ServiceCaller, require_service("ingest", "appeals", 
 async def find_identity(
     body: ExternalIdentityQuery, session: UncheckedWriteTransaction, _caller: AnyOtherService
 ) -> PersonClaims:
-    """Return the person with that subject at that issuer, as claims. Repeating the request changes nothing."""
+    """Return the claims of the person with this subject at this issuer. Repeating the request changes nothing."""
     claims = await external_identities.find_claims(session, body.issuer, body.subject, body.signed_in_at)
     if claims is None:
         raise NotFound("No person has this external subject")

@@ -17,7 +17,7 @@ router = APIRouter(tags=["access"])
     "/me", summary="The caller: person, organisation, rights", responses=responses(Unauthenticated, Forbidden)
 )
 async def get_me(session: ReadTransaction, caller: CallerDep) -> Me:
-    """Return what the token says about the caller and what the role allows; organisation null means the centre."""
+    """Return the caller's identity and rights; `organisation` is null for the centre."""
     organisation = None
     if caller.organisation_id is not None:
         organisation_row = await session.get(Organisation, caller.organisation_id)

@@ -81,7 +81,7 @@ async def create_organisation(
     once: Once,
     response: Response,
 ) -> Organisation:
-    """Register an organisation. A code in use is refused with 409 and the name of the organisation that has it."""
+    """Register an organisation. A code in use is refused with 409, which names the organisation that uses it."""
 
     async def work() -> Organisation:
         return await _shown(session, await organisations.register(session, body, caller.actor))
@@ -164,7 +164,7 @@ async def add_organisation_name(
 async def remove_organisation_name(
     organisation_id: UUID, name_id: UUID, session: WriteTransaction, caller: RegistryEditor
 ) -> None:
-    """Remove a former name or an alias. The official and the short name change with the organisation itself."""
+    """Remove a former name or an alias. Change the official and the short name with the organisation itself."""
     await names.remove(session, organisation_id, name_id, caller.actor)
 
 
@@ -258,10 +258,10 @@ async def record_successions(
 ) -> SuccessionList:
     """Record successors.
 
-    The organisation ends on the day before: it is deactivated at once, or when that day has passed.
+    The organisation's last day is the day before `effective_on`; after that day the organisation is deactivated.
 
     Its appeals stay with it, and so do its pages until they are moved. A second request for the same day and kind
-    adds successors; another day or kind is refused with 409, because an organisation ends once.
+    adds successors; another day or kind is refused with 409, because an organisation can end only once.
     """
 
     async def work() -> SuccessionList:

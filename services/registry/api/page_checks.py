@@ -40,7 +40,7 @@ async def list_page_checks(
 ) -> Page[PageCheckWithPage]:
     """Return the checks of a day by page name.
 
-    `changed=true` selects pages with changes, `field=verified` those whose network badge appeared or disappeared.
+    `changed=true` selects pages with changes; `field=verified` selects pages that got or lost their network badge.
     """
     rows = await check_history.list_of_day(session, day or clock.today(), filters, paging)
     items, cursor = paging.page(rows, lambda row: (row[1].sort_key, row[1].id), response)

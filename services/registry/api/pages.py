@@ -55,8 +55,7 @@ async def list_pages(
 ) -> Page[OfficialPage]:
     """Return pages by name, restricted by the given filters.
 
-    An `address` that cannot name a page is refused with 422 and the reason; an address of an unknown page finds
-    nothing.
+    An invalid `address` is refused with 422 and the reason; the address of an unregistered page finds nothing.
     """
     rows = await pages.list_pages(session, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.sort_key, row.id), response)
@@ -77,11 +76,11 @@ async def get_page(
 async def resolve_page_address(
     body: PageAddressToResolve, session: ReadTransaction, caller: RegistryEditor, service: ServiceDep
 ) -> ResolvedPageAddress:
-    """Return the community that an address names, and the organisation that keeps it, if it is registered.
+    """Return the community at this address and, if its page is registered, the page and its organisation.
 
-    The community is looked up in its network. An address that names no community is refused with 422 and the
-    reason. Changes nothing, but costs one or two calls to the network; therefore it needs the right to change the
-    registry.
+    The community is looked up in its network. An address without a community is refused with 422 and the reason.
+    The request changes nothing, but makes one or two calls to the network; therefore it needs the right to change
+    the registry.
     """
     # Networks are slow: the session takes a connection only at its first statement, after the network has
     # answered.
@@ -156,7 +155,7 @@ async def list_lost_page_steps(
     ] = None,
     step: PageStepKind | None = None,
 ) -> Page[LostPageStep]:
-    """Return lost steps, latest loss first.
+    """Return lost steps of pages, latest loss first.
 
     A page that lost its badge yesterday is listed today, with the reason if it is known.
     """
@@ -204,7 +203,7 @@ async def list_page_steps(
 async def confirm_page_step(
     page_id: UUID, step: PageStepKind, body: PageStepConfirm, session: WriteTransaction, caller: PagesConfirmer
 ) -> PageStep:
-    """Confirm that the page has reached the step; a current step takes the new day and evidence.
+    """Confirm that the page has reached the step; if it already has the step, replace the day and the evidence.
 
     The order of the steps is not enforced, but `live` needs a current `verified` (409). The daily check confirms
     `verified` automatically; VK's public API does not show the state badge, so `gov_badge` is confirmed by hand.

@@ -26,8 +26,8 @@ from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON_ERRORS)
 
-# Password hashing is slow. These dependencies run before the transaction's first statement, so that no connection
-# is held during it.
+# Password hashing is slow: these dependencies run before the transaction's first statement, so that no connection
+# is held during hashing.
 ManagerBeforeHashing = Annotated[Caller, require_right(Right.PEOPLE_MANAGE)]
 
 
@@ -106,7 +106,7 @@ async def update_person(
 ) -> Person:
     """Change the given fields.
 
-    A new password, role or organisation, or `active: false`, ends the person's sessions.
+    A change of any field except `full_name` ends the person's sessions.
 
     Access tokens issued before allow reading for at most 15 minutes, and no changes.
     """

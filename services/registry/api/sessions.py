@@ -44,7 +44,7 @@ def _page(rows: Sequence[RefreshToken], caller: Caller, paging: Paging, response
 async def list_person_sessions(
     person_id: UUID, session: ReadTransaction, caller: PeopleReader, paging: PagingDep, response: Response
 ) -> Page[Session]:
-    """Return active sessions; sessions of a person who signs in at an external issuer are kept there."""
+    """Return active sessions of the person; sessions at an external issuer are not known."""
     person = await people.get(session, caller, person_id)
     return _page(await sessions.list_active(session, person.id, paging), caller, paging, response)
 
@@ -85,7 +85,7 @@ async def lock_person(
 async def unlock_person(
     person_id: UUID, session: WriteTransaction, caller: PeopleManager, response: Response
 ) -> Person:
-    """Unlock the account and clear failed sign-ins. An account that is not locked stays as it is."""
+    """Unlock the account and clear its failed sign-ins. If it is not locked, only these are cleared."""
     person = await account_locks.unlock(session, caller, person_id)
     set_etag(response, person.version)
     return await present_person(session, person)
@@ -102,7 +102,7 @@ def _subject(caller: Caller) -> UUID:
 async def list_my_sessions(
     session: ReadTransaction, caller: CallerDep, paging: PagingDep, response: Response
 ) -> Page[Session]:
-    """Return active sessions; API clients have none, and sessions at an external issuer are kept there."""
+    """Return the caller's active sessions. API clients have none; sessions at an external issuer are not known."""
     return _page(await sessions.list_active(session, _subject(caller), paging), caller, paging, response)
 
 

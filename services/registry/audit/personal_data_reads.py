@@ -1,4 +1,4 @@
-"""Queries of who read citizens' unmasked texts: newest first."""
+"""Queries of reads of citizens' unmasked texts, newest first."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -20,14 +20,14 @@ from shared.tables.common import PersonalDataRead
 from shared.tables.ingest import Message
 from shared.tables.registry import ApiClient, Organisation, Person
 
-# An export may have a hundred thousand: more are not shown.
+# Ids of more subjects are not shown: an export may contain a hundred thousand appeals.
 MAX_SHOWN_SUBJECTS = 100
-# With these filters few rows are left, or an index has them in the order of the list.
+# These filters leave few rows, or have an index in the order of the list.
 _SELECTIVE = ("author_key", "subject_id", "actor", "organisation_id")
 
 _SHOWN = select(
     *(column for column in PersonalDataRead.__table__.columns if column.name != "subject_ids"),
-    # The many ids of an export are not read at all.
+    # The many ids of an export are not even read from the table.
     case((PersonalDataRead.subject_count <= MAX_SHOWN_SUBJECTS, PersonalDataRead.subject_ids)).label(
         "subject_ids"
     ),
@@ -49,7 +49,7 @@ class PersonalDataReadFilter(ListFilter):
 async def list_reads(
     session: AsyncSession, caller: Caller, filters: PersonalDataReadFilter, paging: Paging
 ) -> Sequence[Row[Any]]:
-    """Return the reads by people whom the caller may see, newest first, one more than the page holds.
+    """Return reads by people of organisations within the caller's scope, newest first (page size plus one).
 
     `subject_ids` is null for more than `MAX_SHOWN_SUBJECTS`.
     """
@@ -67,7 +67,7 @@ async def list_reads(
 
 
 async def names_of(session: AsyncSession, actors: Collection[str]) -> dict[str, str]:
-    """Return the names of people and API clients by id; nothing for others."""
+    """Return the names of those actors that are people or API clients, by id."""
     ids = [found for actor in actors if (found := _uuid(actor)) is not None]
     people = select(Person.id, Person.full_name).where(Person.id.in_(ids))
     clients = select(ApiClient.id, ApiClient.name).where(ApiClient.id.in_(ids))
@@ -96,7 +96,7 @@ def _conditions(filters: PersonalDataReadFilter) -> list[ColumnElement[bool]]:
 
 
 def _meeting(condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Return the condition that the read is one of those that meet `condition`, found by its index."""
+    """Return an SQL condition equivalent to `condition` that makes the planner use the index of `condition`."""
     return is_one_of_query(PersonalDataRead.id, select(PersonalDataRead.id).where(condition))
 
 
@@ -109,9 +109,9 @@ def _in_order(
 
 
 def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
-    """Return the query of the newest ids within the caller's scope, from the newest of each organisation.
+    """Return the query of the newest ids within the caller's scope, merged from the newest of each organisation.
 
-    A single scan in the order of time would read far back for organisations with few rows.
+    A single scan in order of time would read many rows of other organisations if these have few.
     """
     of_each = _in_order(
         select(PersonalDataRead.id, PersonalDataRead.read_at),

@@ -16,7 +16,7 @@ from shared.auth.callers import Caller
 from shared.tables.common import AuditEntry
 from shared.tables.registry import Organisation
 
-# Columns whose index is also ordered by position: the rows of one value are read from the newest on.
+# Columns whose index is also ordered by position, so that the newest rows of a value are read first.
 _INDEXED = ("actor", "on_behalf_of", "action", "subject_id", "organisation_id")
 # How far a row's position may lag behind its time: transactions take a while, and clocks differ.
 _MAX_COMMIT_DELAY = timedelta(days=1)
@@ -37,7 +37,7 @@ class AuditFilter(ListFilter):
 async def list_entries(
     session: AsyncSession, caller: Caller, filters: AuditFilter, paging: Paging
 ) -> list[AuditEntry]:
-    """Return chained rows that the caller may see, newest first, one more than the page holds."""
+    """Return entries of the hash chain that the caller may see, newest first (page size plus one)."""
     given_filters = {name: value for name in _INDEXED if (value := getattr(filters, name)) is not None}
     conditions = [getattr(AuditEntry, name) == value for name, value in given_filters.items()]
     conditions += await _time(session, filters)
@@ -56,9 +56,9 @@ def _in_order(query: Select[Any], conditions: Sequence[ColumnElement[bool]], lim
 
 
 def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: int) -> Select[Any]:
-    """Return the query of the newest positions within the caller's scope, from the newest of each organisation.
+    """Return the query of the newest positions in the caller's scope, merged from the newest of each organisation.
 
-    A single scan in the trail's order would read it to the beginning for an organisation with few rows.
+    A single scan in the trail's order would read almost the whole trail for an organisation with few rows.
     """
     of_each = _in_order(
         select(AuditEntry.position), [AuditEntry.organisation_id == Organisation.id, *conditions], limit
@@ -73,7 +73,7 @@ def _newest(caller: Caller, conditions: Sequence[ColumnElement[bool]], limit: in
 
 
 async def _time(session: AsyncSession, filters: AuditFilter) -> list[ColumnElement[bool]]:
-    """Return conditions on time and on the range of positions that it implies, so that no row outside is read."""
+    """Return SQL conditions on time, and on positions so that no rows outside the period are read."""
     position, at = AuditEntry.position, AuditEntry.created_at
     edge = select(position).where(position.is_not(None)).limit(1)
     conditions: list[ColumnElement[bool]] = []

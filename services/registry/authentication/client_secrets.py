@@ -14,13 +14,13 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, NotFound
 from shared.tables.registry import ApiClient, ClientSecret
 
-# A limit, so that a client that rotates its secret in a loop does not fill the table.
+# Keeps a client that rotates its secret in a loop from filling the table.
 MAX_ACTIVE_SECRETS = 5
 EXPIRED_RETENTION = timedelta(days=30)
 
 
 def is_active(now: datetime) -> ColumnElement[bool]:
-    """Return the condition that selects secrets that work at this moment."""
+    """Return the SQL condition for secrets that are active now."""
     return or_(ClientSecret.expires_at.is_(None), ClientSecret.expires_at > now)
 
 
@@ -46,7 +46,7 @@ async def issue(session: WriteSession, client_id: UUID) -> str:
 
 
 async def rotate(session: WriteSession, client_id: UUID, overlap: timedelta) -> str:
-    """Issue a new secret; earlier ones work for `overlap` more. The caller must have locked the client's row.
+    """Issue a new secret; earlier secrets expire after `overlap`. The client's row must be locked.
 
     Raises `Conflict` when the client already has the maximum number of active secrets.
     """
@@ -68,7 +68,7 @@ async def revoke(session: WriteSession, client_id: UUID, secret_id: UUID) -> Non
         )
     )
     if client_secret is None:
-        raise NotFound("The client has no such secret, or it is no longer active")
+        raise NotFound("No such secret, or it is no longer active")
     client_secret.expires_at = now
     await session.flush()
 
@@ -83,7 +83,7 @@ async def verify(session: WriteSession, client_id: UUID, secret: str) -> bool:
     if not used:
         return False
     await session.execute(update(ClientSecret).where(ClientSecret.id.in_(used)).values(last_used_at=now))
-    # Recording a use is not a change of the client: `version` and `updated_at` are kept.
+    # Using a secret does not change the client: `version` and `updated_at` stay.
     await session.execute(
         update(ApiClient)
         .where(ApiClient.id == client_id)

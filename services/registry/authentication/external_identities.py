@@ -1,4 +1,4 @@
-"""People of an external OIDC issuer: the claims that its tokens map to."""
+"""Claims of people who sign in at an external OIDC issuer."""
 
 from datetime import datetime
 from typing import Any
@@ -16,11 +16,9 @@ from shared.tables.registry import Person
 async def find_claims(
     session: WriteSession, issuer: str, subject: str, signed_in_at: datetime
 ) -> dict[str, Any] | None:
-    """Return the claims of the person with that subject at that issuer.
+    """Return the claims of the person with this subject at this issuer, and record the sign-in.
 
-    Return None when no such person exists or the account is locked.
-
-    Records the time of the sign-in.
+    Return None when no such person may sign in.
     """
     person = await session.scalar(
         select(Person).where(

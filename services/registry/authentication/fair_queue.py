@@ -32,7 +32,7 @@ class _RoundRobin:
         self.by_address.setdefault(address, OrderedDict()).setdefault(name, deque()).append(waiter)
 
     def next(self) -> Waiter | None:
-        """Return the next waiter; its address and its name move to the end of their rotation."""
+        """Remove and return the next waiter; its address and its name move to the end of their rotation."""
         if not self.by_address:
             return None
         address, names = next(iter(self.by_address.items()))
@@ -44,10 +44,9 @@ class _RoundRobin:
         return waiter
 
     def evict_for(self, address: str, name: str) -> Waiter | None:
-        """Remove and return the newest waiter of the busiest address.
+        """Make room for a newcomer: remove and return the newest waiter of the busiest address's busiest name.
 
-        For the newcomer's own address, remove the newest waiter of its busiest name; return None when that is the
-        newcomer itself.
+        The newcomer is counted too; return None when the newcomer itself would be removed.
         """
         busiest = max(self.by_address, key=self.waiting, default=None)
         if busiest is None:
@@ -60,7 +59,7 @@ class _RoundRobin:
         return self._newest(busiest)
 
     def evict_newest_of_busiest(self) -> Waiter | None:
-        """Remove and return the newest waiter of the busiest address."""
+        """Remove and return the newest waiter of the busiest address's busiest name; None if nobody waits."""
         busiest = max(self.by_address, key=self.waiting, default=None)
         return None if busiest is None else self._newest(busiest)
 
@@ -72,7 +71,7 @@ class _RoundRobin:
         return waiter
 
     def remove(self, address: str, name: str, waiter: Waiter) -> bool:
-        """Remove a waiter that no longer waits; return false when it was already removed."""
+        """Remove a waiter that gave up; return False when it was already removed."""
         waiters = self.by_address.get(address, OrderedDict()).get(name)
         if waiters is None or waiter not in waiters:
             return False
@@ -89,7 +88,7 @@ class _RoundRobin:
 
 
 class FairQueue:
-    """Give `concurrency` slots at a time; at most `max_waiting` attempts wait, each up to `timeout_seconds`."""
+    """Grants `concurrency` slots at a time; at most `max_waiting` attempts wait, each up to `timeout_seconds`."""
 
     def __init__(self, *, concurrency: int, max_waiting: int, timeout_seconds: float = 10) -> None:
         self._timeout_seconds = timeout_seconds
@@ -102,13 +101,13 @@ class FairQueue:
     async def slot(self, address: str, name: str, *, priority: bool) -> AsyncIterator[None]:
         """Hold a slot for the block.
 
-        Raises `QueueFull` if too many wait, after the timeout, and in a waiter that is evicted.
+        Raises `QueueFull` if too many attempts wait, after the timeout, or if this waiter is evicted.
         """
         if self._free:
             self._free -= 1
         else:
             try:
-                # Shorter than the gateway's 30 s timeout, whose response has no Retry-After.
+                # Shorter than the gateway's timeout of 30 s, after which its response would have no Retry-After.
                 async with asyncio.timeout(self._timeout_seconds):
                     await self._wait(address, name, self._priority if priority else self._others)
             except TimeoutError:
@@ -135,7 +134,7 @@ class FairQueue:
             await waiter
         except asyncio.CancelledError:
             if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-                self._release()  # The slot was granted to a waiter that is gone: pass it on.
+                self._release()  # The slot was granted after the waiter gave up: pass it on.
             elif round_robin.remove(address, name, waiter):
                 self.waiting -= 1
             raise

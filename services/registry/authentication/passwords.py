@@ -1,6 +1,6 @@
-"""Passwords are hashed with Argon2 in a thread pool, off the event loop.
+"""Hash passwords with Argon2 in a thread pool, outside the event loop.
 
-Random secrets need only a plain digest.
+Random secrets need only a fast digest.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-# One computation takes 64 MiB and one core; running at most two at a time limits both.
+# A hash takes 64 MiB and one core; the maximum limits the use of both.
 MAX_CONCURRENT_HASHES = 2
 _threads = ThreadPoolExecutor(max_workers=MAX_CONCURRENT_HASHES, thread_name_prefix="argon2")
 _hasher = PasswordHasher()
@@ -31,7 +31,7 @@ async def hash_optional_password(password: str | None) -> str | None:
 
 
 async def verify_password(stored: str | None, password: str) -> bool:
-    """Return whether the password matches the stored hash. Takes the same time when there is no stored hash."""
+    """Return whether the password matches the stored hash; without a stored hash it takes the same time."""
     return await asyncio.get_running_loop().run_in_executor(_threads, _matches, stored, password)
 
 
@@ -52,7 +52,7 @@ def derive_secret(key: str, text: str) -> str:
 
 
 def secret_digest(secret: str) -> str:
-    """Return the digest under which a random secret is stored. At 256 bits it needs no slow hash."""
+    """Return the digest under which a random secret is stored. A secret of 256 bits needs no slow hash."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 

@@ -1,7 +1,7 @@
 """Sessions of people, continued by refresh tokens that can be used once.
 
 A session has one active refresh token at a time. Code that starts, continues or ends sessions locks the person's
-row first, so that no session escapes when all are ended (TOCTOU).
+row first: otherwise a session started at the same moment could survive when all are ended (TOCTOU).
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ MAX_KNOWN_ADDRESSES = 50
 
 @dataclass(frozen=True)
 class ClientInfo:
-    """The data by which the session's owner recognises it."""
+    """Data by which a person recognises the session: address and user agent."""
 
     ip_address: str | None = None
     user_agent: str | None = None
 
 
 async def lock_person(session: WriteSession, person_id: UUID) -> Person | None:
-    """Return the person, locked until the transaction ends."""
+    """Return the person, locked until the transaction ends; None for an unknown id."""
     person: Person | None = await session.scalar(
         select(Person).where(Person.id == person_id).with_for_update().execution_options(populate_existing=True)
     )
@@ -54,7 +54,7 @@ async def rotate_refresh_token(
     session: WriteSession, used_token: RefreshToken, successor: str, origin: ClientInfo
 ) -> None:
     """Mark a token as used and store its successor."""
-    # The database's clock: the next use may be handled by another machine.
+    # By the database's clock: another machine may handle the next use.
     used_token.used_at = await session.scalar(select(func.now()))
     continued = RefreshToken(
         session_id=used_token.session_id, person_id=used_token.person_id, signed_in_at=used_token.signed_in_at
@@ -74,7 +74,7 @@ async def was_rotated_recently(session: WriteSession, used: RefreshToken, succes
 
 
 async def known_addresses(session: AsyncSession, person_id: UUID) -> list[str | None]:
-    """Return the addresses of the person's sessions of the last weeks."""
+    """Return IP addresses of the person's sessions whose refresh tokens are not purged yet: about two weeks."""
     query = select(RefreshToken.ip_address).where(RefreshToken.person_id == person_id).distinct()
     return list(await session.scalars(query.limit(MAX_KNOWN_ADDRESSES)))
 
@@ -98,7 +98,7 @@ def _is_active(person_id: UUID) -> ColumnElement[bool]:
 
 
 async def list_active(session: AsyncSession, person_id: UUID, paging: Paging) -> list[RefreshToken]:
-    """Return the active token of each of the person's sessions, last used first, one more than the page holds."""
+    """Return the active refresh token of each of the person's sessions, last used first (page size plus one)."""
     query = (
         select(RefreshToken)
         .where(_is_active(person_id))
@@ -110,9 +110,9 @@ async def list_active(session: AsyncSession, person_id: UUID, paging: Paging) ->
 
 
 async def end(session: WriteSession, person_id: UUID, session_id: UUID) -> None:
-    """End one session of the person. Raises `NotFound` when there is no such active session."""
+    """End one session of the person. Raises `NotFound` unless the person has this session and it is active."""
     if not await _end(session, person_id, RefreshToken.session_id == session_id):
-        raise NotFound("The person has no such session, or it has already ended")
+        raise NotFound("No such session, or it has already ended")
 
 
 async def end_all(session: WriteSession, person_id: UUID, *, except_session_id: UUID | None = None) -> None:

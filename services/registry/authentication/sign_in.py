@@ -25,9 +25,9 @@ from shared.http.client_address import counted_address
 from shared.tables.registry import ApiClient, Person, RefreshToken
 
 ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
-# One check takes a core and 64 MiB for about 50 ms.
+# A check occupies one core and 64 MiB for about 50 ms.
 PASSWORD_CHECK_QUEUE = FairQueue(concurrency=passwords.MAX_CONCURRENT_HASHES, max_waiting=64)
-# Looking up an attempt is cheap, but a flood's lookups would all run before those of other callers.
+# A lookup is cheap, but without a queue all lookups of a flood would run before those of other callers.
 ATTEMPT_LOOKUP_QUEUE = FairQueue(concurrency=2, max_waiting=256)
 QUEUE_FULL_RETRY_SECONDS = 2
 DEMO_PASSWORD = "demo"  # noqa: S105 — known to everybody on purpose; refused in production
@@ -46,7 +46,7 @@ class OAuthRefusal(Exception):  # noqa: N818 — reads better where it is raised
 
 @dataclass(frozen=True)
 class IssuedTokens:
-    """Tokens issued by a sign-in. Clients get no refresh token: they sign in again."""
+    """Tokens issued by a sign-in. API clients get no refresh token: they sign in again."""
 
     access_token: str
     refresh_token: str | None
@@ -68,7 +68,7 @@ class TokenIssuer:
     def load(cls, keys_dir: Path, *, production: bool, passwords: bool) -> "TokenIssuer":
         """Return an issuer with the key of `keys_dir`.
 
-        The key is read at start and at each sign-in, because keys may be rotated.
+        Called at each sign-in, because keys may be rotated.
         """
         key = tokens.read_key(keys_dir / "people.jwk")
         return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
@@ -76,7 +76,7 @@ class TokenIssuer:
     def next_refresh_token(self, refresh_token: str) -> str:
         """Return the token that follows a refresh token.
 
-        It is deterministic, and can be computed only with the issuer's key.
+        It is deterministic, but can be computed only with the issuer's key.
         """
         private = str(self.signer.key.as_dict(private=True)["d"])
         return passwords.derive_secret(private, f"refresh token\n{refresh_token}")
@@ -120,9 +120,9 @@ class PasswordCheck:
 async def check_password(
     database: Database, issuer: TokenIssuer, username: str, password: str, ip_address: str | None
 ) -> PasswordCheck:
-    """Check a password. Hashing is slow, so no connection is held during it and guessing exhausts no pool.
+    """Check a password. Hashing is slow: no database connection is held during it, so guesses exhaust no pool.
 
-    Raises `OAuthRefusal` for a name that is throttled, and with 429 when the queue is full.
+    Raises `OAuthRefusal` when the attempt is throttled, and with status 429 when the queue is full.
     """
     name, address = normalize_username(username), counted_address(ip_address)
     try:
@@ -155,17 +155,17 @@ async def sign_in_person(
 ) -> IssuedTokens:
     """Start a session of a person.
 
-    Raises `OAuthRefusal` for a wrong name or password, a locked account and a throttled login; the failure count
-    must be committed in that case too.
+    Raises `OAuthRefusal` for a wrong name or password, a locked account and a throttled login; the caller must
+    commit even then, to keep the failure count.
     """
     now = clock.now()
-    # Checked again: guesses sent at once would otherwise all be answered before the first failure is counted.
+    # Check again: otherwise many concurrent guesses would pass before the first failure is counted.
     await _refuse_blocked(session, check.attempt, now)
     if not check.matches or check.person_id is None:
         await throttle.record_failure(session, check.attempt, now)
         _log_security_event("sign_in_failed", check, reason="password")
         raise OAuthRefusal("invalid_grant", "The user name or the password is wrong")
-    # Use the row as it is now: it may have changed while the password was hashed.
+    # Read the row again: it may have changed while the password was hashed.
     current = await sessions.lock_person(session, check.person_id)
     if current is None or not current.active or current.password_hash != check.stored_hash:
         raise OAuthRefusal("invalid_grant", "The user name or the password is wrong")
@@ -203,7 +203,7 @@ async def _refuse_blocked(session: AsyncSession, attempt: SignInAttempt, now: da
 
 
 def _refuse_locked(person: Person) -> None:
-    # Reported only to somebody who knows the password.
+    # Called only after the password or token was verified: others must not learn about the lock.
     if person.locked_at is not None:
         raise OAuthRefusal("invalid_grant", "The account is locked: ask an access administrator to unlock it")
 
@@ -232,13 +232,13 @@ async def refresh_session(
     """Continue a session: mark the token as used and return its successor.
 
     Raises `OAuthRefusal` for a token that is unknown, expired, revoked or used before, and for a person who may
-    not sign in. Reuse after the grace period, or after the successor was used, ends the session, which must be
-    committed.
+    not sign in. Reuse after the grace period, or after the successor was used, ends the session; the caller must
+    commit even then.
     """
     digest = passwords.secret_digest(token)
     person_id = await session.scalar(select(RefreshToken.person_id).where(RefreshToken.digest == digest))
     person = None if person_id is None else await sessions.lock_person(session, person_id)
-    # Read under the lock on the person: of two concurrent refreshes the second sees the first one's use.
+    # Read after locking the person: of two concurrent refreshes, the second sees that the token is used.
     refresh_token = await session.scalar(select(RefreshToken).where(RefreshToken.digest == digest))
     if (
         refresh_token is None
@@ -252,7 +252,7 @@ async def refresh_session(
         session, refresh_token, successor
     )
     if refresh_token.used_at is not None and not again:
-        # The token was copied. This is the only event of signing in that is written to the audit trail.
+        # The token was copied. No other sign-in event is written to the audit trail.
         recorder.set_actor(session, str(person.id))
         security_log.log_security_event(
             "refresh_token_reused", person_id=str(person.id), session_id=str(refresh_token.session_id)
@@ -274,7 +274,7 @@ async def sign_in_client(
 ) -> IssuedTokens:
     """Issue a token to an API client, narrowed to the requested scope.
 
-    Raises `OAuthRefusal`, 401 for a bad client.
+    Raises `OAuthRefusal`: 401 for an invalid client or secret, 400 for a scope that the client lacks.
     """
     try:
         client = await session.get(ApiClient, UUID(client_id))

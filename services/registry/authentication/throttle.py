@@ -1,9 +1,9 @@
 """Login throttling by user name and address. Counters are kept in the database, so a restart does not reset them.
 
 Five wrong passwords for a name from one address block the name at that address for 30 seconds; each further one
-doubles the time, up to 15 minutes. A right password, or an hour without a wrong one, resets the counter. An
-attacker cannot keep the user out: from other addresses the name signs in as before. Unknown names are counted like
-known ones.
+doubles the time, up to 15 minutes. A correct password, or an hour without a wrong one, resets the counter. An
+attacker cannot lock a user out: sign-in from other addresses still works. Unknown names are counted like known
+ones.
 
 Guesses from many addresses, or at many names, are also counted by name and by address, with higher limits. These
 blocks do not apply to an address from which the name has signed in lately; there the limit is higher too.
@@ -38,7 +38,7 @@ def _digest(text: str) -> str:
 
 @dataclass(frozen=True)
 class SignInAttempt:
-    """A user name tried from an address; `from_known_address`: the user has signed in from there lately."""
+    """A sign-in attempt; `from_known_address`: this user has recently signed in from this address."""
 
     username: str
     address: str
@@ -46,7 +46,7 @@ class SignInAttempt:
 
     @classmethod
     def classify(cls, username: str, ip_address: str | None, seen: Sequence[str | None] = ()) -> "SignInAttempt":
-        """Return the attempt of a name; `seen` are the addresses that it has signed in from lately."""
+        """Return the attempt; `seen` are the addresses from which this user has recently signed in."""
         address = counted_address(ip_address)
         return cls(
             username, address, address in {counted_address(seen_address) for seen_address in seen if seen_address}
@@ -54,13 +54,13 @@ class SignInAttempt:
 
     @property
     def counters(self) -> list[tuple[str, int]]:
-        """Return the counters that apply to the attempt, each with the number of failures that it allows."""
+        """Return the digests of the counters that apply to the attempt, with the failures that each allows."""
         name, address = _digest(self.username), _digest(self.address)
         pair = (
             f"{name}:{address}",
             MAX_FAILURES_FROM_KNOWN_ADDRESS if self.from_known_address else MAX_FAILURES_PER_NAME_AND_ADDRESS,
         )
-        # Always in this order: two concurrent attempts that lock the counters in different orders would deadlock.
+        # A fixed order: concurrent attempts that lock the counters in different orders would deadlock.
         return (
             [pair]
             if self.from_known_address
@@ -69,7 +69,7 @@ class SignInAttempt:
 
 
 async def remaining_block(session: AsyncSession, attempt: SignInAttempt, now: datetime) -> timedelta:
-    """Return how long this attempt must still wait; zero when it may proceed."""
+    """Return how long this attempt is still blocked; zero when it may proceed."""
     digests = [digest for digest, _ in attempt.counters]
     until: datetime | None = await session.scalar(
         select(func.max(SignInFailure.throttled_until)).where(SignInFailure.digest.in_(digests))
@@ -78,7 +78,7 @@ async def remaining_block(session: AsyncSession, attempt: SignInAttempt, now: da
 
 
 def block_duration(failures: int, allowed: int = MAX_FAILURES_PER_NAME_AND_ADDRESS) -> timedelta:
-    """Return the length of the block after so many failures in a row."""
+    """Return the length of the block after this many failures; zero below `allowed`."""
     if failures < allowed:
         return timedelta()
     return timedelta(seconds=BLOCKS.delay(failures - allowed + 1))
@@ -105,12 +105,12 @@ async def record_failure(session: WriteSession, attempt: SignInAttempt, now: dat
 
 
 async def record_success(session: WriteSession, attempt: SignInAttempt) -> None:
-    """Clear the failures of this name from this address after a right password."""
+    """Clear the failures of this name from this address after a correct password."""
     await session.execute(delete(SignInFailure).where(SignInFailure.digest == attempt.counters[0][0]))
 
 
 async def clear_failures(session: WriteSession, username: str) -> None:
-    """Clear the failures of a name from all addresses."""
+    """Clear the failures of a name at all addresses."""
     await session.execute(delete(SignInFailure).where(SignInFailure.digest.startswith(_digest(username))))
 
 

@@ -25,14 +25,14 @@ from shared.working_time import WorkingCalendar
 
 @dataclass(frozen=True)
 class CalendarDetails:
-    """A calendar's row with its week and its days, inherited days included."""
+    """A calendar's row, and its working calendar with inherited days."""
 
     row: Calendar
     working_calendar: WorkingCalendar
 
 
 async def list_calendars(session: AsyncSession, paging: Paging) -> list[Calendar]:
-    """Return calendars, newest first, one more than the page holds."""
+    """Return calendars, newest first (page size plus one)."""
     query = select(Calendar).order_by(Calendar.created_at.desc(), Calendar.id.desc()).limit(paging.limit + 1)
     after = paging.after((Calendar.created_at, Calendar.id), (datetime.fromisoformat, UUID))
     return list(await session.scalars(query if after is None else query.where(after)))
@@ -51,7 +51,7 @@ async def get(session: AsyncSession, calendar_id: UUID) -> CalendarDetails:
 async def register(session: WriteSession, new: CalendarCreate, actor: str) -> CalendarDetails:
     """Create a calendar that extends the given one, by default the region's.
 
-    Raises `Invalid` for an unknown base, or without a base and a week.
+    Raises `Invalid` for an unknown base, or if neither a base nor a week is given.
     """
     base = await _base(session, new)
     if new.weekly is None and base is None:
@@ -119,9 +119,9 @@ async def replace_days(
 ) -> CalendarDetails:
     """Replace the calendar's own days between two dates.
 
-    Nothing changes, the version included, when the days are already the same. Deadlines already computed do not
-    change; new ones follow the new days. Raises `NotFound` for an unknown id, `PreconditionFailed` for another
-    version.
+    When the days are already the same, nothing changes, not even the version. Deadlines already computed do not
+    change; new deadlines follow the new days. Raises `NotFound` for an unknown id, `PreconditionFailed` for
+    another version.
     """
     calendar = await _locked(session, calendar_id, version)
     new_days = {

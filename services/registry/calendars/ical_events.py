@@ -1,4 +1,4 @@
-"""One event of an iCalendar file: its dates and what it says about them."""
+"""One event of an iCalendar file: its dates, working intervals and title."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ class IcalError(Exception):
 
 
 def one_line(text: str) -> str:
-    """Return text from outside as one printable line, for titles and errors."""
+    """Return external text on one line, cut to 200 characters, for titles and errors."""
     return " ".join(text.split())[:200]
 
 
@@ -54,7 +54,9 @@ def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | No
     last = "DTEND" if lasts is None else "DURATION"
     if lasts is not None:
         if end is not None or not isinstance(lasts, timedelta):
-            raise IcalError("DURATION", "the duration is not valid, or the event has DTEND too: give one of them")
+            raise IcalError(
+                "DURATION", "the duration is not valid, or the event has DTEND too: give only one of the two"
+            )
         if abs(lasts) > MAX_DAYS_OF_EVENT * ONE_DAY:
             raise IcalError("DURATION", f"the duration is longer than {MAX_DAYS_OF_EVENT} days")
         end = start + lasts
@@ -90,7 +92,7 @@ def _working_time(start: datetime, end: Any, last: str, zone: ZoneInfo) -> tuple
     if any(moment.second or moment.microsecond for moment in (opens, closes)):
         raise IcalError("DTSTART", "working time must begin and end at whole minutes")
     if closes <= opens:
-        raise IcalError(last, "the end is not after the start")
+        raise IcalError(last, "the end must be after the start")
     if closes == datetime.combine(day + ONE_DAY, time.min):
         return day, (f"{opens:%H:%M}", END_OF_DAY)
     if closes.date() != day:

@@ -1,4 +1,4 @@
-"""Import of special days from iCalendar; the error names every invalid event."""
+"""Import of special days from iCalendar; errors are reported for every invalid event."""
 
 from dataclasses import dataclass, field
 from datetime import date
@@ -22,7 +22,7 @@ PROPERTY_BY_FIELD = {"day": "DTSTART", "intervals": "DTSTART", "title": "SUMMARY
 
 @dataclass
 class _Day:
-    """What the events of one date say; `event_index` is the position of the first of them."""
+    """The events of one date, merged; `event_index` is the position of the first one."""
 
     event_index: int
     off: bool = False
@@ -30,7 +30,7 @@ class _Day:
     titles: list[str] = field(default_factory=list)
 
     def add(self, interval: Interval | None, title: str) -> None:
-        """Add what one more event says about the date."""
+        """Add another event of the date."""
         if interval is None:
             self.off = True
         else:
@@ -47,9 +47,10 @@ class ParsedCalendar:
     event_index_by_day: dict[date, int]
 
     def covered_dates(self, start: date | None, end: date | None) -> tuple[date, date]:
-        """Return the period that the file covers: as given, otherwise whole years of its days.
+        """Return the period to replace: as given, otherwise from the first to the last year of the file's days.
 
-        Raises `Invalid` without any days and dates, for an end before the start, and for days outside the period.
+        Raises `Invalid` if there are neither days nor both dates, for an end before the start, and for days
+        outside the period.
         """
         named = [parsed_day.day for parsed_day in self.days]
         if not named and not (start and end):
@@ -76,7 +77,7 @@ class ParsedCalendar:
 def parse_calendar(body: bytes, zone: ZoneInfo) -> ParsedCalendar:
     """Return the days of a file, in the calendar's time zone.
 
-    Raises `Invalid` naming each wrong event, counted from 0, and for a file that is not iCalendar.
+    Raises `Invalid` with an error per invalid event (counted from 0), or if the file is not iCalendar.
     """
     feed = _parsed(body)
     errors = [_error("/VCALENDAR", name, detail) for name, detail in feed.errors]
@@ -99,7 +100,7 @@ def parse_calendar(body: bytes, zone: ZoneInfo) -> ParsedCalendar:
 def _parsed(body: bytes) -> Any:
     try:
         with _PARSING:
-            # The library keeps time zones that a file defines: those of one file must not apply to the next.
+            # The library remembers time zones that a file defines; they must not apply to the next file.
             tzp.use_default()
             feed = Calendar.from_ical(body.decode("utf-8-sig"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:

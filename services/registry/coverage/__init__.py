@@ -1,1 +1,1 @@
-"""Coverage: which organisations must keep a page, which have one, and what the others lack."""
+"""Coverage: which organisations must keep a page, which have one, and why others have none."""

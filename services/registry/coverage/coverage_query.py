@@ -1,8 +1,8 @@
-"""The one query behind every coverage figure and list: the best page of each organisation in each network.
+"""The query for all coverage figures and lists: the best page of each organisation in each network.
 
-An organisation must keep a page while it is active, within its validity, not exempt, and of a kind that the law
-names (270-ФЗ: all kinds but `other`). Its best page in a network counts. `any` is the best page over all networks:
-the law requires only one.
+An organisation must keep a page while it is active, within its validity, not exempt, and of a kind to which the
+law applies (270-ФЗ: all kinds except `other`). Its best page in a network counts. For `any`, the best page over
+all networks counts: the law requires only one page.
 """
 
 from datetime import date
@@ -46,7 +46,7 @@ STAGES = list(CoverageStage)
 
 
 class CoverageFilter(ListFilter):
-    """Filter of organisations; `none` selects those without a value."""
+    """Filter of organisations; `none` selects organisations without a value."""
 
     municipality: FilterText = Field(default=None, description="OKTMO as in `GET /municipalities`, or `none`")
     sphere: FilterText = Field(default=None, description="The main sphere, or `none`")
@@ -58,7 +58,7 @@ class CoverageFilter(ListFilter):
 
 
 def filter_conditions(filters: CoverageFilter, columns: Any) -> list[ColumnElement[bool]]:
-    """Return the filter as conditions on the columns `municipality`, `sphere`, `kind` and `parent_id`."""
+    """Return the filter as SQL conditions on the columns `municipality`, `sphere`, `kind` and `parent_id`."""
     conditions: list[ColumnElement[bool]] = []
     for name in ("municipality", "sphere", "kind", "parent_id"):
         value = getattr(filters, name)
@@ -101,9 +101,9 @@ def _networks() -> Values:
 
 
 def best_pages_query(today: date, filters: CoverageFilter, name_query: str | None = None) -> Subquery:
-    """Return the query of a row per organisation and network, or `any`: identity, exemption, best page, `rank`.
+    """Return the query for one row per organisation and network or `any`: identity, exemption, best page, `rank`.
 
-    `name_query`: only organisations whose name contains these words.
+    `name_query`: select only organisations whose name contains these words.
     """
     bodies = (
         select(

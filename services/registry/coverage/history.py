@@ -1,4 +1,4 @@
-"""Coverage over time: counts are stored per day and group, and summed up for each query."""
+"""Coverage over time: counts are stored per day and group, and summed for each request."""
 
 from datetime import date, timedelta
 from typing import Any
@@ -62,7 +62,7 @@ async def list_points(
     filters: CoverageFilter,
     paging: Paging | None,
 ) -> list[CoveragePoint]:
-    """Return one point per interval, the last day recorded in it, oldest first, one more than the page holds."""
+    """Return one point per interval, for the last day recorded in it, oldest first (page size plus one)."""
 
     def ends(day: ColumnElement[Any]) -> ColumnElement[date]:
         return cast(func.date_trunc(interval.value, day) + _LENGTHS[interval], Date)

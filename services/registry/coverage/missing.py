@@ -62,10 +62,7 @@ def _query(today: date, filters: MissingPageFilter) -> tuple[Select[Any], Any]:
 async def list_missing(
     session: AsyncSession, today: date, filters: MissingPageFilter, paging: Paging | None
 ) -> list[Row[Any]]:
-    """Return organisations without a live page by name, one more than the page holds.
-
-    Return all of them without paging.
-    """
+    """Return organisations without a live page, by name (page size plus one; all of them without `paging`)."""
     query, rows = _query(today, filters)
     if paging is not None:
         query = query.limit(paging.limit + 1)

@@ -1,4 +1,4 @@
-"""Coverage counts: how many organisations must keep a page, how many do, and what the others lack."""
+"""Coverage counts: how many organisations must keep a page, how many do, and why others do not."""
 
 from datetime import date
 from typing import Any
@@ -22,7 +22,7 @@ COUNT_NAMES = ("required", "exempt", "covered", *(stage.value for stage in Cover
 
 
 def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
-    """Return the counts over rows of `best_pages_query`.
+    """Return the SQL expressions that count rows of `best_pages_query`, by name.
 
     Stages count only organisations that must keep a page, and sum to `required`.
     """
@@ -36,7 +36,7 @@ def count_expressions(rows: Any) -> dict[str, ColumnElement[int]]:
 
 
 def _grouped(rows: Subquery, group_by: CoverageGroupBy | None) -> Select[Any]:
-    """Return the query of the counts by group and network, groups ordered by name, the one without a key last."""
+    """Return the query for the counts by group and network: groups by name, the group without a key last."""
     key: ColumnElement[Any] = literal(NO_GROUP)
     name: ColumnElement[Any] = literal(None, Text)
     order: ColumnElement[Any] = literal("")

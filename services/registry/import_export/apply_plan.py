@@ -34,13 +34,18 @@ NAME_FIELDS = frozenset({"name", "short_name"})
 
 
 async def apply_plan(session: WriteSession, plan: ImportPlan, actor: str) -> None:
-    """Apply the plan in the session's transaction. Raises `Conflict` when another transaction was faster."""
+    """Apply the plan in the session's transaction.
+
+    Raises `Conflict` if another transaction has registered the same code or page meanwhile.
+    """
     events: list[NewEvent] = []
     try:
         events += await _apply_organisations(session, plan.organisations, actor)
         events += await _apply_pages(session, plan.pages, actor)
     except IntegrityError as error:
-        raise Conflict("Another request registered one of these meanwhile: import the file again") from error
+        raise Conflict(
+            "Another request registered the same code or page meanwhile: import the file again"
+        ) from error
     await emit(session, *events)
 
 
@@ -52,7 +57,7 @@ async def _apply_organisations(
         row = Organisation(id=plan.id, **{"active": True} | plan.values, sort_key=sort_key(plan.name))
         rows.append(row)
         session.add(row)
-    # New organisations become parents of later ones.
+    # Insert new organisations first: they may become parents of existing ones.
     await session.flush()
     events = [organisation_event(OrganisationRegistered, row, actor) for row in rows]
     for row in rows:
@@ -80,15 +85,15 @@ def _parents_first(plans: Sequence[OrganisationPlan]) -> Iterable[OrganisationPl
 
 
 async def _detach(session: WriteSession, moving: Sequence[UUID]) -> None:
-    """Detach moved organisations from the tree.
+    """Detach organisations that get another parent from the tree.
 
-    Moving them one by one would form a temporary cycle when a branch is reversed.
+    Otherwise, changing parents one by one could form a temporary cycle, for example when a branch is reversed.
     """
     if not moving:
         return
     taken_out = update(Organisation).where(is_one_of(Organisation.id, moving)).values(parent_id=None)
     await session.execute(taken_out, execution_options={"synchronize_session": False})
-    # The objects still hold their old parents; the audit rows are written when the new values are flushed.
+    # The objects still have their old parents; the audit records the change when the new parents are flushed.
     await recorder.record(session, Organisation)
 
 

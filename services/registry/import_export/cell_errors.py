@@ -7,7 +7,7 @@ MAX_SHOWN_VALUE_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class CellError:
-    """One rejected value: its position in the file, its text and the reason."""
+    """A rejected cell: its position in the file, its text and the reason."""
 
     row: int
     column_index: int
@@ -22,7 +22,7 @@ class CellError:
 
 
 def cell_name(row: int, index: int) -> str:
-    """Return for example «C17» for row 17 and the third column (`index` counts from 0)."""
+    """Return the cell's name, such as «C17» for row 17 and the third column (`index` counts from 0)."""
     letters = ""
     left = index + 1
     while left:
@@ -37,13 +37,13 @@ class InvalidCellValue(ValueError):  # noqa: N818 — reads better where it is r
 
 @dataclass
 class CellErrors:
-    """All errors of one file; a cell is rejected once, for one reason."""
+    """All errors of one file; a cell may have several, each with another reason."""
 
     by_cell: dict[tuple[int, int, str], CellError] = field(default_factory=dict)
     _cells: set[tuple[int, int]] = field(default_factory=set)
 
     def add(self, error: CellError) -> None:
-        """Add an error, unless the cell already has one."""
+        """Add an error, unless the cell already has one with the same reason."""
         self.by_cell.setdefault((error.row, error.column_index, error.reason), error)
         self._cells.add((error.row, error.column_index))
 

@@ -36,7 +36,7 @@ KIND_BY_WORD = {
     "подведомственная организация": "institution",
     "другое": "other",
 }
-# «Уровень» in other registries is the level of the founder; an organisation under one is an institution of it.
+# In other registries, «Уровень» is the level of the founder; an organisation with a founder is an institution.
 KIND_BY_LEVEL = {
     "регион": "regional",
     "министерство": "regional",
@@ -57,7 +57,7 @@ def _chosen(values: dict[str, str]) -> Callable[[str], str]:
 
 
 def parse_bool(text: str) -> bool:
-    """Return a yes or no as registries write it."""
+    """Return the boolean for a yes or no as registries write it."""
     word = sort_key(text)
     if word not in YES_WORDS | NO_WORDS:
         raise InvalidCellValue("is neither yes nor no: write «да» or «нет»")
@@ -76,7 +76,7 @@ def parse_date(text: str) -> date:
 
 
 def parse_datetime(text: str) -> datetime:
-    """Return a time or the midnight that starts a date; without an offset it is in the region's time zone."""
+    """Return a time, for a bare date its midnight; without an offset it is in the region's time zone."""
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
@@ -85,7 +85,7 @@ def parse_datetime(text: str) -> datetime:
 
 
 def digits_parser(*widths: int) -> Callable[[str], str]:
-    """Return a parser of numbers kept as text. Spreadsheets drop leading zeros: one missing zero is restored."""
+    """Return a parser of digits kept as text, which restores one leading zero that a spreadsheet dropped."""
 
     def read(text: str) -> str:
         bare = re.sub(r"\s", "", text)
@@ -100,7 +100,7 @@ DatedName = tuple[str, date | None, date | None]
 
 
 def parse_names(text: str) -> list[DatedName]:
-    """Return names, one per line, each with its validity as «[2010-01-01/2019-12-31]» where it is known."""
+    """Return the names in a cell: one per line, with its validity as «[2010-01-01/2019-12-31]» if known."""
     dated_names: list[DatedName] = []
     for line in text.splitlines():
         name, start, end = line.strip(), "", ""
@@ -157,7 +157,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 
 
 def parse_cell(field: str, text: str) -> Any:
-    """Return the value of a cell that is not empty. Raises `InvalidCellValue` if the field cannot have it."""
+    """Return the value of a non-empty cell. Raises `InvalidCellValue` if the text is invalid for the field."""
     reader = PARSERS.get(field)
     return text if reader is None else reader(text)
 

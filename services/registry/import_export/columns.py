@@ -12,7 +12,7 @@ NAME_FIELD = "name"
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: the heading `field`, its Russian form `title`, and further accepted headings `aliases`."""
+    """A column: `field` is its heading, `title` its Russian heading, `aliases` are further accepted headings."""
 
     field: str
     title: str
@@ -76,7 +76,7 @@ ORGANISATION_COLUMNS = (
 def _page_columns(network: str) -> Sequence[tuple[str, Column]]:
     title = NETWORKS[network].short_title or NETWORKS[network].title
     first = next(iter(NETWORKS)) == network
-    # Registries of a single network do not name it in these headings.
+    # Registries of a single network (the first) do not mention it in these headings.
     ids = ("id госпаблика",) if first else (f"id группы {title}",)
     short_names = ("адрес в настройках страницы",) if first else ()
     addresses = (f"ссылка на {title}", f"страница {title}", f"адрес {title}")
@@ -114,5 +114,5 @@ _KNOWN = {
 
 
 def field_of_heading(heading: str) -> str | None:
-    """Return the field that a heading names; None for an unknown heading."""
+    """Return the field with this heading; None for an unknown heading."""
     return _KNOWN.get(normalize_heading(heading))

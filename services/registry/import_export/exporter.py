@@ -20,7 +20,7 @@ from shared.tables.registry import Calendar, Organisation, OrganisationName, Pag
 
 HeadingLanguage = TypeAliasType("HeadingLanguage", Literal["en", "ru"])
 SHEET_TITLE = "Реестр"
-# Repeated in each row of an organisation that has several pages in one network.
+# Columns repeated in the further rows of an organisation that has several pages in one network.
 _REPEATED = ("id", "code", NAME_FIELD)
 
 Row = list[str]
@@ -28,7 +28,7 @@ Row = list[str]
 
 @dataclass(frozen=True)
 class ExportedRegistry:
-    """Everything that is exported, read in one transaction."""
+    """The data to export, read from one snapshot."""
 
     organisations: Sequence[Organisation]
     pages: Mapping[UUID, Mapping[str, Sequence[Page]]]
@@ -37,8 +37,8 @@ class ExportedRegistry:
 
 
 async def read_registry(session: AsyncSession) -> ExportedRegistry:
-    """Return the registry by name, inactive organisations and pages included."""
-    # One snapshot: no page without its organisation, however long reading takes.
+    """Return the registry sorted by name, including inactive organisations and pages."""
+    # One snapshot: otherwise a page registered meanwhile could lack its organisation.
     await use_snapshot(session)
     organisations = await session.scalars(select(Organisation).order_by(Organisation.sort_key, Organisation.id))
     pages: dict[UUID, dict[str, list[Page]]] = defaultdict(lambda: defaultdict(list))
@@ -64,7 +64,7 @@ async def read_registry(session: AsyncSession) -> ExportedRegistry:
 
 
 def export_rows(registry: ExportedRegistry, headings: HeadingLanguage = "en") -> Iterator[Row]:
-    """Return the headings and all rows; an organisation has one row per page in the network where it has most."""
+    """Return the headings and all rows. An organisation has as many rows as it has pages in any one network."""
     yield [column.field if headings == "en" else column.title for column in EXPORTED_COLUMNS]
     kinds = KIND_LABELS if headings == "ru" else {}
     parents = {row.id: row.code or str(row.id) for row in registry.organisations}

@@ -20,7 +20,7 @@ from shared.tabular.workbook import workbook_rows
 MAX_ROWS = 20_000
 MAX_COLUMNS = 200
 MAX_UNPACKED_BYTES = 256 * 1024 * 1024
-# Registries may put a title above the headings.
+# The headings may be this far down: registries put titles above them.
 MAX_HEADING_ROW = 20
 _FILE = "The file"
 
@@ -44,7 +44,7 @@ class FileTable:
 
 
 def read_table(content: bytes) -> FileTable:
-    """Return the table in a CSV or XLSX file, recognised by content. Raises `Invalid` when there is none."""
+    """Return the table in a CSV or XLSX file, whose type its content shows. Raises `Invalid` if there is none."""
     try:
         lines = _filled(_narrowed(_rows(content)))
     except UnreadableTableError as error:
@@ -67,7 +67,7 @@ def read_table(content: bytes) -> FileTable:
 
 
 def _filled(rows: Iterable[Sequence[str]]) -> list[FileRow]:
-    """Return the rows that are not empty; spreadsheets add empty ones by the thousand."""
+    """Return the non-empty rows; spreadsheets may contain thousands of empty ones."""
     lines = []
     for number, cells in enumerate(rows, 1):
         if any(cells):

@@ -1,4 +1,4 @@
-"""The plan of an import: what it would do with each organisation and page."""
+"""The plan of an import: the changes to each organisation and page."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,7 +13,7 @@ ImportOutcome = Literal["added", "changed", "unchanged"]
 
 @dataclass
 class FieldDifference:
-    """A field that will change: the cell that says so, and its values before and after as cells show them."""
+    """A field that will change: the cell that changes it, and the text before and after."""
 
     field: str
     cell: Cell
@@ -25,7 +25,7 @@ class FieldDifference:
 class OrganisationPlan:
     """Plan of an organisation.
 
-    `values` are the columns to set, `names` the other names by kind where they change.
+    `values`: the columns to set. `names`: the new aliases or former names by kind, where they change.
     """
 
     parsed: ParsedOrganisation
@@ -44,7 +44,7 @@ class OrganisationPlan:
 
     @property
     def name(self) -> str:
-        """Return the name after the import."""
+        """Return the name that it has after the import."""
         return str(self.values.get("name") or (self.existing.name if self.existing else ""))
 
 
@@ -66,7 +66,7 @@ class PagePlan:
 
     @property
     def name(self) -> str:
-        """Return the name after the import."""
+        """Return the name that it has after the import."""
         return str(self.values.get("name") or (self.existing.name if self.existing else ""))
 
 

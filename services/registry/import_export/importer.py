@@ -49,7 +49,7 @@ class ParsedFile:
 
 
 async def read_file(content: bytes) -> ParsedFile:
-    """Read a CSV or XLSX file. Raises `Invalid` when it contains no table of organisations."""
+    """Parse a CSV or XLSX file in a thread. Raises `Invalid` when it contains no table of organisations."""
     return await asyncio.to_thread(_read, content)
 
 
@@ -62,11 +62,11 @@ def _read(content: bytes) -> ParsedFile:
 async def import_file(
     session: WriteSession, file: ParsedFile, *, dry_run: bool, actor: str, short_names: IdByShortName | None = None
 ) -> ImportReport:
-    """Change the registry to match the file; a dry run only reports what that would change.
+    """Change the registry to match the file; a dry run only reports the changes.
 
-    `short_names` are short names of pages that the networks have resolved. What the file does not mention is kept.
-    Raises `ImportRejected` for invalid cells, `Conflict` when the registry changed meanwhile; in both cases
-    nothing was written. A dry run raises neither.
+    `short_names`: ids of pages whose short names the networks have resolved. Entries missing from the file are
+    kept. Raises `ImportRejected` for invalid cells and `Conflict` when the registry changed meanwhile; in both
+    cases nothing is written. A dry run raises neither.
     """
     try:
         return await _imported(session, file, dry_run=dry_run, actor=actor, resolved=short_names or {})
@@ -80,10 +80,10 @@ async def _imported(
     session: WriteSession, file: ParsedFile, *, dry_run: bool, actor: str, resolved: IdByShortName
 ) -> ImportReport:
     if not dry_run:
-        # Two concurrent imports, or an import and a move in the tree, would not see each other's rows.
+        # Concurrent imports, or an import and a move in the tree, would not see each other's changes.
         await lock_tree(session)
     snapshot = await load_snapshot(session, lock=not dry_run)
-    # Comparing thousands of rows takes seconds of CPU: in a thread, so that the event loop serves other requests.
+    # Comparing thousands of rows takes seconds of CPU time: a thread keeps the event loop free.
     plan = await asyncio.to_thread(_make_plan, file, snapshot, resolved)
     rejected = file.errors.in_order()
     if not dry_run:

@@ -1,4 +1,4 @@
-"""Match organisations of a file, and the parents they name, with organisations of the registry."""
+"""Match the organisations of a file and their parents with organisations of the registry."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from shared.text.normalize import sort_key
 
 @dataclass
 class Match:
-    """An organisation of the file and the matching one of the registry; None for a new one, which gets `id`."""
+    """An organisation of the file and its match in the registry (`existing`), None for a new one."""
 
     parsed: ParsedOrganisation
     id: UUID
     existing: Organisation | None
 
     def planned_value(self, name: str) -> str | None:
-        """Return a field's planned value: the file's if the file has it, otherwise the current one."""
+        """Return a field's value after the import: from the file if it has the field, else the current one."""
         if name in self.parsed.values:
             value: str | None = self.parsed.values[name]
             return value
@@ -31,7 +31,7 @@ class Match:
 
 
 class OrganisationMatcher:
-    """Matches organisations by id, then code, ОГРН and name, but never one with another code or ОГРН."""
+    """Matches organisations by id, then code, then ОГРН, then name; the last two only without contradictions."""
 
     def __init__(self, snapshot: RegistrySnapshot, errors: CellErrors) -> None:
         self._snapshot = snapshot
@@ -46,7 +46,7 @@ class OrganisationMatcher:
                 self._numbers[row.ogrn].append(row)
 
     def match(self, parsed: ParsedOrganisation) -> Match:
-        """Return the matching organisation of the registry, or a new one."""
+        """Return the match of a parsed organisation. Adds an error if an earlier one has the same match."""
         existing = self._find(parsed)
         given_id: UUID | None = parsed.get("id")
         if existing is None:
@@ -66,7 +66,7 @@ class OrganisationMatcher:
         candidates = [row for row in self._numbers.get(number, ()) if self._may_be(parsed, row)]
         named = [row for row in candidates if row.sort_key == sort_key(parsed.get(NAME_FIELD) or "")]
         if parsed.get("code") or parsed.get("id"):
-            # Branches share an ОГРН: a row with a code of its own does not match an organisation without a code.
+            # Branches share an ОГРН: a row that has a code or id must also have the name of the organisation.
             candidates = named
         return self._only(parsed.cells.get("ogrn"), named if len(candidates) > 1 and named else candidates)
 
@@ -84,7 +84,7 @@ class OrganisationMatcher:
         return candidates[0] if candidates else None
 
     def _may_be(self, parsed: ParsedOrganisation, row: Organisation) -> bool:
-        """Return whether no identifier of the row contradicts the registry."""
+        """Return whether no identifier and no municipality differs from the organisation in the registry."""
         registered = {"code": row.code, "ogrn": row.ogrn, "inn": row.inn}
         identifiers = {name: parsed.get(name) for name in registered}
         differs = any(
@@ -96,7 +96,7 @@ class OrganisationMatcher:
 
 
 def build_index(snapshot: RegistrySnapshot, matches: Sequence[Match]) -> OrganisationIndex:
-    """Return the index of all organisations as they will be named after the import."""
+    """Return the index of all organisations with their names and identifiers after the import."""
     index = OrganisationIndex()
     for match in matches:
         given_id: UUID | None = match.parsed.get("id")
@@ -123,7 +123,7 @@ def build_index(snapshot: RegistrySnapshot, matches: Sequence[Match]) -> Organis
 
 
 def parent_of(match: Match, index: OrganisationIndex, errors: CellErrors) -> UUID | None:
-    """Return the parent that the cell names; None for no parent, or when an error was added."""
+    """Return the id of the parent given in the cell; None for an empty cell, or when an error was added."""
     text = match.parsed.get("parent")
     if text is None:
         return None

@@ -23,7 +23,7 @@ from services.registry.schemas.organisations import OrganisationCreate, Organisa
 from shared import clock
 from shared.text.normalize import sort_key
 
-# Fields of the API whose column has another name.
+# API fields whose column has another name.
 _COLUMNS = {"parent_id": "parent", "calendar_id": "calendar", "other_spheres": "sphere_2"}
 _AS_THEY_ARE = frozenset(OrganisationCreate.model_fields) - {*_COLUMNS, "sphere", "municipality"}
 _NAMES = {"aliases": "alias", "former_names": "former"}
@@ -107,10 +107,7 @@ def _column(name: str) -> str:
 
 
 def _cell_of(parsed: ParsedOrganisation, name: str) -> Cell:
-    """Return the cell that an error of an API field belongs to.
-
-    A field may be one item, as in `other_spheres/1`.
-    """
+    """Return the cell to which an error of this API field belongs; `name` may be an item: `other_spheres/1`."""
     field, _, item = name.partition("/")
     if field == "other_spheres" and item:
         return parsed.cell_of(SPHERE_FIELDS[int(item) + 1])
@@ -122,7 +119,7 @@ def _cell_of(parsed: ParsedOrganisation, name: str) -> Cell:
 
 
 def _new_values(match: Match, snapshot: RegistrySnapshot, errors: CellErrors) -> dict[str, Any]:
-    """Return the file's values by API field; fields that the file does not mention are left out."""
+    """Return the file's values by API field; fields without a column are left out."""
     parsed = match.parsed
     new_values = {name: parsed.values[name] for name in _AS_THEY_ARE if name in parsed.values}
     if "kind" not in parsed.cells and match.existing is None and (level := parsed.get("level")) is not None:
@@ -167,7 +164,7 @@ def _calendar(parsed: ParsedOrganisation, snapshot: RegistrySnapshot, errors: Ce
 
 
 def _plan_names(plan: OrganisationPlan, snapshot: RegistrySnapshot, errors: CellErrors) -> None:
-    """Replace the aliases with the given ones; former names are history, to which a file only adds."""
+    """Plan the names: given aliases replace the current ones, given former names are added."""
     for column, kind in _NAMES.items():
         if column not in plan.parsed.values:
             continue

@@ -15,12 +15,12 @@ from services.registry.schemas.pages import PageCreate
 from shared.tables.registry import Page
 
 _FIELDS = ("name", "screen_name", "url", "go_live_at", "active")
-# Required fields of a page: an empty cell leaves them as they are.
+# Required fields of a page: an empty cell does not change them.
 _NEVER_EMPTIED = frozenset({"name", "url", "go_live_at", "active"})
 
 
 class PagePlanner:
-    """Plans the pages of one file; each page belongs to one organisation."""
+    """Plans the pages of one file. A page in rows of two organisations is an error."""
 
     def __init__(self, snapshot: RegistrySnapshot, short_names: IdByShortName, errors: CellErrors) -> None:
         self._snapshot = snapshot
@@ -71,7 +71,7 @@ class PagePlanner:
         return address
 
     def _external_id(self, parsed: ParsedPage, address: PageAddress | None) -> str | None:
-        """Return the network's id of the page; None when an error was added."""
+        """Return the network's id of the page; None when the row has an error."""
         if parsed.is_invalid("external_id"):
             return None
         if (given_id := parsed.get("external_id")) is not None:
@@ -81,7 +81,7 @@ class PagePlanner:
         short_name = short_name_of(parsed)
         if short_name is None:
             if not parsed.get("url"):
-                self._errors.add(parsed.main_cell.error("names no page: its id or its address is needed"))
+                self._errors.add(parsed.main_cell.error("names no page: give its id or its address"))
             return None
         resolved_id = self._short_names.get((parsed.network, short_name))
         if resolved_id is None and not self._errors.has_error(parsed.main_cell.row, parsed.main_cell.column_index):

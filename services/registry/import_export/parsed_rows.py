@@ -1,4 +1,4 @@
-"""Organisations parsed from a file: rows are read cell by cell, and rows of one organisation are merged."""
+"""Parse organisations from a file cell by cell; rows of the same organisation are merged."""
 
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass
 class ParsedFields:
-    """Fields parsed from cells of a row: `values` of the valid fields, None for an empty cell."""
+    """Fields parsed from the cells of a row. `values`: only valid fields, None for an empty cell."""
 
     cells: dict[str, Cell] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
@@ -46,11 +46,11 @@ class ParsedFields:
         return name in self.cells and name not in self.values
 
     def has_invalid_cell(self, cell: Cell) -> bool:
-        """Return whether this cell is one of the invalid ones."""
+        """Return whether a field that was read from this cell is invalid."""
         return any(self.is_invalid(name) for name, own_cell in self.cells.items() if own_cell is cell)
 
     def read(self, name: str, reader: str, cell: Cell, errors: CellErrors) -> None:
-        """Parse a cell into a field, or add an error."""
+        """Parse a cell into the field `name`; add an error if it is invalid."""
         self.cells[name] = cell
         try:
             self.values[name] = cell_values.parse_cell(reader, cell.text) if cell.text else None
@@ -60,7 +60,7 @@ class ParsedFields:
     def merge(self, later: "ParsedFields", errors: CellErrors) -> None:
         """Merge a later row of the same organisation or page.
 
-        Empty cells are ignored, a different value is an error.
+        Empty cells of the later row are ignored; a different value is an error.
         """
         for name, cell in later.cells.items():
             if not cell.text or later.is_invalid(name) or self.is_invalid(name):
@@ -80,7 +80,7 @@ class ParsedPage(ParsedFields):
 
     @property
     def main_cell(self) -> Cell:
-        """Return the cell that names the page, or the first that describes it."""
+        """Return the cell that identifies the page, else its first non-empty cell."""
         identifying_cells = [
             self.cells[part] for part in ("external_id", "url", "screen_name") if part in self.cells
         ]
@@ -97,19 +97,19 @@ class ParsedOrganisation(ParsedFields):
 
     @property
     def main_cell(self) -> Cell:
-        """Return the cell of its name, where errors are reported that belong to no other cell."""
+        """Return the cell of the name, for errors that belong to no other cell."""
         return self.cells[NAME_FIELD]
 
     def cell_of(self, name: str) -> Cell:
-        """Return the cell of a field; the name's cell when the file has no such column."""
+        """Return the cell of a field, or the cell of the name if the file has no such column."""
         return self.cells.get(name, self.main_cell)
 
 
 def parse_organisations(sheet: FileTable, errors: CellErrors) -> list[ParsedOrganisation]:
     """Return the organisations of a file in file order.
 
-    A row with the id or code of an earlier row continues it; without either, a row with the same ОГРН, or else the
-    same name.
+    A row with the id or code of an earlier row continues it. A row with neither continues a row with the same
+    ОГРН, or without an ОГРН a row with the same name, municipality and parent.
     """
     organisations: list[ParsedOrganisation] = []
     by_key: dict[Hashable, ParsedOrganisation] = {}

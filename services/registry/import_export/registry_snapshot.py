@@ -1,4 +1,4 @@
-"""The registry as an import uses it: read once, indexed by everything that a file may refer to."""
+"""Snapshot of the registry for an import: read once, with indexes for all references in a file."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from services.registry.persistence import versioned_update
 from shared.tables.registry import Calendar, Municipality, Organisation, OrganisationName, Page
 from shared.text.normalize import sort_key
 
-# Kinds of names that people add; the others follow the organisation itself.
+# Kinds of names that people add; names of other kinds follow the organisation's own fields.
 ADDITIONAL_NAME_KINDS = ("alias", "former")
 
 
@@ -105,9 +105,9 @@ class OrganisationIndex:
                     self._found[kind][value].add(organisation_id)
 
     def find(self, text: str) -> set[UUID]:
-        """Return the organisations that the text names, by the first index that has a match.
+        """Return the ids of organisations that match the text, from the first index with a match.
 
-        Active ones are preferred.
+        Inactive ones are returned only if no active one matches.
         """
         word = sort_key(text)
         candidates = next(

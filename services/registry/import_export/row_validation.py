@@ -1,4 +1,4 @@
-"""Validation of rows with the API's schemas: the same rules for imports and requests."""
+"""Validate rows with the API's schemas, so that imports follow the rules of requests."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,10 +19,10 @@ def validate_row(
     cell_of: Callable[[str], Cell],
     errors: CellErrors,
 ) -> T | None:
-    """Return the values as the schema; None when they are invalid, with an error added to each cell at fault.
+    """Return the validated model; None for invalid values, with an error added to each invalid cell.
 
-    `cell_of` returns the cell of a field of the schema, or of one item of it: `other_spheres/1`. Cells that could
-    not be parsed already have an error.
+    `cell_of` returns the cell of a field, or of an item such as `other_spheres/1`. Cells that could not be parsed
+    already have an error and get no second one.
     """
     try:
         return schema.model_validate(values)

@@ -1,4 +1,4 @@
-"""Lookup of pages that a file gives only by a short name: ingest asks the networks for their ids on request."""
+"""Look up the ids of pages that a file gives only by short name: ingest asks the networks."""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,10 +21,7 @@ UnresolvedPages = dict[tuple[str, str], ParsedPage]
 
 
 def short_name_of(parsed: ParsedPage) -> str | None:
-    """Return the short name, in lower case, of a page that has no id.
-
-    Return None when it has one, or no valid address.
-    """
+    """Return the short name of a page, in lower case; None when the page has an id or no valid address."""
     if parsed.get("external_id") is not None or parsed.is_invalid("external_id"):
         return None
     name: str | None = parsed.get("screen_name")
@@ -40,7 +37,7 @@ def short_name_of(parsed: ParsedPage) -> str | None:
 
 
 async def find_unresolved(session: AsyncSession, organisations: list[ParsedOrganisation]) -> UnresolvedPages:
-    """Return the pages of a file whose short name no page of the registry has."""
+    """Return the pages of a file, by network and short name, whose short name no registered page has."""
     unresolved: UnresolvedPages = {}
     for page in _pages(organisations):
         if (name := short_name_of(page)) is not None:
@@ -56,17 +53,17 @@ async def find_unresolved(session: AsyncSession, organisations: list[ParsedOrgan
 async def resolve_short_names(
     services: ServiceClient, unresolved: UnresolvedPages, faults: CellErrors, *, act: str
 ) -> IdByShortName:
-    """Ask the networks; a short name that no community has becomes an error of its cell.
+    """Return the ids that the networks have for these short names; an unknown name adds an error to its cell.
 
-    Raises `Invalid` for more names than one request may look up, `Unavailable` and `UpstreamFailed` as
-    `resolve_address` does.
+    Raises `Invalid` for more names than one request may look up, and `Unavailable` and `UpstreamFailed` like
+    `resolve_address`.
     """
     if len(unresolved) > MAX_LOOKUPS:
         raise Invalid.field(
             "/", f"{len(unresolved)} pages are given only by a short name; at most {MAX_LOOKUPS} can be looked up"
         )
     resolved: dict[tuple[str, str], str] = {}
-    # One after another: the networks allow only a few calls per second.
+    # Sequentially: the networks allow only a few calls per second.
     for (network, name), page in unresolved.items():
         try:
             resolved[network, name] = (

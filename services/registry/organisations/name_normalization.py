@@ -1,8 +1,8 @@
 """Normalise organisation names for search: many spellings become one.
 
 «МАОУ «СОШ № 71 г. Улан-Удэ», «Средняя общеобразовательная школа №71, улан-удэ» and «школа номер 71 Улан-Удэ» all
-become «школа 71 улан удэ»: abbreviations are spelt out, and what does not distinguish names (the legal form, «№»,
-quotes) is removed.
+become «школа 71 улан удэ»: abbreviations are spelt out, and parts that do not distinguish names (the legal form,
+«№», quotes) are removed.
 """
 
 import re
@@ -10,7 +10,7 @@ import re
 from shared.tabular.reader import package_rows
 from shared.text.normalize import sort_key
 
-# Replaced before the name is split into words: abbreviations that contain punctuation.
+# Abbreviations with punctuation, replaced before the name is split into words.
 _SIGNS = tuple(
     (re.compile(pattern), spelt)
     for pattern, spelt in (
@@ -22,18 +22,18 @@ _SIGNS = tuple(
 )
 _WORD = re.compile(r"\d+|[^\W\d_]+")
 _CYRILLIC = re.compile(r"[а-я]")
-# Latin letters that look Cyrillic; and the Russian letter on each key of the Latin layout.
+# Latin letters that look like Cyrillic ones, and the Russian letters on the keys of the Latin layout.
 _LOOKALIKES = str.maketrans("aceopxyktmhb", "асеорхуктмнв")
 _LAYOUT = str.maketrans("qwertyuiop[]asdfghjkl;'zxcvbnm,.`", "йцукенгшщзхъфывапролджэячсмитьбюё")
 
 
-# Abbreviations and their expansions; an empty expansion is a legal form, which distinguishes nothing.
+# Expansions of abbreviations; an abbreviated legal form has an empty one, because it distinguishes nothing.
 _ABBREVIATIONS = {
     row["abbreviation"]: row["spelt_out"]
     for row in package_rows("services.registry.organisations", "abbreviations.csv")
 }
 
-# Phrases of legal forms, and stop words.
+# Phrases for legal forms and kinds of organisations, and stop words.
 _PHRASES = tuple(
     (re.compile(pattern), spelt)
     for pattern, spelt in (
@@ -63,7 +63,7 @@ def normalize_name(name: str) -> str:
 
 
 def in_russian_layout(query: str) -> str | None:
-    """Return the query retyped in the Russian layout; None unless it consists of Latin letters."""
+    """Return the query retyped in the Russian layout; None if it has Cyrillic letters or no Latin ones."""
     text = query.lower()
     if _CYRILLIC.search(text) or not re.search(r"[a-z]", text):
         return None
@@ -87,9 +87,6 @@ def is_generic_word(word: str) -> bool:
 
 
 def distinctive_words(normalized: str) -> str:
-    """Return the words that distinguish organisations of one kind.
-
-    Return all words when there are none, or only numbers.
-    """
+    """Return the words that distinguish organisations of one kind; all words if only numbers would remain."""
     words = [word for word in normalized.split() if not is_generic_word(word)]
     return " ".join(words) if any(not word.isdigit() for word in words) else normalized

@@ -1,4 +1,4 @@
-"""Names of an organisation: official and short ones follow the organisation, former ones and aliases are added."""
+"""Names of an organisation: official and short names follow its fields; former names and aliases are added."""
 
 from datetime import date, timedelta
 from uuid import UUID
@@ -30,7 +30,7 @@ async def add_initial_names(session: WriteSession, organisation: Organisation) -
 
 
 async def record_rename(session: WriteSession, organisation: Organisation, fields: set[str]) -> None:
-    """Record a change of `name` or `short_name`: the old one becomes a former name, valid until yesterday.
+    """Record a change of `name` or `short_name`: the old name becomes a former name, valid until yesterday.
 
     A name that was set today was never valid for a whole day: it is replaced and leaves no former name.
     """
@@ -53,7 +53,7 @@ async def record_rename(session: WriteSession, organisation: Organisation, field
 
 
 async def list_names(session: AsyncSession, organisation_id: UUID, paging: Paging) -> list[OrganisationName]:
-    """Return all names of an organisation, newest entry first, one more than the page holds.
+    """Return all names of an organisation, newest entry first (page size plus one).
 
     Raises `NotFound` for an unknown organisation.
     """
@@ -97,11 +97,11 @@ async def add(
 
 
 async def remove(session: WriteSession, organisation_id: UUID, name_id: UUID, actor: str) -> None:
-    """Remove a former name or an alias. Raises `NotFound`, or `Conflict` for a current name."""
+    """Remove a former name or an alias. Raises `NotFound`, and `Conflict` for a current name."""
     organisation = await _locked(session, organisation_id)
     row = await session.get(OrganisationName, name_id)
     if row is None or row.organisation_id != organisation_id:
-        raise NotFound("The organisation has no such name")
+        raise NotFound("No such name of this organisation")
     if row.kind in CURRENT_NAME_KINDS.values():
         raise Conflict("This is a current name: change the organisation instead")
     await session.delete(row)

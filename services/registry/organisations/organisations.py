@@ -28,7 +28,7 @@ from shared.tables.registry import Calendar, Municipality, Organisation
 from shared.text.normalize import sort_key
 
 TREE_LOCK_KEY = 0x74726565  # "tree"
-# Fields that are validated together.
+# Fields with rules that span several of them.
 CROSS_CHECKED_FIELDS = (
     "oktmo",
     "municipality",
@@ -65,7 +65,7 @@ class OrganisationFilter(ListFilter):
 async def list_organisations(
     session: AsyncSession, filters: OrganisationFilter, paging: Paging
 ) -> list[Organisation]:
-    """Return organisations by name, one more than the page holds."""
+    """Return organisations by name (page size plus one)."""
     query = select(Organisation).order_by(Organisation.sort_key, Organisation.id).limit(paging.limit + 1)
     for name in ("code", "kind", "municipality", "parent_id", "inn", "ogrn", "active"):
         if (value := getattr(filters, name)) is not None:
@@ -95,7 +95,7 @@ async def get(session: AsyncSession, organisation_id: UUID) -> Organisation:
 
 
 async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str]:
-    """Return a function from a calendar's id to its time zone; null is the region's calendar."""
+    """Return a function that returns a calendar's time zone by its id; None: the region's calendar."""
     rows = (await session.execute(select(Calendar.id, Calendar.time_zone, Calendar.is_default))).all()
     zones: dict[UUID | None, str] = {row.id: row.time_zone for row in rows}
     region = next((row.time_zone for row in rows if row.is_default), str(clock.REGION_TIME_ZONE))
@@ -157,7 +157,8 @@ async def change(
 async def lock_tree(session: WriteSession) -> None:
     """Lock the tree until the transaction ends: no other transaction moves, adds or detaches an organisation.
 
-    Two concurrent moves do not see each other: they could close a cycle, or compute a lineage from an old parent.
+    Concurrent moves do not see each other: without the lock they could close a cycle, or compute a lineage from an
+    outdated parent.
     """
     await session.execute(select(func.pg_advisory_xact_lock(TREE_LOCK_KEY)))
 
@@ -185,8 +186,8 @@ async def _flush(session: WriteSession, organisation: Organisation) -> None:
             session.add(organisation)
             await session.flush()
     except IntegrityError as error:
-        # Between the check and the insert another transaction took the code or deleted a referenced row (TOCTOU).
-        raise Duplicate("Another organisation was registered with this code meanwhile") from error
+        # After the check, another transaction took the code or deleted a referenced row (TOCTOU).
+        raise Duplicate("The code was taken or a referenced row was deleted meanwhile: try again") from error
 
 
 async def _check_code(session: AsyncSession, code: str | None, own_id: UUID | None) -> None:
@@ -204,7 +205,7 @@ async def _check_code(session: AsyncSession, code: str | None, own_id: UUID | No
 
 async def _check_references(session: AsyncSession, values: dict[str, Any]) -> None:
     referred: tuple[tuple[str, Any, str], ...] = (
-        ("municipality", Municipality, "There is no municipality with this OKTMO code"),
+        ("municipality", Municipality, "No such municipality: unknown OKTMO code"),
         ("parent_id", Organisation, "No such organisation"),
         ("calendar_id", Calendar, "No such calendar"),
     )

@@ -1,4 +1,4 @@
-"""Search organisations by any of their names: candidates from the trigram index, ranked word by word."""
+"""Search organisations by all their names: the trigram index finds candidates, which are ranked word by word."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from services.registry.organisations.search_ranking import QueryMatcher
 from shared.tables.registry import Organisation, OrganisationName
 
 MAX_CANDIDATES = 200
-# Trigram similarity that a candidate needs: first on distinctive words; when no result is good, on all words with
+# Minimum trigram similarity of candidates: first to the distinctive words; if no result is good, to all words with
 # the lower threshold.
 STRICT_SIMILARITY, LOOSE_SIMILARITY = 0.4, 0.35
 GOOD_SCORE = 0.6
@@ -57,7 +57,7 @@ async def _ranked(session: AsyncSession, query: str, active: bool | None) -> lis
 def similar_names_query(key: str, active: bool | None) -> Select[UUID, str, str, str]:
     """Return the query for names that contain text similar to the key, most similar first.
 
-    The threshold is set per transaction.
+    Call `set_similarity_threshold` first in the same transaction.
     """
     query = (
         select(
@@ -80,7 +80,7 @@ def similar_names_query(key: str, active: bool | None) -> Select[UUID, str, str,
 async def set_similarity_threshold(session: AsyncSession, threshold: float) -> None:
     """Set the similarity threshold of this transaction and force the use of the index.
 
-    The planner estimates a comparison as cheap as a read, and would scan a table as small as this one.
+    The planner underestimates the cost of a comparison, and would scan the whole table because it is small.
     """
     await session.execute(
         select(

@@ -1,4 +1,4 @@
-"""Score of a name against a query: word by word, tolerant of misspelt letters, never of numbers."""
+"""Score a name against a query word by word: misspelt words match, different numbers never do."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -9,7 +9,7 @@ from services.registry.organisations.name_normalization import is_generic_word
 
 # Words that hundreds of names share («школа», «район») weigh less.
 GENERIC_WORD_WEIGHT, GENERIC_ONLY_WEIGHT = 0.35, 1.0
-# Below this similarity two words are different words, not one misspelt.
+# Below this similarity, two words count as different, not as misspelt.
 MIN_WORD_SIMILARITY = 0.5
 # Coverage of the query weighs most; coverage of the name makes the shorter of two matches rank first.
 QUERY_COVERAGE_WEIGHT, NAME_COVERAGE_WEIGHT = 0.8, 0.2
@@ -41,7 +41,7 @@ class QueryMatcher:
         return QUERY_COVERAGE_WEIGHT * asked + NAME_COVERAGE_WEIGHT * named
 
     def _in_two_words(self, words: Sequence[str], query_scores: list[float], name_scores: list[float]) -> None:
-        """Match a word with two adjacent ones: «верх енхор» and «верхенхор» are equal in both directions."""
+        """Match a word with two adjacent words, in either direction: «верх енхор» equals «верхенхор»."""
         for index, word in enumerate(words):
             for at, likeness in enumerate(self._compared(word)[1]):
                 if likeness > max(query_scores[at], query_scores[at + 1]):

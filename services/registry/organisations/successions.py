@@ -2,8 +2,8 @@
 
 Old appeals stay with the predecessor, new ones go to its successors.
 
-An organisation's last day is the day before its successors' first. After that day it is deactivated; pages stay
-with it until somebody moves them.
+An organisation's last day is the day before the first day of its successors. After that day it is deactivated;
+pages stay with it until somebody moves them.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ NamedSuccession = Row[Succession, str, str]
 async def list_successions(
     session: AsyncSession, organisation_id: UUID, paging: Paging
 ) -> Sequence[NamedSuccession]:
-    """Return successions in both directions, latest first, one more than the page holds.
+    """Return successions in both directions, latest first (page size plus one).
 
     Raises `NotFound` for an unknown organisation.
     """
@@ -53,12 +53,12 @@ async def record(
     """Record the successors of an organisation and its last day.
 
     Raises `NotFound` for an unknown organisation, `Conflict` if it ended on another day or in another way,
-    `Duplicate` for a succession that is recorded already, and `Invalid` for a wrong number of successors, an end
+    `Duplicate` for a succession that is already recorded, and `Invalid` for a wrong number of successors, an end
     before the beginning, an unknown successor or a cycle.
 
     A later call for the same day and kind adds successors.
     """
-    # Two concurrent transactions could close a cycle that neither of them sees.
+    # Without the lock, two concurrent transactions could close a cycle that neither of them sees.
     await lock_tree(session)
     body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     if body is None:
@@ -103,12 +103,12 @@ async def record(
 async def remove(session: WriteSession, organisation_id: UUID, succession_id: UUID, actor: str) -> None:
     """Delete a succession that was recorded by mistake; the last day stays as it is.
 
-    Raises `NotFound` if the organisation has no such one.
+    Raises `NotFound` if the organisation has no succession with this id as predecessor.
     """
     body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     row = await session.get(Succession, succession_id)
     if body is None or row is None or row.predecessor_id != organisation_id:
-        raise NotFound("The organisation has no such succession")
+        raise NotFound("No such succession of this organisation")
     await session.delete(row)
     await session.flush()
     await emit(session, organisation_event(OrganisationChanged, body, actor, changed=["successions"]))
@@ -155,7 +155,7 @@ def _check_count(kind: SuccessionKind, count: int) -> None:
     if kind in {SuccessionKind.RENAMED, SuccessionKind.MERGED} and count > 1:
         raise Invalid.field("/successors", f"An organisation that is {kind} has exactly one successor")
     if kind is SuccessionKind.SPLIT and count < 2:
-        raise Invalid.field("/successors", "An organisation is split among two or more successors")
+        raise Invalid.field("/successors", "A split organisation must have at least two successors")
 
 
 async def _check_successors(session: AsyncSession, organisation_id: UUID, successor_ids: Sequence[UUID]) -> None:

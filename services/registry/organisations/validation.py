@@ -10,11 +10,10 @@ from shared.http.problems import FieldError
 def find_contradictions(
     values: Mapping[str, Any], changed_fields: frozenset[str], today: date
 ) -> list[FieldError]:
-    """Return contradictions between fields.
+    """Return the contradictions between fields.
 
-    `values` are all fields as they would be, `changed_fields` the given ones.
-
-    An error points to a given field where there is one.
+    `values`: all fields after the change. `changed_fields`: the fields that the request or the file contains. An
+    error points to a changed field if one is involved.
     """
     errors = []
 
@@ -46,6 +45,6 @@ def find_contradictions(
 def oktmo_within_municipality(oktmo: str | None, municipality: str | None) -> bool:
     """Return whether an OKTMO code belongs to a district or city.
 
-    Trailing zeros of the district's or city's code stand for any digits.
+    The three final zeros of the district's or city's code stand for any digits.
     """
     return oktmo is None or municipality is None or oktmo.startswith(municipality.removesuffix("000"))

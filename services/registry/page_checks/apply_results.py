@@ -1,4 +1,4 @@
-"""Apply ingest's descriptions of pages: store the day's checks, update page states, emit events."""
+"""Apply ingest's page descriptions: store the day's checks, update page states, emit events."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
@@ -42,7 +42,7 @@ async def apply_results(
     if not checked_pages:
         return 0
     checked_ids = [page.id for page in checked_pages]
-    # Locked in one statement and in the order that an import uses: otherwise the two could deadlock.
+    # Lock in one statement and in the order of an import: otherwise the check and an import could deadlock.
     await session.execute(
         select(Page.id)
         .where(Page.id.in_(checked_ids))
@@ -75,7 +75,7 @@ async def apply_results(
 
 
 async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: datetime) -> list[NewEvent]:
-    """Mark the step as lost. Where the page did not have it, return the event for the caller to emit."""
+    """Mark the step `verified` as lost, which emits its event; if the page lacks the step, return the event."""
     lost = await page_steps.mark_lost(
         session, page.id, PageStepKind.VERIFIED, reason=VERIFIED_LOST_REASON, actor=page_steps.SERVICE_ACTOR
     )
@@ -91,7 +91,7 @@ async def _lose_badge(session: WriteSession, page: Row[*tuple[Any, ...]], now: d
 
 
 async def _note(session: WriteSession, states: Sequence[tuple[UUID, PageState]], now: datetime) -> None:
-    """Store the state of the pages without raising their version: people have changed nothing."""
+    """Store the state of the pages without raising their version: no person has changed them."""
     pages = Page.__table__
     await session.execute(
         update(pages)  # type: ignore[arg-type]
@@ -104,7 +104,7 @@ async def _note(session: WriteSession, states: Sequence[tuple[UUID, PageState]],
 async def _previous_checks(
     session: AsyncSession, page_ids: Sequence[UUID], day: date
 ) -> dict[UUID, PreviousCheck]:
-    """Return by page the previous state, and the snapshot of the last check that could see the page."""
+    """Return by page the state of the previous check, and the snapshot of the last check that saw the page."""
     earlier = (PageCheck.page_id == Page.id, PageCheck.day < day)
     last = (
         select(PageCheck.state).where(*earlier).order_by(PageCheck.day.desc()).limit(1).correlate(Page).lateral()

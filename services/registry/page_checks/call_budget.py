@@ -1,4 +1,4 @@
-"""Budgets of network calls: reserved before ingest is asked, so that no failure makes a day exceed them."""
+"""Daily budgets of network calls: reserved before the request to ingest, so that a failure cannot exceed them."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -13,21 +13,21 @@ from shared.tables.registry import PageCheckCalls
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls of page checks: those for reach, which have a budget of their own, and all others."""
+    """Calls of page checks: `reach` has its own budget, `checks` are all other calls."""
 
     checks: int = 0
     reach: int = 0
 
 
 async def calls_spent(session: AsyncSession, day: date) -> Calls:
-    """Return how many calls the day's checks made or may have made, over all networks."""
+    """Return how many calls the day's checks have reserved or made, over all networks."""
     query = select(func.sum(PageCheckCalls.calls), func.sum(PageCheckCalls.reach_calls))
     checks, reach = (await session.execute(query.where(PageCheckCalls.day == day))).one()
     return Calls(checks or 0, reach or 0)
 
 
 async def reserve(database: Database, day: date, network: str, calls: Calls) -> None:
-    """Reserve calls in a transaction of its own: they count even if the run fails."""
+    """Reserve calls in a separate transaction: they count even if the run fails."""
     row = upsert(PageCheckCalls).values(day=day, network=network, calls=calls.checks, reach_calls=calls.reach)
     more = {
         "calls": PageCheckCalls.calls + row.excluded.calls,

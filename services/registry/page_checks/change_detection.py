@@ -13,9 +13,9 @@ from shared.contracts.registry_events import (
     PageTakeoverSuspected,
 )
 
-# Fields that do not change by themselves from day to day; members, posts and their audience do.
+# Fields whose changes are reported; members, posts and their audience change every day.
 WATCHED_FIELDS = tuple(one.value for one in WatchedPageField if one is not WatchedPageField.STATE)
-# Fields that a network shows of a community that is closed to non-members.
+# Fields that a network shows for a community that is closed to non-members.
 _FIELDS_OF_CLOSED = ("name", "screen_name", "verified")
 MEMBERS_ONLY = frozenset({"closed_group", "private_group"})
 # In these fields null means that the network did not report them, which does not count as a change.
@@ -44,19 +44,19 @@ class PreviousCheck:
 
 @dataclass(frozen=True)
 class DetectedEvent:
-    """A change that people should look at: an event to emit, and the fields that it adds to those of the page."""
+    """An alarming change: the event to emit, and its fields besides those of the page."""
 
     model: type[PageReference]
     data: Mapping[str, Any]
 
 
 def snapshot_of(description: PageDescription) -> dict[str, Any]:
-    """Return the fields of a description that are stored."""
+    """Return the fields of a description that a check stores."""
     return description.model_dump(mode="json", include=set(SNAPSHOT_FIELDS))
 
 
 def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldChange]:
-    """Return what changed: the state, and the fields that both checks could see."""
+    """Return the changes of the state and of the fields that were visible to both checks."""
     differences = []
     if before.state is not None and before.state != description.state:
         differences.append(
@@ -74,14 +74,14 @@ def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldC
 
 
 def badge_lost(changes: list[PageFieldChange]) -> bool:
-    """Return whether the network has withdrawn its badge."""
+    """Return whether the network no longer shows its badge."""
     return any(change.field == "verified" and change.before and not change.after for change in changes)
 
 
 def detect_events(
     before: PreviousCheck, description: PageDescription, changes: list[PageFieldChange]
 ) -> list[DetectedEvent]:
-    """Return the events to emit. The first check reports a page that is already closed or gone.
+    """Return the events to emit. The first check of a page reports it if it is already closed or gone.
 
     A takeover is suspected when name and short name change on one day, or when the badge disappears together with
     a change of name: a network withdraws the badge of a renamed page.

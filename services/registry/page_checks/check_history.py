@@ -36,7 +36,7 @@ _HAS_CHANGES = func.jsonb_array_length(PageCheck.changes) > 0
 async def list_of_day(
     session: AsyncSession, day: date, filters: PageCheckFilter, paging: Paging
 ) -> Sequence[Row[PageCheck, Page, Organisation]]:
-    """Return the checks of a day with pages and organisations, by page name, one more than the page holds."""
+    """Return the checks of a day with pages and organisations, by page name (page size plus one)."""
     query = (
         select(PageCheck, Page, Organisation)
         .join(Page, Page.id == PageCheck.page_id)
@@ -60,7 +60,7 @@ async def list_of_day(
 
 
 async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageCheck]:
-    """Return all checks of a page, newest first, one more than the page holds.
+    """Return all checks of a page, newest first (page size plus one).
 
     Raises `NotFound` for an unknown page.
     """
@@ -77,7 +77,7 @@ async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> 
 
 
 async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[Row[*tuple[Any, ...]]]:
-    """Return the totals of each day, newest first, one more than the page holds."""
+    """Return the totals of each day, newest first (page size plus one)."""
     after = paging.after((PageCheck.day,), (date.fromisoformat,))
     newest = select(func.max(PageCheck.day)).where(true() if after is None else after)
     checked_days = distinct_days(

@@ -1,7 +1,7 @@
 """The daily run: checks every active page once a day, in batches, within budgets of network calls.
 
-A page is due while it has no check for today in the region, so an interrupted run resumes where it stopped. Pages
-with the oldest check come first: those that yesterday's budget did not reach are checked first today.
+A page is due while it has no check for today (in the region's time zone), so an interrupted run resumes where it
+stopped. Pages with the oldest check come first, so pages that yesterday's budget did not cover are checked first.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -32,8 +32,8 @@ log = get_logger(__name__)
 DESCRIBE_PATH = "/internal/pages/describe"
 REQUEST_TIMEOUT = aiohttp.ClientTimeout(total=120, connect=2)
 LOCK_KEY = 0x70616765  # "page"
-# Pages per request: ingest makes about three calls per second, and a page may need one for its wall and one for
-# its reach. Every network describes at least so many pages per call: an upper bound of the cost of the pages due.
+# Pages per request: ingest makes about three calls per second, and a page may need a call for its wall and one for
+# its reach. Every network describes at least this many pages per call, which bounds the cost of the due pages.
 BATCH_SIZE = 100
 # Calls per request for reactions to the posts of its pages; one call takes 50 posts or more.
 MAX_REACTION_CALLS = 15
@@ -43,7 +43,7 @@ BACKOFF = Backoff(15.0, 900.0)
 
 @dataclass(frozen=True)
 class BatchCalls:
-    """Calls that a request may cost: `describing` pages, reading single `walls`, `reactions`, and `reach`."""
+    """Calls that a request may make: for `describing` pages, for single `walls`, `reactions` and `reach`."""
 
     describing: int
     walls: int = 0
@@ -61,7 +61,7 @@ DescribePages = Callable[[Sequence[UUID], BatchCalls], Awaitable[PageDescription
 
 
 class DailyCheck:
-    """Runs in one worker at a time, whatever the number of workers."""
+    """Checks due pages in batches; only one worker at a time runs a batch."""
 
     def __init__(self, database: Database, describe_pages: DescribePages, settings: RegistrySettings) -> None:
         self._database = database
@@ -70,10 +70,10 @@ class DailyCheck:
         self._rests: dict[str, tuple[int, datetime]] = {}
 
     async def run_batch(self) -> float:
-        """Check the next batch of due pages; return how many seconds to wait."""
+        """Check the next batch of due pages; return the seconds until the next batch."""
         now = clock.now()
         day = now.astimezone(clock.REGION_TIME_ZONE).date()
-        # The transaction holds only this lock while the networks are asked, so that no page is checked twice.
+        # During the request to ingest, the transaction holds only this lock, so that no page is checked twice.
         async with self._database.write() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK_KEY))):
                 return IDLE_SECONDS
@@ -83,7 +83,7 @@ class DailyCheck:
             if not pages or left <= 0:
                 return IDLE_SECONDS
             network = pages[0].network
-            # All pages due are described before a call goes to single walls or to reactions.
+            # Describing all due pages has priority over calls for single walls and reactions.
             spare = left - await _count_due(session, day) // BATCH_SIZE - 1
             reach = self._settings.page_checks_reach_calls_per_day - spent.reach
             calls = self._batch_calls(network, len(pages), left, spare, reach)
@@ -105,7 +105,7 @@ class DailyCheck:
         return self._settings.page_checks_pause_seconds
 
     def _batch_calls(self, network: str, pages: int, left: int, spare: int, reach: int) -> BatchCalls:
-        """Return the calls for a batch of pages; after a failure of the network only those that describe them."""
+        """Return the calls for a batch of pages; after a failure of the network only those for descriptions."""
         describing = min(left, ceil(pages / BATCH_SIZE))
         if network in self._rests:
             return BatchCalls(describing)
@@ -114,7 +114,7 @@ class DailyCheck:
         return BatchCalls(describing, walls, reactions, max(min(pages, reach), 0))
 
     async def _asked(self, pages: Sequence[Row[*tuple[Any, ...]]], calls: BatchCalls) -> PageDescriptions | None:
-        """Return ingest's descriptions; None when the response was lost and the number of calls is unknown."""
+        """Return ingest's descriptions; None if the response was lost, so that the number of calls is unknown."""
         network = pages[0].network
         try:
             answer = await self._ask([page.id for page in pages], calls)

@@ -26,15 +26,15 @@ class Community:
 
     @property
     def url(self) -> str:
-        """Return its address by id, which no renaming changes."""
+        """Return the community's URL by id, which does not change when the community is renamed."""
         return NETWORKS[self.network].page_url.format(id=self.external_id)
 
 
 async def resolve_address(services: ServiceClient, text: str, network: str | None, *, act: str) -> Community:
-    """Return the community that the text names.
+    """Return the community whose address the text contains.
 
-    Raises `Invalid` at `/address` with the reason when there is none, `Unavailable` when its network cannot be
-    asked now, `UpstreamFailed` when ingest rejects the request.
+    Raises `Invalid` at `/address` with the reason when there is none, `Unavailable` when ingest or the network
+    does not respond, `UpstreamFailed` when ingest rejects the request.
     """
     address = parse_address_field(text, network, pointer="/address")
     body = {
@@ -68,7 +68,7 @@ async def resolve_address(services: ServiceClient, text: str, network: str | Non
 async def resolve_new_page(services: ServiceClient, new: PageCreate, *, act: str) -> Community | None:
     """Return the community of a new page given by address; None for a page given by id.
 
-    Raises as `resolve_address` does.
+    Raises like `resolve_address`.
     """
     if new.address is None:
         return None

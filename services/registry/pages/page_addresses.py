@@ -1,4 +1,4 @@
-"""Parse page addresses as people paste them into network and community. Pure functions without I/O.
+"""Parse page addresses, as people paste them, into network and community. Pure functions without I/O.
 
 >>> parse_address("https://m.vk.com/wall-1_5?reply=2")
 PageAddress(network='vk', external_id='1', screen_name=None)
@@ -31,7 +31,7 @@ OTHER_NETWORKS = {
     "tenchat.ru": "TenChat",
     "vkvideo.ru": "VK Видео",
 }
-# Paths of the networks themselves, which no community has as a short name.
+# Paths of the networks' own sections, which cannot be short names of communities.
 _VK_SECTION = re.compile(
     r"(?:about|albums?|apps?|articles?|audios?|away|board|bookmarks|bugs|calls|clips?|docs?|edit|faq|fave|feed|friends"
     r"|games|groups|help|join|jobs|landing|login|mail|market|music|news|notifications|photos?|podcasts|privacy"
@@ -68,7 +68,7 @@ class InvalidPageAddress(ValueError):  # noqa: N818 — reads better where it is
 
 @dataclass(frozen=True, slots=True)
 class PageAddress:
-    """A community as its address names it: by the network's id (digits) or by a short name (lower case)."""
+    """A community by the network's id (digits) or by a short name (lower case), as in its address."""
 
     network: str
     external_id: str | None = None
@@ -76,7 +76,7 @@ class PageAddress:
 
 
 def parse_address(text: str, network: str | None = None) -> PageAddress:
-    """Return the community that the text names; `network` applies to text that names none, such as a bare id.
+    """Return the community whose address the text contains; `network` is needed for text such as a bare id.
 
     Raises `InvalidPageAddress` with the reason.
     """
@@ -181,7 +181,7 @@ def _bare(word: str, network: str | None) -> PageAddress:
     if re.fullmatch(r"-?[0-9]+", name):
         if network is None:
             raise InvalidPageAddress(
-                "A bare number does not say its network: give the network, or the whole address"
+                "A bare number does not show the network: give the network or the whole address"
             )
         return PageAddress(network, external_id=_id(name.removeprefix("-")))
     if network == "ok":
@@ -195,12 +195,12 @@ def _bare(word: str, network: str | None) -> PageAddress:
         raise InvalidPageAddress(
             f"Pages in {_title(network)} have no short names: give the id or the whole address"
         )
-    raise InvalidPageAddress("A bare name does not say its network: give the network, or the whole address")
+    raise InvalidPageAddress("A bare name does not show the network: give the network or the whole address")
 
 
 def _parts(link: SplitResult) -> tuple[list[str], dict[str, list[str]]]:
     path = unquote(link.path).lower()
-    # Old URLs of VK have the page in the fragment.
+    # Old URLs of VK contain the page in the fragment.
     if path.strip("/") == "" and link.fragment.startswith(("/", "!")):
         path = unquote(link.fragment.lstrip("!")).lower()
     return [part for part in path.split("/") if part], parse_qs(link.query)
@@ -214,7 +214,7 @@ def _vk_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
     first = parts[0] if parts else ""
     section = _VK_SECTION.fullmatch(first) is not None
     if first == "" or section:
-        # A post opened over a feed or a search is in `w`, a photo or a video in `z`.
+        # A post opened from a feed or a search is in the parameter `w`, a photo or a video in `z`.
         for opened in (*query.get("w", ()), *query.get("z", ())):
             if (matched := _VK_THING.match(opened.lower())) and matched[1]:
                 return PageAddress("vk", external_id=_id(matched[2]))
@@ -259,7 +259,7 @@ def _ok_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
 
 
 def _by_page_url(link: SplitResult, host: str) -> PageAddress | None:
-    """Return the page of a network whose pages have one form of address; None for a host of no such network."""
+    """Return the page if the host belongs to a network whose pages have only URLs by id; otherwise None."""
     for network, about in NETWORKS.items():
         own = urlsplit(about.page_url)
         if host not in {own.netloc, f"m.{own.netloc}"}:
@@ -284,7 +284,7 @@ def _name(name: str, refused: tuple[tuple[bool, str], ...]) -> str:
         if applies:
             raise InvalidPageAddress(reason)
     if not name.isascii():
-        raise InvalidPageAddress("A short name may contain only Latin letters; this one contains others")
+        raise InvalidPageAddress("The short name contains letters other than Latin ones")
     if not _NAME.fullmatch(name) or not re.search("[a-z]", name):
         raise InvalidPageAddress("This is not a short name: 2 to 64 Latin letters, digits, «.», «_» and «-»")
     return name

@@ -1,7 +1,7 @@
 """Steps of a page towards official and live: created, verified, gov_badge, connected, widgets, live.
 
-A step holds from the day it was reached until it is lost; a step that is lost and reached again has two rows. The
-order is not enforced, because regions proceed differently, but a page cannot go live before it is verified.
+A page has a step from the day it is reached until it is lost; a step that is lost and reached again has two rows.
+The order is not enforced, because regions proceed differently, but a page cannot go live before it is verified.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ from shared.http.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.ids import new_id
 from shared.tables.registry import Organisation, Page, PageStep
 
-# The actor of what the daily checks report: this service.
+# The actor of changes that the daily checks report: this service.
 SERVICE_ACTOR = "registry"
 # The badges shown beside a page's name: losing one of these emits `page.badge_lost`.
 BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
@@ -57,10 +57,10 @@ async def confirm(
 ) -> PageStep:
     """Confirm that a page has reached a step, and emit `page.step_reached` if something changed.
 
-    A current step takes the new day and evidence, except from `SERVICE_ACTOR`. `reached_on` left out: today, or
-    the day already stored. `caller` restricts which pages may be changed. Raises `NotFound`, `Forbidden` for a
-    page outside the caller's scope, `Invalid` for a day in the future, or `Conflict` for a page that goes live
-    without being verified.
+    A step that the page already has gets the new day and evidence, unless `SERVICE_ACTOR` confirms it.
+    `reached_on` None: today, or the day already stored. `caller` restricts which pages may be changed. Raises
+    `NotFound`, `Forbidden` for a page outside the caller's scope, `Invalid` for a day in the future, or `Conflict`
+    for a page that goes live without being verified.
     """
     page = await _locked(session, page_id, caller)
     if reached_on is not None and reached_on > clock.today():
@@ -100,7 +100,7 @@ async def confirm(
 
 
 async def record_created(session: WriteSession, page_ids: Iterable[UUID], evidence: Evidence) -> None:
-    """Record the step `created` for new pages as of today; their registration has an event of its own."""
+    """Record the step `created` for new pages, as of today. Emits nothing: the registration has its own event."""
     rows = _reached(page_ids, PageStepKind.CREATED, evidence)
     if rows:
         await insert_rows(session, PageStep, rows)
@@ -112,7 +112,7 @@ async def record_created(session: WriteSession, page_ids: Iterable[UUID], eviden
 async def confirm_from_network(
     session: WriteSession, pages: Iterable[Row[*tuple[Any, ...]]], step: PageStepKind, evidence_text: str
 ) -> None:
-    """Record a step that the networks show as of today; pages that already have it do not change.
+    """Record, as of today, a step that the networks show; pages that already have the step do not change.
 
     `pages` are rows with the fields of a page event. Emits `page.step_reached` for each new step.
     """
@@ -150,9 +150,9 @@ async def mark_lost(
     lost_on: date | None = None,
     caller: Caller | None = None,
 ) -> PageStep | None:
-    """Mark a step as lost; return None when the page does not have it. `lost_on` left out: today.
+    """Mark a step as lost and return it; None when the page does not have it. `lost_on` None: today.
 
-    Emits `page.badge_lost` for `verified` and `gov_badge`, `page.step_lost` for the others. `caller` as for
+    Emits `page.badge_lost` for `verified` and `gov_badge`, `page.step_lost` for other steps. `caller`: as for
     `confirm`. Raises `NotFound`, `Forbidden` for a page outside the caller's scope, or `Invalid` for a day in the
     future or before the step was reached.
     """
@@ -174,7 +174,7 @@ async def mark_lost(
 
 
 async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> list[PageStep]:
-    """Return all steps of a page, lost ones too, newest first, one more than the page holds.
+    """Return all steps of a page, lost ones too, newest first (page size plus one).
 
     Raises `NotFound` for an unknown page.
     """
@@ -191,7 +191,7 @@ async def list_of_page(session: AsyncSession, page_id: UUID, paging: Paging) -> 
 
 
 async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict[UUID, dict[PageStepKind, date]]:
-    """Return the current steps by page, in their usual order; a page without steps has an empty entry."""
+    """Return the day of each current step, in the usual order, by page; empty for a page without steps."""
     by_page: dict[UUID, dict[PageStepKind, date]] = {page_id: {} for page_id in page_ids}
     rows = await session.execute(
         select(PageStep.page_id, PageStep.step, PageStep.reached_on).where(
@@ -207,9 +207,9 @@ async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict
 async def list_lost(
     session: AsyncSession, since: date, step: PageStepKind | None, paging: Paging
 ) -> list[tuple[PageStep, Page, Organisation, date | None]]:
-    """Return steps lost on `since` or later with page, organisation and the day they were regained.
+    """Return steps lost on `since` or later, newest first, with page, organisation and the day of regaining it.
 
-    Newest first.
+    The day is None if the page has not regained the step.
     """
     again = aliased(PageStep)
     query = (

@@ -58,9 +58,9 @@ class PageFilter(ListFilter):
 
 
 async def list_pages(session: AsyncSession, filters: PageFilter, paging: Paging) -> list[Page]:
-    """Return pages by name, one more than the page holds.
+    """Return pages by name (page size plus one).
 
-    Raises `Invalid` for an `address` that cannot name a page.
+    Raises `Invalid` for an invalid `address`.
     """
     query = select(Page).order_by(Page.sort_key, Page.id).limit(paging.limit + 1)
     for name in ("organisation_id", "network", "external_id", "active"):
@@ -116,10 +116,10 @@ async def describe_community(session: AsyncSession, community: Community) -> Res
 
 
 async def register(session: WriteSession, new: PageCreate, actor: str, community: Community | None = None) -> Page:
-    """Register a page; `community` is what its address was resolved to, if it was given by address.
+    """Register a page; `community`: the community of its address, if the page was given by address.
 
-    Raises `Duplicate`, naming the organisation, for a registered page; `Invalid` for a missing organisation, or
-    when neither community nor network, id and name are given.
+    Raises `Duplicate`, which names the organisation, for a registered page; `Invalid` for an unknown organisation,
+    or when neither a community nor network, id and name are given.
     """
     await _check_organisation(session, new.organisation_id)
     page = _made(new, community)

@@ -10,7 +10,7 @@ from shared.tables.registry import Organisation
 
 
 async def organisation_names(session: AsyncSession, ids: Iterable[UUID | None]) -> Mapping[UUID, str]:
-    """Return the names of these organisations; null is none."""
+    """Return the names of these organisations by id; ids that are None are ignored."""
     wanted = {one for one in ids if one is not None}
     if not wanted:
         return {}

@@ -11,7 +11,7 @@ def distinct_days(
     next_day: Callable[[ColumnElement[date]], ScalarSelect[date]],
     limit: int | None,
 ) -> Subquery:
-    """Return a subquery with the column `day`: `first`, then each following day, at most `limit` days."""
+    """Return a subquery with the column `day`: `first`, then `next_day` of each, at most `limit` rows."""
     start = select(first.label("day"), literal(1).label("place")).cte("walk", recursive=True)
     step = select(next_day(start.c.day), start.c.place + 1).where(start.c.day.is_not(None))
     recursive = start.union_all(step if limit is None else step.where(start.c.place < limit))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-# FOR NO KEY UPDATE: a row that is about to change is locked against other changes, but not against foreign key
-# checks. Under FOR UPDATE every new message to an organisation would wait for the person who edits it.
+# FOR NO KEY UPDATE locks a row against other changes, but not against foreign key checks. With FOR UPDATE, every
+# new message to an organisation would wait for the transaction that edits the organisation.
 FOR_NO_KEY_UPDATE: dict[str, Any] = {"key_share": True}
 
 
@@ -15,10 +15,7 @@ class Versioned(Protocol):
 
 
 def apply_changes(row: Versioned, values: Mapping[str, Any]) -> list[str]:
-    """Set the values that differ and raise the version once.
-
-    Return the names that changed, empty when none did.
-    """
+    """Set the values that differ, raise the version by one if there are any, and return their names."""
     changed = [name for name, value in values.items() if getattr(row, name) != value]
     for name in changed:
         setattr(row, name, values[name])

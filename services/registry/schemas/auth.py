@@ -81,7 +81,7 @@ class JsonWebKeySet(BaseModel):
 
 
 class ExternalIssuer(BaseModel):
-    """Where a front end sends people to sign in; access tokens of this issuer are accepted here."""
+    """The issuer to which a front end sends people to sign in; the API accepts its access tokens."""
 
     issuer: str = Field(examples=["https://sso.example.ru/realms/region"])
     audience: str = Field(description="The audience that the access token must have", examples=["gospablik"])

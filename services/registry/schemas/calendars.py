@@ -17,7 +17,7 @@ _zones = cache(available_timezones)
 
 def _known_zone(value: str) -> str:
     if value not in _zones():
-        raise ValueError("not a time zone of the IANA database")
+        raise ValueError("the time zone is not in the IANA database")
     return value
 
 
@@ -46,7 +46,7 @@ Intervals = Annotated[
     ),
 ]
 MAX_DAYS = 1000
-# With fewer hours, deadlines of some policies would lie beyond the range of days that a calendar is searched for.
+# With fewer hours, deadlines of some policies would be further away than a calendar is searched.
 MIN_WEEKLY_HOURS = timedelta(hours=5)
 Weekday = TypeAliasType("Weekday", Literal["1", "2", "3", "4", "5", "6", "7"])
 Weekly = Annotated[
@@ -80,7 +80,7 @@ class SpecialDayInput(StrictModel):
 
 
 class CalendarCreate(StrictModel):
-    """Working time of one or more organisations; extends another calendar."""
+    """A working calendar for one or more organisations, which extends another calendar."""
 
     name: Name = Field(examples=["Школы, шестидневная неделя"])
     base_id: UUID | None = Field(
@@ -96,7 +96,7 @@ class CalendarCreate(StrictModel):
 
     @property
     def extends_default(self) -> bool:
-        """Return whether it extends the region's calendar, which is the default and not named."""
+        """Return whether it extends the region's calendar: the default when `base_id` is omitted."""
         return "base_id" not in self.model_fields_set
 
 
@@ -109,7 +109,7 @@ class CalendarUpdate(UpdateModel):
 
 
 class SpecialDaysReplace(StrictModel):
-    """A calendar's own special days between two dates; other dates follow its base and its weekly pattern."""
+    """A calendar's own special days between two dates; other dates there follow its base and weekly pattern."""
 
     start: CalendarDate = Field(description="First date of the replaced period", examples=["2028-01-01"])
     end: CalendarDate = Field(description="Last date of the replaced period", examples=["2028-12-31"])
@@ -130,7 +130,7 @@ class SpecialDaysReplace(StrictModel):
         if start and end and (outside := [day for day in named if not start <= day <= end]):
             raise ValueError(f"{outside[0]} is not between start and end")
         if len(set(named)) < len(named):
-            raise ValueError("a date is given twice")
+            raise ValueError("a date is given twice: give each date once")
         return value
 
 
@@ -153,7 +153,7 @@ class CalendarSummary(BaseModel):
 
 
 class SpecialDay(SpecialDayInput):
-    """A date that differs from the weekly pattern, own or inherited."""
+    """A date that differs from the weekly pattern: the calendar's own or inherited."""
 
     own: bool = Field(description="false: inherited from the base calendar, adapted to this week", examples=[True])
 

@@ -48,7 +48,7 @@ class ClientUpdate(UpdateModel):
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """Return the two fields that null resets to «no limit»."""
+        """Return the nullable fields, for which null means «no limit»."""
         return frozenset({"scopes", "expires_at"})
 
 

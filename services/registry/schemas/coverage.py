@@ -18,7 +18,7 @@ NO_GROUP = "none"
 
 
 class CoverageStage(StrEnum):
-    """Stage of an organisation's best page in a network, in ascending order."""
+    """Stages of an organisation's best page in a network, in ascending order."""
 
     NO_PAGE = "no_page"
     CLOSED = "closed"
@@ -85,7 +85,7 @@ CoverageShare = Annotated[
 
 
 class CoverageGroupBy(StrEnum):
-    """What the counts are grouped by, in addition to the network."""
+    """Field by which the counts are grouped, in addition to the network."""
 
     MUNICIPALITY = "municipality"
     SPHERE = "sphere"
@@ -125,7 +125,7 @@ class NetworkCoverage(BaseModel):
 
     @classmethod
     def from_counts(cls, network: str, counts: Mapping[str, int]) -> Self:
-        """Return the counts with their shares."""
+        """Return the model with these counts and their shares."""
         return cls(
             network=network,
             covered_share=_share(counts["covered"], counts["required"]),
@@ -139,7 +139,7 @@ class NetworkCoverage(BaseModel):
         return _NETWORKS
 
     def sort_index(self) -> int:
-        """Return the position of its network in display order."""
+        """Return the position of the network in display order."""
         return _NETWORKS.index(self.network)
 
 
@@ -155,7 +155,7 @@ class CoverageGroup(BaseModel):
 
 
 class Coverage(BaseModel):
-    """How many organisations must keep a page and how many do, now."""
+    """The current coverage: how many organisations must keep a page, and how many do."""
 
     day: date = Field(description="Today in the region")
     computed_at: datetime
@@ -203,7 +203,7 @@ class CoveragePoint(BaseModel):
 
     @classmethod
     def counted(cls, day: date, counts: Mapping[str, int]) -> Self:
-        """Return the counts with their shares."""
+        """Return the model with these counts and their shares."""
         return cls(
             day=day,
             covered_share=_share(counts["covered"], counts["required"]),

@@ -43,7 +43,7 @@ def _stripped(value: Any) -> Any:
 
 
 def _bounded(value: datetime) -> datetime:
-    # Years beyond these could overflow datetime when they are converted between time zones.
+    # Other years could overflow datetime in conversions between time zones.
     if not 1970 <= value.year <= 9000:
         raise ValueError("the year must be from 1970 to 9000")
     return value
@@ -210,7 +210,7 @@ PosOpaId = Annotated[
     ),
 ]
 LegalGround = Annotated[SingleLine, BeforeValidator(_trimmed), Field(min_length=1, max_length=500)]
-# Parameters of filters.
+# Types of filter parameters.
 NameQuery = Annotated[
     str | None,
     Field(

@@ -1,4 +1,4 @@
-"""API models of imports: what was or would be done, and which cells were rejected."""
+"""API models of imports: the changes made or planned, and the rejected cells."""
 
 from typing import Literal
 from uuid import UUID
@@ -49,7 +49,7 @@ class ImportedEntry(BaseModel):
 
 
 class ImportReport(BaseModel):
-    """What an import did, or would do."""
+    """The result of an import, or of its dry run."""
 
     dry_run: bool
     organisations: ImportCounts

@@ -109,7 +109,7 @@ class OrganisationUpdate(UpdateModel):
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """Return all fields but name, kind, other_spheres and active."""
+        """Return all fields except name, kind, other_spheres and active."""
         return frozenset(cls.model_fields) - {"name", "kind", "other_spheres", "active"}
 
 

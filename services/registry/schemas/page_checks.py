@@ -13,7 +13,7 @@ from shared.networks import NetworkName
 
 
 class PageState(StrEnum):
-    """State of a page in its network; `gone`: the network does not know it any more."""
+    """State of a page in its network; `gone`: the network no longer returns it."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -21,7 +21,7 @@ class PageState(StrEnum):
 
 
 class WatchedPageField(StrEnum):
-    """Fields whose changes are reported; members and posts change by themselves."""
+    """Fields whose changes are reported; members and posts change every day."""
 
     STATE = "state"
     NAME = "name"
@@ -104,7 +104,7 @@ class PageDescription(PageSnapshot):
 class PageDescriptions(BaseModel):
     """Ingest's descriptions of several pages; `error` says why some are missing.
 
-    `calls` counts all calls but those for reach.
+    `calls` counts all calls except those for reach.
     """
 
     items: list[PageDescription]
@@ -114,7 +114,7 @@ class PageDescriptions(BaseModel):
 
 
 class PageFieldChange(BaseModel):
-    """A field that differs from the previous check; `state` is one of them."""
+    """A field that differs from the previous check; it may be `state`."""
 
     field: WatchedPageField = Field(examples=["verified"])
     before: Any = Field(examples=[True])
@@ -133,7 +133,7 @@ class CheckedPage(BaseModel):
 
 
 class PageCheck(BaseModel):
-    """What a network reported about a page on a day."""
+    """The check of a page on one day: what the network reported, and what changed."""
 
     model_config = ConfigDict(from_attributes=True)
 

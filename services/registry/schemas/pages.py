@@ -40,7 +40,7 @@ class PageStepKind(StrEnum):
 
 
 class EvidenceKind(StrEnum):
-    """What proves a step: `network`: the network reports it; `manual`: only a person has confirmed it."""
+    """Kind of evidence for a step: `network`: the network reports it; `manual`: only a person confirmed it."""
 
     NETWORK = "network"
     DOCUMENT = "document"
@@ -154,12 +154,14 @@ class PageAddressToResolve(StrictModel):
 
     address: PastedAddress
     network: NetworkName | None = Field(
-        default=None, description="Required when the address does not say its network", examples=["vk"]
+        default=None,
+        description="Required when the address does not show the network, such as a bare id",
+        examples=["vk"],
     )
 
 
 class ResolvedPageAddress(BaseModel):
-    """The community that an address names, as its network reports it, and the organisation that keeps it."""
+    """The community at an address, as its network reports it, and its page and organisation if registered."""
 
     network: NetworkName
     external_id: str = Field(examples=["101"])

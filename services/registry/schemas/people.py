@@ -61,7 +61,7 @@ ExternalSubject = Annotated[
 
 
 class PersonCreate(StrictModel):
-    """Someone who may sign in."""
+    """A person who may sign in."""
 
     username: Username
     full_name: Name = Field(examples=["Татьяна Иванова"])
@@ -75,7 +75,7 @@ class PersonCreate(StrictModel):
 class PersonUpdate(UpdateModel):
     """Fields to change; those left out are kept.
 
-    A new password, role or organisation ends the person's sessions.
+    A change of any field except `full_name` ends the person's sessions.
     """
 
     full_name: Name | None = Field(default=None, examples=["Татьяна Иванова"])
@@ -92,7 +92,7 @@ class PersonUpdate(UpdateModel):
 
     @classmethod
     def nullable(cls) -> frozenset[str]:
-        """Return the nullable fields: the organisation, for a move to the centre, and either means of sign-in."""
+        """Return the nullable fields: the organisation (for a move to the centre) and both means of sign-in."""
         return frozenset({"organisation_id", "password", "external_subject"})
 
 

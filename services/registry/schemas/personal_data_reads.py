@@ -11,7 +11,7 @@ from shared.contracts.values import PersonalDataSubject
 
 
 class PersonalDataReadOut(BaseModel):
-    """A record that somebody read citizens' texts: who, as whom, what, and by which operation."""
+    """A read of citizens' texts: who read, in which role, which texts, and by which operation."""
 
     model_config = ConfigDict(from_attributes=True)
 

@@ -58,7 +58,7 @@ class Me(BaseModel):
 
 
 class Session(BaseModel):
-    """A person's session: it lasts until it is ended, or is unused for 14 days."""
+    """A person's session: it lasts until it is ended or has been unused for 14 days."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     signed_in_at: datetime
@@ -88,7 +88,7 @@ class ExternalIdentityQuery(StrictModel):
 
 
 class PersonClaims(BaseModel):
-    """The claims that the token maps to, as in a token of the embedded issuer."""
+    """The person's claims, as in a token of the embedded issuer."""
 
     sub: str
     name: str

@@ -1,4 +1,4 @@
-"""API models of successions: what became of an organisation."""
+"""API models of successions: how organisations end and which organisations succeed them."""
 
 from datetime import date, datetime
 from enum import StrEnum
@@ -19,13 +19,13 @@ class SuccessionKind(StrEnum):
 
 
 class Successor(StrictModel):
-    """An organisation that takes over."""
+    """An organisation that succeeds another."""
 
     organisation_id: UUID = Field(examples=[EXAMPLE_ID])
 
 
 class SuccessionCreate(StrictModel):
-    """What becomes of an organisation, and from which day on."""
+    """The successors of an organisation, and their first day."""
 
     successors: list[Successor] = Field(
         min_length=1, max_length=50, description="One for `renamed` and `merged`, two or more for `split`"
@@ -40,7 +40,7 @@ class SuccessionCreate(StrictModel):
     @classmethod
     def _each_once(cls, value: list[Successor]) -> list[Successor]:
         if len({successor.organisation_id for successor in value}) < len(value):
-            raise ValueError("a successor is given twice")
+            raise ValueError("a successor is given twice: give each organisation once")
         return value
 
 

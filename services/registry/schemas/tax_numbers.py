@@ -10,7 +10,7 @@ def _weighed(digits: str, weights: tuple[int, ...]) -> str:
 
 
 def inn_check_digits(digits: str) -> str:
-    """Return the check digits of an ИНН: one after 9 digits (organisation), two after 10 (person)."""
+    """Return the check digits of an ИНН: one for 9 digits (organisation), two for 10 digits (person)."""
     if len(digits) == 9:
         return _weighed(digits, _INN_10)
     first = _weighed(digits, _INN_11)
@@ -18,7 +18,7 @@ def inn_check_digits(digits: str) -> str:
 
 
 def ogrn_check_digit(digits: str) -> str:
-    """Return the check digit of an ОГРН: after 12 digits of 13, or after 14 of 15."""
+    """Return the check digit of an ОГРН from its first 12 digits, or of an ОГРНИП from its first 14."""
     return str(int(digits) % (11 if len(digits) == 12 else 13) % 10)
 
 

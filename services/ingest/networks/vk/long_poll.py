@@ -181,7 +181,7 @@ class LongPoll:
         return answer
 
     async def _recover(self, session: _Session, answer: dict[str, Any]) -> None:
-        """Handle a `failed` code. 1: events lost, use the given `ts`; 2: get a new key; 3: get new key and `ts`."""
+        """Handle a `failed` code: 1: events lost, use the given `ts`; 2: get a key; 3: get a key and `ts`."""
         match answer["failed"]:
             case 1 if "ts" in answer:
                 session.ts = str(answer["ts"])

@@ -206,7 +206,7 @@ class WallPoller:
     async def _posts(
         self, page: PageRef, seen: ObservedIds
     ) -> tuple[ParsedBatch, dict[str, int], datetime | None]:
-        """Return posts up to a result page without new ones, comment counts by thread, and the earliest time read."""
+        """Return posts up to a result page without new ones, comment counts by thread, and the time reached."""
         parsed = ParsedBatch()
         counts: dict[str, int] = {}
         back_to: datetime | None = None
