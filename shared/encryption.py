@@ -1,6 +1,7 @@
 """Encryption of stored JSON values with Fernet keys, newest first, and re-encryption after a new key.
 
-The operator puts the new key first and keeps the old ones after it; once `reencrypt` has run, they can be removed.
+The operator puts the new key first and keeps the old keys after it; once `reencrypt` has run, these can be
+removed.
 """
 
 import json

@@ -13,7 +13,7 @@ log = get_logger("security")
 
 
 def log_personal_data_read(actor: str, kind: str, subjects: Iterable[object]) -> None:
-    """Log that somebody read unmasked texts or authors."""
+    """Log that `actor` read unmasked texts or authors."""
     if ids := [str(subject) for subject in subjects]:
         log_security_event("personal_data_read", actor=actor, kind=kind, subjects=ids)
 

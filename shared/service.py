@@ -405,7 +405,7 @@ def _health_routes() -> APIRouter:
 
 
 async def _ping(service: Service) -> str | None:
-    """Return why the database cannot be reached, or None."""
+    """Return why the database cannot be reached; None if it can."""
     try:
         async with asyncio.timeout(2):
             await service.database.ping()
@@ -492,7 +492,7 @@ def serve(name: str, process: Process = "all") -> None:
         access_log=False,
         timeout_graceful_shutdown=5,
         server_header=False,
-        proxy_headers=False,  # `shared.http.client_address` decides which proxies are trusted
+        proxy_headers=False,  # not by uvicorn: `shared.http.client_address` decides which proxies are trusted
     )
     server = _Server(config, service)
     with suppress(KeyboardInterrupt):

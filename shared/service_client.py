@@ -126,7 +126,7 @@ class ServiceClient:
         token = self._signer.sign(self._name, callee, SERVICE_TOKEN_LIFETIME, act=on_behalf_of, use=use)
         headers = {"Authorization": f"Bearer {token}"}
         if (request_id := get_contextvars().get("request_id")) is not None:
-            headers["X-Request-Id"] = request_id  # the same id in the logs and audit rows of both services
+            headers["X-Request-Id"] = request_id  # logs and audit rows of both services share it
         return headers
 
 

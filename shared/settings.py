@@ -78,7 +78,7 @@ def _refuse_all_addresses(
 ) -> tuple[IPv4Network | IPv6Network, ...]:
     for network in networks:
         if network.prefixlen == 0:
-            raise ValueError(f"{network} contains all addresses, also those of clients: list only the proxies")
+            raise ValueError(f"{network} contains all addresses, also of clients: list only the proxies")
     return networks
 
 
@@ -113,7 +113,8 @@ def secrets_folder() -> Path | None:
 
 
 class SecretFileSettings(BaseSettings):
-    """Settings that may also be files named like their variables, such as `/run/secrets/GOSPABLIK_CURSOR_KEY`.
+    """Settings whose values may also be in files named like their variables, such as
+    `/run/secrets/GOSPABLIK_CURSOR_KEY`.
 
     A file takes precedence over a variable.
     """

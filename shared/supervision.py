@@ -50,7 +50,7 @@ async def run_forever(
 
     `on_failure` gets the error (`WorkEnded` if the work returned) and the delay before the restart. Work that ran
     longer than `reset_after` seconds resets its backoff. An outage is not counted as a failure: the delay
-    after it is always `outage_delay`. An error that is not retried is raised.
+    after it is always `outage_delay`. An error that must not be retried is raised.
     """
     failures = 0
     while True:
@@ -58,7 +58,7 @@ async def run_forever(
         try:
             await work()
             error: Exception = WorkEnded("worker exited")
-        except Exception as raised:  # given to `on_failure`
+        except Exception as raised:  # passed to `on_failure`
             if not is_retried(raised):
                 raise
             error = raised

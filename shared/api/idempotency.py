@@ -63,7 +63,7 @@ IdempotencyDep = Annotated[IdempotencyKey, Depends(idempotency_key)]
 class OncePerKey:
     """Runs the work of a request once per caller and key; without a key, each time.
 
-    `status` is the one that the route declares; a route may set another one in `response`.
+    `status` is the status that the route declares; the route may set another in `response`.
     """
 
     session: WriteSession

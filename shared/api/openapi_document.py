@@ -205,7 +205,7 @@ def _describe_problems(
 
 
 def _is_other_error(schema: Mapping[str, Any]) -> bool:
-    """Return whether the error has another format, such as that of OAuth."""
+    """Return whether the response is an error in another format, such as OAuth's."""
     named = str(schema.get("$ref", ""))
     return bool(named) and not named.endswith(("/ProblemDocument", "/HTTPValidationError"))
 

@@ -1,4 +1,4 @@
-"""Which columns the audit trail stores in readable form, which as digests, and which not at all.
+"""The policy of the audit trail: columns stored in readable form, as digests, or not at all.
 
 Columns not listed here are not readable: text and JSON become keyed digests; for bytes and secrets only the fact
 of a change is stored. So a new column discloses nothing until it is added here.

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Right(StrEnum):
-    """What a caller may do; `RIGHTS` says for which organisations."""
+    """Rights of callers. `RIGHTS` defines for each role which organisations a right covers."""
 
     REGISTRY_READ = "registry:read"
     REGISTRY_WRITE = "registry:write"
@@ -86,7 +86,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
 
 
 class Role(StrEnum):
-    """Roles of people and API clients: those of the centre first, then those of an organisation."""
+    """Roles of people and API clients: roles of the centre first, then roles of organisations."""
 
     MODERATOR = "moderator"
     ANALYST = "analyst"

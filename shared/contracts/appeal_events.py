@@ -116,7 +116,7 @@ class AppealMessageAdded(AppealSnapshot):
 
 
 class AppealMessageSplitOff(AppealSnapshot):
-    """A person moved a message of the appeal, about another matter, to an appeal of its own (`appeal.opened`)."""
+    """A person moved a message of the appeal, about another matter, to a new appeal (`appeal.opened`)."""
 
     event_type = "appeal.message_split_off"
     example = _APPEAL | _MESSAGE_ID | {"new_appeal_id": "0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e11"}
@@ -133,7 +133,9 @@ class AppealAssigned(AppealSnapshot):
 
 
 class AppealAssigneeChanged(AppealSnapshot):
-    """Another person of the organisation (in triage: of the centre) owes the next step; null: nobody."""
+    """Another person of the organisation (in triage: of the centre) owes the next step; `assignee_id` null:
+    nobody.
+    """
 
     event_type = "appeal.assignee_changed"
     sent_by_webhooks = False
@@ -186,7 +188,7 @@ class AppealMoved(AppealSnapshot):
 
 
 class AppealClassification(BaseModel):
-    """Topic, location and urgency of an appeal. Streets and houses are omitted: read the appeal for them."""
+    """Topic, location and urgency of an appeal. Streets and houses are omitted; the appeal has them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -328,14 +330,16 @@ class AppealEscalated(AppealSnapshot):
 
 
 class AppealDeadlineChanged(AppealSnapshot):
-    """A deadline of the appeal moved, because a working calendar changed or the organisation got another one."""
+    """A deadline of the appeal moved, because a working calendar or the choice of the organisation's calendar
+    changed.
+    """
 
     event_type = "appeal.deadline_changed"
     example = _APPEAL
 
 
 class ExtensionSnapshot(AppealSnapshot):
-    """A request to extend a deadline at the time of the event; `id` and `number` are those of the appeal."""
+    """A request to extend a deadline at the time of the event; `id` and `number` are the appeal's."""
 
     sent_by_webhooks = False
     example = _APPEAL | {
@@ -482,7 +486,7 @@ class AppealFeedbackCorrected(AppealFeedback):
 
 
 class ReplyQueued(AppealSnapshot):
-    """A reply waits for its publication; `id` and `number` are those of the appeal."""
+    """A reply waits for its publication; `id` and `number` are the appeal's."""
 
     event_type = "reply.queued"
     sent_by_webhooks = False
@@ -492,7 +496,7 @@ class ReplyQueued(AppealSnapshot):
 
 
 class ReplyApprovalSnapshot(AppealSnapshot):
-    """A reply that needs approval at the time of the event; `id` and `number` are those of the appeal."""
+    """A reply that needs approval at the time of the event; `id` and `number` are the appeal's."""
 
     sent_by_webhooks = False
     example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID
@@ -502,7 +506,7 @@ class ReplyApprovalSnapshot(AppealSnapshot):
 
 
 class ReplyApprovalRequested(ReplyApprovalSnapshot):
-    """A reply waits for an approver; `id` and `number` are those of the appeal."""
+    """A reply waits for an approver; `id` and `number` are the appeal's."""
 
     event_type = "reply.approval_requested"
 
@@ -520,7 +524,7 @@ class ReplyRefused(ReplyApprovalSnapshot):
 
 
 class ReplyFailed(AppealSnapshot):
-    """A reply could not be published: correct it and retry. `id` and `number` are those of the appeal."""
+    """A reply could not be published: correct it and retry. `id` and `number` are the appeal's."""
 
     event_type = "reply.failed"
     example = _APPEAL | {"status": "in_progress", "kind": "final"} | _REPLY_ID | _FAILURE
@@ -533,7 +537,7 @@ class ReplyFailed(AppealSnapshot):
 
 
 class ReplyChangeSnapshot(AppealSnapshot):
-    """A change of a published reply at the time of the event; `id` and `number` are those of the appeal."""
+    """A change of a published reply at the time of the event; `id` and `number` are the appeal's."""
 
     example = _APPEAL | _ANSWERED | _REPLY_ID | _CHANGE_ID | {"kind": "final"}
 
@@ -573,7 +577,7 @@ class ReplyChangeFailed(ReplyChangeSnapshot):
 
 
 class PromiseSnapshot(AppealSnapshot):
-    """A promise at the time of the event; `id` and `number` are those of the appeal."""
+    """A promise at the time of the event; `id` and `number` are the appeal's."""
 
     example = _APPEAL | {"status": "interim"} | _PROMISE
 
@@ -617,7 +621,7 @@ class PromiseBroken(PromiseSnapshot):
 class IncidentSnapshot(EventData):
     """An incident at the time of the event; its title is left out, because a person may have written it.
 
-    Its lead organisation gets separate events with `own_appeals_only`: those count only its own appeals.
+    Its lead organisation gets separate events with `own_appeals_only`, which count only its own appeals.
     """
 
     required_right = Right.APPEALS_READ
@@ -676,8 +680,8 @@ class IncidentClosed(IncidentSnapshot):
 
 
 class AlertRaised(EventData):
-    """A moderator must see something at once. Sent to the centre; the reason is left out, because it may quote a
-    citizen.
+    """Something needs a moderator's attention at once. Sent to the centre; the reason is left out, because it may
+    quote a citizen.
     """
 
     event_type = "alert.raised"

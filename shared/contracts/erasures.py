@@ -13,7 +13,7 @@ AUTHOR_ERASED = {"code": "author_erased", "message": "Данные автора 
 
 
 class EraseAuthor(BaseModel):
-    """Erase the next appeals of an author whose messages are erased already."""
+    """Erase the next appeals of an author whose messages have been erased."""
 
     model_config = ConfigDict(extra="forbid")
 

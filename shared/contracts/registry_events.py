@@ -251,7 +251,7 @@ class CalendarChanged(CalendarReference):
 
 
 class AccessChange(EventData):
-    """A change of somebody's access: names of fields, never values."""
+    """A change of access of a person or client: the names of changed fields, never values."""
 
     example: ClassVar = {"changed": ["locked_at"], "version": 3}
 

@@ -71,5 +71,5 @@ class ReportTopSheet(_Part):
     @model_validator(mode="after")
     def _validate_total(self) -> Self:
         if all(total.channel != "all" for total in self.totals):
-            raise ValueError("totals: there is none of all channels")
+            raise ValueError("totals: the entry of all channels is missing")
         return self

@@ -56,7 +56,7 @@ MAX_ATTACHMENT_BYTES = 20 * 1024 * 1024
 
 
 class OrganisationKind(StrEnum):
-    """What kind of body it is."""
+    """The kind of an organisation."""
 
     REGIONAL = "regional"
     MUNICIPALITY = "municipality"

@@ -22,7 +22,7 @@ PURGE_BATCH_SIZE = 2_000
 
 
 class RetentionSettings(BaseSettings):
-    """How many days rows are kept, read from `GOSPABLIK_KEEP_*`; docs/operations/index.md gives the reasons."""
+    """Retention periods in days, read from `GOSPABLIK_KEEP_*`; docs/operations/index.md gives the reasons."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_KEEP_", extra="ignore", env_ignore_empty=True)
 
@@ -46,7 +46,7 @@ class RetentionSettings(BaseSettings):
 
 @dataclass(frozen=True)
 class PurgeRule:
-    """How a table is purged: `delete_batch` deletes at most the given number of rows and returns their number."""
+    """A rule to purge a table: `delete_batch` deletes at most the given number of rows and returns how many."""
 
     table: str
     delete_batch: Callable[[WriteSession, int], Awaitable[int]]

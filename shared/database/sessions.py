@@ -44,7 +44,7 @@ async def use_snapshot(session: AsyncSession) -> None:
 
 
 class _SyncWriteSession(Session):
-    """The session behind a `WriteSession`; only its events are used by the audit trail."""
+    """The synchronous session of a `WriteSession`, on which the audit trail listens to events."""
 
 
 class WriteSession(AsyncSession):
@@ -134,7 +134,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_use_lifo=True,  # the connection used last needs no ping
+            pool_use_lifo=True,  # reuse the last used connection, which needs no ping
             hide_parameters=True,  # names, texts and hashes must not appear in tracebacks
         )
         self._writers = async_sessionmaker(self.engine, class_=WriteSession, expire_on_commit=False)

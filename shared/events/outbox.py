@@ -5,8 +5,8 @@ subject's row. The insert takes the next number of a sequence, so the events of 
 which their transactions held its lock, whatever the machines' clocks show. The relay, one at a time under an
 advisory lock, numbers committed rows in that order, without gaps on one server. A reader selects
 `position > cursor` and advances its cursor in the transaction of its changes. With a sequence, a time or a
-UUIDv7 assigned before commit, a reader could miss rows that commit late; with a number assigned after commit it
-cannot.
+UUIDv7 assigned before commit, a reader could miss rows that commit late; a number assigned after commit prevents
+this.
 """
 
 from dataclasses import dataclass, field

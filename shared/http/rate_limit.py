@@ -44,7 +44,7 @@ class Quota:
         self._allowed = allowed
         self._window = window_seconds
         self._now = now
-        # When each caller's bucket is full again: the generic cell rate algorithm.
+        # The time at which each caller's bucket is full again (generic cell rate algorithm).
         self._full_at: dict[str, float] = {}
 
     def take(self, caller: str) -> Verdict:

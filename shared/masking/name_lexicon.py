@@ -15,7 +15,7 @@ LETTERS = "А-Яа-яЁёӨөҮүҺһ"
 _CACHE_SIZE = 200_000
 _MAX_WORD_LENGTH = 40
 
-# What a word can be.
+# Flags of the word itself.
 FIRST_NAME = 1  # a first name and nothing else
 LIKELY_FIRST_NAME = 2  # usually a first name
 ALSO_ORDINARY_WORD = 4  # a first name that is also an ordinary word or a location
@@ -141,7 +141,7 @@ def _neighbour_flags(word: str) -> int:
 
 
 def _hyphenated_flags(word: str) -> int:
-    """Return the flags of a hyphenated word from those of its parts."""
+    """Return the flags of a hyphenated word, derived from the flags of its parts."""
     if word in lists().places:
         return LOCATION
     if word in lists().buryat_first_names:

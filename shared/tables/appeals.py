@@ -262,7 +262,7 @@ class Appeal(Base):
 
 
 class AppealSubmission(Base):
-    """How an appeal without a thread was submitted: by phone, in person, by letter, or by another system.
+    """The submission of an appeal without a thread: by phone, in person, by letter, or by another system.
 
     `organisation_id` is the organisation that entered it (null: the centre); with `source` and `external_id` it
     identifies the submission permanently. `fingerprint` is a digest of the request, `contact` an encrypted JSON

@@ -1,4 +1,4 @@
-"""Table of appeals that were merged into others."""
+"""Table of appeals about merges of appeals."""
 
 from datetime import datetime
 from uuid import UUID
@@ -15,8 +15,8 @@ _IN_EFFECT = text("undone_at IS NULL")
 class AppealMerge(Base):
     """The merge of an appeal into another appeal of its author; the row is deleted when the merge is undone.
 
-    `message_ids` were moved. `thread_key` and `author_key` are those of the merged appeal: later messages of that
-    author in that thread go to the appeal `into_id`. `former_status`: the status before the merge.
+    `message_ids` were moved. `thread_key` and `author_key` are the merged appeal's: later messages of this
+    author in this thread go to the appeal `into_id`. `former_status`: the status before the merge.
     """
 
     __tablename__ = "appeal_merges"

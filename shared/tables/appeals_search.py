@@ -17,7 +17,7 @@ class SearchDocument(Base):
     """The words of an appeal, or of a note on it, in their base forms; rebuilt when one of its texts changes.
 
     kind appeal (messages, sent replies, notes for everyone, address, organisation, number) | note (a note that
-    only the organisation `written_by` reads; null: the centre). `id` is that of the appeal or the note.
+    only the organisation `written_by` reads; null: the centre). `id` is the id of the appeal or the note.
     `organisation_id` and `number` are the appeal's. There are no foreign keys: their check would wait for a
     transaction that has locked one of the appeals, while other appeals stay locked.
     """

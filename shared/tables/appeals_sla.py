@@ -23,7 +23,7 @@ DEFAULT_ESCALATION: dict[str, float | None] = {
     "centre_hours": 4,
     "deputy_head_hours": 9,
 }
-# By clock: how often it may be extended, and by how many hours of its unit each time; null: never.
+# For each clock: the maximum number of extensions, and of hours in its unit for one extension; null: none.
 DEFAULT_EXTENSIONS: dict[str, dict[str, float] | None] = {
     "final_answer": {"count": 2, "hours": 40},
     "first_response": None,
@@ -37,8 +37,8 @@ class SlaPolicy(Base):
     `policy_key` is the same for all versions of a policy. A version is in effect from `valid_from` until before
     `valid_until` (null: without end) and is never edited or deleted, so that it explains old deadlines.
     Conditions are null for any value: `topic_id` may be a group, `channel` is a network, the source of an
-    appeal or `manual`. Amounts are hours of the unit beside them: working | calendar; `ceiling_hours` are calendar
-    hours. `starts_from`: received | written | assigned.
+    appeal or `manual`. Amounts are hours of the unit in the column beside: working | calendar; `ceiling_hours` are
+    calendar hours. `starts_from`: received | written | assigned.
     """
 
     __tablename__ = "sla_policies"
@@ -69,9 +69,9 @@ class SlaPolicy(Base):
     starts_from: Mapped[str] = mapped_column(default="received")
     # The shares of the time after which the organisation is warned, in order.
     warn_at: Mapped[list[float]] = mapped_column(JSONB, default=lambda: [0.5, 0.8])
-    # When to notify whom, as in `DEFAULT_ESCALATION`; null: never.
+    # The time of each step of the escalation, as in `DEFAULT_ESCALATION`; null: the step is never taken.
     escalation: Mapped[dict[str, float | None]] = mapped_column(JSONB, default=lambda: dict(DEFAULT_ESCALATION))
-    # How far the deadline of each clock may be extended, as in `DEFAULT_EXTENSIONS`; null: not.
+    # The limits of extensions of each clock, as in `DEFAULT_EXTENSIONS`; null: no extensions.
     extensions: Mapped[dict[str, dict[str, float] | None]] = mapped_column(
         JSONB, default=lambda: dict(DEFAULT_EXTENSIONS)
     )
@@ -168,13 +168,13 @@ class SlaClock(Base):
 class SlaClockEvent(Base):
     """An event of a clock after its start, kept permanently and never changed.
 
-    kind started (written when a later event changes what the clock's row says of it) | restarted (by a new
-    question) | reopened (after a stop: the matter is not solved) | moved (to another organisation or calendar) |
-    paused | resumed | policy_changed | merged (an appeal with an earlier start joined) | extended (by
-    `extension_seconds` of its unit) | stopped | cancelled | answer_withdrawn (the last answer is taken back).
+    kind started (written when a later event changes the columns of the start in the clock's row) | restarted (by a
+    new question) | reopened (after a stop: the matter is not solved) | moved (to another organisation or calendar)
+    | paused | resumed | policy_changed | merged (an appeal with an earlier start joined) | extended (by
+    `extension_seconds` of its unit) | stopped | cancelled | answer_withdrawn (the last answer was withdrawn).
     Events are ordered by `sequence`, which is given under the lock of the appeal and begins at 2 while the start
-    is not written; `at` comes from the clocks of several machines.
-    `starts_at` is the moment from which the clock counts.
+    is not written; `at` comes from the clocks of several machines. `starts_at` is the moment from which the clock
+    counts.
     """
 
     __tablename__ = "sla_clock_events"

@@ -26,7 +26,7 @@ _ESCAPE = "\ue000"
 
 
 def encode_text(value: str) -> str:
-    """Return the text as it is stored: only NUL and the escape character are escaped."""
+    """Return the text in its stored form: only NUL and the escape character are escaped."""
     if "\x00" not in value and _ESCAPE not in value:
         return value
     return value.replace(_ESCAPE, _ESCAPE + "e").replace("\x00", _ESCAPE + "0")

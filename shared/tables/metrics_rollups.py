@@ -12,7 +12,7 @@ class SlaRollup(Base):
     """Figures of the appeals opened in a month (in the region's time zone) whose `kind` (organisation, topic,
     network, day) is `key` ("none": no value).
 
-    The counts are those of `SlaFigure`, as if no open deadline had passed; overdue appeals are counted from
+    The counts are the counts of `SlaFigure`, as if no open deadline had passed; overdue appeals are counted from
     `open_deadlines`.
     The other columns are packed, big-endian: working seconds of the first responses (int32), seconds from writing
     to opening (float64), deadlines of the waiting appeals (int64, microseconds since 2000).

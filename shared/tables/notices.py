@@ -24,7 +24,7 @@ _NO_CHANNELS = text("'{}'")
 
 
 class NoticeSettings(Base):
-    """How a person is notified.
+    """A person's settings of notices.
 
     The encrypted address, when each kind of notice is sent (`choices`, by kind; a kind that is not there has its
     default), and where (`channels`, by kind: email or a network; by default email).

@@ -1,4 +1,4 @@
-"""Which service owns each table, and which columns and tables only the owner may read."""
+"""Ownership of tables: the owning service of each table, and the columns and tables that only it may read."""
 
 TABLE_OWNERS: dict[str, str] = {
     **dict.fromkeys(

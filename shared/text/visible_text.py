@@ -2,8 +2,8 @@
 
 import re
 
-# Control characters but the line feed and the tab; characters that XML forbids; those that turn the direction of
-# reading around, by which a text could rearrange what stands beside it.
+# Control characters except line feed and tab; characters that XML forbids; characters that change the direction of
+# writing, by which a text could reorder the text next to it.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\ufffe\uffff\U000e0000-\U000e007f]"

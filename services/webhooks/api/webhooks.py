@@ -122,7 +122,7 @@ async def create_webhook_endpoint(
     Only this response contains the secret. Organisation staff get the events of their organisation.
 
     Each event type needs a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: the
-    endpoint receives what the owner may read, for as long as they may. Personal data in citizens' texts is masked.
+    endpoint receives events as long as the owner may read them. Personal data in citizens' texts is masked.
     `personal_data: true` asks for unmasked texts: this needs the right to read appeals and messages, a host that
     the operator has listed, and the consent of a person with `webhooks:consent`; a request by such a person
     counts as consent.

@@ -133,7 +133,7 @@ class Dispatcher:
     async def claim(self, limit: int, in_flight: Mapping[UUID, int] | None = None) -> list[ClaimedDelivery]:
         """Claim up to `limit` due deliveries, earliest due first, and commit. Return those that may be sent.
 
-        `in_flight` counts the running attempts of each endpoint: none gets more than its share.
+        `in_flight` counts the running attempts of each endpoint, so that no endpoint gets more than its share.
         """
         now = clock.now()
         rooms = dict.fromkeys(self._failing_endpoints, FAILING_ENDPOINT_CONCURRENCY)

@@ -1,4 +1,4 @@
-"""When a delivery is tried again: the published schedule, and what the receiver asks for by `Retry-After`."""
+"""Retry times of deliveries: the published schedule, and the wait that a receiver requests by `Retry-After`."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ RETRY_DELAYS = (
 # A pause is longer by up to this share, so that deliveries that failed at once are not all retried at once.
 JITTER = 0.1
 LONGEST_REQUESTED = timedelta(hours=24)
-# The statuses whose `Retry-After` is followed (RFC 9110 §10.2.3, RFC 6585 §4).
+# Statuses whose `Retry-After` is respected (RFC 9110 §10.2.3, RFC 6585 §4).
 ASKS_TO_WAIT = frozenset({429, 503})
 
 
@@ -51,6 +51,6 @@ def requested_wait(header: str | None, now: datetime) -> timedelta | None:
             until = parsedate_to_datetime(value)
         except (ValueError, OverflowError):
             return None
-        # A date in the form of asctime, which names no zone, is in UTC (RFC 9110 §5.6.7).
+        # A date in asctime format, which has no time zone, is in UTC (RFC 9110 §5.6.7).
         wait = (until if until.tzinfo else until.replace(tzinfo=UTC)) - now
     return min(wait, LONGEST_REQUESTED) if wait > timedelta() else None

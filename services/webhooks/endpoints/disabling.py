@@ -29,7 +29,7 @@ async def disable_gone(session: WriteSession, urls: Mapping[UUID, str]) -> None:
 
 
 async def disable_failing(session: WriteSession, ids: Collection[UUID], limit: timedelta) -> None:
-    """Disable those of the endpoints that have failed for `limit` without a success."""
+    """Disable the endpoints among these that have failed for `limit` without a success."""
     locked = {endpoint.id: endpoint for endpoint in await _lock_active(session, ids)}
     # Checked again under the lock: another worker may have recorded a success meanwhile.
     for endpoint_id in await health.failing_for(session, locked, limit):
@@ -70,7 +70,7 @@ async def load_disabled(
 
 
 async def _lock_active(session: WriteSession, ids: Collection[UUID]) -> list[WebhookEndpoint]:
-    """Lock and return those of the endpoints that are still active, so that only one worker disables them."""
+    """Lock and return the endpoints that are still active, so that only one worker disables them."""
     query = select(WebhookEndpoint).where(WebhookEndpoint.id.in_(ids), WebhookEndpoint.active)
     return list(await session.scalars(query.order_by(WebhookEndpoint.id).with_for_update()))
 

@@ -30,7 +30,8 @@ from shared.tables.common import Event
 from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
-# A caller who changes one of these, or asks for personal data, decides where data goes and becomes the owner.
+# A caller who changes one of these fields, or asks for personal data, decides where data goes and becomes the
+# owner.
 OWNERSHIP_FIELDS = frozenset({"url", "event_types"})
 TEST_RATE_WINDOW = timedelta(minutes=1)
 

@@ -70,10 +70,9 @@ async def lineage_of(session: AsyncSession, organisation_id: UUID | None) -> Seq
 async def load_entitlements(
     session: AsyncSession, hosts: Collection[str], ids: Collection[UUID] | None = None
 ) -> dict[UUID, Entitlement]:
-    """Return what the endpoints may receive, by endpoint id; without `ids`, of all active ones that are not
-    suspended.
+    """Return what the endpoints may receive, by endpoint id.
 
-    `hosts` may receive personal data.
+    Without `ids` all active endpoints that are not suspended are returned. `hosts` may receive personal data.
     """
     query = select(
         WebhookEndpoint.id,

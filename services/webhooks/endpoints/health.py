@@ -44,7 +44,7 @@ _RECORD = text(
 class AttemptOutcomes:
     """Outcomes of attempts of one endpoint: whether any succeeded, and how many failed after the last success.
 
-    `delivery_id` is that of the last attempt.
+    `delivery_id` is the delivery of the last attempt.
     """
 
     endpoint_id: UUID
@@ -70,7 +70,7 @@ async def record_outcomes(session: WriteSession, outcomes: Collection[AttemptOut
 
 
 async def failing_for(session: AsyncSession, ids: Collection[UUID], duration: timedelta) -> Sequence[UUID]:
-    """Return the ids of those of these endpoints that have failed for at least `duration` without a success."""
+    """Return the ids of the endpoints among `ids` that have failed for at least `duration` without a success."""
     query = select(WebhookEndpointHealth.endpoint_id).where(
         is_one_of(WebhookEndpointHealth.endpoint_id, ids),
         WebhookEndpointHealth.failing_since <= func.now() - duration,

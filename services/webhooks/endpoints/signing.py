@@ -28,7 +28,7 @@ class SigningSecrets:
     previous_until: datetime | None = None
 
     def active(self, now: datetime) -> list[str]:
-        """Return the secrets that sign at this moment."""
+        """Return the secrets with which deliveries are signed at this moment."""
         if self.previous is not None and self.previous_until is not None and now < self.previous_until:
             return [self.current, self.previous]
         return [self.current]
@@ -68,7 +68,8 @@ class SecretCipher:
 def signed_headers(event_id: UUID, body: str, keys: list[str]) -> dict[str, str]:
     """Return the headers of one attempt: the id is the same in all attempts, time and signature are new.
 
-    The time is the system clock, not the project's adjustable one: receivers compare it with theirs.
+    The time is from the system clock, not from the adjustable `shared.clock`: receivers compare it with their
+    clock.
     """
     moment = datetime.now(UTC)
     return {

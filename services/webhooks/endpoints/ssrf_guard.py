@@ -18,7 +18,8 @@ from services.webhooks.settings import IpNetwork
 MAX_URL_LENGTH = 2000
 DNS_TIMEOUT_SECONDS = 5
 _NAT64 = ip_network("64:ff9b::/96")
-# The range from which IANA allocates global unicast addresses (2000::/3); others are unassigned or not unicast.
+# The range from which IANA allocates global unicast addresses (2000::/3); other addresses are unassigned or not
+# unicast.
 _UNICAST = ip_network("2000::/3")
 _MULTICAST = ip_network("224.0.0.0/4")
 

@@ -1,6 +1,6 @@
 """The catalogue of webhook events: the event types, and the content, schema and example of their deliveries.
 
-The data are those of the event's model (`shared/contracts/`), without the fields marked `FeedOnly`. Webhooks add
+The data has the fields of the event's model (`shared/contracts/`), without fields marked `FeedOnly`. Webhooks add
 the subject's id, the organisation with its name, and the citizen's text. Personal data in texts is masked, except
 for an endpoint that asks for unmasked texts.
 """

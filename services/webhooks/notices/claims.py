@@ -195,7 +195,7 @@ class _Round:
     async def claim_notices(
         self, letter: NoticeLetter | None, notices: Sequence[Notice], keys: SecretStr
     ) -> Claim | None:
-        """Lease a letter with those of the notices that may be sent now; `letter` None: create a letter for them.
+        """Lease a letter with the notices that may be sent now; if `letter` is None, create one for them.
 
         The other notices wait for working hours; they stay in the given letter if all of its notices wait. A
         report whose PDF must be read first is not leased.

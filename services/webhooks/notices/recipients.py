@@ -130,7 +130,7 @@ class _Facts:
     change_authors: Mapping[UUID, UUID | None]
 
     def named(self, ids: Iterable[UUID | None]) -> list[Addressee]:
-        """Return those of these people who have access."""
+        """Return the people with these ids who have access."""
         return [self.people[found] for found in dict.fromkeys(ids) if found is not None and found in self.people]
 
     def owners(self, event: Event) -> list[Addressee]:

@@ -22,7 +22,7 @@ OFFICE_HOURS = WorkingCalendar(REGION_TIME_ZONE, dict.fromkeys(range(1, 6), _OFF
 
 @dataclass(frozen=True)
 class WorkingHours:
-    """The calendars of some organisations; `default` is that of the centre and of organisations without one."""
+    """The calendars of organisations; `default`, the centre's, is used for organisations without one."""
 
     default: WorkingCalendar
     by_organisation: Mapping[UUID, WorkingCalendar]

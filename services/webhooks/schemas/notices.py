@@ -39,7 +39,7 @@ NoticeEventType.__doc__ = "Event types that people are notified of."
 
 
 class NoticeKind(StrEnum):
-    """What a person is notified of."""
+    """Kinds of notices."""
 
     ASSIGNMENT = "assignment"
     WARNING = "warning"
@@ -60,7 +60,7 @@ class NoticeDelivery(StrEnum):
 
 
 class NoticeChannel(StrEnum):
-    """Where notices go: by e-mail, or as a message in a network to a linked account."""
+    """The channel of notices: e-mail, or messages to a linked account in a network."""
 
     EMAIL = "email"
     VK = "vk"
@@ -68,7 +68,7 @@ class NoticeChannel(StrEnum):
 
 
 class AccountState(StrEnum):
-    """Whether notices can go to an account in a network.
+    """The state of a person's account in a network; notices can be sent to a `linked` one.
 
     `pending`: the code was not sent to the page yet. `ended`: the network refused a message because of the
     account.
@@ -171,7 +171,7 @@ class NoticeAddressUpdate(BaseModel):
 
 
 class NoticeSettings(NoticeAddress):
-    """How the caller wants to be notified."""
+    """The caller's settings of notices."""
 
     choices: Choices = Field(description="When each kind is sent")
     channels: Channels = Field(

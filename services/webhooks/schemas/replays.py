@@ -19,7 +19,7 @@ class WebhookReplayKind(StrEnum):
 
 
 class WebhookReplayRequest(BaseModel):
-    """What to send again. Times are creation times of events or, with `failed`, of deliveries."""
+    """A request to send events again. Times are creation times of events or, with `failed`, of deliveries."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -40,7 +40,9 @@ class WebhookReplayRequest(BaseModel):
 
 
 class WebhookReplay(BaseModel):
-    """What was queued. With `has_more` repeat the request, with `after` if `next_after` is not null."""
+    """The result of a replay request. With `has_more` repeat the request, with `after` if `next_after` is not
+    null.
+    """
 
     queued: int = Field(description="Deliveries that were queued; pending ones stay as they are", examples=[240])
     last_due_at: datetime | None = Field(description="When the last of them is due; null: none was queued")

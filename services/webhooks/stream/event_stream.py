@@ -1,4 +1,4 @@
-"""The response of one stream: events from the database up to the live tail, then those of the tail."""
+"""The response of one stream: events from the database up to the live tail, then events from the tail."""
 
 import asyncio
 import random
@@ -145,7 +145,7 @@ class EventStream(EventSourceResponse):
 
 
 class Heartbeat:
-    """When the next heartbeat is due."""
+    """Timer of heartbeats: knows when the next one is due."""
 
     def __init__(self) -> None:
         self._interval = webhooks_settings().stream_heartbeat_seconds

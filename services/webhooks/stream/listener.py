@@ -36,7 +36,7 @@ class Listener:
         self._ready = asyncio.Event()
 
     def wants(self, event: Event, lineage: Collection[UUID]) -> bool:
-        """Return whether an event is for this listener; `lineage` is that of the event's organisation."""
+        """Return whether this listener wants an event; `lineage` is the lineage of the event's organisation."""
         return (
             event.type in self.types
             and (self.subject_id is None or event.subject_id == self.subject_id)
