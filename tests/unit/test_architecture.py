@@ -1,4 +1,4 @@
-"""The layout of the packages, where import contracts cannot check it."""
+"""Rules for the layout of packages that import contracts cannot check."""
 
 import ast
 from collections import Counter
@@ -62,8 +62,8 @@ def test_no_module_name_occurs_twice_in_a_service(package: str) -> None:
     assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
-def test_network_imports_no_other_network_and_nothing_above_the_ports() -> None:
-    """The import contracts name only the networks that they know."""
+def test_network_package_imports_no_other_network_and_nothing_above_the_ports() -> None:
+    """The import contracts list networks by name, so they miss a new one."""
     networks = ROOT / "services" / "ingest" / "networks"
     ports = tuple(f"services.ingest.networks.{path.stem}." for path in networks.glob("*.py"))
     below = ("services.ingest.polling.", "services.ingest.settings.", *ports)
@@ -77,7 +77,7 @@ def test_network_imports_no_other_network_and_nothing_above_the_ports() -> None:
     assert foreign == set()
 
 
-def test_no_module_has_the_name_of_a_package() -> None:
+def test_no_module_has_the_name_of_a_package_beside_it() -> None:
     """Python would import the package and ignore the module."""
     shadowed = {
         str(path)

@@ -1,4 +1,4 @@
-"""The documents name files, link to documents and link to headings that exist."""
+"""Files named in documents and targets of links exist."""
 
 import re
 from itertools import product
@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md")
 DOCUMENTS = sorted([*(ROOT / name for name in TOP), *(ROOT / "docs").rglob("*.md")])
-# Documents that name classes, functions and fields of the code.
+# Documents that mention classes, functions and fields of the code.
 FOR_DEVELOPERS = sorted([ROOT / "CONTRIBUTING.md", *(ROOT / "docs" / "developer").glob("*.md")])
 FOLDERS = {path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith(".")}
 
@@ -24,7 +24,7 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def named_paths(text: str) -> set[str]:
-    """Return the quoted words that are paths: they begin with a folder of the repository or name a module."""
+    """Return quoted words that are paths: they begin with a folder of the repository or name a module."""
     return {
         word.rstrip(".,:;")
         for quoted in _QUOTED.findall(_BLOCK.sub("", text))
@@ -36,7 +36,7 @@ def named_paths(text: str) -> set[str]:
 def is_there(path: str) -> bool:
     """Return whether every alternative (`{a,b}`) exists; `*` and `<name>` match any name.
 
-    A module may be named by the end of its path, and without its suffix.
+    A module may be given by the end of its path and without its suffix.
     """
     parts = _ALTERNATIVES.split(path)
     choices = [part.split(",") if at % 2 else [part] for at, part in enumerate(parts)]
@@ -89,7 +89,7 @@ def test_symbols_named_in_developer_documents_exist(document: Path, identifiers:
     assert symbols - identifiers == set()
 
 
-def test_path_that_does_not_exist_is_found() -> None:
+def test_path_that_does_not_exist_is_reported() -> None:
     text = "see `services/appeals/stems.py`, `workflow.py` and `GET /api/v1/topics`\n```\n`tests/none.py`\n```\n"
     assert named_paths(text) == {"services/appeals/stems.py", "workflow.py"}
     assert not is_there("services/appeals/stems.py")

@@ -14,20 +14,20 @@ ROW = re.compile(
 ROWS = list(ROW.finditer(GLOSSARY))
 
 
-def test_every_row_has_term_definition_and_module() -> None:
+def test_every_row_of_the_glossary_has_term_definition_and_module() -> None:
     lines = [line for line in GLOSSARY.splitlines() if line.startswith("| ")]
     headings = [line for line in lines if line.startswith("| term |")]
     assert len(ROWS) == len(lines) - len(headings)
 
 
-def test_every_module_exists() -> None:
+def test_every_module_of_the_glossary_exists() -> None:
     assert [row["module"] for row in ROWS if not (ROOT / row["module"]).is_file()] == []
 
 
-def test_every_term_occurs_once() -> None:
+def test_every_term_of_the_glossary_occurs_once() -> None:
     assert [term for term, count in Counter(row["term"] for row in ROWS).items() if count > 1] == []
 
 
-def test_every_domain_term_has_a_russian_word() -> None:
+def test_every_domain_term_of_the_glossary_has_a_russian_word() -> None:
     domain = GLOSSARY[: GLOSSARY.index("## Technical terms")]
     assert [row["term"] for row in ROW.finditer(domain) if not row["russian"]] == []

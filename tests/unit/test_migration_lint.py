@@ -1,4 +1,4 @@
-"""`python -m migrations.lint` finds SQL that would stop running services."""
+"""`python -m migrations.lint` finds SQL that would block or break running services."""
 
 import subprocess
 import sys
@@ -25,12 +25,12 @@ def found_in(upgrade: Any, folder: Path) -> str:
     ).stdout
 
 
-def test_index_built_in_the_transaction_is_found(tmp_path: Path) -> None:
+def test_index_built_in_the_transaction_is_reported(tmp_path: Path) -> None:
     said = found_in(lambda: op.create_index("ix_messages_text", "messages", ["text"]), tmp_path)
     assert "require-concurrent-index-creation" in said
 
 
-def test_renamed_column_is_found(tmp_path: Path) -> None:
+def test_renamed_column_is_reported(tmp_path: Path) -> None:
     said = found_in(lambda: op.alter_column("messages", "text", new_column_name="body"), tmp_path)
     assert "renaming-column" in said
 

@@ -1,4 +1,4 @@
-"""Each status that a route chooses while it runs is in the OpenAPI document."""
+"""Each status that the code of a route assigns is in the OpenAPI document."""
 
 import ast
 import importlib
@@ -21,7 +21,7 @@ def _routes() -> Iterator[APIRoute]:
 
 
 def _chosen(route: APIRoute) -> set[int]:
-    """Return the numbers that the route assigns to `….status_code`."""
+    """Return the statuses that the route assigns to `….status_code`."""
     tree = ast.parse(textwrap.dedent(inspect.getsource(route.endpoint)))
     return {
         part.value
@@ -33,7 +33,7 @@ def _chosen(route: APIRoute) -> set[int]:
     }
 
 
-def test_statuses_that_routes_choose_are_documented() -> None:
+def test_statuses_assigned_by_routes_are_documented() -> None:
     choosing = [(route, chosen) for route in _routes() if route.include_in_schema and (chosen := _chosen(route))]
     assert choosing
     missing = {

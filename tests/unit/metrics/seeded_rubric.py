@@ -1,4 +1,4 @@
-"""The rubric that the migration stores."""
+"""The grading rubric that the migration inserts."""
 
 import json
 from datetime import UTC, datetime

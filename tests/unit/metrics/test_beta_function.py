@@ -1,4 +1,4 @@
-"""The incomplete beta function: the numbers of scipy."""
+"""Values of the incomplete beta function equal those of scipy."""
 
 import numpy as np
 from scipy.special import betainc
@@ -8,7 +8,7 @@ from services.metrics.pulse.beta_function import incomplete_beta
 from services.metrics.pulse.rate_test import Expected
 
 
-def test_values_are_those_of_scipy() -> None:
+def test_values_equal_those_of_scipy() -> None:
     random = np.random.default_rng(3)
     a = np.concatenate([random.integers(1, 5_000, 2_000), [1.0, 1.0, 3.0, 1e5]])
     b = np.concatenate([random.uniform(0.01, 60, 2_000), [1.0, 0.5, 50.0, 40.0]])
@@ -16,7 +16,7 @@ def test_values_are_those_of_scipy() -> None:
     np.testing.assert_allclose(incomplete_beta(a, b, x), betainc(a, b, x), rtol=1e-9, atol=1e-200)
 
 
-def test_tails_are_those_of_the_negative_binomial_distribution() -> None:
+def test_tails_equal_those_of_the_negative_binomial_distribution() -> None:
     mean, size = np.array([0.01, 3.0, 40.0, 900.0]), np.array([0.2, 5.0, 20.0, 50.0])
     counts = np.array([1.0, 9.0, 80.0, 1_000.0])
     expected = nbinom.sf(counts - 1, size, size / (mean + size))

@@ -42,7 +42,7 @@ def ranks(found: PeerRanking) -> dict[str, int | None]:
     return {share.name: share.rank for share in found.organisations}
 
 
-def test_prior_of_equal_samples_is_that_of_the_formula() -> None:
+def test_prior_of_equal_samples_equals_the_formula() -> None:
     # Shares .5, .7 and .9 of 10 each: mean .7, weighted spread 10 · (.04 + 0 + .04) = .8, variance .21.
     # By chance Σ (w/n)(1 − w/W) = 3 · 2/3 = 2, so the correlation is (.8 / .21 − 2) / (20 − 2).
     correlation = (0.8 / 0.21 - 2) / 18
@@ -61,7 +61,7 @@ def test_prior_of_equal_samples_is_that_of_the_formula() -> None:
         ([(1, 1), (0, 1), (1, 1), (0, 0)], 2 / 3),  # one trial each does not show differences
     ],
 )
-def test_peers_that_do_not_differ_visibly_get_the_strongest_prior(
+def test_peers_without_a_visible_difference_get_the_strongest_prior(
     counts: list[tuple[int, int]], mean: float
 ) -> None:
     found = estimate_prior(counts)
@@ -83,13 +83,13 @@ def test_peers_without_trials_have_no_prior() -> None:
     assert share.note == "мало данных: обращений нет, а для места нужно не меньше 10"
 
 
-def test_share_of_a_small_sample_is_drawn_further_to_the_mean() -> None:
+def test_share_of_a_small_sample_is_shrunk_further_to_the_mean() -> None:
     prior = Prior(0.8, 10)
     assert shrunk_share(1, 1, prior) == pytest.approx(9 / 11)
     assert shrunk_share(100, 100, prior) == pytest.approx(108 / 110)
 
 
-def test_large_organisation_with_a_good_share_is_before_a_small_perfect_one() -> None:
+def test_large_organisation_with_a_good_share_ranks_above_a_small_perfect_one() -> None:
     found = ranking((10, 10), (195, 200), (16, 20), (70, 100), (14, 20), (120, 150))
     assert ranks(found)["2"] == 1
     assert found.organisations[0].share == pytest.approx(0.975)
@@ -101,7 +101,7 @@ def test_equal_scores_have_equal_ranks_and_the_next_rank_is_skipped() -> None:
     assert ranks(found) == {"1": 1, "2": 2, "3": 2, "4": 4, "5": 5}
 
 
-def test_organisation_with_few_appeals_has_no_rank_and_is_named_after_the_ranked() -> None:
+def test_organisation_with_few_appeals_is_listed_last_without_a_rank() -> None:
     found = ranking((0, 1), (5, 9), (90, 100), (80, 100), (70, 100), (60, 100), (50, 100))
     assert ranks(found) == {"3": 1, "4": 2, "5": 3, "6": 4, "7": 5, "1": None, "2": None}
     assert found.ranked == 5
@@ -122,7 +122,7 @@ def test_group_with_few_members_gets_no_ranks() -> None:
     )
 
 
-def test_best_and_worst_name_the_reason() -> None:
+def test_best_and_worst_lists_give_the_reason() -> None:
     found = ranking((98, 100), (80, 100), (80, 100), (80, 100), (80, 100), (40, 100))
     assert [listed.organisation.name for listed in found.best] == ["1"]
     assert [listed.organisation.name for listed in found.worst] == ["6"]
@@ -132,7 +132,7 @@ def test_best_and_worst_name_the_reason() -> None:
     )
 
 
-def test_worst_are_listed_from_the_last_rank_on() -> None:
+def test_worst_list_starts_with_the_last_rank() -> None:
     found = ranking(*[(900 - 100 * number, 1000) for number in range(8)])
     assert [listed.organisation.name for listed in found.best] == ["1", "2", "3"]
     assert [listed.organisation.name for listed in found.worst] == ["8", "7", "6"]
@@ -144,13 +144,13 @@ def test_equal_scores_at_the_end_of_a_list_are_all_listed() -> None:
     assert [listed.organisation.name for listed in found.worst] == ["5", "4"]
 
 
-def test_lists_are_empty_if_members_differ_by_chance() -> None:
+def test_best_and_worst_lists_are_empty_if_peers_differ_by_chance() -> None:
     found = ranking((8, 10), (9, 10), (7, 10), (8, 10), (9, 11), (7, 10))
     assert found.ranked == 6
     assert (found.best, found.worst) == ((), ())
 
 
-def test_peers_are_ranked_apart() -> None:
+def test_each_peer_group_is_ranked_separately() -> None:
     ministries = [
         Observed(UUID(int=100 + number), f"м{number}", PeerGroup.REGIONAL_BODIES, 10 * number, 100)
         for number in range(5)
@@ -160,12 +160,12 @@ def test_peers_are_ranked_apart() -> None:
     assert [max(share.rank or 0 for share in group.organisations) for group in found] == [5, 5]
 
 
-def test_rule_that_would_rank_one_appeal_is_refused() -> None:
+def test_ranking_rule_with_a_minimum_of_one_appeal_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         RankingRule(min_trials=1)
 
 
-def test_settings_say_from_how_many_appeals_and_peers_there_are_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_give_the_minimums_of_appeals_and_peers_for_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOSPABLIK_RANK_MIN_APPEALS", "25")
     monkeypatch.setenv("GOSPABLIK_RANK_MIN_PEERS", "8")
     metrics_settings.cache_clear()

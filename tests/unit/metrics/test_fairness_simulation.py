@@ -1,4 +1,4 @@
-"""Organisations whose true quality is known: the order of shrunk shares against the order of raw shares."""
+"""Simulated organisations of known quality: shrunk shares order them better than raw shares."""
 
 import random
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ SEEDS = range(6)
 
 
 def region(seed: int, quality: float, strength: float) -> tuple[list[float], list[Observed]]:
-    """Return the true shares of schools and what was seen of them; every size occurs equally often."""
+    """Return the true shares of schools and their observed counts; every size occurs equally often."""
     rng = random.Random(seed)
     truth, seen = [], []
     for number in range(PER_SIZE * len(SIZES)):
@@ -37,7 +37,7 @@ def scores_of(seen: Sequence[Observed]) -> list[float]:
 
 
 def rank_errors(values: Sequence[float], truth: Sequence[float]) -> list[float]:
-    """Return for each size the share of pairs with a member of it that are in the wrong order (Kendall's
+    """Return for each size the share of wrongly ordered pairs with an organisation of that size (Kendall's
     distance); a tie is half an error.
     """
     wrong: list[list[float]] = [[] for _ in SIZES]
@@ -50,7 +50,7 @@ def rank_errors(values: Sequence[float], truth: Sequence[float]) -> list[float]:
 
 
 @pytest.mark.parametrize(("quality", "strength"), [(0.8, 10), (0.8, 40), (0.6, 10), (0.92, 20)])
-def test_rank_error_of_shrunk_shares_is_below_that_of_raw_ones_at_every_size(
+def test_shrunk_shares_have_fewer_rank_errors_than_raw_shares_at_every_size(
     quality: float, strength: float
 ) -> None:
     shrunk: list[list[float]] = []
@@ -73,13 +73,13 @@ def test_organisation_with_one_message_is_never_first_or_last(seed: int) -> None
     (found,) = rank_among_peers(seen, RankingRule())
     assert {share.rank for share in found.organisations if share.id in alone} == {None}
     assert not alone & {listed.organisation.id for listed in (*found.best, *found.worst)}
-    # Even without a minimum the order of the scores puts somebody else at both ends.
+    # Even without a minimum size other organisations have the best and worst scores.
     scores = scores_of(seen)
     ends = {number for number, score in enumerate(scores) if score in {min(scores), max(scores)}}
     assert not alone & {seen[number].id for number in ends}
 
 
-def test_ranked_organisations_are_ordered_as_their_true_quality_more_often_than_by_raw_shares() -> None:
+def test_ranks_are_closer_to_true_quality_than_the_order_of_raw_shares() -> None:
     by_rank, by_share = [], []
     for seed in SEEDS:
         truth, seen = region(seed, 0.8, 20)
@@ -95,7 +95,7 @@ def test_ranked_organisations_are_ordered_as_their_true_quality_more_often_than_
 
 
 @pytest.mark.parametrize("members", [60, 200])
-def test_equal_members_are_nearly_never_listed(members: int) -> None:
+def test_equal_organisations_are_hardly_ever_listed_as_best_or_worst(members: int) -> None:
     seeds, quality = 80, 0.8
     empty = 0
     for seed in range(seeds):

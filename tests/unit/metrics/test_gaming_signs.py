@@ -1,4 +1,4 @@
-"""Signs of embellished figures: when they are given, and what they say."""
+"""Signs of embellished figures: their conditions and texts."""
 
 from uuid import UUID
 
@@ -26,7 +26,7 @@ def organisation(number: int, found: int, trials: int, group: PeerGroup = PeerGr
 PEERS = [organisation(number, 1, 25) for number in range(2, 6)]
 
 
-def test_answers_in_the_last_minutes_are_a_sign_against_peers() -> None:
+def test_answers_in_the_last_minutes_are_a_sign_if_peers_have_fewer() -> None:
     (sign,) = last_minute_answers([organisation(1, 12, 40), *PEERS])
     assert (sign.code, sign.organisation_id, sign.appeal_ids) == (
         SignCode.LAST_MINUTE_ANSWERS,
@@ -39,7 +39,7 @@ def test_answers_in_the_last_minutes_are_a_sign_against_peers() -> None:
     )
 
 
-def test_soon_reopened_appeals_are_a_sign_against_peers() -> None:
+def test_soon_reopened_appeals_are_a_sign_if_peers_have_fewer() -> None:
     (sign,) = soon_reopened([organisation(1, 20, 40), *PEERS])
     assert (sign.code, sign.appeal_ids) == (SignCode.SOON_REOPENED, ids(20))
     assert sign.sentence == (
@@ -51,11 +51,11 @@ def test_soon_reopened_appeals_are_a_sign_against_peers() -> None:
 @pytest.mark.parametrize(
     "rows",
     [
-        [organisation(1, 4, 4), *PEERS],  # too few appeals behind it
+        [organisation(1, 4, 4), *PEERS],  # too few appeals
         [organisation(1, 9, 40), *PEERS],  # 22 % against 4 %: chance may explain it
         [organisation(number, 30, 100) for number in range(1, 5)],  # all peers do the same
-        [organisation(1, 400, 2000), *(organisation(number, 1100, 10_000) for number in (2, 3))],  # not twice
-        [organisation(1, 20, 40)],  # nobody to compare with
+        [organisation(1, 400, 2000), *(organisation(number, 1100, 10_000) for number in (2, 3))],  # below twice
+        [organisation(1, 20, 40)],  # no peers
     ],
 )
 def test_share_that_is_not_far_above_peers_is_no_sign(rows: list[Conspicuous]) -> None:
@@ -67,7 +67,7 @@ def test_only_court_is_compared_with_all_organisations() -> None:
     assert [sign.organisation_id for sign in last_minute_answers([court, *PEERS])] == [UUID(int=1)]
 
 
-def test_text_that_many_people_got_is_a_sign() -> None:
+def test_text_sent_to_many_people_is_a_sign() -> None:
     rows = [
         RepeatedText(UUID(int=1), answers=40, authors=6, appeal_ids=ids(7)),
         RepeatedText(UUID(int=2), answers=40, authors=4, appeal_ids=ids(9)),

@@ -1,4 +1,4 @@
-"""Cohen's κ, against tables worked out by hand."""
+"""Cohen's κ equals the values worked out by hand."""
 
 from math import sqrt
 
@@ -58,7 +58,7 @@ def test_kappa_without_expected_disagreement_is_undefined(found: list[Pair]) -> 
     assert kappa(found, weighted=True) is None
 
 
-def test_limit_of_kappa_is_that_of_the_formula() -> None:
+def test_lower_limit_of_kappa_equals_the_published_formula() -> None:
     # For two scores, with o = .7, e = .5, κ = .4, Fleiss, Cohen and Everitt have √((A + B − C) / n) / (1 − e):
     # A from the pairs that agree, B from the others, C = (κ − e(1 − κ))².
     a = 0.4 * (1 - (0.5 + 0.6) * 0.6) ** 2 + 0.3 * (1 - (0.5 + 0.4) * 0.6) ** 2
@@ -69,7 +69,7 @@ def test_limit_of_kappa_is_that_of_the_formula() -> None:
     assert found.low == pytest.approx(0.4 - 1.959964 * sqrt((a + b - c) / 50) / 0.5)
 
 
-def test_criterion_on_which_nearly_all_scores_are_the_same_is_not_condemned() -> None:
+def test_criterion_with_nearly_equal_scores_is_neither_trusted_nor_distrusted() -> None:
     rare = pairs((0, 0, 0), (0, 0, 1), (0, 1, 38))
     assert (value(rare, weighted=True) or 0) < 0
     assert of_criterion(rare) is None
@@ -78,7 +78,7 @@ def test_criterion_on_which_nearly_all_scores_are_the_same_is_not_condemned() ->
 def test_trust_follows_the_lower_limit_of_kappa() -> None:
     table = ((8, 2, 0), (1, 8, 1), (1, 0, 9))
     assert of_criterion(pairs(*table)) is True
-    # κ = .52 of 25 pairs could as well be .2.
+    # With 25 pairs κ = .52 is compatible with .2.
     uncertain = pairs((9, 0, 3), (0, 0, 0), (3, 0, 10))
     assert (value(uncertain, weighted=True) or 0) > 0.4
     assert of_criterion(uncertain) is False

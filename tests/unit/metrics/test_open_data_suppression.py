@@ -1,4 +1,4 @@
-"""Open data against an attacker who solves all equations between published numbers."""
+"""Open data withstand an attacker who solves all equations between published numbers."""
 
 import json
 import random
@@ -22,7 +22,7 @@ Published = list[list[int | None]]
 def possible_values(
     cells: Published, row_totals: list[int], column_totals: list[int]
 ) -> Iterator[tuple[float, float]]:
-    """Yield the least and greatest possible value of each hidden cell, with the sums that are published.
+    """Yield the least and greatest value of each hidden cell that the published sums allow.
 
     A linear program finds the exact bounds: transportation problems have integer vertices.
     """
@@ -87,8 +87,8 @@ def test_no_hidden_cell_can_be_computed_or_narrowed_down() -> None:
     assert hidden_cells > 200
 
 
-def test_attacker_computes_cells_if_only_small_ones_are_hidden() -> None:
-    # The control: without secondary suppression the same attacker succeeds.
+def test_attacker_computes_hidden_cells_without_secondary_suppression() -> None:
+    # A check of the attacker: without secondary suppression the attack succeeds.
     counts = [[2, 20, 30], [40, 3, 50], [60, 70, 80]]
     cells: Published = [[None if count < K else count for count in row] for row in counts]
     found = list(possible_values(cells, [sum(row) for row in counts], [sum(c) for c in zip(*counts, strict=True)]))
@@ -104,16 +104,14 @@ def test_table_without_small_cells_is_published_completely() -> None:
     ("counts", "shown"),
     [
         ({"a": 50, "b": 20, "c": 0}, {"a": 50, "b": 20}),
-        # One small category would be the rest to the total; two may sum to a small number.
+        # One hidden category is the total minus the rest; two may sum to a small number.
         ({"a": 50, "b": 20, "c": 3}, {"a": 50, OTHER: 23}),
         ({"a": 50, "b": 20, "c": 1, "d": 1}, {"a": 50, OTHER: 22}),
         ({"a": 50, "c": 4, "d": 4}, {"a": 50, OTHER: 8}),
         ({"a": 6, "b": 1}, {OTHER: 7}),
     ],
 )
-def test_small_categories_are_combined_to_the_minimum_at_least(
-    counts: dict[str, int], shown: dict[str, int]
-) -> None:
+def test_small_categories_are_combined_up_to_the_minimum(counts: dict[str, int], shown: dict[str, int]) -> None:
     categories = combine_small(counts, K)
     assert categories is not None
     assert dict(categories.counts) == shown
@@ -126,7 +124,7 @@ def test_unnamed_categories_are_combined_whatever_their_size() -> None:
     assert dict(found.counts) == {"vk": 50, "ok": 20, OTHER: 32}
 
 
-def test_fewer_than_the_minimum_in_all_gives_no_table() -> None:
+def test_table_with_a_total_below_the_minimum_is_not_published() -> None:
     assert combine_small({"a": 2, "b": 2}, K) is None
 
 
@@ -142,7 +140,7 @@ def numbers(value: Any) -> Iterator[int]:
 
 
 @pytest.mark.parametrize("minimum", [3, 5, 10])
-def test_week_has_no_count_below_the_minimum_and_nothing_but_counts(minimum: int) -> None:
+def test_week_contains_only_counts_and_none_below_the_minimum(minimum: int) -> None:
     report = sample_report().report
     document = build_document(report, minimum)
     assert {table.code for table in document.tables} == {
@@ -154,7 +152,7 @@ def test_week_has_no_count_below_the_minimum_and_nothing_but_counts(minimum: int
     for appeal in report.hard_appeals:
         assert str(appeal.appeal_id) not in text
         assert appeal.text not in text
-    # Comparisons would publish the cells of other weeks, which those hide.
+    # Comparisons would reveal cells that are hidden in other weeks.
     assert not {"last_week", "last_year", "change", "mean_of_8_weeks"} & set(text.split('"'))
     assert OpenDataDocument.model_validate_json(text) == document
 
@@ -174,7 +172,7 @@ def test_names_of_other_systems_are_not_published() -> None:
     assert [(row.key, row.total) for row in table.rows] == [("vk", 181), ("ok", 63), (OTHER, 3 * 264)]
 
 
-def test_organisations_are_counted_by_appeals_and_not_by_responses() -> None:
+def test_table_of_organisations_counts_appeals_and_not_responses() -> None:
     report = sample_report().report
     # A person who reopens an appeal five times gets five responses.
     groups = [

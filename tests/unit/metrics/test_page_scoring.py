@@ -1,4 +1,4 @@
-"""Page scores, against points that were added up by hand."""
+"""Page scores equal the points added up by hand."""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,7 +23,7 @@ MEMBERS = 1000
 
 @dataclass(frozen=True)
 class MadeUpPage:
-    """A page, and what a person computed for it with the table of the Amur region."""
+    """A page with the points that a person computed for it by the table of the Amur region."""
 
     name: str
     # Госпаблики, госметка; аватар, описание, обложка; виджеты; записи за 7 дней; охват при 1000 подписчиков
@@ -37,7 +37,7 @@ class MadeUpPage:
 
     @property
     def inputs(self) -> PageInputs:
-        """Return what is known."""
+        """Return the inputs of the score that `known` gives."""
         connected, badge, avatar, description, cover, widgets, posts, reach = self.known
         steps = {name: DAY for name, reached in (("connected", connected), ("gov_badge", badge)) if reached}
         return PageInputs(
@@ -75,13 +75,13 @@ def test_score_equals_hand_computation(page: MadeUpPage) -> None:
     assert (found.score, found.light) == (Decimal(page.score), page.light)
 
 
-def test_formula_of_the_installation_is_the_published_table() -> None:
+def test_installed_formula_equals_the_published_table() -> None:
     assert [criterion.weight for criterion in AMUR.criteria] == [10, 10, 20, 10, 30, 10, 5]
     assert sum(criterion.weight for criterion in AMUR.criteria) == 95
     assert formula_errors(AMUR) == []
 
 
-def test_unknown_reach_is_left_out_and_said_so() -> None:
+def test_unknown_reach_is_left_out_of_the_score_with_a_note() -> None:
     found = score_page(AMUR, PAGES[1].inputs, WEEK_END)
     reach, mean = found.criteria[-2:]
     assert (reach.possible, reach.source, mean.possible) == (0, None, 0)
@@ -91,7 +91,7 @@ def test_unknown_reach_is_left_out_and_said_so() -> None:
     assert "правило" in criterion_evidence(AMUR.criteria[-1], 0, PAGES[1].inputs)
 
 
-def test_page_that_nobody_can_see_gets_no_points_whatever_it_had() -> None:
+def test_closed_page_gets_no_points_whatever_its_criteria() -> None:
     inputs = PAGES[0].inputs.model_copy(update={"state": "closed", "reach": None})
     found = score_page(AMUR, inputs, WEEK_END)
     assert (found.score, found.light) == (Decimal("0.0"), "red")
@@ -99,8 +99,8 @@ def test_page_that_nobody_can_see_gets_no_points_whatever_it_had() -> None:
     assert page_advice(AMUR, earned(AMUR, inputs), inputs) == "Откройте страницу: сейчас граждане её не видят."
 
 
-def test_page_of_which_too_little_is_known_has_no_score() -> None:
-    # Steps and widgets alone are 30 of 95 points.
+def test_page_with_too_few_known_criteria_has_no_score() -> None:
+    # Steps and widgets are only 30 of 95 points.
     inputs = PageInputs(steps={"connected": DAY, "gov_badge": DAY}, widgets=2)
     found = score_page(AMUR, inputs, WEEK_END)
     assert (found.score, found.light) == (None, "unknown")
@@ -159,7 +159,7 @@ def days_ago(days: float) -> dict[str, Any]:
         (MEAN, {"mean_post_reach": 299}, 0, 10),
         (MEAN, {"reach": 300}, 0, 0),
         (MEAN | {"levels": []}, {"mean_post_reach": 300}, 0, 0),  # a weight without a rule
-        (SHARE, {"reach": 0, "members": 100}, 0, 10),  # known to be none
+        (SHARE, {"reach": 0, "members": 100}, 0, 10),  # reach is known to be 0
         (SHARE, {"reach": 50}, 0, 0),
         (ENGAGEMENT, REACTIONS, 10, 10),  # 16 of 400 views
         (ENGAGEMENT, REACTIONS | {"reposts": 0}, 5, 10),
@@ -194,7 +194,7 @@ def test_each_kind_of_criterion_gives_its_points(
         ),
     ],
 )
-def test_evidence_of_audience_names_its_figures_and_the_day(
+def test_evidence_of_audience_has_its_figures_and_the_day(
     criterion: dict[str, Any], known: Any, said: str
 ) -> None:
     used = formula(**criterion)
@@ -208,7 +208,7 @@ def test_evidence_of_audience_names_its_figures_and_the_day(
         (REACTIONS | {"views": 321}, 16, 4.98, "views"),  # 4.984…
         (REACTIONS | {"views": None, "members": 1200}, 16, 1.33, "members"),
         (REACTIONS | {"views": None}, 16, None, None),
-        (REACTIONS | {"views": 0, "members": 1200}, 16, None, None),  # views are known: none
+        (REACTIONS | {"views": 0, "members": 1200}, 16, None, None),  # views are known to be 0
         ({"reacted_posts": 0, "likes": 0, "comments": 0, "reposts": 0, "members": 1200}, 0, None, None),
     ],
 )
@@ -292,6 +292,6 @@ def test_advice_names_the_wanted_and_the_present_value(criterion: dict[str, Any]
         ),
     ],
 )
-def test_invalid_formula_is_refused_at_its_field(change: dict[str, Any], pointer: str) -> None:
+def test_invalid_formula_is_refused_naming_the_field(change: dict[str, Any], pointer: str) -> None:
     wrong = PageFormula.model_validate(AMUR.model_dump() | change)
     assert [error.pointer for error in formula_errors(wrong)] == [pointer]

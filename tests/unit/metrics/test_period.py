@@ -80,7 +80,9 @@ def test_shown_boundaries_can_be_requested_again(start: str | None, end: str) ->
         ("٢٠٢٦-11-20", None, ["query/from"]),
     ],
 )
-def test_invalid_boundary_names_the_parameter(start: str | None, end: str | None, pointers: list[str]) -> None:
+def test_invalid_boundary_is_refused_naming_the_parameter(
+    start: str | None, end: str | None, pointers: list[str]
+) -> None:
     with pytest.raises(Invalid) as refused:
         parse_period(start, end, NOW)
     assert [error.pointer for error in refused.value.errors] == pointers

@@ -11,8 +11,8 @@ from shared.tables.metrics_grading import GradingRubric
 from tests.unit.metrics.seeded_rubric import SEEDED
 
 
-def test_mean_counts_each_answer_by_what_it_stands_for() -> None:
-    # A large body's two answers stand for 50 each, a small one's for itself.
+def test_mean_weights_each_answer_by_the_number_it_stands_for() -> None:
+    # Two answers of a large organisation stand for 50 each, one of a small organisation for itself.
     found = mean_score([(2, 50), (1, 50), (0, 1)], 1)
     assert found.mean == pytest.approx(150 / 101)
     effective = 101**2 / 5001
@@ -21,7 +21,7 @@ def test_mean_counts_each_answer_by_what_it_stands_for() -> None:
     assert (found.low, found.high) == pytest.approx((2 * interval[0], 2 * interval[1]))
 
 
-def test_interval_of_equal_scores_has_a_width() -> None:
+def test_interval_of_equal_scores_is_not_empty() -> None:
     found = mean_score([(2, 1.0)] * 10, 10)
     assert (found.mean, found.high) == pytest.approx((2, 2))
     # Wilson's lower bound of 10 of 10 is 10 / (10 + 1.96²).
@@ -34,14 +34,14 @@ def test_mean_of_too_few_scores_is_withheld(count: int) -> None:
     assert (found.n, found.mean, found.low, found.high, found.withheld) == (count, None, None, None, "too_few")
 
 
-def test_hint_is_compared_with_faults_that_people_found() -> None:
+def test_hint_is_compared_with_faults_found_by_people() -> None:
     hint = frozenset({"canned_phrase"})
     answers = [
         *[({"own_words": 0.0}, hint)] * 15,
         *[({"own_words": 1.5}, hint)] * 5,
         *[({"own_words": 1.0}, frozenset[str]())] * 10,
         *[({"own_words": 2.0}, frozenset({"no_date"}))] * 20,
-        # Not asked of this answer.
+        # The criterion of the hint does not apply to this answer.
         ({"question": 0.0}, hint),
     ]
     found = figures_of_hint("canned_phrase", "own_words", answers, 20)
@@ -54,12 +54,12 @@ def test_hint_is_compared_with_faults_that_people_found() -> None:
     assert (worse.precision.share, worse.trusted) == (0.6, False)
 
 
-def test_hint_that_finds_no_more_faults_than_others_have_is_not_trusted() -> None:
+def test_hint_no_more_frequent_with_faults_than_without_is_not_trusted() -> None:
     hint = frozenset({"canned_phrase"})
     flagged = [({"own_words": 0.0}, hint)] * 45 + [({"own_words": 2.0}, hint)] * 5
     others = [({"own_words": 0.0}, frozenset[str]())] * 45 + [({"own_words": 2.0}, frozenset[str]())] * 5
     found = figures_of_hint("canned_phrase", "own_words", flagged + others, 20)
-    # Wilson's lower bound of 45 of 50 is .786; without the hint .9 have the fault.
+    # Wilson's lower bound of 45 of 50 is .786, below the .9 of answers without the hint that have the fault.
     assert (found.precision.share, found.trusted) == (0.9, False)
     assert figures_of_hint("canned_phrase", "own_words", flagged, 20).trusted is True
 
@@ -69,7 +69,7 @@ def test_hint_that_never_occurred_has_no_precision() -> None:
     assert (found.precision.share, found.precision.low, found.recall.share, found.trusted) == (None,) * 4
 
 
-def test_seeded_rubric_is_valid_and_names_hints_that_exist() -> None:
+def test_seeded_rubric_is_valid_and_names_existing_hints() -> None:
     rubric = rubric_out(GradingRubric(**SEEDED))
     asked = [criterion.code for criterion in rubric.criteria if criterion.graded]
     assert asked == [

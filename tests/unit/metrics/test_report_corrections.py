@@ -1,4 +1,4 @@
-"""Figures that differ from the published ones."""
+"""Corrections: figures that differ from the published ones."""
 
 from services.metrics.rendering.corrected_figures import figure_names
 from services.metrics.schemas.weekly_report import PageFigures, ReportDocument
@@ -16,7 +16,7 @@ def _pages(document: ReportDocument) -> PageFigures:
     return document.pages
 
 
-def test_lights_of_last_week_and_their_changes_are_no_corrections_of_this_week() -> None:
+def test_missing_comparisons_with_last_week_are_no_corrections() -> None:
     published = sample_report().report
     pages = _pages(published)
     group = pages.groups[0].model_copy(update={"light_changes": None, "green": 60})
@@ -28,7 +28,7 @@ def test_lights_of_last_week_and_their_changes_are_no_corrections_of_this_week()
     assert (one.pointer, one.published, one.now) == ("/pages/groups/regional_bodies/green", 61, 60)
 
 
-def test_formulas_of_one_name_are_told_apart() -> None:
+def test_formulas_with_one_name_are_distinguished_by_number() -> None:
     formula = _pages(sample_report().report).formulas[0]
     second = formula.model_copy(update={"number": 2, "green_from": 70})
     published = _with_pages(sample_report().report, formulas=[formula, second])

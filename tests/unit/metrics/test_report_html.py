@@ -24,7 +24,7 @@ Attributes = dict[str, str | None]
 
 
 class Page(HTMLParser):
-    """All elements with their attributes, and the text outside the style."""
+    """The parsed page: all elements with their attributes, and the text outside the style."""
 
     def __init__(self, report: ReportOut) -> None:
         super().__init__()
@@ -49,11 +49,11 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """Text with single spaces."""
+        """Return the text with single spaces."""
         return spaced(" ".join(self.pieces))
 
     def all(self, *tags: str) -> list[tuple[str, Attributes]]:
-        """Elements of these tags."""
+        """Return the elements with these tags."""
         return [element for element in self.elements if element[0] in tags]
 
 
@@ -71,7 +71,7 @@ def test_numbers_of_the_week_are_in_words_of_an_official(sample: Page) -> None:
     assert "Каналы: Всего: обращений 508 509" in sample.text
 
 
-def test_lights_of_pages_are_compared_in_all_and_by_peer_group(sample: Page) -> None:
+def test_lights_of_pages_are_compared_with_last_week_in_total_and_by_peer_group(sample: Page) -> None:
     for text in (
         "Светофор: зелёных 2 387 (+16); жёлтых 811 (−25); красных 314 (+5)",
         "Оценено страниц 3 512 3 516 −4",
@@ -83,7 +83,7 @@ def test_lights_of_pages_are_compared_in_all_and_by_peer_group(sample: Page) -> 
         assert text in sample.text
 
 
-def test_lights_by_another_formula_are_not_shown_beside_those_of_this_week() -> None:
+def test_lights_by_another_formula_are_not_compared_with_this_week() -> None:
     sample = sample_report()
     pages = sample.report.pages
     assert pages is not None
@@ -100,7 +100,7 @@ def test_every_number_is_shown() -> None:
     assert missing_numbers(Page(report).text, numbers) == []
 
 
-def test_nothing_is_loaded_and_nothing_runs(sample: Page) -> None:
+def test_page_loads_nothing_and_runs_no_script(sample: Page) -> None:
     assert not sample.all("script", "link", "img", "iframe", "object", "form", "base")
     for tag, attributes in sample.elements:
         assert "style" not in attributes, tag
@@ -132,7 +132,7 @@ def test_report_page_has_an_accessible_structure(sample: Page) -> None:
             assert set((attributes.get(name) or "").split()) <= set(ids)
 
 
-def test_charts_have_a_title_a_description_and_a_table_beside(sample: Page) -> None:
+def test_each_chart_has_a_title_a_description_and_a_table(sample: Page) -> None:
     charts = sample.all("svg")
     assert len(charts) == 5
     assert all(attributes["role"] == "img" for _, attributes in charts)
@@ -141,9 +141,9 @@ def test_charts_have_a_title_a_description_and_a_table_beside(sample: Page) -> N
     assert "Здравоохранение – 201; Дороги – 62" in sample.text
 
 
-def test_hostile_texts_stay_texts() -> None:
+def test_hostile_texts_are_escaped() -> None:
     usual, hostile = Page(sample_report()), Page(sample_report(hostile=True))
-    # No text becomes an element, or ends one.
+    # No text opens or closes an element.
     assert {tag for tag, _ in hostile.elements} == {tag for tag, _ in usual.elements}
     assert len(hostile.all("blockquote", "table", "svg")) == len(usual.all("blockquote", "table", "svg"))
     for text in (*HOSTILE_TEXTS, LONG_NAME):
@@ -166,7 +166,7 @@ def test_week_without_appeals_says_so() -> None:
     assert not page.all("svg")[1:]
 
 
-def test_missing_values_are_named() -> None:
+def test_missing_values_are_shown_as_no_data() -> None:
     page = Page(report_without_measurements())
     assert "нет данных" in page.text
     assert "мало данных" in page.text
@@ -183,7 +183,7 @@ def test_same_report_gives_the_same_bytes() -> None:
     assert html.render(sample_report()) == html.render(sample_report())
 
 
-def test_note_says_for_which_time_the_week_was_counted() -> None:
+def test_note_gives_the_moment_at_which_the_week_was_counted() -> None:
     sample = sample_report()
     document = sample.report
     former = [one.model_copy(update={"version": 1}) for one in document.definitions]

@@ -34,7 +34,7 @@ def test_equal_documents_give_equal_bytes() -> None:
     assert canonical_json.encode(zero) == canonical_json.encode(minus_zero)
 
 
-def test_text_is_readable_and_in_the_order_of_the_model() -> None:
+def test_json_is_unescaped_and_in_the_order_of_the_model() -> None:
     content = canonical_json.encode(sample_report().report).decode()
     assert content.startswith('{"format":1,"week":"2026-W47","first_day":"2026-11-16","last_day":"2026-11-22"')
     assert '"as_of":"2026-11-23T00:00:00+08:00"' in content
@@ -57,5 +57,5 @@ def test_share_that_is_not_a_number_is_refused() -> None:
         canonical_json.encode(broken)
 
 
-def test_digest_is_that_of_the_bytes() -> None:
+def test_digest_is_computed_from_the_bytes() -> None:
     assert canonical_json.digest(b"{}") == "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"

@@ -1,4 +1,4 @@
-"""Definitions of the report's measures: the documentation is theirs; weeks of the region."""
+"""Definitions of the report's measures, which the documentation repeats, and weeks in the region's time zone."""
 
 from datetime import UTC, date, datetime
 
@@ -20,13 +20,13 @@ from tests.support.sample_report import sample_report
 from tests.support.sample_report_parts import week_figures
 
 
-def test_documentation_has_the_measures_as_they_are_defined() -> None:
+def test_documentation_has_all_measures_as_defined() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
     assert text == with_current_table(text, measures_table())
     assert all(f"`{measure.code}`" in text for measure in MEASURES)
 
 
-def test_documentation_has_the_measures_of_pages_as_they_are_defined() -> None:
+def test_documentation_has_all_page_measures_as_defined() -> None:
     text = PAGE_DOCUMENT.read_text(encoding="utf-8")
     assert text == with_current_table(text, page_measures_table())
     assert all(f"`{measure.code}`" in text for measure in PAGE_MEASURES)
@@ -37,7 +37,7 @@ def test_code_of_each_measure_is_unique() -> None:
     assert len(set(codes)) == len(codes)
 
 
-def test_week_is_that_of_the_region_and_not_of_utc() -> None:
+def test_week_begins_at_midnight_of_the_region_and_not_of_utc() -> None:
     # Sunday 17:00 in UTC is Monday 01:00 in Irkutsk.
     assert Week.containing(datetime(2026, 11, 22, 17, tzinfo=UTC)).name == "2026-W48"
     assert Week.parse("2026-W48").period.start.isoformat() == "2026-11-23T00:00:00+08:00"
@@ -52,7 +52,7 @@ def test_week_is_that_of_the_region_and_not_of_utc() -> None:
         ("2021-W52", "2020-W52"),
     ],
 )
-def test_week_of_the_year_before_has_the_same_number_or_is_the_last(week: str, year_before: str) -> None:
+def test_week_of_the_year_before_has_the_same_number_or_is_its_last_week(week: str, year_before: str) -> None:
     assert Week.parse(week).year_before().name == year_before
 
 
@@ -64,13 +64,13 @@ def test_invalid_week_label_is_refused(label: str) -> None:
         Week.parse(label)
 
 
-def test_report_is_due_on_monday_from_the_hour_of_the_setting() -> None:
+def test_report_is_due_on_monday_from_the_configured_hour() -> None:
     assert due_week(datetime(2026, 11, 22, 22, 59, tzinfo=UTC), 7).name == "2026-W46"
     assert due_week(datetime(2026, 11, 22, 23, 0, tzinfo=UTC), 7).name == "2026-W47"
     assert due_week(datetime(2026, 11, 29, 12, tzinfo=UTC), 7).monday == date(2026, 11, 16)
 
 
-def test_growing_topic_and_silent_pages_lead_to_their_own_rows() -> None:
+def test_attention_items_of_topics_and_silent_pages_filter_their_rows() -> None:
     document = sample_report().report
     counts = document.topics[0].appeals.model_copy(update={"value": 60, "change": 30, "mean_of_8_weeks": 20.0})
     grows = document.topics[0].model_copy(update={"appeals": counts})

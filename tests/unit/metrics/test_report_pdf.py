@@ -62,7 +62,7 @@ def test_every_number_is_shown() -> None:
     assert missing_numbers(text_of(read(report)), numbers) == []
 
 
-def test_document_is_tagged_and_says_so(sample: PdfReader) -> None:
+def test_document_is_tagged_and_declares_pdf_ua(sample: PdfReader) -> None:
     root = sample.root_object
     assert root["/MarkInfo"]["/Marked"]  # type: ignore[index]
     assert str(root["/Lang"]) == "ru"
@@ -84,13 +84,13 @@ def test_charts_have_a_description(sample: PdfReader) -> None:
     assert any("отвечено – 470" in text for text in descriptions)
 
 
-def test_sections_are_bookmarks(sample: PdfReader) -> None:
+def test_sections_have_bookmarks(sample: PdfReader) -> None:
     titles = [item.title for item in sample.outline if not isinstance(item, list)]
     assert titles[:3] == ["Главное за неделю", "Темы", "Районы и города"]
     assert titles[-1] == "Как посчитано"
 
 
-def test_hostile_texts_are_never_markup() -> None:
+def test_hostile_texts_are_printed_and_not_interpreted() -> None:
     text = text_of(read(sample_report(hostile=True, organisations=8)))
     assert '#panic("x") $sum_1^2$ ] * _ ` @ref <label>' in text
     assert "<script>alert(1)</script>" in text
@@ -100,11 +100,11 @@ def test_hostile_texts_are_never_markup() -> None:
     assert LONG_NAME[:40] in text
 
 
-def test_fonts_have_every_character_that_is_let_through() -> None:
+def test_fonts_have_a_glyph_for_every_allowed_character() -> None:
     covered = [chr(code) for first, last in COVERED_RANGES for code in range(first, last + 1)]
     assert len(covered) > 2_500
     some = cycle(" ".join(covered[at : at + 50]) for at in range(0, len(covered), 50))
-    # In all texts, plain and bold, of tables and of charts. PDF/UA refuses a character without a glyph.
+    # Plain and bold, in tables and charts: a character without a glyph is invalid in PDF/UA.
     assert pdf.render(report_with_texts(lambda _text: next(some))).startswith(b"%PDF")
 
 

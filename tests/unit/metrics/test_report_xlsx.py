@@ -79,7 +79,7 @@ def test_every_number_is_a_numeric_cell() -> None:
     assert missing == []
 
 
-def test_cells_of_topics_and_municipalities_are_all_listed(sample: Workbook) -> None:
+def test_all_cells_of_topics_by_municipality_are_listed(sample: Workbook) -> None:
     rows = list(sample["Темы × районы"].iter_rows(min_row=2, values_only=True))
     assert len(rows) == len(sample_report().report.cells)
     counts = [row[3] for row in rows]
@@ -117,7 +117,7 @@ def test_rows_behind_the_figures_are_typed(sample: Workbook) -> None:
     assert not sheet["D3"].quotePrefix
 
 
-def test_hostile_texts_are_texts_and_never_formulas() -> None:
+def test_hostile_texts_are_text_cells_and_never_formulas() -> None:
     workbook = opened(sample_report(hostile=True))
     cells = [cell for sheet in workbook for row in sheet.iter_rows() for cell in row]
     assert not [cell for cell in cells if cell.data_type == "f"]
@@ -139,7 +139,7 @@ def test_titles_of_sheets_are_unique_and_short() -> None:
     assert names[-2:] == ["Очень длинное название листа со", "Очень длинное название лист (2)"]
 
 
-def test_missing_values_are_named_and_an_empty_week_opens() -> None:
+def test_missing_values_are_shown_as_no_data_and_an_empty_week_opens() -> None:
     shown = values(opened(report_without_measurements()))
     assert "нет данных" in shown
     assert "мало данных" in shown

@@ -16,7 +16,7 @@ ZONE = ZoneInfo("Asia/Irkutsk")
     [(0, "0"), (508, "508"), (1024, "1\u00a0024"), (1234567, "1\u00a0234\u00a0567"), (-1050, "\u22121\u00a0050"),
      (None, "нет данных")],
 )  # fmt: skip
-def test_count_has_no_break_spaces_and_a_minus_sign(value: int | None, text: str) -> None:
+def test_count_uses_no_break_spaces_and_a_minus_sign(value: int | None, text: str) -> None:
     assert russian.count(value) == text
 
 
@@ -40,7 +40,7 @@ def test_difference_has_its_sign(value: float | None, text: str) -> None:
     assert russian.signed(value) == text
 
 
-def test_count_with_its_change() -> None:
+def test_count_is_written_with_its_change() -> None:
     assert russian.compared(508, -50) == "508 (\u221250)"
     assert russian.compared(201, 30) == "201 (+30)"
     assert russian.compared(7, None) == "7"
@@ -74,7 +74,7 @@ def test_measures_have_their_units() -> None:
         (date(2025, 12, 29), date(2026, 1, 4), "29 декабря 2025 г. – 4 января 2026 г."),
     ],
 )
-def test_period_names_only_what_differs(first: date, last: date, text: str) -> None:
+def test_period_omits_equal_months_and_years(first: date, last: date, text: str) -> None:
     assert period(first, last).replace("\u00a0", " ") == text
 
 
@@ -85,5 +85,5 @@ def test_moments_are_in_the_regions_time() -> None:
     assert russian.day(None) == "нет данных"
 
 
-def test_week_has_a_name() -> None:
+def test_week_is_written_with_number_and_year() -> None:
     assert russian.week_name("2026-W07") == "7-я неделя 2026 года"

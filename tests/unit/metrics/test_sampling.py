@@ -1,4 +1,4 @@
-"""Samples of answers: reproducible, of every organisation, in proportion."""
+"""Samples of answers: reproducible, from every organisation, in proportion to their answers."""
 
 import random
 from collections import Counter
@@ -13,7 +13,7 @@ SIZES = st.lists(st.integers(min_value=1, max_value=30), min_size=1, max_size=8)
 
 
 def week(sizes: list[int]) -> list[Answer]:
-    """Return the answers of organisations with these numbers of answers, each with a text of its own."""
+    """Return answers, this many of each organisation, each with a different text."""
     source = random.Random(7)
     ids = [UUID(int=source.getrandbits(128)) for _ in range(sum(sizes) + len(sizes))]
     answers = []
@@ -25,7 +25,7 @@ def week(sizes: list[int]) -> list[Answer]:
 
 @settings(max_examples=50)
 @given(sizes=SIZES, size=st.integers(min_value=0, max_value=80), seed=st.text(max_size=8), shuffle=st.randoms())
-def test_sample_depends_on_seed_and_answers_alone(
+def test_sample_depends_only_on_seed_and_answers(
     sizes: list[int], size: int, seed: str, shuffle: random.Random
 ) -> None:
     answers = week(sizes)
@@ -61,11 +61,11 @@ def test_another_seed_gives_another_sample() -> None:
     assert draw(answers, 20, "one", 0) != draw(answers, 20, "two", 0)
 
 
-def test_organisations_have_equal_chances_where_the_sample_is_smaller_than_their_number() -> None:
+def test_organisations_have_equal_chances_if_the_sample_is_smaller_than_their_number() -> None:
     answers = week([40] + [1] * 9)
     large = answers[0].organisation_id
     chosen = sum(any(one.organisation_id == large for one in draw(answers, 5, f"seed {n}", 0)) for n in range(200))
-    # Half of 200, within four standard deviations; by the number of answers it would be nearly always.
+    # Half of 200 samples, within four standard deviations; chances by the number of answers would give nearly all.
     assert abs(chosen - 100) <= 28
 
 

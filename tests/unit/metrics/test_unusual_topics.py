@@ -1,4 +1,4 @@
-"""Unusual topics by location: quiet years raise hardly an alarm, bursts do."""
+"""Unusual topics by location: quiet years give hardly any alarms, bursts do."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -32,8 +32,8 @@ def today(people: int, *, municipality: str | None = "81", appeals: int | None =
 def quiet_region(seed: int) -> tuple[Array, Indexes]:
     """Return made-up counts by pair and day, and the topic groups of the pairs.
 
-    Some topics and municipalities are far more frequent than others, each topic has its own weekdays, and the rate
-    of a day differs from what the weekday says by a gamma factor of variance 0.05 to 0.4.
+    Some topics and municipalities are far more frequent than others, each topic has its own weekly pattern, and
+    the rate of a day is that of its weekday times a gamma factor of variance 0.05 to 0.4.
     """
     rng = np.random.default_rng(seed)
     shares = np.outer(rng.dirichlet(np.full(GROUPS, 0.7)), rng.dirichlet(np.full(MUNICIPALITIES, 0.7))).ravel()
@@ -53,7 +53,7 @@ def test_52_quiet_weeks_raise_at_most_two_alarms(seed: int) -> None:
     for today in range(HISTORY_DAYS, DAYS):
         history = counts[:, today - HISTORY_DAYS : today]
         weekdays = [day % 7 for day in range(today - HISTORY_DAYS, today + 1)]
-        # Pairs of which nothing is known are not tested.
+        # Pairs without any appeals are not tested.
         seen = (history.sum(axis=1) + counts[:, today]) > 0
         found, _, _ = flag_unusual(
             history[seen], counts[seen, today], municipalities[seen], groups[seen], weekdays
@@ -78,14 +78,14 @@ def test_four_times_as_many_people_as_on_other_tuesdays_are_unusual() -> None:
 
 
 def test_usual_count_of_the_weekday_is_not_unusual() -> None:
-    """24 people are four times the mean of a day, and what every Tuesday brings."""
+    """24 people are four times the mean of all days, but usual on a Tuesday."""
     usual = steady(lambda day: 24 if day.weekday() == 1 else 2)
     assert unusual([*usual, today(24)]).topics == ()
     (found,) = unusual([*steady(lambda _: 5), today(24)]).topics
     assert found.people == 24
 
 
-def test_first_appeals_of_a_topic_in_a_municipality_are_unusual_from_five_people_on() -> None:
+def test_first_appeals_of_a_topic_in_a_municipality_are_unusual_from_five_people() -> None:
     usual = steady(lambda _: 4, municipality="82")
     assert unusual([*usual, today(4)]).topics == ()
     (found,) = unusual([*usual, today(5)]).topics
@@ -98,8 +98,8 @@ def test_many_appeals_of_few_people_are_not_unusual() -> None:
     assert unusual([*usual, today(2, appeals=40)]).topics == ()
 
 
-def test_counts_that_vary_widely_make_the_same_count_usual() -> None:
-    """The mean is 6 on all days, but every sixth day brings 21."""
+def test_high_count_is_usual_if_past_counts_vary_widely() -> None:
+    """The mean is 6, but every sixth day has 21."""
     calm = steady(lambda _: 6)
     varied = steady(lambda day: 21 if day.toordinal() % 6 == 0 else 3)
     assert [found.people for found in unusual([*calm, today(22)]).topics] == [22]
@@ -112,7 +112,7 @@ def test_past_burst_does_not_hide_the_next_one() -> None:
     assert found.expected == pytest.approx(5, rel=0.25)
 
 
-def test_appeals_without_municipality_or_topic_are_part_of_the_day_only() -> None:
+def test_appeals_without_municipality_or_topic_count_only_in_the_total_of_the_day() -> None:
     usual = steady(lambda _: 5)
     found = unusual([*usual, today(40, municipality=None), DayCount(DAY, "81", None, 40, 40)])
     assert (found.topics, found.pairs_tested) == ((), 1)
@@ -127,7 +127,7 @@ def test_day_is_compared_with_its_weekday(appeals: int, level: str) -> None:
     assert verdict.expected == pytest.approx(20, abs=1.5)
 
 
-def test_quiet_sunday_is_as_usual_although_it_is_far_below_the_mean() -> None:
+def test_quiet_sunday_is_usual_although_far_below_the_mean() -> None:
     sunday = DAY - timedelta(days=2)
     usual = [count for count in steady(lambda day: 20 if day.weekday() < 5 else 4) if count.day < sunday]
     found = find_unusual(sunday, [*usual, DayCount(sunday, "81", topic(1), 4, 4)])
@@ -135,7 +135,7 @@ def test_quiet_sunday_is_as_usual_although_it_is_far_below_the_mean() -> None:
 
 
 @pytest.mark.parametrize(("days", "compared"), [(0, False), (27, False), (28, True)])
-def test_nothing_is_compared_with_less_than_four_weeks(days: int, compared: bool) -> None:
+def test_days_are_not_compared_with_less_than_four_weeks_of_history(days: int, compared: bool) -> None:
     found = unusual([*steady(lambda _: 5, days=days), today(50)])
     assert found.history_days == days
     assert (found.verdict.level == "tenser", bool(found.topics)) == (compared, compared)
@@ -154,7 +154,7 @@ def test_day_without_any_appeals_has_no_unusual_topics() -> None:
     assert (found.topics, found.history_days, found.verdict.appeals) == ((), 0, 0)
 
 
-def test_probability_is_that_of_the_negative_binomial_distribution() -> None:
+def test_probability_equals_that_of_the_negative_binomial_distribution() -> None:
     expected = expect_next_day(np.full((1, 70), 4.0), [day % 7 for day in range(70)], 0)
     mean, size = float(expected.mean[0]), float(expected.size[0])
     assert mean == pytest.approx(4)

@@ -15,7 +15,7 @@ def test_checked_in_file_equals_the_generated_one() -> None:
 @pytest.mark.parametrize(
     ("day", "works", "shorter_by"),
     [
-        (date(2025, 3, 3), False, 0),  # Сагаалган fell on Saturday, its day off on Monday
+        (date(2025, 3, 3), False, 0),  # Сагаалган fell on a Saturday, so Monday is off
         (date(2025, 11, 1), True, 60),  # a working Saturday, swapped with the eve of 4 November
         (date(2026, 2, 17), True, 60),
         (date(2026, 2, 18), False, 0),
@@ -24,14 +24,14 @@ def test_checked_in_file_equals_the_generated_one() -> None:
         (date(2027, 2, 20), True, 60),
     ],
 )
-def test_known_days_are_correct(day: date, works: bool, shorter_by: int) -> None:
+def test_known_special_days_are_correct(day: date, works: bool, shorter_by: int) -> None:
     found = {row.day: row for row in days.read()}[day]
     assert (found.works, found.shorter_by) == (works, shorter_by)
 
 
 def test_day_before_a_moved_day_off_is_not_shortened() -> None:
     known = {row.day for row in days.read()}
-    # Fridays before Mondays that are off only because a holiday fell on a weekend.
+    # Working days before a day that is off only because a holiday fell on a weekend.
     assert not known & {date(2026, 3, 6), date(2027, 4, 29), date(2027, 5, 7), date(2025, 10, 31)}
 
 

@@ -60,7 +60,7 @@ OTHER = {"other": NetworkInfo("Другая сеть", "https://other.example/ch
     ],
 )
 @patch.dict(NETWORKS, OTHER)
-def test_page_of_a_network_without_a_parser_is_named_by_its_page_url(text: str, network: str | None) -> None:
+def test_page_of_a_network_without_a_parser_is_recognised_by_its_url(text: str, network: str | None) -> None:
     assert parse_address(text, network) == PageAddress("other", "101")
 
 
@@ -75,7 +75,9 @@ def test_page_of_a_network_without_a_parser_is_named_by_its_page_url(text: str, 
     ],
 )
 @patch.dict(NETWORKS, OTHER)
-def test_other_address_of_that_network_is_refused(text: str, network: str | None, reason: str) -> None:
+def test_other_address_of_a_network_without_a_parser_is_refused(
+    text: str, network: str | None, reason: str
+) -> None:
     with pytest.raises(InvalidPageAddress) as refused:
         parse_address(text, network)
     assert reason in refused.value.reason

@@ -1,4 +1,4 @@
-"""Which differences between page checks are changes, and which changes emit events."""
+"""Differences between page checks that count as changes, and changes that emit events."""
 
 from typing import Any
 from uuid import UUID
@@ -65,7 +65,7 @@ def test_unreported_field_is_not_a_change() -> None:
     assert changed(PreviousCheck("open", KNOWN | {"verified": None}), said(verified=False)) == {}
 
 
-def test_first_check_changes_nothing_but_reports_a_closed_page() -> None:
+def test_first_check_finds_no_changes_but_reports_a_closed_page() -> None:
     assert changed(FIRST, said()) == alarmed(FIRST, said()) == {}
     assert alarmed(FIRST, said("closed", "banned")) == {"page.closed": {"reason": "banned"}}
     assert alarmed(FIRST, said("gone", "not_found")) == {"page.gone": {"reason": "not_found"}}

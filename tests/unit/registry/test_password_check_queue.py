@@ -8,7 +8,7 @@ from services.registry.authentication.fair_queue import FairQueue, QueueFull
 
 
 class Stage:
-    """Requests slots and records who got one."""
+    """Requests slots of the queue and records the names that got one."""
 
     def __init__(self, *, most_waiting: int = 100) -> None:
         self.turns = FairQueue(concurrency=1, max_waiting=most_waiting)

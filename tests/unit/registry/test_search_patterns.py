@@ -11,7 +11,7 @@ def test_wildcards_in_words_are_escaped() -> None:
     assert like_patterns("  ") == []
 
 
-def test_blocks_double_up_to_the_maximum() -> None:
+def test_throttle_blocks_double_up_to_the_maximum() -> None:
     assert [block_duration(failures) for failures in (1, 4, 5, 6, 9, 10, 10_000)] == [
         timedelta(),
         timedelta(),

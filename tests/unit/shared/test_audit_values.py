@@ -71,13 +71,13 @@ def test_only_texts_are_digested_and_secrets_are_hidden() -> None:
     }
 
 
-def test_json_is_digested_unless_listed_as_readable() -> None:
+def test_json_column_is_digested_unless_listed_as_readable() -> None:
     weekly = {"1": [["09:00", "18:00"]]}
     assert audited_values(Calendar, ROW, {"weekly": weekly}) == {"weekly": weekly}
     assert audited_values(NetworkToken, ROW, {"limited_methods": {}})["limited_methods"].keys() == {"digest"}
 
 
-def test_derived_columns_are_left_out() -> None:
+def test_derived_columns_are_omitted() -> None:
     assert (
         audited_values(Organisation, ROW, {"sort_key": "школа", "lineage": [UUID(int=1)], "updated_at": None})
         == {}
@@ -97,7 +97,7 @@ def row(**values: Any) -> dict[str, Any]:
 
 def test_hash_depends_on_the_row_and_all_previous_rows() -> None:
     first = chain_hash(GENESIS, row())
-    # Computed independently; a change would invalidate all existing chains.
+    # Computed independently: if the value changed, all existing chains would be invalid.
     assert first.hex() == "5edf74292a527204895c358c42a4c955f2bcef2a0ab00ee467f257ebd1fc7ef3"
     assert chain_hash(GENESIS, row(actor="b")) != first
     assert chain_hash(GENESIS, row(position=2)) != first

@@ -1,4 +1,4 @@
-"""Callers are read from the claims of tokens, and restrict queries to what they may see."""
+"""Callers are read from the claims of tokens and restrict queries to the rows that they may see."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -37,7 +37,7 @@ def test_claims_say_when_the_token_expires() -> None:
     assert Caller.from_claims(CLAIMS).expires_at is None
 
 
-def test_query_of_the_whole_region_stays_the_same_object() -> None:
+def test_query_of_a_caller_with_the_whole_region_is_unchanged() -> None:
     query = select(Page.id)
     moderator = Caller.from_claims({"sub": "somebody", "role": "moderator"}).with_right(Right.APPEALS_READ)
     assert moderator.restrict(query, Page.organisation_id) is query

@@ -1,4 +1,4 @@
-"""The client address for rate limits and logs: what the gateway saw, not what the caller claims."""
+"""The client address for rate limits and logs: as seen by the gateway, not as claimed by the caller."""
 
 from ipaddress import ip_network
 from types import SimpleNamespace
@@ -31,7 +31,7 @@ def _gateway(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("10.1.0.7", "198.51.100.7", "198.51.100.7"),
         ("fd00::7", "198.51.100.7", "198.51.100.7"),
-        # The console names one address.
+        # The console must send exactly one valid address.
         ("10.1.0.7", "198.51.100.7, 203.0.113.9", "10.1.0.7"),
         ("10.1.0.7", "T. Ivanova", "10.1.0.7"),
         ("10.1.0.7", "", "10.1.0.7"),
@@ -39,7 +39,7 @@ def _gateway(monkeypatch: pytest.MonkeyPatch) -> None:
         ("10.1.1.7", "198.51.100.7", "10.1.1.7"),
     ],
 )
-def test_console_names_the_address_of_a_person(peer: str, real: str, address: str) -> None:
+def test_address_sent_by_the_console_is_used(peer: str, real: str, address: str) -> None:
     assert client_address(_from(peer, real=real)) == address
 
 
@@ -47,17 +47,17 @@ def test_console_names_the_address_of_a_person(peer: str, real: str, address: st
     ("peer", "forwarded", "address"),
     [
         ("10.1.0.7", "198.51.100.7", "198.51.100.7"),
-        # Proxies of the region are passed over, from the last one on.
+        # Trusted proxies are skipped, from the last address backwards.
         ("10.1.0.7", "198.51.100.7, 192.0.2.1", "198.51.100.7"),
         ("10.1.0.7", "198.51.100.7, 192.0.2.2, 192.0.2.1", "198.51.100.7"),
-        # What the client wrote stands before its address.
+        # Addresses that the client sent stand before its real address.
         ("10.1.0.7", "203.0.113.9, 198.51.100.7, 192.0.2.1", "198.51.100.7"),
         ("10.1.0.7", "192.0.2.9, 198.51.100.7", "198.51.100.7"),
-        # A proxy itself called.
+        # The proxy itself is the client.
         ("10.1.0.7", "192.0.2.2, 192.0.2.1", "192.0.2.2"),
         ("10.1.0.7", "T. Ivanova, 192.0.2.1", "10.1.0.7"),
         ("10.1.0.7", "", "10.1.0.7"),
-        # IPv4 addresses as a listener for both versions names them.
+        # IPv4 addresses as written by a dual-stack listener.
         ("::ffff:10.1.0.7", "::ffff:198.51.100.7, ::ffff:192.0.2.1", "198.51.100.7"),
         # Proxies that append ports.
         ("10.1.0.7", "198.51.100.7:51234, 192.0.2.1:443", "198.51.100.7"),
@@ -68,11 +68,13 @@ def test_console_names_the_address_of_a_person(peer: str, real: str, address: st
         ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
     ],
 )
-def test_caller_cannot_choose_the_counted_address(peer: str, forwarded: str, address: str) -> None:
+def test_address_comes_from_trusted_proxies_and_not_from_the_caller(
+    peer: str, forwarded: str, address: str
+) -> None:
     assert client_address(_from(peer, forwarded=forwarded)) == address
 
 
-def test_address_that_cannot_be_read_is_logged_once() -> None:
+def test_unreadable_address_is_logged_once() -> None:
     module._warn_of_unreadable_address.cache_clear()
     with capture_logs() as logged:
         for forwarded in ("", "T. Ivanova, 198.51.100.7", "unknown", "203.0.113.9, _hidden"):
@@ -80,7 +82,7 @@ def test_address_that_cannot_be_read_is_logged_once() -> None:
     assert [(one["log_level"], one["gateway"]) for one in logged] == [("warning", "10.1.0.7")]
 
 
-def test_address_that_the_console_names_goes_before_forwarded_ones() -> None:
+def test_address_sent_by_the_console_takes_precedence_over_forwarded_ones() -> None:
     assert client_address(_from("10.1.0.7", real="198.51.100.7", forwarded="10.1.0.9")) == "198.51.100.7"
 
 

@@ -1,4 +1,4 @@
-"""Connecting to the first of several hosts that accepts the connection."""
+"""Connections to the first of several hosts that accepts one."""
 
 from unittest import mock
 
@@ -8,7 +8,7 @@ import pytest
 from shared.database.sessions import connect
 
 
-async def test_silent_host_takes_no_time_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_host_does_not_reduce_the_timeout_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     accepted = mock.Mock()
     asked: list[tuple[str, float]] = []
 

@@ -1,4 +1,4 @@
-"""Events of an erased citizen: which fields lose their values, and that none was forgotten."""
+"""Events of an erased citizen: every field with a text loses its value or is known to be harmless."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData
 
 MIGRATION = Path(__file__).parents[3] / "migrations/versions/0047_erasures.py"
-# Texts that no citizen and no staff wrote: codes, names of places, what the network or this system says.
+# Texts that neither citizens nor staff wrote: codes, names of locations, messages of networks or of this system.
 KEPT = {
     "appeal.extension_ended": {"reason"},
     "publication.failed": {"failure"},
@@ -23,7 +23,7 @@ KEPT_EVERYWHERE = {"municipality", "settlement", "utility_failure", "network", "
 
 
 def _texts(model: type[EventData]) -> set[str]:
-    """Return the fields that may hold a free text."""
+    """Return the names of fields that may contain free text."""
     return {
         field.alias or name
         for name, field in model.model_fields.items()
@@ -33,7 +33,7 @@ def _texts(model: type[EventData]) -> set[str]:
     }
 
 
-def test_deliveries_lose_the_fields_that_events_lose() -> None:
+def test_erasure_clears_the_same_fields_in_deliveries_as_in_events() -> None:
     function = (
         MIGRATION.read_text(encoding="utf-8").partition("WITH erased")[2].partition("replaced (id, data)")[0]
     )

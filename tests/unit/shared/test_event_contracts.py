@@ -1,4 +1,4 @@
-"""Every event type has one model, every model is emitted, and its example is what would be stored."""
+"""Every event type has one model, every model is emitted, and its example equals the stored form."""
 
 import ast
 import json
@@ -28,7 +28,7 @@ MODULES = (appeal_events, ingest_events, metrics_events, registry_events, webhoo
 
 
 def event_type_constants(tree: ast.AST) -> Iterator[str]:
-    """Return the string constants of a module that look like the type of an event."""
+    """Yield the string constants of a module that look like event types."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             subject, dot, what = node.value.partition(".")
@@ -63,7 +63,7 @@ def test_no_two_models_share_an_event_type() -> None:
 
 
 @pytest.mark.parametrize("name", list(EVENT_MODELS))
-def test_example_is_what_would_be_stored(name: str) -> None:
+def test_example_equals_the_stored_form(name: str) -> None:
     model = EVENT_MODELS[name]
     data = model.model_validate(model.example)
     assert data.to_stored() == dict(model.example)
@@ -101,7 +101,7 @@ def test_undeclared_value_is_refused() -> None:
         sample_data("appeal.closed", outcome="resolved")
 
 
-def test_values_are_those_of_the_emitting_services() -> None:
+def test_closed_values_equal_those_of_the_emitting_services() -> None:
     assert set(get_args(ingest_events.TokenKind.__value__)) == set(port.TokenKind)
     assert set(get_args(ingest_events.TokenState.__value__)) == {*port.TokenState, "deleted"}
     assert set(get_args(registry_events.ReachedPageStep.__value__)) == set(PageStepKind)

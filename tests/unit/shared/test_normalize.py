@@ -15,5 +15,5 @@ from shared.text.normalize import fold_case, fold_name, fold_text, sort_key
         ("", "", "", "", ""),
     ],
 )
-def test_text_is_folded(text: str, case: str, full: str, key: str, name: str) -> None:
+def test_text_is_folded_as_expected(text: str, case: str, full: str, key: str, name: str) -> None:
     assert (fold_case(text), fold_text(text), sort_key(text), fold_name(text)) == (case, full, key, name)

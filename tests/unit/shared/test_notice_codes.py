@@ -1,4 +1,4 @@
-"""A code that links an account with notices is recognised only where a message is nothing else."""
+"""A code that links an account with notices is recognised only if the message contains nothing else."""
 
 import pytest
 
@@ -24,5 +24,5 @@ def test_new_code_is_read_as_people_write_it() -> None:
         ("message", ""),
     ],
 )
-def test_other_messages_are_no_codes(kind: str, text: str) -> None:
+def test_message_with_other_text_is_no_code(kind: str, text: str) -> None:
     assert read_code(kind, text) is None

@@ -47,7 +47,7 @@ async def test_other_requests_are_answered_while_the_document_is_built() -> None
     assert calls == [1]
 
 
-def test_filters_are_described_alike_whoever_reads_them() -> None:
+def test_filters_are_described_alike_with_both_readers_of_queries() -> None:
     def document(filter_type: object) -> openapi_document.Document:
         app = FastAPI(openapi_url=None)
         openapi_document.install(app)

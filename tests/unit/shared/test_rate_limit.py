@@ -1,4 +1,4 @@
-"""The rate limiter counts the requests of each caller and returns how many remain."""
+"""The rate limiter counts the requests of each caller and returns the remaining number."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_caller_over_the_limit_waits_and_others_do_not() -> None:
     assert found.take("a").left == 59
 
 
-def test_headers_follow_the_draft() -> None:
+def test_headers_follow_the_rate_limit_draft() -> None:
     first = Quota(60, 60, Clock()).take("a")
     assert first.headers == {"RateLimit-Policy": '"default";q=60;w=60', "RateLimit": '"default";r=59;t=1'}
 

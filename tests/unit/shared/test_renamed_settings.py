@@ -37,7 +37,7 @@ ALL_SETTINGS: tuple[type[BaseSettings], ...] = (
 ROOT = Path(__file__).parents[3]
 
 
-def test_new_names_are_read_and_old_names_are_not() -> None:
+def test_settings_read_new_names_and_not_old_names() -> None:
     read = {
         f"{kind.model_config['env_prefix']}{field}".upper() for kind in ALL_SETTINGS for field in kind.model_fields
     }
@@ -77,7 +77,7 @@ async def test_service_with_an_old_name_does_not_start(monkeypatch: pytest.Monke
             pass
 
 
-def test_compose_passes_the_old_names_of_its_variables_to_prepare_alone() -> None:
+def test_compose_passes_old_names_of_variables_only_to_prepare() -> None:
     text = (ROOT / "docker-compose.yml").read_text(encoding="utf-8")
     services = yaml.safe_load(text)["services"]
     passed = {name for name in services["prepare"]["environment"] if name in RENAMED_VARIABLES}

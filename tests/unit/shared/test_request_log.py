@@ -39,7 +39,7 @@ async def logged(client: httpx.AsyncClient, given: str | bytes | None) -> tuple[
     return answer.headers["x-request-id"], lines
 
 
-async def test_request_id_of_the_caller_is_logged(client: httpx.AsyncClient) -> None:
+async def test_request_id_sent_by_the_caller_is_logged(client: httpx.AsyncClient) -> None:
     identity, lines = await logged(client, "order-17.a")
     assert identity == "order-17.a"
     assert [(line["event"], line["request_id"]) for line in lines] == [

@@ -138,7 +138,7 @@ def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     return body
 
 
-def test_dependencies_of_routes_need_no_thread() -> None:
+def test_dependencies_of_routes_are_async() -> None:
     used = {call for route in routes().routes for call in _dependencies(route.dependant)}  # type: ignore[attr-defined]
     assert {paging, required_version} <= used
     assert [call for call in used if not (iscoroutinefunction(call) or iscoroutinefunction(call.__call__))] == []
@@ -150,7 +150,7 @@ def _dependencies(dependant: Dependant) -> Iterator[Any]:
         yield from _dependencies(needed)
 
 
-async def test_invalid_field_is_named(client: httpx.AsyncClient) -> None:
+async def test_invalid_field_is_refused_and_named(client: httpx.AsyncClient) -> None:
     body = problem(await client.post("/letters", json={"text": ""}), 422, "invalid")
     assert [error["pointer"] for error in body["errors"]] == ["/text"]
     body = problem(await client.post("/letters", json={}), 422, "invalid")
@@ -274,7 +274,7 @@ async def test_repeated_parameter_that_takes_one_value_is_refused(client: httpx.
 
 
 @pytest.mark.parametrize("path", ["/letters", "/sent-letters"])
-async def test_parameters_of_a_model_are_known_and_single_unless_they_are_lists(
+async def test_unknown_and_repeated_parameters_of_a_query_model_are_refused(
     client: httpx.AsyncClient, path: str
 ) -> None:
     async def ask(**params: Any) -> httpx.Response:
@@ -286,7 +286,7 @@ async def test_parameters_of_a_model_are_known_and_single_unless_they_are_lists(
         assert body["errors"][0]["pointer"].startswith(f"query/{next(iter(params))}")
 
 
-async def test_read_that_has_not_changed_gets_304(client: httpx.AsyncClient) -> None:
+async def test_unchanged_resource_gets_304(client: httpx.AsyncClient) -> None:
     first = await client.get("/thing")
     etag = first.headers["etag"]
     assert (first.status_code, first.json()) == (200, "as it was")
@@ -295,7 +295,7 @@ async def test_read_that_has_not_changed_gets_304(client: httpx.AsyncClient) -> 
         again = await client.get("/thing", headers={"If-None-Match": known})
         assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
         assert "content-length" not in again.headers
-    # The body differs although the version is the same.
+    # The version is the same, but the body or the form of the ETag differs.
     for known, text in ((etag, "a reply was published"), ('"3"', "as it was")):
         other = await client.get("/thing", params={"text": text}, headers={"If-None-Match": known})
         assert (other.status_code, other.json()) == (200, text)

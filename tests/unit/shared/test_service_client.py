@@ -1,4 +1,4 @@
-"""Commands between services: rejections and retryable errors."""
+"""Commands between services: errors that reject a command, and retryable errors."""
 
 from types import SimpleNamespace
 from typing import cast
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.enable_socket  # a service on loopback
         (403, ServiceRejected), (422, ServiceRejected),
     ],
 )  # fmt: skip
-async def test_only_errors_of_the_command_are_rejections(status: int, raised: type[Exception]) -> None:
+async def test_only_errors_caused_by_the_command_are_rejections(status: int, raised: type[Exception]) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"detail": "no"}, status=status)
 
@@ -39,7 +39,7 @@ async def test_only_errors_of_the_command_are_rejections(status: int, raised: ty
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-async def test_file_that_is_too_large_is_not_asked_for_again(*, chunked: bool) -> None:
+async def test_oversized_file_is_not_requested_again(*, chunked: bool) -> None:
     requests = []
 
     async def answer(request: web.Request) -> web.Response:

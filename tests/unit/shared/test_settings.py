@@ -101,25 +101,25 @@ def test_ca_bundle_without_certificates_is_refused(tmp_path: Path) -> None:
             made(ca_bundle=str(tmp_path / name))
 
 
-def test_trusted_proxies_are_addresses_and_networks() -> None:
+def test_trusted_proxies_accept_addresses_and_networks() -> None:
     found = made(trusted_proxies="10.0.0.5, 10.1.0.0/16,").trusted_proxies
     assert [str(network) for network in found] == ["10.0.0.5/32", "10.1.0.0/16"]
     assert made(trusted_proxies="").trusted_proxies == ()
     with pytest.raises(ValidationError, match="trusted_proxies"):
         made(trusted_proxies="proxy.example.ru")
-    # The clients themselves would name their addresses.
+    # With all addresses trusted, clients could claim any address.
     for everybody in ("0.0.0.0/0", "10.0.0.5, ::/0"):
         with pytest.raises(ValidationError, match=r"trusted_proxies\n.*/0 contains all addresses"):
             made(trusted_proxies=everybody)
 
 
-def test_secrets_may_be_files_which_go_before_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secrets_in_files_take_precedence_over_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "GOSPABLIK_CURSOR_KEY").write_text(f"{KEY}-of-a-file\n")
     (tmp_path / "GOSPABLIK_ENCRYPTION_KEYS").write_text(KEYS["encryption_keys"])
     monkeypatch.setenv("GOSPABLIK_SECRETS_DIR", str(tmp_path))
     for name, value in NEEDED.items():
         monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", str(value))
-    # Compose passes variables that are not set as empty ones.
+    # Compose passes unset variables as empty ones.
     monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", "")
     assert Settings().cursor_key.get_secret_value() == f"{KEY}-of-a-file"
     assert Settings().audit_key.get_secret_value() == KEY

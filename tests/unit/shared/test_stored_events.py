@@ -1,4 +1,4 @@
-"""Rows of `events` that the previous version stored are read by consumers and sent by webhooks.
+"""Rows of `events` stored by the previous version are readable by consumers and sent by webhooks.
 
 After an upgrade consumers read such rows: those not processed yet, and dead-lettered ones that are retried.
 """
@@ -42,7 +42,7 @@ PAGE = {"network": "ok", "external_id": "53", "url": "https://ok.ru/group/53"}
 REGISTERED = PAGE | {"active": True, "go_live_at": "2026-11-20T09:00:00+08:00", "version": 3}
 FAILURE = {"code": "outcome_unknown", "message": "Сеть не подтвердила отправку.", "final": False}
 
-# As the previous version wrote them, with each way in which a field can be absent.
+# Data as the previous version stored them, with every form of an absent field.
 STORED: list[tuple[str, dict[str, Any]]] = [
     ("appeal.opened", APPEAL),
     ("appeal.opened", APPEAL | {"message_id": ID}),
@@ -132,7 +132,7 @@ def test_stored_data_are_parsed_without_loss(event_type: str, data: dict[str, An
 
 
 @pytest.mark.parametrize(("event_type", "data"), [row for row in STORED if row[0] in set(WebhookEventType)])
-def test_stored_data_are_delivered(event_type: str, data: dict[str, Any]) -> None:
+def test_stored_data_are_sent_to_webhooks(event_type: str, data: dict[str, Any]) -> None:
     delivered = delivery_body_of_event(stored_event(event_type, data), {UUID(ID): "Школа"})["data"]
     assert delivered["id"] == ID
     assert delivered.keys() - {"id", "organisation"} <= data.keys()

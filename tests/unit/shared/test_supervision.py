@@ -15,7 +15,7 @@ class Stop(Exception):  # noqa: N818 — a signal
 
 
 class Script:
-    """Work with scripted outcomes: raises those that are errors, returns the others, then raises `Stop`."""
+    """Work with scripted outcomes: raises errors, returns other outcomes, and raises `Stop` after the last one."""
 
     def __init__(self, *outcomes: object) -> None:
         self._outcomes = [*outcomes, Stop()]
@@ -30,7 +30,7 @@ class Script:
 
 @pytest.fixture
 def slept() -> object:
-    """Return the list of requested delays; sleeping itself takes no time."""
+    """Replace sleeping; return a list that gets the requested delays."""
     delays: list[float] = []
 
     async def sleep(seconds: float) -> None:

@@ -1,4 +1,4 @@
-"""Tokens are valid only from their issuer, for their audience, within their lifetime."""
+"""A token is valid only from the expected issuer, for its audience, and within its lifetime."""
 
 import base64
 import json
@@ -21,7 +21,7 @@ class OneKey(oidc.IssuerKeys):
     """The keys of an issuer, available without network access."""
 
     def __init__(self) -> None:
-        """Create the keys without a URL."""
+        """Skip the base class: these keys have no URL."""
 
     async def containing(self, _kid: str | None) -> KeySet:
         """Return fixed keys."""
@@ -65,7 +65,7 @@ def test_token_is_accepted_with_clock_skew_below_a_minute(ahead: int, lifetime: 
         assert tokens.verify(token, KEYS, audience="ingest")["sub"] == "appeals"
 
 
-def test_remembered_token_is_refused_after_its_expiry_and_for_another_audience() -> None:
+def test_cached_token_is_refused_after_its_expiry_and_for_another_audience() -> None:
     verifier = tokens.Verifier(KEYS)
     with time_machine.travel(datetime(2026, 3, 4, 2, 0, tzinfo=UTC), tick=False) as traveller:
         token = signed(seconds=60)

@@ -36,7 +36,7 @@ def test_groups_are_found_by_former_names(name: str, code: str) -> None:
     assert NAMED[fold_name(name)].code == code
 
 
-def test_shared_alias_means_the_common_group_if_there_is_one() -> None:
+def test_alias_of_several_topics_means_their_common_group_or_nothing() -> None:
     assert NAMED[fold_name("ВУЗы и ССУЗы")].code == "education"
     holders = {found.group for found in entries() if "батарейки" in found.aliases}
     assert len(holders) > 1
@@ -61,5 +61,5 @@ def test_reference_names_are_found_in_their_group() -> None:
         and (found := NAMED[fold_name(row["topic"])])
         and (found.group or found.code) != NAMED[fold_name(row["group"])].code
     }
-    # Former names whose subject is in another group now.
+    # Former names whose subject now belongs to another group.
     assert elsewhere == {"Организация парковок", "Отсутствие электричества", "Занятость и трудоустройство"}

@@ -1,4 +1,4 @@
-"""The AsyncAPI document: every delivery and every message of the stream, with examples that are valid."""
+"""The AsyncAPI document has every delivery and every message of the stream, with valid examples."""
 
 import json
 from typing import Any
@@ -21,7 +21,7 @@ def test_channels_contain_the_catalogue_and_the_stream() -> None:
 
 
 @pytest.mark.parametrize("name", list(MESSAGES))
-def test_example_is_valid_by_the_payload(name: str) -> None:
+def test_example_is_valid_by_the_payload_schema(name: str) -> None:
     validator = jsonschema.Draft202012Validator(DOCUMENT | MESSAGES[name]["payload"])
     (example,) = MESSAGES[name]["examples"]
     validator.validate(example["payload"])

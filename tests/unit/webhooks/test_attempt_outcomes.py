@@ -1,4 +1,4 @@
-"""What became of the attempts of an endpoint that are recorded together."""
+"""Summaries of attempts of an endpoint that are recorded together."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -38,7 +38,7 @@ def test_failures_after_the_last_success_are_counted(
 
 
 def test_attempts_count_in_the_order_in_which_they_ended() -> None:
-    # The first to start answered last.
+    # The first attempt started first and ended last.
     results = [result(1, 1, 0, 10, ACCEPTED), result(1, 2, 1, 2, FAILED), result(2, 3, 0, 1, FAILED)]
     found = {
         one.endpoint_id.int: (one.succeeded, one.failures, one.delivery_id.int)

@@ -1,4 +1,4 @@
-"""The catalogue: schemas and examples of deliveries, and what is not sent."""
+"""The event catalogue: schemas and examples of deliveries, and fields that are not sent."""
 
 import json
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def test_delivery_of_the_stored_example_is_valid_by_the_schema(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", list(WebhookEventType))
-def test_fields_of_the_feed_only_and_undeclared_fields_are_not_sent(name: str) -> None:
+def test_undeclared_fields_and_fields_only_of_the_feed_are_not_sent(name: str) -> None:
     event = stored_event(name)
     event.data |= {"text": "Мой телефон 8-900", "author": "Иван", "raw": {"x": 1}}
     fields = EVENT_MODELS[name].model_fields

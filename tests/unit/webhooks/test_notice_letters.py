@@ -1,4 +1,4 @@
-"""Letters: their words and numbers, and that no name can break out of its place."""
+"""Letters: their texts and numbers, and escaping of hostile names."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ LETTER = UUID("0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10")
 UNSUBSCRIBE = f"https://api.example.ru/api/v1/notices/unsubscription?token={'aB3_-' * 30}"
 HOSTILE = '<script>alert(1)</script>\r\nBcc: victim@example.ru\n\u202eевил\u2066 "Школа" & <b>'
 
-# The event types of each kind, and what they need.
+# The event types of each kind of notice, with the details that their texts need.
 EVENTS: list[tuple[NoticeKind, str, dict[str, Any], str]] = [
     (NoticeKind.ASSIGNMENT, "appeal.assigned", {}, "Назначено вашей организации"),
     (NoticeKind.ASSIGNMENT, "appeal.assignee_changed", {"personal": True}, "Назначено вам"),
@@ -109,7 +109,7 @@ def test_every_kind_has_a_letter() -> None:
     assert set(KIND_TITLES) == set(NoticeKind)
 
 
-def test_passed_deadline_is_called_passed() -> None:
+def test_passed_deadline_is_described_as_passed() -> None:
     late = line(NoticeKind.ESCALATION, "appeal.escalated", due_at=NOW, details={"clock": "first_response"})
     assert composed(late).groups[0].items[0].what == "Прошёл срок первого ответа"
 
@@ -157,7 +157,7 @@ def test_long_digest_shows_the_most_urgent_and_counts_the_rest() -> None:
         assert "…и ещё 1 уведомление" in shown
 
 
-def test_hostile_names_stay_text() -> None:
+def test_hostile_names_are_escaped() -> None:
     message = rendered(line(NoticeKind.ASSIGNMENT, "appeal.assigned", organisation=HOSTILE, topic=HOSTILE))
     assert message["Bcc"] is None
     text, html = bodies(message)
@@ -168,7 +168,7 @@ def test_hostile_names_stay_text() -> None:
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f]", text + html)
 
 
-def test_no_header_takes_a_second_line() -> None:
+def test_no_header_contains_a_line_break() -> None:
     # The subject of a letter contains no name; the address is checked before it is stored.
     with pytest.raises((ValueError, IndexError)):
         confirmation_message(addresses("a@example.ru\r\nBcc: b@example.ru"), confirm_url="https://example.ru")

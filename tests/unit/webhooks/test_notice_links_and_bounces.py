@@ -69,7 +69,7 @@ def test_links_are_read_with_any_key_in_use() -> None:
     assert links.read_confirmation_token(SecretStr(f"{NEW},{OLD}"), token) == (PERSON, NONCE)
 
 
-def test_link_of_one_purpose_is_no_link_of_another() -> None:
+def test_link_for_one_purpose_is_refused_for_another() -> None:
     keys = SecretStr(NEW)
     assert links.read_unsubscribe_token(keys, links.confirmation_token(keys, PERSON, NONCE)) is None
 
@@ -82,18 +82,18 @@ def test_damaged_link_is_refused(token: str) -> None:
     assert links.read_unsubscribe_token(SecretStr(NEW), changed) is None
 
 
-def test_report_names_the_letter_by_its_recipient() -> None:
+def test_bounce_is_matched_with_its_letter_by_the_recipient() -> None:
     assert parse_bounce(report(), SecretStr(f"{NEW},{OLD}")) == Bounce(LETTER, "5.1.1")
 
 
 @pytest.mark.parametrize("returned", ["text/rfc822-headers", "message/rfc822"])
-def test_report_names_the_letter_by_what_came_back(returned: str) -> None:
+def test_bounce_is_matched_with_its_letter_by_the_returned_message(returned: str) -> None:
     found = parse_bounce(report(to="noreply@example.ru", letter=REFERENCE, returned=returned), KEYS)
     assert found == Bounce(LETTER, "5.1.1")
 
 
 @pytest.mark.parametrize("code", ["", "-", f"-{'0' * 12}"])
-def test_report_without_the_code_of_the_letter_is_no_bounce(code: str) -> None:
+def test_report_without_the_code_of_the_letter_is_ignored(code: str) -> None:
     forged = f"{LETTER.hex}{code}"
     assert parse_bounce(report(to=f"returned+{forged}@example.ru", letter=forged), KEYS) is None
 
@@ -132,7 +132,7 @@ def test_other_mail_is_not_a_bounce(raw: bytes) -> None:
         ("info@детсад.рф", "info@xn--80ahbc4df.xn--p1ai"),
     ],
 )
-def test_address_is_stored_as_servers_read_it(given: str, stored: str) -> None:
+def test_address_is_stored_in_the_form_used_by_mail_servers(given: str, stored: str) -> None:
     assert NoticeAddressUpdate(address=given).address == stored
 
 

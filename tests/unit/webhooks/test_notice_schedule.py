@@ -1,4 +1,4 @@
-"""When notices are sent: in working hours, at once or with the digest of a working morning."""
+"""Notices are sent in working hours, at once or with the digest of a working morning."""
 
 from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo

@@ -1,4 +1,4 @@
-"""The words of a letter with the weekly report, and which reports are still worth one."""
+"""The text of a letter with the weekly report, and the age at which a report is no longer sent."""
 
 from datetime import date, datetime
 from typing import Any
@@ -61,7 +61,7 @@ def test_total_is_compared_with_last_week_in_words(
     assert plain(letter.subject) == f"Отчёт за неделю 16–22 ноября: {subject}"
 
 
-def test_figures_of_the_top_sheet_are_in_the_letter() -> None:
+def test_letter_contains_the_figures_of_the_top_sheet() -> None:
     letter = composed(sheet())
     assert [(figure.label, figure.value, plain(figure.remark)) for figure in letter.figures] == [
         ("Обращений", "508", "−50, неделей раньше 558"),
@@ -80,19 +80,19 @@ def test_figures_of_the_top_sheet_are_in_the_letter() -> None:
     assert "нет" not in " ".join(letter.summary)
 
 
-def test_overdue_answers_are_reported_once_if_all_are_of_the_week() -> None:
+def test_overdue_answers_that_are_all_of_the_week_are_not_repeated() -> None:
     overdue = TopSheetAttention(kind="overdue", count=12, text="12 ответов просрочено на конец недели")
     assert composed(sheet(attention=[overdue])).attention == []
 
 
-def test_numbers_of_a_long_sentence_stay() -> None:
+def test_long_sentence_is_kept_with_its_numbers() -> None:
     text = f"{'Содержание дорог ' * 15}: 62 обращения, обычно 31,5 за неделю"
     growing = TopSheetAttention(kind="topic_grows", count=62, text=text)
     assert composed(sheet(attention=[growing])).attention == [text]
 
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"totals": []}])
-def test_document_of_another_structure_is_refused(change: dict[str, Any]) -> None:
+def test_document_with_another_structure_is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         ReportTopSheet.model_validate(EXAMPLE_SHEET.model_dump() | change)
 
@@ -133,7 +133,7 @@ def test_letter_says_what_is_attached(pdf: bytes | NoPdf | None, note: str | Non
         ("2025-12-29", "2026-01-04", "29 декабря – 4 января", "29 декабря 2025 г. – 4 января 2026 г."),
     ],
 )
-def test_week_over_two_months_is_named_with_both(first: str, last: str, subject: str, period: str) -> None:
+def test_week_over_two_months_is_written_with_both(first: str, last: str, subject: str, period: str) -> None:
     days: dict[str, Any] = {"first_day": date.fromisoformat(first), "last_day": date.fromisoformat(last)}
     letter = composed(sheet(**days))
     assert plain(letter.subject).startswith(f"Отчёт за неделю {subject}: ")
@@ -142,7 +142,7 @@ def test_week_over_two_months_is_named_with_both(first: str, last: str, subject:
 
 @pytest.mark.parametrize("report", [sample_report(), empty_report(), sample_report(hostile=True)])
 def test_published_document_has_the_top_sheet(report: Any) -> None:
-    # The hostile sample replaces the codes of channels too.
+    # The hostile sample has invalid codes of channels, so use those of the normal sample.
     document = report.report.model_copy(update={"totals": sample_report().report.totals})
     found = ReportTopSheet.model_validate_json(encode(document))
     assert found == ReportTopSheet.model_validate(document.model_dump())

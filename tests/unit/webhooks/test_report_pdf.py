@@ -1,4 +1,4 @@
-"""The PDF of a report: read in the background, a bounded time, and kept for a while."""
+"""The PDF of a report: read in the background with a time limit, and cached for a while."""
 
 import asyncio
 from datetime import timedelta
@@ -33,14 +33,14 @@ async def test_pdf_is_pending_until_it_is_read() -> None:
     assert pdfs.get(WEEK) == b"%PDF"
 
 
-async def test_read_that_does_not_end_is_given_up() -> None:
+async def test_read_of_the_pdf_that_takes_too_long_is_cancelled() -> None:
     pdfs = ReportPdfs(never, 100, wait=timedelta(milliseconds=10))
     assert pdfs.get(WEEK) is None
     await finished(pdfs)
     assert pdfs.get(WEEK) is NoPdf.UNAVAILABLE
 
 
-async def test_read_that_failed_is_made_again() -> None:
+async def test_failed_read_of_the_pdf_is_retried() -> None:
     answers: list[bytes | Exception] = [KeyError("of the program"), b"%PDF"]
 
     async def read(week: str, max_bytes: int) -> bytes:
@@ -67,13 +67,13 @@ async def test_expired_pdf_is_dropped_and_read_again(monkeypatch: pytest.MonkeyP
     await finished(pdfs)
 
 
-async def test_switched_off_pdf_is_not_read() -> None:
+async def test_pdf_is_not_read_if_switched_off() -> None:
     pdfs = ReportPdfs(never, 0)
     assert pdfs.get(WEEK) is NoPdf.SWITCHED_OFF
     assert pdfs.pending == []
 
 
-async def test_closing_ends_reads() -> None:
+async def test_closing_cancels_reads_of_the_pdf() -> None:
     pdfs = ReportPdfs(never, 100)
     pdfs.get(WEEK)
     [task] = pdfs._reading.values()

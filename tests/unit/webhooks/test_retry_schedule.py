@@ -1,4 +1,4 @@
-"""When a failed delivery is tried again."""
+"""The time at which a failed delivery is retried."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,11 +27,11 @@ NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
         ),
     ],
 )
-def test_receiver_asks_to_wait_in_seconds_or_until_a_date(header: str | None, wait: timedelta | None) -> None:
+def test_retry_after_is_read_as_seconds_or_a_date(header: str | None, wait: timedelta | None) -> None:
     assert requested_wait(header, NOW) == wait
 
 
-def test_pauses_follow_the_schedule_and_are_spread() -> None:
+def test_delays_follow_the_schedule_with_jitter() -> None:
     for attempts, pause in enumerate(RETRY_DELAYS, 1):
         waits = [at - NOW for _ in range(50) if (at := next_attempt_at(NOW, attempts, None))]
         assert len(waits) == 50
@@ -39,7 +39,7 @@ def test_pauses_follow_the_schedule_and_are_spread() -> None:
     assert next_attempt_at(NOW, len(RETRY_DELAYS) + 1, timedelta(hours=1)) is None
 
 
-def test_longer_of_pause_and_requested_wait_counts() -> None:
+def test_longer_of_delay_and_retry_after_is_used() -> None:
     assert next_attempt_at(NOW, 1, timedelta(hours=3)) == NOW + timedelta(hours=3)
     later = next_attempt_at(NOW, 9, timedelta(seconds=1))
     assert later is not None

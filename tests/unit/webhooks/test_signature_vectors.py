@@ -1,4 +1,4 @@
-"""docs/integrator/signature-vectors.json: every verdict is that of the libraries, and of the rule in words."""
+"""docs/integrator/signature-vectors.json: the libraries and the documented rule give every verdict."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ VECTORS: list[dict[str, Any]] = DOCUMENT["vectors"]
 
 
 def _by_hand(secret: str, headers: Mapping[str, str], body: str, now: float) -> bool:
-    """Verify as docs/integrator/webhooks.md says it can be done without a library."""
+    """Return whether a signature is valid by the rule for verifying without a library in webhooks.md."""
     if abs(now - int(headers["webhook-timestamp"])) > DOCUMENT["tolerance_seconds"]:
         return False
     key = base64.b64decode(secret.removeprefix("whsec_"))
@@ -40,7 +40,7 @@ def _accepts(verify: Callable[..., Any], vector: dict[str, Any]) -> bool:
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
-def test_libraries_and_the_rule_in_words_agree(vector: dict[str, Any]) -> None:
+def test_libraries_and_the_documented_rule_give_the_verdict_of_the_vector(vector: dict[str, Any]) -> None:
     now = datetime.fromisoformat(vector["received_at"])
     with time_machine.travel(now, tick=False):
         verdicts = {
@@ -51,7 +51,7 @@ def test_libraries_and_the_rule_in_words_agree(vector: dict[str, Any]) -> None:
     assert verdicts == {vector["valid"]}
 
 
-def test_first_vector_is_what_we_send() -> None:
+def test_first_vector_equals_a_sent_delivery() -> None:
     vector = VECTORS[0]
     event_id = json.loads(vector["body"])["id"]
     with time_machine.travel(int(vector["headers"]["webhook-timestamp"]), tick=False):

@@ -27,7 +27,7 @@ def test_signature_is_accepted_by_both_libraries() -> None:
     secret = new_secret()
     headers = signed_headers(uuid4(), BODY, [secret])
     assert standardwebhooks.Webhook(secret).verify(BODY, headers)["type"] == "appeal.opened"
-    svix.Webhook(secret).verify(BODY, headers)  # Raises unless the signature is valid.
+    svix.Webhook(secret).verify(BODY, headers)  # raises unless the signature is valid
 
 
 def test_signature_of_changed_body_id_or_secret_is_refused() -> None:

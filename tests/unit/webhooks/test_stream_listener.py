@@ -1,4 +1,4 @@
-"""Listeners of the event stream: whom an event is for, bounded buffers, the handover to the live tail; framing."""
+"""Listeners of the event stream: visibility of events, bounded buffers, joining the live tail, and framing."""
 
 from datetime import timedelta
 from typing import Any
@@ -52,17 +52,17 @@ def event(position: int = 1, kind: str = OPENED, organisation_id: UUID | None = 
         (listener(scopes=frozenset({"registry:read"})), False),
     ],
 )
-def test_event_is_for_those_who_may_see_its_organisation(found: Listener, expected: bool) -> None:
+def test_event_is_wanted_only_by_callers_who_may_see_its_organisation(found: Listener, expected: bool) -> None:
     assert found.wants(event(organisation_id=SCHOOL), [DEPARTMENT, SCHOOL]) is expected
 
 
-def test_rights_are_decided_once_for_a_listener(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rights_of_a_listener_are_computed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     found = [listener(), listener(Role.EXECUTOR, SCHOOL)]
     monkeypatch.setattr(Caller, "rights", property(lambda _: pytest.fail("decided again")))
     assert [each.wants(event(organisation_id=SCHOOL), [SCHOOL]) for each in found] == [True, True]
 
 
-def test_event_of_the_centre_is_not_for_an_organisation() -> None:
+def test_event_of_the_centre_is_not_wanted_by_an_organisation() -> None:
     assert not listener(Role.EXECUTOR, SCHOOL).wants(event(), ())
 
 
@@ -83,7 +83,7 @@ async def test_messages_are_taken_in_order_and_in_chunks() -> None:
     assert await found.take(0) == b""
 
 
-async def test_listener_with_a_full_buffer_ends_and_drops_what_waits() -> None:
+async def test_listener_with_a_full_buffer_ends_and_drops_its_messages() -> None:
     found = listener(capacity=2)
     for message in (b"1", b"2"):
         found.put(message)
@@ -104,7 +104,7 @@ async def test_listener_ends_when_the_token_expires() -> None:
     assert (await late.take(60), late.end) == (b"", StreamEndReason.TOKEN_EXPIRED)
 
 
-def test_listener_behind_the_tail_must_read_on_first(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listener_behind_the_tail_must_catch_up_before_attaching(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_tail, "KEPT_SECONDS", 0.0)
     tail, first, second = LiveTail(), listener(), listener()
     assert not tail.attach(first, 10, end=None)

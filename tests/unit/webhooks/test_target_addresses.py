@@ -1,4 +1,4 @@
-"""Addresses that webhooks may call: known ways into an internal network, each refused."""
+"""Addresses that webhooks may call: known ways into an internal network are refused."""
 
 import socket
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -33,7 +33,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"),)
         "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1", "2002:7f00:1::", "2002:a00:1::1",
         "2001:0:4136:e378:8000:63bf:80ff:fffe", "fe80::1", "fe80::1%eth0", "fc00::1", "fd12:3456::1", "fec0::1",
         "ff02::1", "2001:db8::1", "100::1",
-        # From the registries, copied by hand: the test fails if the code lacks an entry.
+        # Copied by hand from the IANA registries: the test fails if the code lacks an entry.
         "192.0.0.9", "192.0.0.100", "192.31.196.1", "192.52.193.1", "192.88.99.1", "192.175.48.1",
         "2001:2::1", "2001:20::1", "2001:1ff::1", "2620:4f:8000::1", "3fff::1", "5f00::1",
         "127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "", "1.2.3.4.5",
@@ -118,7 +118,7 @@ async def test_host_in_an_allowed_network_is_accepted() -> None:
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]"])
 async def test_socket_to_internal_address_is_not_created(host: str) -> None:
-    """The check at connection time does not depend on the check when the endpoint was saved."""
+    """The check at connection time is independent of the check when the endpoint was saved."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         port = listener.getsockname()[1]

@@ -20,9 +20,9 @@ KNOWN = ("appeal.opened", "appeal.closed", "appeals.counted", "page.closed")
         (["appeal*"], ["appeal*"]),
     ],
 )
-def test_patterns_name_all_types_of_a_subject(requested: list[str], expanded: list[str]) -> None:
+def test_patterns_match_all_types_of_a_subject(requested: list[str], expanded: list[str]) -> None:
     assert expand_types(requested, KNOWN) == expanded
 
 
-def test_type_that_is_added_later_is_included() -> None:
+def test_type_added_later_matches_the_pattern() -> None:
     assert expand_types(["page.*"], [*KNOWN, "page.praised"]) == ["page.closed", "page.praised"]

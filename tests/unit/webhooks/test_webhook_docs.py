@@ -1,5 +1,5 @@
-"""docs/integrator/webhooks.md: its code verifies our deliveries; its schedule and event types are
-the real ones.
+"""docs/integrator/webhooks.md: its code verifies deliveries; its schedule and event types are those of
+the code.
 """
 
 import re
@@ -37,12 +37,12 @@ def test_published_schedule_is_the_one_in_use() -> None:
     ]
 
 
-def test_tables_of_event_types_are_those_of_the_models() -> None:
-    """`python -m services.webhooks.event_catalogue.documentation` writes both tables."""
+def test_documented_tables_of_event_types_equal_the_models() -> None:
+    """If they differ, run `python -m services.webhooks.event_catalogue.documentation`."""
     assert with_current_tables(TEXT) == TEXT
 
 
-def test_outdated_table_is_replaced() -> None:
+def test_outdated_table_in_the_document_is_replaced() -> None:
     row = next(line for line in TEXT.splitlines(keepends=True) if line.startswith("| `appeal.opened` |"))
     assert with_current_tables(TEXT.replace(row, "| `appeal.was_opened` | Formerly. |  |\n")) == TEXT
 

@@ -96,7 +96,7 @@ def test_apostrophe_in_a_text_is_kept() -> None:
     assert unescaped("'Школа") == "'Школа"
 
 
-def test_cell_names_are_those_of_spreadsheets() -> None:
+def test_cell_names_follow_spreadsheets() -> None:
     assert [cell_name(17, index) for index in (0, 2, 25, 26, 701, 702)] == [
         "A17",
         "C17",

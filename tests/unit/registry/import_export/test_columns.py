@@ -1,4 +1,4 @@
-"""Headings of other registries and of our own export are recognised."""
+"""Headings of other registries and of exported files are recognised."""
 
 import pytest
 
@@ -34,7 +34,7 @@ def test_headings_are_recognised(heading: str, field: str | None) -> None:
     assert field_of_heading(heading) == field
 
 
-def test_heading_belongs_to_one_column() -> None:
+def test_each_heading_belongs_to_one_column() -> None:
     for column in COLUMNS:
         assert {field_of_heading(heading) for heading in (column.field, column.title, *column.aliases)} == {
             column.field

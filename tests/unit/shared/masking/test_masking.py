@@ -84,7 +84,7 @@ def test_no_long_run_of_digits_remains_of_a_phone(phone: str) -> None:
 )  # fmt: skip
 @pytest.mark.timeout(60)
 def test_masking_time_grows_linearly(piece: str) -> None:
-    """Half a second at most; with quadratic time it would take some hundreds of seconds."""
+    """At most half a second; quadratic time would take some hundreds of seconds."""
     assert mask((piece * 200_000)[:200_000])
 
 
