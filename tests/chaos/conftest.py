@@ -12,6 +12,6 @@ from tests.support.embedded_stack import running_stack
 
 @pytest.fixture
 async def demo(tmp_path: Path) -> AsyncIterator[RunningDemo]:
-    """A new embedded run with the demo registry; citizens write nothing."""
+    """A new embedded run with the demo registry and without generated messages."""
     async with running_stack(tmp_path, seed_demo=True) as system, AsyncExitStack() as exits:
         yield await connect_to_demo(system, exits)

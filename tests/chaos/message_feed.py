@@ -34,7 +34,7 @@ def as_csv(texts: list[str]) -> bytes:
 
 
 async def feed(network: NetworkControl, texts: list[str], *, offset: int, step: int) -> tuple[list[Sent], int]:
-    """Feed rows offset, offset+step … in all three kinds. Return the accepted texts and the number refused."""
+    """Feed rows offset, offset+step … in all three kinds. Return the accepted texts and the number of refusals."""
     answer = await network.http.post(
         "/_control/feed",
         params={"column": "text", "kind": "mixed", "offset": offset, "step": step, "detail": 1},
@@ -59,14 +59,14 @@ async def stored_messages(demo: RunningDemo) -> list[dict[str, Any]]:
 
 
 async def wait_until_stored(demo: RunningDemo, expected: int, *, seconds: float) -> list[dict[str, Any]]:
-    """Wait for the number of messages, then return all of them from the API."""
+    """Wait until `expected` messages are stored, then return all messages from the API."""
     reached = 0
 
     async def all_stored() -> bool:
         nonlocal reached
         try:
             connection = await asyncpg.connect(demo.system.service_database_url("ingest"), timeout=5)
-        except (OSError, asyncpg.PostgresError):  # a test may have restarted it
+        except (OSError, asyncpg.PostgresError):  # a test may restart the database meanwhile
             return False
         try:
             reached = await connection.fetchval("SELECT count(*) FROM messages WHERE NOT from_community")
@@ -98,7 +98,7 @@ def check_stored_exactly(demo: RunningDemo, sent: list[Sent], stored: list[dict[
 
 
 def native_ids_on_several_pages(sent: list[Sent]) -> int:
-    """Return how many native ids occur on more than one page of their network and kind."""
+    """Return the number of native ids that occur on several pages of their network and kind."""
     pages: dict[tuple[str, str, str], set[str]] = {}
     for item in sent:
         pages.setdefault((item.network, item.kind, item.native_id), set()).add(item.page)

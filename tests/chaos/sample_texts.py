@@ -1,4 +1,4 @@
-"""Texts of citizens: invented ordinary ones, hostile ones, and real ones if the reference data exists."""
+"""Texts of citizens: invented ordinary and hostile texts, and real texts if the reference data exists."""
 
 import csv
 import random
@@ -53,7 +53,7 @@ _HOSTILE_PARTS = (
 
 
 def hostile(count: int = 200, seed: int = 1) -> list[str]:
-    """Return different texts that break careless software: line breaks, markup, NUL, combining marks, mentions."""
+    """Return texts that break careless software: line breaks, markup, NUL, combining marks, mentions."""
     rng = random.Random(seed)
     texts = list(_HOSTILE_PARTS)
     while len(texts) < count:

@@ -35,13 +35,13 @@ WITH_BOUNDARIES = {Role.MODERATOR, Role.MANAGER}
 SHORT = ("--phases", "examples,fuzzing", "--max-examples", "4", "--max-time", "18")
 LONG = ("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--max-time", "45")
 ONCE = ("--phases", "examples,fuzzing", "--max-examples", "1")
-# Sign-in is throttled by design, and a stream never ends.
+# Excluded: sign-in, which is throttled, and the stream, which never ends.
 EXCLUDED_PATHS = "/auth/|/stream"
 
 
 @pytest.fixture(scope="module")
 async def running_demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningDemo]:
-    """One embedded run for all roles, so that a role finds what earlier ones created."""
+    """One embedded run for all roles, so that a role can read what earlier roles created."""
     folder = tmp_path_factory.mktemp("fuzz")
     async with running_stack(folder, seed_demo=True) as system, AsyncExitStack() as exits:
         demo = await connect_to_demo(system, exits)
@@ -50,7 +50,7 @@ async def running_demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
             document = (await demo.anyone.get("/openapi.json")).json()
             return "paths" in document and "x-missing" not in document
 
-        # The first request makes the services build their documents, which takes long beside other tests.
+        # At the first request the services build their documents, which is slow while other tests run.
         await eventually(whole_document, "the document of all services")
         yield demo
 
@@ -65,7 +65,7 @@ async def test_fuzzed_requests_get_documented_responses(
 
 
 async def fuzz(running_demo: RunningDemo, role: Role, folder: Path, options: tuple[str, ...]) -> set[str]:
-    """Run the fuzzer as a person of the role; return the operations that it called. Its findings fail the test."""
+    """Run the fuzzer as a person of the role and return the operations that it called; fail on its findings."""
     person = await Person.sign_in(running_demo.anyone, USERNAMES[role])
     assert (await person.get("/me"))["person"]["role"] == role
     report, report_lines = folder / "report.txt", folder / "report_lines.ndjson"
@@ -83,7 +83,7 @@ async def fuzz(running_demo: RunningDemo, role: Role, folder: Path, options: tup
             *options,
             "--seed",
             "1",
-            # With two threads at a time CPython 3.11 miscounts the depth of the sources that Hypothesis parses.
+            # With two threads, CPython 3.11 miscounts the nesting depth of sources that Hypothesis parses.
             "--workers",
             "1",
             "--request-timeout",
@@ -108,7 +108,7 @@ async def fuzz(running_demo: RunningDemo, role: Role, folder: Path, options: tup
 
 
 def failures(report: Path) -> str:
-    """Return the failures that a run of the fuzzer reports, or the end of what it printed if it names none."""
+    """Return the failures in the output of the fuzzer, or the end of the output if it lists none."""
     printed = report.read_text(errors="replace")
     _before, heading, failed = printed.partition(" FAILURES ")
     return failed[:8_000] if heading else printed[-8_000:]
@@ -125,8 +125,8 @@ def operations(report_lines: Path) -> set[str]:
     return found
 
 
-async def test_every_operation_is_called(running_demo: RunningDemo, tmp_path: Path) -> None:
-    """Without a limit of time: how many operations a role reaches in its time depends on the machine."""
+async def test_fuzzer_calls_every_operation(running_demo: RunningDemo, tmp_path: Path) -> None:
+    """No time limit: the number of operations called within a limit depends on the machine."""
     document = (await running_demo.anyone.get(f"{running_demo.system.gateway}/openapi.json")).json()
     documented = {
         f"{method.upper()} {path}"

@@ -1,4 +1,4 @@
-"""Five hundred listeners over two API processes: each gets its own events once and in order, whatever breaks."""
+"""500 listeners on two API processes each get their events once and in order, despite disconnects and restarts."""
 
 import asyncio
 import os
@@ -38,14 +38,14 @@ ORGANISATIONS, STREAMS_EACH = 49, 10
 LISTENERS = (ORGANISATIONS + 1) * STREAMS_EACH
 EVENTS = 2_000
 BUFFER = 100
-# Events of the centre with long addresses: more than the kernel keeps for a reader that takes nothing.
+# Events of the centre with long URLs: more data than the kernel buffers for a client that reads nothing.
 LARGE_EVENTS, LARGE = 500, 25_000
 SMALL_SOCKET = 4_096
 
 
 @dataclass
 class Reader:
-    """A page that is open somewhere: the positions that it got, and how long each took."""
+    """A listener: the positions of the events that it got, and their delays in seconds."""
 
     organisation_id: UUID | None
     headers: dict[str, str]
@@ -79,7 +79,7 @@ class Api:
     process: Process | None = None
 
     async def start(self) -> None:
-        """Start it and wait until it is ready."""
+        """Start the process and wait until it is ready."""
         command = (sys.executable, "-m", "cli.main", "serve", "webhooks", "--process", "api")
         self.process = await asyncio.create_subprocess_exec(
             *command, env=self.env, stdout=asyncio.subprocess.DEVNULL
@@ -95,7 +95,7 @@ class Api:
         await eventually(ready, "the API process is ready")
 
     async def stop(self) -> None:
-        """End it as a deployment does, and wait."""
+        """Stop the process with SIGTERM, as a deployment does, and wait until it ends."""
         assert self.process is not None
         if self.process.returncode is None:
             self.process.send_signal(signal.SIGTERM)
@@ -103,12 +103,12 @@ class Api:
             await self.process.wait()
 
     def memory(self) -> int:
-        """Return the bytes of memory that it holds."""
+        """Return the resident memory of the process in bytes."""
         assert self.process is not None
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
     async def metric(self, name: str) -> float:
-        """Return a figure of its metrics; 0 when it has none."""
+        """Return the value of a Prometheus metric of the process; 0 if the metric is missing."""
         async with aiohttp.ClientSession() as http, http.get(f"{self.base}/metrics") as response:
             lines = (await response.text()).splitlines()
         return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
@@ -131,7 +131,7 @@ async def two_processes(database: TestDatabase, keys_dir: Path) -> AsyncIterator
 
 
 async def people(database: TestDatabase, keys_dir: Path) -> list[Reader]:
-    """Return the readers: ten for each organisation, and ten of the centre, who see everything."""
+    """Create people and return readers: ten per organisation, and ten of the centre, who get all events."""
     signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(keys_dir / "people.jwk"))
     organisations = [await insert_organisation(database, name=f"Школа {n}") for n in range(ORGANISATIONS)]
     found = []
@@ -161,7 +161,7 @@ async def write(
     count: int = EVENTS,
     size: int = 0,
 ) -> None:
-    """Write events of these organisations in turn, five at a time, with an address of this size."""
+    """Write `count` events of these organisations in turn, five per transaction; `size`: length of the URL."""
     for start in range(0, count, 5):
         made = []
         for number in range(start, start + 5):
@@ -178,7 +178,7 @@ async def write(
 
 
 def delay(readers: Sequence[Reader]) -> str:
-    """Return the delays from the beginning of the transaction to the reader, and forget them."""
+    """Return median and p99 of the delays between the write and the reader; reset the delays."""
     found = sorted(each for reader in readers for each in reader.delays)
     for reader in readers:
         reader.delays.clear()
@@ -193,7 +193,9 @@ def kilobytes(size: float) -> str:
     return f"{size / 1024:.0f} KiB"
 
 
-async def test_five_hundred_listeners_lose_nothing(database: TestDatabase, keys_dir: Path) -> None:
+async def test_500_listeners_get_each_event_once_despite_disconnects(
+    database: TestDatabase, keys_dir: Path
+) -> None:
     readers = await people(database, keys_dir)
     organisations = [reader.organisation_id for reader in readers[::STREAMS_EACH] if reader.organisation_id]
     pool = Database(database.url("webhooks"), 3, name="test")
@@ -227,7 +229,7 @@ async def test_five_hundred_listeners_lose_nothing(database: TestDatabase, keys_
             await everything_arrived(database, readers[:-1])
         report(f"with large events and a reader that takes nothing: {delay(readers)}")
 
-        # The one who took nothing was cut off and delayed nobody; it reads on from where it was.
+        # The reader that read nothing was disconnected and delayed nobody; it continues after its last event.
         async def cut_off() -> bool:
             return await apis[0].metric('gospablik_ended_streams_total{reason="too_slow"}') == 1
 
@@ -235,7 +237,7 @@ async def test_five_hundred_listeners_lose_nothing(database: TestDatabase, keys_
         await slow.drain(readers[-1])
         report(f"the slow reader was cut off after {len(readers[-1].got)} events")
 
-        # A break: everybody is away, one process is replaced, and much happens meanwhile.
+        # All readers are disconnected while one process restarts and events are written.
         await write(pool, organisations, written)
         await apis[1].stop()
         await apis[1].start()
@@ -257,7 +259,7 @@ async def test_five_hundred_listeners_lose_nothing(database: TestDatabase, keys_
 async def all_open(
     http: aiohttp.ClientSession, readers: Sequence[Reader], apis: Sequence[Api], written: dict[str, float]
 ) -> AsyncIterator[float]:
-    """Open a stream for each reader, half of them at each process; yield the seconds that it took."""
+    """Open a stream for each reader, half of them at each process; yield the seconds that opening took."""
     async with AsyncExitStack() as opened, asyncio.TaskGroup() as tasks:
         started = time.monotonic()
 
@@ -278,7 +280,7 @@ async def all_open(
 
 
 async def everything_arrived(database: TestDatabase, readers: Sequence[Reader]) -> None:
-    """Wait until each reader has got exactly its own events, each once and in order."""
+    """Wait until each reader has its events; assert that it got exactly these, each once and in order."""
     connection = await database.connect()
     rows = await connection.fetch("SELECT position, organisation_id FROM events ORDER BY position")
     await connection.close()
@@ -303,7 +305,7 @@ class StuckReader:
     writer: asyncio.StreamWriter
 
     async def drain(self, reader: Reader) -> None:
-        """Read what is in the connection up to its end, which is a reset: nobody waits for such a reader."""
+        """Read the buffered rest of the stream; the connection ends with a reset, because the server gave up."""
         self.stream._transport.resume_reading()  # type: ignore[attr-defined]
         body = b""
         with suppress(ConnectionResetError):
@@ -316,11 +318,11 @@ class StuckReader:
                 reader.last_id = line.removeprefix("id: ")
                 reader.got.append(reader.last_id)
         if reader.got:
-            reader.got.remove("0.0")  # that of `stream.opened`
+            reader.got.remove("0.0")  # the id of `stream.opened`
 
 
 async def stuck_reader(api: Api, headers: dict[str, str]) -> StuckReader:
-    """Open a stream whose client then reads nothing, with a small buffer in its kernel."""
+    """Open a stream with a small receive buffer; after `stream.opened`, read nothing."""
     port = urlsplit(api.base).port
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_SOCKET)

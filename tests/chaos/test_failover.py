@@ -29,7 +29,7 @@ _END_ALL = (
 
 
 async def _request(person: Person, method: str, path: str, **more: Any) -> httpx.Response:
-    """Return the response; retry 503, and 502 and 504 of the gateway."""
+    """Send a request and return its response; retry after 502, 503, 504 and connection errors."""
     while True:
         try:
             answer = await person.ask(method, path, **more)
@@ -43,7 +43,7 @@ async def _request(person: Person, method: str, path: str, **more: Any) -> httpx
 
 
 async def _ask_and_reply(demo: RunningDemo, network_name: str) -> tuple[str, str, str]:
-    """Let a citizen write and staff reply. Return the page, the question and the answer."""
+    """Write as a citizen and reply as staff. Return the page, the question and the answer."""
     mark = uuid4().hex[:8]
     question = f"Когда включат отопление в спортзале школы? Дети мёрзнут. {mark}"
     answer = f"Здравствуйте! Отопление включат сегодня до 18:00. {mark}"
@@ -114,7 +114,7 @@ OUTAGES: tuple[Callable[[PostgresPair], Awaitable[None]], ...] = (
 
 
 async def _check_queues(server: Server) -> None:
-    for service in API_SERVICES:  # the console has no jobs
+    for service in API_SERVICES:  # all services but the console, which has no jobs
         held = await server.fetch(
             f"SELECT entrypoint FROM {service}_jobs.pgqueuer WHERE status = 'failed' OR entrypoint LIKE 'event:%'",
             bootstrap.DATABASE,

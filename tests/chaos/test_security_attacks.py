@@ -1,4 +1,4 @@
-"""Attacks by people with limited access and without any: nothing is disclosed, and others are not delayed.
+"""Attacks by people with limited or no access: nothing is disclosed, and other people are not delayed.
 
 Two people of other organisations, a locked person, `ops`, a client with few scopes, another service's key and an
 anonymous caller try known attacks through the real gateway, on loopback, in bounded numbers.
@@ -52,7 +52,7 @@ class Attackers:
 
 @pytest.fixture(scope="module")
 async def demo(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningDemo]:
-    """One embedded run for all attacks: none of them stops a process."""
+    """One embedded run for all attacks, because no attack may stop a process."""
     async with (
         running_stack(tmp_path_factory.mktemp("attacks"), seed_demo=True) as system,
         AsyncExitStack() as exits,
@@ -109,7 +109,9 @@ async def citizen_writes(demo: RunningDemo, text: str) -> dict[str, Any]:
     return await demo.vk.citizen(page, "wall_post", text)
 
 
-async def test_attackers_cannot_read_or_register_anything(demo: RunningDemo, attackers: Attackers) -> None:
+async def test_attackers_can_neither_read_data_nor_register_anything(
+    demo: RunningDemo, attackers: Attackers
+) -> None:
     async with receiver() as theirs, receiver() as ours:
         statuses_of_registration = await _try_to_register_webhooks(attackers, theirs)
         await demo.centre.post("/webhooks/endpoints", {"url": ours.url, "event_types": ["appeal.opened"]})
@@ -190,7 +192,7 @@ async def _forge_service_tokens(demo: RunningDemo, attackers: Attackers) -> None
 async def _try_to_get_confirmation_code(demo: RunningDemo, attackers: Attackers) -> None:
     http = attackers.by_name["nobody"].http
     group = int(demo.page("vk")["external_id"])
-    # End the time in which the network may confirm our own registration: until then it needs no secret.
+    # End the period in which the network may confirm our registration without a secret.
     database = await asyncpg.connect(demo.system.service_database_url("ingest"))
     await database.execute("UPDATE callback_registrations SET confirmation_until = now()")
     await database.close()
@@ -205,14 +207,14 @@ async def _try_to_get_confirmation_code(demo: RunningDemo, attackers: Attackers)
     ):
         answer = await http.post("/callbacks/vk", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code < 500, answer.text
-    # Messages of other authors are still received.
+    # Messages of other authors must still be received.
     text = f"{QUESTION}, и после вложенных тел"
     await citizen_writes(demo, text)
     await demo.centre.appeal_about(text)
 
 
 async def test_hostile_texts_do_not_block_the_next_message(demo: RunningDemo) -> None:
-    """`bench.hostile_texts` measures how long such a text takes to classify."""
+    """The time to classify such texts is measured by `bench.hostile_texts`."""
     for _ in range(24):
         await citizen_writes(demo, "[id1:" * 3276)
     text = "Яма на дороге у школы, после атаки"
@@ -231,7 +233,7 @@ async def attacking_sign_in(
 
     async def guess(http: httpx.AsyncClient, lane: int) -> None:
         while not stop.is_set():
-            # A third of the connections attack one name, the others new names each time.
+            # A third of the connections attack one name; the other connections use a new name each time.
             name = username if lane % 3 == 0 else f"guess{next(numbers)}"
             form = {"grant_type": "password", "username": name, "password": "guess"}
             statuses.append((await http.post("/api/v1/auth/token", data=form)).status_code)
@@ -247,12 +249,14 @@ async def attacking_sign_in(
 
 @pytest.mark.parametrize(
     ("address", "username"),
-    # An attack from the address that others use throttles only the attacked name there.
+    # An attack from an address that other people use throttles only the attacked name at this address.
     [("127.0.0.2", "ops"), ("127.0.0.1", "auditor")],
     ids=["from another address", "from the same address"],
 )
-async def test_others_can_sign_in_during_a_password_attack(demo: RunningDemo, address: str, username: str) -> None:
-    """`bench.sign_in` measures how long they wait."""
+async def test_other_people_can_sign_in_during_a_password_attack(
+    demo: RunningDemo, address: str, username: str
+) -> None:
+    """The delay is measured by `bench.sign_in`."""
     async with attacking_sign_in(demo.system.gateway, address, username, itertools.count()) as statuses:
         await _wait_for_responses(statuses)
         for name in ("head", "centre", "org") * 3:

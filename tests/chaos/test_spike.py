@@ -1,6 +1,7 @@
-"""Two hundred messages about a power cut among five thousand others, through both networks and real services.
+"""Two hundred messages about a power cut among five thousand other messages, through networks and real services.
 
-They become one incident, an alert is created within a minute, and one reply is published in each thread once.
+The messages about the power cut become one incident, an alert is created within a minute, and one reply is
+published once in each thread.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ async def pages_by_municipality(demo: RunningDemo) -> dict[str | None, list[dict
 
 
 async def write(demo: RunningDemo, texts: list[str], pages: list[dict[str, Any]], rng: random.Random) -> None:
-    """Write each text as a different citizen on one of these pages; most are comments."""
+    """Write each text as a different citizen on one of these pages, most texts as comments."""
     for text in texts:
         page = rng.choice(pages)
         kind = rng.choices(("comment", "wall_post", "message"), (8, 1, 1))[0]
@@ -44,7 +45,7 @@ async def write(demo: RunningDemo, texts: list[str], pages: list[dict[str, Any]]
 
 
 async def appeals_by_text(demo: RunningDemo) -> dict[str, tuple[str, str | None]]:
-    """Return text of a message → (appeal id, incident id)."""
+    """Return (appeal id, incident id) by the text of the message."""
     connection = await asyncpg.connect(demo.system.service_database_url("appeals"))
     try:
         rows = await connection.fetch(
@@ -156,7 +157,7 @@ async def check_alert(demo: RunningDemo, incident: dict[str, Any]) -> None:
 
 
 async def check_answer(demo: RunningDemo, incident: dict[str, Any]) -> None:
-    """Assert that one reply to all is published in each member's thread once, also for later members."""
+    """Assert that a reply is published once in the thread of each appeal of the incident, also of later ones."""
     answer = f"Здравствуйте! Авария на подстанции, свет включат до 22:00. {uuid4().hex[:8]}"
     key = {"Idempotency-Key": uuid4().hex}
     path = f"/incidents/{incident['id']}/replies"

@@ -21,7 +21,7 @@ COUNT = 1_958
 
 
 def all_texts() -> list[str]:
-    """Return the real texts if the reference data exists, else invented ones, and the hostile ones."""
+    """Return hostile texts with real texts if the reference data exists, else with invented texts."""
     found = sample_texts.real()
     if found is None:
         warnings.warn(
@@ -60,7 +60,7 @@ async def test_every_text_is_stored_once_and_unchanged_despite_kills(demo: Runni
         await demo.system.kill("ingest")
         if turn in {1, 3}:
             await demo.system.kill("appeals")
-            await demo.system.wait_until_healthy(within=120)  # the next question is asked through it
+            await demo.system.wait_until_healthy(within=120)  # the next appeal is read from it
         if turn == 2:
             await demo.system.restart_postgres()
     assert len(sent) + refused == len(written)
@@ -90,7 +90,7 @@ async def test_every_text_is_stored_once_and_unchanged_despite_kills(demo: Runni
 
 
 async def check_counts(demo: RunningDemo) -> None:
-    """Assert that the counts kept with each change equal a full recount."""
+    """Assert that the incrementally kept appeal counts equal a full recount."""
     database = Database(demo.system.service_database_url("appeals"), 1, name="tests")
     try:
         async with database.write() as session:

@@ -11,7 +11,7 @@ StartEmulator = Callable[..., Awaitable[EmulatorProcess]]
 
 @pytest.fixture(scope="module")
 async def start_emulator(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[StartEmulator]:
-    """Start `python -m emulators.NETWORK` with given settings; all are stopped after the module's tests."""
+    """Start `python -m emulators.NETWORK` with given settings; the processes stop after the module's tests."""
     running: list[EmulatorProcess] = []
 
     async def start(network: str, **settings: object) -> EmulatorProcess:

@@ -11,7 +11,7 @@ from services.ingest.networks.port import PageRef, ParsedBatch
 from services.ingest.networks.vk import vk_payloads as vk
 from services.ingest.networks.vk import vk_push as vk_events
 
-# Kinds of events without text; all others must be parsed or quarantined.
+# Kinds of events without text; events of all other kinds must be parsed or quarantined.
 WORDLESS_EVENTS = {
     "like_add", "like_remove", "group_join", "group_leave", "group_change_settings", "group_change_photo",
     "group_officers_edit", "message_allow", "message_deny", "message_event", "message_typing_state",
@@ -23,9 +23,9 @@ TYPES = {"GROUP_TOPIC", "GROUP_PHOTO", "GROUP_MOVIE"}
 
 @dataclass
 class Outcome:
-    """The result of parsing a payload: messages, quarantined parts, and the kinds in it without text.
+    """The result of parsing a payload: messages, quarantined parts, and kinds of events without text.
 
-    `calls`: the calls of parsers and their arguments.
+    `calls`: the calls of parsers, with their arguments.
     """
 
     parsed: ParsedBatch = field(default_factory=ParsedBatch)
@@ -33,17 +33,17 @@ class Outcome:
     calls: list[tuple[Callable[..., Any], Any, tuple[Any, ...]]] = field(default_factory=list)
 
     def add(self, parse: Callable[..., Any], raw: Any, *args: Any) -> None:
-        """Parse one payload."""
+        """Parse one part of the payload and record the call."""
         self.calls.append((parse, raw, args))
         self.parsed.parse(parse, raw, *args)
 
     def passed(self, kind: str) -> None:
-        """Record a kind without text."""
+        """Record an event of a kind without text."""
         self.wordless.append(kind)
 
     @property
     def by_kind(self) -> dict[str, list[str]]:
-        """Return the result in a form that tests compare."""
+        """Return the result as texts, which fixtures contain as `expected`."""
         return {
             "messages": [f"{one.change} {one.kind} {one.external_id}" for one in self.parsed.items],
             "quarantined": [one.reason for one in self.parsed.unparsed],
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def page(network: str, external_id: object) -> PageRef:
-    """Return a page of the network."""
+    """Return a reference to a page of the network."""
     return PageRef(
         id=UUID(int=1),
         organisation_id=UUID(int=2),

@@ -10,7 +10,7 @@ import pytest
 from services.ingest.networks.lookup_port import WeekReach
 from services.ingest.networks.vk.vk_statistics import parse_reach
 
-# A period of one day, in which both bounds are its beginning.
+# A period of one day: VK sends its beginning as both bounds.
 INVENTED: dict[str, Any] = {
     "response": [
         {
@@ -31,7 +31,7 @@ def _payloads() -> list[Any]:
 
 
 @pytest.mark.parametrize("payload", _payloads())
-def test_reach_is_read_whatever_the_rest_of_the_answer_is(payload: Any) -> None:
+def test_weekly_reach_is_read_from_vk_statistics(payload: Any) -> None:
     weeks = payload["response"]
     start = datetime.fromtimestamp(int(weeks[0]["period_from"]), UTC)
     found = parse_reach([weeks, False], start - timedelta(days=3), start + timedelta(days=4))

@@ -33,7 +33,7 @@ def _read(path: Path, raw: Any) -> Outcome:
 
 
 def _check(outcome: Outcome) -> None:
-    """Assert that no part is lost, every reason is text, and every message can be stored."""
+    """Assert that no part is lost, every quarantined part has a reason, and every message can be stored."""
     found = outcome.by_kind
     assert any(found.values()), "the payload gave neither a message, a quarantined part nor a known kind"
     assert all(len(reason) > len("KeyError") for reason in found["quarantined"]), found["quarantined"]
@@ -46,7 +46,7 @@ def _check(outcome: Outcome) -> None:
 
 
 @pytest.mark.parametrize("path", _files(FIXTURES), ids=_name)
-def test_own_payloads_are_parsed(path: Path) -> None:
+def test_fixture_payloads_are_parsed_as_expected(path: Path) -> None:
     document = json.loads(path.read_text("utf-8"))
     outcome = _read(path, document["payload"])
     _check(outcome)
@@ -58,13 +58,13 @@ def test_own_payloads_are_parsed(path: Path) -> None:
         assert wanted in reason
 
 
-def test_both_networks_have_own_fixtures() -> None:
+def test_both_networks_have_fixture_payloads() -> None:
     names = {_name(path).partition("/")[0] for path in _files(FIXTURES)}
     assert names == set(READERS)
 
 
 @pytest.mark.skipif(not RECORDED.is_dir(), reason="no collection of recorded payloads lies beside the repository")
-def test_recorded_payloads_are_parsed() -> None:
+def test_recorded_payloads_are_parsed_without_loss() -> None:
     files = _files(RECORDED)
     assert files, "the collection is empty"
     totals = {"messages": 0, "quarantined": 0, "wordless": 0}
@@ -94,7 +94,7 @@ def test_parsers_do_not_raise_for_any_field_value(path: Path) -> None:
 
 
 def _spoilt(raw: Any, broken: Any) -> Iterator[Any]:
-    """Yield the payload with one of its parts replaced, for each part."""
+    """Yield, for each part of the payload, a copy with this part replaced by `broken`."""
     yield broken
     if isinstance(raw, dict):
         for name, inner in raw.items():

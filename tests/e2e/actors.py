@@ -12,13 +12,13 @@ from aiohttp import web
 from tests.support.eventually import eventually
 
 PASSWORD = "demo"
-# Half the lifetime of an access token.
+# Tokens are renewed after half of their lifetime.
 TOKEN_SECONDS = 450
 
 
 @dataclass
 class NetworkControl:
-    """An emulated network and the people in it, through its control API."""
+    """Actions of people in an emulated network, through its control API."""
 
     name: str
     http: httpx.AsyncClient
@@ -83,7 +83,7 @@ class Person:
 
     async def get(self, path: str, **params: Any) -> dict[str, Any]:
         """Return the body of a successful GET."""
-        # Empty parameters would remove those of the path.
+        # Pass None, not an empty dict: httpx would remove the query of the path.
         answer = await self.ask("GET", path, params=params or None)
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text}"
         found: dict[str, Any] = answer.json()
@@ -108,7 +108,7 @@ class Person:
                 return items
 
     async def appeal_about(self, text: str) -> dict[str, Any]:
-        """Wait until the list shows an appeal with exactly this text, and return it. Search by its last word."""
+        """Wait until the list has an appeal with exactly this text; return it. The last word must be unique."""
 
         async def look() -> dict[str, Any] | None:
             listed = await self.get("/appeals", q=text.rsplit(maxsplit=1)[-1], limit=5)
@@ -129,7 +129,7 @@ class Receiver:
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
     async def wait_for(self, event_type: str, appeal_id: str) -> tuple[dict[str, str], bytes]:
-        """Headers and body of the first delivery of this event about this appeal."""
+        """Wait for the first delivery of this event about this appeal; return its headers and body."""
 
         async def look() -> tuple[dict[str, str], bytes] | None:
             return next(

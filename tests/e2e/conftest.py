@@ -13,12 +13,12 @@ from tests.e2e.actors import NetworkControl, Person
 from tests.support.embedded_stack import RunningSystem, running_stack
 from tests.support.service_under_test import CLIENT_LIMITS
 
-# The first test of a process waits until the whole system runs and its region is filled.
+# The first test waits until the whole system is started and its region is filled.
 _TIMEOUT_WITH_START = 1200
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give tests that may have to start the system more time; long tests have theirs."""
+    """Set a longer timeout for tests that may have to start the system; long tests set their own."""
     for item in items:
         if "demo" in getattr(item, "fixturenames", ()) and item.get_closest_marker("long") is None:
             item.add_marker(pytest.mark.timeout(_TIMEOUT_WITH_START))
@@ -67,7 +67,7 @@ async def activate_rules(centre: Person, note: str) -> None:
 
 
 async def connect_to_demo(system: RunningSystem, exits: AsyncExitStack) -> RunningDemo:
-    """Sign in all people at an embedded run, where then the owners of the pages answer, not the starter rules."""
+    """Sign in all people at an embedded run, and activate rules that assign appeals to the owners of pages."""
 
     async def at(url: str) -> httpx.AsyncClient:
         return await exits.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30, limits=CLIENT_LIMITS))

@@ -1,4 +1,4 @@
-"""Open the pages of the console as people do, by their links, and note what a browser finds wrong."""
+"""Open the console's pages by following links, and collect problems that a browser and axe find."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Error, Page, Request
 
-# The last is 200 % zoom of the first.
+# In CSS pixels; the last width is the first at a zoom of 200 %.
 WIDTHS = (1440, 390, 320, 720)
 WCAG = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}
 CONTRAST = {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
@@ -25,22 +25,22 @@ _OVERFLOW = """() => {
         .filter((e) => !within(e)).slice(0, 3)
         .map((e) => `${e.tagName.toLowerCase()}.${e.className}: ${Math.round(e.getBoundingClientRect().right)}`);
 }"""
-# What is closed is checked too, from the top: the header covers what is scrolled below it.
+# Open `details`, to check their content too; scroll up, because the sticky header would cover content.
 _OPEN_DETAILS = """async () => {
     for (const one of document.querySelectorAll("main details")) one.open = true;
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
     scrollTo(0, 0);
 }"""
-# The pages from which others are found by links; no link of a page leads to that of the person.
+# The pages where the crawl starts. /account is listed because no navigation link or page links to it.
 STARTS = ("/", "/account")
-# What a page consists of: two pages of one structure need not both be checked by axe.
+# The kinds of elements of a page: axe checks only one page of each structure.
 _STRUCTURE = """() => [...new Set([...document.querySelectorAll("body *")].map((e) =>
     e.tagName + "." + e.className.toString() + "[" + e.getAttributeNames().join() + "]"))].sort().join(" ")"""
 
 
 @dataclass
 class Crawl:
-    """What was opened, and what is wrong."""
+    """The opened pages as (person, kind of page), and the problems found."""
 
     base: str
     opened: list[tuple[str, str]] = field(default_factory=list)
@@ -61,9 +61,9 @@ class Crawl:
         return context
 
     async def pages_of(self, context: BrowserContext, who: str, *, details: bool, most: int = 150) -> None:
-        """Open one page of each kind that the navigation, and for `details` the pages themselves, lead to.
+        """Open one page of each kind that the navigation links to and, with `details`, that pages link to.
 
-        More kinds than `most` are a failure.
+        Fails if there are more kinds than `most`.
         """
         page = await context.new_page()
         self._watch(page)
@@ -83,7 +83,7 @@ class Crawl:
                 self._note(f"status {response.status}")
             self.opened.append((who, kind_of(path)))
             if not response.headers["content-type"].startswith("text/html"):
-                continue  # a photo: only what the browser says of it counts
+                continue  # a photo: only status and console messages are checked
             await self._check(page)
             for link in await page.evaluate(_LINKS if details else _NAVIGATION):
                 if (kind := kind_of(link)) not in seen and is_page(link):
@@ -92,7 +92,7 @@ class Crawl:
         await page.close()
 
     async def state_of(self, context: BrowserContext, who: str, path: str, button: str | None = None) -> None:
-        """Open a page at this address, press the button, and check what is shown then."""
+        """Open a page at this path, press the button, if one is given, and check the resulting page."""
         page = await context.new_page()
         self._watch(page)
         self._where = f"{who} {path} {button or ''}".rstrip()
@@ -143,7 +143,7 @@ class Crawl:
 
 
 async def open_state(page: Page, address: str, button: str | None = None) -> None:
-    """Open the address; press the button with these words, and wait until its form has been answered."""
+    """Open the URL; press the button with this text, if given, and wait for the response to its form."""
     await page.goto(address)
     if button is None:
         return
@@ -153,7 +153,7 @@ async def open_state(page: Page, address: str, button: str | None = None) -> Non
 
 
 def kind_of(link: str) -> str:
-    """Return the address with its ids left out, and only the names of its parameters."""
+    """Return the path of the link with ids replaced by `…`, without parameters."""
     parts = urlsplit(link)
     return _ID.sub("/…", parts.path)
 
@@ -170,5 +170,5 @@ def is_page(link: str) -> bool:
 
 
 def first(wrong: list[str], most: int = 30) -> Iterator[str]:
-    """Yield the first of what is wrong, each once."""
+    """Yield the first `most` problems without repetitions."""
     yield from list(dict.fromkeys(wrong))[:most]

@@ -1,9 +1,9 @@
-"""Take screenshots of every page of the console for the documentation, of a running demo.
+"""Take screenshots of every page of the console in a running demo, for the documentation.
 
 `python -m tests.e2e.console_screenshots [GATEWAY]` writes `docs/frontend/screens/` and
 `docs/frontend/console-screens.md`. Each sheet shows a page at 1440 and 390 px, light above dark. Pages are found
-by their links; `STATES` are those that look otherwise at another address, or after a button. Start the demo with
-`GOSPABLIK_NOTICES_PAGES=vk:200000001`: without pages of notices no account can be linked.
+by following links; `STATES` are pages that look different at another URL or after a button is pressed. Start the
+demo with `GOSPABLIK_NOTICES_PAGES=vk:200000001`: without a notices page, no account can be linked.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ from tests.support.browser import headless_browser
 _ROOT = Path(__file__).parents[2]
 _FOLDER = _ROOT / "docs" / "frontend" / "screens"
 _INDEX = _ROOT / "docs" / "frontend" / "console-screens.md"
-# Who sees most first; the others add what is theirs alone.
+# The person with most pages comes first; each further person adds pages that only they can open.
 PEOPLE = ("centre", "ops", "manager", "org", "approver", "auditor", "head")
-# The name of the sheet, the address, and the words of a button; as the moderator sees it.
+# The name of the sheet, the path, and the text of a button or None; opened by the moderator.
 STATES = (
     ("overdue-municipality", "/overdue?district=улан-удэ", None),
     ("exports-request", "/exports?list=sort%3D-opened_at", None),
@@ -59,7 +59,7 @@ async def take(gateway: str) -> dict[str, str]:
             try:
                 titles[name] = await _sheet(page, f"{gateway}{path}", name, button)
             except TimeoutError:
-                sys.stderr.write(f"{name} is not taken: {path} has no button «{button}»\n")
+                sys.stderr.write(f"no screenshot of {name}: {path} has no button «{button}»\n")
     return titles
 
 

@@ -1,4 +1,4 @@
-"""Appeals from a message to a published reply, through the gateway, in both networks and all kinds."""
+"""Appeals from a message to a published reply, through the gateway, for all kinds of message in both networks."""
 
 import json
 from uuid import uuid4
@@ -25,7 +25,7 @@ async def test_message_becomes_an_answered_appeal(demo: RunningDemo, network_nam
         endpoint = await demo.centre.post(
             "/webhooks/endpoints", {"url": system.url, "event_types": ["appeal.opened", "appeal.answered"]}
         )
-        since = {"from": "2026-01-01"}  # the week may end meanwhile
+        since = {"from": "2026-01-01"}  # not only the current week, which may end during the test
         before = await demo.org.get("/metrics/sla", **since)
         wrote = await network.citizen(page["external_id"], kind, question)
 
@@ -100,7 +100,7 @@ async def test_reply_of_staff_in_the_network_stops_the_clock_once(
 @pytest.mark.parametrize(
     ("network_name", "method"), [("vk", "wall.createComment"), ("ok", "discussions.addDiscussionComment")]
 )
-async def test_reply_received_before_its_call_returns_counts_once(
+async def test_reply_read_back_before_its_call_returns_counts_once(
     demo: RunningDemo, network_name: str, method: str
 ) -> None:
     network, page = demo.network(network_name), demo.page(network_name)
@@ -148,12 +148,13 @@ async def test_thanks_open_no_appeal(demo: RunningDemo) -> None:
     await eventually(stored, "the thanks are stored")
     marker = f"Где записать ребёнка в кружок? {uuid4().hex[:8]}"
     await demo.vk.citizen(page["external_id"], "comment", marker)
-    await demo.centre.appeal_about(marker)  # processed after the thanks, so those are classified already
+    # Written after the thanks: once it has an appeal, the thanks are classified too.
+    await demo.centre.appeal_about(marker)
     listed = await demo.centre.get("/appeals", limit=100)
     assert all(item["text"] != words for item in listed["items"])
 
 
-async def test_demo_people_have_their_roles(demo: RunningDemo) -> None:
+async def test_demo_people_have_the_documented_roles(demo: RunningDemo) -> None:
     for username, role in (("centre", "moderator"), ("head", "head"), ("ops", "operations"), ("org", "executor")):
         person = await Person.sign_in(demo.centre.http, username)
         me = await person.get("/me")

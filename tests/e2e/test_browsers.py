@@ -1,4 +1,4 @@
-"""Front ends in a real browser: of a named other origin with tokens, of the gateway's own origin with cookies."""
+"""Front ends in a real browser: at an allowed origin with tokens, at the gateway's origin with cookies."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,9 +14,9 @@ from cli.embedded.temporary_postgres import free_port
 from tests.support.browser import empty_pages, headless_browser
 from tests.support.embedded_stack import running_stack
 
-pytestmark = pytest.mark.long  # an embedded run of its own and a browser
+pytestmark = pytest.mark.long  # starts its own embedded run and a browser
 
-# What a front end would contain; each returns what a script sees.
+# Scripts as a front end would contain them; each returns what it can read of the response.
 SIGN_IN = """async ([gateway, path, body, type]) => {
     const answer = await fetch(gateway + path, {method: "POST", headers: {"Content-Type": type}, body});
     return {status: answer.status, body: await answer.json()};
@@ -30,12 +30,12 @@ ASK = """async ([gateway, method, path, headers, body]) => {
         return {error: error.name};
     }
 }"""
-# Cookies are sent, the response cannot be read: what a hostile page can do without permission.
+# What a hostile page can do without permission: send cookies, but not read the response.
 SEND_BLINDLY = """async ([url, method]) => {
     await fetch(url, {method, mode: "no-cors", credentials: "include"});
 }"""
 
-# Opens a stream, and only then an appeal; returns the number that the event has.
+# Opens a stream, then creates an appeal; returns the ids of the appeal and of the received event's subject.
 STREAM = """async ([gateway, address, headers]) => {
     const source = new EventSource(gateway + address);
     const once = (name) => new Promise((resolve, reject) => {
@@ -76,7 +76,7 @@ async def fronts(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Fron
         system = await exits.enter_async_context(running_stack(folder, seed_demo=True, environment=environment))
         for port in (allowed, other):
             await exits.enter_async_context(empty_pages(port))
-        # `localhost` and 127.0.0.1 are two sites; two ports of 127.0.0.1 are two origins of one site.
+        # `localhost` and 127.0.0.1 are different sites; two ports of 127.0.0.1 are two origins of the same site.
         yield Fronts(
             system.gateway,
             browser,
@@ -93,7 +93,7 @@ async def opened(where: Browser | BrowserContext, origin: str) -> Page:
 
 
 async def own_page(context: BrowserContext, gateway: str) -> Page:
-    """Return a page of the gateway's own origin, as a console behind the same address would serve it."""
+    """Return a page at the gateway's origin, as a front end behind the same address would serve."""
 
     async def fulfil(route: Route) -> None:
         await route.fulfill(body="<!doctype html><title>front end</title>", content_type="text/html")
@@ -123,7 +123,7 @@ async def ask(page: Page, method: str, path: str, gateway: str = "") -> dict[str
     return found
 
 
-async def test_front_end_of_a_named_origin_reads_and_changes(fronts: Fronts) -> None:
+async def test_front_end_at_an_allowed_origin_reads_and_changes_data(fronts: Fronts) -> None:
     page = await opened(fronts.browser, fronts.allowed)
     bearer = await token(page, fronts.gateway)
     json = bearer | {"Content-Type": "application/json"}
@@ -146,7 +146,7 @@ async def test_front_end_of_a_named_origin_reads_and_changes(fronts: Fronts) -> 
     assert (missing["status"], missing["body"]["status"]) == (404, 404)
 
 
-async def test_script_of_another_origin_is_stopped_by_the_browser(fronts: Fronts) -> None:
+async def test_browser_blocks_requests_of_an_origin_that_is_not_allowed(fronts: Fronts) -> None:
     bearer = await token(await opened(fronts.browser, fronts.allowed), fronts.gateway)
     for origin in (fronts.other, fronts.same_site):
         page = await opened(fronts.browser, origin)
@@ -155,7 +155,7 @@ async def test_script_of_another_origin_is_stopped_by_the_browser(fronts: Fronts
             assert answer == {"error": "TypeError"}, origin
 
 
-async def test_page_of_a_named_origin_follows_the_stream_with_a_ticket(fronts: Fronts) -> None:
+async def test_page_at_an_allowed_origin_follows_the_stream_with_a_ticket(fronts: Fronts) -> None:
     page = await opened(fronts.browser, fronts.allowed)
     bearer = await token(page, fronts.gateway)
     made = await page.evaluate(ASK, [fronts.gateway, "POST", "/api/v1/stream/tickets", bearer, None])
@@ -166,7 +166,7 @@ async def test_page_of_a_named_origin_follows_the_stream_with_a_ticket(fronts: F
     assert again["status"] == 401
 
 
-async def test_page_of_the_same_origin_follows_the_stream_with_its_cookie(fronts: Fronts) -> None:
+async def test_page_at_the_same_origin_follows_the_stream_with_its_cookie(fronts: Fronts) -> None:
     context = await fronts.browser.new_context()
     page = await own_page(context, fronts.gateway)
     await sign_in_with_cookies(page)
@@ -175,7 +175,7 @@ async def test_page_of_the_same_origin_follows_the_stream_with_its_cookie(fronts
     await context.close()
 
 
-async def test_two_tabs_share_a_cookie_session_and_refresh_at_once(fronts: Fronts) -> None:
+async def test_two_tabs_share_a_cookie_session_and_refresh_it_concurrently(fronts: Fronts) -> None:
     context = await fronts.browser.new_context()
     one, other = await own_page(context, fronts.gateway), await own_page(context, fronts.gateway)
     await sign_in_with_cookies(one)
@@ -185,7 +185,7 @@ async def test_two_tabs_share_a_cookie_session_and_refresh_at_once(fronts: Front
     for tab in (one, other):
         me = await ask(tab, "GET", "/me")
         assert (me["status"], me["body"]["person"]["username"]) == (200, "centre")
-        # Scripts, and with them a hostile text that became one, cannot read the tokens.
+        # Scripts, including an injected script, cannot read the tokens.
         assert await tab.evaluate("document.cookie") == ""
     assert len((await ask(one, "GET", "/me/sessions"))["body"]["items"]) >= 1
     assert (await ask(one, "DELETE", "/auth/session"))["status"] == 204
@@ -194,7 +194,7 @@ async def test_two_tabs_share_a_cookie_session_and_refresh_at_once(fronts: Front
     await context.close()
 
 
-async def test_page_of_another_origin_cannot_use_the_cookies(fronts: Fronts) -> None:
+async def test_page_at_another_origin_cannot_use_the_cookies(fronts: Fronts) -> None:
     context = await fronts.browser.new_context()
     own = await own_page(context, fronts.gateway)
     await sign_in_with_cookies(own)
@@ -207,14 +207,14 @@ async def test_page_of_another_origin_cannot_use_the_cookies(fronts: Fronts) -> 
             async with hostile.expect_response(url) as answered:
                 await hostile.evaluate(SEND_BLINDLY, [url, method])
             refused.setdefault(origin, []).append((await answered.value).status)
-    # The browser sends the cookies with requests of the same site; from another site the reading has none.
+    # The browser sends cookies with requests from the same site, but not with reads from another site.
     assert refused == {fronts.same_site: [403, 403, 403], fronts.other: [403, 403, 401]}
     assert {cookie["name"]: cookie["value"] for cookie in await context.cookies()} == before
     assert (await ask(own, "GET", "/me"))["status"] == 200
     await context.close()
 
 
-async def test_address_of_the_api_opened_by_a_person_shows_it(fronts: Fronts) -> None:
+async def test_api_address_opened_in_the_browser_shows_the_response(fronts: Fronts) -> None:
     context = await fronts.browser.new_context()
     await sign_in_with_cookies(await own_page(context, fronts.gateway))
     link = await opened(context, fronts.other)

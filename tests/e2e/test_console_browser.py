@@ -1,4 +1,4 @@
-"""Every page of the console in a real browser, as every kind of person: accessible, no errors, any width."""
+"""Every page of the console, opened in a real browser by every role: accessible, without errors, at any width."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,10 +17,10 @@ from tests.support.sample_images import photo_with_position
 
 pytestmark = pytest.mark.long  # opens all pages in a browser, so it is slow
 
-# The others see the same details as one of these, or fewer.
+# People of other roles see the same details as one of these people, or fewer.
 SEE_DETAILS = ("centre", "org", "ops")
 PEOPLE = ("centre", "head", "ops", "analyst", "auditor", "org", "manager", "approver")
-# History fills reports, page scores and promises; the page of the government gives notices.
+# History fills reports, page scores and promises; the government's page sends notices.
 WITH_DATA = {"GOSPABLIK_DEMO_WEEKS": "3", "GOSPABLIK_NOTICES_PAGES": "vk:200000001"}
 HOSTILE = (
     "Не горят фонари <script>alert(1)</script><img src=x onerror=alert(1)> \u202eна улице\u202c Ленина\u200b "
@@ -38,7 +38,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture(scope="module")
 async def with_data(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RunningDemo]:
-    """A system with history, appeals of citizens, among them hostile texts."""
+    """A system with history and citizens' appeals, some with hostile texts."""
     folder = tmp_path_factory.mktemp("pages")
     async with running_stack(folder, seed_demo=True, environment=WITH_DATA) as system, AsyncExitStack() as exits:
         demo = await connect_to_demo(system, exits)
@@ -50,7 +50,7 @@ async def with_data(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[R
 
 @pytest.fixture(scope="module")
 async def answered(with_data: RunningDemo) -> list[str]:
-    """The pages of an appeal with an interim reply that promises the final one, with a photo."""
+    """The paths of an appeal with an interim reply, which promises a final reply and has a photo."""
     demo = with_data
     path = f"/appeals/{(await demo.centre.appeal_about(PORCH))['id']}"
     file = {"file": ("крыльцо.jpg", photo_with_position())}
@@ -72,7 +72,9 @@ async def answered(with_data: RunningDemo) -> list[str]:
 
 
 @pytest.mark.timeout(2_400)
-async def test_browser_finds_nothing_wrong(with_data: RunningDemo, answered: list[str], browser: Browser) -> None:
+async def test_console_pages_have_no_accessibility_or_browser_errors(
+    with_data: RunningDemo, answered: list[str], browser: Browser
+) -> None:
     crawl = Crawl(with_data.system.gateway)
     for person in PEOPLE:
         context = await crawl.sign_in(browser, person)

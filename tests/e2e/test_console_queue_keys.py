@@ -1,4 +1,4 @@
-"""Many decisions of a moderator by keys alone: each appeal is decided once, and the page does not grow."""
+"""A moderator makes many decisions with keys: each appeal is decided once, and the page does not grow."""
 
 import os
 import statistics
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(3_600)]  # drives a browser,
 DECISIONS = int(os.environ.get("QUEUE_DECISIONS", "40"))
 MODERATORS = "Решают модераторы о многих"
 WAIT = 60_000
-# What would grow if swaps left something behind.
+# Counts that grow if swapping page content leaks elements, history entries or marks.
 _SIZE = (
     "() => [document.querySelectorAll('*').length, history.length, performance.getEntriesByType('mark').length]"
 )
@@ -27,7 +27,7 @@ _SIZE = (
 
 @pytest.fixture
 async def queue(demo: RunningDemo) -> AsyncIterator[Page]:
-    """The queue of the moderator, with as many appeals as there are decisions."""
+    """The moderator's queue page, with `DECISIONS` appeals."""
     await demo.centre.post("/rule-sets", {"note": MODERATORS, "default": {"send_to": "moderators"}, "rules": []})
     await activate_rules(demo.centre, MODERATORS)
     try:
@@ -46,12 +46,12 @@ async def queue(demo: RunningDemo) -> AsyncIterator[Page]:
 
 
 async def _decided(demo: RunningDemo) -> int:
-    """Return how many appeals need no answer: other tests of the same system leave some."""
+    """Return the number of appeals that need no answer; other tests of the same system leave some."""
     counts = await demo.centre.get("/appeals/counts?status=not_required")
     return int(counts["total"])
 
 
-async def test_each_key_decides_one_appeal_and_nothing_piles_up(demo: RunningDemo, queue: Page) -> None:
+async def test_each_key_decides_one_appeal_and_the_page_does_not_grow(demo: RunningDemo, queue: Page) -> None:
     heading = queue.locator("h1")
     decided_before = await _decided(demo)
     shown: list[str] = []
@@ -60,7 +60,7 @@ async def test_each_key_decides_one_appeal_and_nothing_piles_up(demo: RunningDem
     for _ in range(DECISIONS):
         number = await heading.inner_text()
         shown.append(number)
-        # People read before they decide; the page takes no two decisions within 300 ms.
+        # The page ignores a second decision within 300 ms; people read before they decide.
         await queue.wait_for_timeout(350)
         started = time.perf_counter()
         await queue.keyboard.press("0")
@@ -72,6 +72,6 @@ async def test_each_key_decides_one_appeal_and_nothing_piles_up(demo: RunningDem
     part = max(DECISIONS // 5, 1)
     first, last = (statistics.median(times) for times in (seconds[:part], seconds[-part:]))
     sys.stdout.write(f"{DECISIONS} decisions: median {first:.2f} s in the first fifth, {last:.2f} s in the last\n")
-    # The last screen is an empty queue.
+    # Sizes exclude the last screen, which is an empty queue.
     assert max(size[1] for size in sizes) == sizes[0][1], "the history grew"
     assert max(size[0] for size in sizes[-part:-1]) <= 1.2 * max(size[0] for size in sizes[:part]), "elements stay"

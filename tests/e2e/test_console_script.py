@@ -1,4 +1,4 @@
-"""The script of every page of the console, in a real browser, on pages of its own: keys, decisions, live bars."""
+"""The console's script in a real browser, on pages made by the test: keys, decisions, live bars."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.long  # drives a browser, so it is slow
 SCRIPT = Path("services/console/static/console.js").read_text(encoding="utf-8")
 ORIGIN = "http://console.test"
 
-# What the script meets of the system: tickets, and streams that a test speaks for.
+# Fakes of the server that the script calls: stream tickets, and streams whose events a test sends.
 FAKES = """
 window.streams = [];
 window.tickets = 0;
@@ -33,7 +33,7 @@ window.fetch = async (path) => {
   const status = window.answers[path.split("?")[0]] ?? 200;
   return { status, ok: status < 300, json: async () => ({ ticket: `t${++window.tickets}` }) };
 };
-const wait = window.setTimeout;  // what is tried again later is tried at once
+const wait = window.setTimeout;  // retry without a delay
 window.setTimeout = (work, after, ...rest) => wait(work, work.name === "follow" ? 0 : after, ...rest);
 window.done = [];
 document.addEventListener("click", (event) => { if (event.target.id) window.done.push(event.target.id); });
@@ -49,7 +49,7 @@ KEYS = """
 
 
 def bar(asks: str) -> str:
-    """Return a live bar with these attributes, and the announcer."""
+    """Return the HTML of a live bar with these attributes, and of the announcer."""
     button = '<a data-live-show hidden href="#">Показать</a>'
     return f'<div id="announcer"></div><div {asks} data-live-text="Новых: {{n}}">{button}</div>'
 
@@ -82,7 +82,7 @@ async def load(page: Page, body: str) -> None:
 
 
 async def press(page: Page, key: str, code: str = "", *, repeat: bool = False) -> None:
-    """Press a key where the focus is, as a keyboard of any layout does."""
+    """Dispatch a keydown to the focused element, with the `key` and `code` of any layout."""
     await page.evaluate(
         "([key, code, repeat]) => document.activeElement.dispatchEvent("
         "new KeyboardEvent('keydown', {key, code, repeat, bubbles: true, cancelable: true}))",
@@ -91,11 +91,11 @@ async def press(page: Page, key: str, code: str = "", *, repeat: bool = False) -
 
 
 async def done(page: Page) -> Any:
-    """Return the ids of what was clicked."""
+    """Return the ids of the clicked elements."""
     return await page.evaluate("window.done")
 
 
-async def test_held_key_acts_once_and_moves_on_over_rows(page: Page) -> None:
+async def test_held_key_acts_once_but_keeps_moving_over_rows(page: Page) -> None:
     await load(page, KEYS)
     for repeat in (False, True, True):
         await press(page, "a", "KeyA", repeat=repeat)
@@ -105,7 +105,7 @@ async def test_held_key_acts_once_and_moves_on_over_rows(page: Page) -> None:
     assert await page.evaluate("document.activeElement.id") == "row3"
 
 
-async def test_held_letter_repeats_in_a_text(page: Page) -> None:
+async def test_held_letter_repeats_in_a_text_field(page: Page) -> None:
     await load(page, KEYS)
     await page.focus("#text")
     for _ in range(3):
@@ -123,14 +123,14 @@ async def test_held_enter_presses_a_button_once(page: Page) -> None:
     assert await done(page) == ["save"]
 
 
-async def test_brackets_and_letters_of_the_russian_layout(page: Page) -> None:
+async def test_keys_work_in_the_russian_layout(page: Page) -> None:
     await load(page, KEYS)
     for key, code in (("ъ", "BracketRight"), ("х", "BracketLeft"), ("ф", "KeyA"), ("ж", "Semicolon")):
         await press(page, key, code)
     assert await done(page) == ["next", "before", "approve"]
 
 
-async def test_prefix_key_disables_all_keys_but_its_own(page: Page) -> None:
+async def test_after_a_prefix_key_only_its_second_keys_work(page: Page) -> None:
     await load(page, KEYS)
     for key in ("g", "s", "g", "j"):
         await press(page, key)
@@ -150,10 +150,10 @@ async def test_decision_is_sent_once(page: Page) -> None:
             const emit = (name) => form.dispatchEvent(
                 new CustomEvent(name, {detail: {ctx: {sourceElement: form}}, bubbles: true}));
             form.requestSubmit();
-            form.requestSubmit(); // at once: a double press
+            form.requestSubmit(); // immediately: a double press
             emit("htmx:before:request");
             await new Promise((done) => setTimeout(done, 350));
-            form.requestSubmit(); // the answer has not come
+            form.requestSubmit(); // the response has not arrived
             document.getElementById("other").requestSubmit();
             emit("htmx:finally:request");
             form.requestSubmit();
@@ -163,7 +163,7 @@ async def test_decision_is_sent_once(page: Page) -> None:
     assert sent == ["first", "other", "first"]
 
 
-async def test_decision_ends_when_its_form_is_replaced(page: Page) -> None:
+async def test_replaced_form_can_be_sent_while_the_former_decision_is_pending(page: Page) -> None:
     await load(page, "<main><form data-decides id=first></form></main>")
     sent = await page.evaluate(
         """async () => {
@@ -182,13 +182,13 @@ async def test_decision_ends_when_its_form_is_replaced(page: Page) -> None:
 
 
 async def streams(page: Page, count: int) -> Any:
-    """Return the addresses and states of the streams that were opened, once there are so many."""
+    """Wait for `count` opened streams; return the parameter `after` and the state of each."""
     await page.wait_for_function("(count) => window.streams.length >= count", arg=count)
     return await page.evaluate("streams.map((one) => [one.url.searchParams.get('after'), one.readyState])")
 
 
 async def emit(page: Page, event: dict[str, Any], position: str) -> None:
-    """Send an event on the newest stream."""
+    """Send an event through the newest stream."""
     await page.evaluate("([event, at]) => streams.at(-1).emit(event.type, event, at)", [event, position])
 
 
@@ -200,12 +200,12 @@ async def test_partial_swap_keeps_the_stream_and_the_count(page: Page) -> None:
     await emit(page, {"type": "appeal.opened", "subject_id": "2", "data": {}}, "0.2")
     assert await page.inner_text("[data-live-show]") == "Новых: 2"
     assert await page.evaluate("[streams.length, tickets]") == [1, 1]
-    await page.evaluate("document.querySelector('[data-live-show]').hidden = true; swapped();")  # read again
+    await page.evaluate("document.querySelector('[data-live-show]').hidden = true; swapped();")  # shown
     await emit(page, {"type": "appeal.opened", "subject_id": "3", "data": {}}, "0.3")
     assert await page.inner_text("[data-live-show]") == "Новых: 1"
 
 
-async def test_another_bar_starts_again_and_quick_swaps_leave_one_stream(page: Page) -> None:
+async def test_changed_bar_opens_a_new_stream_and_quick_swaps_leave_one_open(page: Page) -> None:
     await load(page, bar('data-live="appeal.opened"'))
     await streams(page, 1)
     await emit(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.7")
@@ -220,7 +220,7 @@ async def test_another_bar_starts_again_and_quick_swaps_leave_one_stream(page: P
     assert (await streams(page, 2))[1] == [None, 2]
 
 
-async def test_broken_stream_goes_on_after_the_last_event(page: Page) -> None:
+async def test_broken_stream_continues_after_the_last_event(page: Page) -> None:
     await load(page, bar('data-live="appeal.opened"'))
     await streams(page, 1)
     await emit(page, {"type": "appeal.opened", "subject_id": "1", "data": {}}, "0.7")
@@ -229,7 +229,7 @@ async def test_broken_stream_goes_on_after_the_last_event(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("status", "opened"), [(403, 1), (422, 1), (503, 2)])
-async def test_refused_stream_is_opened_again_only_if_that_may_help(page: Page, status: int, opened: int) -> None:
+async def test_refused_stream_is_reopened_only_after_status_503(page: Page, status: int, opened: int) -> None:
     await load(page, bar('data-live="appeal.opened"'))
     await streams(page, 1)
     await page.evaluate(
@@ -242,7 +242,7 @@ async def test_refused_stream_is_opened_again_only_if_that_may_help(page: Page, 
     assert len(await streams(page, opened)) == opened
 
 
-async def test_refused_ticket_ends_the_bar(page: Page) -> None:
+async def test_bar_opens_no_stream_after_a_refused_ticket(page: Page) -> None:
     await load(page, bar('data-live="appeal.opened"'))
     await streams(page, 1)
     await page.evaluate("answers['/live/ticket'] = 403; streams[0].onerror();")
@@ -252,7 +252,7 @@ async def test_refused_ticket_ends_the_bar(page: Page) -> None:
     assert await page.evaluate("asked.length") == before
 
 
-async def test_bar_of_an_incident_counts_its_events_and_its_appeals(page: Page) -> None:
+async def test_bar_of_an_incident_counts_events_of_the_incident_and_its_appeals(page: Page) -> None:
     asks = """data-live="incident.grown,reply.failed" data-live-where='{"incident_id": ["7"]}'"""
     await load(page, bar(asks))
     await streams(page, 1)
@@ -264,7 +264,7 @@ async def test_bar_of_an_incident_counts_its_events_and_its_appeals(page: Page) 
     assert await page.inner_text("[data-live-show]") == "Новых: 2"
 
 
-async def test_help_opens_from_a_field(page: Page) -> None:
+async def test_f1_opens_help_from_a_field_and_question_mark_does_not(page: Page) -> None:
     sheet = """<button data-opens="keyboard-help" data-key="?">?</button><textarea id="text"></textarea>
       <dialog id="keyboard-help"><table><tbody><tr><td></td></tr></tbody></table></dialog>"""
     await load(page, sheet)

@@ -1,4 +1,4 @@
-"""The walk of docs/frontend/working-an-appeal.md, clicked through in the console by four people."""
+"""The scenario of docs/frontend/working-an-appeal.md, performed in the console by four people."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ MODERATORS = "Решают модераторы"
 PEOPLE = ("centre", "manager", "org", "approver")
 UNASSIGNED = "/inbox?assignee=none&sort=-opened_at"
 EXECUTOR = "Сотрудник организации"
-# Beside other tests on two slow cores.
+# Generous: other tests may run at the same time on two slow cores.
 SECONDS = 60
 WAIT = SECONDS * 1000
 
@@ -41,7 +41,7 @@ class Walk:
         return page
 
     async def sessions(self, statement: str) -> list[asyncpg.Record]:
-        """Run a statement on the sessions of the console."""
+        """Run a statement on the console's database and return its rows."""
         connection = await asyncpg.connect(self.demo.system.service_database_url("console"))
         try:
             found: list[asyncpg.Record] = await connection.fetch(statement)
@@ -68,7 +68,7 @@ async def walk(demo: RunningDemo) -> AsyncIterator[Walk]:
 
 @pytest.fixture(autouse=True)
 async def closed_tabs(walk: Walk) -> AsyncIterator[None]:
-    """Close the tabs of a test: a browser has six connections to a host, and each visible tab follows a stream."""
+    """Close the tabs of a test: each visible tab keeps a stream open, and a browser allows six connections."""
     yield
     for browser in walk.browsers.values():
         for page in browser.pages:
@@ -82,12 +82,12 @@ async def signed_in(crawl: Crawl, browser: Browser, who: str) -> BrowserContext:
 
 
 async def press(page: Page, key: str) -> None:
-    """Press a key while the focus is on no field."""
+    """Press a key while no field has the focus."""
     await page.locator("body").press(key)
 
 
 async def shown_live(page: Page, words: str) -> None:
-    """Wait for the bar that says that something came, and show it."""
+    """Wait for the bar that announces new items, click it, and wait until the page contains `words`."""
     bar = page.locator("[data-live-show]")
     await expect(bar).to_be_visible(timeout=WAIT)
     await expect(bar).to_contain_text(re.compile(r"\d"))
@@ -95,27 +95,27 @@ async def shown_live(page: Page, words: str) -> None:
     await expect(page.locator("main")).to_contain_text(words, timeout=WAIT)
 
 
-async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: Walk) -> None:
+async def test_appeal_goes_from_question_to_reopening_in_the_console(walk: Walk) -> None:
     demo, vk = walk.demo, walk.demo.vk
     page = demo.page("vk")["external_id"]
     room = 100 + secrets.randbelow(900)
     matter = f"починят крыльцо у входа {room}"
     question = f"Когда в нашей школе {matter}? Ступеньки разбиты, дети падают."
 
-    # The moderator waits at the empty queue; a citizen writes, and it appears by itself.
+    # The moderator has the empty queue open; a citizen writes, and the appeal appears without a reload.
     queue, inbox = await walk.tab("centre", "/queue"), await walk.tab("org", UNASSIGNED)
     await expect(queue.locator("main")).to_contain_text("Очередь пуста")
     written = await vk.citizen(page, "comment", question)
     await shown_live(queue, matter)
 
-    # Triage by a key: the digit beside the organisation.
+    # The moderator assigns the appeal by a key: the digit beside the organisation.
     owner = queue.locator("button.queue-owner").filter(
         has_text=(await demo.org.get("/me"))["organisation"]["name"]
     )
     await press(queue, str(await owner.first.get_attribute("data-key")))
     await expect(queue.locator("main")).to_contain_text("Очередь пуста", timeout=WAIT)
 
-    # It appears in the organisation, where the manager assigns it by keys.
+    # The appeal appears in the organisation's list; the manager assigns it to the executor.
     await shown_live(inbox, matter)
     link = await inbox.locator(".row a", has_text=matter).first.get_attribute("href")
     assert link is not None
@@ -125,7 +125,7 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
     await managed.get_by_role("button", name="Назначить", exact=True).click()
     await expect(managed.locator(".appeal-head")).to_contain_text(f"исполнитель: {EXECUTOR}", timeout=WAIT)
 
-    # The executor writes the draft; hints come with it, and it is sent for approval.
+    # The executor writes a draft, gets hints, corrects the text and sends it for approval.
     answer = f"Здравствуйте! Крыльцо школы починили сегодня утром. Приняла завхоз Ольга Иванова, кабинет {room}."
     writing = await walk.tab("org", link)
     await press(writing, "r")
@@ -139,7 +139,7 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
     await writing.get_by_role("button", name="Отправить ответ").click()
     await expect(writing.locator("main")).to_contain_text("Ждёт согласования", timeout=WAIT)
 
-    # The approver approves by a key; the answer stands in the thread of the network.
+    # The approver approves by a key; the answer is published in the network's thread.
     approving = await walk.tab("approver", "/approvals")
     await expect(approving.locator("main")).to_contain_text(answer)
     await press(approving, "a")
@@ -158,7 +158,7 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
     await eventually(is_answered, "the answer on the page of the reply", every=1)
     await expect(writing.locator("main")).to_contain_text(answer)
 
-    # The citizen is not content: it appears live on the open appeal, which is reopened.
+    # The citizen is dissatisfied: the message appears live on the open page, and the appeal is reopened.
     appeal = await walk.tab("org", link)
     more = {"thread": written["thread"], "author": written["author"], "in_reply_to": published["id"]}
     await vk.citizen(page, "comment", "Не решено: одна ступенька снова шатается.", **more)
@@ -166,7 +166,7 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
     await appeal.reload()
     await expect(appeal.locator(".appeal-head .badge").first).to_have_text("возвращено", timeout=WAIT)
 
-    # The report opens for the centre.
+    # The centre opens the weekly report.
     report = await walk.tab("centre", "/")
     await report.get_by_role("link", name=re.compile("отч[её]т", re.IGNORECASE)).first.click()
     await expect(report.locator("h1")).to_contain_text(re.compile("отч[её]т", re.IGNORECASE))
@@ -174,7 +174,7 @@ async def test_four_people_work_an_appeal_from_the_question_to_the_report(walk: 
 
 @pytest.fixture
 async def assigned(walk: Walk) -> str:
-    """The address of a new appeal that the organisation has."""
+    """The path of a new appeal that is assigned to the organisation."""
     await activate_rules(walk.demo.centre, PAGE_OWNERS)
     text = f"Когда починят секцию {100 + secrets.randbelow(900)} разбитого забора вокруг нашей школы?"
     await walk.demo.vk.citizen(walk.demo.page("vk")["external_id"], "comment", text)
@@ -197,7 +197,7 @@ async def test_stale_change_is_shown_as_a_conflict(walk: Walk, assigned: str) ->
     ] == "Согласующий организации"
 
 
-async def test_colleague_sees_at_once_who_writes(walk: Walk, assigned: str) -> None:
+async def test_colleague_sees_live_who_writes_a_reply(walk: Walk, assigned: str) -> None:
     writing = await walk.tab("org", f"{assigned}/reply")
     await expect(writing.locator("#reply-lease")).to_contain_text("Пишете вы", timeout=WAIT)
     reading = await walk.tab("manager", f"{assigned}/reply")
@@ -209,7 +209,7 @@ async def test_colleague_sees_at_once_who_writes(walk: Walk, assigned: str) -> N
     await expect(reading.locator("#reply-lease")).to_contain_text("Коллега закончил", timeout=WAIT)
 
 
-async def test_tabs_that_refresh_at_once_stay_signed_in(walk: Walk, assigned: str) -> None:
+async def test_tabs_that_refresh_concurrently_stay_signed_in(walk: Walk, assigned: str) -> None:
     tabs = [await walk.tab("org", path) for path in (assigned, "/inbox", "/account")]
     for _ in range(3):
         await walk.sessions("UPDATE console_sessions SET access_expires_at = now() RETURNING id")
@@ -218,7 +218,7 @@ async def test_tabs_that_refresh_at_once_stay_signed_in(walk: Walk, assigned: st
             assert "/sign-in" not in tab.url
 
 
-async def test_sign_out_everywhere_ends_the_open_tabs(walk: Walk) -> None:
+async def test_open_tabs_are_signed_out_by_sign_out_everywhere(walk: Walk) -> None:
     browser = walk.browsers["approver"]
     tab, other = await walk.tab("approver", "/inbox"), await walk.tab("approver", "/account")
     signed = await walk.demo.anyone.post(
@@ -226,7 +226,7 @@ async def test_sign_out_everywhere_ends_the_open_tabs(walk: Walk) -> None:
     )
     bearer = {"Authorization": f"Bearer {signed.json()['access_token']}"}
     assert (await walk.demo.anyone.delete("/api/v1/me/sessions", headers=bearer)).status_code == 204
-    # An access token is valid until it expires; then nothing refreshes it.
+    # An issued access token stays valid until it expires; expire it, and the refresh is refused.
     await walk.sessions("UPDATE console_sessions SET access_expires_at = now() RETURNING id")
     for page in (tab, other):
         await page.reload()

@@ -1,4 +1,4 @@
-"""After the erasure of a citizen nothing in the database and the logs has their text and ids (a byte search)."""
+"""After the erasure of a citizen, a byte search of database and logs finds neither their texts nor their ids."""
 
 import json
 import os
@@ -17,20 +17,20 @@ from tests.support.forked_program import run_program
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
-# In lower case, without endings: the search keeps base forms.
+# In lower case, without endings: the search index stores base forms.
 STEMS = ("фырбаджик", "шмундул", "щурогрив", "кракозябл", "пупырча")
 TEXTS = {
     "comment": "Когда починят дорогу на улице Щурогривской, 17? Фырбаджик шмундуляет",
     "wall_post": "Во дворе третий день нет света, кракозяблы фырбаджика мёрзнут",
     "message": "Почему в больнице нет врача? Пупырчатый фырбаджик ждёт",
 }
-# Everything that runs, but for the emulated networks, which are not ours.
+# All processes but the emulated networks, which are not part of the system.
 LOGS = ("registry", "ingest", "appeals", "metrics", "webhooks", "gateway-service", "traefik", "postgres")
 
 
 @dataclass
 class Citizen:
-    """One citizen of a network, and what the system knows of them."""
+    """One citizen of a network, with the ids of their threads, appeals and author key in the system."""
 
     network: str
     native_id: int
@@ -40,7 +40,7 @@ class Citizen:
 
     @property
     def sought(self) -> list[str]:
-        """Return what nothing may contain afterwards."""
+        """Return the texts that must not be found after the erasure."""
         return [str(self.native_id), self.author_key, *self.threads, *STEMS]
 
 
@@ -68,7 +68,7 @@ async def _write_and_be_answered(demo: RunningDemo, citizen: Citizen, *, role_wo
             await network.staff(
                 page["external_id"], wrote["thread"], "Фырбаджик, уже едем", in_reply_to=wrote["id"]
             )
-            # Edits in OK are seen when the discussion is read again, hours later.
+            # Only in VK: edits in OK are noticed hours later, when the discussion is read again.
             if citizen.network == "vk":
                 await _edit(demo, page["external_id"], wrote, message_id, f"{text} уточнение {role_word}")
 
@@ -97,7 +97,7 @@ async def _edit(demo: RunningDemo, page: str, wrote: dict[str, Any], message_id:
 
 
 async def _run(demo: RunningDemo, *arguments: str) -> str:
-    """Run a command of `gospablik` at the run; return its output."""
+    """Run a `gospablik` command on this system; return its output."""
     database = {"GOSPABLIK_DATABASE_URL": demo.system.service_database_url("metrics")}
     process = await run_program("cli.main", *arguments, env={**os.environ, **database})
     assert process.returncode == 0, process.stderr
@@ -110,7 +110,7 @@ async def _figures(demo: RunningDemo) -> dict[str, Any]:
 
 
 async def _dump(demo: RunningDemo) -> dict[str, str]:
-    """Return the rows of each table of all schemas, as `COPY` would write them, in lower case."""
+    """Return the rows of each table of all schemas as text, in lower case."""
     connection = await asyncpg.connect(demo.system.owner_url)
     try:
         tables = await connection.fetch(
@@ -128,7 +128,7 @@ async def _dump(demo: RunningDemo) -> dict[str, str]:
 
 
 def _found(places: dict[str, str], sought: list[str]) -> list[tuple[str, str]]:
-    """Return where one of these is, also as JSON escapes it."""
+    """Return (place, text) for each sought text that a place contains, also in JSON-escaped form."""
     forms = {one: {one, json.dumps(one)[1:-1], json.dumps(json.dumps(one)[1:-1])[1:-1]} for one in sought}
     return [
         (place, one)
@@ -138,7 +138,9 @@ def _found(places: dict[str, str], sought: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-async def test_nothing_of_an_erased_citizen_is_left(demo: RunningDemo, tmp_path: Path) -> None:
+async def test_erased_citizen_is_found_neither_in_the_database_nor_in_logs(
+    demo: RunningDemo, tmp_path: Path
+) -> None:
     citizens = [Citizen("vk", 777_123_459), Citizen("ok", 577_712_345_678)]
     gateway = ["--url", demo.system.gateway]
     async with receiver() as system:
@@ -173,7 +175,7 @@ async def test_nothing_of_an_erased_citizen_is_left(demo: RunningDemo, tmp_path:
 
     sought = sorted({one for citizen in citizens for one in citizen.sought})
     assert _found(await _dump(demo), sought) == []
-    # The networks still have everything; reading them again changes nothing.
+    # The networks still have the messages; reading them again must not restore anything.
     started = await demo.centre.post("/sources/reconciliations", {"since": "2026-01-01T00:00:00+08:00"})
 
     async def reconciled() -> bool:
@@ -197,7 +199,7 @@ async def test_nothing_of_an_erased_citizen_is_left(demo: RunningDemo, tmp_path:
     assert _found({"feed": feed.text.lower()}, sought) == []
     listed = (await _run(demo, "erasures", *gateway, "--password", "demo")).splitlines()
     assert len(listed) == len(citizens)
-    # The database knows these records: nothing is erased again.
+    # The database already has these records, so nothing is erased again.
     records = tmp_path / "erasures.jsonl"
     records.write_text("\n".join(listed), encoding="utf-8")
     repeated = (await _run(demo, "erase", "--repeat", str(records), *gateway, "--password", "demo")).splitlines()

@@ -1,4 +1,4 @@
-"""The event stream through the gateway: what citizens write reaches the open pages of those who answer."""
+"""The event stream through the gateway: a citizen's message reaches the open pages of the organisation."""
 
 import aiohttp
 

@@ -153,7 +153,7 @@ async def test_revoked_token_is_shown_and_a_new_one_restores_the_source(demo: Ru
     await eventually(healthy, "the source is healthy again")
 
 
-async def test_message_removed_by_the_page_is_visible_to_the_centre(demo: RunningDemo) -> None:
+async def test_centre_sees_a_message_removed_by_the_page(demo: RunningDemo) -> None:
     page = demo.page("vk")
     text = f"Почему закрыли бассейн? {uuid4()}"
     written = await demo.vk.citizen(page["external_id"], "comment", text)

@@ -10,7 +10,7 @@ OPEN = {"/health", "/docs", "/openapi.json", "/problems", "/problems/{slug}"}
 
 
 async def whole_document(demo: RunningDemo) -> dict[str, Any]:
-    """Return the document once the gateway has those of all services, which build theirs at the first request."""
+    """Return the document once it has all services, which build their documents at the first request."""
 
     async def look() -> dict[str, Any] | None:
         document: dict[str, Any] = (await demo.anyone.get("/openapi.json")).json()
@@ -46,7 +46,7 @@ async def test_document_contains_all_routes_of_all_services(demo: RunningDemo) -
         assert reference in document["components"]["schemas"], reference
 
 
-async def test_every_operation_is_described_with_examples(demo: RunningDemo) -> None:
+async def test_every_operation_has_a_description_and_examples(demo: RunningDemo) -> None:
     document = await whole_document(demo)
     bare = []
     for path, operations in document["paths"].items():
@@ -60,7 +60,7 @@ async def test_every_operation_is_described_with_examples(demo: RunningDemo) -> 
 
 
 def _resolve(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    if "anyOf" in schema:  # an optional body
+    if "anyOf" in schema:  # the schema of an optional body allows null
         return {"anyOf": [_resolve(document, one) for one in schema["anyOf"]]}
     reference = schema.get("$ref", "").removeprefix("#/components/schemas/")
     found: dict[str, Any] = document["components"]["schemas"].get(reference, schema)

@@ -12,7 +12,7 @@ from tests.e2e.conftest import RunningDemo
 
 
 async def create_community(demo: RunningDemo, network: str, title: str) -> tuple[str, str]:
-    """Create a community that is not registered. Return its id and screen name."""
+    """Create a community without registering it. Return its id and screen name."""
     name = f"e2e_{network}_{uuid4().hex[:8]}"
     made = await demo.network(network).http.post("/_control/pages", json={"name": title, "screen_name": name})
     made.raise_for_status()
@@ -82,7 +82,7 @@ async def test_address_without_a_community_is_refused_with_a_reason(
     assert reason in answer.json()["detail"]
 
 
-async def test_lost_step_is_listed(demo: RunningDemo) -> None:
+async def test_lost_registration_step_is_listed(demo: RunningDemo) -> None:
     number, _ = await create_community(demo, "vk", "Музей")
     body = {"organisation_id": demo.organisation_id, "address": f"vk.com/club{number}"}
     page = await demo.centre.post("/pages", body)
@@ -112,7 +112,7 @@ async def test_lost_step_is_listed(demo: RunningDemo) -> None:
 
 
 async def _deactivate(demo: RunningDemo, page: dict[str, Any]) -> None:
-    """Deactivate the page: other tests expect one page per organisation and network."""
+    """Deactivate the page, because other tests expect one page per organisation and network."""
     answer = await demo.centre.ask(
         "PATCH", f"/pages/{page['id']}", json={"active": False}, headers={"If-Match": "*"}
     )

@@ -1,4 +1,4 @@
-"""Photos of replies through the gateway: from the upload to the comment in the network, and what is refused."""
+"""Photos of replies through the gateway: from the upload to the comment in the network; refused uploads."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -25,7 +25,7 @@ async def upload(person: Person, content: bytes) -> httpx.Response:
 
 
 def address(attachment: dict[str, Any]) -> str:
-    """Return where the network shows an attached photo."""
+    """Return the URL at which the network shows an attached photo."""
     photo = attachment.get("photo")
     return str(photo["sizes"][0]["url"] if photo else attachment["payload"]["url"])
 
@@ -64,7 +64,7 @@ async def test_photo_is_published_with_the_comment_and_without_its_position(
 
 async def test_upload_over_the_limits_is_refused_by_the_service_or_the_gateway(demo: RunningDemo) -> None:
     limit = f"an attachment has at most {MAX_ATTACHMENT_BYTES} bytes"
-    # Below the limit of the gateway the service answers, above it the gateway, with or without a length.
+    # Below the gateway's limit the service refuses, above it the gateway, with or without Content-Length.
     over_service = await upload(demo.org, b"\0" * (MAX_ATTACHMENT_BYTES + MEGABYTE))
     assert (over_service.status_code, over_service.json()["type"]) == (413, "/problems/payload-too-large")
     assert limit in over_service.json()["detail"]
@@ -77,7 +77,7 @@ async def test_upload_over_the_limits_is_refused_by_the_service_or_the_gateway(d
 
     headers = {"Authorization": f"Bearer {demo.org.token}", "Content-Type": "multipart/form-data; boundary=b"}
     length = len(HEAD) + 200 * MEGABYTE + len(TAIL)
-    # This client reads the response while it still sends: the gateway closes without reading the rest.
+    # A client that reads the response while it still sends: the gateway closes without reading the rest.
     async with aiohttp.ClientSession(demo.system.gateway) as client:
         for declared in ({}, {"Content-Length": str(length)}):
             async with client.post("/api/v1/attachments", data=body(), headers=headers | declared) as answer:

@@ -8,7 +8,7 @@ from tests.support.eventually import eventually
 
 
 def lines(demo: RunningDemo, part: str, identity: str) -> list[dict[str, Any]]:
-    # The last line may not be written to its end yet.
+    # The last line may be incomplete.
     complete, _, _ = demo.system.log(part).rpartition("\n")
     return [json.loads(line) for line in complete.splitlines() if identity in line]
 

@@ -22,7 +22,7 @@ def tutorial_script(demo: RunningDemo, listener_port: int) -> str:
     text = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
     script = "\n".join(re.findall(r"```bash\n(.*?)```", text, re.DOTALL))
     for default, here in (
-        ("9099", str(listener_port)),  # first: the other ports may contain these digits
+        ("9099", str(listener_port)),  # replaced first: other ports may contain these digits
         ("http://127.0.0.1:8080", demo.system.gateway),
         ("http://127.0.0.1:8090", demo.system.vk),
         ("http://127.0.0.1:8091", demo.system.ok),
@@ -30,7 +30,7 @@ def tutorial_script(demo: RunningDemo, listener_port: int) -> str:
     ):
         assert default in script
         script = script.replace(default, here)
-    # A busy machine may need longer than the pauses of the document.
+    # On a busy machine the pauses of the document may be too short.
     return f"set -euo pipefail\nsleep() {{ command sleep $(($1 * 6)); }}\n{script}"
 
 
@@ -70,7 +70,7 @@ async def test_tutorial_commands_give_described_results(demo: RunningDemo, tmp_p
     assert output.count(f"{why}\n") == 2, "the appeal and its alert name the words that made it urgent"
     (agreement,) = [line for line in output.splitlines() if line.startswith("{'needs_answer'")]
     assert "'organisation': True" in agreement
-    # Found by the starter rules, under the page of another body.
+    # Routed by the starter rules, although written on the page of another organisation.
     named = [line for line in output.splitlines() if line.startswith("Администрация")]
     assert [line.rpartition("образования ")[2] for line in named] == [
         "«город Улан-Удэ»", *["«Кабанский район»"] * 3,

@@ -21,12 +21,12 @@ pytestmark = pytest.mark.long  # drives a browser, so it is slow
 
 ADDRESS = "https://report.invalid/weekly.html"
 WIDE, PHONE = 1280, 375
-# Texts of charts that reach beyond their drawing, and would be clipped.
+# Finds texts of charts that extend beyond the drawing and would be clipped.
 CLIPPED = """() => [...document.querySelectorAll("svg text")].filter((text) => {
     const box = text.getBBox(), view = text.ownerSVGElement.viewBox.baseVal;
     return box.x < -1 || box.y < -1 || box.x + box.width > view.width + 1 || box.y + box.height > view.height + 1;
 }).map((text) => text.textContent)"""
-# Labels of charts that reach into the number at the right of their line.
+# Finds labels of charts that overlap the number at the right of their line.
 OVERLAPPING = """() => [...document.querySelectorAll("svg text[text-anchor=end]")].filter((number) => {
     const label = number.previousElementSibling.getBBox(), box = number.getBBox();
     return label.x + label.width > box.x;
@@ -35,7 +35,7 @@ OVERLAPPING = """() => [...document.querySelectorAll("svg text[text-anchor=end]"
 
 @dataclass
 class Opened:
-    """A page, and what went wrong in it."""
+    """A page and the problems that the browser reported."""
 
     page: Page
     requests: list[str] = field(default_factory=list)
@@ -49,7 +49,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 async def opened(browser: Browser, report: ReportOut, width: int) -> Opened:
-    """Open the report as a server would send it; other requests are refused and noted."""
+    """Open the rendered report; refuse and record all other requests."""
     found = Opened(await browser.new_page(viewport={"width": width, "height": 900}))
 
     async def answer(route: Route) -> None:
@@ -71,7 +71,9 @@ async def opened(browser: Browser, report: ReportOut, width: int) -> Opened:
 @pytest.mark.parametrize(
     "build", [sample_report, empty_report, report_without_measurements, report_with_many_topics]
 )
-async def test_axe_finds_nothing(browser: Browser, build: Callable[[], ReportOut], width: int) -> None:
+async def test_report_page_has_no_accessibility_violations(
+    browser: Browser, build: Callable[[], ReportOut], width: int
+) -> None:
     found = await opened(browser, build(), width)
     results = await Axe().run(found.page)
     assert [(rule["id"], rule["nodes"][0]["html"]) for rule in results.response["violations"]] == []
@@ -80,13 +82,15 @@ async def test_axe_finds_nothing(browser: Browser, build: Callable[[], ReportOut
 
 @pytest.mark.parametrize("hostile", [False, True], ids=["usual", "hostile"])
 @pytest.mark.parametrize("width", [WIDE, PHONE])
-async def test_page_fits_loads_nothing_and_runs_nothing(browser: Browser, width: int, hostile: bool) -> None:
+async def test_report_page_fits_its_width_and_loads_and_runs_nothing(
+    browser: Browser, width: int, hostile: bool
+) -> None:
     found = await opened(browser, sample_report(hostile=hostile), width)
     assert await found.page.evaluate("document.documentElement.scrollWidth") == width
     assert await found.page.evaluate(CLIPPED) == []
     assert await found.page.evaluate(OVERLAPPING) == []
     assert await found.page.evaluate("document.querySelectorAll('script').length") == 0
-    # The style of the file is applied in spite of its policy.
+    # The style of the file is applied despite its content security policy.
     assert await found.page.evaluate("getComputedStyle(document.querySelector('.figures')).display") == "grid"
     assert (found.requests, found.messages) == ([], [])
     await found.page.close()

@@ -1,4 +1,4 @@
-"""The commands of docs/frontend/working-an-appeal.md, run as written, print what it shows."""
+"""The commands of docs/frontend/working-an-appeal.md, run as written, print the output that it shows."""
 
 import asyncio
 import os
@@ -21,21 +21,21 @@ START = "make run"
 _BLOCK = re.compile(r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.DOTALL | re.MULTILINE)
 _SETTING = re.compile(r"(GOSPABLIK_\w+)=(\$\(.*?\)|\S+)")
 _TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"
-# What differs from run to run: what the document leaves out, and times.
+# Output that differs between runs: parts that the document omits, and times.
 _VARYING = re.compile(rf"(?P<left_out>…)|{_TIME}")
 _END = "end of the commands"
 
 
 @dataclass(frozen=True)
 class Step:
-    """Commands of the document, and the output that it shows after them; null: it shows none."""
+    """Commands of the document with the output that it shows after them; None if it shows none."""
 
     commands: str
     shown: str | None
 
     @property
     def starts_run(self) -> bool:
-        """Return whether they belong into the first terminal."""
+        """Return whether these commands start the run, in the first terminal."""
         return START in self.commands
 
 
@@ -52,7 +52,7 @@ def steps(document: str) -> list[Step]:
 
 
 def as_pattern(line: str) -> str:
-    """Return the pattern of a line that the document shows."""
+    """Return a pattern that matches the output for a line of the document."""
     pattern, at = "", 0
     for found in _VARYING.finditer(line):
         pattern += re.escape(line[at : found.start()]) + (".*" if found["left_out"] else _TIME)
@@ -61,7 +61,7 @@ def as_pattern(line: str) -> str:
 
 
 def differences(shown: str, output: str) -> Iterator[str]:
-    """Yield the lines of the document that the output does not have in their place."""
+    """Yield the lines of the document that the output lacks at their position."""
     expected, given = shown.splitlines(), output.splitlines()
     for number in range(max(len(expected), len(given))):
         line = expected[number] if number < len(expected) else "(nothing)"
@@ -71,7 +71,7 @@ def differences(shown: str, output: str) -> Iterator[str]:
 
 
 class Shell:
-    """The second terminal: one bash that runs the blocks, with the addresses of this run."""
+    """The second terminal: one bash process that runs the blocks, with the addresses of this run."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -124,7 +124,7 @@ def settings_of(commands: str, folder: Path) -> Mapping[str, str]:
 
 
 def ports_of(system: RunningSystem) -> dict[str, str]:
-    """Return the settings by which another run has the addresses of this one, as in the document."""
+    """Return the settings that give a run the ports of this run, as in the document."""
     return {f"GOSPABLIK_{port_field(name).upper()}": url.rpartition(":")[2] for name, url in system.urls.items()}
 
 

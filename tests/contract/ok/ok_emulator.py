@@ -7,7 +7,7 @@ from tests.support.emulator_process import EmulatorProcess
 
 
 class OkProcess(EmulatorProcess):
-    """`python -m emulators.ok`, the page that helpers write on, and its tokens."""
+    """The process `python -m emulators.ok`, the page that helpers write on, and tokens."""
 
     def __init__(self, data: Path, **settings: object) -> None:
         super().__init__("ok", data, **settings)
@@ -17,7 +17,7 @@ class OkProcess(EmulatorProcess):
         self.user: dict[str, Any] = {}
 
     async def open_page(self, name: str, screen_name: str) -> None:
-        """Use this page in the helpers."""
+        """Create the page, or find it, and use it in the helpers."""
         self.page = (await self.control("pages", {"name": name, "screen_name": screen_name}))["id"]
         tokens = (await self.control("tokens"))["items"]
         self.user = next(token for token in tokens if token["kind"] == "user")

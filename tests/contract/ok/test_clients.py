@@ -115,7 +115,9 @@ async def test_reply_is_published_as_the_group(network: OkProcess, client: SyncC
     assert shown["comment"]["author_type"] == "GROUP"
 
 
-async def test_wrong_secret_gives_104(network: OkProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_call_signed_with_a_wrong_secret_gets_error_104(
+    network: OkProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
     user = network.user
     wrong = Odnoklassniki(user["application_key"], "ANOTHERSECRET", user["token"])
@@ -131,7 +133,7 @@ async def test_wrong_secret_gives_104(network: OkProcess, monkeypatch: pytest.Mo
         assert set(await response.json()) == {"error_code", "error_msg", "error_data"}
 
 
-async def test_expired_token_gives_102(network: OkProcess) -> None:
+async def test_call_with_a_revoked_token_gets_error_102(network: OkProcess) -> None:
     fresh = await network.control("tokens", {"kind": "user"})
     api = aiookru.API(
         fresh["token"], fresh["application_key"], application_secret_key=fresh["application_secret_key"]
@@ -143,7 +145,9 @@ async def test_expired_token_gives_102(network: OkProcess) -> None:
         assert (await api("users.getCurrentUser"))["error_code"] == 102
 
 
-async def test_exceeded_limits_give_8_and_11(lone_network: OkProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_calls_over_the_limits_get_errors_8_and_11(
+    lone_network: OkProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await lone_network.start()
     await lone_network.open_page("Школа № 1", "school1")
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{lone_network.url}/fb.do")

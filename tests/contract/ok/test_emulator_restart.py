@@ -1,4 +1,4 @@
-"""State after a crash, and faults as a client sees them."""
+"""The emulator's state after a crash, and faults as a plain client gets them."""
 
 import asyncio
 import signal
@@ -107,7 +107,7 @@ async def test_injected_errors_and_broken_responses_are_returned(network: OkProc
     )
     started = asyncio.get_running_loop().time()
     with pytest.raises(httpx.RemoteProtocolError):
-        # Unlike this client, aiohttp retries a GET whose connection was dropped.
+        # httpx, because aiohttp retries a GET whose connection was dropped.
         await httpx_get(network, "/graph/me/info")
     assert asyncio.get_running_loop().time() - started >= 0.3
     assert (await network.graph("info"))["group_id"] == f"group:{network.page}"
@@ -133,5 +133,5 @@ async def test_citizens_write_at_the_configured_rate(network: OkProcess) -> None
     await eventually(ten_more, "ten messages of citizens")
     await network.control("citizen-rate", {"per_minute": 0})
     after = await written()
-    await asyncio.sleep(0.3)  # at the former rate thirty would be written
+    await asyncio.sleep(0.3)  # at 6,000 per minute, thirty messages would be written
     assert await written() == after

@@ -1,4 +1,4 @@
-"""Two independent clients with injected faults, and the faults after a crash."""
+"""Two independent clients get injected faults; faults survive a crash."""
 
 import asyncio
 import signal
@@ -49,7 +49,7 @@ async def test_clients_see_an_invalid_token_and_its_replacement(
     await network.control("faults", method="DELETE")
 
 
-async def test_change_of_a_signed_parameter_gives_104(network: OkProcess) -> None:
+async def test_call_with_a_changed_signed_parameter_gets_error_104(network: OkProcess) -> None:
     asked = await network.citizen("Вопрос", thread=network.topic)
     user = network.user
     params = {
@@ -126,7 +126,7 @@ async def test_faults_survive_a_kill(lone_network: OkProcess) -> None:
 
 
 @pytest.mark.long
-async def test_all_faults_on_a_quarter_of_the_calls_lose_nothing(network: OkProcess) -> None:
+async def test_mix_of_faults_hits_about_a_quarter_of_the_calls(network: OkProcess) -> None:
     parts = [{"kind": kind, "seconds": 0.01} for kind in ("timeout", "truncated", "slow", "drop", "lost_response")]
     parts += [{"kind": "error", "code": code} for code in (1, 2)]
     await network.control("faults", {"mix": parts, "rate": 0.25, "seed": 4})

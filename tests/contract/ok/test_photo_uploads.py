@@ -1,4 +1,4 @@
-"""Independent OK clients upload a photo and attach it to a comment of the group; the network's rules are kept."""
+"""Independent OK clients upload a photo and attach it to a group's comment, by the rules of the network."""
 
 import json
 from typing import Any

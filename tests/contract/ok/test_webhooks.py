@@ -1,4 +1,4 @@
-"""Private messages over HTTP, and webhooks received by a test server."""
+"""Private messages through the Bot API, and webhooks received by a test server."""
 
 import asyncio
 import signal
@@ -36,7 +36,7 @@ class Receiver:
         return await asyncio.wait_for(self.events.get(), HANG_SECONDS)
 
     async def all_received(self, network: OkProcess) -> list[dict[str, Any]]:
-        """Return the other events, once no delivery is pending."""
+        """Wait until no delivery is pending; return the events not yet taken."""
 
         async def none_waits() -> bool:
             return not any(item["waiting"] for item in (await network.control("subscriptions"))["items"])
@@ -175,7 +175,7 @@ async def test_events_of_other_pages_are_not_sent(network: OkProcess, receiver: 
     assert await receiver.all_received(network) == []
 
 
-async def test_subscription_is_removed_by_the_control_api(network: OkProcess, receiver: Receiver) -> None:
+async def test_control_api_shows_and_removes_a_subscription(network: OkProcess, receiver: Receiver) -> None:
     types = ["MESSAGE_CREATED", "CHAT_SYSTEM"]
     await network.graph("subscribe", {"url": receiver.url, "types": types})
     receiver.statuses = [500]
@@ -210,7 +210,7 @@ async def test_chat_changes_are_separate_events(network: OkProcess, receiver: Re
     assert (await network.graph(f"chat/{private['thread']}"))["title"] == "Новое имя"
 
 
-async def test_payloads_in_the_old_format_have_no_type(network: OkProcess, receiver: Receiver) -> None:
+async def test_webhooks_in_the_old_format_have_no_type_field(network: OkProcess, receiver: Receiver) -> None:
     await network.control("settings", {"webhook_type_field": False})
     private = await network.citizen("Старый вид", "message")
     event = await receiver.next()
@@ -219,7 +219,7 @@ async def test_payloads_in_the_old_format_have_no_type(network: OkProcess, recei
     assert event["message"]["mid"] == private["id"]
 
 
-async def test_mixed_faults_repeat_events_but_lose_none(network: OkProcess, receiver: Receiver) -> None:
+async def test_mix_of_faults_repeats_webhooks_but_drops_none(network: OkProcess, receiver: Receiver) -> None:
     await network.control("faults", {"mix": [{"kind": "duplicate"}, {"kind": "drop"}], "rate": 1, "seed": 1})
     made = [(await network.citizen(f"Событие {number}", "message"))["id"] for number in range(12)]
     await network.control("faults", method="DELETE")
@@ -228,7 +228,9 @@ async def test_mixed_faults_repeat_events_but_lose_none(network: OkProcess, rece
     assert len(made) < len(events) < 2 * len(made)
 
 
-async def test_resend_delays_scale_with_the_emulated_day(receiver: Receiver, tmp_path: Path) -> None:
+async def test_failing_subscription_is_removed_after_a_third_of_the_emulated_day(
+    receiver: Receiver, tmp_path: Path
+) -> None:
     network = OkProcess(tmp_path / "ok.sqlite3", webhook_retry_seconds="[60]", day_seconds=3)
     try:
         await network.start()

@@ -11,6 +11,6 @@ from tests.contract.typescript.conftest import Run
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
-def test_parser_and_official_schema_accept_the_document(project: Path, run: Run) -> None:
+def test_asyncapi_document_is_accepted_by_parser_and_schema(project: Path, run: Run) -> None:
     (project / "asyncapi.json").write_bytes(document_body())
     assert f"{len(CATALOGUE) + 3} messages" in run("node", "asyncapi.cjs")

@@ -24,7 +24,7 @@ def _types(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("_types")
-def test_strict_compiler_accepts_the_types_and_their_use(run: Run) -> None:
+def test_generated_types_and_their_use_compile_in_strict_mode(run: Run) -> None:
     run("npx", "tsc", *STRICT, *NODE_MODULES, "--noEmit", "client.ts", "api.d.ts")
 
 
@@ -40,7 +40,7 @@ def test_receiver_of_the_guide_compiles_and_verifies(project: Path, run: Run) ->
     assert told["changed"] == "WebhookVerificationError"
 
 
-def test_strict_compiler_accepts_the_generated_functions(project: Path, run: Run) -> None:
+def test_generated_functions_compile_in_strict_mode(project: Path, run: Run) -> None:
     run("npx", "orval", "--input", "./openapi.json", "--output", "./functions.ts", "--client", "fetch")
     run("npx", "tsc", *STRICT, *BROWSER, "--noEmit", "functions.ts")
     written = (project / "functions.ts").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""npm's `standardwebhooks` and `svix` judge our signatures as the Python libraries do."""
+"""The npm packages `standardwebhooks` and `svix` accept and refuse our signatures as expected."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ ROTATED = OLD.rotated(SENT_AT - timedelta(hours=1))
 def _delivery(
     secret: str, *, body: str = BODY, after: timedelta = timedelta(), signed_after: timedelta = timedelta()
 ) -> dict[str, Any]:
-    """Return a delivery signed during a rotation, as a receiver with this secret gets it."""
+    """Return a delivery signed during a rotation and the secret of its receiver."""
     signed_at = SENT_AT + signed_after
     with time_machine.travel(signed_at, tick=False):
         headers = signed_headers(EVENT["id"], BODY, ROTATED.active(signed_at))
@@ -54,12 +54,12 @@ def _both(verdict: bool) -> dict[str, bool]:
     return {"standardwebhooks": verdict, "svix": verdict}
 
 
-def test_deliveries_during_a_rotation_are_judged_rightly(project: Path, run: Run) -> None:
+def test_verifiers_accept_only_valid_deliveries_during_a_rotation(project: Path, run: Run) -> None:
     verdicts = _verdicts(project, run, [delivery for delivery, _ in CASES.values()])
     assert dict(zip(CASES, verdicts, strict=True)) == {name: _both(valid) for name, (_, valid) in CASES.items()}
 
 
-def test_published_vectors_are_judged_as_published(project: Path, run: Run) -> None:
+def test_verifiers_agree_with_the_published_vectors(project: Path, run: Run) -> None:
     vectors = json.loads(VECTORS.read_text(encoding="utf-8"))["vectors"]
     received = [
         vector | {"received_at": datetime.fromisoformat(vector["received_at"]).timestamp()} for vector in vectors

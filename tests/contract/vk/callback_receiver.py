@@ -1,4 +1,4 @@
-"""A Callback API server that responds as a test configures it, and stores the requests."""
+"""A Callback API server that stores requests and gives responses set by tests."""
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ Handler = Callable[[dict[str, Any]], Awaitable[web.Response]]
 
 
 class Receiver:
-    """Responds to confirmations with `code`, and to events with `answer` or else `ok`."""
+    """Responds to confirmations with `code`, and to events with the result of `answer` or, without it, `ok`."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -41,7 +41,7 @@ class Receiver:
         return self.bodies[:count]
 
     async def join(self, page: VkPage, *wanted: str, **settings: str) -> int:
-        """Register with the network for the events and wait for the confirmation."""
+        """Register this server in the network, wait for its confirmation and enable the events; return its id."""
         code = await page.api("groups.getCallbackConfirmationCode", group_id=page.id)
         self.code = code["response"]["code"]
         server = {"url": self.url, "title": "test", "secret_key": self.secret}
@@ -55,7 +55,7 @@ class Receiver:
 
 
 async def reaches(page: VkPage, server: int, status: str) -> dict[str, Any]:
-    """Wait until the server has the status; return the server as the network shows it."""
+    """Wait until the server has this status; return the server's object from the network."""
 
     async def look() -> dict[str, Any] | None:
         found = await page.api("groups.getCallbackServers", group_id=page.id, server_ids=server)

@@ -37,7 +37,7 @@ class VkPage:
         return answer
 
     async def long_thread(self) -> tuple[int, int]:
-        """Write a comment with more replies than a response contains. Return the post and the comment."""
+        """Write a comment with more replies than one response contains. Return the ids of post and comment."""
         root = await self.citizen("Корень длинной ветки")
         for number in range(LONG_THREAD):
             await self.citizen(f"Ответ {number}", thread=root["thread"], in_reply_to=root["id"])
@@ -61,7 +61,7 @@ class VkPage:
             return body
 
     async def polls_held(self, count: int = 1) -> None:
-        """Wait until this many calls of `a_check` wait for an event."""
+        """Wait until `count` calls of `a_check` are waiting for an event."""
 
         async def look() -> bool:
             return bool((await self.emulator.control("longpoll"))["held"] == count)

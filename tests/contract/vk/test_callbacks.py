@@ -46,7 +46,7 @@ async def page(emulator: EmulatorProcess, request: pytest.FixtureRequest) -> VkP
 
 @pytest.fixture
 async def server() -> AsyncIterator[Receiver]:
-    """A receiver that is not registered."""
+    """A receiver that is not yet registered in the network."""
     async with receiver() as made:
         yield made
 
@@ -77,7 +77,7 @@ async def test_event_is_the_same_in_push_and_long_poll(page: VkPage, server: Rec
     assert parsed.text == "Личное"
 
 
-async def test_server_gets_chosen_events_in_its_version(page: VkPage, server: Receiver) -> None:
+async def test_server_gets_its_enabled_events_in_its_api_version(page: VkPage, server: Receiver) -> None:
     async with receiver() as old:
         await server.join(page, "message_new", "wall_post_new")
         await old.join(page, "message_new", api_version="5.95")
@@ -144,7 +144,7 @@ async def test_event_without_ok_in_time_is_sent_again(page: VkPage, server: Rece
     assert server.retries == [None, "1", None]
 
 
-async def test_server_may_ask_to_wait_or_to_be_removed(page: VkPage, server: Receiver) -> None:
+async def test_server_can_delay_a_resend_and_remove_itself(page: VkPage, server: Receiver) -> None:
     moments: list[datetime] = []
     later = datetime.max.replace(tzinfo=UTC)
 
@@ -171,7 +171,9 @@ async def test_server_may_ask_to_wait_or_to_be_removed(page: VkPage, server: Rec
     assert [item["outcome"] for item in await _deliveries(page)] == ["ok", "later", "ok", "removed"]
 
 
-async def test_consecutive_failures_pause_and_then_disable_a_server(page: VkPage, server: Receiver) -> None:
+async def test_consecutive_failures_pause_a_server_until_a_delivery_succeeds(
+    page: VkPage, server: Receiver
+) -> None:
     async def broken(_: dict[str, Any]) -> web.Response:
         return web.Response(status=500, text="no")
 

@@ -235,7 +235,7 @@ async def test_board_is_read_and_written(client: Client, page: VkPage) -> None:
     assert await client.error(page.group, "board.createComment", **where, message="?") == 27
 
 
-async def test_token_and_wall_errors_are_returned(client: Client, page: VkPage) -> None:
+async def test_wrong_tokens_and_a_closed_wall_get_error_codes(client: Client, page: VkPage) -> None:
     wall = {"owner_id": -page.id}
     assert await client.error("vk1.a.wrong", "wall.get", **wall) == 5
     dead = await page.emulator.control("tokens", {"kind": "service"})
@@ -248,7 +248,7 @@ async def test_token_and_wall_errors_are_returned(client: Client, page: VkPage) 
     assert await client.error(page.service, "wall.get", owner_id=-closed.id) == 15
 
 
-async def test_daily_limit_is_returned(client: Client, page: VkPage) -> None:
+async def test_call_over_the_daily_limit_gets_error_29(client: Client, page: VkPage) -> None:
     token = (await page.emulator.control("tokens", {"kind": "service"}))["token"]
     posts = f"-{page.id}_1"
     assert (await client.call(token, "wall.getById", posts=posts))["items"][0]["id"] == 1
@@ -256,7 +256,7 @@ async def test_daily_limit_is_returned(client: Client, page: VkPage) -> None:
 
 
 @pytest.mark.parametrize("made", [BottleClient, AiovkClient])
-async def test_limit_per_second_is_returned(made: type[Client], strict_page: VkPage) -> None:
+async def test_call_over_the_limit_per_second_gets_error_6(made: type[Client], strict_page: VkPage) -> None:
     client = made(strict_page)
     token = (await strict_page.emulator.control("tokens", {"kind": "service"}))["token"]
     for _ in range(2):
@@ -264,7 +264,7 @@ async def test_limit_per_second_is_returned(made: type[Client], strict_page: VkP
     assert await client.error(token, "users.get", user_ids=1) == 6
 
 
-async def test_vk_api_waits_for_the_limit_per_second(strict_page: VkPage) -> None:
+async def test_vk_api_repeats_calls_over_the_limit_per_second(strict_page: VkPage) -> None:
     token = (await strict_page.emulator.control("tokens", {"kind": "service"}))["token"]
 
     def call_four_times() -> list[int]:

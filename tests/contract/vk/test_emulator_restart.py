@@ -184,7 +184,7 @@ async def test_citizens_write_at_the_configured_rate(start_emulator: StartEmulat
     assert await written() == silent
 
 
-async def test_hidden_wall_is_closed_only_to_others(page: VkPage) -> None:
+async def test_hidden_wall_is_readable_by_its_administrator_only(page: VkPage) -> None:
     hidden = await VkPage.open(page.emulator, "hidden1")
     await page.emulator.control("wall", {"page": hidden.id, "state": "members_only"})
     refused = await page.api("wall.get", page.service, owner_id=-hidden.id)

@@ -1,4 +1,4 @@
-"""The method `execute` of the emulator, called by independent clients and a plain one."""
+"""The method `execute` of the emulator, called by independent clients and a plain HTTP client."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ async def _with_vk_api(page: VkPage, work: Callable[[vk_api.VkApi], Any]) -> Any
     return await asyncio.to_thread(run)
 
 
-async def test_request_pools_of_vk_api_work(page: VkPage) -> None:
+async def test_request_pools_of_vk_api_return_all_results(page: VkPage) -> None:
     posts = [(await page.citizen(f"Запись {number}", kind="wall_post"))["id"] for number in range(3)]
     for post in posts:
         await page.citizen(f"Под записью {post} «ё» 👍", thread=post)
@@ -80,7 +80,7 @@ async def test_request_pools_of_vk_api_work(page: VkPage) -> None:
 
 
 @pytest.mark.parametrize("made", [BottleClient, AiovkClient])
-async def test_asynchronous_clients_can_execute(made: type[Client], page: VkPage) -> None:
+async def test_asynchronous_clients_get_results_and_errors_of_scripts(made: type[Client], page: VkPage) -> None:
     client = made(page)
     code = "var p = API.groups.getById({group_id: Args.page}); return [p.groups[0].name, p.groups@.id];"
     assert await client.call(page.group, "execute", code=code, page=page.id) == ["Школа № 1", [page.id]]

@@ -99,7 +99,7 @@ async def _post(emulator: EmulatorProcess, url: str, params: dict[str, str]) -> 
         return await response.json()
 
 
-async def test_settings_choose_the_events(start_emulator: StartEmulator) -> None:
+async def test_long_poll_returns_only_enabled_events(start_emulator: StartEmulator) -> None:
     page = await VkPage.open(await start_emulator("vk", user_per_second=0, group_per_second=0))
     assert (await page.api("groups.setLongPollSettings", group_id=page.id, wall_reply_new=0))["response"] == 1
     settings = (await page.api("groups.getLongPollSettings", group_id=page.id))["response"]

@@ -63,7 +63,7 @@ async def test_topic_is_created_changed_and_deleted(page: VkPage) -> None:
     assert answers[0]["in_reply_to"] == written["id"]
 
 
-async def test_boards_check_token_kinds_and_can_be_closed(page: VkPage) -> None:
+async def test_board_methods_check_tokens_and_closed_topics_refuse_comments(page: VkPage) -> None:
     topic = await page.emulator.control("board", {"page": page.id, "title": "Тема", "text": "Текст"})
     at = {"group_id": page.id, "topic_id": topic["id"]}
     written = await page.citizen("Вопрос", thread=topic["thread"])
@@ -153,7 +153,7 @@ async def test_closed_comments_and_forbidden_links_are_refused(page: VkPage) -> 
     assert "response" in await page.api("wall.createComment", None, **link)
 
 
-async def test_page_returns_its_own_data(page: VkPage) -> None:
+async def test_page_returns_the_profile_set_by_the_control_api(page: VkPage) -> None:
     profile = {
         "contacts": [{"desc": "Приёмная", "phone": "8 800"}],
         "site": "https://example.invalid",
@@ -222,7 +222,7 @@ async def test_staff_can_edit_and_delete_through_the_api(page: VkPage) -> None:
     assert events[1]["object"]["deleter_id"] not in {written["author"], 0}
 
 
-async def test_community_edits_and_deletes_its_messages_for_a_time(page: VkPage) -> None:
+async def test_community_edits_and_deletes_its_messages_within_the_time_limit(page: VkPage) -> None:
     control, written = page.emulator.control, await page.citizen("Вопрос", kind="message")
     ts, peer = await page.ts(), written["author"]
     sent = await page.api("messages.send", peer_ids=peer, random_id=1, message="Ответ")
@@ -245,7 +245,7 @@ async def test_community_edits_and_deletes_its_messages_for_a_time(page: VkPage)
     assert [item["text"] for item in history] == ["Вопрос"]
 
 
-async def test_messages_to_deleted_or_unwilling_people_are_refused(page: VkPage) -> None:
+async def test_messages_to_deactivated_or_blocking_people_are_refused(page: VkPage) -> None:
     control, written = page.emulator.control, await page.citizen("Вопрос", kind="message")
     author, send = written["author"], {"random_id": 0, "message": "Ответ"}
     await page.citizen("И на стене", author=author)

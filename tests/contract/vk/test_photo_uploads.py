@@ -1,4 +1,4 @@
-"""Independent VK clients upload photos with their own uploaders and attach them; the network's rules are kept."""
+"""Independent VK clients upload photos with their own uploaders and attach them, by the network's rules."""
 
 import asyncio
 import io
@@ -69,7 +69,7 @@ async def test_photo_of_vk_api_is_shown_with_a_message(page: VkPage) -> None:
 
 
 @pytest.mark.parametrize("uploader", ["PhotoWallUploader", "PhotoMessageUploader"])
-async def test_uploaders_of_vkbottle_work(page: VkPage, uploader: str) -> None:
+async def test_photo_uploaded_by_vkbottle_is_sent_with_a_message(page: VkPage, uploader: str) -> None:
     token = page.user if uploader == "PhotoWallUploader" else page.group
     async with BottleClient(page)._api(token) as api:
         name = await getattr(vkbottle, uploader)(api).upload(PHOTO)
@@ -88,14 +88,14 @@ async def upload(page: VkPage, method: str, token: str, file: bytes) -> dict[str
         return found
 
 
-async def test_community_token_uploads_for_messages_only(page: VkPage) -> None:
+async def test_community_token_can_upload_photos_for_messages_only(page: VkPage) -> None:
     for method in ("photos.getWallUploadServer", "photos.saveWallPhoto"):
         refused = await page.api(method, page.group, group_id=page.id)
         assert refused["error"]["error_code"] == 27
     assert "response" in await page.api("photos.getMessagesUploadServer", page.group, peer_id=0)
 
 
-async def test_file_other_than_a_photo_gives_an_empty_list(page: VkPage) -> None:
+async def test_uploaded_file_that_is_no_photo_is_not_saved(page: VkPage) -> None:
     sent = await upload(page, "photos.getWallUploadServer", page.user, b"<html>")
     assert sent["photo"] == "[]"
     assert (await page.api("photos.saveWallPhoto", page.user, **sent))["error"]["error_code"] == 129
@@ -110,7 +110,7 @@ async def test_wrong_hash_and_wrong_server_are_refused(page: VkPage) -> None:
     assert (await page.api("photos.saveMessagesPhoto", page.user, **sent))["error"]["error_code"] == 129
 
 
-async def test_photo_needs_its_access_key_and_a_comment_takes_two(page: VkPage) -> None:
+async def test_photo_without_access_key_and_third_photo_of_a_comment_are_refused(page: VkPage) -> None:
     asked = await page.citizen("Когда засыплют яму?")
     photo = await asyncio.to_thread(upload_with_vk_api, page, page.user, "wall")
     name = f"photo{photo['owner_id']}_{photo['id']}"
@@ -124,7 +124,7 @@ async def test_photo_needs_its_access_key_and_a_comment_takes_two(page: VkPage) 
     assert refused["error"]["error_code"] == 100
 
 
-async def test_comment_with_a_photo_is_valid_in_the_schema(schema: Any, page: VkPage) -> None:
+async def test_comment_with_a_photo_matches_the_published_schema(schema: Any, page: VkPage) -> None:
     asked = await page.citizen("Когда засыплют яму?")
     photo = await asyncio.to_thread(upload_with_vk_api, page, page.user, "wall")
     where = {"owner_id": -page.id, "post_id": asked["thread"]}

@@ -28,7 +28,7 @@ async def test_community_is_found_by_any_of_its_names(name: str, page: VkPage, b
     assert (found.type, found.object_id, found.group_id) == ("page", page.id, page.id)
 
 
-async def test_person_is_found(bottle: Any) -> None:
+async def test_person_is_found_by_id(bottle: Any) -> None:
     found = await bottle.utils.resolve_screen_name(screen_name="id700000001")
     assert isinstance(found, vkbottle_objects.UtilsDomainResolved)
     assert (found.type, found.object_id, found.group_id) == ("user", 700_000_001, None)
@@ -44,6 +44,6 @@ async def test_all_kinds_of_tokens_are_accepted(page: VkPage) -> None:
         assert body["response"]["object_id"] == page.id
 
 
-async def test_name_is_required(bottle: Any) -> None:
+async def test_empty_screen_name_is_refused(bottle: Any) -> None:
     with pytest.raises(vkbottle.VKAPIError[100]):
         await bottle.utils.resolve_screen_name(screen_name="")

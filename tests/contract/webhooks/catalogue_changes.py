@@ -1,7 +1,7 @@
-"""What of the catalogue of webhook events a receiver relies on, and which changes would break it.
+"""Find changes of the webhook event catalogue that would break a receiver of the released catalogue.
 
-`python -m tests.contract.webhooks.catalogue_changes` writes the present catalogue as the released one: at a
-release, or when receivers must change anyway and CHANGELOG.md says so.
+`python -m tests.contract.webhooks.catalogue_changes` saves the current catalogue as the released catalogue. Run
+it at a release, or for a breaking change that CHANGELOG.md announces.
 """
 
 import json
@@ -17,7 +17,7 @@ Schema = Mapping[str, Any]
 
 
 def described(schema: Schema) -> dict[str, dict[str, Any]]:
-    """Return the fields of a body by their paths: JSON types, whether always present, format, allowed values."""
+    """Return the fields of a body by path: JSON types, whether it is always present, format, allowed values."""
     found: dict[str, dict[str, Any]] = {}
     for path, required, value in _fields(schema, schema.get("$defs", {}), "", required=True):
         known = found.setdefault(path, {"types": set(), "required": True, "format": None, "values": set()})
@@ -48,7 +48,7 @@ def _fields(
 
 
 def present() -> dict[str, Any]:
-    """Return what receivers rely on now: for each type the right that it needs, and the fields of its body."""
+    """Return the current catalogue: for each type, the required right and the fields of its body."""
     return {
         kind: {"right": EVENT_MODELS[kind].required_right, "fields": described(entry.json_schema)}
         for kind, entry in sorted(CATALOGUE.items())
@@ -56,8 +56,9 @@ def present() -> dict[str, Any]:
 
 
 def breaking_changes(released: Schema, current: Schema) -> list[str]:
-    """Return what a receiver that knows the released catalogue could not read. New types, fields and values are
-    allowed.
+    """Return a text for each change that breaks a receiver of the released catalogue.
+
+    New types, fields and values are allowed.
     """
     found = []
     for kind, former in released.items():
