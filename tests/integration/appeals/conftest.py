@@ -1,6 +1,4 @@
-"""Test data for appeals: organisations with pages, citizens who write and staff who reply, stored as ingest
-does.
-"""
+"""Test data for appeals: organisations with pages, and messages of citizens and staff as ingest stores them."""
 
 import json
 from collections.abc import AsyncIterator
@@ -218,7 +216,7 @@ class AppealsScenario:
         await self.process_events()
 
     async def events(self, *types: str) -> list[asyncpg.Record]:
-        """Return events of these types in order."""
+        """Return the events of these types, oldest first."""
         rows: list[asyncpg.Record] = await self.ingest.fetch(
             """SELECT type, subject_id, organisation_id, data::text FROM events
                WHERE type = ANY($1) ORDER BY created_at, id""",
@@ -230,7 +228,7 @@ class AppealsScenario:
 async def build_scenario(
     database: TestDatabase, appeals: ServiceUnderTest, ingest: asyncpg.Connection
 ) -> AppealsScenario:
-    """Create two organisations, each with a page."""
+    """Create two organisations, each with a page; return the scenario."""
     organisation = await insert_organisation(database, name="Школа № 1")
     other = await insert_organisation(database, name="Комитет по строительству")
     page = await insert_page(database, organisation, external_id="101")

@@ -37,7 +37,7 @@ class Colleague:
         return await self.request("POST", path, body, **headers)
 
     async def move(self, appeal: dict[str, Any], **body: Any) -> httpx.Response:
-        """Move or assign an appeal, whatever its version."""
+        """Move or assign an appeal in any version (`If-Match: *`)."""
         return await self.post(f"/appeals/{appeal['id']}/moves", body, If_Match="*")
 
 

@@ -26,7 +26,7 @@ async def _needs_no_answer(scenario: AppealsScenario, message: dict[str, Any]) -
     return await scenario.post(f"/messages/{message['id']}/triage", {"needs_answer": False})
 
 
-async def test_feedback_on_a_withdrawn_answer_is_not_corrected(scenario: AppealsScenario) -> None:
+async def test_correction_of_feedback_on_a_withdrawn_answer_is_refused(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     await published(scenario, found, "Уточним.", **INTERIM)
     final = await published(scenario, found, "Починили.", at=2 * HOUR, outcome="solved")

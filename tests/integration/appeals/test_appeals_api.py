@@ -78,7 +78,7 @@ async def test_appeal_lists_are_filtered_paged_and_counted(scenario: AppealsScen
     assert counts == {"total": 7, "by_status": {"assigned": 6, "triage": 1}, "overdue": 6}
 
 
-async def test_staff_see_only_their_own_appeals(scenario: AppealsScenario) -> None:
+async def test_staff_see_only_appeals_of_their_organisation(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     foreign: dict[str, Any] = {"role": "executor", "org": scenario.other_organisation}
@@ -156,7 +156,7 @@ async def test_move_needs_an_allowed_status_and_the_current_version(scenario: Ap
     assert again.json()["status"] == "reopened"
 
 
-async def test_organisation_returns_an_appeal(scenario: AppealsScenario) -> None:
+async def test_appeal_returned_by_its_organisation_goes_to_triage(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     headers = scenario.appeals.headers("executor", scenario.organisation)
@@ -189,7 +189,7 @@ async def test_organisation_returns_an_appeal(scenario: AppealsScenario) -> None
         ({}, "/text"),
     ],
 )
-async def test_invalid_reply_changes_nothing(
+async def test_invalid_reply_is_refused_and_changes_nothing(
     scenario: AppealsScenario, body: dict[str, Any], pointer: str
 ) -> None:
     await scenario.citizen_writes(QUESTION)
@@ -199,7 +199,7 @@ async def test_invalid_reply_changes_nothing(
     assert await _snapshot(scenario) == before
 
 
-async def test_reply_may_exceed_the_networks_limit(scenario: AppealsScenario) -> None:
+async def test_reply_longer_than_the_networks_limit_is_accepted(scenario: AppealsScenario) -> None:
     ok_page = next(page for page in scenario.pages if page != scenario.page)
     await scenario.citizen_writes(QUESTION, page=ok_page, thread="ok:7")
     appeal = await scenario.single_appeal()
@@ -424,7 +424,7 @@ async def test_text_sent_again_on_purpose_opens_another_appeal(scenario: Appeals
     assert len(await scenario.all()) == 2
 
 
-async def test_appeal_names_its_page_and_its_thread(scenario: AppealsScenario) -> None:
+async def test_appeal_shows_its_page_and_thread(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     name = await scenario.ingest.fetchval("SELECT name FROM pages WHERE id = $1", scenario.page)

@@ -120,7 +120,7 @@ async def test_absence_before_and_after_today_is_ignored(scenario: AppealsScenar
     assert await _holders(scenario) == ["Борис"]
 
 
-async def test_appeals_of_a_locked_person_go_to_the_others(scenario: AppealsScenario) -> None:
+async def test_appeals_of_a_locked_person_are_reassigned_by_the_rule(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     boris, vera = [await register(scenario, name) for name in ("Борис", "Вера")]
     await _rule(scenario, manager, boris, vera)
@@ -155,7 +155,9 @@ async def test_concurrent_transfers_are_distributed_evenly_and_none_is_lost(scen
     assert len(await scenario.events("appeal.assignee_changed")) == 24
 
 
-async def test_rules_are_managed_only_for_the_own_organisation(scenario: AppealsScenario) -> None:
+async def test_assignee_rules_are_changed_only_by_their_organisation_and_the_centre(
+    scenario: AppealsScenario,
+) -> None:
     manager, executor = await register(scenario, "Анна", "manager"), await register(scenario, "Борис")
     foreign = await register(scenario, "Чужой", "manager", scenario.other_organisation)
     moderator = await register(scenario, "Модератор", "moderator")

@@ -64,7 +64,7 @@ async def test_appeal_is_assigned_without_a_change_of_status(scenario: AppealsSc
     assert _steps(released.json()) == [(None, "Борис"), ("Борис", None)]
 
 
-async def test_stale_version_assigns_nobody(scenario: AppealsScenario) -> None:
+async def test_assignment_with_a_missing_or_stale_version_is_refused(scenario: AppealsScenario) -> None:
     appeal = await _assigned(scenario)
     executor = await register(scenario, "Борис")
     path = f"/appeals/{appeal['id']}/moves"

@@ -192,7 +192,7 @@ async def test_repeated_changes_of_organisation_by_decisions_raise_an_alert(scen
     assert events["why"] == "Из рук в руки: организация сменилась 3 раза"
 
 
-async def test_returned_appeal_waits_for_a_person_despite_new_messages(scenario: AppealsScenario) -> None:
+async def test_returned_appeal_stays_in_triage_despite_new_messages(scenario: AppealsScenario) -> None:
     appeal = await _case(scenario)
     back = await _moves(scenario, appeal, scenario.organisation, to="triage", reason="Не наша дорога")
     assert back.status_code == 200, back.text

@@ -303,7 +303,9 @@ async def test_operation_is_shown_to_its_author_managers_and_the_centre(scenario
     assert (await boris.get("/appeals/bulk")).json()["items"] == []
 
 
-async def test_invalid_request_names_the_field(scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invalid_bulk_request_is_refused_naming_the_field(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ids = await insert_appeals(scenario, 2)
     manager, approver = await register(scenario, "Анна", "manager"), await register(scenario, "А", "approver")
     moderator = await register(scenario, "Модератор", "moderator")

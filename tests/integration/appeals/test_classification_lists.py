@@ -1,4 +1,4 @@
-"""Lists of classified messages, in which moderators find and correct missed ones."""
+"""Lists of classified messages, in which moderators find and correct wrong classifications."""
 
 from datetime import timedelta
 from typing import Any
@@ -111,7 +111,9 @@ async def test_filtered_lists_are_paged_without_gaps(scenario: AppealsScenario) 
         ({"classified_from": "2026-03-04T00:00:00"}, "query/classified_from"),
     ],
 )
-async def test_invalid_filter_is_named(scenario: AppealsScenario, query: dict[str, Any], pointer: str) -> None:
+async def test_invalid_filter_of_classifications_is_refused_and_named(
+    scenario: AppealsScenario, query: dict[str, Any], pointer: str
+) -> None:
     answer = await scenario.get("/classifications", **query)
     assert answer.status_code == 422
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]

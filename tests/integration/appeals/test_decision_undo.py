@@ -49,7 +49,7 @@ async def reviews(scenario: AppealsScenario) -> list[Any]:
     [{"organisation_id": True, "urgency": "high", "topic_id": True}, {"needs_answer": False, "type": "spam"}, {}],
     ids=["assigned", "no answer", "by the rules"],
 )
-async def test_decision_about_a_message_in_triage_is_taken_back(
+async def test_decision_about_a_message_in_triage_is_undone(
     scenario: AppealsScenario, body: dict[str, Any]
 ) -> None:
     message = await classified_message(scenario, UNCLEAR)
@@ -80,7 +80,7 @@ async def test_decision_about_a_message_in_triage_is_taken_back(
     assert (await scenario.single_appeal())["transfers"] == 0
 
 
-async def test_earlier_review_is_restored(scenario: AppealsScenario) -> None:
+async def test_undo_of_a_second_decision_restores_the_first_review(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario, UNCLEAR)
     await decide(scenario, message, organisation_id=str(scenario.organisation))
     before, kept = await scenario.single_appeal(), await reviews(scenario)
@@ -92,7 +92,7 @@ async def test_earlier_review_is_restored(scenario: AppealsScenario) -> None:
 
 
 @pytest.mark.parametrize("to", ["assigned", "closed"])
-async def test_move_is_taken_back(scenario: AppealsScenario, to: str) -> None:
+async def test_move_is_undone_once(scenario: AppealsScenario, to: str) -> None:
     await classified_message(scenario)
     before = await scenario.single_appeal()
     body = {"organisation_id": str(scenario.other_organisation)} if to == "assigned" else {}
@@ -101,10 +101,10 @@ async def test_move_is_taken_back(scenario: AppealsScenario, to: str) -> None:
     assert answer.status_code == 200, answer.text
     assert _state(answer.json()) == _state(before)
     again = _is_problem(await undo(scenario, before["id"], answer.json()["version"]), 409)
-    assert "can be taken back" in again["detail"]
+    assert "can be undone" in again["detail"]
 
 
-async def test_decision_is_not_taken_back_after_a_change(scenario: AppealsScenario) -> None:
+async def test_undo_of_a_decision_after_a_later_change_is_refused(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario, UNCLEAR)
     decided = await decide(scenario, message, organisation_id=str(scenario.organisation))
     appeal = await scenario.single_appeal()
@@ -116,7 +116,7 @@ async def test_decision_is_not_taken_back_after_a_change(scenario: AppealsScenar
     assert "changed since" in _is_problem(await undo(scenario, appeal["id"], moved["version"]), 409)["detail"]
 
 
-async def test_decision_is_not_taken_back_while_a_reply_is_under_way(scenario: AppealsScenario) -> None:
+async def test_undo_of_a_decision_while_a_reply_is_under_way_is_refused(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario, UNCLEAR)
     decided = await decide(scenario, message, organisation_id=str(scenario.organisation))
     path = f"/appeals/{decided['appeal_id']}/replies"
@@ -135,7 +135,7 @@ async def test_undo_of_a_decision_after_the_time_limit_is_refused(scenario: Appe
         _is_problem(await undo(scenario, decided["appeal_id"], decided["appeal_version"]), 409)
 
 
-async def test_decision_that_was_taken_back_does_not_conflict_with_the_next_decision(
+async def test_undone_decision_does_not_conflict_with_the_next_decision(
     scenario: AppealsScenario,
 ) -> None:
     anna = await register(scenario, "Анна", "moderator")
@@ -166,7 +166,7 @@ async def test_earlier_decision_of_another_person_still_conflicts_after(
     assert refused["decision"]["kind"] == "assigned"
 
 
-async def test_decision_of_another_person_is_not_taken_back(scenario: AppealsScenario) -> None:
+async def test_undo_of_another_persons_decision_is_refused(scenario: AppealsScenario) -> None:
     anna = await register(scenario, "Анна", "moderator")
     message = await classified_message(scenario, UNCLEAR)
     decided = await decide(scenario, message, needs_answer=False)

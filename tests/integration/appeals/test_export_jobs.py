@@ -71,7 +71,7 @@ async def rows_of(scenario: AppealsScenario, export: dict[str, Any]) -> list[dic
     return rows
 
 
-async def test_long_list_is_read_part_by_part(scenario: AppealsScenario) -> None:
+async def test_long_export_is_made_in_parts_and_continued_after_a_kill(scenario: AppealsScenario) -> None:
     await _insert(scenario, [f"Обращение {number}" for number in range(450)])
     export = await requested(scenario, sort="opened_at")
     assert (export["status"], export["total"], export["rows_done"], export["file_url"]) == ("queued", 450, 0, None)

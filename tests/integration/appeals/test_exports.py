@@ -95,7 +95,7 @@ async def _workbook(scenario: AppealsScenario, **query: Any) -> list[tuple[Any, 
     return list(sheet.iter_rows(min_row=2))
 
 
-async def test_workbook_has_typed_cells(scenario: AppealsScenario) -> None:
+async def test_workbook_cells_are_typed_and_cut_to_the_limit_of_excel(scenario: AppealsScenario) -> None:
     await _insert(scenario, [*TEXTS, "б" * 40_000, "\x01\ufffe\uffffуправляющий", "😀" * 20_000])
     rows = await _workbook(scenario, sort="opened_at")
     by_heading = dict(zip(HEADINGS, rows[0], strict=True))

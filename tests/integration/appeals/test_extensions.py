@@ -210,7 +210,9 @@ async def test_only_moderators_decide_and_not_about_their_own_request(
     assert (await decide(scenario, made, "approve", subject=COLLEAGUE)).status_code == 200
 
 
-async def test_organisation_sees_only_its_own_requests(scenario: AppealsScenario, set_time: SetTime) -> None:
+async def test_organisation_sees_only_its_own_extension_requests(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
     found = await opened(scenario, set_time)
     foreign = await ask(scenario, found, org=scenario.other_organisation)
     _is_problem(foreign, 404)

@@ -171,7 +171,7 @@ async def test_lone_digit_is_a_mark_unless_the_answer_asked_another_question(
     assert after["feedback"][0]["kind"] == kind
 
 
-async def test_interim_answer_awaits_no_feedback(scenario: AppealsScenario) -> None:
+async def test_thanks_for_an_interim_answer_are_no_feedback(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     promised = (datetime.now(UTC) + 24 * HOUR).isoformat()
     found = await published(scenario, found, "Уточняем сроки.", kind="interim", promised_at=promised)
@@ -201,7 +201,7 @@ async def test_appeal_closed_as_not_solved_stays_closed(scenario: AppealsScenari
         ("А педиатра в поликлинике как не было, так и не приняли!", None, 2),
     ],
 )
-async def test_dissatisfaction_with_details_counts_if_it_is_about_the_matter(
+async def test_detailed_dissatisfaction_is_feedback_only_if_about_the_same_matter(
     scenario: AppealsScenario, text: str, kind: str | None, number: int
 ) -> None:
     after = await says(scenario, await answered(scenario), text)
@@ -348,7 +348,7 @@ async def test_dissatisfaction_corrected_to_no_feedback_restores_the_answered_ap
     assert (await says(scenario, after, "Спасибо", at=NEXT_DAY + HOUR))["feedback_kind"] == "thanks"
 
 
-async def test_feedback_on_an_earlier_answer_is_not_corrected(scenario: AppealsScenario) -> None:
+async def test_correction_of_feedback_on_an_earlier_answer_is_refused(scenario: AppealsScenario) -> None:
     found = await says(scenario, await answered(scenario), "Не решено")
     again = await published(scenario, found, "Сделали во второй раз.", hours=50)
     assert (await correct(scenario, again, "thanks")).status_code == 409

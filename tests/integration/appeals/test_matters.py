@@ -29,7 +29,7 @@ async def _appeals(scenario: AppealsScenario) -> list[dict[str, Any]]:
 
 
 def _group(appeal: dict[str, Any]) -> str:
-    """Return the name of the topic group."""
+    """Return the name of the appeal's topic group."""
     return str((appeal["topic"]["group"] or appeal["topic"])["name"])
 
 

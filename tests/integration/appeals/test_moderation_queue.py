@@ -109,7 +109,7 @@ async def test_returned_and_reopened_appeals_have_their_triage_reasons(scenario:
     assert await why(scenario) == "need_unclear"
 
 
-async def test_suggestions_name_their_organisations(scenario: AppealsScenario) -> None:
+async def test_route_suggestions_contain_their_organisation(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(UNCLEAR)
     expected = {"id": str(scenario.organisation), "name": "Школа № 1"}
     appeal = await scenario.single_appeal()

@@ -1,4 +1,4 @@
-"""Deadlines of organisations with a calendar based on the region's."""
+"""Deadlines of organisations whose calendar is based on the region's calendar."""
 
 import json
 from datetime import UTC, date, datetime, timedelta

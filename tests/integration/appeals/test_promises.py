@@ -186,9 +186,9 @@ async def test_staff_reply_in_the_network_keeps_the_promise(
     ("moment", "expected"),
     [
         (PROMISED_AT - 2 * DAY + 2 * HOUR, 0),  # more than a working day is left
-        (PROMISED_AT - DAY + HOUR, 0),  # lunch
+        (PROMISED_AT - DAY + HOUR, 0),  # during lunch
         (PROMISED_AT - DAY + 2 * HOUR, 1),
-        (PROMISED_AT - 9 * HOUR, 0),  # night
+        (PROMISED_AT - 9 * HOUR, 0),  # at night
     ],
 )
 async def test_reminder_is_sent_in_the_last_working_day_and_only_in_working_time(

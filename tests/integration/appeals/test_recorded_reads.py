@@ -22,7 +22,7 @@ async def _recorded(scenario: AppealsScenario) -> list[dict[str, Any]]:
 async def test_read_is_recorded_with_reader_role_organisation_and_operation(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes("Когда починят дорогу на улице Жердева?")
     (listed,) = await scenario.all()
-    assert await _recorded(scenario) == []  # lists are masked
+    assert await _recorded(scenario) == []  # reads of masked lists are not recorded
     answer = await scenario.get(f"/appeals/{listed['id']}", role="executor", org=scenario.organisation)
     assert answer.status_code == 200, answer.text
     (row,) = await _recorded(scenario)
@@ -63,7 +63,7 @@ async def test_export_is_recorded_with_all_its_appeals(scenario: AppealsScenario
         await scenario.citizen_writes("Когда починят дорогу на улице Жердева?", thread=thread)
     ids = {appeal["id"] for appeal in await scenario.all()}
     assert (await scenario.get("/appeals.csv")).status_code == 200
-    assert (await scenario.get("/appeals.csv", status="closed")).status_code == 200  # empty
+    assert (await scenario.get("/appeals.csv", status="closed")).status_code == 200  # the export is empty
     (row,) = await _recorded(scenario)
     assert row["action"] == "export_appeals_csv"
     assert {str(found) for found in row["subject_ids"]} == ids

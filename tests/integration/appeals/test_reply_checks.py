@@ -87,7 +87,7 @@ async def test_official_contacts_of_the_registry_are_allowed(scenario: AppealsSc
     assert {"unknown_phone", "personal_phone", "personal_mail"}.isdisjoint(after)
 
 
-async def test_private_conversation_is_not_blocked(scenario: AppealsScenario) -> None:
+async def test_personal_phone_in_a_private_conversation_is_only_a_warning(scenario: AppealsScenario) -> None:
     message = await scenario.citizen_writes(
         "Когда починят дорогу на улице Бабушкина?", kind="message", thread="vk:dialog:101:5"
     )
@@ -116,7 +116,7 @@ async def test_near_copy_of_a_recent_reply_of_the_organisation_is_reported(scena
     assert "same_as_recent" not in {hint["code"] for hint in answered.json()["hints"]}
 
 
-async def test_check_of_a_foreign_appeal_is_not_found(scenario: AppealsScenario) -> None:
+async def test_check_of_a_reply_to_another_organisations_appeal_is_not_found(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     path = f"/appeals/{found['id']}/replies/check"
     hidden = await request(scenario, "POST", path, {"text": "Да"}, org=scenario.other_organisation)
@@ -124,7 +124,7 @@ async def test_check_of_a_foreign_appeal_is_not_found(scenario: AppealsScenario)
 
 
 @pytest.mark.parametrize("closed", [False, True])
-async def test_settings_allow_contacts_and_close_the_list_of_hosts(
+async def test_settings_allow_contacts_and_forbid_links_to_unlisted_hosts(
     database: TestDatabase, keys_dir: Path, closed: bool
 ) -> None:
     ingest = await database.connect("ingest")

@@ -128,7 +128,7 @@ async def test_saving_the_same_content_keeps_the_version(scenario: AppealsScenar
     assert len(await versions(scenario, found, begun)) == 1
 
 
-async def test_saves_of_one_person_within_a_minute_are_one_version(scenario: AppealsScenario) -> None:
+async def test_saves_of_one_person_within_a_minute_are_stored_as_one_version(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await draft(scenario, found, "Раз")
     for text in ("Раз два", "Раз два три"):
@@ -256,7 +256,7 @@ async def test_other_organisation_and_readers_have_no_access(scenario: AppealsSc
     assert elsewhere.status_code == 404, "a draft of another appeal"
 
 
-async def test_another_person_is_refused_naming_the_holder_of_the_lease(scenario: AppealsScenario) -> None:
+async def test_draft_is_refused_to_another_person_naming_the_lease_holder(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, TEXT)
     lease = (await request(scenario, "GET", f"/appeals/{found['id']}/reply-lease")).json()

@@ -70,7 +70,7 @@ async def rule(scenario: AppealsScenario, code: str, organisation: UUID) -> None
 async def decide(
     scenario: AppealsScenario, message: UUID, *, needs_answer: bool = True, **body: Any
 ) -> dict[str, Any]:
-    """Send a moderator's decision and assert that it is accepted."""
+    """Send a moderator's decision and assert that it is accepted; return the response body."""
     answer = await scenario.post(f"/messages/{message}/triage", {"needs_answer": needs_answer, **body})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()

@@ -41,7 +41,7 @@ async def topic_of_group(scenario: AppealsScenario, code: str) -> str:
 async def made(
     scenario: AppealsScenario, *rules: dict[str, Any], default: Any = PAGE_OWNER, **more: Any
 ) -> dict[str, Any]:
-    """Create a draft and assert that it is accepted."""
+    """Create a draft of a rule set and assert that it is accepted; return it."""
     answer = await scenario.post("/rule-sets", {"default": default, "rules": list(rules), **more})
     assert answer.status_code == 201, answer.text
     assert answer.headers["ETag"] == '"1"'
@@ -66,7 +66,7 @@ async def activated(scenario: AppealsScenario, rule_set: dict[str, Any], **body:
 
 
 async def active(scenario: AppealsScenario) -> dict[str, Any]:
-    """Return the active set."""
+    """Return the active rule set."""
     (found,) = (await scenario.get("/rule-sets", status="active")).json()["items"]
     return (await scenario.get(f"/rule-sets/{found['id']}")).json()  # type: ignore[no-any-return]
 
@@ -274,7 +274,7 @@ async def test_comparison_lists_added_removed_and_changed_rules(scenario: Appeal
     assert (await scenario.get(f"/rule-sets/{after['id']}/changes")).json()["removed"] == []
 
 
-async def test_single_rule_creates_the_next_set(scenario: AppealsScenario) -> None:
+async def test_rule_added_alone_activates_a_new_set(scenario: AppealsScenario) -> None:
     first = await active(scenario)
     roads, other = await topic(scenario, "roads"), str(scenario.other_organisation)
     one = (await scenario.post("/routing-rules", {"topic_id": roads, "organisation_id": other})).json()
@@ -319,7 +319,7 @@ async def test_concurrently_added_rules_are_all_kept(scenario: AppealsScenario) 
     assert (await active(scenario))["rule_count"] == 4
 
 
-async def test_page_location_counts_for_rules_unless_its_owner_serves_the_republic(
+async def test_location_of_a_page_matches_rules_unless_its_owner_serves_the_republic(
     scenario: AppealsScenario,
 ) -> None:
     pages: list[str] = []

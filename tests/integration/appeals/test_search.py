@@ -57,7 +57,7 @@ async def written(scenario: AppealsScenario) -> AppealsScenario:
         ("яма or фонарь -жёлтый", [ROAD]),
         # Forms of one word with different stems.
         ("дождь", [ROAD]),
-        # Typos in names of locations.
+        # Queries with typos in names of locations.
         ("Бабушкна", [LAMPS]),
         ("улица Жердёва", [ROAD]),
         ("жердива фонари", []),

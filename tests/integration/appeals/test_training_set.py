@@ -15,7 +15,7 @@ PATH = "/reviews/training.csv"
 
 
 def rows(answer: httpx.Response) -> list[dict[str, str]]:
-    """Return the exported table, parsed."""
+    """Return the rows of the exported CSV table."""
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"].startswith("text/csv")
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))

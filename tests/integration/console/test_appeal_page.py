@@ -37,7 +37,7 @@ async def page(console: ConsoleUnderTest) -> str:
 
 @pytest.fixture(scope="module")
 def version(page: str) -> str:
-    """The version of the sample appeal."""
+    """The version of the sample appeal in the forms of its page."""
     return hidden(page, "version", "/moves")
 
 
@@ -217,7 +217,7 @@ async def test_refusal_of_a_move_no_longer_allowed_is_not_in_english(
     assert "You may not" not in response.text
 
 
-async def test_organisation_is_found_with_and_without_a_script(console: ConsoleUnderTest) -> None:
+async def test_organisation_search_works_with_and_without_a_script(console: ConsoleUnderTest) -> None:
     other = await console.send(
         MODERATOR, "GET", console.filled(PAGE) + "/organisations", params={"organisation_q": "oblepiha"}
     )
@@ -236,7 +236,7 @@ async def test_organisation_is_found_with_and_without_a_script(console: ConsoleU
     ] == []
 
 
-async def test_transfer_names_the_new_organisation(console: ConsoleUnderTest, version: str) -> None:
+async def test_transfer_shows_a_note_with_the_new_organisation(console: ConsoleUnderTest, version: str) -> None:
     target = str(console.services.samples["foreign"]["organisation_id"])
     fields = TRANSFER | {"organisation_id": target, "version": version}
     response = (await posted(console, MODERATOR, PAGE + "/moves", fields)).response

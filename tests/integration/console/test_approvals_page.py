@@ -46,7 +46,7 @@ async def test_approval_sends_the_shown_version_and_redirects(console: ConsoleUn
     assert last.path == console.filled("/appeals/{on_approval_appeal_id}/replies/{on_approval_reply_id}/approve")
 
 
-async def test_invalid_id_never_becomes_a_path(console: ConsoleUnderTest) -> None:
+async def test_invalid_id_is_not_found_without_an_api_call(console: ConsoleUnderTest) -> None:
     for wrong in ({"reply_id": "../.."}, {"appeal_id": "../../appeals"}, {"reply_id": ""}):
         form = await _decision(console, do="approve", **wrong)
         visited = await console.send(APPROVER, "POST", "/approvals", data=form)
@@ -54,7 +54,7 @@ async def test_invalid_id_never_becomes_a_path(console: ConsoleUnderTest) -> Non
         assert [call.path for call in visited.calls] == ["/me"]
 
 
-async def test_refusing_needs_remarks(console: ConsoleUnderTest) -> None:
+async def test_refusal_of_a_reply_needs_remarks(console: ConsoleUnderTest) -> None:
     form = await _decision(console, do="refuse", remarks=" ")
     empty = await console.send(APPROVER, "POST", "/approvals", data=form)
     assert empty.response.status_code == 422

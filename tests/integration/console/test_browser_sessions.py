@@ -342,7 +342,7 @@ async def test_concurrent_requests_refresh_a_session_once(
         assert await site.access_token(browser) != before
 
 
-async def test_session_whose_refresh_is_refused_ends_with_its_cookie(site: Running) -> None:
+async def test_refused_refresh_ends_the_session_and_deletes_its_cookie(site: Running) -> None:
     async with site.signed_in() as browser:
         await site.rows("DELETE FROM refresh_tokens")
         await expire_access(site)
@@ -385,7 +385,7 @@ async def test_sign_out_while_the_api_is_down_ends_the_browser_session(site: Run
         assert await site.rows("SELECT 1 FROM console_sessions") == []
 
 
-async def test_expired_sessions_do_not_open_and_are_purged(site: Running) -> None:
+async def test_expired_sessions_are_refused_and_purged(site: Running) -> None:
     async with site.signed_in() as browser, site.signed_in("head") as other:
         (row,) = await site.rows(
             "UPDATE console_sessions SET expires_at = now() WHERE digest = $1 RETURNING id",
@@ -431,7 +431,7 @@ async def test_session_of_a_locked_person_ends(site: Running) -> None:
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "a" * 4000, "%00", "кириллица", "' OR 1=1 --"])
-async def test_forged_session_cookie_signs_nobody_in(site: Running, cookie: str) -> None:
+async def test_forged_session_cookie_is_not_accepted(site: Running, cookie: str) -> None:
     async with site.browser() as browser:
         headers = {b"Cookie": f"{SESSION_COOKIE}={cookie}".encode()}
         assert not is_signed_in(await browser.get("/", headers=headers))

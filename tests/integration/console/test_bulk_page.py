@@ -110,7 +110,7 @@ async def test_bulk_change_with_an_invalid_tag_shows_the_form_again(
     assert add in response.text
 
 
-async def test_tags_of_somebody_elses_appeal_are_not_changed(console: ConsoleUnderTest) -> None:
+async def test_bulk_change_of_tags_of_another_organisations_appeal_is_refused(console: ConsoleUnderTest) -> None:
     foreign = str(console.services.samples["foreign"]["appeal_id"])
     response = (await _start(console, EXECUTOR, "tags", add="крыльцо", appeal=[foreign])).response
     assert response.status_code == 422

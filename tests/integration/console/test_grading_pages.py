@@ -76,7 +76,7 @@ async def test_sample_of_a_week_that_has_not_ended_is_refused(console: ConsoleUn
     assert "Проверьте неделю" in response.text
 
 
-async def test_manager_objects_and_others_cannot(console: ConsoleUnderTest) -> None:
+async def test_objection_to_a_grade_is_offered_to_managers_only(console: ConsoleUnderTest) -> None:
     item = _sample(console, "graded_item_id")
     page = (await console.send(MANAGER, "GET", f"/grading/items/{item}")).response.text
     assert f'action="/grading/items/{item}/objection"' in page
@@ -106,7 +106,9 @@ async def test_objection_is_decided(console: ConsoleUnderTest, decision: str, ca
     assert visited.calls[-1].path == f"/grading/objections/{objection}/{call}"
 
 
-async def test_decision_with_an_old_version_keeps_what_was_entered(console: ConsoleUnderTest) -> None:
+async def test_stale_decision_about_an_objection_is_refused_and_keeps_the_entered_values(
+    console: ConsoleUnderTest,
+) -> None:
     item, objection = _sample(console, "objected_item_id"), _sample(console, "objection_id")
     data = {
         "decision": "reject",

@@ -94,7 +94,7 @@ async def test_filter_form_redirects_to_an_address_without_empty_fields(console:
     assert 'name="to" type="date" value="2026-03-31"' in shown.text
 
 
-async def test_organisation_by_its_name_filters_the_list(console: ConsoleUnderTest) -> None:
+async def test_list_is_filtered_by_the_name_of_an_organisation(console: ConsoleUnderTest) -> None:
     own = console.filled("{organisation_id}")
     one = await console.send(MODERATOR, "GET", "/inbox?overdue=true&organisation=организация bagulnik")
     assert one.response.status_code == 303
@@ -104,7 +104,7 @@ async def test_organisation_by_its_name_filters_the_list(console: ConsoleUnderTe
     assert links_of(none)["Вернуться к списку"] == "/inbox?overdue=true&sort=-opened_at"
 
 
-async def test_municipality_by_its_name_filters_the_list(console: ConsoleUnderTest) -> None:
+async def test_list_is_filtered_by_the_name_of_a_municipality(console: ConsoleUnderTest) -> None:
     one = await console.send(
         MODERATOR, "GET", "/inbox?overdue=true&district=улан&organisation=организация bagulnik"
     )
@@ -118,7 +118,7 @@ async def test_municipality_by_its_name_filters_the_list(console: ConsoleUnderTe
     assert "Такого муниципалитета нет" in none.text
 
 
-async def test_search_marks_the_words_it_found(console: ConsoleUnderTest) -> None:
+async def test_search_marks_the_found_words(console: ConsoleUnderTest) -> None:
     response = (await console.send(EXECUTOR, "GET", "/inbox?q=фонари&sort=due")).response
     assert heading_of(response).startswith("Поиск: фонари")
     assert "<mark>фонари</mark>" in response.text

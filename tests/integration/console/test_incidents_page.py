@@ -117,7 +117,7 @@ async def test_stale_change_of_an_incident_is_refused_and_keeps_the_entered_valu
     assert ('value="Моё &lt;b&gt;название&lt;/b&gt;"' in visited.response.text) is (form == "title")
 
 
-async def test_incident_keeps_its_title_where_none_is_given(console: ConsoleUnderTest) -> None:
+async def test_incident_keeps_its_title_if_none_is_entered(console: ConsoleUnderTest) -> None:
     visited = await posted(console, f"{ONE}/title", {"version": "1", "title": " "})
     assert visited.response.status_code == 422
     assert "Дайте инциденту название." in visited.response.text

@@ -15,7 +15,7 @@ OWN = "Организация bagulnik"
 
 
 def hidden_of(page: str, name: str) -> str:
-    """Return the value of a hidden field."""
+    """Return the value of the hidden field with this name."""
     found = re.search(rf'name="{name}" value="([^"]*)"', page)
     assert found is not None, name
     return html.unescape(found[1])
@@ -154,7 +154,7 @@ async def test_repeated_form_creates_no_second_client_or_secret(console: Console
     assert "Секрет уже выдали" in stale.response.text
 
 
-async def test_organisation_without_a_valid_id_is_not_chosen(console: ConsoleUnderTest) -> None:
+async def test_organisation_with_an_invalid_id_is_not_chosen(console: ConsoleUnderTest) -> None:
     form = {"name": "Витрина", "role": "executor", "organisation": "oblepih", "organisation_id": "../people"}
     visited = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
     assert "выберите из похожих" in visited.response.text

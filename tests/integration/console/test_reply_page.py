@@ -120,7 +120,7 @@ async def test_stored_version_may_be_restored_and_the_own_text_stays_below(conso
     assert "Мой текст" in texts[1:]
 
 
-async def test_draft_that_a_colleague_began_is_a_conflict(console: ConsoleUnderTest) -> None:
+async def test_first_save_beside_a_colleagues_draft_is_a_conflict(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="save", reply_id="", version="", text="Мой первый текст")
     response = (await _post(console, EXECUTOR, DRAFT, form)).response
     assert response.status_code == 409
@@ -422,7 +422,9 @@ async def test_stored_text_that_differs_too_much_is_shown_whole(
         {"do": "discard", "reply_id": "../../close"},
     ],
 )
-async def test_invalid_id_never_becomes_a_path(console: ConsoleUnderTest, fields: dict[str, str]) -> None:
+async def test_invalid_id_is_not_found_without_an_api_call(
+    console: ConsoleUnderTest, fields: dict[str, str]
+) -> None:
     visited = await _post(console, EXECUTOR, DRAFT, {"text": "Текст", "kind": "final"} | fields)
     assert visited.response.status_code == 404
     assert [call.path for call in visited.calls] == ["/me"]

@@ -299,7 +299,7 @@ async def test_stale_change_of_a_policy_is_refused_and_keeps_the_entered_values(
     assert 'value="4,5"' in response.text
 
 
-async def test_policy_gets_a_new_version_and_can_end(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_policy_gets_a_new_version_and_can_be_ended(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     path = f"/sla-policies/{own['policy_key']}"
     changed = await _post(console, path, version='"1"', **POLICY)
     assert _made(changed) == [("PUT", f"/sla-policies/{own['policy_key']}", 200)]

@@ -10,7 +10,7 @@ from aiohttp import web
 
 @dataclass
 class HttpForwarder:
-    """Forwards each POST to the service; without a service it responds 503."""
+    """Forwards each POST request to the service; responds with 503 while there is none."""
 
     url: str = ""
     target: httpx.AsyncClient | None = None

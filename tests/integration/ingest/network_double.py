@@ -19,7 +19,7 @@ def error(code: int, **more: Any) -> dict[str, Any]:
 
 
 class NetworkDouble:
-    """VK's and OK's APIs. `answer(method, params)` returns the whole body of a response."""
+    """Fakes of the APIs of VK and OK; `answer(method, params)` returns the body of each response."""
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, str]]] = []
@@ -45,7 +45,7 @@ class NetworkDouble:
 
 @asynccontextmanager
 async def network_double() -> AsyncIterator[NetworkDouble]:
-    """Run the double on a free port."""
+    """Run the fake network on a free port."""
     double = NetworkDouble()
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", double.handle)

@@ -14,7 +14,7 @@ JPEG = b"\xff\xd8\xff\xe0 a photo of the mended road"
 
 
 class PhotoServer:
-    """Serves attachments. The first `failures` requests get 503."""
+    """Serves photos; the first `failures` requests get 503."""
 
     def __init__(self, keys_dir: Path) -> None:
         self._keys = tokens.read_key_set(keys_dir / "services.jwks")

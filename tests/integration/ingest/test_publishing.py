@@ -45,7 +45,7 @@ async def question(system: Connected, emulator: Emulator, page: str, kind: str) 
 
 
 async def ended(system: Connected, publication_id: str) -> dict[str, Any]:
-    """Wait until the publication is done and return it."""
+    """Wait until the publication is published or failed; return it."""
 
     async def look() -> dict[str, Any] | None:
         found = await system.publication(publication_id)

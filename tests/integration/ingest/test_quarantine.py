@@ -53,7 +53,7 @@ async def call(harness: IngestHarness, path: str = "", *, method: str = "GET", r
 
 
 async def the_only(harness: IngestHarness) -> dict[str, Any]:
-    """Return the only item of the list."""
+    """Return the only quarantined payload in the list."""
     (item,) = (await call(harness)).json()["items"]
     found: dict[str, Any] = item
     return found

@@ -57,7 +57,7 @@ class Tokens:
     def select(
         self, network: str, kind: TokenKind, page_id: Any = None, *, method: str | None = None
     ) -> Credential:
-        """Return the token."""
+        """Return the token of this kind."""
         return Credential(id=uuid4(), network=network, kind=kind, page_id=page_id, token=f"{kind}-token")
 
     async def wait_for_turn(self, *_: object) -> None:

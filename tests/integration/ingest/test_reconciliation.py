@@ -235,7 +235,7 @@ async def test_page_with_invalid_token_is_delayed_and_scanned_later(
             here.network.gate.set()
             assert await eventually(waits) == "the page's token is revoked: vk 5"
             asked = len(here.network.asked)
-            for _ in range(2):  # attempts that find the token revoked
+            for _ in range(2):  # each attempt finds the token revoked
                 await raw_connection.execute("UPDATE reconciliations SET error = NULL")
                 await eventually(waits, "another attempt")
             assert len(here.network.asked) == asked, "no call may be made with a revoked token"

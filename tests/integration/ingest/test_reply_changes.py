@@ -78,7 +78,7 @@ class ThreadUnderChange:
             raise answer
 
     async def read(self, _: OutgoingReply) -> ParsedBatch:
-        """Return the thread."""
+        """Return the content of the thread."""
         return ParsedBatch(list(self.items.values()))
 
     @property

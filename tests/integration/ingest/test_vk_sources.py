@@ -250,7 +250,7 @@ async def test_callback_servers_are_created_monitored_and_repaired(
             return bool(stored["source_kind"] == "callback")
 
         await eventually(pushed, "an event by callback: long poll ends a moment later")
-        # A server removed in the network is set up again, and messages missed meanwhile are found.
+        # A server that was removed in the network is registered again, and missed messages are read.
         call("groups.deleteCallbackServer", server_id=row["server_id"])
         between = vk.citizen(page, f"Пока сервера не было {uuid4()}")
 
