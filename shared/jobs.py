@@ -197,7 +197,7 @@ class JobQueue:
 
 @dataclass
 class Jobs(JobQueue):
-    """A service's jobs and schedules. Handlers are idempotent: a job may run twice, never zero times."""
+    """A service's jobs and schedules. Handlers are idempotent: a job runs at least once, perhaps twice."""
 
     max_attempts: int = 8
     initial_delay: timedelta = timedelta(seconds=1)

@@ -137,7 +137,7 @@ def _describe_filters(operation: Document, needed: frozenset[Any], schemas: Docu
 
         @router.get("/")
         async def described(_filter: Annotated[model, Query()]) -> None:  # type: ignore[valid-type]
-            """Take the filter."""
+            """Declare the filter, so that FastAPI describes it."""
 
         document = get_openapi(title="", version="", routes=router.routes)
         parameters = document["paths"]["/"]["get"]["parameters"]

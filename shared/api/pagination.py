@@ -58,7 +58,7 @@ def decode_cursor(cursor: str, binding: str) -> list[Any]:
 
 
 def _decode(cursor: str, binding: str) -> tuple[list[Any], bool]:
-    """Return the position in a cursor, and whether the list is read backward. Raises as `decode_cursor`."""
+    """Return the position in a cursor, and whether the list is read backward. Raise as `decode_cursor`."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except ValueError:

@@ -191,7 +191,7 @@ UNAUDITED_TABLES: dict[str, str] = {
 SECRET_COLUMNS = frozenset(
     {"password_hash", "secret", "digest", "identity", "raw", "challenge", "confirmation_nonce"}
 )
-# Derived from other columns, or part of the audit row itself.
+# Columns that are not stored: derived from other columns, or part of the audit row itself.
 DERIVED_COLUMNS = frozenset({"sort_key", "normalized_name", "lineage", "created_at", "updated_at"})
 
 

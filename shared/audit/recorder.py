@@ -79,7 +79,7 @@ def request_audit_context(request: Request) -> AuditContext:
 
 
 def operator_context(service: str, command: str) -> AuditContext:
-    """Return the audit context of a command run on the server; `actor` is the operator's user id of the system."""
+    """Return the audit context of a command run on the server, by the operator's system user id."""
     return AuditContext(service=service, action=f"gospablik {command}", actor=f"operator:{os.getuid()}")
 
 

@@ -42,7 +42,7 @@ _IDENTITY_COLUMNS: dict[str, str] = {"refresh_tokens": "session_id"}
 class RowChange:
     """The change of one row: values by column name; `before` is None for a new row, `after` for a deleted one.
 
-    An omitted organisation is looked up through a referred row that has one, such as the page of `page_id`.
+    An omitted organisation is looked up through a row that this row refers to, such as the page of `page_id`.
     """
 
     subject_id: UUID | str

@@ -1,8 +1,8 @@
 """Signed tokens: people's access tokens from the issuer, and 60-second tokens between services.
 
 Each service signs with its own private key; the others have only its public key. Claims: `iss` the signer, `aud`
-the recipient, `sub` the caller; between services also `act`, the person on whose behalf, and `use`, the only route
-that the token is valid for.
+the recipient, `sub` the caller; between services also `act`, the person on whose behalf the call is made, and
+`use`, the only route that the token is valid for.
 """
 
 import json

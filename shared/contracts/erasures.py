@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 MAX_SUBJECTS = 500
 # Shown to staff in place of erased text.
 ERASED_TEXT = "данные удалены"
-# Error of a reply that was not sent because its author was erased.
+# The failure of a reply that was not sent because the citizen's data was erased.
 AUTHOR_ERASED = {"code": "author_erased", "message": "Данные автора удалены: ответить ему больше нельзя."}
 
 

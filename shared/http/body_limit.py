@@ -1,4 +1,5 @@
-"""Limits on request bodies: their size, and how deep JSON nests. A body that is too large is read to its end.
+"""Limits on request bodies: their size, and how deep JSON nests. A body that is too large is read to its end and
+discarded.
 
 A server that responds and closes while the client is still sending resets the connection, and most clients report
 a broken pipe instead of the response. The gateway's own, larger limit bounds what is read and discarded.

@@ -206,7 +206,7 @@ class ReplyUnderWay(Conflict):
 
 
 class ReplyBeingWritten(Conflict):
-    """Another person is writing the reply to this appeal; `lease` names them and says until when."""
+    """Another person is writing the reply to this appeal; `lease` names the person and says until when."""
 
     slug, title = "reply-being-written", "Another person is writing the reply"
     members: ClassVar[Mapping[str, Any]] = {

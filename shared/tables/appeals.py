@@ -35,8 +35,7 @@ class Appeal(Base):
     """A citizen's matter, from the message that opened it to its outcome.
 
     `first_response_*` describe the first reply and are not changed later; `next_response_due_at` is the deadline
-    of the reply to a message that reopened the appeal, or null. Due dates are copied from the
-    clocks for lists.
+    of the reply to a message that reopened the appeal, or null. Due dates are copied from the clocks, for lists.
     `legal_regime`: open_source_message unless the law treats the message as an appeal of its own kind.
     `erased_at`: when the citizen's data was erased: texts are gone; steps and their times stay.
     """

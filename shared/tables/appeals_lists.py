@@ -11,7 +11,7 @@ from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 
 
 class AppealTag(Base):
-    """A short word of staff on an appeal, normalised.
+    """A short word that staff put on an appeal, normalised.
 
     `organisation_id` had the appeal when the tag was added (null: the centre); the tag is suggested to its staff.
     """
@@ -32,7 +32,7 @@ class AppealTag(Base):
 
 
 class SavedView(Base):
-    """A filter and an order of the list of appeals under a name, of a person or API client (`owner`).
+    """A named filter and order of the list of appeals, which belongs to a person or API client (`owner`).
 
     `is_shared`: people of `organisation_id` (null: of the centre) see it too.
     """

@@ -13,7 +13,7 @@ _IN_EFFECT = text("undone_at IS NULL")
 
 
 class AppealMerge(Base):
-    """The merge of an appeal into another appeal of its author; the row is deleted when the merge is undone.
+    """The merge of an appeal into another appeal of its author, in effect until `undone_at`.
 
     `message_ids` were moved. `thread_key` and `author_key` are the merged appeal's: later messages of this
     author in this thread go to the appeal `into_id`. `former_status`: the status before the merge.

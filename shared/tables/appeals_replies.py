@@ -58,7 +58,7 @@ class Reply(Base):
             "created_at",
             postgresql_where=text("status = 'queued' AND publication_id IS NULL"),
         ),
-        # Answers of a period.
+        # Replies published in a period.
         Index("ix_replies_published_at", "published_at", "id", postgresql_where=text("status = 'published'")),
         # Replies that wait for an approver, oldest first.
         Index("ix_replies_on_approval", "submitted_at", "id", postgresql_where=text("status = 'on_approval'")),

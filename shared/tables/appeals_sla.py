@@ -34,11 +34,11 @@ DEFAULT_EXTENSIONS: dict[str, dict[str, float] | None] = {
 class SlaPolicy(Base):
     """A version of an SLA policy: which appeals it is for, and how long a reply may take.
 
-    `policy_key` is the same for all versions of a policy. A version is in effect from `valid_from` until before
-    `valid_until` (null: without end) and is never edited or deleted, so that it explains old deadlines.
-    Conditions are null for any value: `topic_id` may be a group, `channel` is a network, the source of an
-    appeal or `manual`. Amounts are hours of the unit in the column beside: working | calendar; `ceiling_hours` are
-    calendar hours. `starts_from`: received | written | assigned.
+    `policy_key` is the same for all versions of a policy. A version is in effect from `valid_from` to
+    `valid_until`, exclusive (null: without end), and is never edited or deleted, so that it explains old
+    deadlines. Conditions are null for any value: `topic_id` may be a group, `channel` is a network, the source of
+    an appeal or `manual`. Amounts are hours of the unit in the column beside: working | calendar; `ceiling_hours`
+    are calendar hours. `starts_from`: received | written | assigned.
     """
 
     __tablename__ = "sla_policies"
@@ -82,7 +82,7 @@ class SlaPolicy(Base):
 
 
 class SlaClock(Base):
-    """A clock of an appeal, kind first_response | next_response | final_answer. Promises have a table.
+    """A clock of an appeal, kind first_response | next_response | final_answer. Promises have another table.
 
     `message_id` is the citizen's message that awaits the answer; null: the message that opened the appeal.
     `policy_id` is the version of the policy that applies, kept when the policy changes or ends. The start of the

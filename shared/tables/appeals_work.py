@@ -111,7 +111,7 @@ class UndoableDecision(Base):
 
     `version` is the appeal's version after the decision: another version means a later change. `former`: the
     appeal before. `message_id`: the message that the decision was about, with its former `classification` and
-    `review`; a review that is null was made by the decision. `assignment_ids`: the assignments that it made.
+    `review`; if `review` is null, the decision created the review. `assignment_ids`: the assignments that it made.
     """
 
     __tablename__ = "undoable_decisions"

@@ -93,8 +93,8 @@ class PersonalDataRead(Base):
     """A record that somebody read unmasked texts of citizens, or exported appeals; committed before the response.
 
     `actor` read them, with this role and organisation at that time; `action` is the operation of the request.
-    `subject_kind`: appeal | message | payload. `subject_ids` are the ids of those that were read,
-    `subject_count` is their number.
+    `subject_kind`: appeal | message | payload. `subject_ids` are the ids of the read subjects, `subject_count` is
+    their number.
     """
 
     __tablename__ = "personal_data_reads"

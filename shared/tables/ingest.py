@@ -376,8 +376,8 @@ class Publication(Base):
     `baseline_position`, `baseline_external_ids`: the thread's position before the first such call, in the
     network's order, and the community's messages stored from there on. `previous_texts`: earlier texts of such
     calls. `reply_to`: external id of the comment that it replies to; null: it is posted to the thread.
-    `attachments`: the photos to publish with it, by their ids in appeals; only the first part has any.
-    `uploaded_media`: the same photos by their ids in the network; null until all of them are uploaded.
+    `attachments`: the photos to publish with it, as appeals sent them; only the first part has any.
+    `uploaded_media`: the network's references to these photos; null until all of them are uploaded.
     `withdrawn_at`: when a withdrawal, or an edit that needs fewer parts, deleted it in the network; it stays
     `published`, so that its comment is still recognised as ours. `erased_at`: when the citizen's data was erased,
     and the text with it.
@@ -470,7 +470,7 @@ class PublicationChange(Base):
     `part_texts`: the new text of each part of the reply, in order; null for a part to be deleted. If the
     column is null, all parts get `text`. `parts` and `parts_done`: how many parts it changes, and how many of them
     have the wanted text. `attachments`: the photos of the reply after an edit; null: they stay. `uploaded_media`:
-    the same photos by their ids in the network; null until all of them are uploaded.
+    the network's references to these photos; null until all of them are uploaded.
     """
 
     __tablename__ = "publication_changes"

@@ -11,7 +11,7 @@ from shared.tables.base import Base, CreatedAt, Id, IdempotencyMixin
 
 
 class WeeklyReport(Base):
-    """The report of a week as it was published, which nothing changes later.
+    """The report of a week as it was published; the row never changes.
 
     `week` is an ISO week of the region, such as 2026-W47. `document` is the report as canonical JSON, to the byte;
     `digest` is its SHA-256 in hexadecimal.
@@ -46,7 +46,7 @@ class WeeklyReportCorrection(Base):
 
 
 class OpenDataWeek(Base):
-    """Open data of a published week, which nothing changes later.
+    """Open data of a published week; the row never changes.
 
     `document` is `OpenDataDocument` as JSON; no count in it is below `minimum`.
     """

@@ -54,11 +54,11 @@ class GradingSample(Base):
 class GradingItem(Base):
     """An answer of a sample.
 
-    `organisation_id` had the appeal when the reply was published; `stratum_size` is how many answers it published
-    in the week. `edits` is how many edits of the reply had been applied when the sample was drawn: later ones are
-    not graded. `graders_wanted` is how many people should grade it. `scores` are the valid scores by
-    criterion: the mean of the grades, or the scores of an upheld objection. `scores` and `graded_at` are null
-    until `graders_wanted` people have graded it.
+    `organisation_id` is the organisation that had the appeal when the reply was published; `stratum_size` is the
+    number of its answers published in the week. `edits` is how many edits of the reply had been applied when the
+    sample was drawn: later ones are not graded. `graders_wanted` is how many people should grade it. `scores` are
+    the valid scores by criterion: the mean of the grades, or the scores of an upheld objection. `scores` and
+    `graded_at` are null until `graders_wanted` people have graded it.
     """
 
     __tablename__ = "grading_items"

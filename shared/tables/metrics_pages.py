@@ -36,7 +36,7 @@ class PageScoreFormula(Base):
 
 
 class PageScore(Base):
-    """The score of a page in one ISO week of the region, which nothing changes later.
+    """The score of a page in one ISO week of the region; the row never changes.
 
     `score`: 0 to 100, null if too little is known; then `light` is `unknown`, else `green`, `yellow` or `red`.
     `inputs`: what was known about the page in that week. `points`: for each criterion of the formula the points,

@@ -213,7 +213,7 @@ class PageCheck(Base):
 
 
 class PageCheckCalls(Base):
-    """The calls of a day's page checks to one network: reserved before the calls, then corrected to those made.
+    """The calls of a day's page checks to one network: reserved before they are made, then corrected.
 
     If a response is lost, the reserved calls remain counted. `calls` does not include calls for reach.
     """

@@ -13,7 +13,8 @@ from shared.tables.base import Base, ConsumerOffsetMixin, CreatedAt, Id, Idempot
 class WebhookEndpoint(Base):
     """A webhook endpoint of another system; `secret` is encrypted and readable only by webhooks.
 
-    `owner_id` is the person or client whose rights limit its events; if the owner loses them, it is suspended.
+    `owner_id` is the person or client whose rights limit its events; if the owner loses them, the endpoint
+    is suspended.
     `consent_by` is the person who consented to unmasked personal data, if any.
     """
 
@@ -61,7 +62,7 @@ class WebhookEndpointHealth(Base):
 
 
 class WebhookDelivery(Base):
-    """The delivery of an event to an endpoint; its id is the `webhook-id` of all attempts.
+    """The delivery of an event to an endpoint; `event_id` is the `webhook-id` of all attempts.
 
     `organisation_id` is the endpoint's organisation and determines who may see the delivery.
     """

@@ -278,9 +278,7 @@ def suppression_reason(
 
 
 def may_wake(settings: NoticeSettings | None, kind: NoticeKind, details: Mapping[str, Any]) -> bool:
-    """Return whether this notice may be sent at any hour: an escalation of an urgent appeal, if the person chose
-    so.
-    """
+    """Return whether this notice may be sent at any hour: an escalation of an urgent appeal, if chosen."""
     urgent = kind is NoticeKind.ESCALATION and details.get("urgent") is True
     return urgent and settings is not None and settings.urgent_at_any_hour
 

@@ -23,7 +23,7 @@ _ENCODING = "base64"
 
 
 class _LetterPolicy(EmailPolicy):
-    """Does not fold a header that contains a URL: it would be encoded, and mail programs could not use the URL."""
+    """Keeps a header with a URL in one line: folded, it would be encoded and unusable for mail programs."""
 
     def fold_binary(self, name: str, value: str) -> bytes:
         """Return the header as bytes."""

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class StreamEndReason(StrEnum):
-    """Why the server ended a stream. After all but `gone` it can be opened again from the last event received."""
+    """Why the server ended a stream. Unless it is `gone`, open a new stream after the last event received."""
 
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 — no secret
     ACCESS_CHANGED = "access_changed"

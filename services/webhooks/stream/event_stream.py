@@ -145,7 +145,7 @@ class EventStream(EventSourceResponse):
 
 
 class Heartbeat:
-    """Timer of heartbeats: knows when the next one is due."""
+    """The timer of heartbeats."""
 
     def __init__(self) -> None:
         self._interval = webhooks_settings().stream_heartbeat_seconds

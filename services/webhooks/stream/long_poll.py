@@ -27,8 +27,7 @@ async def next_events(
     types: Sequence[str],
     seconds: float,
 ) -> FeedPage:
-    """Return the events after a position (None: the position of the last event); if there are none, wait for the
-    first.
+    """Return the events after a position (None: the last event's); if there are none, wait for the first.
 
     The page is empty if no event came within `seconds`, or the process stops. A waiting call holds no connection
     of the pool, and counts as an open stream of the caller. Raise `Unauthenticated` when the token expires or the
