@@ -1,4 +1,4 @@
-"""The list of behaviours, and which of them apply to a network."""
+"""The list of behaviours, with the networks to which each applies."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,8 +13,8 @@ Run = Callable[[IngestUnderTest], Awaitable[None]]
 class Behaviour:
     """One behaviour that ingest must show for every network.
 
-    `needs`: the keys of `CAPABILITIES` that the network must support. `alone`: it arms faults or stops shared
-    services.
+    `needs`: the keys of `CAPABILITIES` that the network must support. `alone`: the behaviour arms faults or stops
+    shared services, so it must not run concurrently.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Behaviour:
     long: bool
 
     def not_for(self, driver: type[Driver]) -> str | None:
-        """Return why the network cannot have this behaviour; None if it can."""
+        """Return why the network cannot show this behaviour; None if it can."""
         missing = [CAPABILITIES[key] for key in sorted(self.needs - driver.capabilities)]
         return f"{driver.network} {' and '.join(missing)}" if missing else None
 

@@ -21,7 +21,7 @@ CONCURRENCY = 8
 
 
 class BehaviourRunner:
-    """Runs behaviours against one network: first the concurrent ones, then those marked `alone` one by one."""
+    """Runs behaviours against one network: first concurrently, then the behaviours marked `alone` one by one."""
 
     def __init__(self, system: IngestUnderTest, chosen: Sequence[Behaviour]) -> None:
         self._system = system
@@ -41,7 +41,7 @@ class BehaviourRunner:
             await self._system.disconnect()
 
     async def outcome(self, one: Behaviour) -> None:
-        """Wait for the behaviour, or run it. Raises the behaviour's own error."""
+        """Wait for the behaviour or, if it is marked `alone`, run it. Raises the behaviour's error."""
         if one.name in self._together:
             await self._together.pop(one.name)
             return
@@ -73,7 +73,7 @@ class SharedIngests:
         self._closing = AsyncExitStack()
 
     async def show(self, network: str) -> BehaviourRunner:
-        """Start ingest for a network with its selected behaviours; the previous network's ingest is closed."""
+        """Return the runner of a network; start it first if needed, and stop that of the previous network."""
         if network not in self._open:
             await self.close()
             system = await self._closing.enter_async_context(self._system(network))
@@ -99,7 +99,7 @@ class SharedIngests:
 
 @asynccontextmanager
 async def fresh_database(admin_url: str) -> AsyncIterator[TestDatabase]:
-    """A database with all migrations, dropped afterwards."""
+    """Yield a new database with all migrations; drop it after the block."""
     name = f"test_{secrets.token_hex(6)}"
     admin = await asyncpg.connect(admin_url)
     try:

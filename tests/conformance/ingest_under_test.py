@@ -1,4 +1,4 @@
-"""A running ingest, one network's emulator beside it, and the operations of both that behaviours use."""
+"""A running ingest and one network's emulator, with the operations of both that behaviours use."""
 
 import asyncio
 import json
@@ -24,15 +24,15 @@ from tests.support.service_under_test import ServiceUnderTest, insert_organisati
 
 T = TypeVar("T")
 
-# In seconds. An edit that changes no count is found only when all threads are read in turn, which may take
-# minutes on a busy machine.
+# The maximum wait in seconds. An edit that changes no count is found only when all threads are read in turn,
+# which may take minutes on a busy machine.
 PATIENCE = float(os.environ.get("CONFORMANCE_PATIENCE", "300"))
 TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "session_secret_key"}
 
 
 @dataclass
 class IngestUnderTest:
-    """What a behaviour works with. `page` is shared by all behaviours that need no page of their own."""
+    """The system that a behaviour tests. `page` is shared by all behaviours that need no own page."""
 
     driver: Driver
     database: TestDatabase
@@ -59,14 +59,14 @@ class IngestUnderTest:
         return self._ingest
 
     async def start(self, **more: str) -> None:
-        """Start ingest with its workers; `more` are settings beside the suite's."""
+        """Start ingest with its workers; `more`: settings in addition to the suite's."""
         env = {**self.env, **more}
         service = service_under_test("ingest", self.database, self.keys_dir, process="all", **env)
         self._ingest = await self._running.enter_async_context(service)
 
     @asynccontextmanager
     async def reachable(self, **more: str) -> AsyncIterator[None]:
-        """Run ingest at an address that networks can push to, with `more` settings, until the block ends."""
+        """Run ingest at a URL that networks can push to, with `more` settings, until the block ends."""
         await self.stop()
         try:
             async with running_forwarder() as relay:
@@ -96,7 +96,7 @@ class IngestUnderTest:
     # --- pages --------------------------------------------------------------------------------------
 
     async def new_page(self, name: str) -> str:
-        """Create a page in the network that is not registered yet."""
+        """Create a page in the network without registering it."""
         return await self.driver.page(f"{name}_{next(self._numbers)}")
 
     async def connect(self, page: str, *, go_live_at: str = "2020-01-01T00:00:00+00:00") -> UUID:
@@ -127,7 +127,7 @@ class IngestUnderTest:
         await self.post("/api/v1/sources/tokens", body, role="moderator")
 
     async def source(self, page_id: UUID) -> dict[str, Any]:
-        """Return the page's source, as operators see it."""
+        """Return the state of the page's sources from the API."""
         items = (await self.get(f"/api/v1/sources?page_id={page_id}"))["items"]
         (found,) = [one for one in items if one["page_id"] == str(page_id)]
         result: dict[str, Any] = found
@@ -152,7 +152,7 @@ class IngestUnderTest:
         await self.driver.announce_garbage(await self._control(), self.page, mark)
 
     async def _control(self) -> Deliver:
-        """Return the address for pushed events of the shared page, set up manually once."""
+        """Return a function that pushes events of the shared page; register the callback at the first call."""
         path, secret = self.driver.pushed_at, "secret-of-the-suite"
         async with self._callback_lock:
             if path and not self._callback_registered:
@@ -174,7 +174,7 @@ class IngestUnderTest:
     # --- the service's API --------------------------------------------------------------------------
 
     def _headers(self, role: str) -> dict[str, str]:
-        """Return headers of one person per role: behaviours run concurrently, and a person has one role."""
+        """Return headers of this role's person: concurrent behaviours need one person per role."""
         token = self.ingest.token(role, subject=str(uuid5(NAMESPACE_OID, role)))
         return {"Authorization": f"Bearer {token}"}
 
@@ -195,18 +195,18 @@ class IngestUnderTest:
     # --- what is stored -----------------------------------------------------------------------------
 
     async def eventually(self, look: Callable[[], Awaitable[T | None]], failing: str) -> T:
-        """Repeat a check until it returns something; fail with `failing` after `PATIENCE` seconds."""
+        """Repeat a check until its result is true; fail with `failing` after `PATIENCE` seconds."""
         try:
             return await eventually(look, seconds=PATIENCE)
         except AssertionError:
             raise AssertionError(failing) from None
 
     async def stored(self, what: WrittenMessage) -> asyncpg.Record | None:
-        """Return the stored row of a written object, if there is one."""
+        """Return the stored row of a written object, or None."""
         return await self.by_id(what.kind, what.external_id)
 
     async def by_id(self, kind: Kind, external_id: str) -> asyncpg.Record | None:
-        """Return the row with this external id."""
+        """Return the row with this kind and external id, or None."""
         return await self.raw_connection.fetchrow(
             "SELECT * FROM messages WHERE network = $1 AND kind = $2 AND external_id = $3",
             self.driver.network,
@@ -215,7 +215,7 @@ class IngestUnderTest:
         )
 
     async def wait_until_stored(self, what: WrittenMessage, **expected: Any) -> asyncpg.Record:
-        """Wait until the object is stored with `expected` in its columns; its thread and author must be right."""
+        """Wait until the object is stored with `expected` in its columns; assert that its thread is right."""
 
         async def look() -> asyncpg.Record | None:
             row = await self.stored(what)
@@ -229,7 +229,7 @@ class IngestUnderTest:
         return row
 
     async def wait_until_stored_id(self, message_id: UUID) -> asyncpg.Record:
-        """Return the stored message with this id of ours."""
+        """Return the stored message with this id; fail if there is none."""
         row = await self.raw_connection.fetchrow("SELECT * FROM messages WHERE id = $1", message_id)
         assert row is not None
         return row
@@ -241,7 +241,7 @@ class IngestUnderTest:
             row = await self.stored(what)
             return row if row is not None and row["deleted_at"] is not None else None
 
-        return await self.eventually(look, f"not known as deleted: {what}")
+        return await self.eventually(look, f"not marked as deleted: {what}")
 
     async def wait_for_community_message(self, text: str) -> asyncpg.Record:
         """Wait for the community's message with this text."""
@@ -253,10 +253,10 @@ class IngestUnderTest:
                 self.driver.network,
             )
 
-        return await self.eventually(look, f"the community's words are not stored: {text}")
+        return await self.eventually(look, f"the community's message is not stored: {text}")
 
     async def in_thread(self, thread_key: str) -> list[asyncpg.Record]:
-        """Return the stored messages of a thread without its post, in order of writing."""
+        """Return the stored messages of a thread without its post, oldest first."""
         return list(
             await self.raw_connection.fetch(
                 "SELECT * FROM messages WHERE thread_key = $1 AND kind <> 'wall_post'"
@@ -271,7 +271,7 @@ class IngestUnderTest:
         return [version["text"] for version in detail["versions"]]
 
     async def events(self, subject: UUID, kind: str) -> list[dict[str, Any]]:
-        """Return the events about a message or publication."""
+        """Return the data of the events of this type about a message or publication, oldest first."""
         rows = await self.raw_connection.fetch(
             "SELECT data FROM events WHERE subject_id = $1 AND type = $2 ORDER BY created_at, id", subject, kind
         )
@@ -282,7 +282,7 @@ class IngestUnderTest:
         return author_key(self.driver.network, native_id)
 
     async def later_comment_arrived(self) -> None:
-        """Wait until a new comment is stored: the page was read again, so an unwanted effect would show."""
+        """Write a comment and wait until it is stored: the page was read again, so unwanted effects would show."""
         await self.wait_until_stored(await self.driver.citizen(self.page, f"Позже {uuid4().hex}"))
 
     # --- replies ------------------------------------------------------------------------------------
@@ -314,9 +314,9 @@ class IngestUnderTest:
         change_id: UUID | None = None,
         photos: Sequence[UUID] | None = None,
     ) -> dict[str, Any]:
-        """Request an edit, or without a text a withdrawal, as appeals does; return it when it has ended.
+        """Request an edit or, without a text, a withdrawal, as appeals does; return its result when it has ended.
 
-        `photos`: those that the reply has after the edit; None: they stay.
+        `photos`: the photos of the reply after the edit; None: unchanged.
         """
         ident = change_id or uuid4()
         attachments = None
@@ -341,7 +341,7 @@ class IngestUnderTest:
         return await self.eventually(ended, "the change does not end")
 
     async def attempts(self, publication: UUID) -> int:
-        """Return how many calls the last change of the publication needed."""
+        """Return the number of calls that the last change of the publication needed."""
         found: int = await self.raw_connection.fetchval(
             "SELECT attempts FROM publication_changes WHERE publication_id = $1 ORDER BY created_at DESC LIMIT 1",
             publication,
@@ -349,11 +349,11 @@ class IngestUnderTest:
         return found
 
     async def publication(self, ident: UUID) -> dict[str, Any]:
-        """Return a publication as its author sees it."""
+        """Return a publication from the API."""
         return await self.get(f"/api/v1/publications/{ident}")
 
     async def wait_until_published(self, ident: UUID, status: str = "published") -> dict[str, Any]:
-        """Wait until the publication is published or has failed, as expected."""
+        """Wait until the publication is published or has failed; assert that its status is `status`."""
 
         async def look() -> dict[str, Any] | None:
             found = await self.publication(ident)
@@ -382,7 +382,8 @@ async def running_ingest(
     try:
         system.page = await system.new_page("shared")
         await driver.keep_comments_open(system.page, "Первый!")
-        system.page_id = await asyncio.create_task(system.connect(system.page))  # not owned by any behaviour
+        # In its own task, so that no behaviour disconnects the page.
+        system.page_id = await asyncio.create_task(system.connect(system.page))
         yield system
     finally:
         await system.stop()

@@ -1,4 +1,4 @@
-"""The networks under test: the server that emulates each, its driver, and ingest's settings for it."""
+"""The networks under test, each with its emulator, driver and settings of ingest."""
 
 import os
 import signal
@@ -23,14 +23,14 @@ from tests.integration.ingest.conftest import FAST, KEYS
 from tests.support.eventually import eventually_blocking
 from tests.support.forked_program import ForkedProgram
 
-# Behaviours share a page and run concurrently; per-second call limits are not what they test.
+# High call limits: behaviours share a page, run concurrently and do not test these limits.
 MANY = "500"
 SUITE = {"reconcile_grace_seconds": "2"}
 
 
 @dataclass(frozen=True)
 class NetworkServer:
-    """How a network is emulated. `module` is run; `port` names the environment variable of its port."""
+    """How a network is emulated: `module` is the program, `port` the environment variable with its port."""
 
     driver: type[Driver]
     module: str
@@ -93,7 +93,7 @@ def running_network(network: str, folder: Path) -> Iterator[tuple[Driver, dict[s
 
 @contextmanager
 def _known(network: str, url: str) -> Iterator[None]:
-    """Register the example network until the block ends; the others are always registered."""
+    """Register the example network until the block ends; other networks are always registered."""
     if network in catalogue.NETWORKS:
         yield
         return

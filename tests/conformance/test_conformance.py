@@ -15,16 +15,16 @@ from tests.conformance.behaviours import (
 from tests.conformance.conftest import SharedIngests
 from tests.conformance.network_servers import NETWORK_SERVERS
 
-# Longer than one wait of the suite, so that a wait that times out fails with its own message.
+# Longer than `PATIENCE`, so that a wait that times out fails with its own message.
 pytestmark = pytest.mark.timeout(660)
 
 MODULES = (incoming, edits_and_deletions, threads, publishing, changes, sources, reconciliation)
-# Tested only in the long run: the example network shows that a third network can be added.
+# Tested only in long runs: the example network, which shows that a third network can be added.
 LATER = {"example"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Generate a case per network and behaviour; those marked `alone` come last."""
+    """Generate a case per network and behaviour; behaviours marked `alone` come last."""
     if "behaviour" not in metafunc.fixturenames:
         return
     cases = [

@@ -1,8 +1,8 @@
-"""Build the image, run everything from Compose, and try what operators do: `python -m tests.containers [STEP…]`.
+"""Test the image, Compose and the documented operations in containers: `python -m tests.containers [STEP…]`.
 
-Needs root, and Podman with docker-compose or Docker. What lies in the folder is kept after single steps, so that
-the next ones go on from there; after all steps, or by the step `clean`, nothing is left but the base
-images and the cache of builds.
+Needs root, and either Docker or Podman with docker-compose. After single steps, the installation is kept in the
+folder, so that further steps continue with it. After all steps, or after the step `clean`, only base images and
+the build cache remain.
 """
 
 import argparse
@@ -68,11 +68,11 @@ def _remove(installation: Installation) -> str:
 def _clean(installation: Installation) -> str:
     installation.remove()
     installation.remove_images()
-    return "all is removed but the base images and the cache of builds"
+    return "everything but base images and the build cache is removed"
 
 
 def _run(name: str, step: Callable[[], str]) -> Literal["ok", "bar", "failed"]:
-    """Run one step and print what it says; return whether it passed, missed a bar, or failed."""
+    """Run one step and print its result; return whether it passed, missed a bar, or failed."""
     began = time.monotonic()
     outcome: Literal["ok", "bar", "failed"]
     try:
@@ -86,13 +86,13 @@ def _run(name: str, step: Callable[[], str]) -> Literal["ok", "bar", "failed"]:
 
 
 def main() -> None:
-    """Run the steps that are named, or all; exit with 1 if one failed, with 2 if containers cannot run here."""
+    """Run the given steps, or all; exit with 1 if a step failed, with 2 if containers cannot run here."""
     parser = argparse.ArgumentParser(description=__doc__, prog="python -m tests.containers")
     parser.add_argument("steps", nargs="*", metavar="STEP", help="run these only; by default all")
     parser.add_argument("--folder", type=Path, default=_FOLDER, help=f"where files are kept ({_FOLDER})")
     parser.add_argument("--stand-ins", action="store_true", help="never ask a registry for base images")
     parser.add_argument(
-        "--former", help="the version to upgrade from; by default the one before the newest migration"
+        "--former", help="the version to upgrade from; by default the version before the newest migration"
     )
     arguments = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""Calls of an installation through its gateway, and of the emulated networks."""
+"""Clients of an installation's API, through its gateway, and of the emulated networks."""
 
 import time
 import uuid
@@ -17,7 +17,7 @@ _PATIENCE_SECONDS = 120.0
 
 
 def wait_until(look: Callable[[], T | None], what: str, *, seconds: float = 120, every: float = 0.5) -> T:
-    """Return the first true result of `look`; raise StepFailedError naming `what` if there is none in time."""
+    """Return the first true result of `look`; raise StepFailedError with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()
@@ -29,7 +29,7 @@ def wait_until(look: Callable[[], T | None], what: str, *, seconds: float = 120,
 
 
 class Caller:
-    """Calls one address. What is refused for a moment, or gets no response, is called again for two minutes."""
+    """A client of one base URL. Calls with a temporary error or no response are retried for two minutes."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -37,8 +37,8 @@ class Caller:
         self._http = httpx.Client(timeout=60)
 
     def call(self, method: str, path: str, *, accept: tuple[int, ...] = (), **options: Any) -> httpx.Response:
-        """Return a response with status 2xx or one of `accept`; raise StepFailedError for another one."""
-        # The same in every try: what was carried out is not done twice.
+        """Return a response with status 2xx or of `accept`; raise StepFailedError for any other status."""
+        # The same key in every attempt, so that a repeated call has no second effect.
         key = {"Idempotency-Key": uuid.uuid4().hex} if method == "POST" else {}
         headers = self._headers() | key | options.pop("headers", {})
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -51,7 +51,7 @@ class Caller:
                 if response.is_success or response.status_code in accept:
                     return response
                 problem = f"{response.status_code} {response.text[:500]}"
-                # Of Traefik itself, while it reads its routes; ours is `application/problem+json`.
+                # Traefik's own 404 before it has read its routes; the services' 404 is `application/problem+json`.
                 starting = response.status_code == 404 and response.text.strip() == "404 page not found"
                 if response.status_code not in _AGAIN and not starting:
                     raise StepFailedError(f"{method} {path}: {problem}")
@@ -69,14 +69,14 @@ class Caller:
 
 
 class Network(Caller):
-    """An emulated network, by its control API."""
+    """A client of an emulated network's control API."""
 
     def __init__(self, name: str, address: str) -> None:
         super().__init__(f"{address}/_control")
         self.name = name
 
     def write(self, page: str, text: str) -> dict[str, Any]:
-        """Let a citizen who never wrote before comment on a page. Return the comment."""
+        """Write a comment on a page as a new citizen. Return the comment."""
         number = uuid.uuid4().int % 10**9
         author: int | str = number + 10**9 if self.name == "vk" else str(580_000_000_000 + number)
         body = {"page": page, "kind": "comment", "text": text, "author": author}
@@ -84,13 +84,13 @@ class Network(Caller):
         return written
 
     def replies(self, page: str) -> list[dict[str, Any]]:
-        """Return what the community itself wrote on a page."""
+        """Return the texts that the community wrote on a page."""
         items: list[dict[str, Any]] = self.json("GET", f"/answers?page={page}")["items"]
         return items
 
 
 class Person(Caller):
-    """A person who is signed in."""
+    """A client that calls the API as one person."""
 
     def __init__(self, gateway: str, name: str, password: str) -> None:
         super().__init__(gateway)
@@ -102,7 +102,7 @@ class Person(Caller):
         self._valid_until = 0.0
 
     def token(self) -> str:
-        """Return an access token that is valid for a minute at least."""
+        """Return an access token that is valid for at least a minute; sign in if needed."""
         if time.monotonic() > self._valid_until:
             form = {"grant_type": "password", "username": self.name, "password": self.password}
             signed_in = Caller(self.address).json("POST", "/api/v1/auth/token", data=form)
@@ -115,7 +115,7 @@ class Person(Caller):
         return self.json("GET", f"/api/v1{path}", params=query)
 
     def post(self, path: str, body: dict[str, Any], **options: Any) -> Any:
-        """Create something under /api/v1, once however often it is tried. Return its JSON."""
+        """Send a POST under /api/v1, with one effect in spite of retries. Return the JSON of the response."""
         return self.json("POST", f"/api/v1{path}", json=body, **options)
 
     def every(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:

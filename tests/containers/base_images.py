@@ -1,7 +1,7 @@
-"""The base images of the Dockerfile and of Compose; stand-ins for them where no registry can be reached.
+"""The base images of the Dockerfile and of Compose, and stand-ins for machines that reach no registry.
 
-A stand-in has the name of the official image and what ours needs of it: Debian by debootstrap, the Python that
-runs this program, and Postgres and Traefik from the packages of the embedded run.
+A stand-in has the name of the official image and the parts that our images need: Debian by debootstrap, the
+Python that runs this program, and Postgres and Traefik from the packages of the embedded run.
 """
 
 import re
@@ -21,7 +21,7 @@ _DEBIAN_PACKAGES = (
 )
 _NOT_IN_IMAGES = ("usr/share/doc", "usr/share/man", "usr/share/locale", "usr/share/info", "var/lib/apt/lists")
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-# What the official image does before it starts the server, as the user that Compose names.
+# As the entry point of the official image: initialise the database, then start the server, as Compose's user.
 _POSTGRES_ENTRYPOINT = """#!/bin/bash
 set -euo pipefail
 [ "${1:-}" != "" ] && [ "${1:0:1}" != "-" ] || set -- postgres "$@"
@@ -37,7 +37,7 @@ exec "$@"
 
 
 def base_images(project: Path) -> list[str]:
-    """Return the names of the images that the project's own ones stand on."""
+    """Return the names of the base images in the Dockerfile and in Compose."""
     dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
     compose = (project / "docker-compose.yml").read_text(encoding="utf-8")
     return [
@@ -47,7 +47,7 @@ def base_images(project: Path) -> list[str]:
 
 
 def ensure_base_images(engine: Engine, project: Path, *, ask_registry: bool) -> str:
-    """Make sure that all base images are there; return which ones came from where."""
+    """Fetch or build the missing base images; return a text with the origin of each."""
     origins = []
     for name in base_images(project):
         if engine.has_image(name):
@@ -123,7 +123,7 @@ def _python(context: Path) -> str:
         encoding="utf-8",
     )
     (target / "bin/pip").chmod(0o755)
-    # The official image has no symbols for debuggers either.
+    # As in the official image, remove debug symbols.
     binaries = [*target.rglob("*.so*"), target / f"bin/python{version}"]
     if shutil.which("strip"):
         subprocess.run(["strip", "--strip-unneeded", *binaries], check=True)
@@ -131,7 +131,7 @@ def _python(context: Path) -> str:
 
 
 def _installed(distribution: str, *wanted: str) -> list[Path]:
-    """Return the folders or files of an installed package whose path ends like this."""
+    """Return the folders or files of an installed package whose paths end with one of `wanted`."""
     found = [Path(str(file.locate())) for file in files(distribution) or []]
     roots = {
         Path(str(path)[: str(path).index(end) + len(end)]) for path in found for end in wanted if end in str(path)

@@ -1,4 +1,4 @@
-"""What happens in an installation: a region with its pages, citizens who write, and replies to them."""
+"""Use an installation: import a region with pages, write as citizens, and reply."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ _FOLLOWED = {"long_poll", "discussions_poll"}
 
 
 def connect_region(installation: Installation) -> tuple[int, int]:
-    """Import organisations with their pages from a file, and add the networks' tokens. Return how many of both."""
+    """Import organisations and pages, and add the networks' tokens. Return the numbers of both."""
     moderator = installation.moderator
     rows = list(csv.DictReader(io.StringIO(_REGION.read_text(encoding="utf-8"))))
     file = io.StringIO()
@@ -60,7 +60,7 @@ def _all_followed(sources: Iterable[dict[str, Any]]) -> bool:
 
 @dataclass(frozen=True)
 class Flow:
-    """What one run of citizens and replies came to."""
+    """The result of one run of messages and replies."""
 
     written: int
     opened_seconds: float
@@ -83,11 +83,11 @@ def run_flow(
     while_replying: Callable[[], None] | None = None,
     until_done: Callable[[], None] | None = None,
 ) -> Flow:
-    """Let citizens write to both networks and reply to each; check that nothing is lost or doubled.
+    """Write messages in both networks and reply to each; check that nothing is lost or duplicated.
 
-    `while_writing` and `while_replying` are called in the middle; citizens write on while `until_done` runs.
-    Raise StepFailedError for a message that did not open exactly one appeal, or a reply that does not stand
-    exactly once in its thread.
+    `while_writing` and `while_replying` are called once in the middle; while `until_done` runs, messages are
+    written. Raises StepFailedError for a message without exactly one appeal, or a reply that is not exactly once
+    in its thread.
     """
     moderator, mark = installation.moderator, uuid.uuid4().hex[:8]
     moderator.called_again.clear()
@@ -129,7 +129,7 @@ def run_flow(
             while_replying()
     last = time.monotonic()
     for text in written:
-        wait_until(partial(_published, installation, appeals[text]), f"the reply to {text!r} is out", seconds=300)
+        wait_until(partial(_published, installation, appeals[text]), f"reply to {text!r} published", seconds=300)
     published = time.monotonic() - last
     _check_threads(installation, written, replies, mark)
     return Flow(len(written), opened, published, dict(moderator.called_again))
@@ -159,11 +159,11 @@ def _check_threads(
     expected = {(replies[text], str(thread)): 1 for text, (_, _, thread) in written.items()}
     if dict(stand) != expected:
         wrong = [key for key in stand.keys() | expected.keys() if stand[key] != expected.get(key)]
-        raise StepFailedError(f"replies that do not stand exactly once in their thread: {wrong[:3]}")
+        raise StepFailedError(f"replies that are not exactly once in their thread: {wrong[:3]}")
 
 
 def counts(installation: Installation) -> dict[str, int]:
-    """Return how many rows the tables of the main path have."""
+    """Return the numbers of rows of the main tables."""
     tables = (
         "messages",
         "appeals",

@@ -1,4 +1,4 @@
-"""The command lines of the documentation of operations, as they are written there."""
+"""Read command lines from docs/operations, exactly as they are written there."""
 
 import re
 from pathlib import Path
@@ -7,19 +7,18 @@ _OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 
 
 def documented_snippets(page: str, heading: str) -> list[str]:
-    """Return the commands within the sentences and tables of a section, in their order."""
+    """Return the `docker` commands in sentences and tables of a section, in their order."""
     return [found for found in re.findall(r"`([^`\n]+)`", _section(page, heading)) if found.startswith("docker ")]
 
 
 def documented_lines(page: str, heading: str) -> list[str]:
-    """Return the command lines of a section in their order, each with the lines that it continues on.
+    """Return the command lines of a section in their order, with continuation lines joined.
 
-    `page` is the name of a file without `.md`. Raise LookupError for a missing section, or one without
-    commands.
+    `page` is the name of a file without `.md`. Raises LookupError if the section is missing or has no commands.
     """
     indented = re.findall(r"^    (.+)$", _section(page, heading), re.MULTILINE)
     commands = re.sub(r"\\\n +", "", "\n".join(indented)).splitlines()
-    # Blocks of settings for `.env` and of YAML are indented alike.
+    # Blocks of `.env` settings and of YAML have the same indentation: select the commands.
     found = [line for line in commands if re.match(r"(\(|docker |for |git |curl |sudo )", line)]
     if not found:
         raise LookupError(f"the section «{heading}» of {page}.md has no commands")

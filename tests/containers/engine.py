@@ -1,4 +1,4 @@
-"""Podman or Docker, as an operator calls it: shell lines that begin with `docker`."""
+"""Run shell lines that begin with `docker`, as an operator does, with Docker or Podman."""
 
 import os
 import shutil
@@ -15,15 +15,15 @@ _DEBIAN_PACKAGES = "podman runc netavark aardvark-dns docker-compose debootstrap
 
 
 class StepFailedError(Exception):
-    """A step did not do what it must; the message says what was expected and what came."""
+    """A step failed; the message contains the expected and the actual result."""
 
 
 class BarMissedError(StepFailedError):
-    """Everything works, but a figure is beyond its bar; the message says both."""
+    """The step worked, but a figure misses its bar; the message contains both."""
 
 
 class NotPossibleError(Exception):
-    """Something of this machine is missing; the message says what, and how to get it."""
+    """The machine lacks something; the message says what is missing and how to get it."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Engine:
     def run(
         self, line: str, *, folder: Path | None = None, timeout: float = 900, check: bool = True
     ) -> subprocess.CompletedProcess[str]:
-        """Run a line of Bash in a folder. Raise StepFailedError with the end of its output if it fails."""
+        """Run a line of Bash in a folder. Raises StepFailedError with the end of the output if it fails."""
         with (self.folder / "commands.log").open("a", encoding="utf-8") as log:
             log.write(f"\n{time.strftime('%T')} $ {line}\n")
             began = time.monotonic()
@@ -60,11 +60,11 @@ class Engine:
         return done
 
     def output(self, line: str, *, folder: Path | None = None, timeout: float = 300) -> str:
-        """Return what a line prints, without white space around it."""
+        """Run a line and return its output without surrounding white space."""
         return self.run(line, folder=folder, timeout=timeout).stdout.strip()
 
     def has_image(self, name: str) -> bool:
-        """Return whether an image of this name is on this machine."""
+        """Return whether this machine has an image of this name."""
         return self.run(f"docker image inspect {name}", check=False).returncode == 0
 
 
@@ -74,10 +74,13 @@ def _without_secrets(output: str) -> str:
 
 
 def find_engine(folder: Path) -> Engine:
-    """Return Docker if its server answers, else Podman behind Docker's command line and Compose."""
+    """Return Docker if only Docker is installed, else Podman with Docker's command line and Compose.
+
+    Raises NotPossibleError without root or if a program is missing or not running.
+    """
     if os.geteuid() != 0:
         raise NotPossibleError("run it as root: containers get volumes, limits and a network of their own")
-    # The log of commands has passwords of the installation.
+    # Only root may read the folder: the log of commands may contain passwords.
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     environment = {
         key: value for key, value in os.environ.items() if not key.startswith(("GOSPABLIK_", "COMPOSE_"))
@@ -106,7 +109,7 @@ def _podman_environment(folder: Path) -> dict[str, str]:
         encoding="utf-8",
     )
     docker.chmod(0o755)
-    # crun needs cgroup v2; runc takes either. An image without a registry in its name is one of this machine.
+    # crun needs cgroup v2; runc supports both versions. Images without a registry in their name are local.
     runtime = "" if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 'runtime = "runc"\n'
     settings.write_text(
         '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=20000:20000"]\n'
@@ -123,7 +126,7 @@ def _podman_environment(folder: Path) -> dict[str, str]:
 
 
 class PodmanService:
-    """Podman's Docker API for Compose, and the timer of health checks, which Podman leaves to systemd."""
+    """Runs Podman's Docker API for Compose, and health checks, which Podman leaves to systemd timers."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -157,7 +160,7 @@ class PodmanService:
             self._process.wait()
 
     def _check_health(self) -> None:
-        """Check containers that start each second, and all others each ten seconds, as Docker does."""
+        """Check starting containers every second and healthy containers every ten seconds, as Docker does."""
         checked: dict[str, float] = {}
         while not self._stop.wait(1):
             listed = self._podman("ps", "--filter", _PROJECT_LABEL, "--format", "{{.ID}} {{.Status}}")

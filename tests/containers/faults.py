@@ -1,4 +1,4 @@
-"""Steps with workers, services and Postgres killed or stopped: seen in /health, nothing lost, nothing doubled."""
+"""Steps that kill or stop workers, services and Postgres: /health reports it, nothing is lost or duplicated."""
 
 import time
 
@@ -11,7 +11,7 @@ _PUBLISHING = {"vk": "wall.createComment", "ok": "discussions.addDiscussionComme
 
 
 def blind(installation: Installation) -> str:
-    """Stop workers, then let one hang: /health must name them, and say pass again afterwards."""
+    """Stop two workers, then pause them: /health must name them, and pass again after their return."""
     stopped = ("ingest-worker", "appeals-worker")
     seen = []
     hanging = " ".join(installation.containers(*stopped))
@@ -35,7 +35,7 @@ def blind(installation: Installation) -> str:
 
 
 def dead_letters(installation: Installation) -> dict[str, int]:
-    """Return how many jobs wait for a person, by service."""
+    """Return the numbers of dead-lettered jobs by service, without zeros."""
     found = {
         name: installation.gospablik(f"{name}-worker", f"dead-letters {name}").splitlines() for name in SERVICES
     }
@@ -43,7 +43,7 @@ def dead_letters(installation: Installation) -> dict[str, int]:
 
 
 def outages(installation: Installation) -> str:
-    """Kill and restart Postgres under load with one process of each: no job may be left for a person."""
+    """Kill and restart Postgres under load, with one process of each service: no job may be dead-lettered."""
     killed = citizens.run_flow(
         installation,
         10,
@@ -57,7 +57,7 @@ def outages(installation: Installation) -> str:
         while_replying=lambda: _restart_postgres(installation),
     )
     if left := dead_letters(installation):
-        raise StepFailedError(f"jobs that wait for a person: {left}")
+        raise StepFailedError(f"dead-lettered jobs: {left}")
     return f"killed twice: {killed}; restarted twice: {restarted}; no dead letters"
 
 
@@ -66,7 +66,7 @@ def _restart_postgres(installation: Installation) -> None:
 
 
 def safety(installation: Installation) -> str:
-    """With two of each process: workers and Postgres killed, responses lost. Each reply must stand once."""
+    """Kill workers and Postgres and lose responses, with two processes of each: each reply is published once."""
     twice = " ".join(f"--scale {name}=2 --scale {name}-worker=2" for name in SERVICES)
     installation.up(twice)
     undisturbed = citizens.run_flow(installation, 10)
@@ -86,7 +86,7 @@ def safety(installation: Installation) -> str:
     if doubled != "0|0|0":
         raise StepFailedError(f"rows that exist twice (messages, messages of appeals, publications): {doubled}")
     if left := dead_letters(installation):
-        raise StepFailedError(f"jobs that wait for a person: {left}")
+        raise StepFailedError(f"dead-lettered jobs: {left}")
     installation.gospablik("registry", "audit verify")
     installation.up()
     return (
@@ -96,7 +96,7 @@ def safety(installation: Installation) -> str:
 
 
 def _lose_responses(installation: Installation) -> str:
-    """Publish while calls are slow and a third of the responses is lost, and kill the workers meanwhile."""
+    """Publish while calls are slow and 30 % of the responses are lost, and kill the worker meanwhile."""
     for name, network in installation.networks.items():
         network.json("POST", "/faults", json={"kind": "lost_response", "rate": 0.3, "method": _PUBLISHING[name]})
         network.json(
@@ -104,7 +104,7 @@ def _lose_responses(installation: Installation) -> str:
         )
 
     def kill_workers() -> None:
-        time.sleep(2)  # calls are on their way
+        time.sleep(2)  # so that calls are in flight
         installation.kill("ingest-worker")
         for network in installation.networks.values():
             network.call("DELETE", "/faults")

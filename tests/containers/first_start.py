@@ -1,4 +1,4 @@
-"""Steps from an empty machine to the main job, by the documented lines."""
+"""Steps from an empty machine to published replies, with the documented commands."""
 
 import re
 import secrets
@@ -26,7 +26,7 @@ _UNITS = {
 
 
 def megabytes(shown: str) -> float:
-    """Return a size as Docker and Podman show it, such as `25.5MB`, in megabytes."""
+    """Convert a size in the format of Docker and Podman, such as `25.5MB`, to megabytes."""
     found = re.fullmatch(r"([\d.]+) ?([kKMG]?i?B)", shown.strip())
     if found is None:
         raise StepFailedError(f"not a size: {shown!r}")
@@ -39,7 +39,7 @@ def base_images(installation: Installation, *, ask_registry: bool) -> str:
 
 
 def image(installation: Installation) -> str:
-    """Build the image; check its size, and that of the layer with the code."""
+    """Build the image; check its size and the size of the layer with the code."""
     began = time.monotonic()
     installation.build()
     took = time.monotonic() - began
@@ -55,7 +55,7 @@ def image(installation: Installation) -> str:
 
 
 def start(installation: Installation) -> str:
-    """Make `.env`, and start everything with it."""
+    """Generate `.env` and start all containers, first with an empty database, then again."""
     _, generate, up, _ = documented_lines("deployment", "The first start")
     installation.configure(generate)
     first = _timed(installation, up)
@@ -77,7 +77,7 @@ def _timed(installation: Installation, up: str) -> float:
 
 
 def people(installation: Installation) -> str:
-    """Create the first person by the documented line, and a moderator as this person."""
+    """Create the first person with the documented command and, as this person, a moderator."""
     *_, add = documented_lines("deployment", "The first start")
     password = installation.command(add.replace("NAME", "operator").replace("Full name", "Первый Оператор"))
     operator = installation.person("operator", password.splitlines()[-1].strip())
@@ -90,7 +90,7 @@ def people(installation: Installation) -> str:
 
 
 def region(installation: Installation) -> str:
-    """Import organisations with pages, and give tokens of the networks."""
+    """Import organisations with pages, and add tokens of the networks."""
     began = time.monotonic()
     organisations, pages = citizens.connect_region(installation)
     took = time.monotonic() - began
@@ -98,5 +98,5 @@ def region(installation: Installation) -> str:
 
 
 def main_job(installation: Installation) -> str:
-    """Follow messages from both networks to replies in their threads."""
+    """Write messages in both networks and check that replies appear in their threads."""
     return str(citizens.run_flow(installation, 2))

@@ -1,4 +1,4 @@
-"""Runs inside a container, from standard input: calls routes with tokens signed by the keys that it has there.
+"""Run inside a container, from standard input: call routes with tokens signed by the container's keys.
 
 Prints one JSON document: the private keys found, and each attempt with its status and whether it was forged.
 """
@@ -27,7 +27,7 @@ INTERNAL_ROUTES = (
 
 
 def call(method: str, url: str, token: str) -> int:
-    """Return the status of a call."""
+    """Call a route with a token and return the status of the response."""
     body = b"{}" if method == "POST" else None
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json", "Idempotency-Key": SOME_ID}
     try:
@@ -40,21 +40,21 @@ def call(method: str, url: str, token: str) -> int:
 
 
 def sign(key: OKPKey, kid: str, issuer: str, audience: str, **claims: Any) -> str:
-    """Return a token that names this issuer and key, signed with the given key."""
+    """Return a token with this issuer and key id, signed with the given key, which may be another."""
     now = int(time.time())
     payload = {"iss": issuer, "aud": audience, "iat": now, "exp": now + 60, **claims}
     return jwt.encode({"alg": "Ed25519", "kid": kid}, payload, key, algorithms=["Ed25519"])
 
 
 def public_kids() -> dict[str, str]:
-    """Return the key ids that a container may know, by issuer."""
+    """Return the id of a public key by issuer, from the container's key files."""
     documents = [json.loads(path.read_text()) for path in KEYS.glob("*.jwks")]
     kids = [key["kid"] for document in documents for key in document["keys"]]
     return {kid.partition(".")[0]: kid for kid in kids}
 
 
 def attempts(own: str, key: OKPKey) -> list[dict[str, Any]]:
-    """Return what came of all tokens that this container can make."""
+    """Call routes with all kinds of tokens that this container can make; return the attempts."""
     kids, found = public_kids(), []
 
     def attempt(what: str, method: str, url: str, token: str, *, forged: bool) -> None:
@@ -71,7 +71,7 @@ def attempts(own: str, key: OKPKey) -> list[dict[str, Any]]:
             for kid in (key.kid or f"{own}.0", kids.get(other, f"{other}.0")):
                 token = sign(key, kid, other, callee, sub=other, act=other, use=use)
                 attempt(f"as {other}, key {kid.partition('.')[0]}", method, url, token, forged=True)
-    # The registry signs people's tokens: it has their key.
+    # Not the registry: it has the key of people's tokens, so its tokens are not forged.
     if own != "registry":
         for kid in (key.kid or f"{own}.0", kids.get("gospablik", "gospablik.0")):
             token = sign(key, kid, "gospablik", "gospablik", sub=SOME_ID, name="x", role="moderator")
@@ -86,7 +86,7 @@ def attempts(own: str, key: OKPKey) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Make and try the tokens for the service that is named."""
+    """Make and try tokens as the service given as the argument; print the result."""
     own = sys.argv[1]
     private = sorted(path.name for path in KEYS.rglob("*.jwk"))
     path = KEYS / f"{own}.jwk"

@@ -1,4 +1,4 @@
-"""What somebody can do who has the files of one container: sign nothing but its own service's tokens."""
+"""The key files of one container can sign only tokens of its own service."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ _OWN_KEYS = {name: {f"{name}.jwk"} for name in SERVICES} | {"registry": {"regist
 
 
 def keys(installation: Installation) -> str:
-    """From each container, with its own files: tokens of others and of people are refused, its own accepted."""
+    """In each container, sign with its keys: forged tokens must be refused and its own tokens accepted."""
     refused = accepted = 0
     containers = [*SERVICES, *(f"{name}-worker" for name in SERVICES), "console", "gateway-service"]
     for container in containers:

@@ -1,4 +1,4 @@
-"""Steps of an operator: backup and restore, upgrade and roll back, by the documented lines."""
+"""Steps of an operator, with the documented commands: backup, restore, key rotation, upgrade, rollback."""
 
 import secrets
 import time
@@ -19,8 +19,8 @@ _WRITERS = "ingest-worker appeals-worker metrics-worker registry-worker webhooks
 
 
 def backup(installation: Installation) -> str:
-    """Back up, delete everything but `.env` and the backup, restore: the same rows, and healthy."""
-    # Reading of the networks goes on otherwise, and the counts with it.
+    """Back up, delete all volumes but the emulators', and restore: row counts must be equal and /health pass."""
+    # Otherwise the workers keep reading the networks, and the counts change.
     installation.command(f"docker compose stop {_WRITERS}")
     before = citizens.counts(installation)
     began = time.monotonic()
@@ -29,7 +29,7 @@ def backup(installation: Installation) -> str:
     saved = time.monotonic() - began
     size = (installation.folder / "gospablik.dump").stat().st_size / 1e6
     installation.command("docker compose down")
-    # What the networks know is not lost with an installation: the volume of the emulators stays.
+    # Keep the emulators' volume: networks do not lose data when an installation does.
     installation.command(f"docker volume rm $({LIST_VOLUMES} | grep -v emulators)")
     began = time.monotonic()
     *restore, start = documented_lines("maintenance", "Restore")
@@ -42,7 +42,7 @@ def backup(installation: Installation) -> str:
     wait_until(installation.passes, "/health says pass after the restore", seconds=60)
     restored = time.monotonic() - began
     installation.gospablik("registry", "audit verify")
-    # The keys are new: `keys.tar` is no part of the documented restore.
+    # The signing keys are new, because the documented restore does not include `keys.tar`.
     for person in installation.people.values():
         person.sign_out()
     return (
@@ -52,7 +52,7 @@ def backup(installation: Installation) -> str:
 
 
 def rotate(installation: Installation) -> str:
-    """Rotate a signing key, passwords and keys of `.env` by the documented lines; then the main job works."""
+    """Rotate signing keys, and passwords and keys of `.env`, as documented; then check messages and replies."""
     replace, *_ = [line for line in documented_snippets("maintenance", _ROTATE) if "--entrypoint rm" in line]
     prepare = "docker compose run --rm prepare"
     if prepare not in documented_snippets("maintenance", _ROTATE):
@@ -65,7 +65,7 @@ def rotate(installation: Installation) -> str:
     installation.command(prepare)
     installation.command(restart)
     wait_until(installation.passes, "/health says pass with new signing keys", seconds=120)
-    # Nobody is signed out: the former public key stays.
+    # The moderator stays signed in, because the former public key is kept.
     installation.moderator.get("/me")
     took["signing keys"] = time.monotonic() - began
     began = time.monotonic()
@@ -83,7 +83,7 @@ def rotate(installation: Installation) -> str:
 
 
 def upgrade(installation: Installation, former: str, *, ask_registry: bool) -> str:
-    """Install a former version, upgrade it by the documented lines while citizens write, and go back."""
+    """Install a former version, upgrade and roll back with the documented commands while citizens write."""
     lines = documented_lines("maintenance", "Upgrade and roll back")
     back_at = next(number for number, line in enumerate(lines) if "FORMER_TAG" in line)
     new = installation.engine.output("git rev-parse HEAD", folder=installation.folder)

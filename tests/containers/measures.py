@@ -1,4 +1,4 @@
-"""Memory and processor that an idle installation takes, and one with a few citizens."""
+"""Memory and CPU use of an idle installation and of an installation with a few messages."""
 
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ _EMULATORS = ("vk-1", "ok-1")
 
 
 def stats(installation: Installation) -> str:
-    """Measure memory and share of a core of all containers but the emulators, without and with citizens."""
+    """Measure memory and CPU use of all containers but the emulators, without and with messages."""
     per_network = CITIZENS_PER_MINUTE / len(installation.networks)
     memory = _memory(installation)
     idle = sum(_cpu_percent(installation).values())
@@ -38,7 +38,7 @@ def stats(installation: Installation) -> str:
 
 
 def _memory(installation: Installation) -> dict[str, float]:
-    """Return megabytes by container, as the engine counts them: without the cache of files."""
+    """Return the megabytes of memory by container, as the engine counts them: without page cache."""
     ids = " ".join(installation.containers())
     rows = installation.command(f"docker stats --no-stream --format '{{{{.Name}}}} {{{{.MemUsage}}}}' {ids}")
     sizes = (line.split(maxsplit=1) for line in rows.splitlines())
@@ -54,7 +54,7 @@ def _largest_first(figures: dict[str, float]) -> str:
 
 
 def _cpu_percent(installation: Installation) -> dict[str, float]:
-    """Return how much of a core each container uses."""
+    """Return the CPU use of each container in percent of one core, measured over a minute."""
     ids = " ".join(installation.containers())
     rows = installation.command(f"docker inspect --format '{{{{.Name}}}} {{{{.State.Pid}}}}' {ids}").splitlines()
     processes = {name.lstrip("/"): int(pid) for name, pid in map(str.split, rows) if not name.endswith(_EMULATORS)}
@@ -69,7 +69,7 @@ def _cpu_percent(installation: Installation) -> dict[str, float]:
 
 
 def _cpu_seconds(process: int) -> float:
-    """Return the time that the container of a process has used, by its control group."""
+    """Return the CPU seconds used by the container of this process, from its control group."""
     paths: dict[str, str] = {}
     for line in Path(f"/proc/{process}/cgroup").read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)

@@ -1,4 +1,4 @@
-"""A published reply is edited and withdrawn in the network, and neither is taken for a change by somebody else."""
+"""A published reply is edited and withdrawn in the network; ingest recognises these changes as its own."""
 
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -63,7 +63,7 @@ async def _shown(system: IngestUnderTest, found: _Published) -> list[PublishedRe
 
 
 async def _edited(system: IngestUnderTest, found: _Published) -> None:
-    """Edit the reply; check the network, the publication, the stored message and the events, also after a read."""
+    """Edit the reply; check network, publication, stored message and events after the page was read again."""
     text = words("Начнём в четверг")
     assert (await system.change(found.publication, text))["status"] == "done"
     assert [one.text for one in await _shown(system, found)] == [text]
@@ -78,7 +78,7 @@ async def _edited(system: IngestUnderTest, found: _Published) -> None:
 
 
 async def _withdrawn(system: IngestUnderTest, found: _Published) -> None:
-    """Withdraw the reply; check the network, the stored message and the events, also after a read."""
+    """Withdraw the reply; check network, stored message and events after the page was read again."""
     assert (await system.change(found.publication, None))["status"] == "done"
     assert await _shown(system, found) == []
     await system.later_comment_arrived()

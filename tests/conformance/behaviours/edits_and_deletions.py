@@ -1,4 +1,4 @@
-"""Edits keep the previous text, deletions keep the text, and no order of events restores an old text."""
+"""Edits keep the previous text, deletions keep the text, and events in any order restore no old text."""
 
 from uuid import uuid4
 

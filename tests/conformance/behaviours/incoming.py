@@ -15,12 +15,12 @@ STRANGE = "👨\u200d👩\u200d👧 и\u0306 🇷🇺 \u200fשלום\u200e\r\nв
 
 
 def words(what: str) -> str:
-    """Return a unique text."""
+    """Return `what` with a suffix that makes the text unique."""
     return f"{what} {uuid4().hex[:12]}"
 
 
 def both(post: WrittenMessage) -> tuple[tuple[Kind, WrittenMessage | None], tuple[Kind, None]]:
-    """Return kind and post for a comment under the post and for a private message."""
+    """Return (kind, post) for a comment under the post and for a private message."""
     return ("comment", post), ("message", None)
 
 

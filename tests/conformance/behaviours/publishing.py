@@ -1,4 +1,4 @@
-"""A reply is published once in the right thread, or its author is shown why it is not."""
+"""A reply is published once in the right thread, or its author gets the reason why it is not published."""
 
 import asyncio
 import re
@@ -15,12 +15,12 @@ RUSSIAN = re.compile("[А-Яа-яЁё]{3}")
 
 
 def by_kind(first: str, second: str) -> tuple[tuple[Kind, str], tuple[Kind, str]]:
-    """Return the author of a comment and the author of a message."""
+    """Return (kind, author) for a comment and for a message."""
     return ("comment", first), ("message", second)
 
 
 async def _question(system: IngestUnderTest, kind: Kind, author: str) -> tuple[WrittenMessage, UUID]:
-    """Ask as a citizen under a new post or in a conversation; return the question and its row."""
+    """Write a question as a citizen under a new post or in a conversation; return it and the id of its row."""
     under = await system.driver.post(system.page, words("Пост")) if kind == "comment" else None
     written = await system.driver.citizen(system.page, words("Когда?"), kind, under=under, author=author)
     return written, (await system.wait_until_stored(written))["id"]
@@ -33,7 +33,7 @@ async def _shown(system: IngestUnderTest, thread: str, begin: str = "") -> list[
 async def _is_published_once(
     system: IngestUnderTest, publication: UUID, written: WrittenMessage, text: str
 ) -> PublishedReply:
-    """Check that the reply is published and shown once, and that the comment read back is matched to it."""
+    """Assert that the reply is published and stored once, and that its message read back is matched to it."""
     done = await system.wait_until_published(publication)
     (shown,) = await _shown(system, written.thread, text)
     assert shown.text == text
@@ -231,7 +231,7 @@ async def staff_comment_is_not_matched_with_a_publication(system: IngestUnderTes
 async def _both(
     system: IngestUnderTest, first_author: int, fault: str, **more: Any
 ) -> list[tuple[UUID, WrittenMessage, str]]:
-    """Request a comment and a message whose publishing calls meet a fault."""
+    """Request a comment and a message; a fault hits the publishing call of each."""
     asked = []
     kinds: tuple[Kind, Kind] = ("comment", "message")
     questions = [await _question(system, kind, str(first_author + n)) for n, kind in enumerate(kinds)]

@@ -1,4 +1,4 @@
-"""A scan of everything a network holds, and the comparison that finds messages no source had delivered."""
+"""A scan of all messages in a network, and the reconciliation that finds messages no source delivered."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,13 +20,13 @@ from tests.conformance.drivers.base import WrittenMessage
 from tests.conformance.ingest_under_test import IngestUnderTest
 from tests.support.eventually import HANG_SECONDS
 
-# The same as `reconcile_grace_seconds` in the suite's settings.
+# Must equal `reconcile_grace_seconds` in the suite's settings.
 GRACE = 2.0
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 async def _a_page_in_use(system: IngestUnderTest, name: str) -> tuple[str, UUID, list[WrittenMessage]]:
-    """Create a page with posts, threads and conversations, all of them stored."""
+    """Create a page with posts, threads and conversations; wait until all messages are stored."""
     page = await system.new_page(name)
     written = []
     for number in range(3):
@@ -43,14 +43,14 @@ async def _a_page_in_use(system: IngestUnderTest, name: str) -> tuple[str, UUID,
 
 @asynccontextmanager
 async def _adapter(system: IngestUnderTest, page_id: UUID) -> AsyncIterator[tuple[NetworkAdapter, PageRef]]:
-    """Create a second adapter beside the running one; yield it and its reference to the page."""
+    """Create a second adapter beside that of the running ingest; yield it with a reference to the page."""
     database = system.ingest.service.database
     accounts = DatabaseTokenPool(database)
     await accounts.refresh()
     (page,) = [one for one in accounts.pages(system.driver.network) if one.id == page_id]
     async with aiohttp.ClientSession() as http:
         feed = DatabaseIntakeStore(database)
-        # Nothing repeats a call of this adapter that times out.
+        # Long timeouts, because nothing repeats a call of this adapter that times out.
         patient = dict.fromkeys(("vk_call_timeout_seconds", "ok_call_timeout_seconds"), HANG_SECONDS)
         settings = ingest_settings().model_copy(update=patient)
         yield catalogue.create_adapter(system.driver.network, http, accounts, feed, settings), page
@@ -159,14 +159,14 @@ async def reconciliation_stores_and_counts_missing_messages(system: IngestUnderT
     page, page_id = await system.connected("gap")
     first = await system.driver.citizen(page, words("До"))
     await system.wait_until_stored(first)
-    await asyncio.sleep(1.2)  # networks give times in seconds
+    await asyncio.sleep(1.2)  # networks return times in whole seconds
     hidden = [await system.driver.citizen(page, words("Скрыто"), "message", author=f"70062{n}") for n in range(3)]
     hidden.append(await system.driver.citizen(page, words("Скрыто"), to=first))
     rows = [await system.wait_until_stored(one) for one in hidden]
     await asyncio.sleep(GRACE + 1.2)
     gone = [row["id"] for row in rows]
     for _ in range(5):
-        # As if no source had delivered them. A poll that has just read them may store some or all of them again.
+        # Delete the messages as if no source had delivered them. A concurrent poll may store some of them again.
         await system.raw_connection.execute(
             "WITH gone AS (DELETE FROM events WHERE subject_id = ANY($1)) DELETE FROM messages WHERE id = ANY($1)",
             gone,

@@ -1,4 +1,4 @@
-"""Pages connected late or closed, invalid tokens, ingest stopped: nothing is lost, and the state is reported."""
+"""Late or closed pages, invalid tokens, stopped ingest: no message is lost, and the state is reported."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -36,7 +36,7 @@ async def message_before_go_live_is_history(system: IngestUnderTest) -> None:
 async def page_connected_later_stores_its_history(system: IngestUnderTest) -> None:
     page = await system.new_page("late")
     before = await _one_of_each(system, page, "До", "700502")
-    await asyncio.sleep(1.2)  # networks give times in seconds
+    await asyncio.sleep(1.2)  # networks return times in whole seconds
     await system.connect(page, go_live_at=datetime.now(UTC).isoformat())
     await asyncio.sleep(1.2)
     after = await _one_of_each(system, page, "После", "700502")
@@ -109,7 +109,7 @@ async def new_token_fetches_what_was_missed_without_one(system: IngestUnderTest)
     )
     assert row["page_id"] == system.page_id
     if system.driver.network == "vk":
-        await system.driver.drop_push(page)  # until then Long Poll's own key still works
+        await system.driver.drop_push(page)  # the key of Long Poll stays valid after the token is revoked
 
     async def reported() -> bool:
         state = await system.raw_connection.fetchval(
@@ -167,7 +167,7 @@ async def lost_push_is_found_by_polling(system: IngestUnderTest) -> None:
     page, _ = await system.connected("lost")
     await system.wait_until_stored(await system.driver.citizen(page, words("До")))
     async with system.driver.stop_push():
-        await asyncio.sleep(2.5)  # longer than a long poll call waits
+        await asyncio.sleep(2.5)  # longer than one long poll call waits
         written = await _one_of_each(system, page, "Потеряно", "700510")
         await system.driver.drop_push(page)
     await _arrived_once(system, written)
@@ -215,7 +215,7 @@ async def pushed_message_is_stored_once(system: IngestUnderTest) -> None:
 
         await system.eventually(working, "the network does not push to our address")
         brought_by = []
-        for _ in range(5):  # messages written during the change may come from another source
+        for _ in range(5):  # messages written while ingest changes to push may come from another source
             written = await system.driver.citizen(page, words("Сразу"), kind, author="700512")
             row = await system.wait_until_stored(written)
             assert len(await system.events(row["id"], "message.received")) == 1

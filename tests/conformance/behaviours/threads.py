@@ -1,4 +1,4 @@
-"""Long threads, many conversations and deleted root comments, which do not fit into one page of a response."""
+"""Long threads, many conversations and deleted root comments, which need several pages of responses."""
 
 import asyncio
 from collections.abc import Awaitable, Sequence
@@ -14,12 +14,12 @@ from tests.conformance.ingest_under_test import IngestUnderTest
 T = TypeVar("T")
 
 CONCURRENCY = 10
-# More than any page of a response holds.
+# More than one page of any response contains.
 REPLIES, COMMENTS, CONVERSATIONS, MESSAGES = 250, 300, 210, 210
 
 
 async def _all(calls: Sequence[Awaitable[T]]) -> list[T]:
-    """Write many objects in the emulator, a few at a time."""
+    """Run all calls, at most `CONCURRENCY` at a time; return their results."""
     gate = asyncio.Semaphore(CONCURRENCY)
 
     async def one(call: Awaitable[T]) -> T:

@@ -17,7 +17,7 @@ from tests.support.service_under_test import CLIENT_LIMITS
 Kind = Literal["comment", "wall_post", "message"]
 Who = Literal["author", "community"]
 What = Literal["new", "edited", "deleted"]
-# Posts the body of a pushed event to ingest's route for this network's events.
+# A function that posts the body of a pushed event to ingest's route for this network.
 Deliver = Callable[[dict[str, Any]], Awaitable[None]]
 
 CAPABILITIES = {
@@ -40,7 +40,7 @@ CAPABILITIES = {
 
 @dataclass(frozen=True, slots=True)
 class WrittenMessage:
-    """An object in the network: its ids there, and the ids that ingest must give it."""
+    """An object in the network: its ids in the network, and the ids that ingest must derive."""
 
     page: str
     kind: Kind
@@ -54,7 +54,7 @@ class WrittenMessage:
 
 @dataclass(frozen=True, slots=True)
 class PublishedReply:
-    """A comment or message published by the community, as the network shows it. `photos`: their addresses."""
+    """A comment or message published by the community, as the network shows it. `photos`: URLs."""
 
     id: str
     thread: str
@@ -64,14 +64,14 @@ class PublishedReply:
 
 
 class Driver(ABC):
-    """The part shared by all drivers: their emulators have control APIs of the same form.
+    """Base class of all drivers: the emulators have control APIs of the same form.
 
     `capabilities` holds the keys of `CAPABILITIES` that this network supports. `comment_length` and
     `message_length` are the maximum lengths of citizens' texts. `pushes`: a kind whose events are pushed;
-    `pushed_at`: the path in ingest that receives them, empty if ingest fetches events itself. `push_settings`:
-    settings with which what the network pushes to our address is read from no other source. `edit_window_of`: a
-    kind of reply that the network lets be edited for a time only; `changing_calls`: the calls that edit and delete
-    a comment, as the emulator's faults name them.
+    `pushed_at`: the path in ingest that receives these events, empty if ingest fetches events itself.
+    `push_settings`: settings with which ingest reads pushed messages from no other source. `edit_window_of`: a
+    kind of reply that can be edited only for a limited time; `changing_calls`: the names, in the emulator's
+    faults, of the calls that edit and delete a comment.
     """
 
     network: ClassVar[str]
@@ -102,15 +102,15 @@ class Driver(ABC):
 
     @abstractmethod
     def publishing_call(self, kind: Kind) -> str:
-        """Return the name of the publishing call, as the emulator's faults use it."""
+        """Return the name of the publishing call in the emulator's faults."""
 
     @abstractmethod
     async def drop_push(self, page: str) -> None:
-        """Drop the events that the network has not delivered by push."""
+        """Drop the events of the page that the network has not yet delivered by push."""
 
     @abstractmethod
     def stop_push(self) -> AbstractAsyncContextManager[None]:
-        """Push nothing and fail every read until the block ends."""
+        """Stop all pushes and fail all reads until the block ends."""
 
     @abstractmethod
     async def close_page(self, page: str, *, closed: bool) -> None:
@@ -122,18 +122,18 @@ class Driver(ABC):
 
     @abstractmethod
     async def block(self, page: str, author: str) -> None:
-        """Forbid the page to write to this citizen."""
+        """Make the network refuse messages of the page to this citizen."""
 
     async def board(self, page: str, text: str) -> WrittenMessage:
         """Open a discussion as the community; return its first comment."""
         raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
 
     async def shuffle_responses(self) -> None:
-        """Repeat and shuffle the items in every response to a reading call until `mend`."""
+        """Repeat and shuffle the items in responses to reading calls until `clear_faults`."""
         raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
 
     def edit_window_over(self) -> AbstractAsyncContextManager[None]:
-        """Let nothing be edited any more until the block ends."""
+        """End the edit window: the network refuses edits until the block ends."""
         raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
 
     async def deactivate(self, author: str) -> None:
@@ -144,7 +144,7 @@ class Driver(ABC):
     async def announce(
         self, deliver: Deliver, what: What, about: WrittenMessage, text: str, event_id: str
     ) -> None:
-        """Push an event of the kind `pushes`, whether or not it happened in the network, in any order."""
+        """Push an event about an object of the kind `pushes`; it need not have happened in the network."""
 
     @abstractmethod
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
@@ -152,7 +152,7 @@ class Driver(ABC):
 
     @abstractmethod
     def unknown_message(self, page: str, thread: WrittenMessage, number: int, text: str) -> WrittenMessage:
-        """Return an object of the kind `pushes` that was never in the network, to be announced."""
+        """Return an object of the kind `pushes` that never existed in the network, for `announce`."""
 
     # --- the same for all networks ------------------------------------------------------------------
 
@@ -168,7 +168,7 @@ class Driver(ABC):
         return str((await self.call("pages", name=name, screen_name=name))["id"])
 
     async def keep_comments_open(self, page: str, text: str) -> None:
-        """Send later comments that name no post to this one's thread, whatever is posted later.
+        """Write a comment and use its thread for later comments of `citizen` without `under`.
 
         Behaviours share a page, and some close or delete their own posts.
         """
@@ -185,7 +185,7 @@ class Driver(ABC):
         author: str | None = None,
         attachments: list[str] | None = None,
     ) -> WrittenMessage:
-        """Write as a citizen: `under` a post or in a conversation, optionally in reply `to` another text."""
+        """Write as a citizen under the post `under` or in a conversation, optionally in reply to the text `to`."""
         body: dict[str, Any] = {"page": page, "kind": kind, "text": text}
         if kind == "comment" and page in self._open_ground:
             body["thread"] = self._open_ground[page]
@@ -236,11 +236,11 @@ class Driver(ABC):
         await self.call("restore", page=what.page, id=what.id)
 
     def photo_address(self, attachment: dict[str, Any]) -> str:
-        """Return where the network shows an attached photo."""
+        """Return the URL at which the network shows an attached photo."""
         raise AssertionError(f"{self.network} does not support this: remove it from `capabilities`")
 
     async def answers(self, page: str, text: str = "") -> list[PublishedReply]:
-        """Return the community's texts on the page, oldest first; with `text`, only those that begin with it."""
+        """Return the community's texts on the page that begin with `text`, oldest first."""
         answer = await self.control.get("/_control/answers", params={"page": page})
         return [
             PublishedReply(
@@ -255,12 +255,12 @@ class Driver(ABC):
         ]
 
     async def tokens(self, page: str) -> list[dict[str, Any]]:
-        """Return the valid credentials of a page and those that serve all pages."""
+        """Return the valid credentials of a page and the credentials that serve all pages."""
         items = (await self.control.get("/_control/tokens")).json()["items"]
         return [one for one in items if one["kind"] != "group" or str(one["page"]) == page]
 
     async def new_token(self, page: str) -> dict[str, Any]:
-        """Issue another credential of the page; in some networks it invalidates the previous one."""
+        """Issue a new credential of the page; in some networks it invalidates the previous credential."""
         return await self.call("tokens", kind="group", page=page)
 
     async def revoke(self, token: str) -> None:
@@ -268,7 +268,7 @@ class Driver(ABC):
         await self.call("tokens/revoke", token=token)
 
     async def fault(self, kind: str, **more: Any) -> None:
-        """Arm a fault; `mend` removes all faults."""
+        """Arm a fault; `clear_faults` removes all faults."""
         await self.call("faults", kind=kind, **more)
 
     async def clear_faults(self) -> None:

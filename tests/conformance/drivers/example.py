@@ -1,4 +1,4 @@
-"""The example network's driver, such as a developer writes beside a new adapter."""
+"""The example network's driver: an example for developers of a new adapter."""
 
 import time
 from collections.abc import AsyncIterator
@@ -21,11 +21,11 @@ class ExampleDriver(Driver):
     refusal_codes: ClassVar[dict[str, str]] = {"comments_closed": "example:409", "blocked": "example:451"}
 
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """Return the page and the number on it."""
+        """Return the page and the item's number on it."""
         return f"{page}/{answer['id']}"
 
     def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """Return the page with the post's number or with the person."""
+        """Return the page and the post's number or, for a message, the person."""
         return f"example:{page}/{answer['thread']}"
 
     def publishing_call(self, kind: Kind) -> str:
@@ -33,7 +33,7 @@ class ExampleDriver(Driver):
         return "send"
 
     async def drop_push(self, page: str) -> None:
-        """Drop the whole list of changes."""
+        """Delete the page's list of changes."""
         await self.call("forget", page=page)
 
     @asynccontextmanager
@@ -55,20 +55,20 @@ class ExampleDriver(Driver):
         await self.call("commenting", page=post.page, thread=post.thread, closed=closed)
 
     async def block(self, page: str, author: str) -> None:
-        """Forbid the page to write to this citizen."""
+        """Make the network refuse messages of the page to this citizen."""
         await self.call("block", author=author)
 
     async def announce(
         self, deliver: Deliver, what: What, about: WrittenMessage, text: str, event_id: str
     ) -> None:
-        """Add a change to the list as if it had happened."""
+        """Add a change to the page's list as if it had happened."""
         item = {"number": int(about.id), "kind": "comment", "thread": about.thread, "author": about.author}
         item |= {"at": time.time_ns() // 1_000_000} | ({} if what == "deleted" else {"text": text})
         change = {"id": event_id, "what": what, "by": about.author if what == "deleted" else None, "item": item}
         await self.call("say", page=about.page, change=change)
 
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
-        """Add a change with an item that has no fields of its own."""
+        """Add a change whose item lacks all required fields."""
         await self.call("say", page=page, change={"id": mark, "what": "new", "item": {"mark": mark}})
 
     def unknown_message(self, page: str, thread: WrittenMessage, number: int, text: str) -> WrittenMessage:

@@ -1,4 +1,4 @@
-"""OK: comments and topics are polled, messages come by the Bot API; ids are text."""
+"""OK: comments and topics are polled, messages come through the Bot API; ids are text."""
 
 import time
 from collections.abc import AsyncIterator
@@ -39,11 +39,11 @@ class OkDriver(Driver):
     }
 
     def photo_address(self, attachment: dict[str, Any]) -> str:
-        """Return where the network shows an attached photo."""
+        """Return the URL at which the network shows an attached photo."""
         return str(attachment["payload"]["url"])
 
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """Return a topic's id; for comments and messages, prefixed with their topic or chat."""
+        """Return a topic's id; for a comment or message, its id with the topic or chat as prefix."""
         return str(answer["id"]) if kind == "wall_post" else f"{answer['thread']}/{answer['id']}"
 
     def thread_key(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
@@ -51,7 +51,7 @@ class OkDriver(Driver):
         return f"ok:{answer['thread']}"
 
     def publishing_call(self, kind: Kind) -> str:
-        """Return the Bot API's call for a message, or the call for a discussion comment."""
+        """Return the Bot API's call for a message, the REST call for a comment."""
         return "graph.user.messages.post" if kind == "message" else "discussions.addDiscussionComment"
 
     async def drop_push(self, page: str) -> None:
@@ -75,7 +75,7 @@ class OkDriver(Driver):
                 await self.fault(kind, rate=1, method=method)
 
     async def close_page(self, page: str, *, closed: bool) -> None:
-        """Take our accounts' right to administer the group, or give it back."""
+        """Remove our accounts from the group's administrators and close the group, or undo both."""
         await self.call("page", page=page, administered=not closed, closed=closed)
 
     async def close_comments(self, post: WrittenMessage, *, closed: bool) -> None:
@@ -83,12 +83,12 @@ class OkDriver(Driver):
         await self.call("commenting", page=post.page, thread=post.thread, closed=closed)
 
     async def block(self, page: str, author: str) -> None:
-        """Forbid the group to write to this person."""
+        """Make the network refuse messages of the group to this person."""
         await self.call("permission", page=page, author=author, allowed=False)
 
     @asynccontextmanager
     async def edit_window_over(self) -> AsyncIterator[None]:
-        """Let no comment be edited until the block ends."""
+        """Make the network refuse edits of comments until the block ends."""
         await self.call("settings", edit_window_seconds=0)
         try:
             yield
@@ -115,7 +115,7 @@ class OkDriver(Driver):
         )
 
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
-        """Push a message that does not say who wrote it."""
+        """Push a message event without sender, chat and text."""
         await deliver({"webhookType": "MESSAGE_CREATED", "mark": mark})
 
     def unknown_message(self, page: str, thread: WrittenMessage, number: int, text: str) -> WrittenMessage:

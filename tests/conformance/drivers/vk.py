@@ -40,11 +40,11 @@ class VkDriver(Driver):
     changing_calls: ClassVar[dict[str, str]] = {"edit": "wall.editComment", "delete": "wall.deleteComment"}
 
     def photo_address(self, attachment: dict[str, Any]) -> str:
-        """Return where the network shows an attached photo."""
+        """Return the URL at which the network shows an attached photo."""
         return str(attachment["photo"]["sizes"][0]["url"])
 
     def external_id(self, page: str, kind: Kind, answer: dict[str, Any]) -> str:
-        """Return wall and number; for a message, community, person and number in the conversation."""
+        """Return the wall and the number; for a message, community, person and number in the conversation."""
         if kind == "message":
             return f"{page}_{answer['author']}_{answer['conversation_message_id']}"
         board = f"{answer['thread']}_" if str(answer["thread"]).startswith("board") else ""
@@ -107,12 +107,12 @@ class VkDriver(Driver):
         return answer.json()
 
     async def block(self, page: str, author: str) -> None:
-        """Block the community as this person."""
+        """Put the community on this person's blacklist."""
         await self.call("privacy", page=page, author=int(author), block="blacklist")
 
     @asynccontextmanager
     async def edit_window_over(self) -> AsyncIterator[None]:
-        """Let no message be edited until the block ends."""
+        """Make the network refuse edits of messages until the block ends."""
         await self.call("settings", message_edit_seconds=0)
         try:
             yield
@@ -136,7 +136,7 @@ class VkDriver(Driver):
         await deliver({"group_id": int(about.page), "type": kind, "event_id": event_id, "v": V, "object": content})
 
     async def announce_garbage(self, deliver: Deliver, page: str, mark: str) -> None:
-        """Push a comment without a number."""
+        """Push a comment event without the comment's id."""
         content = {"mark": mark, "owner_id": -int(page)}
         await deliver(
             {"group_id": int(page), "type": "wall_reply_new", "event_id": mark, "v": V, "object": content}

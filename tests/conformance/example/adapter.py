@@ -1,4 +1,4 @@
-"""The example network's adapter: all that a new network has to implement, in one module.
+"""The example network's adapter: everything that a new network must implement, in one module.
 
 Reading: one long-polled list of changes per page; if the network no longer has the changes after our cursor,
 the whole page is read and compared. Writing: one call, with the publication's id as the idempotency key.
@@ -47,14 +47,14 @@ from shared import clock
 from shared.contracts.values import MessageKind
 
 NAME = "example"
-URL = "http://127.0.0.1:8099"  # a network in `services` has a setting for it
+URL = "http://127.0.0.1:8099"  # an adapter in `services` takes the URL from settings
 SOURCE = "changes"
 MAX_LENGTH: dict[str, int] = {"comment": 1_000, "message": 500}
 CALL_SECONDS = 3.0
 KINDS: tuple[MessageKind, ...] = ("wall_post", "comment", "message")
 WAIT = 5.0
 
-# What each error code means for the token and the call, and the message for the author of the reply.
+# By error code: the effect on token and call, and the message for the author of the reply.
 T = ErrorTreatment
 TREATMENTS = {
     401: T.REVOKED, 403: T.DENIED, 404: T.NOT_FOUND, 409: T.CONTENT_REJECTED, 410: T.NOT_FOUND,
@@ -72,12 +72,12 @@ HISTORY_EXPIRED = 410
 
 
 def treatment(code: int) -> ErrorTreatment:
-    """Return how to handle an error code; an unknown code is reported for investigation."""
+    """Return how to handle an error code; an unknown code is treated as an error to investigate."""
     return TREATMENTS.get(code, T.CLIENT_ERROR)
 
 
 def user_message(code: int) -> UserMessage:
-    """Return the message for a person about a refused reply."""
+    """Return the message for the author of a refused reply."""
     return user_message_for(code, USER_MESSAGES, treatment(code), "Сеть отказала")
 
 
@@ -159,7 +159,7 @@ class Example:
         return 0
 
     async def _read_all(self, page: PageRef) -> None:
-        """Read the whole page; stored items that it no longer shows were deleted."""
+        """Read the whole page; mark stored items that the page no longer shows as deleted."""
         observed_at, last, whole = clock.now(), None, ParsedBatch()
         async for parsed, answer in self._existing_items(page):
             last = answer["last"] if last is None else last
@@ -194,7 +194,7 @@ class Example:
         return CALL_SECONDS
 
     async def upload_photo(self, target: PhotoTarget, photo: Photo) -> str:
-        """Refuse every photo: the network takes none."""
+        """Refuse every photo: the network does not support photos."""
         raise PublishRejected("example:no_photos", "Сеть не принимает фото.", permanent=True, was_sent=False)
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
@@ -215,11 +215,11 @@ class Example:
         return PublishedReply(item.external_id, item.url)
 
     async def edit_reply(self, standing: StandingReply, text: str) -> None:
-        """Refuse every edit: the network has none, and `changeable` of its `NetworkInfo` says so."""
+        """Refuse every edit: the network has no edits, as `changeable` of its `NetworkInfo` states."""
         raise PublishRejected("example:no_changes", "Сеть не даёт менять ответы.", permanent=True, was_sent=False)
 
     async def delete_reply(self, standing: StandingReply) -> None:
-        """Refuse every deletion, for the same reason."""
+        """Refuse every deletion: the network has no deletions by the page."""
         raise PublishRejected("example:no_changes", "Сеть не даёт удалять ответы.", permanent=True, was_sent=False)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
@@ -234,7 +234,7 @@ class Example:
         return parsed
 
     def request_check(self, page: PageRef) -> None:
-        """Request that the page is compared in its next round."""
+        """Request that the next round reads and compares the whole page."""
         self._pages_to_reread.add(page.id)
 
     async def scan(self, page: PageRef, since: datetime, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:

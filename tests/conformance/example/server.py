@@ -1,4 +1,4 @@
-"""The example network's server: the smallest network that has everything the port asks for.
+"""The example network's server: the smallest network that supports everything the port requires.
 
 Public API, with `Authorization: Bearer <token>`; an error is `{"error": code}` with that code as HTTP status:
 
@@ -120,7 +120,7 @@ async def _refused(_: Request, error: Refused) -> JSONResponse:
 
 @app.get("/changes")
 async def changes(request: Request, page: str, after: int, wait: float = 0) -> dict[str, Any]:
-    """Return the first hundred changes after a number; wait up to `wait` seconds if there are none."""
+    """Return up to a hundred changes after a number; wait up to `wait` seconds if there are none."""
     await _fault("changes", "drop", "error")
     found = _page(request, page)
     if after < found.forgotten:
@@ -191,7 +191,7 @@ async def control(what: str, request: Request) -> dict[str, Any]:  # noqa: PLR09
         case "restore" if item:
             GONE[name].discard(item["number"])
             page.record_change("restored", item)
-        case "say":  # the change as given: possibly repeated, out of order or unreadable
+        case "say":  # log the change unchecked: it may be repeated, out of order or unreadable
             page.log(body["change"])
         case "forget":
             page.forgotten = len(page.changes)
@@ -221,7 +221,7 @@ def _write(page: Page, who: str, body: dict[str, Any]) -> Item:
 
 @app.get("/_control/{what}")
 async def shown(what: str, page: str = "") -> dict[str, Any]:
-    """Return pages, tokens, or what a page has published."""
+    """Return pages, tokens, or the texts that a page has published."""
     if what == "tokens":
         return {"items": [{"kind": "group", "page": n, "token": t} for n, p in PAGES.items() for t in p.tokens]}
     if what == "answers":
