@@ -1,4 +1,4 @@
-"""Who may read an internal note on an appeal that they may see: one rule for lists, documents and extracts."""
+"""Read access to internal notes of visible appeals: one rule for lists, documents and extracts."""
 
 from sqlalchemy import ColumnElement, or_
 
@@ -7,10 +7,10 @@ from shared.tables.appeals_work import AppealNote
 
 
 def is_for_everyone() -> ColumnElement[bool]:
-    """Return the condition that a note is for everyone on its appeal."""
+    """Return the SQL condition that a note is for everyone who reads its appeal."""
     return AppealNote.visibility == "everyone_on_appeal"
 
 
 def is_readable_note(caller: Caller) -> ColumnElement[bool]:
-    """Return the condition that a note on an appeal that the caller may see is for the caller too."""
+    """Return the SQL condition that the caller may read a note of an appeal that they may see."""
     return or_(is_for_everyone(), caller.scope(AppealNote.organisation_id))

@@ -109,7 +109,7 @@ async def find(
 
 
 async def get_incident_row(session: AsyncSession, caller: Caller, incident_id: UUID) -> IncidentRow:
-    """Return the incident as the caller sees it. Raises `NotFound` for one that the caller may not see."""
+    """Return the incident as the caller sees it. Raises `NotFound` if there is none that the caller may see."""
     row = (await session.execute(_query(caller).where(Incident.id == incident_id))).one_or_none()
     if row is None:
         raise NotFound("No such incident")
@@ -123,10 +123,8 @@ async def require_visible_incident(session: AsyncSession, caller: Caller, incide
 
 
 async def members(session: AsyncSession, caller: Caller, incident_id: UUID, paging: Paging) -> Sequence[Any]:
-    """Return the visible members (member, appeal, organisation's name, topic's name), last joined first, one more
-    than the page takes.
-
-    Raises `NotFound` for an incident that the caller may not see.
+    """Return the visible members (member, appeal, organisation's name, topic's name), last joined first: one page
+    plus one row. Raises `NotFound` for an incident that the caller may not see.
     """
     await require_visible_incident(session, caller, incident_id)
     query = (

@@ -1,5 +1,5 @@
-"""Incidents: one problem reported by many. Appeals join and leave; each keeps its author, thread, organisation and
-deadline.
+"""Changes of incidents, which group appeals about one problem. Appeals join and leave; each keeps its author,
+thread, organisation and deadline.
 
 Code that changes members locks the incident first, then the appeals in id order. The unique index of current
 members guarantees that an appeal is in one incident at most.
@@ -37,7 +37,7 @@ from shared.ids import new_id
 from shared.tables.appeals import Appeal, TimelineEntry
 from shared.tables.appeals_incidents import Incident, IncidentMember, IncidentReply
 
-# `incident.grown` is emitted at these member counts, not at each.
+# `incident.grown` is emitted only at these member counts.
 GROWTH_MILESTONES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
 MAX_APPEALS_PER_REQUEST = 200
 JOINED_BY_PERSON = "Решение человека"
@@ -45,7 +45,7 @@ JOINED_BY_PERSON = "Решение человека"
 
 @dataclass(frozen=True, kw_only=True)
 class NewMember:
-    """An appeal about to join an incident: its similarity (null: not measured), and the reason."""
+    """An appeal about to join an incident: its similarity (None if not measured), and the reason."""
 
     appeal_id: UUID
     written_at: datetime
@@ -57,20 +57,20 @@ class NewMember:
 
 @dataclass(frozen=True)
 class MemberCounts:
-    """The number of members, and when the first and the last of them were written; null: there are none."""
+    """The number of members, and when the first and the last of them were written; None without members."""
 
     member_count: int
     first_written_at: datetime | None
     last_written_at: datetime | None
 
 
-# Changes: the incident is locked first, then its appeals.
+# Changes. Each locks the incident first, then its appeals.
 
 
 async def lock(session: WriteSession, caller: Caller, incident_id: UUID) -> Incident:
     """Return the incident, locked until the transaction ends.
 
-    Raises `NotFound` also for one that is not visible to the caller.
+    Raises `NotFound` also for an incident that is not visible to the caller.
     """
     incident = await session.scalar(
         select(Incident)
@@ -84,9 +84,8 @@ async def lock(session: WriteSession, caller: Caller, incident_id: UUID) -> Inci
 
 
 async def _lock_appeals(session: WriteSession, caller: Caller, appeal_ids: Sequence[UUID]) -> list[Appeal]:
-    """Return the appeals, locked in id order.
-
-    Raises `Invalid` naming each id that does not exist or is out of the caller's scope.
+    """Lock the appeals in id order and return them. Raises `Invalid` naming each id that does not exist or is out
+    of the caller's scope.
     """
     rows = await session.scalars(
         select(Appeal)
@@ -111,7 +110,7 @@ def _require_free(appeals: Iterable[Appeal], incident_id: UUID | None = None) ->
     if taken:
         numbers = ", ".join(str(appeal.number) for appeal in taken)
         raise Conflict(
-            f"These appeals are already in another incident: {numbers}. Remove them from it first",
+            f"These appeals are already in another incident: {numbers}. Remove them from that incident first",
             appeal_ids=[str(appeal.id) for appeal in taken],
         )
 
@@ -130,7 +129,7 @@ async def open_manually(
 ) -> Incident:
     """Open an incident with these appeals, led by the caller's organisation, if any.
 
-    Raises `Invalid` naming the appeals out of the caller's scope, `Conflict` when one is in another incident.
+    Raises `Invalid` naming the appeals out of the caller's scope, `Conflict` if one is in another incident.
     """
     appeals = await _lock_appeals(session, caller, list(dict.fromkeys(appeal_ids)))
     _require_free(appeals)
@@ -175,13 +174,13 @@ async def open_incident(
 async def add_manually(
     session: WriteSession, caller: Caller, incident_id: UUID, appeal_ids: Sequence[UUID]
 ) -> Incident:
-    """Add appeals to an incident; those that are in it already remain.
+    """Add appeals to an incident; appeals that are already in it stay.
 
     Raises as `open_manually`, and `Conflict` for a closed incident.
     """
     incident = await lock(session, caller, incident_id)
     if incident.closed_at is not None:
-        raise Conflict("The incident is closed")
+        raise Conflict("The incident is closed: no appeal can join it")
     appeals = await _lock_appeals(session, caller, list(dict.fromkeys(appeal_ids)))
     _require_free(appeals, incident.id)
     fresh = [_joined_by_person(appeal) for appeal in appeals if appeal.incident_id is None]
@@ -192,9 +191,9 @@ async def add_manually(
 async def add_members(
     session: WriteSession, incident: Incident, new_members: Sequence[NewMember], *, actor: str
 ) -> set[UUID]:
-    """Add appeals to a locked incident; returns those that joined. An appeal in another incident stays there.
-
-    The incident's version is not raised: it counts what people change. New members get the last final replies.
+    """Add appeals to a locked incident; return those that joined. An appeal in another incident stays there. The
+    incident's version is not raised, because it counts only changes by people. New members get the last final
+    replies.
     """
     if not new_members:
         return set()
@@ -236,7 +235,7 @@ async def _set_incident_of_appeals(
     incident_id: UUID | None,
     previous_incident_id: UUID | None = None,
 ) -> None:
-    """Set the incident of these appeals. Their version and `updated_at` do not change."""
+    """Set the incident of these appeals without changing their version and `updated_at`."""
     await session.execute(
         update(Appeal)
         .where(Appeal.id.in_(appeals))
@@ -284,7 +283,7 @@ async def _update_counts(session: WriteSession, incident: Incident, joined: Sequ
 async def _update_counted_columns(session: WriteSession, incident: Incident, values: dict[str, Any]) -> None:
     """Update counted columns without raising the version.
 
-    Otherwise people who edit a growing incident would get a version conflict.
+    A raised version would give people who edit a growing incident a version conflict.
     """
     before = {name: getattr(incident, name) for name in values}
     await session.execute(
@@ -301,7 +300,9 @@ async def _update_counted_columns(session: WriteSession, incident: Incident, val
 
 
 async def set_utility_failure(session: WriteSession, incident: Incident, utility_failure: str) -> None:
-    """Set the utility failure of a locked incident; the title follows unless a person has edited the incident."""
+    """Set the utility failure of a locked incident; the title is adapted unless a person has edited the
+    incident.
+    """
     values: dict[str, Any] = {"utility_failure": utility_failure}
     if incident.origin == "spike" and incident.version == 1:
         location = {name: getattr(incident, name) for name in ("municipality", "settlement", "street")}
@@ -312,7 +313,9 @@ async def set_utility_failure(session: WriteSession, incident: Incident, utility
 
 
 async def _enqueue_reply_to_new_members(session: WriteSession, incident: Incident, joined_at: datetime) -> None:
-    """Enqueue the last final replies, the centre's and each organisation's, for appeals that joined later."""
+    """Enqueue jobs that send the last final replies, of the centre and of each organisation, to appeals that
+    joined later.
+    """
     last = await session.scalars(
         select(IncidentReply.id)
         .where(
@@ -359,7 +362,7 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
 
 
 async def close(session: WriteSession, caller: Caller, incident_id: UUID, version: int | None) -> Incident:
-    """Close the incident: no appeal joins any more, and its appeals stay as they are.
+    """Close the incident: no appeal can join any more, and its appeals stay unchanged.
 
     Raises `NotFound`, `Forbidden` for another organisation's incident, `Conflict` for a closed one, and as
     `check_version`.
@@ -382,9 +385,8 @@ async def update_incident(
     version: int | None,
     values: dict[str, Any],
 ) -> Incident:
-    """Set the title or the leading organisation, which is known to exist.
-
-    Raises as `close`, and `Forbidden` when an organisation names who leads: only the centre does.
+    """Set the title or the leading organisation, which must exist. Raises as `close`, and `Forbidden` if staff of
+    an organisation change who leads: only the centre may.
     """
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)
@@ -417,10 +419,8 @@ async def _require_authority(session: AsyncSession, caller: Caller, incident: In
 async def emit_incident_event(
     session: WriteSession, incident: Incident, model: type[IncidentSnapshot], actor: str = SYSTEM_ACTOR
 ) -> None:
-    """Emit events with the incident's present state: one for the centre, one for the leading organisation about
-    its own appeals.
-
-    The title is left out, because a person may have written it.
+    """Emit two events with the incident's current state: one for the centre, and one for the leading organisation
+    about its own appeals. The title is left out, because a person may have written it.
     """
     await emit(
         session,
@@ -438,7 +438,7 @@ async def emit_incident_event(
 
 
 async def _emit_growth(session: WriteSession, incident: Incident, joined: Sequence[NewMember], actor: str) -> None:
-    """Emit `incident.grown` at the milestones: of all members for the centre, of its own for the leading
+    """Emit `incident.grown` at the milestones: of all members for the centre, of its own members for the leading
     organisation.
     """
     everyone = MemberCounts(incident.member_count, incident.first_written_at, incident.last_written_at)
@@ -457,7 +457,7 @@ def _reaches_milestone(member_count: int, joined: int) -> bool:
 
 
 async def _own_counts(session: AsyncSession, incident: Incident) -> MemberCounts:
-    """Return the counts of the appeals that belong to the leading organisation."""
+    """Return the counts of the incident's appeals that belong to the leading organisation."""
     row = await session.execute(
         select(func.count(), func.min(Appeal.written_at), func.max(Appeal.written_at))
         .select_from(IncidentMember)

@@ -1,7 +1,6 @@
-"""Search of similar appeals: a few hundred candidates by index, whatever the history, then compared one by one.
-
-Each way to find candidates reads only the rows nearest in time, so the cost does not grow with the table. Rows out
-of the caller's scope are dropped afterwards and never shown.
+"""Search of similar appeals: a few hundred candidates are found by indexes and compared one by one. Each criterion
+reads only the rows nearest in time, so the cost does not grow with the table. Rows out of the caller's scope are
+dropped afterwards and never shown.
 """
 
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Organisation
 
 MAX_COMPARED = 500
-# A generic plan reads and sorts whole windows; a custom plan stops after the nearest rows.
+# Forces custom plans: a generic plan reads and sorts whole windows, a custom plan stops after the nearest rows.
 FORCE_CUSTOM_PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _BY_AUTHOR, _BY_WORDS, _BY_STREET, _BY_UTILITY_FAILURE, _BY_OWNER, _BY_PLACE, _BY_TOPIC = (
     60,
@@ -46,17 +45,16 @@ class SimilarAppeal:
 
 
 def text_hash(words: ColumnElement[str] | Any) -> ColumnElement[int]:
-    """Return the expression of the index `ix_appeals_text_hash`: equal for the same text, ignoring case."""
+    """Return the SQL expression of the index `ix_appeals_text_hash`, equal for equal texts, ignoring case."""
     return func.hashtextextended(func.lower(words), 0)
 
 
 async def like(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, days: int, all_organisations: bool
 ) -> tuple[list[SimilarAppeal], int]:
-    """Return the appeals similar to this one, most similar first, and how many were compared.
-
-    Compares appeals of the same organisation, unless `all_organisations` or the appeal has none; always within the
-    caller's scope. Raises `NotFound` for an appeal out of it.
+    """Return the appeals similar to this one, most similar first, and how many were compared. Compares appeals of
+    the same organisation, or of all with `all_organisations` or if the appeal has no organisation; always within
+    the caller's scope. Raises `NotFound` for an appeal out of scope.
     """
     asked = await session.scalar(
         select(Appeal)
@@ -91,13 +89,13 @@ async def like(
 
 
 async def groups_of_topics(session: AsyncSession) -> dict[UUID, UUID]:
-    """Return topic → its group; a group is its own."""
+    """Return the group of each topic; a group is mapped to itself."""
     rows = await session.execute(select(Topic.id, func.coalesce(Topic.group_id, Topic.id)))
     return {row[0]: row[1] for row in rows}
 
 
 def candidates(asked: Appeal, window: timedelta) -> Select[Any]:
-    """Return the query of at most `MAX_COMPARED` candidate ids, by index: the nearest in time by each
+    """Return the query of at most `MAX_COMPARED` candidate ids, found by indexes: the nearest in time by each
     criterion.
     """
     parts = list(_ways(asked, window))

@@ -1,7 +1,5 @@
-"""Similarity of two appeals by text, location, topic, author and time, with the reasons in words. No I/O.
-
-Texts are compared by character n-grams of three and four letters, so that endings and typos do not matter; stop
-words are left out.
+"""Similarity of two appeals by text, location, topic, author and time, with reasons in Russian. No I/O. Texts are
+compared by n-grams of three and four letters, so that endings and typos hardly matter; stop words are left out.
 """
 
 import math
@@ -23,10 +21,10 @@ from services.appeals.classification.rules.urgency_signals import utility_failur
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from shared.russian import in_words
 
-# From this score on an appeal is shown as similar.
+# Minimum score of an appeal that is shown as similar.
 MIN_SHOWN_SCORE = 0.45
-# Ratio from which texts are the same apart from typos, and the minimum number of characters: many people write
-# shorter texts («нет света»).
+# Minimum ratio of texts that are the same apart from typos, and their minimum length in characters: many people
+# write the same shorter text («нет света»).
 _SAME_RATIO = 95.0
 _OWN_WORDS_FROM = 20
 _SAME_TEXT_SCORE = 0.9
@@ -96,7 +94,9 @@ class Similarity:
 
 @lru_cache(maxsize=_CACHED_WORDS)
 def _columns(word: str) -> tuple[int, ...]:
-    """Return the columns of a word's n-grams, with spaces at its edges: hashes, since there is no vocabulary."""
+    """Return the columns of a word's n-grams, with a space at both ends. Columns are hashes, because there is no
+    vocabulary.
+    """
     edged = f" {word} "
     grams = [edged[at : at + size] for size in _GRAMS for at in range(len(edged) - size + 1)]
     return tuple(zlib.crc32(gram.encode()) % _COLUMN_COUNT for gram in grams)
@@ -112,13 +112,13 @@ def content_words(text: str, besides: Collection[str] = ()) -> str:
 
 
 def word_stems(names: Iterable[str | None]) -> set[str]:
-    """Return the stems of the names' words, equal in all cases: «Селенгинск», «Селенгинске»."""
+    """Return the stems of the names' words, which are equal in all case forms: «Селенгинск», «Селенгинске»."""
     words = {word for name in names if name for word in tokenize(clean_text(name))}
     return {word[: max(_MIN_STEM, len(word) - 2)] for word in words if len(word) >= _MIN_STEM}
 
 
 def mentions_name(text: str, name: str) -> bool:
-    """Return whether the text itself contains the name, in any case form; short names only as written."""
+    """Return whether the text itself contains the name, in any case form; short names match only as written."""
     starts = word_stems([name]) or set(tokenize(clean_text(name)))
     return any(word.startswith(start) for word in tokenize(clean_text(text)) for start in starts)
 
@@ -143,12 +143,14 @@ def text_vectors(texts: Sequence[str], location_names: Iterable[str | None] = ()
 
 
 def normalized_words(text: str) -> str:
-    """Return the words alone, folded: equal for texts that differ in punctuation, case and white space."""
+    """Return the folded words of a text: equal for texts that differ only in punctuation, case and white space."""
     return " ".join(tokenize(clean_text(text)))
 
 
 def distinctive_text(text: str) -> str | None:
-    """Return the normalised words if two people would hardly write the same by chance; else None."""
+    """Return the normalised words if the text is so long that two people would hardly write it by chance; else
+    None.
+    """
     words = normalized_words(text)
     return words if len(words) >= _OWN_WORDS_FROM else None
 
@@ -161,7 +163,7 @@ def same_words(one: str, other: str) -> bool:
 def compare(
     asked: ComparableAppeal, others: Sequence[ComparableAppeal], groups: Mapping[UUID, UUID]
 ) -> list[Similarity]:
-    """Return the similarity of each of the others to the given appeal. `groups`: topic → its group."""
+    """Return the similarity of each other appeal to the given one. `groups` maps a topic to its group."""
     if not others:
         return []
     rows = text_vectors([asked.text, *(other.text for other in others)], (asked.settlement, asked.street))
@@ -211,7 +213,7 @@ def _person(
 
 
 def same_location(one: ComparableAppeal, other: ComparableAppeal) -> bool:
-    """Return whether the locations agree down to the settlement, as far as both name them."""
+    """Return whether the locations agree down to the settlement, as far as both have these parts."""
     return all(
         getattr(one, name) is None or getattr(other, name) is None or getattr(one, name) == getattr(other, name)
         for name in ("municipality", "settlement")
@@ -251,7 +253,9 @@ def _subject_score(
 
 
 def mean_top_similarity(rows: SparseRows, others: SparseRows, *, best: int = 3) -> Any:
-    """Return for each row the mean similarity to its `best` most similar others (0 where there are none)."""
+    """Return for each row the mean similarity to its `best` most similar rows of `others`; 0 if `others` is
+    empty.
+    """
     if others.shape[0] == 0:
         return np.zeros(rows.shape[0])
     alike = rows @ others.T

@@ -1,4 +1,4 @@
-"""How many appeals of each key came recently, by municipality and in the region, and what is usual there."""
+"""Counts of recent appeals by key, in municipalities and in the region, and the usual counts (baseline)."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 
-# Pages that are polled deliver messages hours after they were written.
+# Long enough for polled pages, whose messages are received hours after they were written.
 RECENT_WINDOW = timedelta(hours=3)
 BASELINE_WINDOW = timedelta(days=14)
 BASELINE_CACHE_FOR = timedelta(minutes=10)
@@ -24,22 +24,22 @@ MAX_COUNTED = 2_000
 
 @dataclass(frozen=True)
 class Baseline:
-    """Counts of the last weeks, taken at `at`."""
+    """Counts of the last two weeks, taken at `at`."""
 
     at: datetime
     region: Counts
     municipalities: dict[str, Counts]
 
 
-# Counted every ten minutes instead of for every batch; keyed by database, of which a process has one.
+# Recounted every ten minutes instead of for every batch; the key is the database engine.
 _BASELINES: WeakKeyDictionary[Engine, Baseline] = WeakKeyDictionary()
 
-# The group of a topic; a group is its own.
+# The group of a topic; for a group the group itself.
 topic_group: ColumnElement[UUID] = func.coalesce(Topic.group_id, Topic.id)
 
 
 def counted() -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of appeals that are in no incident and may still belong to one."""
+    """Return the SQL conditions of appeals that are in no incident and may still join one."""
     return Appeal.incident_id.is_(None), Appeal.status.not_in(("not_required", "merged"))
 
 
@@ -59,7 +59,7 @@ class LocationCounts:
         self._cells: dict[tuple[SpikeKey, str | None], tuple[int, int]] = defaultdict(lambda: (0, 0))
 
     def add(self, key: SpikeKey | None, settlement: str | None, count: int, authors: int) -> None:
-        """Count appeals of a key in a settlement; null: no settlement is named."""
+        """Count appeals of a key in a settlement; None if no settlement is named."""
         self.total += count
         if settlement is not None:
             self._settlements[settlement] += count
@@ -86,7 +86,7 @@ async def count_by_municipality(
     """Return how many appeals of each key and settlement came recently in each municipality, up to its latest
     appeal.
 
-    Those that are about to join an incident are not counted.
+    Appeals that are about to join an incident (`coming`) are not counted.
     """
     asked = values(column("place", Text), column("until", DateTime(timezone=True)), name="asked").data(
         sorted(municipalities.items())
@@ -152,7 +152,7 @@ async def count_region(
 
 
 async def read_baseline(session: WriteSession, now: datetime) -> Baseline:
-    """Return the counts of the last weeks, at most `BASELINE_CACHE_FOR` old."""
+    """Return the counts of the last two weeks, at most `BASELINE_CACHE_FOR` old."""
     engine = session.get_bind()
     assert isinstance(engine, Engine)
     known = _BASELINES.get(engine)

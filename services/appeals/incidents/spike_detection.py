@@ -1,7 +1,7 @@
 """Spike detection: appeals with one key in one municipality, significantly more than the baseline. No I/O.
 
-The key is the utility failure, else the topic group. Appeals that name a utility failure and a location are about
-one thing; a topic group is broad, so its texts must be similar as well.
+The key is the utility failure, else the topic group. Appeals with the same utility failure and location are about
+one problem; a topic group is broad, so the texts must be similar as well.
 """
 
 import math
@@ -23,21 +23,21 @@ from services.appeals.incidents.similarity import (
     text_vectors,
 )
 
-# Minimum similarity of texts about one problem in one group and location; measured on the training examples.
+# Minimum similarity of texts about one problem in the same group and location; measured on the training examples.
 MIN_SIMILARITY = 0.36
-# Lower where the topic is the same or unknown, and lower still beside the same post.
+# Lower minimum if the topic is the same or unknown, and still lower if the post is the same too.
 MIN_SIMILARITY_SAME_TOPIC, MIN_SIMILARITY_SAME_THREAD = 0.2, 0.12
-# How far above the baseline: at least this ratio, and at most this probability by chance.
+# A spike has at least this ratio to the baseline, and at most this probability of occurring by chance.
 _MIN_RATIO, _MAX_P_VALUE = 1.5, 1e-4
-# Prior share of a key without data, with the weight of this many appeals.
+# Prior share of a key, which counts like `_PRIOR_WEIGHT` appeals.
 _PRIOR_SHARE = {"utility_failure": 0.02, "group": 0.04}
 _PRIOR_WEIGHT = 50
 _BESIDE = 2
 _NEGLIGIBLE = 1e-16
-# How many members' texts represent an incident.
+# Maximum number of members' texts that represent an incident.
 MAX_SAMPLE_TEXTS = 40
-# The same problem elsewhere at the same time raises the baseline by at most this share: it may be a storm, or a
-# flood of messages.
+# Upper limit of the baseline share taken from current counts elsewhere: the same problem may really occur in many
+# municipalities, as in a storm.
 _ELSEWHERE_MOST = {"utility_failure": 0.10, "group": 0.25}
 
 # ("utility_failure", "power") or ("group", id of the group).
@@ -47,9 +47,7 @@ SpikeKey = tuple[str, str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecentAppeal:
     """An appeal as clustering reads it: `settlement` is named in its text, `page_settlement` comes from its page
-    or the post above.
-
-    The latter says little about where the problem is: the author may live in the next village.
+    or the post above. `page_settlement` is weak evidence: the author may live in the next village.
     """
 
     id: UUID
@@ -72,7 +70,7 @@ class RecentAppeal:
 
     @staticmethod
     def of(*, text: str, settlement: str | None, **more: Any) -> "RecentAppeal":
-        """Return the appeal from its columns, whose settlement may come from the text, the post or the page."""
+        """Return the appeal from its columns. The settlement may come from the text, the post or the page."""
         named = settlement is not None and mentions_name(text, settlement)
         return RecentAppeal(
             text=text,
@@ -91,14 +89,14 @@ class RecentAppeal:
 
 @dataclass
 class Counts:
-    """Counts of appeals by key, of one municipality or of the region."""
+    """Counts of appeals by key, in one municipality or in the region."""
 
     total: int
     by_key: Counter[SpikeKey]
 
     @staticmethod
     def of(rows: Iterable[tuple[SpikeKey | None, int]]) -> "Counts":
-        """Return the counts from keys with counts."""
+        """Return the counts built from pairs of key and count."""
         found = Counts(0, Counter())
         for key, count in rows:
             found.total += count
@@ -113,7 +111,7 @@ class Counts:
 
 
 def baseline_share(key: SpikeKey, *, here: Counts, region: Counts, elsewhere: Counts) -> float:
-    """Return the expected share of a key: by the last weeks here and in the region, and by the present counts
+    """Return the expected share of a key, from the last weeks here and in the region, and from current counts
     elsewhere.
     """
     now = min(elsewhere.share(key), _ELSEWHERE_MOST[key[0]])
@@ -123,19 +121,19 @@ def baseline_share(key: SpikeKey, *, here: Counts, region: Counts, elsewhere: Co
 def is_significant(count: int, among: int, share: float) -> bool:
     """Return whether `count` of `among` appeals is significantly above the expected share."""
     expected = share * among
-    # Poisson probability of as many or more by chance, if appeals are independent.
+    # Poisson probability of at least this count by chance, if appeals are independent.
     return count >= _MIN_RATIO * expected and poisson_at_least(count, expected) <= _MAX_P_VALUE
 
 
 def poisson_at_least(count: int, mean: float) -> float:
-    """Return the probability of `count` or more where `mean` are expected. For counts that are not far below it:
-    the first term underflows there.
+    """Return the Poisson probability of at least `count` with the given mean. Not for counts far below the mean,
+    where the first term underflows.
     """
     if count <= 0 or mean <= 0:
         return float(count <= 0)
     term = math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
     total = term
-    # Terms grow up to the mean; above it each is smaller than the one before.
+    # Terms increase up to the mean and decrease above it.
     while count < mean or term > total * _NEGLIGIBLE:
         count += 1
         term *= mean / count
@@ -144,7 +142,7 @@ def poisson_at_least(count: int, mean: float) -> float:
 
 
 def count_authors(appeals: Iterable[RecentAppeal]) -> int:
-    """Return how many people wrote: an equal long text in two networks counts as one person."""
+    """Return the number of authors: the same long text in two networks counts as one author."""
     authors: set[str] = set()
     network_by_text: dict[str, str | None] = {}
     for appeal in appeals:
@@ -156,7 +154,7 @@ def count_authors(appeals: Iterable[RecentAppeal]) -> int:
 
 
 def is_concentrated(appeals: Sequence[RecentAppeal], min_authors: int, window: timedelta) -> bool:
-    """Return whether at least `min_authors` people wrote within a window."""
+    """Return whether at least `min_authors` people wrote within one window."""
     if count_authors(appeals) < min_authors:
         return False
     ordered = sorted(appeals, key=lambda appeal: appeal.written_at)
@@ -170,10 +168,10 @@ def is_concentrated(appeals: Sequence[RecentAppeal], min_authors: int, window: t
 
 
 def group_by_settlement(appeals: Sequence[RecentAppeal], min_authors: int) -> Iterator[list[RecentAppeal]]:
-    """Split appeals of one key and municipality by settlement, where enough people name one.
-
-    An appeal without a settlement goes to that of most of its thread, else of its page, else to the largest. Where
-    no settlement has enough people, all are one group, except those who name another settlement than the majority.
+    """Split appeals of one key and municipality by the settlements that enough people name. An appeal without a
+    settlement goes to the settlement of most appeals of its thread, else of its page, else to the largest group.
+    If no settlement has enough people, all appeals are one group, except those with another settlement than the
+    majority.
     """
     named: dict[str, list[RecentAppeal]] = defaultdict(list)
     for appeal in appeals:
@@ -212,7 +210,7 @@ def group_by_text(appeals: Sequence[RecentAppeal]) -> Iterator[list[RecentAppeal
             continue
         left[first] = False
         found = [first]
-        # It grows meanwhile: a text is compared with others when it is reached.
+        # `found` grows during the loop: each text that is reached is compared with the remaining texts.
         for at in found:
             if not left.any():
                 break
@@ -227,7 +225,7 @@ def group_by_text(appeals: Sequence[RecentAppeal]) -> Iterator[list[RecentAppeal
 def find_spikes(
     key: SpikeKey, appeals: Sequence[RecentAppeal], *, min_authors: int, window: timedelta
 ) -> Iterator[list[RecentAppeal]]:
-    """Yield the appeals of each spike among those of one key and municipality."""
+    """Yield the appeals of each spike among the appeals of one key and municipality."""
     for part in group_by_settlement(appeals, min_authors):
         for found in [part] if key[0] == "utility_failure" else group_by_text(part):
             if is_concentrated(found, min_authors, window):
@@ -242,10 +240,9 @@ def location_names(appeals: Iterable[RecentAppeal]) -> set[str]:
 def find_related(
     members: Sequence[RecentAppeal], others: Sequence[RecentAppeal], topic_id: UUID | None
 ) -> list[tuple[RecentAppeal, float]]:
-    """Return those of the others that are about the members' problem without naming the utility failure, with
-    their similarity.
-
-    The others are those that may concern it; `topic_id` is the topic of most members.
+    """Return the appeals among `others` that are about the members' problem without having the utility failure,
+    with their similarity. `others` are appeals for which `may_concern` is true; `topic_id` is the topic of most
+    members.
     """
     near = text_similarities(
         [appeal.text for appeal in members[:MAX_SAMPLE_TEXTS]],
@@ -261,9 +258,8 @@ def find_related(
 
 
 def may_concern(appeal: RecentAppeal, utility_failure: str | None, group_id: UUID | None) -> bool:
-    """Return whether an appeal that names no utility failure may concern it.
-
-    It may because of its group, or because its text names what is out of order, as in «что со светом?».
+    """Return whether an appeal without a utility failure may be about this one: it has the same group, or its text
+    names the utility, as in «что со светом?».
     """
     if group_id is not None and appeal.group_id == group_id:
         return True
@@ -271,19 +267,21 @@ def may_concern(appeal: RecentAppeal, utility_failure: str | None, group_id: UUI
 
 
 def names_utility_failure(text: str, utility_failure: str) -> bool:
-    """Return whether the text names what may be out of order, even if it does not say that it is."""
+    """Return whether the text names the utility, even if it does not say that the utility is out of order."""
     return any(hit.label == utility_failure for hit in utility_failure_index()[0].find(tokenize(clean_text(text))))
 
 
 def may_have_topic(appeal: RecentAppeal, topic_id: UUID | None) -> bool:
-    """Return whether an appeal of the same group may have this topic: it has, or only its group is known."""
+    """Return whether an appeal of the same group has this topic, or may have it because only its group is
+    known.
+    """
     return topic_id is not None and appeal.topic_id in (topic_id, appeal.group_id)
 
 
 def is_related(similarity: float, beside: int, *, same_topic: bool) -> bool:
     """Return whether an appeal of the same group and location is about the problem, by the similarity of its text.
 
-    The threshold is lower with the same topic, and lower still beside a post that `beside` members commented.
+    The threshold is lower with the same topic, and still lower in a thread with enough members (`beside`).
     """
     if not same_topic:
         return similarity >= MIN_SIMILARITY
@@ -293,8 +291,8 @@ def is_related(similarity: float, beside: int, *, same_topic: bool) -> bool:
 def text_similarities(
     members: Sequence[str], texts: Sequence[str], places: Iterable[str | None] = ()
 ) -> list[float]:
-    """Return the similarity of each text to the most similar members' texts, without location names; 0 without
-    members.
+    """Return the mean similarity of each text to the most similar members' texts, ignoring location names; 0
+    without members.
     """
     if not texts or not members:
         return [0.0] * len(texts)

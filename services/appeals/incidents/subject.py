@@ -1,4 +1,4 @@
-"""The subject of an incident: what its appeals agree on."""
+"""The subject of an incident: the topic, utility failure and location that most of its appeals share."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,9 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, kw_only=True)
 class IncidentSubject:
-    """Topic, utility failure and location of an incident; null where its appeals disagree or say nothing."""
+    """Topic, utility failure and location of an incident; a field is None if its appeals disagree or do not have
+    it.
+    """
 
     topic_id: UUID | None = None
     utility_failure: str | None = None
@@ -29,13 +31,13 @@ class IncidentSubject:
 
 
 def utility_failure_title(utility_failure: str) -> str:
-    """Return the name of a utility failure for people: «Нет света»."""
+    """Return the display name of a utility failure: «Нет света»."""
     name = utility_failure_names().get(utility_failure, "неисправность")
     return name[:1].upper() + name[1:]
 
 
 def majority_value(values: Iterable[Key | None]) -> Key | None:
-    """Return the value of more than half of those that have one; None when there is no such majority."""
+    """Return the value that more than half of the values that are not None have; None without such a majority."""
     counted = Counter(value for value in values if value is not None)
     if not counted:
         return None
@@ -44,7 +46,7 @@ def majority_value(values: Iterable[Key | None]) -> Key | None:
 
 
 def subject_of(appeals: Sequence[LocatedAppeal]) -> IncidentSubject:
-    """Return what most of these appeals agree on."""
+    """Return the subject that most of these appeals share."""
     municipality = majority_value(appeal.municipality for appeal in appeals)
     here = [appeal for appeal in appeals if appeal.municipality == municipality]
     settlement = majority_value(appeal.settlement for appeal in here)
@@ -58,9 +60,8 @@ def subject_of(appeals: Sequence[LocatedAppeal]) -> IncidentSubject:
 
 
 def _street(appeals: Iterable[LocatedAppeal], settlement: str | None, *, among: int) -> str | None:
-    """Return the street named in the text of more than half of `among` appeals.
-
-    An appeal without a settlement may mean this one.
+    """Return the street named in the texts of more than half of `among` appeals, else None. Appeals in this
+    settlement or without a settlement count.
     """
     named = Counter(
         appeal.street
@@ -74,7 +75,7 @@ def _street(appeals: Iterable[LocatedAppeal], settlement: str | None, *, among: 
 
 
 async def incident_title(session: AsyncSession, subject: IncidentSubject) -> str:
-    """Return a title: «Нет света: Кабанский район, Селенгинск»."""
+    """Return the title of an incident with this subject: «Нет света: Кабанский район, Селенгинск»."""
     what = utility_failure_title(subject.utility_failure) if subject.utility_failure else None
     if what is None and subject.topic_id is not None:
         what = await session.scalar(select(Topic.name).where(Topic.id == subject.topic_id))
@@ -83,7 +84,7 @@ async def incident_title(session: AsyncSession, subject: IncidentSubject) -> str
         district = await session.scalar(
             select(Municipality.name).where(Municipality.oktmo == subject.municipality)
         )
-    # «город Улан-Удэ, Улан-Удэ» would say the same twice.
+    # «город Улан-Удэ, Улан-Удэ» would repeat the name.
     settlement = subject.settlement if subject.settlement not in (district or "").split() else None
     where = ", ".join(part for part in (district, settlement, subject.street) if part)
     what = what or "Похожие обращения"

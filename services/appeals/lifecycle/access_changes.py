@@ -1,4 +1,6 @@
-"""Release of open appeals whose assignee may not work on them any more: locked, or moved elsewhere."""
+"""Release of open appeals whose assignee may not work on them any more, because the account was locked or
+moved.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -22,7 +24,7 @@ _ACCESS_FIELDS = frozenset({"active", "locked_at", "role", "organisation_id"})
 
 
 async def handle_person_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Enqueue the release of the appeals of everybody whose access changed."""
+    """Enqueue the release of the appeals of each person whose access changed."""
     for event in events:
         data = parse_event(event)
         if isinstance(data, PersonChanged) and not _ACCESS_FIELDS.isdisjoint(data.changed):
@@ -30,10 +32,8 @@ async def handle_person_events(session: WriteSession, events: Sequence[Event]) -
 
 
 async def release_appeals(database: Database, person_id: UUID | None = None) -> int:
-    """Give open appeals whose assignee may not work on them to others by the rules, or to nobody.
-
-    Returns how many.
-    `person_id`: only those of this person. Work is done in batches of one transaction each and is idempotent.
+    """Reassign open appeals whose assignee may not work on them by the rules, or release them; return how many.
+    `person_id`: only appeals of this person. Work is done in batches, each in one transaction, and is idempotent.
     """
     released = 0
     while True:
@@ -45,17 +45,17 @@ async def release_appeals(database: Database, person_id: UUID | None = None) -> 
 
 
 async def release_batch(session: WriteSession, person_id: UUID | None = None) -> int:
-    """Release at most `RELEASE_BATCH` appeals; returns how many."""
+    """Release at most `RELEASE_BATCH` appeals; return how many."""
     condition = (
         Appeal.assignee_id.is_not(None),
         Appeal.status.in_([inline_literal(status) for status in OPEN_APPEAL_STATUSES]),
         _may_not_work(),
         *([Appeal.assignee_id == person_id] if person_id is not None else []),
     )
-    # Not in any order: an order by id would read closed appeals too.
+    # Without ORDER BY: ordering by id would read closed appeals too.
     found = select(Appeal.id).join(Person, Person.id == Appeal.assignee_id).where(*condition).limit(RELEASE_BATCH)
     ids = (await session.scalars(found)).all()
-    # In id order, like all code that locks appeals, against deadlocks.
+    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
     appeals = await session.scalars(
         select(Appeal)
         .join(Person, Person.id == Appeal.assignee_id)
@@ -73,7 +73,7 @@ async def release_batch(session: WriteSession, person_id: UUID | None = None) ->
 
 
 def _may_not_work() -> ColumnElement[bool]:
-    """Return the condition that the assignee may not do the next step, as `Staff.may_work_for` decides."""
+    """Return the SQL condition that the assignee may not do the next step; corresponds to `Staff.may_work_for`."""
     elsewhere = case(
         (Appeal.status == "triage", Person.role.not_in(CENTRE_WORK_ROLES)),
         else_=or_(

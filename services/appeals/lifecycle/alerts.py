@@ -1,7 +1,7 @@
 """Alerts that moderators must see at once: one per kind and appeal or incident.
 
 Kinds: `urgent` (an appeal), `spike` (an incident), `repeated_transfers` (an appeal that organisations keep
-transferring). An `urgent` alert that was seen is raised again when a new message of the appeal reports danger.
+transferring). A seen `urgent` alert is raised again when a new message of the appeal reports danger.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,9 +64,8 @@ async def raise_for_appeals(session: WriteSession, kind: str, alerts: Sequence[t
 async def _raise_again(
     session: WriteSession, kind: str, reasons: Mapping[UUID, str], numbers: dict[UUID, int]
 ) -> None:
-    """Mark the seen alerts of these appeals as unseen, with the new reason.
-
-    The audit trail keeps who saw them before.
+    """Mark the seen alerts of these appeals as unseen, with the new reason. The audit trail keeps who had seen
+    them.
     """
     seen = list(
         await session.scalars(
@@ -87,7 +86,7 @@ async def _raise_again(
 
 
 async def raise_spike(session: WriteSession, incident: Incident, why: str) -> None:
-    """Raise the alert of an incident that a spike opened."""
+    """Raise the alert of an incident that was opened because of a spike."""
     await _store(session, [_draft("spike", why, incident_id=incident.id)], {incident.id: incident.number})
 
 
@@ -121,7 +120,7 @@ def _event(alert: Alert, numbers: dict[UUID, int]) -> NewEvent:
 
 
 async def find(session: AsyncSession, filters: AlertFilter, paging: Paging) -> Sequence[AlertRow]:
-    """Return alerts with their appeal and incident, newest first, one more than the page takes."""
+    """Return alerts with their appeal and incident, newest first: one page plus one row."""
     query = _query().order_by(Alert.created_at.desc(), Alert.id.desc()).limit(paging.limit + 1)
     if filters.seen is not None:
         query = query.where(Alert.seen_at.is_not(None) if filters.seen else Alert.seen_at.is_(None))

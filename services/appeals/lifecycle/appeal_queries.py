@@ -1,4 +1,4 @@
-"""Queries of one appeal: locking it for a change, its version, whether the caller may see it."""
+"""Queries of one appeal: lock it for a change, check its version, check that the caller may see it."""
 
 from uuid import UUID
 
@@ -13,16 +13,14 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal
 
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _LOCK = select(Appeal).where(Appeal.id == bindparam("appeal_id")).with_for_update()
 _LOCK_WITHOUT_CLOCKS = _LOCK.options(raiseload(Appeal.clocks))
 
 
 async def lock(session: WriteSession, caller: Caller, appeal_id: UUID, *, with_clocks: bool = True) -> Appeal:
-    """Return the appeal, locked until the transaction ends.
-
-    Without its clocks for a change that has nothing to do with deadlines. Raises `NotFound` when it does not exist
-    or is out of the caller's scope.
+    """Return the appeal, locked until the transaction ends. Omit the clocks for a change that does not affect
+    deadlines. Raises `NotFound` if the appeal does not exist or is out of the caller's scope.
     """
     query = caller.restrict(_LOCK if with_clocks else _LOCK_WITHOUT_CLOCKS, Appeal.organisation_id)
     appeal = await session.scalar(query, {"appeal_id": appeal_id})
@@ -32,14 +30,16 @@ async def lock(session: WriteSession, caller: Caller, appeal_id: UUID, *, with_c
 
 
 async def check_version(session: AsyncSession, appeal: Appeal, seen: int | None) -> None:
-    """Raise 412, naming the last change, unless the locked appeal is in the version that the caller saw."""
+    """Raise `PreconditionFailed` with the last change unless the locked appeal is in the version that the caller
+    saw.
+    """
     if seen is not None and seen != appeal.version:
         last = await timeline.last_change(session, appeal.id)
         preconditions.check_version(appeal.version, seen, version=appeal.version, last_change=last)
 
 
 async def get_visible(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Appeal:
-    """Return the appeal without its clocks. Raises `NotFound` when it does not exist or is out of the caller's
+    """Return the appeal without its clocks. Raises `NotFound` if it does not exist or is out of the caller's
     scope.
     """
     appeal = await session.scalar(

@@ -27,10 +27,9 @@ PersonRow = Row[UUID, str]
 async def possible_assignees(
     session: AsyncSession, caller: Caller, appeal_id: UUID, paging: Paging
 ) -> Sequence[PersonRow]:
-    """Return the people to whom the appeal may be assigned, one more than the page takes.
-
-    In the order of their ids: a cursor is part of an address, and must not contain a name. Raises `NotFound` also
-    for an appeal out of the caller's scope.
+    """Return the people to whom the appeal may be assigned: one page plus one row. They are ordered by id, because
+    the cursor is part of a URL and must not contain a name. Raises `NotFound` also for an appeal out of the
+    caller's scope.
     """
     appeal = await appeal_queries.get_visible(session, caller, appeal_id)
     query = (
@@ -44,7 +43,9 @@ async def possible_assignees(
 
 
 async def assign_person(session: WriteSession, appeal: Appeal, wish: AssigneeWish, caller: Caller) -> None:
-    """Assign a locked appeal to a person without a change of status. Raises as `apply_wish` does."""
+    """Assign a locked appeal to the wished person, or release it, without a change of status. Raises as
+    `apply_wish` does.
+    """
     recorder = AppealRecorder()
     await apply_wish(session, appeal, wish, caller, recorder, former_organisation_id=appeal.organisation_id)
     await recorder.write(session)
@@ -59,22 +60,24 @@ async def apply_wish(
     *,
     former_organisation_id: UUID | None,
 ) -> None:
-    """Assign a locked appeal to a person who may work on it; everybody may assign one that nobody else has.
-
-    Raises `Conflict` when the appeal is over, `Forbidden` where a colleague has it and the caller may not manage
-    assignees, `Invalid` for a person who may not work on it, or whom staff name for another organisation.
+    """Assign a locked appeal to the wished person, or release it. Everybody may assign an appeal that no colleague
+    has. Raises `Conflict` if the appeal is closed, `Forbidden` if a colleague has it and the caller may not manage
+    assignees, `Invalid` for a person who may not work on it, or if staff choose a person in the organisation that
+    gets the appeal.
     """
     if appeal.status in FINAL_STATUSES:
-        raise Conflict(f"The appeal is «{appeal.status}»: nobody owes a next step")
+        raise Conflict(f"The appeal is «{appeal.status}»: no next step is needed, so it cannot be assigned")
     moved = appeal.organisation_id != former_organisation_id
     if moved and not caller.is_region_wide and wish.person_id is not None:
-        raise Invalid.field("/assignee_id", "The receiver of the appeal decides which of its people works on it")
+        raise Invalid.field(
+            "/assignee_id", "Omit `assignee_id`: the organisation that gets the appeal chooses the person"
+        )
     if wish.person_id == appeal.assignee_id:
         return
     has_it = appeal.assignee_id is not None and not moved
     if has_it and str(appeal.assignee_id) != caller.subject and Right.ASSIGNEES_MANAGE not in caller.rights:
         raise Forbidden(
-            f"A colleague has the appeal: to give it to somebody else needs the right «{Right.ASSIGNEES_MANAGE}»"
+            f"The appeal is assigned to a colleague: reassigning it needs the right «{Right.ASSIGNEES_MANAGE}»"
         )
     if wish.person_id is not None:
         staff = await _load_staff(session, wish.person_id)
@@ -82,13 +85,13 @@ async def apply_wish(
         if wish.person_id not in staff or not staff[wish.person_id].may_work_for(owner):
             whose = "the centre" if owner is None else "its organisation"
             raise Invalid.field(
-                "/assignee_id", f"Give a person of {whose} with access and the right to work on the appeal"
+                "/assignee_id", f"Give a person of {whose} who has access and may work on the appeal"
             )
     recorder.change_assignee(appeal, wish.person_id, caller.actor)
 
 
 async def take(session: WriteSession, appeal: Appeal, caller: Caller, recorder: AppealRecorder) -> None:
-    """Assign an appeal that nobody has to the caller who starts to work on it, if they are of its organisation."""
+    """Assign an unassigned appeal to the caller who starts to work on it, if they belong to its organisation."""
     person_id = actor_id(caller.subject)
     staff = await _load_staff(session, person_id)
     if person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal)):
@@ -96,6 +99,6 @@ async def take(session: WriteSession, appeal: Appeal, caller: Caller, recorder: 
 
 
 async def _load_staff(session: WriteSession, person_id: UUID | None) -> dict[UUID, Staff]:
-    # Without a flush: a move and its assignee make one version of the appeal.
+    # Not flushed, so that the move and its assignee make one version of the appeal.
     with session.no_autoflush:
         return await load_staff(session, [person_id] if person_id is not None else [])

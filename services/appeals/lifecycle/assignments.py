@@ -1,4 +1,4 @@
-"""Assignments: which organisations an appeal went through, who moved it, and why."""
+"""Assignments: the organisations that an appeal went through, who moved it, and why."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,9 +15,9 @@ from shared.organisation_status import is_operating
 from shared.tables.appeals import Appeal, Assignment
 from shared.tables.registry import Organisation
 
-# Kinds of assignments by a person, who has checked which organisation the appeal belongs to.
+# Kinds of assignments that a person makes, who has checked which organisation the appeal belongs to.
 _BY_PEOPLE = ("assigned", "returned", "transferred")
-# Making an alias or a statement takes longer than its execution.
+# Built once: building aliases and statements takes longer than executing them.
 _Giving, _Getting = aliased(Organisation), aliased(Organisation)
 _ASSIGNMENTS = (
     select(Assignment, _Giving.name, _Getting.name)
@@ -29,21 +29,21 @@ _ASSIGNMENTS = (
 
 
 def moved_by_person(appeal_id: UUID | InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
-    """Return the condition that a person has assigned, returned or transferred the appeal."""
+    """Return the SQL condition that a person has assigned, returned or transferred the appeal."""
     return exists().where(Assignment.appeal_id == appeal_id, Assignment.kind.in_(_BY_PEOPLE))
 
 
 async def assignments_of(
     session: AsyncSession, appeal_id: UUID
 ) -> Sequence[Row[Assignment, str | None, str | None]]:
-    """Return the assignments of an appeal, oldest first, with the names of both organisations; null is the
+    """Return the assignments of an appeal, oldest first, with the names of both organisations; None means the
     centre.
     """
     return (await session.execute(_ASSIGNMENTS, {"appeal_id": appeal_id})).all()
 
 
 async def returned_by(session: AsyncSession, appeal: Appeal) -> set[UUID]:
-    """Return the organisations that returned the appeal, or that the centre took it from."""
+    """Return the ids of the organisations that returned the appeal, or from which the centre took it."""
     rows = await session.scalars(
         select(Assignment.from_organisation_id).where(
             Assignment.appeal_id == appeal.id, Assignment.kind == "returned"
@@ -53,9 +53,8 @@ async def returned_by(session: AsyncSession, appeal: Appeal) -> set[UUID]:
 
 
 async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
-    """Return all organisations that have had the appeal.
-
-    `returned_by` of the route covers appeals older than the table of assignments.
+    """Return the ids of all organisations that have had the appeal. `returned_by` of the route covers appeals that
+    are older than the table of assignments.
     """
     rows = await session.execute(
         select(Assignment.from_organisation_id, Assignment.to_organisation_id).where(
@@ -69,7 +68,7 @@ async def all_organisations(session: AsyncSession, appeal: Appeal) -> set[UUID]:
 
 
 async def last_assignment_id(session: AsyncSession, appeal: Appeal) -> UUID | None:
-    """Return the id of the appeal's last assignment, null if it has none."""
+    """Return the id of the appeal's last assignment; None without assignments."""
     last_first = (Assignment.at.desc(), Assignment.id.desc())
     rows = select(Assignment.id).where(Assignment.appeal_id == appeal.id).order_by(*last_first).limit(1)
     found: UUID | None = await session.scalar(rows)
@@ -77,7 +76,7 @@ async def last_assignment_id(session: AsyncSession, appeal: Appeal) -> UUID | No
 
 
 async def remove(session: WriteSession, assignment_ids: Sequence[UUID]) -> None:
-    """Remove assignments that were taken back: no organisation has transferred or returned the appeal."""
+    """Remove assignments that were undone, so that they do not count as transfers or returns."""
     await session.execute(delete(Assignment).where(Assignment.id.in_(assignment_ids)))
 
 

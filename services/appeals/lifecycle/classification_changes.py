@@ -1,4 +1,4 @@
-"""Changes of an appeal's topic, location and urgency: their event, and the clocks that follow them."""
+"""Changes of an appeal's topic, location and urgency: the event, and the adjustment of clocks."""
 
 from collections.abc import Mapping
 
@@ -36,17 +36,14 @@ def record_reclassified(
 
 
 def _published_classification(fields: Mapping[str, str | None]) -> AppealClassification:
-    """Return the part of a classification that events contain.
-
-    Street and house are personal data and stay in the database.
-    """
+    """Return the fields of a classification that events contain. Street and house are omitted as personal data."""
     return AppealClassification(**{name: fields[name] for name in AppealClassification.model_fields})
 
 
 def raise_urgency(appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, actor: str, *, why: str) -> None:
     """Make the appeal urgent and alert moderators.
 
-    A running clock gets the shorter deadline of urgent appeals, from the same start.
+    A running clock gets the shorter deadline of urgent appeals, counted from the same start.
     """
     appeal.urgency = "high"
     follow_classification(appeal, sla, actor)
@@ -55,6 +52,6 @@ def raise_urgency(appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, act
 
 
 def follow_classification(appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """Give the running clocks of an assigned appeal the policy for its topic and urgency, from their start."""
+    """Apply the policy for its topic and urgency to the running clocks of an assigned appeal, from their start."""
     if appeal.organisation_id is not None and appeal.status != "triage":
         clocks.follow_appeal(appeal, sla, actor)

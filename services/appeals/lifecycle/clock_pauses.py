@@ -1,4 +1,4 @@
-"""Pauses of the clocks of an appeal by a person, with a reason."""
+"""Pausing and resuming of the clocks of an appeal by a person, with a reason."""
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
@@ -13,11 +13,11 @@ from shared.tables.appeals import Appeal
 
 
 async def pause_clocks(session: WriteSession, caller: Caller, appeal: Appeal, reason: str) -> SlaContext:
-    """Pause the running clocks of a locked appeal. Raises `Conflict` if none runs, or the appeal has ended."""
+    """Pause the running clocks of a locked appeal. Raises `Conflict` if no clock runs, or the appeal has ended."""
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     has_ended = appeal.status in FINAL_STATUSES
     if has_ended or not clocks.pause_clocks(appeal, sla, caller.actor, reason):
-        raise Conflict("No clock of the appeal runs: it is paused already, or nobody awaits an answer")
+        raise Conflict("No clock of the appeal runs: clocks are already paused, or no answer is awaited")
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "clock_paused", caller.actor, reason=reason)
     appeal.updated_at = clock.now()
@@ -41,7 +41,7 @@ async def resume_clocks(session: WriteSession, caller: Caller, appeal: Appeal, r
 def record_resumed(
     appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, caller: Caller, reason: str | None
 ) -> None:
-    """Record that the pause of a locked appeal ended: timeline entry and event."""
+    """Record that the pause of a locked appeal ended, with a timeline entry and an event."""
     recorder.add_timeline_entry(
         appeal, "clock_resumed", caller.actor, reason=reason, deadline=clocks.awaited_response_text(appeal, sla)
     )

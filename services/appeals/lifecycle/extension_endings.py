@@ -1,7 +1,6 @@
-"""Ending of open extension requests whose clock or appeal no longer takes an extension.
-
-A request ends in the transaction that makes it pointless, whatever made it so. The clock names its open request:
-appeals without one, nearly all, cost no query.
+"""Ending of open extension requests whose clock or appeal can no longer be extended. A request ends in the same
+transaction as the change that makes it pointless. The clock has the id of its open request, so appeals without a
+request, nearly all, cost no query.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,7 @@ from shared.tables.appeals_sla import SlaClock
 
 @dataclass(frozen=True)
 class EndedRequest:
-    """A request that has ended by itself, and why."""
+    """A request that has ended without a decision, and the reason."""
 
     appeal: Appeal
     request: ExtensionRequest
@@ -30,7 +29,7 @@ class EndedRequest:
 
 
 async def end_requests(session: AsyncSession, appeals: Iterable[Appeal]) -> list[EndedRequest]:
-    """End the open requests of these locked appeals that nobody can approve any more; return them."""
+    """End the open requests of these locked appeals that can no longer be approved; return them."""
     named = {row.extension_request_id: (appeal, row) for appeal in appeals for row in _requested(appeal)}
     if not named:
         return []
@@ -48,7 +47,7 @@ async def end_requests(session: AsyncSession, appeals: Iterable[Appeal]) -> list
 
 
 def end_reason(appeal: Appeal, row: SlaClock, request: ExtensionRequest) -> ExtensionEndReason | None:
-    """Return why an open request for this clock has ended; None: it can still be approved."""
+    """Return the reason why an open request for this clock must end; None if it can still be approved."""
     if row.state in ENDED_STATES:
         return "answered" if row.state == "stopped" else "question_withdrawn"
     if appeal.status in FINAL_STATUSES:

@@ -1,4 +1,4 @@
-"""How appeals read the messages of ingest."""
+"""Queries by which the appeals service reads the messages of ingest."""
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import defer
@@ -10,5 +10,5 @@ WITHOUT_RAW_PAYLOAD = defer(Message.raw, raiseload=True)
 
 
 def select_messages() -> Select[Message]:
-    """Return the query of messages without their raw payload."""
+    """Return a query that selects messages without their raw payload."""
     return select(Message).options(WITHOUT_RAW_PAYLOAD)

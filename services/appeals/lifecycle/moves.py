@@ -31,8 +31,8 @@ def apply_move(
     outcome: AppealOutcome | None = None,
     previous_organisations: Collection[UUID] = (),
 ) -> None:
-    """Apply a person's move. `organisation_id` is known to exist and to be open; `previous_organisations` have had
-    the appeal.
+    """Apply a person's move. `organisation_id` must exist and be open; `previous_organisations` have had the
+    appeal before.
 
     Raises `Conflict` naming the allowed moves, `Invalid` naming a field that is missing or does not belong to the
     move.
@@ -47,7 +47,7 @@ def apply_move(
         )
     if step.is_exhausted(caller.role, appeal.returns):
         raise Conflict(
-            "The appeal was already returned once: now only the centre may decide who answers",
+            "The appeal was already returned once: only the centre may now decide who answers",
             allowed_moves=allowed,
         )
     if step.requires_reason(caller.role) and not reason:
@@ -55,7 +55,7 @@ def apply_move(
     if organisation_id is not None and not step.takes_organisation:
         raise Invalid.field("/organisation_id", f"A move to «{to}» must not name an organisation")
     if outcome is not None and to != "closed":
-        raise Invalid.field("/outcome", "Only a closed appeal has an outcome")
+        raise Invalid.field("/outcome", "Omit `outcome`: only a move to «closed» has one")
     if to == "assigned" and not is_centre_role(caller.role):
         _check_transfer(appeal, organisation_id, previous_organisations)
     if step.takes_owner_away:
@@ -82,7 +82,7 @@ def apply_move(
 
 
 def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Collection[UUID]) -> None:
-    """Raise `Invalid` or `Conflict` where staff may not transfer the appeal to the organisation."""
+    """Raise `Invalid` or `Conflict` if staff may not transfer the appeal to the organisation."""
     if organisation_id is None:
         raise Invalid.field("/organisation_id", "Give the organisation to transfer the appeal to")
     if organisation_id == appeal.organisation_id:
@@ -95,11 +95,11 @@ def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Colle
 
 
 def _check_return_limit(appeal: Appeal, caller: Caller, sla: SlaContext) -> None:
-    """Raise `Conflict` where the SLA policy no longer lets staff return or transfer the appeal."""
+    """Raise `Conflict` if the SLA policy no longer lets staff return or transfer the appeal."""
     until = None if is_centre_role(caller.role) else return_until(appeal, sla)
     if until is not None and until < clock.now():
         raise Conflict(
-            f"The SLA policy allows to return or transfer the appeal only until {until.isoformat()}",
+            f"The SLA policy allowed returning or transferring the appeal only until {until.isoformat()}",
             return_until=until.isoformat(),
         )
 
@@ -118,7 +118,7 @@ def _apply(
     if to == "assigned":
         target_id = organisation_id or appeal.organisation_id or route_of(appeal).suggested_organisation_id
         if target_id is None:
-            raise Invalid.field("/organisation_id", "Give the organisation: none is suggested")
+            raise Invalid.field("/organisation_id", "Give the organisation: the appeal has no suggested one")
         route = route_of(appeal)
         if organisation_id is not None and organisation_id != appeal.organisation_id:
             by = "Решение модератора" if is_centre_role(caller.role) else "Передано организацией"
@@ -141,7 +141,7 @@ def _apply(
         appeal.status = to
         if to in FINAL_STATUSES:
             appeal.closed_at = clock.now()
-            # Without another outcome, that of the final answer stays.
+            # Without a new outcome the outcome of the final answer stays.
             appeal.outcome = outcome or appeal.outcome
 
 
@@ -152,7 +152,7 @@ def _return_to_centre(
     recorder: AppealRecorder,
     reason: str | None,
 ) -> None:
-    """Return the appeal to the moderators; nothing is overdue until they decide, but the citizen's time counts."""
+    """Return the appeal to the moderators; nothing is overdue until they decide, but clocks keep counting."""
     previous_organisation_id, status = appeal.organisation_id, appeal.status
     recorder.add_assignment(
         appeal,

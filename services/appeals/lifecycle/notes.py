@@ -1,7 +1,8 @@
 """Internal notes on appeals: written by staff for staff, never published.
 
-A note belongs to the organisation that wrote it, or to the centre. Its staff and the centre read it while they may
-read the appeal; an organisation that gets the appeal later reads it only if it is for everyone on the appeal.
+A note belongs to the organisation that wrote it, or to the centre. The organisation's staff and the centre may
+read it while they may read the appeal; an organisation that gets the appeal later may read it only if it is for
+everyone who reads the appeal.
 """
 
 from collections.abc import Sequence
@@ -32,13 +33,13 @@ from shared.tables.registry import Organisation
 MAX_NOTE_LENGTH = 10_000
 MAX_MENTIONS = 20
 
-# A note with the name of its organisation.
+# A note, and the name of its organisation.
 NoteRow = Row[AppealNote, str | None]
 
 
 @dataclass(frozen=True)
 class NewNote:
-    """A note as its author wrote it."""
+    """The content of a note to be added."""
 
     text: str
     visibility: NoteVisibility
@@ -46,7 +47,7 @@ class NewNote:
 
 
 async def list_notes(session: AsyncSession, caller: Caller, appeal_id: UUID, paging: Paging) -> Sequence[NoteRow]:
-    """Return the notes that the caller may read, newest first, one more than the page takes."""
+    """Return the notes that the caller may read, newest first: one page plus one row."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     query = (
         select(AppealNote, Organisation.name)
@@ -60,7 +61,7 @@ async def list_notes(session: AsyncSession, caller: Caller, appeal_id: UUID, pag
 
 
 async def add_note(session: WriteSession, caller: Caller, appeal_id: UUID, new: NewNote) -> AppealNote:
-    """Add a note; the people whom it mentions become watchers, and its event names them.
+    """Add a note. The people mentioned in it become watchers and are listed in its event.
 
     Raises `NotFound`, and `Invalid` naming each mentioned person who may not read the note.
     """
@@ -111,10 +112,12 @@ async def _check_mentions(
 async def edit_note(
     session: WriteSession, caller: Caller, appeal_id: UUID, note_id: UUID, version: int | None, *, text: str
 ) -> AppealNote:
-    """Replace the text of the caller's own note. Raises `NotFound`, `Forbidden` for another's note, and 412."""
+    """Replace the text of the caller's own note. Raises `NotFound`, `Forbidden` for another person's note, and
+    `PreconditionFailed`.
+    """
     note = await _locked(session, caller, appeal_id, note_id)
     if note.author != caller.actor:
-        raise Forbidden("Only its author may edit a note")
+        raise Forbidden("Only the author of a note may edit it")
     check_version(note.version, version)
     note.text, note.edited_at = text, clock.now()
     await _changed(session, note)
@@ -122,10 +125,12 @@ async def edit_note(
 
 
 async def delete_note(session: WriteSession, caller: Caller, appeal_id: UUID, note_id: UUID) -> None:
-    """Mark a note as deleted: one's own, or as a moderator any. Raises `NotFound`, `Forbidden` for another's."""
+    """Mark a note as deleted: one's own, or, as a moderator, any. Raises `NotFound`, `Forbidden` for another
+    person's note.
+    """
     note = await _locked(session, caller, appeal_id, note_id)
     if note.author != caller.actor and Right.APPEALS_TRIAGE not in caller.rights:
-        raise Forbidden("Only its author or a moderator may delete a note")
+        raise Forbidden("Only the author of a note or a moderator may delete it")
     note.deleted_at = clock.now()
     await _changed(session, note)
 

@@ -1,4 +1,4 @@
-"""Messages of an appeal that may be about another matter, and wait for a person's decision."""
+"""Messages of an appeal that may be about another matter and need a person's decision."""
 
 from datetime import datetime
 from types import SimpleNamespace
@@ -23,7 +23,7 @@ class PossibleOtherMatter(BaseModel):
 
 
 def possible_other_matters(appeal: Appeal | SimpleNamespace) -> list[PossibleOtherMatter]:
-    """Return the messages that wait for a decision, in the order in which they joined."""
+    """Return the messages that need a decision, in the order in which they joined."""
     return [PossibleOtherMatter.model_validate(found) for found in appeal.possible_other_matters or ()]
 
 

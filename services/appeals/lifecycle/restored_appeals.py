@@ -1,4 +1,4 @@
-"""Appeals whose last change is taken back: what is recorded, and who has them again."""
+"""Restoring of appeals whose last change is undone: records of the change, and the former assignee."""
 
 from datetime import datetime
 from typing import Any
@@ -30,10 +30,9 @@ async def record_restored(
     reason: str,
     undone_since: datetime | None,
 ) -> None:
-    """Record that a locked appeal has its former organisation and status again, and give it its former assignee.
-
-    `lost_by` and `status` are the organisation and the status that it had until now; `undone_since` is the moment
-    of the change that is taken back, null where it was not kept.
+    """Record that a locked appeal has its former organisation and status again, and restore its former assignee.
+    `lost_by` and `status` are the organisation and the status before the undo; `undone_since` is the moment of the
+    undone change, None if it was not stored.
     """
     if appeal.organisation_id is not None and appeal.organisation_id != lost_by:
         transitions.record_assigned(recorder, appeal, sla, caller.actor)
@@ -54,10 +53,10 @@ async def record_restored(
 
 
 async def _may_work(session: AsyncSession, appeal: Appeal, person_id: UUID | None) -> bool:
-    """Return whether the former assignee, or nobody, may have the appeal again."""
+    """Return whether the former assignee may work on the appeal again; true if it was unassigned."""
     if person_id is None:
         return True
-    # Without a flush: the move and its assignee make one version of the appeal.
+    # Not flushed, so that the move and its assignee make one version of the appeal.
     with session.no_autoflush:
         staff = await load_staff(session, [person_id])
     return person_id in staff and staff[person_id].may_work_for(owner_of_next_step(appeal))

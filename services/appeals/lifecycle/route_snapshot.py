@@ -1,4 +1,4 @@
-"""The stored route of an appeal (`appeals.route`): why it has its organisation or waits for a moderator."""
+"""The stored route of an appeal (`appeals.route`): why it has its organisation or is in triage."""
 
 from collections.abc import Mapping
 from types import SimpleNamespace
@@ -10,7 +10,8 @@ from typing_extensions import TypeAliasType
 
 from shared.tables.appeals import Appeal
 
-# Why the rules name no organisation; why it is unclear whether an answer is due; why a moderator must decide.
+# Reasons why the rules give no organisation, why the need for an answer is unclear, and why a moderator must
+# decide.
 UnroutedReason = Literal[
     "topic_uncertain",
     "moderators_by_rule",
@@ -36,7 +37,9 @@ class _Part(BaseModel):
 
 
 class PredictedTopic(_Part):
-    """The topic as the classifier predicted it, kept for routing again; a person's topic has the confidence 1."""
+    """The topic as the classifier predicted it, kept for later routing; a topic set by a person has the confidence
+    1.
+    """
 
     id: UUID | None = None
     confidence: float | None = None
@@ -44,7 +47,7 @@ class PredictedTopic(_Part):
 
 
 class SuggestedOrganisation(_Part):
-    """An organisation that may have to answer."""
+    """An organisation suggested for the answer, with confidence and reason."""
 
     organisation_id: UUID
     confidence: float
@@ -52,10 +55,9 @@ class SuggestedOrganisation(_Part):
 
 
 class RouteSnapshot(_Part):
-    """Why the appeal is where it is. A field that was not given is absent from the stored JSON.
-
-    `rule` describes the rule; `why` quotes the words that named topic and location. `unassigned_from` is the
-    organisation that the rules took the appeal from.
+    """Why the appeal has its organisation or is in triage. Fields that are not set are absent from the stored
+    JSON. `rule` describes the rule; `why` quotes the words that determined topic and location. `unassigned_from`
+    is the organisation from which the rules took the appeal.
     """
 
     reason: str | None = None
@@ -74,7 +76,7 @@ class RouteSnapshot(_Part):
 
     @staticmethod
     def parse(stored: Mapping[str, Any]) -> "RouteSnapshot":
-        """Return the stored route."""
+        """Return the route parsed from the stored JSON."""
         return RouteSnapshot.model_validate(stored, extra="ignore")
 
     def dump(self) -> dict[str, Any]:
@@ -82,15 +84,15 @@ class RouteSnapshot(_Part):
         return self.model_dump(mode="json", exclude_unset=True)
 
     def updated(self, **changes: Any) -> "RouteSnapshot":
-        """Return the route with these fields changed."""
+        """Return a copy of the route with these fields changed."""
         return self.replaced_by(RouteSnapshot(**changes))
 
     def replaced_by(self, other: "RouteSnapshot") -> "RouteSnapshot":
-        """Return the route with the fields that `other` has."""
+        """Return a copy of the route with the fields that are set in `other`."""
         return self.model_copy(update={name: getattr(other, name) for name in other.model_fields_set})
 
     def text_reading(self) -> "RouteSnapshot":
-        """Return the fields that do not change with the organisation: what the text says."""
+        """Return a route with only the fields that come from the text and do not depend on the organisation."""
         kept = {name: getattr(self, name) for name in ("topic", "why") if name in self.model_fields_set}
         return RouteSnapshot(**kept)
 
@@ -101,10 +103,10 @@ def manual_route(reason: str) -> RouteSnapshot:
 
 
 def route_of(appeal: Appeal | SimpleNamespace) -> RouteSnapshot:
-    """Return the appeal's route."""
+    """Return the parsed route of the appeal."""
     return RouteSnapshot.parse(appeal.route)
 
 
 def returned_by_organisation(appeal: Appeal) -> UUID | None:
-    """Return the organisation that returned the appeal, if it now waits for a moderator because of that."""
+    """Return the id of the organisation that returned the appeal, if the appeal is unassigned since; else None."""
     return route_of(appeal).returned_by if appeal.organisation_id is None else None

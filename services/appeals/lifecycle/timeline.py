@@ -1,6 +1,6 @@
 """Recording of what happens to appeals: timeline entries, events, assignments and alerts.
 
-They are collected in memory and written together, in the transaction of the change.
+Records are collected in memory and written together, in the transaction of the change.
 """
 
 from collections.abc import Collection, Sequence
@@ -50,8 +50,8 @@ _SNAPSHOT_FIELDS = tuple(name for name in AppealSnapshot.model_fields if name !=
 
 
 def event_snapshot(appeal: Appeal) -> dict[str, Any]:
-    """Return the fields that every event about an appeal carries: its present state, without the version, which
-    only the flush of the change decides.
+    """Return the fields of every event about an appeal: its current state, without the version, which is known
+    only after the flush.
     """
     return {name: getattr(appeal, name) for name in _SNAPSHOT_FIELDS}
 
@@ -118,7 +118,7 @@ class AppealRecorder:
         rule_id: UUID | None = None,
         reason: str | None = None,
     ) -> None:
-        """Add an assignment of the appeal from one organisation to another; null is the centre."""
+        """Add an assignment of the appeal from one organisation to another; None means the centre."""
         self._assignments.append(
             {
                 "id": new_id(),
@@ -144,7 +144,7 @@ class AppealRecorder:
     def await_feedback(
         self, appeal: Appeal, reply_id: UUID, *, answered_at: datetime, silent_after: datetime
     ) -> None:
-        """Await what the citizen says about a final answer, and nothing more about earlier ones."""
+        """Open a feedback round for a final answer; feedback on earlier answers is no longer awaited."""
         appeal.feedback_kind = None
         self._feedback_rounds.append(
             FeedbackRound(
@@ -157,13 +157,13 @@ class AppealRecorder:
         )
 
     def queue_assignee_choice(self, appeal: Appeal) -> None:
-        """Let `write` choose who owes the next step, unless the present assignee still may."""
+        """Let `write` choose a new assignee, unless the current assignee may do the next step."""
         self._awaiting_assignee[appeal.id] = appeal
 
     def change_assignee(
         self, appeal: Appeal, person_id: UUID | None, actor: str = SYSTEM_ACTOR, *, reason: str | None = None
     ) -> None:
-        """Set the person who owes the next step: timeline entry and event."""
+        """Set the assignee of an appeal, and add a timeline entry, an event and an unread mark."""
         previous, appeal.assignee_id = appeal.assignee_id, person_id
         appeal.updated_at = clock.now()
         self.add_timeline_entry(
@@ -188,9 +188,8 @@ class AppealRecorder:
             self._unread.append((person_id, appeal.id, reason))
 
     async def choose_assignees(self, session: WriteSession) -> None:
-        """Choose who owes the next step of the appeals of `queue_assignee_choice`; `write` does it otherwise.
-
-        Nothing is flushed, so that a change and the choice that follows from it make one version.
+        """Choose the assignees of the appeals passed to `queue_assignee_choice` now instead of in `write`. Nothing
+        is flushed, so that a change and the choice that follows from it make one version.
         """
         with session.no_autoflush:
             for choice in await choose_assignees(session, self._awaiting_assignee.values()):
@@ -198,8 +197,8 @@ class AppealRecorder:
         self._awaiting_assignee = {}
 
     async def write(self, session: WriteSession) -> None:
-        """Write everything collected; assignees are chosen, extension requests that became pointless ended, and
-        the appeals flushed first.
+        """Write everything collected. Before that, choose assignees, flush the appeals, and end extension requests
+        that became pointless.
         """
         await self.choose_assignees(session)
         await session.flush()
@@ -215,7 +214,7 @@ class AppealRecorder:
         self._changed = {}
 
     async def _versioned_events(self, session: WriteSession) -> list[NewEvent]:
-        """Return the events with the versions that their appeals have after the change."""
+        """Return the events, completed with the versions of their appeals after the change."""
         if not self._events:
             return []
         await session.flush()
@@ -226,8 +225,8 @@ class AppealRecorder:
         ]
 
     def end_extension_requests(self, appeal: Appeal) -> None:
-        """Let `write` end the open extension requests of the appeal that nobody can approve any more; it does so
-        for each appeal with a timeline entry.
+        """Let `write` end the open extension requests of the appeal that can no longer be approved. For appeals
+        with a timeline entry it does so anyway.
         """
         self._changed[appeal.id] = appeal
 
@@ -244,7 +243,7 @@ class AppealRecorder:
                 extension_seconds=request.extension_seconds,
                 reason=ended.reason,
             )
-            # The organisation that asked may have lost the appeal.
+            # The organisation that made the request may have lost the appeal.
             self.add_event(event, recipient_organisation_id=request.organisation_id)
 
     async def _write_unread_marks(self, session: WriteSession) -> None:
@@ -268,7 +267,7 @@ class AppealRecorder:
 
 
 async def _current_versions(session: WriteSession, appeal_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Return the versions of flushed appeals by id; those that the session has are not read again."""
+    """Return the versions of flushed appeals by id; appeals loaded in the session are not read again."""
     known = (session.identity_map.get(identity_key(Appeal, appeal_id)) for appeal_id in appeal_ids)
     versions = {appeal.id: appeal.version for appeal in known if appeal is not None}
     if missing := [appeal_id for appeal_id in appeal_ids if appeal_id not in versions]:
@@ -277,7 +276,7 @@ async def _current_versions(session: WriteSession, appeal_ids: Collection[UUID])
     return versions
 
 
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _TIMELINE = (
     select(TimelineEntry)
     .where(TimelineEntry.appeal_id == bindparam("appeal_id"))

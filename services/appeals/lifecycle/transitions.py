@@ -1,6 +1,6 @@
 """Transitions of appeals, applied to the organisation, the clocks and the timeline.
 
-workflow.py says which transitions are allowed, moves.py applies those that people request.
+workflow.py defines the allowed transitions, moves.py applies transitions that people request.
 """
 
 from typing import Literal
@@ -30,13 +30,13 @@ AssignmentKind = TypeAliasType(
     "AssignmentKind", Literal["routed", "assigned", "returned", "transferred", "rerouted"]
 )
 
-# From this many transfers on, moderators are alerted: the organisations do not resolve it among themselves.
+# Number of transfers at which moderators are alerted, because the organisations cannot agree who answers.
 _REPEATED_TRANSFERS_FROM = 3
 _TIMES = ("раз", "раза", "раз")
 
 
 def record_assigned(recorder: AppealRecorder, appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """Record that the appeal was assigned: timeline entry and event."""
+    """Record that the appeal was assigned, with a timeline entry and an event."""
     recorder.add_timeline_entry(
         appeal,
         "assigned",
@@ -84,9 +84,8 @@ def assign(
 ) -> None:
     """Assign the appeal to an organisation, because an answer is due.
 
-    The clock counts from the moment that the policy names, not from this decision, so it includes the time that
-    the centre took to decide. `assignment_kind` defaults to `routed` for the system and to `assigned` for a
-    person.
+    The clock starts at the moment given by the policy, not at this decision, so it includes the time that the
+    centre took to decide. `assignment_kind` defaults to `routed` for the system and to `assigned` for a person.
     """
     previous_organisation_id, status_before = appeal.organisation_id, appeal.status
     _record_assignment(
@@ -130,8 +129,8 @@ def _record_assignment(
     assignment_kind: AssignmentKind,
     route: RouteSnapshot,
 ) -> None:
-    """Record the assignment. A change of organisation counts as a transfer, also when the appeal went through the
-    centre.
+    """Record the assignment. A change of organisation counts as a transfer, also if the appeal was with the centre
+    meanwhile.
     """
     if organisation_id == appeal.organisation_id:
         return
@@ -162,7 +161,7 @@ def record_unassigned(
     *,
     reason: str | None,
 ) -> None:
-    """Emit `appeal.moved` for the organisation that lost the appeal; its other events go to the new organisation
+    """Emit `appeal.moved` for the organisation that lost the appeal; all other events go to the new organisation
     only.
     """
     if previous_organisation_id is not None and previous_organisation_id != appeal.organisation_id:
@@ -189,7 +188,8 @@ def reopen(
 ) -> None:
     """Reopen an answered or closed appeal; in `triage` no clock runs until a person decides.
 
-    `not_solved`: the answer did not solve the matter, so the clock of the final answer goes on from its old start.
+    `not_solved`: the answer did not solve the matter, so the clock of the final answer continues from its old
+    start.
     """
     now = clock.now()
     clocks.await_reply(
@@ -207,7 +207,7 @@ def reopen(
         kept = "ответ дан, но вопрос не решён" if not_solved else None
         clocks.start_next_response_clock(appeal, sla, actor, keeps_final_answer=kept)
     elif status == "reopened":
-        # Warnings and changes of calendars passed by the appeal while it was closed.
+        # The appeal got no warnings and no recomputation after changes of calendars while it was closed.
         clocks.follow_appeal(appeal, sla, actor)
     deadline = clocks.next_response_text(appeal, sla)
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
@@ -223,8 +223,8 @@ def unassign(
     *,
     route: RouteSnapshot,
 ) -> None:
-    """Take the appeal from its organisation, because the active rules name none; nothing is overdue until
-    moderators decide.
+    """Take the appeal from its organisation, because the active rules give no organisation for it; nothing is
+    overdue until moderators decide.
     """
     previous_organisation_id, status = appeal.organisation_id, appeal.status
     recorder.add_assignment(

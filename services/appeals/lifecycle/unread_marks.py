@@ -1,4 +1,4 @@
-"""Unread marks: an appeal has something that a person should read and has not opened since."""
+"""Unread marks: an appeal has news for a person who has not opened it since."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
@@ -19,21 +19,21 @@ UNREAD_HELP = (
     "`message`: the citizen wrote or edited; `assigned`: the reader became the assignee; `remarks`: an approver "
     "refused the reader's reply; `mention`: a note mentions the reader"
 )
-# Entries of the timeline that tell the assignee and the watchers what the citizen wrote.
+# Kinds of timeline entries about a citizen's message, which mark the appeal for assignee and watchers.
 MESSAGE_KINDS = frozenset({"message_added", "message_edited", "merged_in"})
-# A person, an appeal, why.
+# A person's id, an appeal's id, and the reason.
 Mark = tuple[UUID, UUID, UnreadReason]
-# Front ends may keep times in milliseconds, and send them back.
+# Front ends may store times in milliseconds and send the rounded time back.
 _STEP = timedelta(milliseconds=1)
 
 
 async def mark_unread(session: WriteSession, marks: Iterable[Mark]) -> None:
-    """Mark appeals as unread for people; of several reasons the last one is kept. The appeals are locked."""
+    """Mark appeals as unread for people; only the last of several reasons is kept. The appeals must be locked."""
     reasons = {(person_id, appeal_id): reason for person_id, appeal_id, reason in marks}
     if not reasons:
         return
     now = func.date_trunc("milliseconds", func.clock_timestamp())
-    # Sorted: two transactions that mark the same appeals wait instead of deadlocking.
+    # Sorted, so that two transactions that mark the same appeals wait for each other instead of deadlocking.
     rows = [
         {"person_id": person_id, "appeal_id": appeal_id, "reason": reason, "last_at": now}
         for (person_id, appeal_id), reason in sorted(reasons.items())
@@ -49,7 +49,9 @@ async def mark_unread(session: WriteSession, marks: Iterable[Mark]) -> None:
 
 
 async def message_marks(session: WriteSession, added: Collection[tuple[Appeal, str]]) -> list[Mark]:
-    """Return the marks of the assignees and watchers of appeals with a new message, but not of who added it."""
+    """Return the marks for assignees and watchers of appeals with a new message, except for the person who added
+    it.
+    """
     if not added:
         return []
     actors = {appeal.id: actor for appeal, actor in added}
@@ -62,7 +64,9 @@ async def message_marks(session: WriteSession, added: Collection[tuple[Appeal, s
 
 
 async def mark_read(session: WriteSession, person_id: UUID | None, appeal_id: UUID, until: datetime) -> None:
-    """Delete the person's mark of an appeal unless something came after `until`, which they have not seen."""
+    """Delete the person's mark of an appeal, unless the mark was renewed after `until`: the person has not seen
+    the cause.
+    """
     await session.execute(
         delete(UnreadAppeal).where(
             UnreadAppeal.person_id == person_id,

@@ -1,4 +1,4 @@
-"""Watchers: people who follow an appeal, and who of them may read it now."""
+"""Watchers: people who follow an appeal, and the check that they may still read it."""
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
@@ -19,7 +19,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_work import AppealWatcher
 from shared.tables.registry import Organisation, Person
 
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _WATCHERS = (
     select(*STAFF_COLUMNS, Organisation.lineage)
     .join(AppealWatcher, AppealWatcher.person_id == Person.id)
@@ -32,7 +32,7 @@ _WATCHERS = (
 async def may_read(
     session: AsyncSession, organisation_id: UUID | None, people: Collection[UUID]
 ) -> dict[UUID, Staff]:
-    """Return those of these people who may read what belongs to an organisation now; null: to the centre."""
+    """Return the people among these who may now read appeals of an organisation; None means the centre."""
     staff = await load_staff(session, people)
     if not staff:
         return {}
@@ -46,7 +46,7 @@ async def may_read(
 
 
 async def watchers_of(session: AsyncSession, appeal: Appeal) -> list[UUID]:
-    """Return the watchers who may read the appeal now, the first first."""
+    """Return the watchers who may read the appeal now, in the order in which they began to watch."""
     organisation_id = appeal.organisation_id
     rows = await session.execute(_WATCHERS, {"appeal_id": appeal.id, "organisation_id": organisation_id})
     found = [(staff_of(row), row.lineage or []) for row in rows]
@@ -58,7 +58,7 @@ async def watchers_of(session: AsyncSession, appeal: Appeal) -> list[UUID]:
 async def add_watcher(
     session: WriteSession, caller: Caller, appeal_id: UUID, person_id: UUID | None
 ) -> tuple[AppealWatcher, bool]:
-    """Let a person watch the appeal, by default the caller; returns the watcher and whether it is new.
+    """Add a person, by default the caller, as a watcher; return the watcher and whether it is new.
 
     Raises `NotFound`, and `Invalid` for a person who may not read the appeal or whom the caller may not see.
     """
@@ -76,7 +76,7 @@ async def add_watcher(
 async def add_watchers(
     session: WriteSession, appeal_id: UUID, people: Collection[UUID], actor: str
 ) -> Sequence[AppealWatcher]:
-    """Let these people watch the appeal; returns the new watchers."""
+    """Add these people as watchers; return the new watchers."""
     now = clock.now()
     rows = [
         {"appeal_id": appeal_id, "person_id": person_id, "added_by": actor, "created_at": now}
@@ -88,8 +88,8 @@ async def add_watchers(
 
 
 async def remove_watcher(session: WriteSession, caller: Caller, appeal_id: UUID, person_id: UUID) -> None:
-    """Let a person watch the appeal no more. Raises `NotFound` also for a person whom the caller may not see."""
-    # Locked as by `add_watcher`, which reads the row that it has found.
+    """Remove a watcher. Raises `NotFound` also for a person whom the caller may not see."""
+    # Locks the appeal like `add_watcher`, which reads the row that it has found.
     await appeal_queries.lock(session, caller, appeal_id)
     row = await session.get(AppealWatcher, (appeal_id, person_id))
     if row is None or not await _is_colleague(session, caller, person_id):

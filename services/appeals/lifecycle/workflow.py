@@ -1,9 +1,9 @@
-"""State machine of an appeal: who may move it from which status to which, and what a move requires.
+"""State machine of an appeal: the allowed moves by role, and the requirements of each move.
 
-People move appeals by `POST /appeals/{id}/moves` (`MOVES`) and merge them (`MERGE`). Other transitions follow
-from something else (`AUTOMATIC_TRANSITIONS`): a reply, a message of the citizen, the routing rules. Only a
-published public reply stops the clock. `python -m services.appeals.lifecycle.workflow_document` writes the tables
-into the documentation.
+People move appeals by `POST /appeals/{id}/moves` (`MOVES`) and merge them (`MERGE`). Other transitions
+(`AUTOMATIC_TRANSITIONS`) follow from a reply, a message of the citizen, or the routing rules. Only a published
+public reply stops the clock. `python -m services.appeals.lifecycle.workflow_document` writes the tables into the
+documentation.
 """
 
 from dataclasses import dataclass
@@ -35,10 +35,9 @@ _TRANSFER_ROLES = _CENTRE | {Role.MANAGER, Role.EXECUTOR}
 
 @dataclass(frozen=True)
 class AllowedMove:
-    """A move that people may make. `takes_organisation`: the new organisation may be named with it.
-
-    `needs_reason` holds for everyone, `staff_needs_reason` for staff of organisations. `once_for_staff`: staff may
-    make it only if none of them has made it before. `event` is emitted besides `appeal.moved`.
+    """A move that people may make. `takes_organisation`: the new organisation may be given. `needs_reason` applies
+    to everyone, `staff_needs_reason` to staff of organisations. `once_for_staff`: staff may make the move only
+    once per appeal. `event` is emitted besides `appeal.moved`.
     """
 
     to: AppealStatus
@@ -51,7 +50,7 @@ class AllowedMove:
 
     @property
     def takes_owner_away(self) -> bool:
-        """Return whether the organisation may lose the appeal by this move."""
+        """Return whether the organisation can lose the appeal by this move."""
         return self.to in {"assigned", "triage"}
 
     def requires_reason(self, role: Role) -> bool:
@@ -59,7 +58,7 @@ class AllowedMove:
         return self.needs_reason or (self.staff_needs_reason and role not in _CENTRE)
 
     def is_exhausted(self, role: Role, returns: int) -> bool:
-        """Return whether staff have already used a move that is allowed once."""
+        """Return whether the move is allowed to staff only once and staff have already made it."""
         return self.once_for_staff and returns > 0 and role not in _CENTRE
 
 
@@ -83,14 +82,14 @@ MOVES: dict[str, tuple[AllowedMove, ...]] = {
     "reopened": (_WORK, _TRANSFER, _RETURN, _CLOSE),
     "closed": (_REOPEN,),
     "not_required": (_ASSIGN,),
-    # Only the merge itself can be taken back.
+    # A merged appeal cannot be moved; only the merge itself can be undone.
     "merged": (),
 }
 
 
 @dataclass(frozen=True)
 class AutomaticTransition:
-    """A change of status that no person requests as such: what causes it, and its event."""
+    """A change of status that no person requests directly: its cause and its event."""
 
     cause: str
     statuses: tuple[AppealStatus, ...]
@@ -110,7 +109,7 @@ _NOT_SOLVED = AutomaticTransition(
     "the citizen says that the matter is not solved", ("answered", "closed"), "reopened", AppealReopened
 )
 
-# A merge that is taken back restores the former status.
+# Undoing a merge restores the former status.
 MERGE = AutomaticTransition(
     "a moderator merges it into another appeal", ("triage", "assigned", "in_progress"), "merged", AppealMerged
 )
@@ -144,9 +143,8 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
 
 
 def allowed_moves(status: str, role: Role, *, returns: int = 0) -> list[str]:
-    """Return the statuses that a person of this role may move such an appeal to.
-
-    `returns` is how often staff have returned it.
+    """Return the statuses to which a person of this role may move an appeal in this status. `returns`: how often
+    staff have returned it.
     """
     return list(_allowed_moves(status, role, returns))
 
@@ -162,7 +160,7 @@ def is_centre_role(role: Role) -> bool:
 
 
 def find_move(status: str, to: str, role: Role) -> AllowedMove | None:
-    """Return the move, or None when it is not allowed."""
+    """Return the move, or None if it is not allowed."""
     return next((move for move in MOVES[status] if move.to == to and role in move.roles), None)
 
 
@@ -174,7 +172,7 @@ def status_after_reply(status: str, kind: str) -> str:
 def status_after_message(status: str, needs_answer: str) -> str:
     """Return the status after a further message of the citizen.
 
-    Only an answered appeal changes: it is reopened, or goes to triage when it is unclear whether an answer is due.
+    Only an answered appeal changes: it is reopened, or goes to triage if it is unclear whether an answer is due.
     """
     if needs_answer == "no":
         return status
@@ -182,17 +180,19 @@ def status_after_message(status: str, needs_answer: str) -> str:
 
 
 def is_reopened_by_dissatisfaction(status: str) -> bool:
-    """Return whether an appeal in this status is reopened when the citizen says that it is not solved."""
+    """Return whether an appeal in this status is reopened when the citizen says that the matter is not solved."""
     return status in _NOT_SOLVED.statuses
 
 
 def status_after_withdrawal(status: str, *, interim_stands: bool) -> str:
-    """Return the status after the answer was withdrawn; `interim_stands`: an interim reply is still public."""
+    """Return the status after the answer is withdrawn; `interim_stands`: an interim reply is still public."""
     return _status_after(_FINAL_WITHDRAWN if interim_stands else _WITHDRAWN, status)
 
 
 def status_with_final_reply(status: str) -> str:
-    """Return the status after a reply was withdrawn that stopped no clock, while an earlier final one stands."""
+    """Return the status after the withdrawal of a reply that had stopped no clock, if an earlier final reply is
+    still public.
+    """
     return _status_after(_INTERIM_WITHDRAWN, status)
 
 

@@ -1,6 +1,7 @@
-"""The workflow as a table in `docs/moderator/appeals.md`, in Markdown.
+"""The workflow as Markdown tables in `docs/moderator/appeals.md`.
 
-`python -m services.appeals.lifecycle.workflow_document` writes it into the document; a test compares the two.
+`python -m services.appeals.lifecycle.workflow_document` writes them into the document; a test compares them with
+the code.
 """
 
 from pathlib import Path
@@ -21,7 +22,7 @@ END = "<!-- end of workflow -->\n"
 
 
 def moves_table() -> str:
-    """Return the table of the moves that people make."""
+    """Return the Markdown table of the moves that people make."""
     lines = ["| from | to | who | must be given | may be given | events |", "|---|---|---|---|---|---|"]
     for status, moves in MOVES.items():
         lines += [
@@ -32,7 +33,7 @@ def moves_table() -> str:
 
 
 def automatic_table() -> str:
-    """Return the table of the transitions that follow from something else, and of merging."""
+    """Return the Markdown table of automatic transitions and of merging."""
     lines = ["| when | from | to | event |", "|---|---|---|---|"]
     for found in (*AUTOMATIC_TRANSITIONS, MERGE):
         statuses = ", ".join(f"`{status}`" for status in found.statuses)
@@ -41,11 +42,13 @@ def automatic_table() -> str:
 
 
 def with_current_tables(document: str) -> str:
-    """Return the document with the part between the marks replaced. Raises `ValueError` without the marks."""
+    """Return the document with the part between the marks replaced. Raises `ValueError` if the marks are
+    missing.
+    """
     before, begin, rest = document.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError("the document has no marks around the workflow")
+        raise ValueError("the document has no marks around the workflow tables")
     between = "Other transitions:"
     return f"{before}{BEGIN}\n{moves_table()}\n{between}\n\n{automatic_table()}\n{END}{after}"
 

@@ -1,4 +1,5 @@
-"""The columns of appeals that responses show, and the queries that read them with their names.
+"""The columns of appeals that responses show, and the queries that read them together with the names they refer
+to.
 
 `reader`, a parameter of these queries, is the person whose unread mark is shown.
 """
@@ -34,14 +35,14 @@ SHOWN_COLUMNS = (
     "resolution_due_at", "promised_at", "closed_at", "language", "utility_failure", "incident_id", "transfers",
     "returns", "extensions", "reply_failed", "source", "final_answer_at", "feedback_kind", "erased_at",
 )  # fmt: skip
-# Those from which they show something else.
+# The columns from which responses derive other fields.
 _OTHER_COLUMNS = (
     "organisation_id", "assignee_id", "topic_id", "municipality", "settlement", "street", "house", "network",
     "page_id", "url", "route", "possible_other_matters", "final_answer_due_at",
 )  # fmt: skip
 
 
-# In the same statement: few appeals have tags.
+# A subquery, not a second query: few appeals have tags.
 _TAGS = func.array(
     select(AppealTag.tag).where(AppealTag.appeal_id == Appeal.id).order_by(AppealTag.tag).scalar_subquery(),
     type_=ARRAY(Text),
@@ -75,7 +76,7 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-# Which parts an appeal has that most have not: a statement for each would find nothing.
+# Flags for parts that few appeals have: without them a statement per part would be run, mostly in vain.
 _RARE_PARTS = {
     "has_watchers": exists().where(AppealWatcher.appeal_id == Appeal.id),
     "has_merges": exists().where(AppealMerge.into_id == Appeal.id, AppealMerge.undone_at.is_(None)),
@@ -97,6 +98,6 @@ SELECT_APPEAL = (
     .options(raiseload(Appeal.clocks))
     .execution_options(populate_existing=True)
 )
-# Columns of the table, not objects: making those takes as long as the statement itself.
+# Columns and not mapped objects: creating objects takes as long as the statement itself.
 SELECT_LISTED = _with_names(select(*(Appeal.__table__.c[name] for name in (*SHOWN_COLUMNS, *_OTHER_COLUMNS))))
 LISTED_NAMES = SELECT_LISTED.selected_columns.keys()

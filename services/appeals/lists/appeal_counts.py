@@ -1,7 +1,6 @@
-"""Counts of appeals by status, from sums that are kept with each change, or with other filters from the appeals.
-
-Triggers add what a change of appeals adds or takes away to `appeal_counts`, in its transaction: so the sums are
-right to the row at any moment, and nobody waits for another's change, as they would to update one number.
+"""Counts of appeals by status: read from sums that triggers maintain or, with other filters, counted from the
+appeals. Triggers insert the difference that a change makes into `appeal_counts`, in the same transaction. So the
+sums are always exact, and concurrent changes do not wait for each other, as they would to update one row.
 """
 
 from collections.abc import Sequence
@@ -31,20 +30,22 @@ _log = structlog.get_logger(__name__)
 _KEYS = ("organisation_id", "assignee_id", "status", "urgency")
 _COLUMNS = [getattr(AppealCount, name) for name in _KEYS]
 _COUNTED_FILTERS = {*_KEYS, "assignee"}
-# Below that many rows a sum costs next to nothing.
+# With fewer rows summing costs next to nothing.
 _MIN_ROWS = 1_000
 
 
 @dataclass(frozen=True)
 class AppealsCounted:
-    """How many appeals have each status, and how many are overdue."""
+    """The number of appeals in each status, and the number of overdue appeals."""
 
     by_status: dict[str, int]
     overdue: int
 
 
 async def count_by_status(session: AsyncSession, caller: Caller, filters: AppealFilter) -> AppealsCounted:
-    """Return how many appeals the filter matches. Raises `Invalid` for a search without words."""
+    """Return the number of matching appeals by status, and how many are overdue. Raises `Invalid` for a search
+    without words.
+    """
     if filters.q:
         await require_words(session, filters.q)
     conditions, late = filters.conditions(caller), overdue_condition(clock.now())
@@ -67,7 +68,7 @@ async def count_by_status(session: AsyncSession, caller: Caller, filters: Appeal
 
 
 def _conditions(filters: AppealFilter, caller: Caller) -> list[ColumnElement[bool]]:
-    """Return the conditions of the filter for the rows of `appeal_counts`."""
+    """Return the filter as SQL conditions on the rows of `appeal_counts`."""
     conditions: list[ColumnElement[bool]] = [caller.scope(AppealCount.organisation_id)]
     if filters.status:
         conditions.append(AppealCount.status.in_(filters.status))
@@ -85,9 +86,8 @@ def _conditions(filters: AppealFilter, caller: Caller) -> list[ColumnElement[boo
 
 
 async def sum_up(session: WriteSession) -> bool:
-    """Replace the rows of `appeal_counts` by one for each sum if most are changes; return whether it did.
-
-    Rows that another transaction has not committed yet are not seen, and stay.
+    """Replace the rows of `appeal_counts` by one row per sum, if most rows are differences; return whether this
+    was done. Uncommitted rows of other transactions are not seen, and stay.
     """
     sums = select(func.count()).select_from(select(*_COLUMNS).distinct().subquery()).scalar_subquery()
     rows = select(func.count()).select_from(AppealCount).scalar_subquery()
@@ -102,8 +102,8 @@ async def sum_up(session: WriteSession) -> bool:
 
 
 async def differences(session: AsyncSession) -> Sequence[dict[str, Any]]:
-    """Return the sums that differ from the appeals, each with the number of appeals that it lacks; none, unless
-    somebody changed rows without the triggers. Reads all appeals.
+    """Return the sums that differ from the appeals, each with the number of appeals that it lacks. The result is
+    empty unless rows were changed with triggers disabled. Reads all appeals.
     """
     actual = select(*(getattr(Appeal, name) for name in _KEYS), literal(1).label("appeals"))
     counted = select(*_COLUMNS, (-AppealCount.appeals).label("appeals"))
@@ -114,7 +114,9 @@ async def differences(session: AsyncSession) -> Sequence[dict[str, Any]]:
 
 
 async def correct(session: WriteSession) -> int:
-    """Add what the sums lack; return how many were wrong, which is logged."""
+    """Correct the sums by their differences from the appeals; return how many were wrong. This number is
+    logged.
+    """
     wrong = await differences(session)
     if wrong:
         _log.error("appeal_counts_corrected", sums=len(wrong))

@@ -103,10 +103,8 @@ class AppealFilter(ListFilter):
     )
 
     def conditions(self, caller: Caller, *, tag_is_frequent: bool = False) -> list[ColumnElement[bool]]:
-        """Return the filter's conditions, within the caller's scope.
-
-        `tag_is_frequent`: appeals are read in the order of the list, and the tag is looked up for each, instead of
-        reading all appeals that have it first.
+        """Return the filter's SQL conditions, within the caller's scope. `tag_is_frequent`: read appeals in the
+        order of the list and look up the tag of each, instead of first reading all appeals with the tag.
         """
         sought = [Appeal.id.in_(found_appeals(caller, self.q))] if self.q else []
         return self.conditions_without_words(caller, tag_is_frequent=tag_is_frequent) + sought
@@ -114,7 +112,7 @@ class AppealFilter(ListFilter):
     def conditions_without_words(
         self, caller: Caller, *, tag_is_frequent: bool = False
     ) -> list[ColumnElement[bool]]:
-        """Return the filter's conditions but that of `q`, within the caller's scope."""
+        """Return the filter's SQL conditions except the one of `q`, within the caller's scope."""
         conditions: list[ColumnElement[bool]] = [caller.scope(Appeal.organisation_id)]
         if self.status:
             conditions.append(Appeal.status.in_([inline_literal(status) for status in self.status]))
@@ -146,11 +144,11 @@ class AppealFilter(ListFilter):
         if self.topic_id is not None:
             conditions.append(topics.in_topic(Appeal.topic_id, self.topic_id))
         if self.min_transfers is not None:
-            # The second condition follows from the first, but only its literal lets the planner use the partial
+            # The second condition is implied by the first, but only its literal lets the planner use the partial
             # index.
             conditions += [Appeal.transfers >= self.min_transfers, Appeal.transfers > literal_column("0")]
         if self.overdue is not None:
-            # The overdue condition is written so that indexes serve it; "not overdue" is its complement.
+            # The condition of overdue appeals is written for indexes; "not overdue" is its complement.
             late = overdue_condition(clock.now())
             conditions.append(late if self.overdue else func.coalesce(late, False).is_(False))
         if self.author_key is not None:
@@ -175,8 +173,8 @@ class AppealFilter(ListFilter):
         ]
 
     def _awaiting(self, caller: Caller) -> list[ColumnElement[bool]]:
-        """Return the conditions of ready-made work lists."""
-        # Making the condition of a filter that is not set would take longer than the rest of the statement.
+        """Return the SQL conditions of the filters that make work lists, such as `returned` and `unanswered`."""
+        # Conditions are built only if set: building them all would take longer than the rest of the statement.
         states = [
             condition() if wanted else ~condition()
             for condition, wanted in (
@@ -210,7 +208,7 @@ class AppealFilter(ListFilter):
 
     def _assigned(self, caller: Caller) -> list[ColumnElement[bool]]:
         if self.assignee == "me":
-            # An API client is nobody's assignee.
+            # An API client cannot be an assignee.
             return [Appeal.assignee_id == actor_id(caller.subject)]
         if self.assignee == "none":
             open_statuses = [inline_literal(status) for status in OPEN_APPEAL_STATUSES]

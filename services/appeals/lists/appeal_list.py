@@ -1,4 +1,4 @@
-"""Lists of appeals in the order that is asked for."""
+"""Lists of appeals in the requested order."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,14 +21,14 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_lists import AppealTag
 
 Conditions = Sequence[ColumnElement[bool]]
-# Up to so many appeals with a tag are read and sorted, whatever page of them is wanted.
+# Up to this number of appeals with a tag, all of them are read and sorted for each page.
 MAX_SORTED = 5_000
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _BY_ID = SELECT_LISTED.where(Appeal.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
 
 
 class ListedAppeals(NamedTuple):
-    """Appeals of a list, and with `q` its search.
+    """Appeals of a list, and with `q` the parsed search.
 
     A row has the columns of an appeal, and the names of its organisation, topic, topic group, municipality and
     assignee.
@@ -41,17 +41,19 @@ class ListedAppeals(NamedTuple):
 def list_query(
     conditions: Conditions, paging: Paging, sort: AppealSort = "-opened_at"
 ) -> Select[*tuple[Any, ...]]:
-    """Return the query that lists appeals in an order, but not by urgency: one more than the page takes."""
+    """Return the query for one page of appeals plus one row, in any order except by urgency
+    (`_find_by_urgency`).
+    """
     position = paging.position((datetime.fromisoformat, UUID))
     return _ordered(conditions, order_of(sort, reverse=paging.is_backward), position, paging.limit + 1)
 
 
 async def conditions_of(session: AsyncSession, caller: Caller, filters: AppealFilter) -> Conditions:
-    """Return the conditions of a list, in the way that suits how many appeals have the tag."""
+    """Return the SQL conditions of a list, written for a rare or a frequent tag."""
     if not filters.tag:
         return filters.conditions(caller)
     tagged = select(AppealTag.appeal_id).where(AppealTag.tag == filters.tag)
-    # In the order of the index: rows of other tags are not read.
+    # Ordered like the index, so that rows of other tags are not read.
     beyond = tagged.order_by(AppealTag.tag, AppealTag.appeal_id).offset(MAX_SORTED).limit(1)
     frequent = await session.scalar(select(beyond.exists()))
     return filters.conditions(caller, tag_is_frequent=bool(frequent))
@@ -64,9 +66,8 @@ async def find(
     paging: Paging,
     sort: AppealSort = "-opened_at",
 ) -> ListedAppeals:
-    """Return a page of appeals and one more in the order of `sort`, with `q` by number; backward in reverse.
-
-    Raises `Invalid` for an order that does not go with the filter, and for a search without words.
+    """Return one page of appeals plus one row in the order of `sort`, with `q` by number; a backward page is in
+    reverse order. Raises `Invalid` for an order that the filter does not allow, and for a search without words.
     """
     check_sort(sort, filters)
     order = order_of(sort, reverse=paging.is_backward)
@@ -110,7 +111,7 @@ async def find_ids(
 
 
 async def read_rows(session: AsyncSession, caller: Caller, ids: Sequence[UUID]) -> list[SimpleNamespace]:
-    """Return the rows of these appeals in this order, without those that the caller may not see any more."""
+    """Return the rows of these appeals in this order, without appeals that the caller may not see any more."""
     query = caller.restrict(_BY_ID, Appeal.organisation_id)
     rows = {row.id: row for row in await _listed(session, caller, query, ids=list(ids))}
     return [rows[appeal_id] for appeal_id in ids if appeal_id in rows]
@@ -142,7 +143,7 @@ async def _search(
 async def _find_by_urgency(
     session: AsyncSession, caller: Caller, conditions: Conditions, paging: Paging, order: AppealOrder
 ) -> list[SimpleNamespace]:
-    """Return the page from a query for each urgency: the few urgent appeals have an index of their own."""
+    """Return one page plus one row, from a query per urgency: the few urgent appeals have their own index."""
     position = paging.position((str, datetime.fromisoformat, UUID))
     urgencies = URGENCIES[::-1] if order.descending else URGENCIES
     if position is not None:
@@ -171,7 +172,7 @@ def _ordered(
 async def _listed(
     session: AsyncSession, caller: Caller, query: Select[*tuple[Any, ...]], **values: Any
 ) -> list[SimpleNamespace]:
-    # Of the connection, because the session would make each row again, and the attributes of its rows are slow.
+    # Executed on the connection: the session would rebuild each row, and the attributes of its rows are slow.
     connection = await session.connection()
     rows = await connection.execute(query, {"reader": actor_id(caller.subject), **values})
     return [SimpleNamespace(**dict(zip(LISTED_NAMES, row, strict=True))) for row in rows]

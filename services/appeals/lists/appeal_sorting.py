@@ -1,4 +1,4 @@
-"""The orders of lists of appeals. Each is that of indexes, which are read in either direction."""
+"""The orders of lists of appeals. Each order is served by indexes, which are read in either direction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ SORT_HELP = (
     "owe nothing; `urgency`: the same, urgent ones first. `opened_at`, `updated_at`, `-due` and `-urgency`: the "
     "reverse. With `q` only `-opened_at` and `opened_at`, by number"
 )
-# The most urgent first.
+# All urgencies, the highest first.
 URGENCIES: tuple[Urgency, ...] = ("high", "normal")
 
 
 @dataclass(frozen=True)
 class AppealOrder:
-    """An order of appeals: by a column or expression, then by id; `by_urgency`: by urgency before."""
+    """An order of appeals: by a column or expression, then by id; with `by_urgency` first by urgency."""
 
     column: "InstrumentedAttribute[Any] | ColumnElement[Any]"
     descending: bool
@@ -54,10 +54,10 @@ def order_of(sort: AppealSort, *, reverse: bool = False) -> AppealOrder:
 def check_sort(sort: AppealSort, filters: AppealFilter, *, pointer: str = "query/sort") -> None:
     """Raise `Invalid` naming `pointer` for an order that no index serves with this filter."""
     if filters.q and sort not in {"-opened_at", "opened_at"}:
-        detail = "With q the order is that of the numbers: sort takes -opened_at or opened_at"
+        detail = "With q appeals are ordered by number: sort takes -opened_at or opened_at"
         raise Invalid(detail, errors=[FieldError(pointer=pointer, detail=detail)])
     if filters.updated_since is not None and sort not in {"-updated_at", "updated_at"}:
-        detail = "With updated_since the order is that of the changes: sort takes updated_at or -updated_at"
+        detail = "With updated_since appeals are ordered by change: sort takes updated_at or -updated_at"
         raise Invalid(detail, errors=[FieldError(pointer=pointer, detail=detail)])
 
 

@@ -1,4 +1,4 @@
-"""Facets of a list of appeals: how many of its newest appeals have each value that a filter takes."""
+"""Facets of a list of appeals: how many of its newest appeals have each value of a filter."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,20 +18,19 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
 
-# So many appeals are counted, the newest.
+# Maximum number of appeals that are counted, the newest ones.
 MAX_COUNTED = 1_000
-# How many values of a facet are returned, the most frequent.
+# Maximum number of values returned per facet, the most frequent ones.
 MAX_VALUES = 50
 
-# Values of a facet, as text, with their counts, in the order of the counts.
+# Values of a facet, as text, with their counts, highest count first.
 Counted = Sequence[tuple[str, int]]
 
 
 @dataclass(frozen=True)
 class Facets:
-    """Counts by facet and value; `complete`: the list has no more appeals than were counted.
-
-    `names` are those of organisations, topic groups and municipalities, by id or OKTMO.
+    """Counts by facet and value; `complete`: all appeals of the list were counted. `names` are the names of
+    organisations, topic groups and municipalities, by id or OKTMO.
     """
 
     counted: int
@@ -54,7 +53,7 @@ async def count_facets(session: AsyncSession, caller: Caller, filters: AppealFil
 
 
 async def _counts(session: AsyncSession, caller: Caller, ids: Sequence[UUID]) -> dict[str, Counted]:
-    # A topic counts for its group, as the filter `topic_id` takes a group with all its topics.
+    # A topic counts as its group, because the filter `topic_id` includes all topics of a group.
     columns = {
         "status": Appeal.status,
         "urgency": Appeal.urgency,
@@ -74,7 +73,8 @@ async def _counts(session: AsyncSession, caller: Caller, ids: Sequence[UUID]) ->
     query = select(*grouped, func.count()).group_by(grouping_sets(*(tuple_(column) for column in grouped)))
     counts: dict[str, dict[str, int]] = defaultdict(dict)
     for *key, count in await session.execute(query):
-        # Of the columns of a grouping set only its own has a value; one without is an appeal without it.
+        # In a row of a grouping set only the set's own column can have a value. NULL there counts appeals without
+        # a value, which are left out.
         for name, value in zip(columns, key, strict=True):
             if value is not None:
                 counts[name][value] = count

@@ -26,7 +26,7 @@ MAX_VIEWS = 100
 
 @dataclass(frozen=True)
 class ViewContent:
-    """A view as its owner wrote it."""
+    """The content of a view, as submitted by its owner."""
 
     name: str
     filter: AppealFilter
@@ -35,7 +35,7 @@ class ViewContent:
 
 
 def query_of(view: SavedView) -> str:
-    """Return the query of `GET /appeals` that shows the view, without `?`."""
+    """Return the query string of `GET /appeals` for the view, without `?`."""
     values = {
         name: str(value).lower() if isinstance(value, bool) else value
         for name, value in sorted(view.filter.items())
@@ -49,7 +49,7 @@ def _visible(caller: Caller) -> ColumnElement[bool]:
 
 
 async def list_views(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[SavedView]:
-    """Return the caller's views and those shared in their organisation, by name: one more than the page takes."""
+    """Return the caller's views and those shared in their organisation, ordered by name: one page plus one row."""
     columns = (SavedView.sort_key, SavedView.id)
     query = select(SavedView).where(_visible(caller)).order_by(*columns).limit(paging.limit + 1)
     after = paging.after(columns, (str, UUID), descending=False)
@@ -57,7 +57,7 @@ async def list_views(session: AsyncSession, caller: Caller, paging: Paging) -> S
 
 
 async def get_view(session: AsyncSession, caller: Caller, view_id: UUID, *, lock: bool = False) -> SavedView:
-    """Return a view that the caller may see. Raises `NotFound`."""
+    """Return a view. Raises `NotFound` if there is none that the caller may see."""
     query = select(SavedView).where(SavedView.id == view_id, _visible(caller))
     view = await session.scalar(query.with_for_update() if lock else query)
     if view is None:
@@ -68,7 +68,7 @@ async def get_view(session: AsyncSession, caller: Caller, view_id: UUID, *, lock
 async def create_view(session: WriteSession, caller: Caller, given: ViewContent) -> SavedView:
     """Create a view of the caller.
 
-    Raises `Invalid` for an order that does not go with the filter, `Conflict` for more than `MAX_VIEWS`.
+    Raises `Invalid` for an order that the filter does not allow, `Conflict` for more than `MAX_VIEWS` views.
     """
     count = await session.scalar(select(func.count()).where(SavedView.owner == caller.actor))
     if (count or 0) >= MAX_VIEWS:
@@ -85,7 +85,7 @@ async def change_view(
     """Replace a view of the caller. Raises as `create_view`, and `NotFound`, `Forbidden`, `PreconditionFailed`."""
     view = await get_view(session, caller, view_id, lock=True)
     if view.owner != caller.actor:
-        raise Forbidden("Only its owner changes a view: save your own")
+        raise Forbidden("Only the owner of a view may change it: save your own")
     check_version(view.version, version)
     for name, value in _columns(caller, given).items():
         setattr(view, name, value)
@@ -97,7 +97,9 @@ async def delete_view(session: WriteSession, caller: Caller, view_id: UUID, vers
     """Delete a view: one's own, or with `assignees:manage` a shared one. Raises as `change_view`."""
     view = await get_view(session, caller, view_id, lock=True)
     if view.owner != caller.actor and Right.ASSIGNEES_MANAGE not in caller.rights:
-        raise Forbidden("Its owner deletes a view, or whoever manages the work of the organisation")
+        raise Forbidden(
+            "Only the owner of a view, or a person who manages assignees of the organisation, may delete it"
+        )
     check_version(view.version, version)
     await session.delete(view)
 

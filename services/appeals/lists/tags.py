@@ -1,4 +1,4 @@
-"""Tags: short words of staff on appeals, by which lists are filtered."""
+"""Tags: short words that staff put on appeals, by which lists can be filtered."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -16,18 +16,17 @@ from shared.http.problems import FieldError, Invalid
 from shared.tables.appeals_lists import AppealTag
 
 MAX_TAGS = 20
-# Sorts after every character of a tag.
+# Sorts after every character that a tag may contain.
 _LAST = "\U0010ffff"
 
 
 async def change_tags(
     session: WriteSession, caller: Caller, appeal_id: UUID, *, add: Sequence[str], remove: Sequence[str]
 ) -> list[str]:
-    """Add and remove tags of an appeal, and return those that it has now. Others stay: two people who change tags
-    at the same time lose nothing.
-
-    Tags that it has already, or has not, are ignored. The version of the appeal stays: its work is not affected.
-    Raises `NotFound`, and `Invalid` for a tag that is both added and removed, or for more than `MAX_TAGS`.
+    """Add and remove tags of an appeal, and return the tags that it has now. Other tags stay, so concurrent
+    changes lose nothing. Adding a present tag or removing an absent one has no effect. The version of the appeal
+    does not change, because tags do not affect work on it. Raises `NotFound`, and `Invalid` for a tag that is both
+    added and removed, or for more than `MAX_TAGS`.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id, with_clocks=False)
     rows = {
@@ -39,7 +38,9 @@ async def change_tags(
     added, removed = sorted(set(add) - rows.keys()), sorted(set(remove) & rows.keys())
     kept = (rows.keys() | set(added)) - set(removed)
     if added and len(kept) > MAX_TAGS:
-        raise Invalid.field("/add", f"An appeal has at most {MAX_TAGS} tags; with these it would have {len(kept)}")
+        raise Invalid.field(
+            "/add", f"An appeal may have at most {MAX_TAGS} tags, but would have {len(kept)}: remove some"
+        )
     if not added and not removed:
         return sorted(kept)
     session.add_all(
@@ -56,10 +57,8 @@ async def change_tags(
 
 
 async def used_tags(session: AsyncSession, caller: Caller, prefix: str, paging: Paging) -> Sequence[str]:
-    """Return the tags that begin with `prefix` and were put on appeals in the caller's scope, in order: one more
-    than the page takes.
-
-    Each tag is one look-up in an index, however many appeals have it.
+    """Return the tags that begin with `prefix` and were put on appeals in the caller's scope, in alphabetical
+    order: one page plus one row. Each tag costs one index look-up, however many appeals have it.
     """
     in_scope = caller.scope(AppealTag.organisation_id)
 

@@ -1,6 +1,5 @@
-"""Contacts of people who submitted an appeal by phone, in person, on paper or through another system: encrypted.
-
-A contact is shown to those who work on the appeal, and is in no list, event, webhook or log.
+"""Encryption of the contacts of people who submitted an appeal by phone, in person, on paper or through another
+system. A contact is shown only to people who work on the appeal, and is in no list, event, webhook or log.
 """
 
 from cryptography.fernet import InvalidToken

@@ -1,4 +1,4 @@
-"""Results of the classifier, as stored, and as a person corrected them."""
+"""Classification results: of the classifier, as stored, and as corrected by a person."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -19,7 +19,7 @@ async def classify_text(item: ClassifierInput) -> ClassificationResult:
 
 
 def stored_result(stored: reviews.ReviewSnapshot, routing_context: RoutingContext) -> ClassificationResult:
-    """Return a stored classification as a classifier's result."""
+    """Return a stored classification in the form of a classifier's result."""
     codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
     municipality_names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
     same = ("needs_answer", "type", "urgency", "topic_confidence", "settlement", "street", "house", "language",
@@ -43,7 +43,7 @@ def corrected_result(
     *,
     needs_answer: bool,
 ) -> ClassificationResult:
-    """Return a person's decision, completed by the predicted result."""
+    """Return a person's decision as a result; fields that the person left out come from the prediction."""
     kind = corrections.type or (
         predicted.type
         if (predicted.type in ANSWERED_TYPES) == needs_answer
@@ -59,7 +59,7 @@ def corrected_result(
         type=kind,
         urgency="high" if (corrections.urgency or predicted.urgency) == "high" else "normal",
         topic=topic.code if topic else predicted.topic,
-        # What a person named or confirmed is certain.
+        # A topic that a person gave or confirmed is certain.
         topic_confidence=1.0
         if topic or (corrections.confirms_rest and predicted.topic)
         else predicted.topic_confidence,

@@ -1,4 +1,4 @@
-"""Corrections that a person makes to a message or an appeal: validated, and merged with what is stored."""
+"""Corrections of a message or an appeal by a person: validation, and merging with the stored values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,10 +19,9 @@ LocationParts = dict[str, str | None]
 
 @dataclass(frozen=True)
 class Corrections:
-    """What a person states besides whether an answer is due; a field left out states nothing.
-
-    `location` holds the named parts, `municipality` as OKTMO; `no_location` says that there is none.
-    `confirms_rest`: the fields left out are right as classified.
+    """A person's corrections besides whether an answer is due; an omitted field corrects nothing. `location` has
+    the given parts, `municipality` as OKTMO; `no_location` says that there is no location. `confirms_rest`: the
+    omitted fields are right as classified.
     """
 
     organisation_id: UUID | None = None
@@ -35,12 +34,12 @@ class Corrections:
 
     @property
     def sets_location(self) -> bool:
-        """Return whether the person names a location or says that there is none."""
+        """Return whether the person gives a location or says that there is none."""
         return self.no_location or bool(self.location)
 
     def merged_location(self, before: LocationParts) -> LocationParts:
-        """Return the corrected location. Where a coarser part changes, finer parts that are not named again become
-        null.
+        """Return the corrected location. If a coarser part changes, finer parts that are not given again become
+        None.
 
         Raises `Invalid` for a settlement without a known municipality: several settlements share a name.
         """
@@ -61,14 +60,14 @@ class Corrections:
 
 
 def location_of(row: Appeal | Classification) -> LocationParts:
-    """Return the location of a row."""
+    """Return the location in the columns of a row."""
     return {part: getattr(row, part) for part in LOCATION_PARTS}
 
 
 async def check_corrections(
     session: AsyncSession, corrections: Corrections, *, needs_answer: bool
 ) -> Topic | None:
-    """Validate the corrections and return the named topic.
+    """Validate the corrections and return the given topic, or None.
 
     Raises `Invalid` naming each field that is unknown or does not fit `needs_answer`.
     """

@@ -1,4 +1,4 @@
-"""What a decision of a moderator does to an appeal: its classification, organisation and status."""
+"""Effects of a moderator's decision on an appeal: its classification, organisation and status."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -33,10 +33,8 @@ from shared.tables.ingest import Message
 @dataclass
 class AppealState:
     """An appeal that a person decides about. `work_started`: the organisation works on it; `assigned_by_person`: a
-    person chose the organisation.
-
-    `returned_by`: the organisations that returned it; only a person who names one of them assigns it to them
-    again.
+    person chose the organisation. `returned_by`: the organisations that returned it; they get it again only if a
+    person chooses them explicitly.
     """
 
     appeal: Appeal
@@ -50,7 +48,7 @@ class AppealState:
     @staticmethod
     async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "AppealState":
         replies = exists().where(Reply.appeal_id == appeal.id)
-        # After a reply, what was written before the message that awaits one has its answer.
+        # After a reply, messages written before the one that awaits the next reply are already answered.
         since = clocks.awaiting_since(appeal) if appeal.first_response_at is not None else None
         others = (
             select(AppealMessage.message_id)
@@ -109,9 +107,7 @@ def apply_corrections(
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Apply the corrections to the appeal, and assign it to the organisation that they, or else the rules,
-    name.
-    """
+    """Apply the corrections to the appeal, and assign it to the organisation given in them, else by the rules."""
     appeal, actor = state.appeal, caller.actor
     before = classification_changes.classification_fields(appeal)
     changed = _change_classification(appeal, corrections, caller, routing_context, recorder)
@@ -171,7 +167,7 @@ def apply_corrections(
 
 
 def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRecorder) -> None:
-    """Keep the appeal in triage: an answer is due, and no organisation can be named."""
+    """Keep the appeal in triage: an answer is due, but no organisation can be determined."""
     keep_in_triage(appeal, route)
     if appeal.status != "triage":
         before = appeal.status
@@ -186,7 +182,7 @@ def _keep_in_triage(appeal: Appeal, route: Route, actor: str, recorder: AppealRe
 
 
 def _confirm_topic(appeal: Appeal, corrections: Corrections, prediction: UUID | None) -> None:
-    """Mark the topic as certain, if the person named it or confirmed the message's."""
+    """Mark the topic as certain, if the person gave it or confirmed the message's topic."""
     topic_id = corrections.topic_id or (prediction if corrections.confirms_rest else None)
     if topic_id is not None and topic_id == appeal.topic_id:
         certain = PredictedTopic(id=topic_id, confidence=1.0, top3=[])
@@ -200,7 +196,7 @@ def _change_classification(
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> bool:
-    """Set topic, location and urgency as the person named them; returns whether anything changed."""
+    """Set topic, location and urgency to the values that the person gave; return whether anything changed."""
     changed, former = False, (appeal.topic_id, appeal.urgency)
     if corrections.topic_id is not None and appeal.topic_id != corrections.topic_id:
         appeal.topic_id = corrections.topic_id

@@ -1,4 +1,4 @@
-"""What a decision about a message is made on."""
+"""The data that a decision about a message needs."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -30,16 +30,18 @@ class DecisionSubject:
     state: AppealState | None
     classification: Classification | None
     review: Review | None
-    # The classification as it was: the row changes.
+    # A snapshot of the classification, because the decision changes its row.
     classified: reviews.ReviewSnapshot
-    # The organisation that the person sees, an assigned or a suggested one.
+    # The organisation shown to the person: the assigned or the suggested one.
     organisation_id: UUID | None
 
     @classmethod
     async def load(
         cls, session: WriteSession, message: Message, organisation_id: UUID | None
     ) -> "DecisionSubject":
-        """Read and lock; `organisation_id` is the one that the decision names."""
+        """Load and lock the data of a decision about the message; `organisation_id` is the organisation given in
+        the decision.
+        """
         thread = await ThreadContext.load(session, [message])
         locked = await LockedAppeals.load(session, [message, *thread.parents.values()])
         organisations = locked.organisation_ids() | ({organisation_id} if organisation_id else set())
@@ -62,7 +64,7 @@ class DecisionSubject:
         )
 
     def before(self) -> BeforeDecision | None:
-        """Return what the decision can be taken back to."""
+        """Return the state that an undo of the decision restores; None without an appeal or a classification."""
         if self.appeal is None or self.classification is None:
             return None
         return BeforeDecision.of(self.appeal, self.classification, self.review)

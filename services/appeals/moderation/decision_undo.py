@@ -1,5 +1,5 @@
-"""Taking one decision back: the appeal, the classification of its message and its review become what they were
-before, unless something happened since.
+"""Undo of one decision: the appeal, the classification of its message and its review are restored, unless
+something happened since.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.appeals_work import UNDO_MINUTES, UndoableDecision
 
 DECISION_UNDO_REASON = "Решение отменено"
-# Statuses that an appeal gets back; one in triage only before the first reply, since its clocks do not go back.
+# Statuses that can be restored; `triage` only before the first reply, because clocks cannot be set back.
 _RESTORED = frozenset({"triage", "assigned", "in_progress", "interim", "reopened"})
 
 
@@ -41,7 +41,7 @@ class _Former(BaseModel):
 
 
 class FormerAppeal(_Former):
-    """What a decision may replace of an appeal."""
+    """The fields of an appeal that a decision may replace."""
 
     status: str
     organisation_id: UUID | None
@@ -95,9 +95,8 @@ class _FormerReview(_Former):
 
 
 class BeforeDecision(_Former):
-    """An appeal, and the classification and the review of the message that a decision is about, before it.
-
-    `at` is the moment of the decision: what it writes is not older.
+    """The state before a decision: of the appeal, and of the classification and review of the message. `at` is the
+    moment of the decision: everything that the decision writes has this time or a later one.
     """
 
     at: datetime
@@ -110,7 +109,7 @@ class BeforeDecision(_Former):
     def of(
         appeal: Appeal, classification: Classification | None = None, review: Review | None = None
     ) -> "BeforeDecision":
-        """Return the present state."""
+        """Return the current state."""
         return BeforeDecision(
             at=clock.now(),
             appeal=FormerAppeal.model_validate(appeal),
@@ -123,7 +122,9 @@ class BeforeDecision(_Former):
 async def remember(
     session: WriteSession, caller: Caller, appeal: Appeal, former: BeforeDecision, assignment_ids: Sequence[UUID]
 ) -> None:
-    """Keep what a decision replaced, once it is written; what cannot be restored is not kept."""
+    """Store the state that a decision replaced, after the decision is written. A state that cannot be restored is
+    not stored.
+    """
     await session.flush()
     was = former.appeal
     if was.status not in _RESTORED or (was.status == "triage" and appeal.first_response_at is not None):
@@ -144,10 +145,9 @@ async def remember(
 
 
 async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, *, version: int | None) -> Appeal:
-    """Take the caller's last decision about an appeal back.
-
-    Raises `NotFound`, `PreconditionFailed`, `Conflict` where there is no such decision, or something happened
-    since, `Forbidden`, `Invalid` where the former organisation has closed.
+    """Undo the caller's last decision about an appeal. Raises `NotFound`, `PreconditionFailed`, `Conflict` if
+    there is no such decision or something happened since, `Forbidden`, and `Invalid` if the former organisation
+    has closed.
     """
     found = await session.get(UndoableDecision, appeal_id)
     if found is not None and found.message_id is not None:
@@ -159,7 +159,9 @@ async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, 
         await session.get(UndoableDecision, appeal_id, populate_existing=True), locked_message, appeal, caller
     )
     if await _has_reply_under_way(session, appeal):
-        raise Conflict("A reply to the appeal is under way: decide about the appeal again")
+        raise Conflict(
+            "A reply to the appeal is under way, so the decision cannot be undone: decide about the appeal again"
+        )
     former = FormerAppeal.model_validate(decision.former)
     await require_open_organisation(session, former.organisation_id)
     await _restore_classification(session, decision)
@@ -172,11 +174,11 @@ async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, 
 def _restorable(
     decision: UndoableDecision | None, locked_message: UUID | None, appeal: Appeal, caller: Caller
 ) -> UndoableDecision:
-    """Return the decision. Raises as `undo_decision` does."""
+    """Return the decision if it can be undone. Raises as `undo_decision` does."""
     oldest = clock.now() - timedelta(minutes=UNDO_MINUTES)
     if decision is None or decision.decided_at < oldest or decision.decided_by != caller.actor:
         raise Conflict(
-            f"You made no decision about the appeal within {UNDO_MINUTES} minutes that can be taken back"
+            f"You made no decision about the appeal in the last {UNDO_MINUTES} minutes that can be undone"
         )
     if decision.version != appeal.version or decision.message_id != locked_message:
         raise Conflict("The appeal was changed since the decision: decide about it again")
@@ -189,13 +191,17 @@ def _restorable(
 
 
 async def _has_reply_under_way(session: AsyncSession, appeal: Appeal) -> bool:
-    """Return whether somebody is replying: a draft makes no version of the appeal."""
+    """Return whether a reply is under way. The appeal's version does not show this, because a draft does not
+    change it.
+    """
     under_way = exists().where(Reply.appeal_id == appeal.id, Reply.status.in_(REPLY_STATUSES_UNDER_WAY))
     return bool(await session.scalar(select(under_way)))
 
 
 async def _restore_classification(session: WriteSession, decision: UndoableDecision) -> None:
-    """Give the message its former classification, in a new version, and its former review, or none."""
+    """Restore the former classification of the message, with a new version, and its former review or the absence
+    of one.
+    """
     if decision.message_id is None:
         return
     row = await session.get_one(Classification, decision.message_id, populate_existing=True)

@@ -1,4 +1,4 @@
-"""Decisions of moderators: whether a message needs an answer, and who answers an appeal."""
+"""Decisions of people: whether a message needs an answer, who answers an appeal, and moves."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -33,7 +33,7 @@ from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Review
 from shared.tables.ingest import Message
 
-# The other moves are returns and steps of the work, which go back by a move.
+# Moves that can be undone. Other moves are returns and work steps, which are reversed by another move.
 _UNDOABLE_MOVES = frozenset({"assigned", "closed", "not_required"})
 
 
@@ -42,7 +42,7 @@ class TriageDecision:
     """The result of a person's decision about a message.
 
     `opened`: the message opened the appeal. `rerouted`: the corrected topic or location gave the appeal another
-    organisation. `suggested`: the route that the rules name now, where it differs from the appeal's organisation.
+    organisation. `suggested`: the route that the rules give now, if it differs from the appeal's organisation.
     """
 
     classification: Classification
@@ -66,10 +66,10 @@ async def decide_message(
     """Confirm or correct the classification of a message, and apply it to the message's appeal.
 
     `seen` and `appeal_version` are the versions of the classification and of the appeal that the person saw.
-    `needs_answer` true opens an appeal, joins the one of its matter, or starts the clock of an unclear one; false
-    closes an appeal that nobody has started to work on and that no other message needs. Raises `NotFound`,
-    `Invalid`, `Conflict` when the appeal has moved on, `PreconditionFailed`, and as
-    `reviews.check_not_stale` does.
+    `needs_answer` true opens an appeal, joins the author's appeal about the matter, or starts the clock of an
+    unclear appeal; false closes an appeal that nobody has started to work on, unless another of its messages needs
+    an answer. Raises `NotFound`, `Invalid`, `Conflict` if the status of the appeal no longer allows the decision,
+    `PreconditionFailed`, and as `reviews.check_not_stale` does.
     """
     await require_reading(session)
     await reviews.lock_review(session, message_id)
@@ -87,7 +87,7 @@ async def decide_message(
 
 def _require_not_erased(message: Message) -> None:
     if message.erased_at is not None:
-        raise Conflict("The personal data of the author was erased: nobody can be answered")
+        raise Conflict("The personal data of the author was erased, so no answer can be sent")
 
 
 async def _decide(
@@ -117,7 +117,7 @@ async def _decide(
     result = corrected_result(predicted, corrections, topic, subject.routing, needs_answer=needs_answer)
     recorder = AppealRecorder()
     opening = AppealMatcher(session, subject.routing, recorder, subject.locked)
-    # The rules assign the appeal unless the person names its organisation; else the corrections assign it.
+    # The rules assign the appeal, unless the person gives an organisation: then the corrections assign it.
     item = subject.classified_message(result, caller.actor, by_rules=corrections.organisation_id is None)
     if subject.appeal is None:
         await opening.place([item])
@@ -130,7 +130,7 @@ async def _decide(
     await session.flush()
     assignment_ids = recorder.assignment_ids(subject.appeal) if subject.appeal is not None else []
     await opening.write()
-    # A confirmation covers the organisation that the person saw, if the appeal still has it.
+    # A confirmation includes the organisation that the person saw, if the appeal still has it.
     confirmed = appeal is not None and appeal.organisation_id == subject.organisation_id
     review = await reviews.store_review(
         session, message.id, prediction, predicted_by,
@@ -163,14 +163,14 @@ async def _require_seen(
     seen: Seen,
     appeal_version: int | None,
 ) -> None:
-    """Raise as `decide_message` does where the message or its appeal changed since the person saw them."""
+    """Raise as `decide_message` does if the message or its appeal changed since the person saw them."""
     if subject.appeal is not None:
         await appeal_queries.check_version(session, subject.appeal, appeal_version)
     reviews.check_not_stale(
         seen, subject.classification, subject.review, caller, corrections, needs_answer=needs_answer
     )
     if subject.appeal is not None and not seen.given:
-        # A colleague who moved the appeal has reviewed no message, so no review records it.
+        # A move by a colleague is not in the message's review, so it is checked separately.
         await require_not_decided_by_another(
             session, caller, subject.appeal, Corrections(organisation_id=corrections.organisation_id)
         )
@@ -179,9 +179,8 @@ async def _require_seen(
 def _base_prediction(
     before: reviews.ReviewSnapshot, previous: Review | None, *, needs_answer: bool
 ) -> reviews.ReviewSnapshot:
-    """Return the classification that a decision corrects, empty if there is none.
-
-    After the decision that no answer is needed it is the first prediction.
+    """Return the classification that a decision corrects, empty if there is none. If a former decision «no answer
+    needed» is reversed, this is the first prediction.
     """
     if previous is not None and needs_answer and before.get("needs_answer") == "no":
         return previous.predicted or before
@@ -191,7 +190,9 @@ def _base_prediction(
 def _first_prediction(
     triage: Classification | None, before: reviews.ReviewSnapshot, owner: UUID | None
 ) -> tuple[reviews.ReviewSnapshot, str]:
-    """Return the first automatic classification and its classifier; `NO_PREDICTION` where a person was first."""
+    """Return the automatic classification and its classifier's name; `NO_PREDICTION` if a person classified the
+    message first.
+    """
     if triage is None or not is_automatic(triage.classified_by):
         return {}, reviews.NO_PREDICTION
     return before | {"organisation_id": str(owner) if owner else None}, triage.classified_by
@@ -202,11 +203,10 @@ async def triage_appeal(
 ) -> None:
     """Set topic, location, urgency and organisation of a locked appeal without messages.
 
-    Raises `Invalid`, `DecidedByAnother`, or `Conflict` where the appeal has messages: then a decision is about one
-    of them.
+    Raises `Invalid`, `DecidedByAnother`, or `Conflict` if the appeal has messages: then decide on one of them.
     """
     if appeal.status == "merged":
-        raise Conflict("The appeal was merged into another one: decide about that one")
+        raise Conflict("The appeal was merged into another one: decide about the other appeal")
     message_id = await session.scalar(
         select(AppealMessage.message_id)
         .where(AppealMessage.appeal_id == appeal.id)
@@ -234,9 +234,8 @@ async def triage_appeal(
 async def open_from_message(
     session: WriteSession, caller: Caller, message_id: UUID, corrections: Corrections
 ) -> tuple[Appeal, bool]:
-    """Open an appeal from a stored message, or join it to the one of its matter; returns it and whether it is new.
-
-    Raises `Invalid` naming `/message_id`, `Conflict` when the message belongs to an appeal.
+    """Open an appeal from a stored message, or join the author's appeal about the matter; return the appeal and
+    whether it is new. Raises `Invalid` naming `/message_id`, `Conflict` if the message belongs to an appeal.
     """
     await require_reading(session)
     await reviews.lock_review(session, message_id)
@@ -253,7 +252,7 @@ async def open_from_message(
         raise Conflict("The message already belongs to an appeal", appeal_id=str(present))
     decided = await _decide(session, caller, message, corrections, needs_answer=True)
     if decided.appeal is None:
-        raise Conflict("The appeals of this thread are changing; try again")
+        raise Conflict("The appeals of this thread are being changed by other requests: try again")
     return decided.appeal, decided.opened
 
 
@@ -268,7 +267,7 @@ async def move_appeal(
     outcome: AppealOutcome | None,
     assignee: AssigneeWish = UNCHANGED,
 ) -> None:
-    """Move a locked appeal by a person, and assign it to one.
+    """Apply a person's move to a locked appeal, and assign it to a person if requested.
 
     Raises as `moves.apply_move` and `assignee_changes.apply_wish` do, and `Invalid` for an unknown
     organisation.

@@ -1,4 +1,4 @@
-"""Earlier decisions of other people about an appeal, which nobody replaces unread."""
+"""Check that nobody unknowingly replaces another person's decision about an appeal."""
 
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from shared.tables.appeals import Appeal, TimelineEntry
 async def require_not_decided_by_another(
     session: AsyncSession, caller: Caller, appeal: Appeal, corrections: Corrections
 ) -> None:
-    """Raise `DecidedByAnother` where another person last set a field that the corrections would change."""
+    """Raise `DecidedByAnother` if another person last set a field that the corrections would change."""
     set_otherwise = {
         "topic_changed": corrections.topic_id not in {None, appeal.topic_id},
         "location_changed": corrections.sets_location
@@ -36,8 +36,8 @@ async def require_not_decided_by_another(
         if entry.kind != "moved":
             standing.append(entry)
         elif (since := entry.data.get("undone_since")) is not None:
-            # What was decided before the change that was taken back stands again. The reason does not mark an
-            # undo: people may write the same words.
+            # Decisions made before an undone change are in effect again. An undo is recognised by this field and
+            # not by its reason, which people may write too.
             standing = [one for one in standing if one.at < datetime.fromisoformat(since)]
     for entry in {entry.kind: entry for entry in standing}.values():
         if entry.actor not in {caller.actor, SYSTEM_ACTOR, NETWORK_ACTOR}:

@@ -30,17 +30,19 @@ from shared.networks import NETWORKS
 from shared.tables.appeals import Appeal, AppealSubmission, TimelineEntry
 from shared.tables.registry import Organisation
 
-# What people enter; every other source is a system, which gives an id.
+# Sources that people enter; every other source is a system, which must give an id.
 PEOPLES_SOURCES = frozenset({"phone", "reception", "letter"})
-# How far the clock of another system may be ahead; such a time counts as now.
+# Tolerated lead of another system's clock; a time ahead within it counts as now.
 CLOCK_TOLERANCE = timedelta(minutes=5)
-# The same text by the same person within this time is one appeal that was sent twice.
+# The same text from the same caller within this time is treated as one appeal sent twice.
 DUPLICATE_TEXT_WINDOW = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewSubmission:
-    """How an appeal was submitted. `request` is the request except the contact, to recognise a repetition."""
+    """How an appeal was submitted. `request` is the request without the contact, by which a repetition is
+    recognised.
+    """
 
     source: str
     external_id: str | None
@@ -51,7 +53,7 @@ class NewSubmission:
 
     @property
     def fingerprint(self) -> str:
-        """Return a digest of the request, which the same request has again."""
+        """Return a digest of the request, equal for a repeated request."""
         canonical = json.dumps(self.request, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -66,12 +68,11 @@ async def open_from_text(
     url: str | None,
     repeats: bool = False,
 ) -> tuple[Appeal, bool]:
-    """Open an appeal from a text; it has no thread to publish a reply in. Returns it and whether it is new.
-
-    A submission with an `external_id` that the caller's organisation has submitted before returns the first
-    appeal. Raises `Duplicate` naming the first if that is out of the caller's scope by now, or when this caller
-    opened one with the same text within `DUPLICATE_TEXT_WINDOW`, unless the text `repeats` on purpose. Raises
-    `Invalid` naming the field, `Forbidden` for an organisation that is not the caller's.
+    """Open an appeal from a text; it has no thread in which a reply could be published. Return the appeal and
+    whether it is new. For an `external_id` that the caller's organisation has submitted before, the first appeal
+    is returned. Raises `Duplicate` naming the first appeal if it is out of the caller's scope by now, or if this
+    caller opened an appeal with the same text within `DUPLICATE_TEXT_WINDOW`, unless it `repeats` on purpose.
+    Raises `Invalid` naming the field, `Forbidden` for an organisation that is not the caller's.
     """
     _check_submission(caller, submission)
     await _require_own_organisation(session, caller, corrections.organisation_id)
@@ -130,7 +131,8 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
     if submission is None:
         if Right.APPEALS_TRIAGE not in caller.rights:
             raise Invalid.field(
-                "/source", "Give how the citizen got in touch: phone, reception, letter or a system"
+                "/source",
+                "Give `source`, the way in which the citizen got in touch: phone, reception, letter or a system",
             )
         return
     if submission.source in NETWORKS:
@@ -141,14 +143,15 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
         )
     if submission.source not in PEOPLES_SOURCES and submission.external_id is None:
         raise Invalid.field(
-            "/external_id", "A system gives its id, so that a repeated request opens nothing twice"
+            "/external_id",
+            "Give `external_id`, the system's own id: it prevents a repeated request from opening a second appeal",
         )
     if submission.written_at is not None and submission.written_at > clock.now() + CLOCK_TOLERANCE:
-        raise Invalid.field("/written_at", "The citizen cannot have written in the future")
+        raise Invalid.field("/written_at", "The time of writing must not be in the future")
 
 
 async def _require_own_organisation(session: AsyncSession, caller: Caller, organisation_id: UUID | None) -> None:
-    """Raise `Forbidden` for an organisation out of the caller's scope, also if there is no such organisation."""
+    """Raise `Forbidden` for an organisation that is out of the caller's scope or does not exist."""
     if organisation_id is None or caller.is_region_wide:
         return
     query = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
@@ -171,10 +174,11 @@ def _submission_row(appeal: Appeal, caller: Caller, submission: NewSubmission) -
 async def _submitted_before(session: WriteSession, caller: Caller, submission: NewSubmission) -> Appeal | None:
     """Return the appeal that the caller's organisation submitted under this id.
 
-    Raises `Invalid` for another content, `Duplicate` for an appeal out of the caller's scope.
+    Returns None if there is none. Raises `Invalid` for different content, `Duplicate` for an appeal out of the
+    caller's scope.
     """
     key = f"{submission.source}\n{caller.organisation_id}\n{submission.external_id}"
-    # Two requests at once: the second waits for the first and sees its appeal.
+    # Of two concurrent requests, the second waits for the first and sees its appeal.
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
     row = (
         await session.execute(
@@ -191,7 +195,9 @@ async def _submitted_before(session: WriteSession, caller: Caller, submission: N
         return None
     stored, appeal, visible = row
     if stored.fingerprint != submission.fingerprint or contacts.decrypt(stored.contact) != submission.contact:
-        raise Invalid.field("/external_id", "Another content was submitted under this id before")
+        raise Invalid.field(
+            "/external_id", "Different content was submitted under this id before: use a new `external_id`"
+        )
     if not visible:
         raise Duplicate(
             f"Submitted before as appeal № {appeal.number}, which is with somebody else now",
@@ -203,7 +209,7 @@ async def _submitted_before(session: WriteSession, caller: Caller, submission: N
 
 async def _require_new_text(session: WriteSession, caller: Caller, text: str) -> None:
     text_hash = func.hashtextextended(func.lower(text), 0)
-    # Two requests at once: the second waits for the first and sees its appeal.
+    # Of two concurrent requests, the second waits for the first and sees its appeal.
     await session.execute(select(func.pg_advisory_xact_lock(text_hash)))
     first = await session.scalar(
         select(Appeal.id)

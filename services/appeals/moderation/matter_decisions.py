@@ -33,12 +33,11 @@ from shared.tables.ingest import Message
 
 
 async def keep(session: WriteSession, caller: Caller, appeal: Appeal, message_id: UUID) -> None:
-    """Decide that a message of the locked appeal is about its matter.
-
-    Raises `Conflict` when nobody suggested otherwise.
+    """Decide that a message of the locked appeal is about the appeal's matter. Raises `Conflict` if no other
+    matter was suggested.
     """
     if not withdraw_suggestion(appeal, message_id):
-        raise Conflict("Nothing is suggested about this message: it may have been decided meanwhile")
+        raise Conflict("No other matter is suggested for this message: a colleague may have decided meanwhile")
     appeal.updated_at = clock.now()
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "other_matter_kept", caller.actor, message_id=str(message_id))
@@ -48,15 +47,14 @@ async def keep(session: WriteSession, caller: Caller, appeal: Appeal, message_id
 async def split_off(
     session: WriteSession, actor: str, appeal: Appeal, message_id: UUID, *, reason: str | None = None
 ) -> Appeal:
-    """Move a message of the locked appeal to an appeal of its own, which the rules route; return that one.
-
-    The clock of the new appeal counts from this message. An appeal that only this message reopened is answered
-    again, and what it said about an answer no longer counts. Raises `Invalid` naming `/message_id`, `Conflict` for
-    the message that the appeal began with, or that has a reply which is published or may still be.
+    """Move a message of the locked appeal to a new appeal, which the rules route; return the new appeal. Its clock
+    counts from this message. An appeal that only this message reopened becomes answered again, and the message's
+    feedback on an answer no longer counts. Raises `Invalid` naming `/message_id`, `Conflict` for the message that
+    opened the appeal, or that has a reply which is published or may still be.
     """
     message = await _message_of(session, appeal, message_id)
     if message.erased_at is not None:
-        raise Conflict("The personal data of the author was erased: nobody can be answered")
+        raise Conflict("The personal data of the author was erased, so no answer can be sent")
     await _require_splittable(session, appeal, message)
     locked = await LockedAppeals.load(session, [message])
     routing_context = await RoutingContext.load(session, {message.page_id}, locked.organisation_ids())
@@ -64,7 +62,7 @@ async def split_off(
     result = stored_result(reviews.classification_snapshot(classification), routing_context)
     recorder = AppealRecorder()
     matcher = AppealMatcher(session, routing_context, recorder, locked)
-    # Who splits a message off says that it needs an answer of its own.
+    # Splitting a message off implies that it needs its own answer.
     item = ClassifiedMessage(message, replace(result, needs_answer="yes"), classification.classified_by, actor)
     new = await matcher.open_apart(item, thread_author(message))
     (await session.get_one(AppealMessage, message.id)).appeal_id = new.id
@@ -119,7 +117,7 @@ async def _message_of(session: WriteSession, appeal: Appeal, message_id: UUID) -
 
 
 async def _require_splittable(session: WriteSession, appeal: Appeal, message: Message) -> None:
-    """Raise `Conflict` when the appeal would be left without its matter, or the message's reply without it."""
+    """Raise `Conflict` if the message opened the appeal, is its only message, or has a reply."""
     others = await session.scalar(
         select(func.count())
         .select_from(AppealMessage)
@@ -127,7 +125,7 @@ async def _require_splittable(session: WriteSession, appeal: Appeal, message: Me
     )
     began = message.written_at == appeal.written_at and message.url == appeal.url
     if began or not others:
-        raise Conflict("The appeal began with this message: split off the other messages")
+        raise Conflict("This message opened the appeal: split off the other messages instead")
     replied = await session.scalar(
         select(Reply.id).where(
             Reply.appeal_id == appeal.id,
@@ -136,7 +134,7 @@ async def _require_splittable(session: WriteSession, appeal: Appeal, message: Me
         )
     )
     if replied is not None:
-        raise Conflict("A reply to this message belongs to the appeal", reply_id=str(replied))
+        raise Conflict("The message has a reply, so it cannot be split off", reply_id=str(replied))
 
 
 async def _withdraw_reopening(
@@ -148,9 +146,9 @@ async def _withdraw_reopening(
     actor: str,
     recorder: AppealRecorder,
 ) -> None:
-    """Let the appeal wait for the next message that needs an answer, if it waited for this one.
-
-    Without another one it is answered again, unless somebody has started to work on it or no final reply stands.
+    """If the appeal awaits a reply to this message, make it await a reply to the next message that needs one.
+    Without such a message the appeal becomes answered again, unless somebody has started to work on it or it has
+    no public final reply.
     """
     waiting = unfinished(appeal, "next_response")
     if waiting is None or waiting.message_id != message.id:
@@ -181,5 +179,5 @@ async def _withdraw_reopening(
         **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
     )
     recorder.add_event(moved, actor)
-    # A moderator who had it in triage does not work for the organisation.
+    # Assignees may change: a moderator who had the appeal in triage does not work for the organisation.
     recorder.queue_assignee_choice(appeal)

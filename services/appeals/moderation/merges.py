@@ -1,8 +1,6 @@
-"""Merging an appeal into another one of the same author, and taking that back.
-
-Both appeals await their first reply, and the one that was received later is merged into the earlier one: so the
-deadline that remains is the earlier one, and a reply to the author answers both. Appeals of several people about
-one cause are an incident instead.
+"""Merging an appeal into another one of the same author, and undoing the merge. Both appeals await their first
+reply, and the later appeal is merged into the earlier one. So the earlier deadline remains, and one reply to the
+author answers both. Appeals of several people about one cause form an incident instead.
 """
 
 from collections.abc import Sequence
@@ -30,20 +28,20 @@ from shared.tables.appeals_merges import AppealMerge
 from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, VOID_REPLY_STATUSES, Reply
 from shared.tables.ingest import Message
 
-# Id and number of an appeal.
+# An appeal's id and number.
 LinkRow = Row[UUID, int]
 
 
 async def merge(
     session: WriteSession, caller: Caller, appeal_id: UUID, into_id: UUID, *, reason: str, version: int | None
 ) -> Appeal:
-    """Merge an appeal into another one, which gets its messages; return the merged one.
+    """Merge an appeal into another one, which gets its messages; return the merged appeal.
 
     Raises `NotFound`, `Invalid` naming `/into`, `PreconditionFailed`, `ReplyUnderWay` naming a reply or draft of
-    the merged appeal, and `Conflict` when the two cannot be merged.
+    the merged appeal, and `Conflict` if the two cannot be merged.
     """
     if appeal_id == into_id:
-        raise Invalid.field("/into", "Give another appeal: one cannot be merged into itself")
+        raise Invalid.field("/into", "Give another appeal: an appeal cannot be merged into itself")
     locked = await _lock_both(session, caller, appeal_id, into_id)
     if appeal_id not in locked:
         raise NotFound("No such appeal")
@@ -79,11 +77,10 @@ async def merge(
 async def unmerge(
     session: WriteSession, caller: Caller, appeal_id: UUID, *, reason: str, version: int | None
 ) -> Appeal:
-    """Take the merge of an appeal back: its messages and its former status; return it.
-
-    What only the merge brought to the other appeal, its urgency, stays there, and so does a reply that was
-    withdrawn since. Raises `NotFound`, `PreconditionFailed`, and `Conflict` when it was not merged, a reply was
-    published since, or one is under way.
+    """Undo the merge of an appeal: restore its messages and its former status; return the appeal. The urgency that
+    the other appeal got from the merge stays there, and so does a reply that was withdrawn since. Raises
+    `NotFound`, `PreconditionFailed`, and `Conflict` if the appeal is not merged, a reply was published since, or
+    one is under way.
     """
     of_appeal = _in_effect(AppealMerge.appeal_id, appeal_id)
     into_id = await session.scalar(select(AppealMerge.into_id).where(*of_appeal))
@@ -97,10 +94,10 @@ async def unmerge(
         raise Conflict("The appeal is not merged into another one")
     into = locked[found.into_id]
     await _require_nothing_published_since(session, appeal, into, found)
-    # Messages that were split off since have an appeal of their own.
+    # Messages that were split off since stay in their new appeals.
     message_ids = sorted({*found.message_ids}.intersection(await _message_ids(session, into)))
     if not message_ids:
-        raise Conflict("All messages of the appeal were split off meanwhile")
+        raise Conflict("All messages of the merged appeal were split off since, so the merge cannot be undone")
     await _move_messages(session, message_ids, appeal)
     context, recorder, now = await _routing_context(session, appeal, into), AppealRecorder(), clock.now()
     found.undone_by, found.undone_at = caller.actor, now
@@ -110,13 +107,13 @@ async def unmerge(
     _record(recorder, caller, "unmerged", into, appeal, reason=reason)
     unmerged = AppealUnmerged(**event_snapshot(appeal), from_id=into.id, from_number=into.number)
     _emit_to_both(recorder, unmerged, appeal, into, caller)
-    # The former assignee may work elsewhere by now.
+    # The former assignee may work in another organisation by now.
     recorder.queue_assignee_choice(appeal)
     await recorder.write(session)
     return appeal
 
 
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _LINKS = select(Appeal.id, Appeal.number).where(AppealMerge.undone_at.is_(None))
 _MERGED_INTO = _LINKS.join(AppealMerge, AppealMerge.into_id == Appeal.id).where(
     AppealMerge.appeal_id == bindparam("appeal_id")
@@ -136,19 +133,17 @@ async def merged_into(session: AsyncSession, appeal: Appeal) -> LinkRow | None:
 
 
 async def merged_appeals(session: AsyncSession, appeal_id: UUID) -> Sequence[LinkRow]:
-    """Return the appeals that were merged into this one, by number."""
+    """Return the appeals that were merged into this one, ordered by number."""
     return (await session.execute(_MERGED, {"appeal_id": appeal_id})).all()
 
 
 def _in_effect(column: InstrumentedAttribute[UUID], appeal_id: UUID) -> tuple[ColumnElement[bool], ...]:
-    """Return the conditions of merges of or into the appeal that were not taken back."""
+    """Return the SQL conditions of merges in effect (not undone) whose `column` is this appeal."""
     return column == appeal_id, AppealMerge.undone_at.is_(None)
 
 
 async def _lock_both(session: WriteSession, caller: Caller, *appeal_ids: UUID) -> dict[UUID, Appeal]:
-    """Return those of the appeals that the caller may see, locked in id order: two merges that cross do not
-    deadlock.
-    """
+    """Lock the two appeals, in id order to avoid deadlocks, and return those that the caller may see."""
     rows = await session.scalars(
         select(Appeal)
         .where(Appeal.id.in_(appeal_ids), caller.scope(Appeal.organisation_id))
@@ -160,24 +155,22 @@ async def _lock_both(session: WriteSession, caller: Caller, *appeal_ids: UUID) -
 
 
 async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal) -> None:
-    """Raise `Conflict` saying why the two cannot be merged."""
+    """Raise `Conflict` with the reason if the two appeals cannot be merged."""
     for one, what in ((appeal, "appeal"), (into, "appeal to merge into")):
         if one.status not in MERGE.statuses or one.first_response_at is not None:
-            raise Conflict(f"The {what} is «{one.status}»: only appeals that await their first reply are merged")
+            raise Conflict(
+                f"The {what} is «{one.status}»: only appeals that await their first reply can be merged"
+            )
     if appeal.author_key is None or appeal.thread_key is None or appeal.author_key != into.author_key:
         raise Conflict(
             "Only appeals that one author wrote in a network can be merged; group others in an incident"
         )
     if (into.opened_at, into.number) > (appeal.opened_at, appeal.number):
-        raise Conflict(
-            "The other appeal was received later: merge it into this one, which has the earlier deadline"
-        )
+        raise Conflict("The other appeal was received later: merge the other appeal into this one")
     if await session.scalar(select(AppealMerge.id).where(*_in_effect(AppealMerge.into_id, appeal.id)).limit(1)):
-        raise Conflict(
-            "Others were merged into this appeal: merge the other one into it, or take those back first"
-        )
+        raise Conflict("Other appeals were merged into this one: undo these merges first")
     if appeal.possible_other_matters:
-        raise Conflict("A message of the appeal may be about another matter: decide about that first")
+        raise Conflict("A message of the appeal may be about another matter: decide about this message first")
     await submission.require_none_under_way(session, appeal)
     submitted = ("on_approval", *PENDING_REPLY_STATUSES)
     unseen = await session.scalar(
@@ -185,7 +178,7 @@ async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal
     )
     if unseen is not None:
         raise Conflict(
-            "A reply to the appeal to merge into was submitted: its author has not seen this one",
+            "A reply to the other appeal was already submitted, and its author has not seen this appeal",
             reply_id=str(unseen),
         )
 
@@ -199,10 +192,9 @@ def _keep_earlier_deadline(
     *,
     question: UUID | None,
 ) -> None:
-    """Give `into` the shorter deadline of an urgent appeal, if `merged` is urgent, and the earlier start.
-
-    If `into` is paused and `merged` is not, its question, a message, restarts the clocks of `into`. The clocks of
-    `merged` stay as they are, like those of a closed appeal.
+    """Make `into` urgent with the shorter deadline if `merged` is urgent, and keep the earlier start. If `into` is
+    paused and `merged` is not, the `question` of `merged`, a message, resumes the clocks of `into`. The clocks of
+    `merged` do not change, like those of a closed appeal.
     """
     if merged.urgency == "high" != into.urgency:
         why = f"Срочным было присоединённое обращение № {merged.number}"
@@ -216,19 +208,19 @@ def _keep_earlier_deadline(
 async def _require_nothing_published_since(
     session: WriteSession, appeal: Appeal, into: Appeal, found: AppealMerge
 ) -> None:
-    # A failed reply of the merged appeal, too, is published when ingest sends it again.
+    # Replies of the merged appeal count too: ingest may still publish a failed one when it retries.
     of_either = Reply.appeal_id.in_((appeal.id, into.id))
-    # A withdrawn reply answers nobody: its clocks and promises count as if it had not been given.
+    # A withdrawn reply does not count as an answer, neither for clocks nor for promises.
     since = (Reply.published_at > found.merged_at) & (Reply.status != "withdrawn")
     under_way = Reply.status.in_(PENDING_REPLY_STATUSES)
-    # A draft, too, answers a message that would leave the appeal.
+    # Drafts count too: they answer a message that would leave the appeal.
     answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(VOID_REPLY_STATUSES)
     reply_id = await session.scalar(
         select(Reply.id).where(of_either, or_(since, under_way, answers_moved)).limit(1)
     )
     if reply_id is not None or any(one.first_response_at is not None for one in (appeal, into)):
         raise Conflict(
-            "A reply was published or is under way since the merge",
+            "A reply was published or is under way since the merge, so the merge cannot be undone",
             reply_id=str(reply_id) if reply_id else None,
         )
 
@@ -249,7 +241,7 @@ async def _message_ids(session: WriteSession, appeal: Appeal) -> list[UUID]:
 
 
 async def _question(session: WriteSession, appeal: Appeal) -> UUID | None:
-    """Return the message that the appeal began with."""
+    """Return the id of the message that opened the appeal."""
     found: UUID | None = await session.scalar(
         select(Message.id)
         .join(AppealMessage, AppealMessage.message_id == Message.id)
@@ -261,7 +253,7 @@ async def _question(session: WriteSession, appeal: Appeal) -> UUID | None:
 
 
 async def _move_messages(session: WriteSession, message_ids: Sequence[UUID], to: Appeal) -> None:
-    """Move the messages, and the reviews of them, to an appeal."""
+    """Move the messages and their reviews to an appeal."""
     await session.execute(
         update(AppealMessage)
         .where(AppealMessage.message_id.in_(message_ids))

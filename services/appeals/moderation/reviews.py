@@ -1,7 +1,6 @@
-"""Reviews: what people decided about classified messages. They measure and train the model.
-
-A review keeps the first automatic classification, however often the message is reviewed, and people's last
-decision on each field: correcting only the urgency keeps the topic that another person named.
+"""Reviews: people's decisions about classified messages, by which the model is measured and trained. A review
+keeps the first automatic classification, however often the message is reviewed, and the last decision on each
+field: correcting only the urgency keeps the topic that another person set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -49,22 +48,21 @@ class ReviewFilter(ListFilter):
 
 
 async def lock_review(session: WriteSession, message_id: UUID) -> None:
-    """Take the advisory lock of a message's review: the next reviewer sees what this one decided.
-
+    """Take the advisory lock of a message's review, so that a concurrent reviewer waits and sees this decision.
     Call it before anything about the message is read.
     """
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"review:{message_id}", 0))))
 
 
 def classification_snapshot(row: Classification) -> ReviewSnapshot:
-    """Return a classification as a review stores it."""
+    """Return a classification in the form that a review stores."""
     return {name: getattr(row, name) for name in _PREDICTED} | {
         "topic_id": str(row.topic_id) if row.topic_id else None
     }
 
 
 async def first_routed_organisation(session: AsyncSession, appeal: Appeal | None) -> UUID | None:
-    """Return the organisation that the rules assigned or suggested before any person decided."""
+    """Return the id of the organisation that the rules assigned or suggested before any person decided."""
     if appeal is None:
         return None
     first = await session.scalar(
@@ -78,7 +76,7 @@ async def first_routed_organisation(session: AsyncSession, appeal: Appeal | None
 def decided_values(
     corrections: Corrections, before: ReviewSnapshot, owner: UUID | None, *, needs_answer: bool
 ) -> ReviewSnapshot:
-    """Return what a person decided, by field; `before` and `owner` are the values that a confirmation covers."""
+    """Return the decided values by field; `before` and `owner` are the values that a confirmation includes."""
     decided: ReviewSnapshot = {"needs_answer": "yes" if needs_answer else "no"}
     same_need = before.get("needs_answer") == decided["needs_answer"]
     if corrections.type is not None:
@@ -108,11 +106,10 @@ def decided_values(
 def agreement(
     predicted: ReviewSnapshot, decided: ReviewSnapshot, groups: Mapping[UUID, UUID]
 ) -> dict[str, bool | None]:
-    """Return by field whether people agree with the prediction; null where either says nothing about it.
-
-    `groups`: topic or group → its group. A prediction of a group alone is compared by group alone, a location by
-    its municipality. A prediction that no answer is due, or an unsure one, says nothing about the fields that
-    depend on it.
+    """Return by field whether people agree with the prediction; None if the decision or the prediction has no
+    value for it. `groups` maps a topic or group to its group. A predicted group without a topic is compared by
+    group, a location by its municipality. A prediction «no answer due», or an unsure one, has no values for the
+    fields that depend on an answer.
     """
     need, sees_need = predicted.get("needs_answer"), predicted.get("needs_answer") in {"yes", "unsure"}
     agreed: dict[str, bool | None] = dict.fromkeys(REVIEWED_FIELDS)
@@ -124,7 +121,7 @@ def agreement(
         one, other = UUID(predicted["topic_id"]), UUID(decided["topic_id"])
         group, other_group = groups.get(one, one), groups.get(other, other)
         agreed["topic_group"] = group == other_group
-        # A person who names only the group, and the right one, says nothing about its topics.
+        # A person who gives only the group, the same as predicted, has not decided about the topic.
         if one != group and (other != other_group or not agreed["topic_group"]):
             agreed["topic"] = one == other
     if predicted.get("municipality") and "location" in decided:
@@ -145,11 +142,10 @@ def check_not_stale(
     *,
     needs_answer: bool,
 ) -> None:
-    """Refuse a decision that would replace what its author has not seen; called under `lock_review`.
-
-    Raises 412 when the classification is not in the version that `If-Match` names, which is 0 before the first
-    one. Without `If-Match` raises `DecidedByAnother` where another person decided otherwise, or where the caller
-    confirms what another person changed. Both name the present decision.
+    """Refuse a decision that would replace a decision which its author has not seen; call under `lock_review`.
+    Raises `PreconditionFailed` if the classification is not in the version given by `If-Match` (0 before the first
+    classification). Without `If-Match` raises `DecidedByAnother` if another person decided otherwise, or if the
+    caller confirms what another person changed. Both name the current decision.
     """
     version = triage.version if triage else 0
     decision = None
@@ -186,7 +182,7 @@ async def store_review(
     organisation_id: UUID | None,
     reviewed_by: str,
 ) -> Review:
-    """Store a review under `lock_review`. An existing one keeps its prediction and takes the new decision."""
+    """Store a review under `lock_review`. An existing review keeps its prediction and gets the new decision."""
     review = await session.get(Review, message_id)
     if review is None:
         review = Review(message_id=message_id, predicted=predicted, predicted_by=predicted_by)
@@ -205,7 +201,7 @@ async def store_review(
 
 
 def review_list_query(caller: Caller, filters: ReviewFilter, paging: Paging) -> Select[Review]:
-    """Return the query that lists reviews newest first, one more than the page takes."""
+    """Return the query for one page of reviews plus one row, newest first."""
     query = (
         select(Review)
         .where(caller.scope(Review.organisation_id))
@@ -224,5 +220,5 @@ def review_list_query(caller: Caller, filters: ReviewFilter, paging: Paging) -> 
 async def list_reviews(
     session: AsyncSession, caller: Caller, filters: ReviewFilter, paging: Paging
 ) -> Sequence[Review]:
-    """Return a page of reviews and one more."""
+    """Return one page of reviews plus one row."""
     return list(await session.scalars(review_list_query(caller, filters, paging)))

@@ -1,7 +1,6 @@
-"""Export of a training set: messages with what people decided, personal data masked, as CSV.
-
-Columns of the incident export keep their names; the others are those that `gospablik classify` writes. A cell is
-empty where people decided nothing.
+"""Export of a training set as CSV: messages with people's decisions, personal data masked. Columns of the incident
+export keep their names; the other columns are those that `gospablik classify` writes. A cell is empty if people
+did not decide on it.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -37,8 +36,8 @@ async def csv_chunks(database: Database, *, labelled: bool) -> AsyncIterator[byt
     """Yield the table as CSV in chunks, first reviewed first; with `labelled` only rows whose topic people
     decided.
 
-    Left out are messages that their authors deleted or may have deleted, erased ones, and those edited after the
-    review. Each chunk has its own transaction, so that a slow reader keeps none open.
+    Messages that their authors deleted or may have deleted, erased messages, and messages edited after the review
+    are left out. Each chunk has its own transaction, so that a slow client keeps no transaction open.
     """
     yield csv_bytes([TRAINING_COLUMNS], with_mark=True)
     after: tuple[datetime, UUID] | None = None
@@ -84,7 +83,7 @@ async def _rows(
 def _is_exportable() -> ColumnElement[bool]:
     return and_(
         Message.erased_at.is_(None),
-        # A message that the page removed is included; one that its author may have deleted is left out.
+        # A message that the page removed is included; a message that its author may have deleted is left out.
         or_(Message.deleted_at.is_(None), Message.deleted_by == "community"),
         or_(Message.edited_at.is_(None), Message.edited_at <= Review.updated_at),
     )

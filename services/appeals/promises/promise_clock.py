@@ -1,4 +1,4 @@
-"""A promise as a clock: a date that no pause, calendar or transfer moves."""
+"""A promise in the form of a clock. Pauses, calendars and transfers do not move its date."""
 
 from datetime import datetime
 
@@ -10,7 +10,9 @@ from shared.tables.appeals_replies import Promise
 def read_promise(
     promise: Promise, moment: datetime | None = None, *, calendar: NamedCalendar = DEFAULT_CALENDAR
 ) -> ClockReading:
-    """Return the promise at the moment, or where a reply ended it. The calendar gives only the time zone."""
+    """Return the reading of the promise at the moment, or at its end if a reply ended it. Only the time zone of
+    the calendar is used.
+    """
     started = ClockEvent(
         1, "started", promise.made_at, starts_at=promise.made_at, calendar=calendar, due_at=promise.promised_at
     )
@@ -21,5 +23,5 @@ def read_promise(
 
 
 def ended_by_reply(promise: Promise) -> datetime | None:
-    """Return when a published reply ended the promise; a broken one lasts until the final reply."""
+    """Return when a published reply ended the promise, or None. A broken promise lasts until the final reply."""
     return promise.ended_at if promise.status in {"kept", "moved"} else promise.final_reply_at

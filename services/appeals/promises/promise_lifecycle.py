@@ -1,8 +1,7 @@
-"""Promises: the dates that published interim replies name, reminded of, and each ended as kept, moved or broken.
-
-A promise is kept by a final reply published by its date, moved by another interim reply published by its date or
-by an edit that names another date, and broken by the date itself, which also makes the appeal overdue. What counts
-is when the reply was published: a promise that was recorded as broken before the publication became known is
+"""Promises: the dates given in published interim replies. People are reminded of them, and each ends as kept,
+moved or broken. A promise is kept by a final reply published by its date, moved by another interim reply published
+by its date or by an edit with another date, and broken when its date passes, which also makes the appeal overdue.
+The time of publication decides: a promise that was recorded as broken before the publication became known is
 corrected.
 """
 
@@ -34,10 +33,10 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Promise, Reply, ReplyChange
 from shared.working_time import WorkingCalendar, is_working_moment, working_time_between
 
-# A reminder comes when this much working time of the organisation is left.
+# A reminder is sent when this much working time of the organisation is left.
 REMINDER_WORKING_TIME = timedelta(hours=8)
-# Longer than the region's runs of days off, so that a later promise is not due for its reminder yet. Where an
-# organisation is closed for longer, the reminder comes when it opens again.
+# Longer than any sequence of days off in the region, so that no reminder of a later promise is due yet. If an
+# organisation is closed for longer, the reminder is sent when it opens again.
 _REMINDER_HORIZON = timedelta(days=21)
 BATCH = 500
 _RECORDS: dict[str, tuple[TimelineEntryKind, type[PromiseSnapshot]]] = {
@@ -49,7 +48,7 @@ _RECORDS: dict[str, tuple[TimelineEntryKind, type[PromiseSnapshot]]] = {
 
 
 def promise_status(promised_at: datetime, reply_kind: str, published_at: datetime) -> PromiseStatus:
-    """Return how a reply published at this moment ends a promise that no earlier reply has ended."""
+    """Return the status in which a reply published at this moment ends an open promise."""
     if published_at > promised_at:
         return "broken"
     return "kept" if reply_kind == "final" else "moved"
@@ -60,8 +59,8 @@ async def apply_reply_to_promises(
 ) -> None:
     """Apply a published reply to the promises of its locked appeal: end the earlier ones, open the reply's own.
 
-    A reply does not end the promises of replies published after it. It ends one that an edit made of an earlier
-    reply, even if the edit came after it: the editor did not know of it yet.
+    A reply does not end the promises of replies published after it. It does end a promise of an earlier reply that
+    was moved by an edit, even if the edit came later: the editor did not know of this reply yet.
     """
     published_at = reply.published_at
     if published_at is None:
@@ -81,7 +80,7 @@ async def apply_reply_to_promises(
             continue
         if reply.kind == "final":
             promise.final_reply_at = published_at
-        # A promise that was moved is over; one recorded as broken may have been kept all the same.
+        # A moved promise has ended; a promise recorded as broken may still turn out to be kept.
         if promise.status in {"open", "broken"}:
             status = promise_status(promise.promised_at, reply.kind, published_at)
             if status != promise.status:
@@ -97,18 +96,17 @@ async def apply_reply_to_promises(
 async def move_promise(
     session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    """Move the last promise of a reply that was edited: it ends, and one of the other date begins.
-
-    A promise whose date had passed before the edit stays broken. Nothing changes if a later reply has ended it.
+    """Move the last promise of an edited reply: it ends as moved, and a promise with the new date begins. A
+    promise whose date had passed before the edit stays broken. Nothing changes if a later reply has ended it.
     """
     if change.promised_at is None or change.ended_at is None:
-        raise ValueError(f"Change {change.id} has moved no date")
+        raise ValueError(f"Change {change.id} does not move a date")
     last = await session.scalar(
         select(Promise).where(Promise.reply_id == reply.id).order_by(Promise.made_at.desc()).limit(1)
     )
     if last is None or last.status not in {"open", "broken"} or last.final_reply_at is not None:
         return
-    # One recorded as broken may have been moved in time all the same.
+    # A promise recorded as broken may still turn out to have been moved in time.
     status = promise_status(last.promised_at, reply.kind, change.ended_at)
     if status != last.status:
         last.status = status
@@ -132,9 +130,8 @@ def _promise(appeal: Appeal, reply: Reply, promised_at: datetime, made_at: datet
 
 
 async def reopen_promises(session: WriteSession, appeal: Appeal, published_at: datetime) -> None:
-    """Open the promises again that the reply published at this moment kept or moved: it was withdrawn.
-
-    A promise that a withdrawn reply itself made stays in the ledger: it was made.
+    """Reopen the promises that a withdrawn reply, published at this moment, kept or moved. A promise made by the
+    withdrawn reply itself stays in the ledger.
     """
     await session.execute(
         update(Promise)
@@ -155,7 +152,7 @@ async def reopen_promises(session: WriteSession, appeal: Appeal, published_at: d
 
 
 async def record_broken_promises(session: WriteSession) -> int:
-    """Record the next promises whose date has passed as broken; returns how many."""
+    """Record the next promises whose date has passed as broken; return how many."""
     now = clock.now()
     rows = await session.execute(
         select(Promise, Appeal)
@@ -163,8 +160,7 @@ async def record_broken_promises(session: WriteSession) -> int:
         .where(Promise.status == inline_literal("open"), Promise.promised_at < now)
         .order_by(Promise.promised_at, Promise.id)
         .limit(BATCH)
-        # A publication or a move of the appeal has locked the rows that are skipped; the next round takes the
-        # rest.
+        # Skipped rows are locked by a publication or a move of the appeal; the next run handles them.
         .with_for_update(skip_locked=True)
     )
     recorder = AppealRecorder()
@@ -172,7 +168,7 @@ async def record_broken_promises(session: WriteSession) -> int:
     for promise, appeal in found:
         promise.status, promise.ended_at = "broken", promise.promised_at
         _record(promise, appeal, SYSTEM_ACTOR, recorder)
-        # The appeal may wait for another date by now; in triage nobody has it.
+        # The appeal may have another promised date by now; an appeal in triage has no organisation.
         due_at = late_clocks(appeal, now).get("promise")
         if due_at == promise.promised_at and appeal.overdue_recorded_at is None:
             text = explain_deadline(read_promise(promise))
@@ -182,12 +178,12 @@ async def record_broken_promises(session: WriteSession) -> int:
 
 
 async def remind_of_promises(session: WriteSession) -> int:
-    """Remind of the next open promises that are due within a working day; returns how many.
-
-    Only in the organisation's working time: a reminder at night would be read too late, or wake somebody.
+    """Send reminders of the next open promises that are due within a working day; return how many. Reminders are
+    sent only in the organisation's working time: at night they would be read too late or disturb people.
     """
     now = clock.now()
-    # The calendars decide which are due. Only those are locked: messages and replies of the others would wait.
+    # Calendars determine which promises are due. Only the appeals of these are locked, so that other appeals'
+    # messages and replies need not wait.
     waiting = (
         await session.execute(
             select(Promise.id, Promise.organisation_id, Promise.promised_at)
@@ -240,7 +236,7 @@ def _is_reminder_due(calendar: WorkingCalendar, now: datetime, promised_at: date
 
 
 def _record(promise: Promise, appeal: Appeal, actor: str, recorder: AppealRecorder) -> None:
-    """Record what the promise has become: timeline entry and event."""
+    """Record the new status of the promise, with a timeline entry and an event."""
     kind, event_model = _RECORDS[promise.status]
     recorder.add_timeline_entry(
         appeal, kind, actor, promise_id=str(promise.id), promised_at=promise.promised_at.isoformat()

@@ -22,14 +22,14 @@ LedgerRow = Row[UUID | None, str | None, int, int, int, int, int]
 
 
 class PromisePeriod(ListFilter):
-    """Promises of an organisation and a period."""
+    """Filter of promises by organisation and period."""
 
     organisation_id: UUID | None = Field(default=None, description="The organisation that promised")
     made_from: BoundedDatetime | None = None
     made_to: BoundedDatetime | None = Field(default=None, description="Before this moment")
 
     def conditions(self, caller: Caller) -> list[ColumnElement[bool]]:
-        """Return the filter's conditions, within the caller's scope."""
+        """Return the filter's SQL conditions, within the caller's scope."""
         conditions: list[ColumnElement[bool]] = [caller.scope(Promise.organisation_id)]
         if self.organisation_id is not None:
             conditions.append(Promise.organisation_id == self.organisation_id)
@@ -49,8 +49,8 @@ class PromiseFilter(PromisePeriod):
 async def find(
     session: AsyncSession, caller: Caller, filters: PromiseFilter, paging: Paging
 ) -> Sequence[PromiseRow]:
-    """Return promises with the number of the appeal and the name of the organisation, newest first, one more than
-    the page takes.
+    """Return promises with the number of the appeal and the name of the organisation, newest first: one page plus
+    one row.
     """
     query = (
         select(Promise, Appeal.number, Organisation.name)
@@ -66,7 +66,7 @@ async def find(
     return (await session.execute(query if after is None else query.where(after))).all()
 
 
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _PROMISES = (
     select(Promise).where(Promise.appeal_id == bindparam("appeal_id")).order_by(Promise.made_at, Promise.id)
 )
@@ -80,7 +80,9 @@ async def promises_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Promis
 async def count_by_organisation(
     session: AsyncSession, caller: Caller, period: PromisePeriod
 ) -> Sequence[LedgerRow]:
-    """Return how many promises each organisation made, and how they ended, ordered by name; null is the centre."""
+    """Return how many promises each organisation made, and how they ended, ordered by name; None means the
+    centre.
+    """
     counts = (
         select(
             Promise.organisation_id,

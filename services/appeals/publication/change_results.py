@@ -1,4 +1,4 @@
-"""What became of an edit or a withdrawal: asking ingest for it, and taking over its outcome."""
+"""Edits and withdrawals of published replies: requests to ingest, and their results."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,7 +40,7 @@ _DEAD_LETTERED = "Изменение не удалось после нескол
 
 
 async def send_change_request(service: Service, change_id: UUID) -> None:
-    """Ask ingest to carry the change out, outside any transaction. Raises `RetryLater` if it does not answer."""
+    """Request the change from ingest, outside any transaction. Raises `RetryLater` if it does not answer."""
     async with service.database.write() as session:
         change = await session.get(ReplyChange, change_id)
         reply = await session.get(Reply, change.reply_id) if change is not None else None
@@ -74,7 +74,7 @@ async def send_change_request(service: Service, change_id: UUID) -> None:
 
 
 async def request_unacknowledged_again(session: WriteSession) -> None:
-    """Enqueue the changes again that ingest has not accepted for a while: their jobs may be lost."""
+    """Enqueue again the changes that ingest has not accepted for a while, because their jobs may be lost."""
     waiting = await session.scalars(
         select(ReplyChange.id)
         .where(
@@ -89,13 +89,13 @@ async def request_unacknowledged_again(session: WriteSession) -> None:
 
 
 async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
-    """Fail the change of a dead-lettered job; a person may ask again."""
+    """Mark the change of a dead-lettered job as failed; a person may request it again."""
     failure = {"code": "job_dead_lettered", "message": _DEAD_LETTERED}
     await fail_change(session, UUID(payload["change_id"]), failure)
 
 
 async def fail_change(session: WriteSession, change_id: UUID, failure: dict[str, Any]) -> None:
-    """Record that a queued change was not carried out."""
+    """Record that a queued change failed."""
     reply_id = await session.scalar(select(ReplyChange.reply_id).where(ReplyChange.id == change_id))
     locked = await lock_with_appeal(session, reply_id) if reply_id is not None else None
     change = await _lock(session, change_id)
@@ -107,7 +107,7 @@ async def fail_change(session: WriteSession, change_id: UUID, failure: dict[str,
 
 
 async def apply_result(session: WriteSession, event: Event, data: PublicationChangeResult) -> None:
-    """Take over what ingest says of a change. Idempotent."""
+    """Apply the result of a change that ingest reports. Idempotent."""
     locked = await lock_with_appeal(session, data.reply_id)
     change = await _lock(session, data.change_id)
     if locked is None or change is None or change.status == "applied":
@@ -168,11 +168,11 @@ async def _edit(
 async def _move_promise(
     session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    """Let the appeal wait for the other date, unless a later reply ended the promise meanwhile."""
+    """Move the appeal's promise to the new date, unless a later reply ended it meanwhile."""
     if not await is_latest_published(session, reply):
         return
     if appeal.status == "interim":
-        # A breach is recorded once per promise: clear the record for the next one.
+        # A breach is recorded once per promise: clear the record for the new promise.
         appeal.overdue_recorded_at = None
         sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
         clocks.set_promise(appeal, change.promised_at, sla)
@@ -180,9 +180,8 @@ async def _move_promise(
 
 
 async def _take_over_what_stands(session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange) -> None:
-    """Show what the citizen reads after an edit that failed halfway: new parts beside former ones.
-
-    Not in an erased appeal: ingest erases its rows of the reply only after the change.
+    """Set the reply's text to the one that is public after an edit failed halfway: new parts beside former ones.
+    Not in an erased appeal, because ingest erases its rows of the reply only after the change.
     """
     if appeal.erased_at is not None:
         return

@@ -1,4 +1,4 @@
-"""Handling of publication events: replies take over the status of their publications."""
+"""Handling of publication events: replies get the status of their publications."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -77,7 +77,7 @@ async def _apply_event(
         if reply.status != "failed" or reply.failure != failure:
             fail_reply(appeal, reply, failure, recorder)
     elif reply.status != "failed":
-        # Only a person resumes a failed reply: another reply may be under way by now.
+        # A failed reply may be resumed only by a person, because another reply may be under way by now.
         reply.status = "uncertain" if isinstance(data, PublicationUncertain) else "queued"
         reply.failure = _failure(data.failure, event.occurred_at, will_retry=True)
     await recorder.write(session)
@@ -102,7 +102,7 @@ async def _publish(
     routing_context = await RoutingContext.load(
         session, {appeal.page_id} if appeal.page_id else set(), organisations
     )
-    # If our own message was attached as a staff reply before ingest knew it was ours, it counts once: as ours.
+    # If our own message was attached as a staff reply before ingest recognised it, it must not count twice.
     taken_twice = (
         await session.execute(
             select(Reply.id, Reply.published_at)
@@ -117,7 +117,8 @@ async def _publish(
     ).all()
     if taken_twice:
         appeal.reply_failed = None
-        # Clocks and promises ended at the moment of the first part: a withdrawal finds them by it.
+        # Clocks and promises end at the moment when the first part was published; a withdrawal finds them by this
+        # moment.
         reply.published_at = min(row.published_at for row in taken_twice)
         twice = [row.id for row in taken_twice]
         rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(twice)))
@@ -138,7 +139,7 @@ async def _publish(
 
 
 async def _is_superseded(session: AsyncSession, reply: Reply) -> bool:
-    """Return whether a later reply was published while this one counted as failed."""
+    """Return whether a later reply was published while this reply counted as failed."""
     later = exists().where(
         Reply.appeal_id == reply.appeal_id, Reply.status == "published", Reply.created_at > reply.created_at
     )

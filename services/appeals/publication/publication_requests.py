@@ -46,7 +46,7 @@ async def record_accepted(session: WriteSession, reply_id: UUID, publication: di
 async def record_request_failure(
     session: WriteSession, reply_id: UUID, code: str, message: str, *, final: bool
 ) -> None:
-    """Record that the request failed; the reply shows it. `final` fails the reply until a person retries it."""
+    """Record in the reply that the request failed. With `final` the reply is failed until a person retries it."""
     locked = await lock_with_appeal(session, reply_id)
     if locked is None or locked[1].status not in {"queued", "sending", "uncertain"}:
         return
@@ -61,13 +61,13 @@ async def record_request_failure(
 
 
 async def record_dead_lettered(session: WriteSession, reply_id: UUID) -> None:
-    """Fail the reply whose publication job was dead-lettered; a person may retry it."""
+    """Mark the reply as failed because its publication job was dead-lettered; a person may retry it."""
     message = "Отправка не удалась после нескольких попыток: отправьте ответ снова."
     await record_request_failure(session, reply_id, JOB_DEAD_LETTERED, message, final=True)
 
 
 async def request_unacknowledged_again(session: WriteSession) -> int:
-    """Request the publication of replies that ingest has not accepted for a while; returns how many."""
+    """Request again the publication of replies that ingest has not accepted for a while; return how many."""
     waiting = list(
         await session.scalars(
             select(Reply)
@@ -86,13 +86,13 @@ async def request_unacknowledged_again(session: WriteSession) -> int:
 
 
 async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
-    """Fail the reply of a dead-lettered job: nothing else would request its publication."""
+    """Mark the reply of a dead-lettered job as failed, because its publication is not requested any more."""
     await record_dead_lettered(session, UUID(payload["reply_id"]))
 
 
 async def send_publication_request(service: Service, reply_id: UUID, *, again: bool) -> None:
-    """Ask ingest to publish the reply, or with `again` to retry its failed publication, outside any
-    transaction.
+    """Request the publication of the reply from ingest, or with `again` a retry of its failed publication, outside
+    any transaction.
     """
     async with service.database.write() as session:
         reply = await session.get(Reply, reply_id)

@@ -22,10 +22,9 @@ from shared.tables.appeals_replies import Reply, ReplyChange
 async def take_answer_back(
     session: WriteSession, appeal: Appeal, reply: Reply, withdrawal: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    """Let the locked appeal await what the withdrawn reply had answered, with the clocks that it had stopped.
-
-    Nothing changes if another reply was published after it: the citizen has that answer; or if the appeal was
-    merged or needs no answer. Answers that were withdrawn while this one stood after them are taken back with it.
+    """Make the locked appeal await an answer again, with the clocks that the withdrawn reply had stopped. Nothing
+    changes if a later reply is public, so that the citizen has an answer, or if the appeal was merged or needs no
+    answer. Earlier replies that were withdrawn while this one was public take effect now too.
     """
     published_at, actor, reason = reply.published_at, withdrawal.requested_by, withdrawal.reason
     if published_at is None:
@@ -71,9 +70,8 @@ async def take_answer_back(
 async def _taken_back_at(
     session: WriteSession, appeal: Appeal, reply: Reply, standing: Reply | None
 ) -> Sequence[datetime]:
-    """Return when the withdrawn replies after the one that stands were published, the last first.
-
-    Each left its traces on the clocks for as long as a later answer stood.
+    """Return the publication times of withdrawn replies after the last public one (`standing`), latest first.
+    Their effects on the clocks have remained while a later reply was public.
     """
     query = (
         select(Reply.published_at)
@@ -93,7 +91,7 @@ async def _taken_back_at(
 async def _stand_by_final_reply(
     session: WriteSession, appeal: Appeal, reply: Reply, withdrawal: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    """Let the appeal be answered again where it waited for what the withdrawn interim reply promised."""
+    """Make the appeal answered again if it awaited only the promise of the withdrawn interim reply."""
     before = appeal.status
     appeal.status = status_with_final_reply(before)
     if appeal.status == before:

@@ -1,4 +1,4 @@
-"""Approval of replies by a second person: approved ones are published, refused ones are drafts again."""
+"""Approval of replies by a second person: approved replies are published, refused replies become drafts again."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -28,14 +28,14 @@ async def approve(
     """Approve a reply and request its publication; `appeal` is locked.
 
     Raises `NotFound`, `PreconditionFailed`, `Forbidden` for the author, `ReplyUnderWay` naming a failed reply that
-    is being published again, and `Conflict` unless it waits for approval, when the appeal takes no reply any more,
-    or when the promised date has passed.
+    is being published again, and `Conflict` if the reply is not on approval, the appeal takes no reply any more,
+    or the promised date has passed.
     """
     reply = await _get_waiting(session, appeal, reply_id, version, caller)
     submission.require_takes_reply(appeal, caller)
     await submission.require_none_under_way(session, appeal, besides=reply)
     if reply.promised_at is not None and reply.promised_at <= clock.now():
-        raise Conflict("The promised date has passed: refuse the reply, so that its author names another date")
+        raise Conflict("The promised date has passed: refuse the reply, so that its author gives another date")
     recorder = AppealRecorder()
     await _decide(session, reply, caller, "approved", None)
     recorder.add_timeline_entry(appeal, "reply_approved", caller.actor, reply_id=str(reply.id))
@@ -49,7 +49,9 @@ async def approve(
 async def refuse(
     session: WriteSession, appeal: Appeal, reply_id: UUID, remarks: str, caller: Caller, *, version: int | None
 ) -> Reply:
-    """Refuse a reply with remarks; it is a draft again. Raises as `approve`, but not for the appeal's status."""
+    """Refuse a reply with remarks; it becomes a draft again. Raises as `approve`, but not for the appeal's
+    status.
+    """
     reply = await _get_waiting(session, appeal, reply_id, version, caller)
     reply.status = "draft"
     await _decide(session, reply, caller, "refused", remarks)
@@ -70,7 +72,7 @@ async def _get_waiting(
         raise Conflict(f"The reply does not wait for approval; it is «{reply.status}»")
     drafts.check_version(reply, version)
     if reply.author == caller.actor:
-        raise Forbidden("The author of a reply may not decide about it: another approver or a moderator may")
+        raise Forbidden("You are the author of the reply: another approver or a moderator must decide about it")
     return reply
 
 
@@ -88,7 +90,7 @@ async def _decide(session: WriteSession, reply: Reply, caller: Caller, decision:
 
 
 def waiting_query(caller: Caller, paging: Paging) -> Select[Reply, int]:
-    """Return the query that lists replies on approval in the caller's scope, one more than the page takes."""
+    """Return the query for one page of replies on approval in the caller's scope plus one row."""
     query = (
         select(Reply, Appeal.number)
         .join(Appeal, Appeal.id == Reply.appeal_id)
@@ -101,5 +103,7 @@ def waiting_query(caller: Caller, paging: Paging) -> Select[Reply, int]:
 
 
 async def list_waiting(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[Row[Reply, int]]:
-    """Return the replies on approval in the caller's scope, each with the number of its appeal, oldest first."""
+    """Return the replies on approval in the caller's scope, each with the number of its appeal, oldest first: one
+    page plus one row.
+    """
     return (await session.execute(waiting_query(caller, paging))).all()

@@ -19,7 +19,7 @@ from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_replies import ApprovalRule
 from shared.tables.registry import Organisation
 
-# A rule with the name of its topic, its topic group and its organisation.
+# A rule, and the names of its topic, its topic group and its organisation.
 ApprovalRuleRow = Row[ApprovalRule, str | None, UUID | None, str | None, str | None]
 
 _KINDS: dict[str, str] = {
@@ -41,7 +41,7 @@ def _rows() -> Select[ApprovalRule, str | None, UUID | None, str | None, str | N
 
 
 async def list_rules(session: AsyncSession, paging: Paging) -> Sequence[ApprovalRuleRow]:
-    """Return the rules, newest first, one more than the page takes."""
+    """Return the rules, newest first: one page plus one row."""
     query = _rows().order_by(ApprovalRule.created_at.desc(), ApprovalRule.id.desc()).limit(paging.limit + 1)
     after = paging.after((ApprovalRule.created_at, ApprovalRule.id), (datetime.fromisoformat, UUID))
     return (await session.execute(query if after is None else query.where(after))).all()
@@ -71,7 +71,7 @@ async def add_rule(
     await require_topic(session, topic_id)
     if organisation_id is not None and await session.get(Organisation, organisation_id) is None:
         raise Invalid.field("/organisation_id", "No such organisation")
-    # Two equal rules added at the same time: the second waits here and finds the first.
+    # Of two equal rules added concurrently, the second waits here and finds the first.
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtext("approval_rules"))))
     equal = await session.scalar(
         select(ApprovalRule.id).where(
@@ -98,7 +98,7 @@ async def add_rule(
 
 
 async def remove_rule(session: WriteSession, rule_id: UUID) -> None:
-    """Remove a rule; replies that wait for approval still need it. Raises `NotFound` for an unknown id."""
+    """Remove a rule; replies that are on approval still need it. Raises `NotFound` for an unknown id."""
     rule = await session.get(ApprovalRule, rule_id)
     if rule is None:
         raise NotFound("No such approval rule")
@@ -106,7 +106,7 @@ async def remove_rule(session: WriteSession, rule_id: UUID) -> None:
 
 
 async def approval_reason(session: AsyncSession, appeal: Appeal) -> str | None:
-    """Return why a reply to the appeal needs approval, in Russian; None when no rule requires it."""
+    """Return the reason, in Russian, why a reply to the appeal needs approval; None if no rule requires it."""
     group = select(Topic.group_id).where(Topic.id == appeal.topic_id).scalar_subquery()
     kind = select(Organisation.kind).where(Organisation.id == appeal.organisation_id).scalar_subquery()
     conditions: list[ColumnElement[bool]] = [

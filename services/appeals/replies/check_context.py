@@ -1,4 +1,4 @@
-"""What the checks know of an appeal, loaded from the database, and the checks before a publication."""
+"""Loading of the data that checks of a reply need, and the checks before a publication."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,7 +22,8 @@ from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 
-# How many of the organisation's last appeals are searched for replies, and how many replies are compared.
+# Maximum numbers of the organisation's last appeals that are searched for replies, and of replies that are
+# compared.
 _RECENT_APPEALS = 200
 _RECENT_REPLIES = 50
 _COMPARED_LENGTH = 2_000
@@ -31,7 +32,7 @@ _COMPARED_LENGTH = 2_000
 async def hints_for(session: AsyncSession, appeal: Appeal, given: NewReply, message: Message | None) -> list[Hint]:
     """Return the hints for a reply to the message, blocking ones first."""
     context = replace(await _load_context(session, appeal, message), outcome=given.outcome)
-    # Looking up thousands of words takes a moment; other requests are served meanwhile.
+    # In a thread: looking up thousands of words takes a while, and other requests must not wait.
     hints = await asyncio.to_thread(check_reply, given.text, given.kind, context)
     if given.kind == "interim" and given.promised_at is None:
         detail = "Промежуточный ответ называет, когда придёт окончательный: укажите дату."
@@ -42,16 +43,15 @@ async def hints_for(session: AsyncSession, appeal: Appeal, given: NewReply, mess
 async def require_publishable(
     session: AsyncSession, appeal: Appeal, given: NewReply, message: Message | None
 ) -> list[Hint]:
-    """Return the hints for a reply. Raises `Invalid` naming each that blocks publication."""
+    """Return the hints for a reply. Raises `Invalid` naming each hint that blocks publication."""
     hints = await hints_for(session, appeal, given, message)
     _refuse_blocked(hints)
     return hints
 
 
 async def require_publishable_for_all(session: AsyncSession, organisation_id: UUID | None, text: str) -> None:
-    """Raise `Invalid` for a reply to many appeals that contains what must not be published.
-
-    The official contacts are those of this organisation.
+    """Raise `Invalid` if the text of a reply to many appeals must not be published. Official contacts are those of
+    this organisation.
     """
     phones, mails, hosts = await _official_contacts(session, organisation_id)
     _refuse_blocked(blocking_hints(text, ReplyContext(phones=phones, mails=mails, hosts=hosts)))
@@ -97,7 +97,9 @@ async def _topic_names(session: AsyncSession, topic_id: UUID | None) -> tuple[st
 async def _official_contacts(
     session: AsyncSession, organisation_id: UUID | None
 ) -> tuple[frozenset[str], frozenset[str], frozenset[str] | None]:
-    """Return phones, mail addresses and allowed hosts: of the organisation, those above it, and the settings."""
+    """Return official phones, e-mail addresses and allowed hosts: of the organisation, of those above it, and from
+    the settings.
+    """
     phones: set[str] = set()
     mails: set[str] = set()
     hosts = set(settings().reply_link_hosts)
@@ -121,7 +123,7 @@ async def _official_contacts(
 
 
 async def _recent_replies(session: AsyncSession, appeal: Appeal) -> tuple[RecentReply, ...]:
-    """Return the last published replies of the organisation; a bounded number of its appeals is read."""
+    """Return the last published replies of the organisation. The number of appeals that are read is limited."""
     if appeal.organisation_id is None:
         return ()
     latest = (

@@ -1,6 +1,5 @@
-"""Drafts of replies: begun, saved while they are written, submitted, discarded.
-
-An appeal has one draft at a time, which its staff share. Every function is called with the appeal's row locked.
+"""Drafts of replies: create, save, submit, discard. An appeal has one draft at a time, which its staff share.
+Every function is called with the appeal's row locked.
 """
 
 from uuid import UUID
@@ -29,9 +28,9 @@ _DISCARDABLE = frozenset({"draft", "on_approval"})
 
 
 async def create_draft(session: WriteSession, appeal: Appeal, given: NewReply, caller: Caller) -> Reply:
-    """Begin a draft and give its author the edit lease. Kind and promise are checked when it is submitted.
+    """Create a draft and give its author the edit lease. Kind and promise are checked when it is submitted.
 
-    Raises `Conflict` when the appeal takes no reply now, `ReplyBeingWritten` naming the other person,
+    Raises `Conflict` if the appeal takes no reply now, `ReplyBeingWritten` naming the other person,
     `ReplyUnderWay` naming the first reply, `Invalid` for a message of another appeal.
     """
     submission.require_takes_reply(appeal, caller)
@@ -51,10 +50,9 @@ async def create_draft(session: WriteSession, appeal: Appeal, given: NewReply, c
 async def save_draft(
     session: WriteSession, appeal: Appeal, reply_id: UUID, given: NewReply, caller: Caller, *, version: int | None
 ) -> Reply:
-    """Save a draft as it is now, and renew the edit lease. Equal content keeps the version.
-
-    Raises `NotFound`, `ReplyBeingWritten` naming the other person, `Conflict` unless it is a draft,
-    `PreconditionFailed` naming the present version, `Invalid` naming an attachment that it cannot have.
+    """Save the current content of a draft, and renew the edit lease. Equal content keeps the version. Raises
+    `NotFound`, `ReplyBeingWritten` naming the other person, `Conflict` if the reply is not a draft,
+    `PreconditionFailed` naming the current version, `Invalid` naming an attachment that cannot be attached.
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     _require_draft(reply)
@@ -92,7 +90,8 @@ async def submit_draft(
 ) -> Reply:
     """Submit a draft for publication, or for approval if a rule requires it; the caller becomes its author.
 
-    Raises as `submission.submit_reply`, and `NotFound`, `PreconditionFailed`, or `Conflict` unless it is a draft.
+    Raises as `submission.submit_reply`, and `NotFound`, `PreconditionFailed`, or `Conflict` if the reply is not a
+    draft.
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     _require_draft(reply)
@@ -118,9 +117,8 @@ async def submit_draft(
 async def discard_draft(
     session: WriteSession, appeal: Appeal, reply_id: UUID, version: int | None, caller: Caller
 ) -> None:
-    """Discard a draft, or a reply that waits for approval. Its versions are kept and can still be read.
-
-    Raises `NotFound`, `ReplyBeingWritten`, `PreconditionFailed`, or `Conflict` for a reply that was handed over.
+    """Discard a draft, or a reply on approval. Its versions are kept and can still be read. Raises `NotFound`,
+    `ReplyBeingWritten`, `PreconditionFailed`, or `Conflict` for a reply that was sent to publication.
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     if reply.status not in _DISCARDABLE:
@@ -137,7 +135,7 @@ async def discard_draft(
 
 
 def check_version(reply: Reply, version: int | None) -> None:
-    """Raise `PreconditionFailed` naming the present version unless the caller saw it."""
+    """Raise `PreconditionFailed` naming the current version unless the caller saw it."""
     preconditions.check_version(reply.version, version, version=reply.version)
 
 

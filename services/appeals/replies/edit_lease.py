@@ -1,6 +1,7 @@
 """The edit lease of an appeal's reply: one person writes it at a time.
 
-Every change is made with the appeal's row locked. Times are the database's, so that no two clocks are compared.
+Every change is made with the appeal's row locked. Times are the database's, so that clocks of different machines
+are never compared.
 """
 
 from datetime import datetime, timedelta
@@ -22,7 +23,7 @@ _MAY_TAKE_OVER = frozenset({Role.MODERATOR, Role.MANAGER})
 
 
 async def current_lease(session: AsyncSession, appeal_id: UUID) -> ReplyLease | None:
-    """Return the lease, unless it has expired."""
+    """Return the lease; None if there is none or it has expired."""
     return await session.scalar(
         select(ReplyLease)
         .where(ReplyLease.appeal_id == appeal_id, ReplyLease.expires_at > func.clock_timestamp())
@@ -31,7 +32,7 @@ async def current_lease(session: AsyncSession, appeal_id: UUID) -> ReplyLease | 
 
 
 async def require_not_held_by_another(session: AsyncSession, appeal: Appeal, caller: Caller) -> None:
-    """Raise `ReplyBeingWritten` naming the holder while another person has the lease."""
+    """Raise `ReplyBeingWritten` naming the holder if another person has the lease."""
     lease = await current_lease(session, appeal.id)
     if lease is not None and lease.holder != caller.subject:
         raise _held(lease)
@@ -42,8 +43,8 @@ async def take_lease(
 ) -> ReplyLease:
     """Give the caller the lease, or renew it.
 
-    With `take_over` a moderator or manager gets it from another person, which the timeline records. Raises
-    `ReplyBeingWritten` naming the holder, `Forbidden` when the role may not take it over.
+    With `take_over` a moderator or manager takes it from another person, which the timeline records. Raises
+    `ReplyBeingWritten` naming the holder, `Forbidden` if the role may not take it over.
     """
     held = await current_lease(session, appeal.id)
     if held is not None and held.holder != caller.subject:
@@ -58,7 +59,7 @@ async def take_lease(
 
 
 async def release_lease(session: WriteSession, appeal: Appeal, caller: Caller) -> None:
-    """End the caller's lease; that of another person stays."""
+    """End the caller's lease; another person's lease stays."""
     lease = await session.get(ReplyLease, appeal.id)
     if lease is not None and lease.holder == caller.subject:
         await session.delete(lease)
@@ -98,6 +99,6 @@ def _held(lease: ReplyLease) -> ReplyBeingWritten:
 
 
 async def database_time(session: AsyncSession) -> datetime:
-    """Return the present time of the database's clock."""
+    """Return the current time of the database's clock."""
     now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     return now

@@ -1,4 +1,4 @@
-"""Handing a reply over: to an approver if a rule requires it, else to ingest for publication."""
+"""Submission of a reply to an approver if a rule requires it, else to ingest for publication."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -22,11 +22,12 @@ from shared.tables.appeals_replies import Reply
 async def hand_over(
     session: WriteSession, appeal: Appeal, reply: Reply, actor: str, hints: Sequence[Hint] | None = None
 ) -> None:
-    """Hand a draft over by its author: for publication, or for approval if a rule requires it.
+    """Submit the author's draft for publication, or for approval if a rule requires it.
 
     `hints` are stored with this version of the text.
     """
-    # The database's clock, under the lock of the appeal: other machines and messages are compared with this value.
+    # The database's time, read while the appeal is locked, because it is compared with times of other machines and
+    # messages.
     reply.created_at = reply.submitted_at = await database_time(session)
     reply.author = actor
     reason = await approval_rules.approval_reason(session, appeal)
@@ -64,7 +65,7 @@ async def _request_approval(session: WriteSession, appeal: Appeal, reply: Reply,
 
 
 async def queue_reply(session: WriteSession, appeal: Appeal, reply: Reply, actor: str) -> None:
-    """Request the publication of a reply that nobody has to approve any more."""
+    """Request the publication of a reply that needs no approval, or no longer needs it."""
     mark_question.append_question(reply)
     reply.status = "queued"
     reply.created_at = await database_time(session)
@@ -96,7 +97,9 @@ def _begin_work(appeal: Appeal) -> None:
 async def enqueue_publication_request(
     session: WriteSession, reply: Reply, *, dedupe_key: str | None = None
 ) -> None:
-    """Enqueue the job that asks ingest to publish the reply to the message that was chosen when it was made."""
+    """Enqueue the job that asks ingest to publish the reply to the message that was chosen when the reply was
+    created.
+    """
     await ensure_target_message(session, reply)
     await jobs.queue.enqueue(
         session,
@@ -107,9 +110,8 @@ async def enqueue_publication_request(
 
 
 async def ensure_target_message(session: WriteSession, reply: Reply) -> None:
-    """Set the message that a reply of an older version answers; that version stored it in the timeline only.
-
-    Without a timeline entry it is chosen as for a new reply: one such row must not stop the schedule for all.
+    """Set the message answered by a reply of an older version, which stored it only in the timeline. Without a
+    timeline entry the message is chosen as for a new reply: one such row must not block the scheduled job.
     """
     if reply.in_reply_to is not None:
         return

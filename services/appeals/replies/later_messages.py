@@ -19,9 +19,9 @@ from shared.tables.ingest import Message
 async def reopen_after_own_reply(
     session: WriteSession, appeal: Appeal, reply: Reply, sla: SlaContext, recorder: AppealRecorder
 ) -> None:
-    """Reopen an appeal that a citizen wrote to after the reply was submitted and before its publication was known.
-
-    Both moments are the database's, taken under the lock of the appeal's row, so no two clocks are compared.
+    """Reopen an appeal with a message received after the reply was submitted and before its publication was known.
+    Both times are the database's, read while the appeal is locked, so clocks of different machines are never
+    compared.
     """
     submitted_at = reply.submitted_at or reply.created_at
     await _reopen(session, appeal, AppealMessage.created_at > submitted_at, sla, recorder)
@@ -34,7 +34,8 @@ async def reopen_after_staff_reply(
     sla: SlaContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Reopen an appeal that a citizen wrote to after the staff reply, if the staff reply was received later.
+    """Reopen an appeal with a message written after the staff reply, if the staff reply was received after the
+    message.
 
     Both times are the network's.
     """
@@ -63,9 +64,8 @@ async def _reopen(
 async def first_waiting(
     session: WriteSession, appeal: Appeal, is_later: ColumnElement[bool]
 ) -> Row[Message, str, str] | None:
-    """Return the first of the appeal's later messages that await a reply, with its need and language.
-
-    A message that certainly needs an answer takes precedence over one that a person has to review.
+    """Return the first later message of the appeal that awaits a reply, with its need for an answer and its
+    language. A message that certainly needs an answer takes precedence over one that a person has to review.
     """
     rows = await session.execute(
         select(Message, Classification.needs_answer, Classification.language)

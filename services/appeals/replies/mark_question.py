@@ -1,7 +1,6 @@
-"""How a reply ends its matter, and the request for a mark that its author may add.
-
-The request is part of the reply's text, not a comment of its own: it is published exactly once with the reply,
-only with a final answer that says that the matter is solved.
+"""The outcome stated in a reply, and the request for a mark that its author may add. The request is part of the
+reply's text, not a separate comment, so it is published exactly once, and only with a final answer that says that
+the matter is solved.
 """
 
 from services.appeals.replies.new_reply import NewReply
@@ -11,12 +10,12 @@ from shared.tables.appeals_replies import Reply
 
 
 def check_outcome(draft: NewReply) -> None:
-    """Raise `Invalid` naming the field when outcome and request for a mark do not fit the reply."""
+    """Raise `Invalid` naming the field if outcome or request for a mark does not fit the reply."""
     errors = []
     if draft.outcome is not None and draft.kind != "final":
-        errors.append(FieldError(pointer="/outcome", detail="Only a final reply says how the matter ended"))
+        errors.append(FieldError(pointer="/outcome", detail="Omit `outcome`: only a final reply has one"))
     if draft.ask_mark and (draft.kind, draft.outcome) != ("final", "solved"):
-        detail = "A mark is asked for only in a final reply with the outcome `solved`"
+        detail = "Omit `ask_mark`: only a final reply with the outcome `solved` may ask for a mark"
         errors.append(FieldError(pointer="/ask_mark", detail=detail))
     elif draft.ask_mark and not settings().mark_question:
         detail = "This installation does not ask for marks (GOSPABLIK_MARK_QUESTION is empty)"
@@ -27,7 +26,9 @@ def check_outcome(draft: NewReply) -> None:
 
 
 def append_question(reply: Reply) -> None:
-    """End the text of a reply that asks for a mark with the request, once."""
+    """Append the request for a mark to the text of a reply that asks for one, unless the text already ends with
+    it.
+    """
     question = settings().mark_question
     if reply.asks_mark and question and not reply.text.endswith(question):
         reply.text = f"{reply.text}\n\n{question}"

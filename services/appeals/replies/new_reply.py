@@ -8,7 +8,9 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class NewReply:
-    """A reply as its author wrote it. `attachment_ids`: None leaves those of a saved draft as they are."""
+    """The content of a reply, as submitted by its author. `attachment_ids`: None keeps the attachments of a saved
+    draft.
+    """
 
     text: str
     kind: str

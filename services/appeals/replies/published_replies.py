@@ -31,10 +31,9 @@ def record_published_reply(
     actor: str,
     superseded: bool = False,
 ) -> None:
-    """Stop the running clock at the moment of publication and set the status that follows.
-
-    A second reply, or one to an appeal that ended meanwhile, is recorded and changes no figure of the first. A
-    reply `superseded` by a later published one is recorded and changes neither clock nor promise.
+    """Stop the running clock at the moment of publication, and set the new status. A second reply, or a reply to
+    an appeal that ended meanwhile, is recorded without changing the figures of the first. A reply that is
+    `superseded` by a later published one is recorded without changing clocks or promises.
     """
     on_time = None
     appeal.reply_failed = None
@@ -48,7 +47,7 @@ def record_published_reply(
         appeal.status = status_after_reply(appeal.status, reply.kind)
         promised_at = reply.promised_at if appeal.status == "interim" else None
         clocks.set_promise(appeal, promised_at, routing_context.sla)
-        # A breach is recorded once per clock and per promise: clear the record for the next clock.
+        # A breach is recorded once per clock or promise: clear the record for the next clock.
         appeal.overdue_recorded_at = None
         if reply.kind == "final" and was_open:
             _record_final_answer(appeal, reply, published_at, routing_context, recorder)
@@ -79,8 +78,8 @@ def record_published_reply(
 def _record_final_answer(
     appeal: Appeal, reply: Reply, published_at: datetime, routing_context: RoutingContext, recorder: AppealRecorder
 ) -> None:
-    """Keep how the matter ended, and await what the citizen says. A further reply to an answered appeal, such as
-    «пожалуйста», is no answer.
+    """Store the outcome of the matter, and open a feedback round. Not for a further reply to an answered appeal,
+    such as «пожалуйста», which is not an answer.
     """
     appeal.outcome = reply.outcome
     appeal.final_answer_at = appeal.final_answer_at or published_at
@@ -93,7 +92,9 @@ def _record_final_answer(
 def _assign_by_reply(
     appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, actor: str
 ) -> None:
-    """Assign an appeal in triage to the organisation that answered: by answering it decided that one was due."""
+    """Assign an appeal in triage to the organisation that answered: by answering it decided that an answer was
+    due.
+    """
     route = routing_context.route_appeal(appeal)
     page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
     organisation_id: UUID | None = page_owner.organisation_id if page_owner else route.organisation_id
@@ -102,7 +103,7 @@ def _assign_by_reply(
 
 
 async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
-    # The appeal first, then the reply: the lock order of all code, against deadlocks.
+    # Lock the appeal first, then the reply, like all code, to avoid deadlocks.
     appeal = await session.scalar(
         select(Appeal)
         .join(Reply, Reply.appeal_id == Appeal.id)
@@ -118,7 +119,9 @@ async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appea
 
 
 def fail_reply(appeal: Appeal, reply: Reply, failure: dict[str, Any], recorder: AppealRecorder) -> None:
-    """Mark the reply as failed, in the appeal's list and by `reply.failed`, so that a person sees the failure."""
+    """Mark the reply as failed, set the appeal's flag for lists and emit `reply.failed`, so that a person sees the
+    failure.
+    """
     reply.status, reply.failure = "failed", failure
     summary = {name: failure[name] for name in ("code", "message", "at")}
     appeal.reply_failed = {"reply_id": str(reply.id), **summary}

@@ -1,4 +1,4 @@
-"""Recorded answers: those given by phone, in person or in writing, for appeals without a thread."""
+"""Recorded answers, given by phone, in person or in writing, to appeals without a thread."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,11 +47,10 @@ async def record_answer(
     *,
     allow_duplicate: bool = False,
 ) -> Reply:
-    """Store an answer to a locked appeal as a published reply, which stops the clock at the moment it was given.
-
-    Raises `Conflict` when the appeal takes no answer now, or has a thread in a network; `Duplicate` naming the
-    first when the same answer is recorded already, unless the caller repeats it on purpose; `Invalid` naming
-    the field.
+    """Store an answer to a locked appeal as a published reply, which stops the clock at the moment when it was
+    given. Raises `Conflict` if the appeal takes no answer now, or has a thread in a network; `Duplicate` naming
+    the first answer if the same answer is already recorded, unless the caller repeats it on purpose; `Invalid`
+    naming the field.
     """
     if appeal.status in FINAL_STATUSES or appeal.status == "triage":
         raise Conflict(
@@ -86,7 +85,9 @@ async def record_answer(
 
 def _check_time(appeal: Appeal, answered_at: datetime) -> None:
     if answered_at > clock.now():
-        raise Invalid.field("/answered_at", "An answer is recorded after it was given")
+        raise Invalid.field(
+            "/answered_at", "The time of the answer must not be in the future: record an answer after it was given"
+        )
     earliest = max(appeal.opened_at, awaiting_since(appeal))
     if answered_at < earliest:
         detail = f"The answer was given before the appeal was opened or reopened ({earliest.isoformat()})"

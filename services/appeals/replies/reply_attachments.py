@@ -1,4 +1,4 @@
-"""The photos of a reply: which ones may be attached, and how many its network takes."""
+"""The photos of a reply: which photos may be attached, and how many the network accepts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
@@ -20,16 +20,15 @@ POINTER = "/attachments"
 async def require_attachable(
     session: WriteSession, ids: Sequence[UUID], message: Message | None, caller: Caller, reply: Reply | None = None
 ) -> Sequence[Attachment]:
-    """Return the attachments with these ids, locked, that the caller may attach to a reply to the message.
-
-    They are uploads of the caller's organisation that belong to no reply, or those of `reply` already. Raises
-    `Invalid` naming the wrong one, or the field when the network takes none, or fewer.
+    """Return the attachments with these ids, locked, if the caller may attach all of them to a reply to the
+    message. They must be uploads of the caller's organisation that belong to no reply, or already belong to
+    `reply`. Raises `Invalid` naming the wrong id, or the field if the network accepts no photos, or fewer.
     """
     if not ids:
         return []
     if message is not None:
         _check_number(len(ids), message)
-    # In the order of the ids, so that two requests do not wait for each other.
+    # Locked in the order of ids, so that two requests do not deadlock.
     rows = await session.scalars(
         select(Attachment).where(Attachment.id.in_(ids)).order_by(Attachment.id).with_for_update()
     )
@@ -37,7 +36,7 @@ async def require_attachable(
     for number, attachment_id in enumerate(ids):
         pointer = f"{POINTER}/{number}"
         if attachment_id in ids[:number]:
-            raise Invalid.field(pointer, "The attachment is named twice")
+            raise Invalid.field(pointer, "The attachment is listed twice")
         row = found.get(attachment_id)
         of_reply = row is not None and reply is not None and row.reply_id == reply.id
         if row is None or not (of_reply or row.organisation_id == caller.organisation_id):
@@ -59,20 +58,20 @@ def _check_number(given: int, message: Message) -> None:
 
 
 def link(attachments: Iterable[Attachment], reply: Reply) -> None:
-    """Attach the photos to the reply, which is flushed. What was attached once belongs to it for good: its
-    versions show it.
+    """Attach the photos to the reply, which must be flushed. A photo stays linked to it for good, because its
+    versions show the photo.
     """
     for attachment in attachments:
         attachment.reply_id = reply.id
 
 
 def named_for_ingest(photo: Attachment) -> dict[str, str]:
-    """Return the photo as the requests to ingest name it."""
+    """Return the reference to the photo for requests to ingest."""
     return {"id": str(photo.id), "name": photo.name, "content_type": photo.content_type}
 
 
 async def attachments_of(session: AsyncSession, replies: Iterable[Reply]) -> Mapping[UUID, Attachment]:
-    """Return the attachments of the replies, by id."""
+    """Return the attachments of the replies by their ids."""
     ids = {attachment_id for reply in replies for attachment_id in reply.attachment_ids}
     if not ids:
         return {}

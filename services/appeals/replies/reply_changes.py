@@ -1,6 +1,5 @@
-"""Edits and withdrawals of published replies, as people ask for them.
-
-The text that people see is what stands in the network: it changes when the network has confirmed the change.
+"""Edits and withdrawals of published replies, requested by people. The stored text is the one that the network
+shows: it changes only when the network has confirmed the change.
 """
 
 from collections import defaultdict
@@ -34,7 +33,7 @@ from shared.tables.ingest import Publication
 
 @dataclass(frozen=True)
 class EditOfReply:
-    """What an edit asks for. `promised_at` and `attachment_ids`: None leaves what the reply has."""
+    """The content of an edit. `promised_at` and `attachment_ids`: None keeps the value of the reply."""
 
     text: str
     reason: str
@@ -51,10 +50,9 @@ async def edit_reply(
     given: EditOfReply,
     version: int | None,
 ) -> Reply:
-    """Request that a published reply is edited in the network; `appeal` is locked.
-
-    Raises `NotFound`, `PreconditionFailed` naming the present version, `Conflict` unless the reply can be edited
-    now and by this person, `Invalid` naming what must not be published, or a field that the edit cannot have.
+    """Request the edit of a published reply in the network; `appeal` must be locked. Raises `NotFound`,
+    `PreconditionFailed` naming the current version, `Conflict` if the reply cannot be edited now or by this
+    person, `Invalid` naming text that must not be published, or a field that the edit cannot have.
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     drafts.check_version(reply, version)
@@ -72,7 +70,9 @@ async def edit_reply(
         check_promise(edited)
         await _require_promise_in_force(session, appeal, reply)
     if photos is not None and not network.edits_photos:
-        raise Invalid.field("/attachments", f"«{network.title}» edits a text only: its photos stay")
+        raise Invalid.field(
+            "/attachments", f"«{network.title}» can edit only the text of a reply: omit `attachments`"
+        )
     attached = await reply_attachments.require_attachable(session, photos or (), message, caller, reply)
     hints = await check_context.require_publishable(session, appeal, edited, message)
     await _require_approver(session, appeal, reply, caller)
@@ -100,13 +100,13 @@ def _require_another_text(
     if without_whitespace(text) != without_whitespace(reply.text):
         return
     if promised_at is not None:
-        raise Invalid.field("/text", "The citizen reads only the text: let it name the new date")
+        raise Invalid.field("/text", "The citizen reads only the text: change it to give the new date")
     if photos is None:
-        raise Invalid.field("/text", "The reply has this text already")
+        raise Invalid.field("/text", "The reply already has this text")
 
 
 async def _require_approver(session: WriteSession, appeal: Appeal, reply: Reply, caller: Caller) -> None:
-    """Raise `Conflict` if a rule requires approval, and the caller is not an approver other than the author."""
+    """Raise `Conflict` if a rule requires approval, unless the caller is an approver and not the author."""
     may_approve = Right.REPLIES_APPROVE in caller.rights and caller.actor != reply.author
     if not may_approve and await approval_rules.approval_reason(session, appeal) is not None:
         raise Conflict(
@@ -115,16 +115,14 @@ async def _require_approver(session: WriteSession, appeal: Appeal, reply: Reply,
 
 
 async def _require_promise_in_force(session: WriteSession, appeal: Appeal, reply: Reply) -> None:
-    """Raise `Conflict` unless the appeal waits for the date that this reply promised.
-
-    Also while another reply is under way: it may be in the network already, and ends only the promises that were
-    made before it.
+    """Raise `Conflict` unless the promise of this reply is open. Raise also while another reply is under way: it
+    may already be in the network, and it would end only promises that were made before it.
     """
     await require_none_under_way(session, appeal)
     if appeal.status != "interim" or not await reply_queries.is_latest_published(session, reply):
         raise Conflict(
-            "The appeal does not wait for the date of this reply any more: another reply followed, or the citizen "
-            "wrote again. Reply with the new date"
+            "The promise of this reply is not open any more: another reply followed, or the citizen wrote again. "
+            "Reply with the new date"
         )
 
 
@@ -138,7 +136,7 @@ async def withdraw_reply(
     reason: str,
     version: int | None,
 ) -> Reply:
-    """Request that a published reply is deleted in the network; its text stays here. Raises as `edit_reply`."""
+    """Request the deletion of a published reply in the network; its text stays here. Raises as `edit_reply`."""
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     drafts.check_version(reply, version)
     await _require_changeable(session, reply)
@@ -147,7 +145,9 @@ async def withdraw_reply(
 
 
 async def _require_changeable(session: WriteSession, reply: Reply) -> NetworkInfo:
-    """Return the network of a published reply. Raises `Conflict` unless it can be changed in the network now."""
+    """Return the network of a published reply. Raises `Conflict` if the reply cannot be changed in the network
+    now.
+    """
     if reply.origin != "gospablik":
         raise Conflict(
             "Only a reply published through this system can be edited or withdrawn; change this one in the network"
@@ -158,7 +158,7 @@ async def _require_changeable(session: WriteSession, reply: Reply) -> NetworkInf
         select(Publication).where(Publication.reply_id == reply.id).order_by(Publication.part).limit(1)
     )
     if first is None:
-        raise Conflict("Ingest does not know the publication of this reply any more")
+        raise Conflict("The data of this reply's publication is deleted: change the reply in the network itself")
     network, kind = NETWORKS[first.network], first.kind
     if kind not in network.changeable:
         place = "a conversation" if kind == "message" else "comments"
@@ -192,12 +192,12 @@ async def _request(session: WriteSession, reply: Reply, caller: Caller, **given:
 
 
 async def enqueue_change(session: WriteSession, change_id: UUID, *, dedupe_key: str | None = None) -> None:
-    """Enqueue the job that asks ingest to carry the change out."""
+    """Enqueue the job that requests the change from ingest."""
     payload = {"change_id": str(change_id)}
     await jobs.queue.enqueue(session, jobs.CHANGE_PUBLICATION, payload, dedupe_key=dedupe_key)
 
 
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _CHANGES = (
     select(ReplyChange)
     .where(ReplyChange.reply_id.in_(bindparam("reply_ids", expanding=True)))

@@ -1,4 +1,4 @@
-"""Queries of replies, and of the message that a reply answers."""
+"""Queries of replies, and of the messages that they answer."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,7 +15,7 @@ from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _REPLIES = (
     select(Reply)
     .where(Reply.appeal_id == bindparam("appeal_id"), Reply.status != "discarded")
@@ -24,7 +24,9 @@ _REPLIES = (
 
 
 async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message:
-    """Return the message that a reply answers, as `find_target_message`. Raises `Conflict` when there is none."""
+    """Return the message that a reply answers, as `find_target_message` finds it. Raises `Conflict` if there is
+    none.
+    """
     message = await find_target_message(session, appeal, wanted)
     if message is None:
         raise Conflict(
@@ -35,10 +37,9 @@ async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | N
 
 
 async def find_target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | None = None) -> Message | None:
-    """Return the message that a reply answers: the given one, else the latest that needs an answer, else the
-    latest; None when the appeal has no message in a network.
-
-    Deleted messages come last. Raises `Invalid` when the appeal does not have the given one.
+    """Return the message that a reply answers: the given message, else the latest that needs an answer, else the
+    latest; None if the appeal has no message in a network. Deleted messages come last. Raises `Invalid` if the
+    given message is not in the appeal.
     """
     query = (
         select_messages()
@@ -62,7 +63,7 @@ async def find_target_message(session: AsyncSession, appeal: Appeal, wanted: UUI
 
 
 async def find_message(session: AsyncSession, message_id: UUID | None) -> Message | None:
-    """Return the message with this id."""
+    """Return the message with this id, or None."""
     return await session.scalar(select_messages().where(Message.id == message_id))
 
 
@@ -72,7 +73,7 @@ async def replies_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Reply]:
 
 
 async def get_reply(session: WriteSession, appeal: Appeal, reply_id: UUID) -> Reply:
-    """Return a reply of the locked appeal as it is now. Raises `NotFound`, also for a discarded one."""
+    """Return the current state of a reply of the locked appeal. Raises `NotFound` also for a discarded reply."""
     reply = await session.scalar(
         select(Reply)
         .where(Reply.id == reply_id, Reply.appeal_id == appeal.id, Reply.status != "discarded")
@@ -85,14 +86,14 @@ async def get_reply(session: WriteSession, appeal: Appeal, reply_id: UUID) -> Re
 
 
 async def require_reply(session: AsyncSession, appeal_id: UUID, reply_id: UUID) -> None:
-    """Raise `NotFound` unless the appeal has the reply, which may be discarded."""
+    """Raise `NotFound` unless the appeal has the reply. A discarded reply counts too."""
     query = select(Reply.id).where(Reply.id == reply_id, Reply.appeal_id == appeal_id)
     if await session.scalar(query) is None:
         raise NotFound("No such reply")
 
 
 async def is_latest_published(session: AsyncSession, reply: Reply) -> bool:
-    """Return whether no other reply to the appeal, which stands, was published after this one."""
+    """Return whether no other reply that is still public was published to the appeal after this one."""
     later = exists().where(
         Reply.appeal_id == reply.appeal_id,
         Reply.status == "published",
@@ -103,9 +104,8 @@ async def is_latest_published(session: AsyncSession, reply: Reply) -> bool:
 
 
 async def last_outcome(session: AsyncSession, appeal: Appeal) -> str | None:
-    """Return the outcome that the last published final answer gave.
-
-    A further reply to an answered appeal, which has no round of feedback, is no answer.
+    """Return the outcome of the last published final answer, or None. A further reply to an answered appeal is not
+    an answer, and has no feedback round.
     """
     outcome: str | None = await session.scalar(
         select(Reply.outcome)
@@ -118,6 +118,6 @@ async def last_outcome(session: AsyncSession, appeal: Appeal) -> str | None:
 
 
 async def final_reply_stands(session: AsyncSession, appeal: Appeal) -> bool:
-    """Return whether the citizen has a final reply that was not withdrawn."""
+    """Return whether the appeal has a published final reply that was not withdrawn."""
     standing = exists().where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.kind == "final")
     return bool(await session.scalar(select(standing)))

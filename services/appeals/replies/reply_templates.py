@@ -1,4 +1,4 @@
-"""Templates of replies: kept by the centre for all and by each organisation for itself, ranked for an appeal."""
+"""Templates of replies: the centre's for all, and each organisation's own; ranked for an appeal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_replies import ReplyTemplate
 from shared.tables.registry import Organisation
 
-# How many templates an appeal is offered, best first.
+# Maximum number of templates that are offered for an appeal, best first.
 _OFFERED = 50
 
-# A template with the name of its organisation, of its topic, and id and name of its topic group.
+# A template, the names of its organisation and topic, and the id and name of its topic group.
 ReplyTemplateRow = Row[ReplyTemplate, str | None, str | None, UUID | None, str | None]
 
 
@@ -41,7 +41,7 @@ class ReplyTemplateFilter(ListFilter):
 
 @dataclass(frozen=True)
 class TemplateText:
-    """A template as its author wrote it."""
+    """The content of a template, as submitted."""
 
     organisation_id: UUID | None
     topic_id: UUID | None
@@ -52,7 +52,7 @@ class TemplateText:
 
 @dataclass(frozen=True)
 class FilledTemplate:
-    """A template with the values of an appeal; `missing` are the fields that a person must fill in."""
+    """A template filled with the values of an appeal; `missing` are the fields that a person must fill in."""
 
     template: ReplyTemplate
     text: str
@@ -69,7 +69,7 @@ def _rows() -> Select[ReplyTemplate, str | None, str | None, UUID | None, str | 
 
 
 def _visible(caller: Caller) -> ColumnElement[bool]:
-    """Return the condition of the templates that the caller may use: the centre's and those in scope."""
+    """Return the SQL condition of the templates that the caller may use: the centre's and those in scope."""
     if caller.is_region_wide:
         return true()
     return or_(ReplyTemplate.organisation_id.is_(None), caller.scope(ReplyTemplate.organisation_id))
@@ -78,7 +78,7 @@ def _visible(caller: Caller) -> ColumnElement[bool]:
 async def list_templates(
     session: AsyncSession, caller: Caller, filters: ReplyTemplateFilter, paging: Paging
 ) -> Sequence[ReplyTemplateRow]:
-    """Return the templates that the caller may use, newest first, one more than the page takes."""
+    """Return the templates that the caller may use, newest first: one page plus one row."""
     query = (
         _rows()
         .where(_visible(caller))
@@ -94,7 +94,7 @@ async def list_templates(
 
 
 async def get_template(session: AsyncSession, caller: Caller, template_id: UUID) -> ReplyTemplateRow:
-    """Return a template that the caller may use. Raises `NotFound` if there is no such one."""
+    """Return a template. Raises `NotFound` if there is none that the caller may use."""
     row = (await session.execute(_rows().where(ReplyTemplate.id == template_id, _visible(caller)))).one_or_none()
     if row is None:
         raise NotFound("No such reply template")
@@ -135,8 +135,8 @@ async def change_template(
 async def delete_template(session: WriteSession, caller: Caller, template_id: UUID, version: int | None) -> None:
     """Delete a template.
 
-    Raises `NotFound` for one that the caller may not use, `Forbidden` for one of the centre unless the caller is
-    of it, and `PreconditionFailed` for another version.
+    Raises `NotFound` for a template that the caller may not use, `Forbidden` for a template of the centre if the
+    caller is staff of an organisation, and `PreconditionFailed` for another version.
     """
     template = await _lock_own(session, caller, template_id)
     check_version(template.version, version)
@@ -144,14 +144,16 @@ async def delete_template(session: WriteSession, caller: Caller, template_id: UU
 
 
 async def _lock_own(session: WriteSession, caller: Caller, template_id: UUID) -> ReplyTemplate:
-    """Return a template that the caller may change, locked; one of the centre is `Forbidden` to staff."""
+    """Lock and return a template that the caller may change. Raises `Forbidden` to staff for a template of the
+    centre.
+    """
     template = await session.scalar(
         select(ReplyTemplate).where(ReplyTemplate.id == template_id, _visible(caller)).with_for_update()
     )
     if template is None:
         raise NotFound("No such reply template")
     if template.organisation_id is None and not caller.is_region_wide:
-        raise Forbidden("Only moderators change templates of the centre")
+        raise Forbidden("Only moderators may change templates of the centre")
     return template
 
 
@@ -161,7 +163,7 @@ async def _check(session: AsyncSession, caller: Caller, given: TemplateText) -> 
     await require_topic(session, given.topic_id)
     if given.organisation_id is None:
         if not caller.is_region_wide:
-            raise Forbidden("Only moderators keep templates of the centre: name your organisation")
+            raise Forbidden("Only moderators may create templates of the centre: give your organisation")
         return
     known = await session.scalar(
         select(Organisation.id).where(Organisation.id == given.organisation_id, caller.scope(Organisation.id))
@@ -173,8 +175,8 @@ async def _check(session: AsyncSession, caller: Caller, given: TemplateText) -> 
 async def templates_for(session: AsyncSession, appeal: Appeal) -> list[FilledTemplate]:
     """Return the templates for an appeal, filled with its values, best first.
 
-    Those of its topic come before those of the topic's group, and these before those of any topic; of equal ones
-    the organisation's own before the centre's. Templates of other topics are left out.
+    Templates of its topic come first, then of the topic's group, then of any topic; among equals the
+    organisation's own before the centre's. Templates of other topics are left out.
     """
     group_id = await session.scalar(select(Topic.group_id).where(Topic.id == appeal.topic_id))
     own = ReplyTemplate.organisation_id == appeal.organisation_id

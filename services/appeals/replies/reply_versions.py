@@ -1,4 +1,4 @@
-"""Versions of the text of a draft, so that no text that somebody wrote is lost."""
+"""Versions of the text of a draft, so that no written text is lost."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,17 +14,16 @@ from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals_replies import Reply, ReplyChange, ReplyVersion
 
-# Consecutive saves of one person within this time are one version: an editor saves every few seconds.
+# Consecutive saves of one person within this time are one version, because an editor saves every few seconds.
 ONE_VERSION_WITHIN = timedelta(minutes=1)
 
 
 async def record_version(
     session: WriteSession, reply: Reply, author: str, hints: Sequence[Hint] | None = None
 ) -> None:
-    """Store the present text of the reply as a version by `author`.
-
-    `hints`: the results of the checks; the version was submitted with them and is never overwritten. The reply is
-    flushed; the row of its appeal is locked.
+    """Store the current text of the reply as a version by `author`. `hints`: the results of the checks at
+    submission; a submitted version is never overwritten. The reply must be flushed and the row of its appeal
+    locked.
     """
     now = await database_time(session)
     last = await session.scalar(
@@ -46,9 +45,8 @@ async def record_version(
 
 
 async def record_edit(session: WriteSession, reply: Reply, change: ReplyChange) -> None:
-    """Store what an edit made of the published reply as a version by the person who edited it.
-
-    A reply that has no version yet gets one with its former text first. The row of its appeal is locked.
+    """Store the edited text of a published reply as a version by the person who edited it. A reply without
+    versions first gets a version with its former text. The row of its appeal must be locked.
     """
     last = await session.scalar(select(func.max(ReplyVersion.number)).where(ReplyVersion.reply_id == reply.id))
     now = await database_time(session)
@@ -74,8 +72,8 @@ def _version_of(reply: Reply, number: int, author: str, created_at: datetime, sa
 
 
 def _is_continued(last: ReplyVersion, reply: Reply, author: str, now: datetime, *, submitted: bool) -> bool:
-    """Return whether the present text replaces that of the last version, instead of being a new one."""
-    if last.hints is not None:  # it was submitted
+    """Return whether the current text replaces the last version instead of becoming a new one."""
+    if last.hints is not None:  # a submitted version
         return False
     if submitted:
         written = (reply.text, reply.kind, reply.promised_at, reply.attachment_ids)
@@ -84,7 +82,7 @@ def _is_continued(last: ReplyVersion, reply: Reply, author: str, now: datetime, 
 
 
 async def list_versions(session: AsyncSession, reply_id: UUID, paging: Paging) -> Sequence[ReplyVersion]:
-    """Return the versions of a reply, newest first, one more than the page takes."""
+    """Return the versions of a reply, newest first: one page plus one row."""
     query = (
         select(ReplyVersion)
         .where(ReplyVersion.reply_id == reply_id)

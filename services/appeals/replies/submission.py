@@ -1,4 +1,4 @@
-"""Submission of replies: validation, storing, and the request to publish."""
+"""Submission of replies: validation, storage, and the request to publish."""
 
 from datetime import timedelta
 from typing import Any
@@ -34,19 +34,18 @@ from shared.tables.ingest import Message, Publication
 
 # The limit of ingest, which splits texts longer than the network's own limit.
 MAX_REPLY_LENGTH = 20_000
-# Within this time the same final text is refused, unless the request carries an `Idempotency-Key` of its own.
-# Equal to the lifetime of idempotency keys.
+# Time within which the same final text is refused, unless the request has its own `Idempotency-Key`. Equal to the
+# lifetime of idempotency keys.
 DUPLICATE_TEXT_WINDOW = timedelta(hours=24)
 
 
 async def submit_reply(
     session: WriteSession, appeal: Appeal, draft: NewReply, caller: Caller, *, allow_duplicate: bool = False
 ) -> Reply:
-    """Store the reply and request its publication, or its approval if a rule requires it; `appeal` is locked.
-
-    `allow_duplicate`: the caller repeats an equal final text on purpose. Raises `Conflict` when the appeal takes
-    no reply now, `ReplyBeingWritten` naming the other person, `ReplyUnderWay` and `Duplicate` naming the first
-    reply, `Invalid` naming the wrong field or what must not be published.
+    """Store the reply and request its publication, or its approval if a rule requires it; `appeal` must be locked.
+    `allow_duplicate`: the caller repeats an equal final text on purpose. Raises `Conflict` if the appeal takes no
+    reply now, `ReplyBeingWritten` naming the other person, `ReplyUnderWay` and `Duplicate` naming the first reply,
+    `Invalid` naming the wrong field or the text that must not be published.
     """
     require_takes_reply(appeal, caller)
     await edit_lease.require_not_held_by_another(session, appeal, caller)
@@ -59,9 +58,9 @@ async def submit_reply(
 
 
 def require_takes_reply(appeal: Appeal, caller: Caller) -> None:
-    """Raise `Conflict` naming the allowed moves when the appeal takes no reply in its status."""
+    """Raise `Conflict` naming the allowed moves if the appeal takes no reply in its status."""
     if appeal.erased_at is not None:
-        raise Conflict("The personal data of the author was erased: nobody may write to them any more")
+        raise Conflict("The personal data of the author was erased, so no reply can be sent")
     if appeal.status in FINAL_STATUSES or appeal.status == "triage":
         raise Conflict(
             f"An appeal in status «{appeal.status}» cannot be replied to",
@@ -80,10 +79,9 @@ async def create_reply(
     repeats: bool = False,
     check: bool = False,
 ) -> Reply:
-    """As `submit_reply`, to this message of a locked appeal that is known to take a reply; writes nothing when it
-    raises.
-
-    `check`: check the text, and store the results with it. The text of a reply to an incident is checked before.
+    """Create a reply as `submit_reply`, to this message of a locked appeal that takes a reply; write nothing on an
+    error. `check`: check the text, and store the results with it. The text of a reply to an incident was checked
+    before.
     """
     check_promise(draft)
     mark_question.check_outcome(draft)
@@ -98,7 +96,7 @@ async def create_reply(
 
 
 def new_reply(appeal: Appeal, draft: NewReply, author: str, message_id: UUID) -> Reply:
-    """Return a new draft of a reply to the message, which is not in a session yet."""
+    """Return a new draft of a reply to the message. The draft is not added to a session."""
     return Reply(
         id=new_id(), appeal_id=appeal.id, origin="gospablik", kind=draft.kind, text=draft.text, status="draft",
         author=author, promised_at=draft.promised_at, publication_id=None, in_reply_to=message_id, message_id=None,
@@ -109,9 +107,8 @@ def new_reply(appeal: Appeal, draft: NewReply, author: str, message_id: UUID) ->
 
 
 async def require_none_under_way(session: AsyncSession, appeal: Appeal, *, besides: Reply | None = None) -> None:
-    """Raise `ReplyUnderWay` while another reply than `besides` to the locked appeal is under way.
-
-    A failed reply is under way again when ingest restarted its publication.
+    """Raise `ReplyUnderWay` if a reply other than `besides` to the locked appeal is under way. A failed reply
+    counts if ingest has restarted its publication.
     """
     resumed = exists().where(
         Publication.reply_id == Reply.id, Publication.status.in_(("queued", "sending", "uncertain"))
@@ -139,7 +136,7 @@ async def require_none_under_way(session: AsyncSession, appeal: Appeal, *, besid
 
 
 async def require_new_text(session: AsyncSession, appeal: Appeal, text: str) -> None:
-    """Raise `Duplicate` when the same final text was sent to the citizen recently, by the database's clock."""
+    """Raise `Duplicate` if the same final text was sent to the citizen recently, by the database's clock."""
     earlier = await session.scalars(
         select(Reply)
         .where(
@@ -174,7 +171,7 @@ async def _named(session: AsyncSession, reply: Reply) -> dict[str, Any]:
 
 
 def check_promise(draft: NewReply) -> None:
-    """Raise `Invalid` naming the field when kind and promise do not fit together."""
+    """Raise `Invalid` naming the field if kind and promise do not fit together."""
     errors = []
     if draft.kind == "interim" and draft.promised_at is None:
         errors.append(
@@ -192,10 +189,9 @@ def check_promise(draft: NewReply) -> None:
 async def retry_reply(
     session: WriteSession, appeal: Appeal, reply_id: UUID, caller: Caller, text: str | None = None
 ) -> Reply | None:
-    """Retry a failed reply, with the corrected `text` if given; None when the appeal has no such reply.
-
-    Raises `Conflict` unless it failed, or when the corrected text needs the approval of another person; `Invalid`
-    when parts of it are published and `text` does not continue them, or contains what must not be published. The
+    """Retry a failed reply, with the corrected `text` if given; return None if the appeal has no such reply.
+    Raises `Conflict` if the reply has not failed, or the corrected text needs the approval of another person;
+    `Invalid` if parts of it are published and `text` does not begin with them, or must not be published. The
     former text stays in the timeline.
     """
     reply = await session.scalar(
@@ -204,7 +200,7 @@ async def retry_reply(
     if reply is None:
         return None
     if appeal.status == "merged":
-        raise Conflict("The appeal was merged into another one: reply to that one")
+        raise Conflict("The appeal was merged into another one: reply to the other appeal")
     if reply.status != "failed":
         raise Conflict(f"Only a failed reply can be retried; this one is «{reply.status}»")
     await require_none_under_way(session, appeal)
@@ -235,7 +231,7 @@ async def retry_reply(
 async def _require_correction_allowed(
     session: AsyncSession, appeal: Appeal, reply: Reply, text: str, caller: Caller
 ) -> None:
-    """Raise `Invalid` or `Conflict` unless the caller may publish the corrected text now."""
+    """Raise `Invalid` or `Conflict` if the caller may not publish the corrected text now."""
     message = await reply_queries.find_message(session, reply.in_reply_to)
     corrected = NewReply(text, reply.kind, reply.promised_at, reply.in_reply_to)
     await check_context.require_publishable(session, appeal, corrected, message)
@@ -247,7 +243,9 @@ async def _require_correction_allowed(
 
 
 async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> None:
-    """Raise `Invalid` unless the text continues the parts that are already published: those cannot be changed."""
+    """Raise `Invalid` unless the text begins with the parts that are already published, which cannot be
+    changed.
+    """
     parts = await session.scalars(
         select(Publication.text)
         .where(Publication.reply_id == reply.id, Publication.status == "published")
@@ -258,10 +256,10 @@ async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> N
         detail = "A part of the reply is already published: the corrected text must begin with it"
         raise Invalid.field("/text", detail)
     if standing == without_whitespace(text):
-        raise Invalid.field("/text", "All of this text is already published")
+        raise Invalid.field("/text", "All of this text is already published: add the missing rest")
 
 
 def without_whitespace(text: str) -> str:
-    """Return the text without white space, to compare texts by."""
-    # Networks and the splitting of long replies change white space.
+    """Return the text without white space, for comparisons."""
+    # White space is changed by networks and by the splitting of long replies.
     return "".join(text.split())

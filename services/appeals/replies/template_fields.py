@@ -1,10 +1,10 @@
-"""Fields of reply templates, such as `{имя}`: the closed list, finding and filling them."""
+"""Fields of reply templates, such as `{имя}`: the closed list, and functions to find and fill them."""
 
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-# What each field stands for. `{имя}` is never filled: the name of a citizen is known only to ingest.
+# The meaning of each field. `{имя}` is never filled: only ingest knows the name of a citizen.
 TEMPLATE_FIELDS: Mapping[str, str] = {
     "имя": "как обратиться к гражданину; вписывает автор ответа",
     "номер": "номер обращения",
@@ -33,7 +33,7 @@ def find_fields(text: str) -> Iterator[FieldMatch]:
 
 
 def template_errors(text: str) -> list[str]:
-    """Return what is wrong with the fields of a template, in words; empty if nothing is."""
+    """Return descriptions of the errors in the fields of a template; empty if there are none."""
     names = ", ".join(f"{{{name}}}" for name in TEMPLATE_FIELDS)
     errors = [f"Unknown field {{{field.name}}}. Known: {names}" for field in find_fields(text) if not field.known]
     rest = _FIELD.sub("", text)
@@ -43,7 +43,7 @@ def template_errors(text: str) -> list[str]:
 
 
 def fill_fields(text: str, values: Mapping[str, str | None]) -> tuple[str, tuple[str, ...]]:
-    """Return the text with the fields that have a value, and the names of those that have none."""
+    """Return the text with the fields replaced by their values, and the names of fields without a value."""
     missing: list[str] = []
 
     def value_of(match: re.Match[str]) -> str:

@@ -1,4 +1,4 @@
-"""What classification and routing need to know, loaded once for a request or a batch."""
+"""The data that classification and routing need, loaded once for a request or a batch."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from shared.tables.appeals_routing import RuleSet
 
 @dataclass(frozen=True)
 class RoutingContext:
-    """Topics, rules, SLA policies, the owners of some pages, and the calendars of possible organisations."""
+    """Topics, rules, SLA policies, the owners of given pages, and the calendars of possible organisations."""
 
     topic_ids: Mapping[str, UUID]
     # Topic or group → its group; name of a municipality → its OKTMO.
@@ -37,7 +37,7 @@ class RoutingContext:
         *,
         rule_set: RuleSet | None = None,
     ) -> "RoutingContext":
-        """Load what these pages and organisations need, with the active rules or those of `rule_set`."""
+        """Load the data for these pages and organisations, with the active rules or those of `rule_set`."""
         router, catalogue = await repository.load_router(session, rule_set or await repository.active_set(session))
         page_owners = await repository.page_owners(session, pages)
         possible = {
@@ -62,15 +62,15 @@ class RoutingContext:
         )
 
     def topic_id(self, result: ClassificationResult) -> UUID | None:
-        """Return the id of the classified topic."""
+        """Return the id of the topic in a classification, or None."""
         return self.topic_ids.get(result.topic) if result.topic else None
 
     def municipality_code(self, result: ClassificationResult) -> str | None:
-        """Return the OKTMO of the classified municipality."""
+        """Return the OKTMO of the municipality in a classification, or None."""
         return self.municipalities.get(result.municipality) if result.municipality else None
 
     def route_message(self, page_id: UUID | None, result: ClassificationResult) -> Route:
-        """Return who must answer a message with this classification, written on this page."""
+        """Return the route of a message with this classification, written on this page."""
         topics = ((self.topic_ids.get(code), probability) for code, probability in result.topic_candidates)
         return self.route(
             page_id=page_id,
@@ -85,14 +85,13 @@ class RoutingContext:
         )
 
     def route_appeal(self, appeal: Appeal) -> Route:
-        """Return who must answer an appeal in its present state.
-
-        The topic keeps its predicted confidence; one that a person named is certain.
+        """Return the route of an appeal in its current state. A predicted topic keeps its confidence; a topic set
+        by a person is certain.
         """
         stored = route_of(appeal)
         topic = stored.topic
         if topic is not None and appeal.topic_id not in {None, topic.id}:
-            topic = None  # a person has named another topic
+            topic = None  # a person has set another topic
         return self.route(
             page_id=appeal.page_id,
             topic_id=appeal.topic_id,
@@ -117,7 +116,9 @@ class RoutingContext:
         why: str | None = None,
         location_source: LocationSource | None = None,
     ) -> Route:
-        """Return who must answer. `municipality` is an OKTMO; `confidence` is that of the topic, null: certain."""
+        """Return the route for these values. `municipality` is an OKTMO; `confidence` is the topic's, None means
+        certain.
+        """
         facts = routing_facts(
             self.page_owners.get(page_id) if page_id else None,
             topic_id=topic_id,
@@ -140,7 +141,7 @@ def routing_facts(
     confidence: float | None,
     location_source: LocationSource | None = None,
 ) -> RoutingFacts:
-    """Return the facts that rules compare; without a location in the message, that of its page is used."""
+    """Return the facts that rules compare; if the message has no location, the location of its page is used."""
     if municipality is None:
         municipality, settlement, location_source = (page_owner.municipality if page_owner else None), None, "page"
     certain = 1.0 if confidence is None else confidence

@@ -1,4 +1,4 @@
-"""Dry run of a rule set over stored appeals, with the same decision as routing takes; nothing is changed.
+"""Dry run of a rule set over stored appeals, by the same code as real routing; nothing is changed.
 
 Appeals are grouped by the facts that rules compare, so each combination is decided once.
 """
@@ -35,7 +35,9 @@ OrganisationPair = tuple[UUID | None, UUID | None]
 
 @dataclass
 class DryRunOutcome:
-    """How many appeals were routed, between which organisations they would move, and how many are undecided."""
+    """The number of routed appeals, the organisations between which appeals would move, and the number of
+    undecided appeals.
+    """
 
     appeals: int = 0
     unrouted: int = 0
@@ -45,17 +47,17 @@ class DryRunOutcome:
 
     @property
     def would_move(self) -> int:
-        """Return how many appeals would have another organisation."""
+        """Return how many appeals would get another organisation."""
         return sum(self.moves.values())
 
     def most_common(self) -> Sequence[tuple[OrganisationPair, int]]:
-        """Return the most common movements."""
+        """Return the most frequent movements."""
         return sorted(self.moves.items(), key=lambda found: (-found[1], str(found[0])))[:MAX_MOVEMENTS]
 
 
 def needs_answer_decided() -> ColumnElement[bool]:
-    """Return the condition that an answer is known to be due: by a message of the appeal, or because a person
-    opened it.
+    """Return the SQL condition that an answer is certainly due: because of a message of the appeal, or because a
+    person opened it.
     """
     messages = exists().where(AppealMessage.appeal_id == Appeal.id)
     clear = exists().where(
@@ -67,7 +69,9 @@ def needs_answer_decided() -> ColumnElement[bool]:
 
 
 def unassigned() -> ColumnElement[bool]:
-    """Return the condition of appeals that await an organisation and that no person has taken from one."""
+    """Return the SQL condition of appeals in triage without an organisation that no person has moved or
+    returned.
+    """
     return and_(
         Appeal.status == "triage",
         Appeal.organisation_id.is_(None),
@@ -77,7 +81,7 @@ def unassigned() -> ColumnElement[bool]:
 
 
 def untouched() -> ColumnElement[bool]:
-    """Return the condition of open appeals that only the rules have assigned and that nobody has started to work
+    """Return the SQL condition of open appeals that only the rules have assigned and nobody has started to work
     on.
     """
     handed = exists().where(Assignment.appeal_id == Appeal.id)
@@ -94,7 +98,8 @@ async def dry_run(
     opened_to: datetime | None = None,
     only_untouched: bool = False,
 ) -> DryRunOutcome:
-    """Route the appeals opened in the window by the set, with their present topic, location, urgency and page.
+    """Return how the set would route the appeals opened in the period, with their current topic, location, urgency
+    and page.
 
     Appeals that need no answer or were merged are left out.
     """
@@ -115,8 +120,8 @@ async def dry_run(
 async def _slices(
     session: AsyncSession, opened_from: datetime | None, opened_to: datetime | None
 ) -> AsyncIterator[tuple[datetime, datetime]]:
-    """Yield the window in slices, latest first, so that no statement grows with it. Null: the first or last
-    appeal.
+    """Yield slices of the period, latest first, to limit the size of each statement. None means from the first or
+    to the last appeal.
     """
     first, last = (await session.execute(select(func.min(Appeal.opened_at), func.max(Appeal.opened_at)))).one()
     if first is None:
@@ -131,11 +136,11 @@ async def _slices(
 
 
 def _grouped_query(conditions: Sequence[ColumnElement[bool]], looks_at: Collection[str]) -> Any:
-    """Return the query that groups appeals by the relevant facts, with a count and the latest ids of each
+    """Return the query that groups appeals by the relevant facts, with the count and the latest ids of each
     group.
     """
     read = Appeal.route["topic"]
-    # As in `RoutingContext.route_appeal`: a topic that a person named is certain. Of a certain topic the other
+    # As in `RoutingContext.route_appeal`, a topic set by a person is certain. If the topic is certain, other
     # candidates do not matter.
     read_well = case(
         (

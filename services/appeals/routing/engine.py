@@ -1,4 +1,4 @@
-"""Routes: who must answer an appeal, with the reason in words and the suggestions for a moderator."""
+"""Routes: the organisation that must answer an appeal, the reason in words, and suggestions for a moderator."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,19 +22,20 @@ from services.appeals.routing.rules import (
 )
 from services.appeals.routing.wording import TaxonomyNames, Wording
 
-# Confidence of a route that does not depend on the topic: sometimes the page's owner is not the one to answer.
+# Confidence of a route that does not depend on the topic. Below 1, because sometimes the page's owner must not
+# answer.
 _WITHOUT_TOPIC_CONFIDENCE = 0.9
-# Although the topic is uncertain, an organisation is assigned if likely topics lead to it with a probability of
-# MIN_TOPIC_CONFIDENCE in all, and with this one together with its share of all other topics.
+# With an uncertain topic, an organisation is still assigned if the likely topics lead to it with a total
+# probability of at least MIN_TOPIC_CONFIDENCE, and of at least this value with its share of all other topics.
 MIN_AGREEMENT = 0.6
 _MAX_SUGGESTIONS = 3
-# Reasons that suggest organisations without any topic.
+# Reasons for which organisations can be suggested without any topic.
 _BY_RULE_ALONE = frozenset({"moderators_by_rule", "several_role_holders"})
 
 
 @dataclass(frozen=True)
 class Route:
-    """The organisation (null: a moderator decides) and the reason to show.
+    """The organisation (None if a moderator decides) and the reason to show.
 
     `rule` describes the rule; `why` quotes the words that indicate topic and location. `suggestions` are at most
     three organisations, most likely first. `topic` is the predicted topic, kept for routing again.
@@ -53,7 +54,7 @@ class Route:
     unrouted_reason: UnroutedReason | None = None
 
     def to_snapshot(self) -> RouteSnapshot:
-        """Return the route as it is stored with the appeal."""
+        """Return the route in the form stored with an appeal."""
         return RouteSnapshot(
             reason=self.reason,
             rule_id=self.rule_id,
@@ -68,17 +69,16 @@ class Route:
     def to_triage_snapshot(
         self, unclear_reason: UnclearNeedReason | None = None, *, excluding: UUID | None = None
     ) -> RouteSnapshot:
-        """Return the route as it is stored with an appeal in triage: with the suggested organisation and why it
-        waits.
-
-        Where only the need is unclear (`unclear_reason`) that is the routed organisation; else the most likely
-        suggestion. `excluding` is the organisation that returned the appeal: it is not suggested again.
+        """Return the route in the form stored with an appeal in triage: with the suggested organisation and the
+        reason for triage. If only the need is unclear (`unclear_reason`), the routed organisation is suggested;
+        else the most likely suggestion. `excluding` is the organisation that returned the appeal: it is not
+        suggested again.
         """
         left = [found for found in self.suggestions if found.organisation_id != excluding]
         suggested = left[0].organisation_id if left else None
         if self.organisation_id not in {None, excluding}:
             suggested = self.organisation_id
-        # Without any of these reasons the rules name an organisation: then it has returned the appeal before.
+        # Without any of these reasons the rules give an organisation, so it must have returned the appeal before.
         triage_reason: TriageReason = (
             "returned" if excluding else unclear_reason or self.unrouted_reason or "returned"
         )
@@ -89,7 +89,7 @@ class Route:
 
 @dataclass(frozen=True)
 class Router:
-    """A rule set with who has which role, and the names that are used to describe rules and reasons."""
+    """A rule set, the organisations with roles, and the names that describe rules and reasons."""
 
     index: RuleIndex
     organisations: Mapping[UUID, NamedOrganisation]
@@ -98,15 +98,17 @@ class Router:
 
     @property
     def wording(self) -> Wording:
-        """Return the wording of these rules."""
+        """Return the object that describes these rules in words."""
         return Wording(self.index, self.organisations, self.names)
 
     def apply_rules(self, facts: RoutingFacts, *, excluding: Collection[Rule] = ()) -> RoutingDecision:
-        """Return the decision about an appeal with these facts."""
+        """Return the decision of the rules about an appeal with these facts."""
         return apply_rules(self.index, facts, self.organisations, self.roles, excluding=excluding)
 
     def decide(self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]] = ()) -> RoutingDecision:
-        """Return the decision; with an uncertain or unknown topic, what the likely topics agree on."""
+        """Return the decision. If the topic is uncertain or unknown, it is the organisation on which the likely
+        topics agree.
+        """
         decision = self.apply_rules(facts)
         unknown = decision.unrouted_reason == "no_rule" and facts.topic_id is None
         if decision.unrouted_reason != "topic_uncertain" and not unknown:
@@ -128,7 +130,7 @@ class Router:
         return replace(first[agreed], agreement=round(by_topics[agreed], 4))
 
     def _apply_past_moderators(self, facts: RoutingFacts) -> RoutingDecision:
-        """Return the decision without the rules that send the appeal to moderators."""
+        """Return the decision that the rules would give without those that send the appeal to moderators."""
         stopping: set[Rule] = set()
         while True:
             decision = self.apply_rules(facts, excluding=stopping)
@@ -156,7 +158,7 @@ class Router:
         )
 
     def describe_rule(self, rule: Rule) -> str:
-        """Return the rule in words, as people read it."""
+        """Return the rule in Russian words."""
         return self.wording.rule(rule)
 
     def _reason(self, decision: RoutingDecision, facts: RoutingFacts) -> str:
@@ -188,7 +190,8 @@ class Router:
     def _suggestions(
         self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]]
     ) -> list[SuggestedOrganisation]:
-        """Return the organisations that the rules name for each likely topic, or without a topic.
+        """Return the organisations that the rules give for the likely topics, or without a topic, most likely
+        first.
 
         The remaining probability goes to the page's owner and to the administration of the location.
         """
@@ -225,8 +228,8 @@ class Router:
     def _without_topic(
         self, facts: RoutingFacts, likely_topics: Sequence[tuple[UUID | None, float]]
     ) -> list[tuple[UUID, float, str]]:
-        """Return who shares the probability of all other topics, with reasons: the page's owner and the
-        administration of the location.
+        """Return the organisations that share the probability of all other topics, with reasons: the page's owner
+        and the administration of the location.
         """
         others = []
         if (owner := facts.page_owner) is not None:
@@ -248,7 +251,7 @@ class Router:
             return [(None, _WITHOUT_TOPIC_CONFIDENCE)]
         if read is None or read in dict(likely_topics):
             return likely_topics
-        # Candidates are groups: the topic's probability is part of its group's.
+        # Candidates are groups: the probability of a topic is part of its group's probability.
         topics: list[tuple[UUID | None, float]] = [(read, facts.confidence)]
         group, remaining = self.index.group_of(read), 1.0 - facts.confidence
         for topic_id, probability in likely_topics:

@@ -44,9 +44,8 @@ class PreviewResult:
 
 
 async def preview_route(session: AsyncSession, rule_set: RuleSet, preview: PreviewInput) -> PreviewResult:
-    """Classify the text as a message's and route it by the set.
-
-    Raises `Invalid` naming what is unknown.
+    """Classify the text like a message's and route it by the set. Raises `Invalid` naming an unknown field
+    value.
     """
     await _check(session, preview)
     routing_context = await RoutingContext.load(

@@ -1,4 +1,4 @@
-"""Loading of the organisations that have a role: administrations, and regional bodies of spheres."""
+"""Loading of the organisations that have a role: administrations, and regional bodies in charge of spheres."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from shared.tables.registry import Municipality, Organisation
 
 @dataclass(frozen=True, slots=True)
 class OrganisationEntry:
-    """What the registry says about an organisation; `seat` is the name of its municipality."""
+    """The data of an organisation in the registry; `seat` is the name of its municipality."""
 
     id: UUID
     name: str
@@ -35,9 +35,8 @@ class OrganisationEntry:
 async def load_registry_roles(
     session: AsyncSession, topics: Mapping[UUID, str]
 ) -> tuple[RegistryRoles, dict[UUID, NamedOrganisation]]:
-    """Return who has which role, with their names; `topics`: topic or group → its code.
-
-    The administration of a settlement is recognised by its name, as the location of a page is.
+    """Return the organisations with roles, and their names; `topics` maps a topic or group to its code. The
+    administration of a settlement is recognised by its name, like the location of a page.
     """
     rows = (
         await session.execute(
@@ -53,7 +52,7 @@ async def load_registry_roles(
             )
             .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
             .where(Organisation.kind.in_(("regional", "municipality")), is_operating(clock.today()))
-            # Of equals the first registered one is suggested first.
+            # Among equals the organisation registered first is suggested first.
             .order_by(func.cardinality(Organisation.lineage), Organisation.created_at, Organisation.id)
         )
     ).all()
@@ -64,7 +63,7 @@ async def load_registry_roles(
 
 
 def roles_of(organisations: Sequence[OrganisationEntry], topics: Mapping[UUID, str]) -> RegistryRoles:
-    """Return who has which role among these operating organisations; `topics`: topic or group → its code."""
+    """Return which of these operating organisations have a role; `topics` maps a topic or group to its code."""
     return RegistryRoles(
         _administrations(organisations),
         _sphere_bodies(organisations),
@@ -87,9 +86,8 @@ def _administrations(organisations: Sequence[OrganisationEntry]) -> dict[str, li
 
 
 def _sphere_bodies(organisations: Sequence[OrganisationEntry]) -> dict[str, list[UUID]]:
-    """Return the regional bodies of each sphere: those with it as main sphere, else as another one.
-
-    A body below another one of them is left out.
+    """Return the regional bodies of each sphere: bodies whose main sphere it is, else bodies that have it as
+    another sphere. A body that is subordinate to another body of the list is left out.
     """
     ranked: dict[str, dict[bool, list[OrganisationEntry]]] = {}
     for one in organisations:

@@ -29,11 +29,10 @@ _LOCK = 0x72756C65  # "rule"
 
 @dataclass(frozen=True)
 class RuleCatalogue:
-    """What rules may name: topics, municipalities, organisations, and the organisations that have a role.
-
-    `topic_ids`: code of an active topic → its id; `groups`: topic or group, also of a former taxonomy → its group;
-    `topic_spheres`: topic or group → the codes of its spheres. `settlements`: by the name of their municipality,
-    each by `settlement_key`.
+    """The objects that rules may refer to: topics, municipalities, organisations, and organisations with roles.
+    `topic_ids` maps the code of an active topic to its id; `groups` maps a topic or group, also of a former
+    taxonomy, to its group; `topic_spheres` maps a topic or group to the codes of its spheres. `settlements` are
+    keyed by the name of the municipality, then by `settlement_key`.
     """
 
     topic_ids: Mapping[str, UUID]
@@ -45,15 +44,15 @@ class RuleCatalogue:
     settlements: Mapping[str, Mapping[str, str]] = field(default_factory=settlement_names)
 
     def canonical_settlement(self, municipality: str | None, settlement: str | None) -> str | None:
-        """Return the settlement as the gazetteer spells it; None where the municipality, an OKTMO, has no such
-        one.
+        """Return the settlement in the gazetteer's spelling; None if the municipality (an OKTMO) has no such
+        settlement.
         """
         here = self.settlements.get(self.names.municipalities.get(municipality or "", ""), {})
         return here.get(settlement_key(settlement) or "")
 
     @staticmethod
     async def load(session: AsyncSession, organisations: Collection[UUID]) -> "RuleCatalogue":
-        """Load all topics and municipalities, these organisations, and who has which role."""
+        """Load all topics and municipalities, these organisations, and the organisations with roles."""
         today = clock.today()
         topics = (
             await session.execute(select(Topic.id, Topic.code, Topic.group_id, Topic.name, Topic.active))
@@ -77,13 +76,13 @@ class RuleCatalogue:
 
 
 def organisations_in(rules: Sequence[Rule], default_organisation_id: UUID | None) -> set[UUID]:
-    """Return the organisations that rules name."""
+    """Return the ids of the organisations in these rules."""
     ids = {rule.organisation_id for rule in rules} | {rule.page_owner_id for rule in rules}
     return {organisation for organisation in (*ids, default_organisation_id) if organisation is not None}
 
 
 async def load_rules(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
-    """Return the rules of a set in the order they were given."""
+    """Return the rules of a set in the order in which they were given."""
     rows = await session.execute(
         select(
             RoutingRule.id, RoutingRule.send_to, RoutingRule.organisation_id, RoutingRule.topic_id,
@@ -97,15 +96,15 @@ async def load_rules(session: AsyncSession, rule_set_id: UUID) -> list[Rule]:
 
 
 async def lock_activation(session: WriteSession) -> None:
-    """Lock activation exclusively until the transaction ends: no other set is activated, and no batch is routed by
-    the former one.
+    """Lock activation exclusively until the transaction ends: no other set can be activated, and no batch can be
+    routed by the former set.
     """
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 async def lock_active_set_shared(session: WriteSession) -> None:
-    """Lock the active set, shared, until the transaction ends: no other set is activated before the batch is
-    committed.
+    """Take a shared lock on the active set until the transaction ends: no other set can be activated before the
+    batch is committed.
 
     Call it before any appeal is locked. Batches do not block each other.
     """
@@ -113,12 +112,12 @@ async def lock_active_set_shared(session: WriteSession) -> None:
 
 
 async def active_set(session: AsyncSession) -> RuleSet:
-    """Return the active set; there always is one, the first is created by a migration."""
+    """Return the active set. There always is one: a migration creates the first."""
     return (await session.scalars(select(RuleSet).where(RuleSet.status == "active"))).one()
 
 
 async def load_router(session: AsyncSession, rule_set: RuleSet) -> tuple[Router, RuleCatalogue]:
-    """Return a router for a set, and the catalogue that was loaded for it."""
+    """Return a router for a set, and the catalogue loaded for it."""
     rules = await load_rules(session, rule_set.id)
     catalogue = await RuleCatalogue.load(session, organisations_in(rules, rule_set.default_organisation_id))
     made = make_router(

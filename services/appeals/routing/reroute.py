@@ -1,7 +1,6 @@
-"""Rerouting of existing appeals, when another set is activated and when the registry changes.
-
-Unassigned appeals are routed again each time; those that the rules assigned only when the activation asked for it.
-What a person has decided or started is kept. Work is done in batches of one transaction each and is idempotent.
+"""Rerouting of existing appeals after another set is activated or the registry changes. Unassigned appeals are
+always routed again; appeals that the rules assigned only if the activation requests it. Decisions and work of
+people are kept. Work is done in batches, each in one transaction, and is idempotent.
 """
 
 from collections.abc import Sequence
@@ -33,7 +32,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.common import Event
 
 REROUTE_BATCH = 200
-# Changes of an organisation or a page that matter to routing.
+# Fields of an organisation or a page whose change affects routing.
 REGISTRY_EVENT_TYPES = (
     OrganisationRegistered.event_type,
     OrganisationChanged.event_type,
@@ -41,7 +40,7 @@ REGISTRY_EVENT_TYPES = (
     PageChanged.event_type,
 )
 _PAGE_FIELDS = frozenset({"active", "organisation_id"})
-# The name of an administration says which settlement it governs.
+# Included because the name of an administration says which settlement it governs.
 _ORGANISATION_FIELDS = frozenset(
     {"active", "valid_to", "name", "kind", "municipality", "sphere", "other_spheres", "parent_id"}
 )
@@ -50,7 +49,7 @@ AppealPosition = tuple[datetime, UUID]
 
 
 async def handle_registry_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Enqueue the rerouting of unassigned appeals if any of these changes may have given them an organisation."""
+    """Enqueue the rerouting of unassigned appeals if one of these changes may give them an organisation."""
     if any(_affects_routing(parse_event(event)) for event in events):
         await jobs.queue.enqueue(session, jobs.REROUTE_APPEALS, {"include_untouched": False})
 
@@ -62,11 +61,9 @@ def _affects_routing(data: EventData) -> bool:
 
 
 async def reroute_appeals(database: Database, *, include_untouched: bool, rule_set_id: UUID | None = None) -> int:
-    """Route unassigned appeals by the active set, and with `include_untouched` all that nobody has moved or
-    started.
-
-    Returns how many appeals got another organisation. With `rule_set_id` it stops once that set is no longer
-    active: the next set is applied by its own job.
+    """Route unassigned appeals by the active set, and with `include_untouched` also appeals that nobody has moved
+    or started. Return how many appeals got another organisation. With `rule_set_id` it stops once that set is no
+    longer active: the next set is applied by its own job.
     """
     moved, position = 0, None
     while True:
@@ -84,7 +81,7 @@ async def _apply_batch(
     session: WriteSession, after: AppealPosition | None, *, untouched: bool
 ) -> tuple[int, AppealPosition | None]:
     condition = dry_run.untouched() if untouched else dry_run.unassigned()
-    # Finding the next rows uses only an index; the full condition is checked on the rows that the batch locks.
+    # The next rows are found by an index alone; the full condition is checked when the batch locks the rows.
     walk_condition: ColumnElement[bool] = Appeal.status.in_(("triage", "assigned"))
     if not untouched:
         walk_condition = and_(Appeal.organisation_id.is_(None), Appeal.status == literal_column("'triage'"))
@@ -104,11 +101,12 @@ async def _apply_batch(
 
 
 async def _route(session: WriteSession, ids: Sequence[UUID], condition: ColumnElement[bool]) -> int:
-    # In id order, like all code that locks appeals, against deadlocks.
+    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
     locked = await session.scalars(
         select(Appeal.id).where(Appeal.id.in_(ids), condition).order_by(Appeal.id).with_for_update()
     )
-    # Checked again: a statement that waited for a lock sees the assignments and replies as of its start.
+    # The condition is checked again: a statement that waited for a lock sees assignments and replies as of its
+    # start.
     rows = (
         await session.execute(
             select(Appeal, dry_run.needs_answer_decided())
@@ -130,9 +128,8 @@ async def _route(session: WriteSession, ids: Sequence[UUID], condition: ColumnEl
 def reroute_appeal(
     appeal: Appeal, routing_context: RoutingContext, recorder: AppealRecorder, *, clear: bool
 ) -> bool:
-    """Assign the locked appeal to the organisation that the rules name now; returns whether that is another one.
-
-    `clear`: an answer is due; else only the suggestions for moderators change.
+    """Assign the locked appeal to the organisation that the rules now give; return whether it is another one.
+    `clear`: an answer is due; if false, only the suggestions for moderators change.
     """
     route = routing_context.route_appeal(appeal)
     if not clear or (route.organisation_id is None and appeal.organisation_id is None):

@@ -12,7 +12,8 @@ from services.appeals.routing.rules import RoutingFacts
 class Administration:
     """The administration of a municipality, or of one settlement in it (by `settlement_key`).
 
-    `above` are the organisations above it; the administrations of a city's districts are below the city's.
+    `above` are its superior organisations; the administrations of a city's districts are subordinate to the
+    city's.
     """
 
     organisation_id: UUID
@@ -22,10 +23,8 @@ class Administration:
 
 @dataclass(frozen=True)
 class RegistryRoles:
-    """Which organisations have a role.
-
-    `administrations`: by OKTMO; `sphere_bodies`: by the code of a sphere; `topic_spheres`: topic or group → its
-    closest spheres, of which the first with a body counts.
+    """The organisations that have a role. `administrations` are keyed by OKTMO, `sphere_bodies` by the code of a
+    sphere; `topic_spheres` maps a topic or group to its closest spheres, of which the first with a body is used.
     """
 
     administrations: Mapping[str, Sequence[Administration]] = field(default_factory=dict)
@@ -33,12 +32,14 @@ class RegistryRoles:
     topic_spheres: Mapping[UUID, Sequence[str]] = field(default_factory=dict)
 
     def organisation_ids(self) -> set[UUID]:
-        """Return every organisation that may be found by its role, except founders."""
+        """Return the ids of all organisations with a role, except founders."""
         found = {one.organisation_id for here in self.administrations.values() for one in here}
         return found.union(*self.sphere_bodies.values())
 
     def holders(self, role: str, facts: RoutingFacts) -> Sequence[UUID]:
-        """Return who has the role for an appeal: one organisation, none, or several candidates."""
+        """Return the ids of the organisations that have the role for an appeal: one, none, or several
+        candidates.
+        """
         match role:
             case "municipality_administration":
                 return self._administrations(facts)
@@ -49,8 +50,8 @@ class RegistryRoles:
                 return [founder] if founder is not None else []
 
     def _administrations(self, facts: RoutingFacts) -> Sequence[UUID]:
-        """Return the administration of the settlement, else the page's owner if it governs there, else that of the
-        municipality.
+        """Return the administration of the settlement, else the page's owner if it governs there, else the
+        administration of the municipality.
         """
         here = self.administrations.get(facts.municipality or "", ())
         settlement = settlement_key(facts.settlement)

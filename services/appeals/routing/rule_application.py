@@ -1,9 +1,10 @@
-"""Application of the rules: the most specific rule of a set decides who must answer, else the set's default.
+"""Application of the rules: the most specific matching rule of a set decides who must answer, else the set's
+default.
 
 Specificity is compared by topic first (a topic before its group before none), then by location (a settlement
 before its municipality before none), then by the page's owner, its sphere and its kind, then by urgency. Two rules
-that are equal in all and match the same appeal have the same conditions, which `validation` refuses, so the order
-is total. Where the result is an organisation that forwards such appeals (a rule with it as `page_owner_id`), that
+of equal specificity that match the same appeal have the same conditions, which `validation` refuses, so the order
+is total. If the result is an organisation that forwards such appeals (a rule with it as `page_owner_id`), that
 rule is applied next, until no organisation forwards the appeal.
 """
 
@@ -22,8 +23,8 @@ from services.appeals.routing.rules import (
     RuleIndex,
 )
 
-# Below this a topic is more likely wrong than right (probabilities are calibrated). A wrong assignment costs the
-# citizen working hours until the appeal is returned; a moderator's decision costs minutes.
+# Below this confidence a topic is more likely wrong than right (probabilities are calibrated). A wrong assignment
+# delays the answer by hours until the appeal is returned; a moderator's decision takes minutes.
 MIN_TOPIC_CONFIDENCE = 0.5
 _NO_ROLES = RegistryRoles()
 
@@ -32,9 +33,10 @@ _NO_ROLES = RegistryRoles()
 class RoutingDecision:
     """The result of the rules: an `organisation_id`, or moderators because of `unrouted_reason`.
 
-    `rules` are those applied, in order; empty when the default decided. `stopped_at` is the organisation where
-    routing ended; `holders` are those of a role that several organisations have. `agreement` is the probability of
-    the topics that lead to the organisation, of which `topic_id` is the likeliest, if the topic is uncertain.
+    `rules` are the applied rules in order; empty if the default decided. `stopped_at` is the organisation at which
+    routing ended; `holders` are the organisations that have the role, if there are several. If the topic is
+    uncertain, `agreement` is the total probability of the topics that lead to the organisation, and `topic_id` the
+    likeliest of these.
     """
 
     organisation_id: UUID | None
@@ -54,8 +56,8 @@ def apply_rules(
     *,
     excluding: Collection[Rule] = (),
 ) -> RoutingDecision:
-    """Apply the rules except those in `excluding`; `organisations` are those that the rules name or that have a
-    role.
+    """Apply the rules except those in `excluding`; `organisations` are the organisations that the rules refer to
+    or that have a role.
     """
     rule = next((rule for rule in index.matching_rules(facts) if rule not in excluding), None)
     send_to, organisation_id = index.default_to, index.default_organisation_id
@@ -79,8 +81,8 @@ def apply_rules(
             receiver_id = holders[0]
         if receiver_id is None:
             return RoutingDecision(None, steps, "page_unknown")
-        # The page owner's own rules were part of the first match. Loops of named organisations are refused when a
-        # set is validated; a loop by way of a role ends at the organisation that it reaches twice.
+        # The page owner's own rules were part of the first match. Loops of given organisations are refused when a
+        # set is validated; a loop through a role ends at the organisation that is reached twice.
         stays = receiver_id in seen or (not seen and receiver_id == page_owner)
         forwarding_rule = None if stays else index.forwarding_rule(receiver_id, facts, excluding=excluding)
         if forwarding_rule is None:
@@ -99,7 +101,7 @@ def apply_rules(
 def is_open(
     organisation_id: UUID, page_owner: PageOwner | None, organisations: Mapping[UUID, NamedOrganisation]
 ) -> bool:
-    """Return whether the organisation works: one that the rules name, the page's owner or its founder."""
+    """Return whether the organisation (from a rule, the page's owner or its founder) is open."""
     if page_owner is not None and page_owner.organisation_id == organisation_id:
         return page_owner.active
     if page_owner is not None and page_owner.founder is not None and page_owner.founder_id == organisation_id:

@@ -1,7 +1,6 @@
-"""Versions of the routing rules: created and validated as a whole, active one at a time.
-
-A set is never edited. An older one can be activated again, which undoes a mistake. Adding or retiring a single
-rule creates the next version from the active one.
+"""Versions of the routing rules: a set is created and validated as a whole, and one set is active at a time. A set
+is never edited. An older set can be activated again to undo a mistake. Adding or retiring a single rule creates
+the next version from the active one.
 """
 
 from collections.abc import Sequence
@@ -24,7 +23,8 @@ from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFo
 from shared.ids import new_id
 from shared.tables.appeals_routing import RoutingRule, RuleSet
 
-# Batches of messages are locked out; requests that began to route by the former set have ended after this delay.
+# Rerouting starts after this delay: batches of messages are locked out, and requests that route by the former set
+# have ended by then.
 _REROUTE_DELAY = timedelta(seconds=2)
 
 RuleSetRow = Row[RuleSet, int]
@@ -43,7 +43,7 @@ def _counted_rules() -> ScalarSelect[int]:
 async def list_rule_sets(
     session: AsyncSession, paging: Paging, *, status: str | None = None
 ) -> Sequence[RuleSetRow]:
-    """Return sets with their number of rules, newest first, one more than the page takes."""
+    """Return sets with their number of rules, newest first: one page plus one row."""
     query = select(RuleSet, _counted_rules()).order_by(RuleSet.number.desc()).limit(paging.limit + 1)
     if status is not None:
         query = query.where(RuleSet.status == status)
@@ -60,7 +60,7 @@ async def get_rule_set(session: AsyncSession, rule_set_id: UUID) -> RuleSet:
 
 
 async def stored_rules(session: AsyncSession, rule_set_id: UUID) -> Sequence[RoutingRule]:
-    """Return the rules of a set in the order they were given."""
+    """Return the rules of a set in the order in which they were given."""
     return (
         await session.scalars(
             select(RoutingRule)
@@ -87,11 +87,11 @@ async def activate(
     expected_active_id: UUID | None = None,
     reroute: bool = False,
 ) -> RuleSet:
-    """Activate a set in place of the active one, and enqueue the rerouting of unassigned appeals.
+    """Replace the active set with this one, and enqueue the rerouting of unassigned appeals.
 
     With `reroute` also appeals that nobody has moved or started are rerouted. Raises `NotFound`,
-    `PreconditionFailed`, or `Conflict` when the set is active already, when it is no longer valid, or when
-    `expected_active_id` is not the active one.
+    `PreconditionFailed`, or `Conflict` if the set is already active, is no longer valid, or `expected_active_id`
+    is not the active set.
     """
     present = await _lock_active_set(session)
     rule_set = await session.get(RuleSet, rule_set_id, populate_existing=True)
@@ -99,7 +99,10 @@ async def activate(
         raise NotFound("No such rule set")
     check_version(rule_set.version, version)
     if expected_active_id is not None and expected_active_id != present.id:
-        raise Conflict(f"Set № {present.number} is active now: read it first", active_id=str(present.id))
+        raise Conflict(
+            f"Set № {present.number} is active now: read it, and send its id as the expected one",
+            active_id=str(present.id),
+        )
     if rule_set.id == present.id:
         raise Conflict("The set is already active")
     rules = await repository.load_rules(session, rule_set.id)
@@ -128,7 +131,7 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
     for row, other in zip(stored, rules, strict=True):
         if conditions_of(other) == conditions_of(rule):
             raise Duplicate("A rule with these conditions already exists", rule_id=str(row.id))
-    # Rules of the active set that have become invalid since then do not prevent adding this one.
+    # Rules of the active set that have become invalid since its activation do not prevent adding this rule.
     own = f"/rules/{len(rules)}"
     errors = [
         FieldError(pointer=fault.pointer.removeprefix(own) or "/", detail=fault.detail)
@@ -144,9 +147,8 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
 
 
 async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleSet:
-    """Activate a copy of the active set without one rule, which may be named by its id in an earlier set.
-
-    Raises `NotFound`; `Conflict` when the remaining rules would forward appeals in a loop.
+    """Activate a copy of the active set without one rule, which may be given by its id in an earlier set. Raises
+    `NotFound`; `Conflict` if the remaining rules would forward appeals in a loop.
     """
     present = await _lock_active_set(session)
     rules = await repository.load_rules(session, present.id)
@@ -168,8 +170,8 @@ async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleS
 async def compare(
     session: AsyncSession, rule_set: RuleSet, against: RuleSet
 ) -> tuple[list[RoutingRule], list[RoutingRule], list[tuple[RoutingRule, RoutingRule]], int]:
-    """Return the rules added, removed and sent elsewhere compared with the other set, and how many are
-    unchanged.
+    """Return the rules that were added, removed, or got another target compared with the set `against`, and how
+    many are unchanged.
     """
     after = {conditions_of(to_rule(row)): row for row in await stored_rules(session, rule_set.id)}
     before = {conditions_of(to_rule(row)): row for row in await stored_rules(session, against.id)}
@@ -184,7 +186,7 @@ async def compare(
 
 
 async def _lock_active_set(session: WriteSession) -> RuleSet:
-    """Return the active set, locked: no other transaction replaces it until this one ends."""
+    """Lock and return the active set: no other transaction can replace it until this one ends."""
     await repository.lock_activation(session)
     return await repository.active_set(session)
 
@@ -207,7 +209,7 @@ async def _store(session: WriteSession, draft: RuleSetDraft, note: str | None, a
             settlement=rule.settlement.strip() if rule.settlement else None, page_owner_id=rule.page_owner_id,
             urgency=rule.urgency, send_to=rule.send_to, organisation_id=rule.organisation_id,
             page_owner_sphere=rule.page_owner_sphere, page_owner_kind=rule.page_owner_kind, reason=rule.reason,
-            # One microsecond apart, because rules are read in the order of creation.
+            # Creation times are one microsecond apart, because rules are read in the order of creation.
             created_at=now + timedelta(microseconds=index),
         )
         for index, rule in enumerate(draft.rules)
@@ -220,7 +222,7 @@ async def _store(session: WriteSession, draft: RuleSetDraft, note: str | None, a
 async def _switch(session: WriteSession, present: RuleSet, wanted: RuleSet, actor: str) -> None:
     now: datetime = clock.now()
     present.status, present.retired_at = "retired", now
-    # The unique index allows one active set at every moment.
+    # Flushed before the next set is activated: the unique index allows only one active set at any moment.
     await session.flush()
     wanted.status, wanted.activated_by, wanted.activated_at, wanted.retired_at = "active", actor, now, None
     await session.flush()
@@ -232,7 +234,7 @@ async def _enqueue_reroute(session: WriteSession, rule_set: RuleSet, *, reroute:
 
 
 def to_rule(row: RoutingRule) -> Rule:
-    """Return a stored rule as routing uses it."""
+    """Return a stored rule as the object that routing uses."""
     return Rule(
         row.id, row.send_to, row.organisation_id, row.topic_id, row.municipality, row.settlement,
         row.page_owner_id, row.urgency, row.page_owner_sphere, row.page_owner_kind, row.reason,
@@ -248,7 +250,7 @@ def _at_the_new_rule(found: Sequence[FieldError]) -> list[FieldError]:
 
 
 def _describe_errors(found: Sequence[FieldError]) -> str:
-    """Return the first errors as text; an error of several rules is named once."""
+    """Return the first errors as text; an error that concerns several rules is listed once."""
     pointers_by_detail: dict[str, list[str]] = {}
     for fault in found[:5]:
         pointers_by_detail.setdefault(fault.detail, []).append(fault.pointer)
@@ -256,7 +258,7 @@ def _describe_errors(found: Sequence[FieldError]) -> str:
 
 
 async def list_active_rules(session: AsyncSession, paging: Paging) -> Sequence[RoutingRule]:
-    """Return the active rules, newest first, one more than the page takes."""
+    """Return the active rules, newest first: one page plus one row."""
     query = (
         select(RoutingRule)
         .join(RuleSet, RuleSet.id == RoutingRule.rule_set_id)

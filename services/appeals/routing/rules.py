@@ -21,7 +21,7 @@ SendTo = TypeAliasType(
         "page_owner_founder",
     ],
 )
-# Targets that the registry resolves to an organisation for each appeal.
+# Targets that are resolved to an organisation from the registry for each appeal.
 REGISTRY_ROLES = frozenset({"municipality_administration", "sphere_body", "page_owner_founder"})
 PageOwnerSphere = TypeAliasType("PageOwnerSphere", Literal["same", "other"])
 PageOwnerKind = TypeAliasType(
@@ -31,7 +31,7 @@ PageOwnerKind = TypeAliasType(
 
 @dataclass(frozen=True, slots=True)
 class NamedOrganisation:
-    """An organisation that rules may name."""
+    """An organisation that rules may refer to."""
 
     name: str
     active: bool
@@ -57,10 +57,11 @@ class PageOwner:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A routing rule; null means any. `topic_id` may be a group, which matches all its topics.
+    """A routing rule; a condition that is None matches any value. `topic_id` may be a group, which matches all its
+    topics.
 
-    `page_owner_sphere` compares the spheres of the page's owner with those of the topic. `reason` says in words
-    why the target answers; it decides nothing.
+    `page_owner_sphere` compares the spheres of the page's owner with those of the topic. `reason` explains why the
+    target answers; it has no effect on routing.
     """
 
     id: UUID | None
@@ -77,15 +78,14 @@ class Rule:
 
     @property
     def depends_on_topic(self) -> bool:
-        """Return whether another topic could lead to another organisation by this rule."""
+        """Return whether the target of this rule depends on the topic of the appeal."""
         return self.topic_id is not None or self.page_owner_sphere is not None or self.send_to == "sphere_body"
 
 
 @dataclass(frozen=True, slots=True)
 class RoutingFacts:
     """The facts that rules compare. `municipality` is the OKTMO of the message, or else of the page's owner.
-
-    `confidence` is that of the topic, 0–1. `location_source` is shown in the reason and compared by no rule.
+    `confidence` is the topic's, 0–1. `location_source` is only shown in the reason.
     """
 
     topic_id: UUID | None = None
@@ -122,7 +122,9 @@ def _key(conditions: RuleConditions) -> _Key:
 
 
 class RuleIndex:
-    """A set's rules, indexed by their conditions: the time to find one does not grow with their number."""
+    """A set's rules, indexed by their conditions: the time to find a rule does not grow with the number of
+    rules.
+    """
 
     def __init__(
         self,
@@ -134,7 +136,7 @@ class RuleIndex:
         number: int | None = None,
         topic_spheres: Mapping[UUID, frozenset[str]] | None = None,
     ) -> None:
-        """`groups`: topic or group → its group; `topic_spheres`: topic or group → its spheres."""
+        """`groups` maps a topic or group to its group, `topic_spheres` maps it to its spheres."""
         self.number = number
         self.rules = rules
         self.default_to = default_to
@@ -148,7 +150,9 @@ class RuleIndex:
         self._found = sorted(by_specificity.items(), reverse=True)
 
     def specificity(self, rule: Rule) -> Specificity:
-        """Return the specificity, comparable: topic, location, page owner, its sphere, its kind, urgency."""
+        """Return the specificity as a comparable tuple: topic, location, page owner, its sphere, its kind,
+        urgency.
+        """
         topic = 0
         if rule.topic_id is not None:
             topic = 1 if self._groups.get(rule.topic_id, rule.topic_id) == rule.topic_id else 2
@@ -159,12 +163,12 @@ class RuleIndex:
 
     @property
     def uses_registry_roles(self) -> bool:
-        """Return whether a rule or the default sends to an organisation that the registry resolves."""
+        """Return whether the target of a rule or of the default is resolved from the registry."""
         return not REGISTRY_ROLES.isdisjoint({self.default_to, *(rule.send_to for rule in self.rules)})
 
     @property
     def relevant_facts(self) -> frozenset[str]:
-        """Return which facts, besides the page, matter to any rule of the set."""
+        """Return the names of the facts, besides the page, that matter to any rule of the set."""
         targets = {self.default_to, *(rule.send_to for rule in self.rules)}
         by_owner_sphere = any(rule.page_owner_sphere is not None for rule in self.rules)
         by_settlement = "municipality_administration" in targets
@@ -179,13 +183,12 @@ class RuleIndex:
         return frozenset(name for name, matters in used.items() if matters)
 
     def group_of(self, topic_id: UUID) -> UUID:
-        """Return the group of a topic; a group is its own."""
+        """Return the group of a topic; for a group the group itself."""
         return self._groups.get(topic_id, topic_id)
 
     def _page_owner_sphere(self, facts: RoutingFacts) -> str | None:
-        """Return whether the page's owner is known to be of the topic's sphere; None when the topic is unknown.
-
-        A local body is not in charge of what happens in another municipality.
+        """Return whether the page's owner is in charge of the topic's sphere; None if the topic is unknown. A
+        local body is not in charge of matters in another municipality.
         """
         if facts.topic_id is None:
             return None
@@ -197,7 +200,7 @@ class RuleIndex:
     def matching_rules(self, facts: RoutingFacts, *, forwarded_by: UUID | None = None) -> Iterator[Rule]:
         """Yield the rules that match the facts, most specific first.
 
-        With `forwarded_by` only those by which this organisation forwards appeals.
+        With `forwarded_by` only the rules by which this organisation forwards appeals.
         """
         owner = forwarded_by or (facts.page_owner.organisation_id if facts.page_owner else None)
         group = self.group_of(facts.topic_id) if facts.topic_id else None
@@ -225,8 +228,8 @@ class RuleIndex:
     def forwarding_rule(
         self, organisation_id: UUID, facts: RoutingFacts, *, excluding: Collection[Rule] = ()
     ) -> Rule | None:
-        """Return the rule, none of `excluding`, by which an organisation forwards such an appeal; None when it
-        keeps it.
+        """Return the rule, not in `excluding`, by which the organisation forwards such an appeal; None if it keeps
+        the appeal.
         """
         rule = next(
             (rule for rule in self.matching_rules(facts, forwarded_by=organisation_id) if rule not in excluding),

@@ -1,7 +1,6 @@
-"""Spheres: what an organisation is in charge of, compared with the topic of an appeal.
-
-The registry keeps spheres as people write them. `reference/spheres.csv` gives each a code, its other names, and
-the topics and topic groups (by code) that belong to it.
+"""Spheres: the fields of work of an organisation, compared with the topic of an appeal. The registry stores
+spheres as people write them. `reference/spheres.csv` gives each sphere a code, its other names, and the topics and
+topic groups (by code) that belong to it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -10,7 +9,7 @@ from functools import cache
 from shared.tabular.reader import package_rows
 from shared.text.normalize import fold_name
 
-# Spheres of bodies that answer for a whole territory.
+# Spheres of bodies that are in charge of a whole territory.
 _GENERAL = frozenset({"local-government", "government"})
 
 
@@ -41,22 +40,22 @@ def _codes_by_topic() -> Mapping[str, tuple[str, ...]]:
 
 @cache
 def spheres_of_topic(code: str) -> frozenset[str]:
-    """Return all spheres of a topic or group by its code, with those of its group."""
+    """Return all spheres of a topic or group, given by its code, including the spheres of its group."""
     group = code.partition(".")[0]
     return frozenset({*_codes_by_topic().get(code, ()), *_codes_by_topic().get(group, ())})
 
 
 def closest_spheres(code: str) -> tuple[str, ...]:
-    """Return a topic's own spheres, else those of its group."""
+    """Return a topic's own spheres, or the spheres of its group if it has none."""
     return _codes_by_topic().get(code) or _codes_by_topic().get(code.partition(".")[0], ())
 
 
 def sphere_codes(names: Iterable[str | None]) -> frozenset[str]:
-    """Return the codes of spheres as a registry writes them; a sphere without a code is its own folded name."""
+    """Return the codes of spheres written as in a registry; for a sphere without a code, its folded name."""
     folded = [fold_name(name) for name in names if name]
     return frozenset(code for name in folded for code in _codes_by_name().get(name, frozenset({name})))
 
 
 def is_sectoral(codes: frozenset[str]) -> bool:
-    """Return whether a body with these spheres is in charge of some matters only, not of a territory."""
+    """Return whether a body with these spheres is in charge of certain matters and not of a territory."""
     return bool(codes) and codes.isdisjoint(_GENERAL)

@@ -1,7 +1,6 @@
-"""The starter rule set: active until people make a set of their own.
-
-`reference/starter_rules.csv` has one rule a line: topic or group (by code, with its name for the reader),
-conditions, target and the reason in words. Appeals that no rule matches go to the moderators.
+"""The starter rule set, active until people create their own set. `reference/starter_rules.csv` has one rule per
+line: topic or group (code, and name for the reader), conditions, target and the reason in words. Appeals that no
+rule matches go to the moderators.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,13 +19,13 @@ from shared.tabular.reader import package_rows
 
 NOTE = "Начальный набор правил"
 DEFAULT_TO = "moderators"
-# The author of the sets that a new database has, and of the starter set.
+# The author of the sets in a new database and of the starter set.
 _MIGRATION = "migration"
 STARTER_ACTOR = "starter-rules"
 
 
 def starter_rules(topic_ids: Mapping[str, UUID]) -> list[Rule]:
-    """Return the rules of the file; `topic_ids`: code of a topic or group → its id."""
+    """Return the rules of the file; `topic_ids` maps the code of a topic or group to its id."""
     return [
         Rule(
             None,
@@ -51,7 +50,9 @@ async def starter_draft(session: AsyncSession) -> RuleSetDraft:
 
 
 async def install_starter_rules(session: WriteSession, actor: str) -> RuleSet | None:
-    """Activate the starter rules and return their set; None when a rule or a set was ever made, these included."""
+    """Activate the starter rules and return their set; None if any rule or set, also the starter set, was ever
+    created.
+    """
     await repository.lock_activation(session)
     made_before = exists().where(RuleSet.created_by != _MIGRATION)
     if await session.scalar(select(made_before | exists(select(RoutingRule.id)))):

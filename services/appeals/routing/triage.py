@@ -1,4 +1,4 @@
-"""Appeals in triage: the route that they keep, and why a person must decide whether an answer is due."""
+"""Appeals in triage: the stored route, and the reason why a person must decide whether an answer is due."""
 
 from typing import cast, get_args
 
@@ -9,13 +9,13 @@ from shared.tables.appeals import Appeal
 
 
 def keep_in_triage(appeal: Appeal, route: Route) -> None:
-    """Store the present route; the organisation that returned the appeal is not suggested again."""
+    """Store the route of an appeal in triage; the organisation that returned the appeal is not suggested again."""
     triage = route.to_triage_snapshot(excluding=returned_by_organisation(appeal))
     appeal.route = route_of(appeal).replaced_by(triage).dump()
 
 
 def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | None:
-    """Return why a person must decide whether an answer is due; None where the result is clear."""
+    """Return the reason why a person must decide whether an answer is due; None if the result is clear."""
     if result.needs_answer != "unsure":
         return None
     if result.language == "bxr":
@@ -24,6 +24,8 @@ def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | Non
 
 
 def stored_unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
-    """Return why it was unclear that the appeal needs an answer, when its message was routed."""
+    """Return the stored reason why it was unclear, when the message was routed, whether the appeal needs an
+    answer; or None.
+    """
     stored = route_of(appeal).triage_reason
     return cast(UnclearNeedReason, stored) if stored in get_args(UnclearNeedReason) else "need_unclear"

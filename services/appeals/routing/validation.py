@@ -23,12 +23,12 @@ from services.appeals.routing.wording import Wording
 from shared.http.problems import FieldError
 
 MAX_RULES = 2_000
-# Few organisations forward in both directions. This many rules are checked in less than a second; only unrealistic
-# sets need more.
+# Limit of the search for loops, in less than a second; only unrealistic sets exceed it, because few organisations
+# forward in both directions.
 _MAX_COST = 2_000_000
-# The cost of finding a matching rule, in rules compared.
+# The cost of finding a matching rule, in units of compared rules.
 _STEP_COST = 20
-# Maximum number of organisations that an error names; of a longer loop it names the first ones.
+# Maximum number of organisations listed in an error; for a longer loop the first ones are listed.
 _MOST_NAMED = 10
 _NO_ORGANISATION = "такой организации нет"
 _TARGETS = frozenset(get_args(SendTo.__value__))
@@ -36,14 +36,14 @@ _TARGETS = frozenset(get_args(SendTo.__value__))
 
 @dataclass(frozen=True)
 class RuleSetDraft:
-    """A set as given; `default_to` null: the default is missing."""
+    """A rule set to be validated; `default_to` None: the default is missing."""
 
     rules: Sequence[Rule]
     default_to: str | None
     default_organisation_id: UUID | None = None
 
     def with_canonical_settlements(self, catalogue: RuleCatalogue) -> "RuleSetDraft":
-        """Return the same with settlements as the gazetteer spells them; unknown ones are kept."""
+        """Return a copy with settlements in the gazetteer's spelling; unknown settlements are kept."""
         rules = [
             replace(
                 rule,
@@ -62,7 +62,7 @@ def validate_rule_set(draft: RuleSetDraft, catalogue: RuleCatalogue) -> list[Fie
     for number, rule in enumerate(draft.rules):
         errors += _rule(f"/rules/{number}", rule, catalogue)
     errors += _conflicts(draft.rules, catalogue)
-    # Search for loops only if each rule is valid by itself.
+    # Loops are searched for only if each rule is valid by itself.
     return errors or find_forwarding_loops(draft.rules, catalogue)
 
 
@@ -180,7 +180,9 @@ def _conflicts(rules: Sequence[Rule], catalogue: RuleCatalogue) -> Iterator[Fiel
 
 
 def find_forwarding_loops(rules: Sequence[Rule], catalogue: RuleCatalogue) -> list[FieldError]:
-    """Return the errors of the first loop of organisations that forward an appeal to each other."""
+    """Return the errors about the first loop of organisations that forward an appeal to each other; empty without
+    a loop.
+    """
     try:
         steps = _LoopFinder(rules, catalogue.groups).first()
     except _TooManyError:
@@ -222,7 +224,7 @@ class _LoopFinder:
         self._cost = 0
 
     def first(self) -> list[Rule]:
-        """Return the rules of the first loop; empty when there is none.
+        """Return the rules of the first loop; empty if there is none.
 
         Raises `_TooManyError` if the search takes too long.
         """
@@ -243,7 +245,7 @@ class _LoopFinder:
     def _by_location(
         self, topic_id: UUID | None, rules: Sequence[Rule]
     ) -> Iterator[tuple[RoutingFacts, list[Rule]]]:
-        """Yield the facts of a topic that could loop, and by which rules."""
+        """Yield the combinations of facts with this topic that could loop, each with the rules involved."""
         by_location: dict[tuple[str | None, str | None], list[Rule]] = {(None, None): []}
         for rule in rules:
             by_location.setdefault((rule.municipality, settlement_key(rule.settlement)), []).append(rule)
@@ -255,7 +257,7 @@ class _LoopFinder:
                     yield RoutingFacts(topic_id, municipality, settlement, urgency), left
 
     def _looping(self, rules: list[Rule]) -> list[Rule]:
-        """Return those of the rules that could form a loop with others of them, whatever their conditions."""
+        """Return the rules that could form a loop with each other if their conditions are ignored."""
         while True:
             self._cost += len(rules)
             if self._cost > _MAX_COST:
@@ -268,7 +270,9 @@ class _LoopFinder:
             rules = left
 
     def _loop_of(self, appeal: RoutingFacts, circling: Sequence[Rule]) -> list[Rule]:
-        """Return the loop that an appeal with these facts enters from any of the organisations; empty for none."""
+        """Return the loop into which an appeal with these facts would get from any of the organisations; empty if
+        none.
+        """
         done: set[UUID] = set()
         for start in dict.fromkeys(rule.page_owner_id for rule in circling):
             path: dict[UUID, Rule] = {}

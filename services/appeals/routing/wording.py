@@ -1,4 +1,4 @@
-"""Rules and reasons in Russian words, as people read them."""
+"""Descriptions of rules and reasons in Russian."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +53,7 @@ class Wording:
     names: TaxonomyNames
 
     def rule(self, rule: Rule) -> str:
-        """Return the rule in words."""
+        """Return the description of a rule."""
         parts = []
         if rule.topic_id is not None:
             parts.append(self._topic(rule.topic_id))
@@ -72,11 +72,11 @@ class Wording:
         return f"{', '.join(parts)} → {target}"
 
     def rules(self, rules: Sequence[Rule]) -> str | None:
-        """Return the rules in words; None for none."""
+        """Return the description of the rules; None if there are none."""
         return "; ".join(self.rule(rule) for rule in rules) or None
 
     def organisation(self, organisation_id: UUID | None, owner: PageOwner | None = None) -> str:
-        """Return the name of an organisation, else its id."""
+        """Return the name of an organisation, or its id if the name is unknown."""
         if owner is not None and organisation_id is not None:
             if owner.organisation_id == organisation_id:
                 return owner.organisation
@@ -86,7 +86,9 @@ class Wording:
         return body.name if body else str(organisation_id)
 
     def assigned(self, rules: Sequence[Rule], facts: RoutingFacts, organisation_id: UUID) -> str:
-        """Return why the organisation answers: the last rule's reason, its role, or what the rules compare."""
+        """Return the reason why the organisation answers: the last rule's reason, its role, or the compared
+        facts.
+        """
         last = rules[-1]
         reason = last.reason or _ROLE_REASONS.get(last.send_to)
         if reason is None:
@@ -101,11 +103,11 @@ class Wording:
         return f"{reason}{topic}: {self.organisation(organisation_id, facts.page_owner)}{location}"
 
     def stopped_by(self, rules: Sequence[Rule]) -> str:
-        """Return why moderators decide: the reason of the last rule, or what the rules compare."""
+        """Return the reason why moderators decide: the last rule's reason, or the compared facts."""
         return rules[-1].reason or _by(rules)
 
     def no_holder(self, role: str, facts: RoutingFacts) -> str:
-        """Return why no organisation has the role for the appeal."""
+        """Return the explanation why no organisation has the role for the appeal."""
         if role == "municipality_administration":
             if facts.municipality is None:
                 return "Это дело местной администрации, а место неизвестно"
@@ -118,7 +120,7 @@ class Wording:
         return f"В реестре нет регионального органа этой сферы: {self._topic(facts.topic_id)}"
 
     def several_holders(self, holders: Sequence[UUID], facts: RoutingFacts) -> str:
-        """Return that several organisations have the role."""
+        """Return the explanation that several organisations have the role."""
         named = ", ".join(self.organisation(one, facts.page_owner) for one in holders[:3])
         more = f" и ещё {len(holders) - 3}" if len(holders) > 3 else ""
         return f"В реестре несколько подходящих организаций: {named}{more}"

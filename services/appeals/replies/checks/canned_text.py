@@ -1,4 +1,6 @@
-"""Canned text: phrases that say nothing, texts sent before, redirects without help, a rating asked too early."""
+"""Checks for canned text: empty phrases, texts sent before, redirects without a contact, a rating requested too
+early.
+"""
 
 from collections.abc import Iterator
 
@@ -9,15 +11,16 @@ from services.appeals.replies.checks.phrases import phrase_index
 from services.appeals.replies.checks.reply_words import ReplyWords
 from services.appeals.replies.checks.substance import has_contact
 
-# Per cent of equal characters from which two texts are the same; short texts are alike by chance.
+# Minimum similarity, in per cent, of texts that count as the same, and the minimum length: short texts are similar
+# by chance.
 _SAME = 92
 _SHORTEST = 60
-# Comparing takes time in proportion to the product of the lengths, so only the beginnings are compared.
+# Only this many first characters are compared, because the time grows with the product of the lengths.
 _COMPARED = 1_500
 
 
 def find_canned_phrases(words: ReplyWords) -> Iterator[Hint]:
-    """Yield a hint for each phrase that says nothing."""
+    """Yield a hint for each empty phrase."""
     for advice, span in words.find(phrase_index("canned.csv")):
         yield Hint.of("canned_phrase", f"Пустая фраза. {advice}", span)
 
@@ -46,7 +49,7 @@ def find_empty_redirect(words: ReplyWords) -> Iterator[Hint]:
 
 
 def find_early_rating(words: ReplyWords, kind: str, outcome: str | None = None) -> Iterator[Hint]:
-    """Yield a hint if a reply asks for a rating that is interim, or says that the matter is not solved."""
+    """Yield a hint if an interim reply, or one saying that the matter is not solved, asks for a rating."""
     unsolved = kind == "interim" or outcome in {"not_solved", "postponed"}
     if unsolved and (found := words.find(phrase_index("ratings.csv"))):
         message = "Вопрос ещё не решён: просите оценку после окончательного ответа."

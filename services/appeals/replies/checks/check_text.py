@@ -39,7 +39,9 @@ def check_reply(text: str, kind: str, context: ReplyContext) -> list[Hint]:
 
 
 def blocking_hints(text: str, context: ReplyContext) -> Sequence[Hint]:
-    """Return the hints on which publication depends, with their warnings: these need no dictionary."""
+    """Return the hints of the checks that can block publication, also their warnings. These checks need no
+    dictionary.
+    """
     unfilled = [
         Hint.of("unfilled_field", f"Поле шаблона не заполнено: {{{field.name}}}.", (field.start, field.end))
         for field in find_fields(text)

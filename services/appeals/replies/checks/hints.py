@@ -1,4 +1,4 @@
-"""What a check tells the author of a reply, and what it knows of the appeal."""
+"""The result of a check, a hint for the author of a reply, and the input of the checks."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -19,7 +19,7 @@ HintCode = TypeAliasType(
     ],
 )  # fmt: skip
 
-# Only these prevent publication; everything else is advice.
+# Only these hints prevent publication; all others are advice.
 _SEVERITIES: dict[str, HintSeverity] = {
     **dict.fromkeys(
         (
@@ -41,7 +41,7 @@ _ORDER = ("blocking", "warning", "hint")
 
 @dataclass(frozen=True)
 class Hint:
-    """A hint: `start` and `end` are the characters of the text that it is about; None: the text as a whole."""
+    """A hint: `start` and `end` are the character positions of the passage; None for the text as a whole."""
 
     code: HintCode
     message: str
@@ -56,7 +56,7 @@ class Hint:
         return Hint(code, message, start, end, _SEVERITIES.get(code, "hint"))
 
     def stored(self) -> dict[str, Any]:
-        """Return the hint as it is stored with a version of the reply. It quotes nothing of the text."""
+        """Return the hint in the form stored with a version of the reply, without quotes of the text."""
         return {"code": self.code, "severity": self.severity, "start": self.start, "end": self.end}
 
 
@@ -70,11 +70,10 @@ class RecentReply:
 
 @dataclass(frozen=True)
 class ReplyContext:
-    """What the checks know of the appeal.
-
-    `question` is what the citizen wrote. `phones` (national digits) and `mails` are official contacts. `hosts`
-    are the hosts that links may lead to; None: any host that is not forbidden. In a private conversation personal
-    data is not published, so it does not block. `outcome`: how the reply says that the matter ended.
+    """The data about the appeal that the checks use. `question` is the citizen's text. `phones` (national digits)
+    and `mails` are official contacts. `hosts` are the hosts that links may lead to; None allows any host that is
+    not forbidden. In a private conversation personal data is not published, so it does not block. `outcome`: the
+    outcome of the matter stated in the reply.
     """
 
     question: str = ""

@@ -1,4 +1,6 @@
-"""Links that a reply must not contain: shortened ones, other schemes than http, disguised hosts, foreign hosts."""
+"""Links that a reply must not contain: shortened links, schemes other than http, disguised hosts, hosts that are
+not allowed.
+"""
 
 import re
 from collections.abc import Collection, Iterator
@@ -13,7 +15,7 @@ SHORTENERS = frozenset(
         "t.ly", "tiny.cc", "tinyurl.com", "u.to", "vk.cc", "cutt.ly", "ya.cc", "surl.li", "lnnk.in", "kurl.ru",
     }
 )  # fmt: skip
-# Hosts to which a reply may always link, also when the list of hosts is closed.
+# Hosts to which a reply may always link, even if the list of hosts is closed.
 ALWAYS_ALLOWED = frozenset({"gosuslugi.ru", "gov.ru", "vk.com", "vk.ru", "ok.ru"})
 _ADDRESS = re.compile(
     r"(?<![\w.@+-])(?:(?P<scheme>[a-z][a-z0-9+.-]{0,20})://)?"
@@ -36,7 +38,9 @@ _ENDINGS = frozenset({"ru", "su", "com", "net", "org", "info", "рф", "me", "li
 
 
 def find_forbidden_links(text: str, hosts: Collection[str] | None) -> Iterator[Hint]:
-    """Yield a hint for each link that must not be published; `hosts` is the closed list of hosts, None: any."""
+    """Yield a hint for each link that must not be published; `hosts` is the closed list of allowed hosts; None
+    allows any.
+    """
     for match in _OTHER_SCHEME.finditer(text):
         message = "Ссылка не открывается в браузере: дайте ссылку, которая начинается с https://."
         yield Hint.of("forbidden_link", message, match.span())
@@ -76,7 +80,7 @@ def _is_one_of(host: str, hosts: Collection[str]) -> bool:
 
 
 def host_of(site: str) -> str | None:
-    """Return the host of an organisation's site as its card gives it, «https://www.example.ru/» → `example.ru`."""
+    """Return the host of a site given in an organisation's card: «https://www.example.ru/» → `example.ru`."""
     try:
         found = urlsplit(site if "//" in site else f"//{site}").hostname
     except ValueError:

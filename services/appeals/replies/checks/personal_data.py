@@ -1,8 +1,9 @@
 """Personal data in a reply: phones, e-mail addresses, documents, home addresses, links to people.
 
-What is personal is decided by `shared/masking`, which masks it elsewhere. Official contacts are not personal:
-those of the organisation in the registry, those of the allow list, and toll-free numbers. An unknown landline
-number or address at an own domain is nearly always that of a body, so it is a warning.
+`shared/masking`, which masks personal data elsewhere, defines what is personal. Official contacts are not
+personal: contacts of the organisation in the registry, of the allow list, and toll-free numbers. An unknown
+landline number, or an address outside public mail services, nearly always belongs to a body, so it is only a
+warning.
 """
 
 import re
@@ -58,7 +59,7 @@ def find_personal_data(text: str, context: ReplyContext) -> Iterator[Hint]:
 
 
 def _found(text: str, context: ReplyContext) -> Iterator[Hint]:
-    # Digits and signs of web addresses are neither phones nor mail.
+    # Web addresses are removed: their digits and signs are neither phone numbers nor e-mail addresses.
     read = _WEB_ADDRESS.sub(lambda found: " " * len(found[0]), text)
     yield from _numbers(read, context.phones)
     for match in _MAIL.finditer(read):
@@ -74,7 +75,7 @@ def _found(text: str, context: ReplyContext) -> Iterator[Hint]:
 
 
 def _numbers(text: str, official: Collection[str]) -> Iterator[Hint]:
-    """Yield hints for numbers that masking would hide. Each number is read with the words before it."""
+    """Yield hints for numbers that masking would hide. The words before a number help to classify it."""
     former_end = 0
     for match in _NUMBER.finditer(text):
         start, end = match.span()
@@ -89,7 +90,7 @@ def _numbers(text: str, official: Collection[str]) -> Iterator[Hint]:
             number = national_number(digits)
             if number.startswith("800") or _is_official(number, official):
                 continue
-            # A number abroad, or a mobile one.
+            # A foreign or a mobile number.
             if number.startswith("9") or (match[0].startswith("+") and not digits.startswith("7")):
                 message = (
                     "Номер мобильного телефона: уберите его, ответ виден всем. Если это номер организации, "
@@ -102,12 +103,12 @@ def _numbers(text: str, official: Collection[str]) -> Iterator[Hint]:
 
 
 def national_number(digits: str) -> str:
-    """Return the digits of a phone number without the prefix of the country."""
+    """Return the digits of a phone number without the country prefix."""
     return digits[1:] if len(digits) == 11 and digits[0] in "78" else digits
 
 
 def _is_official(number: str, official: Collection[str]) -> bool:
-    """Return whether the number is one of these, with or without the code of the city."""
+    """Return whether the number is one of these, with or without the area code."""
     return len(number) >= _SHORTEST_PHONE and any(
         known.endswith(number) or (len(known) >= _SHORTEST_PHONE and number.endswith(known)) for known in official
     )
@@ -133,6 +134,6 @@ _SEVERAL = re.compile(r"[,;/\n]|(?<=\d)\s{2,}")
 
 
 def phone_numbers(written: str) -> frozenset[str]:
-    """Return the national digits of the phone numbers of an organisation's card, «8 (3012) 21-21-21, 21-22-23»."""
+    """Return the national digits of the phone numbers in an organisation's card: «8 (3012) 21-21-21, 21-22-23»."""
     found = ("".join(filter(str.isdigit, part)) for part in _SEVERAL.split(written))
     return frozenset(national_number(digits) for digits in found if len(digits) >= _SHORTEST_PHONE)

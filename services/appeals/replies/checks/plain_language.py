@@ -1,4 +1,4 @@
-"""Plain language: officialese, chains of verbal nouns and participles, long sentences, readability."""
+"""Checks for plain language: officialese, chains of verbal nouns and participles, long sentences, readability."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from services.appeals.replies.checks.reply_words import ReplyWords, Word
 
 _VERBAL_ENDINGS = ("ание", "ение", "яние", "ытие", "итие", "ятие", "отие")
 _SHORTEST_VERBAL_NOUN = 7
-# Nouns of the same form that name things, not actions.
+# Nouns with the ending of verbal nouns that denote things, not actions.
 _THINGS = frozenset(
     {
         "здание", "отопление", "освещение", "население", "отделение", "внимание", "решение", "поселение",
@@ -27,13 +27,13 @@ _MANY_VERBAL_NOUNS = 3
 _MANY_PARTICIPLES = 3
 _LONG_SENTENCE = 30
 _VOWELS = re.compile("[аеёиоуыэюяөү]", re.IGNORECASE)
-# Below, a text is as hard as a scientific one.
+# Below this score a text is as hard to read as a scientific one.
 _HARD = 15.0
 _FEWEST_WORDS = 25
 
 
 def find_officialese(words: ReplyWords) -> Iterator[Hint]:
-    """Yield hints for phrases and constructions of official papers."""
+    """Yield hints for phrases and constructions typical of official documents."""
     for advice, span in words.find(phrase_index("officialese.csv")):
         yield Hint.of("officialese", f"Канцелярит. {advice}", span)
     for sentence in words.sentences:

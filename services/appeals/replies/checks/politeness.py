@@ -1,4 +1,4 @@
-"""Polite form: a greeting, «вы», no reproach and no shouting."""
+"""Checks for politeness: a greeting, «вы», no reproach and no capital letters throughout."""
 
 import re
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _MANY_CAPITALS = 3
 
 
 def find_impoliteness(words: ReplyWords) -> Iterator[Hint]:
-    """Yield hints for what a citizen may take as rude."""
+    """Yield hints for passages that a citizen may find rude."""
     if not GREETING.search(words.text, 0, _GREETED_WITHIN):
         yield Hint.of("no_greeting", "Нет приветствия: начните со «Здравствуйте», лучше по имени.")
     for advice, span in words.find(phrase_index("impolite.csv")):

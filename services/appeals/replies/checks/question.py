@@ -1,4 +1,6 @@
-"""Whether a reply answers the question: «когда» with a date, «куда» with a contact, and on the same subject."""
+"""Checks that a reply answers the question: «когда» with a date, «куда» with a contact, and on the same
+subject.
+"""
 
 from collections.abc import Iterator
 
@@ -7,14 +9,14 @@ from services.appeals.replies.checks.phrases import phrase_index
 from services.appeals.replies.checks.reply_words import CONTENT, ReplyWords
 from services.appeals.replies.checks.substance import has_contact, has_date
 
-# Words with which a reason is given.
+# Words that introduce a reason.
 _REASONS = frozenset(
     {
         "потому", "поскольку", "причина", "поэтому", "вследствие", "ввиду", "связать", "связь", "из", "вызвать",
         "результат", "благодаря", "чтобы", "нужный", "основание", "согласно", "закон", "правило",
     }
 )  # fmt: skip
-# Words that are in any question and any reply.
+# Words that occur in any question and any reply.
 _COMMON = frozenset(
     {
         "быть", "мочь", "весь", "этот", "свой", "наш", "ваш", "который", "такой", "другой", "самый", "каждый",
@@ -24,7 +26,7 @@ _COMMON = frozenset(
         "работа", "рассмотреть", "принять", "решить", "сообщить", "обратиться", "благодарить", "сведение",
     }
 )  # fmt: skip
-# From this length on, words with equal beginnings are about the same thing: «ремонт» and «ремонтировать».
+# Words with this number of equal first letters are about the same thing: «ремонт» and «ремонтировать».
 _STEM = 4
 _FEWEST = 2
 _PARTS: dict[str, tuple[HintCode, str]] = {
@@ -56,7 +58,7 @@ def find_unanswered(reply: ReplyWords, context: ReplyContext) -> Iterator[Hint]:
 
 
 def _content(words: ReplyWords) -> set[str]:
-    """Return the beginnings of the words that carry the meaning."""
+    """Return the first letters of the words that carry the meaning."""
     return {
         word.lemma[:_STEM]
         for word in words.words

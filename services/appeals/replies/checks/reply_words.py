@@ -22,7 +22,9 @@ CONTENT = frozenset({"NOUN", "VERB", "INFN", "ADJF", "PRTF", "PRTS", "GRND"})
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word: its span in the text, its form in lower case with `е` for `ё`, and what the dictionary says."""
+    """A word: its span in the text, its form in lower case with `е` for `ё`, and its dictionary form and
+    grammemes.
+    """
 
     start: int
     end: int
@@ -37,7 +39,7 @@ class Word:
 
 @dataclass(frozen=True)
 class ReplyWords:
-    """A text as its words. Only its beginning is read (`MAX_TEXT_LENGTH`): no reply is longer in practice."""
+    """The words of a text. Only its beginning is read (`MAX_TEXT_LENGTH`): no reply is longer in practice."""
 
     text: str
     words: tuple[Word, ...]
@@ -45,7 +47,7 @@ class ReplyWords:
 
     @staticmethod
     def of(text: str) -> "ReplyWords":
-        """Split a text."""
+        """Split a text into words."""
         text = text[:MAX_TEXT_LENGTH]
         found = [(match.start(), match.end(), fold_case(match[0])) for match in _WORD.finditer(text)]
         unread = words_kept_as_written([word for _, _, word in found])
@@ -58,7 +60,7 @@ class ReplyWords:
         return frozenset(word.lemma for word in self.words)
 
     def find(self, stems: StemIndex) -> list[tuple[str, tuple[int, int]]]:
-        """Return the label, and the start and end, of each phrase that begins in the text."""
+        """Return label, start and end of each phrase of the index that occurs in the text."""
         return [
             (hit.label, (self.words[hit.start].start, self.words[hit.start + hit.weight - 1].end))
             for hit in stems.find([word.folded for word in self.words])

@@ -1,4 +1,4 @@
-"""The substance of a reply: an action or a date, a contact, a responsible person."""
+"""Checks for the substance of a reply: an action or a date, a contact, a responsible person."""
 
 import re
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ _DATE = re.compile(
     rf"|[0-3]?\d(?:-?(?:го|е|ое))?\s{{1,3}}(?:{_MONTH_NAMES})|[0-2]?\d:[0-5]\d(?!\d)|20\d\d[ \u00a0]?(?:год|г\.))",
     re.IGNORECASE,
 )
-# Finite verbs that promise and report nothing.
+# Finite verbs that neither promise nor report an action.
 _WEAK = frozenset(
     {
         "благодарить", "поблагодарить", "сообщать", "сообщить", "информировать", "проинформировать", "рассмотреть",
@@ -77,7 +77,7 @@ _ADDRESSED_WITHIN = 120
 
 
 def find_missing_substance(words: ReplyWords) -> Iterator[Hint]:
-    """Yield hints for what a citizen looks for in a reply and does not find."""
+    """Yield hints for an action or date, a contact and a responsible person that are missing in a reply."""
     acts = [word for word in words.words if is_action(word)]
     dated = has_date(words)
     if not acts and not dated:
@@ -94,7 +94,7 @@ def find_missing_substance(words: ReplyWords) -> Iterator[Hint]:
 
 
 def _promise(words: ReplyWords) -> Word | None:
-    """Return the first action in the future, unless it is a condition: «если сломается снова»."""
+    """Return the first action in the future that is not part of a condition: «если сломается снова»."""
     for at, word in enumerate(words.words):
         before = words.words[max(at - _CONDITION_BEFORE, 0) : at]
         if is_action(word) and word.has("futr") and not any(earlier.folded in _CONDITIONS for earlier in before):
@@ -136,7 +136,7 @@ def has_contact(words: ReplyWords) -> bool:
 
 
 def names_person(words: ReplyWords) -> bool:
-    """Return whether the text names a person or a post, besides the citizen whom it addresses."""
+    """Return whether the text names a person or a job title, besides the citizen whom it addresses."""
     if any(word.lemma in _POSTS for word in words.words):
         return True
     text = words.text
