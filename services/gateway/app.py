@@ -40,7 +40,7 @@ class ProblemKind(BaseModel):
 
 
 class HealthResponse(JSONResponse):
-    """A health document."""
+    """A response with a health document (`application/health+json`)."""
 
     media_type = health.MEDIA_TYPE
 

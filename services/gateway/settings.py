@@ -13,7 +13,7 @@ _WORKER = "The service's worker, where it is a process of its own; its readiness
 
 
 class GatewaySettings(BaseSettings):
-    """Read from `GOSPABLIK_*`; the gateway service has no secrets and no database."""
+    """Settings from `GOSPABLIK_*`; the gateway service has no secrets and no database."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 

@@ -28,7 +28,7 @@ def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
 async def registrations_by_page(
     session: AsyncSession, network: str, page_ids: Sequence[UUID] | None = None
 ) -> dict[UUID, RegisteredCallback]:
-    """Return the registrations of a network's pages, or of these pages only, by page id."""
+    """Return the registrations of a network by page id; `page_ids`: only those of these pages."""
     query = select(CallbackRegistration).where(CallbackRegistration.network == network)
     if page_ids is not None:
         query = query.where(CallbackRegistration.page_id.in_(page_ids))
@@ -125,7 +125,7 @@ async def record_events(session: WriteSession, page_ids: Sequence[UUID], at: dat
 
 
 class CallbackRepository:
-    """Implements `networks.port.CallbackRegistrations`; each call is a transaction of its own."""
+    """Implements `networks.port.CallbackRegistrations`; each call is a separate transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -133,7 +133,7 @@ class CallbackRepository:
     async def by_page(
         self, network: str, page_ids: Sequence[UUID] | None = None
     ) -> dict[UUID, RegisteredCallback]:
-        """Return the registrations of a network's pages, or of these pages only, by page id."""
+        """Return the registrations of a network by page id; `page_ids`: only those of these pages."""
         async with self._database.read() as session:
             return await registrations_by_page(session, network, page_ids)
 

@@ -52,7 +52,7 @@ async def deactivate_ended_organisations(service: Service) -> None:
 
 
 async def refresh_names(service: Service) -> None:
-    """Re-normalise names after a change of the rules and add missing ones, at start and then daily."""
+    """Re-normalise names after a change of the rules and add missing current names, at start and then daily."""
 
     async def one_round() -> float:
         async with service.database.write() as session:

@@ -1,4 +1,4 @@
-"""Cache of the services' OpenAPI documents. The last document of a service that is down is kept."""
+"""Cache of the services' OpenAPI documents. If a service is down, its last document is kept."""
 
 import asyncio
 import hashlib
@@ -21,7 +21,7 @@ _RETRY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class MergedDocument:
-    """The merged document as it is sent, with its ETag."""
+    """The merged document as the body of a response, with its ETag."""
 
     body: bytes
     etag: str

@@ -14,7 +14,7 @@ from shared.settings import ProxyNetworks
 
 
 class EntryPointSettings(BaseSettings):
-    """Read from `GOSPABLIK_*` when Traefik's configuration is written."""
+    """Settings from `GOSPABLIK_*`, read when Traefik's configuration is written."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 

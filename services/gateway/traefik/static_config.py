@@ -1,6 +1,6 @@
 """Build Traefik's static configuration with the addresses and TLS of an installation.
 
-Traefik fills in templates only in the dynamic configuration.
+It is generated because Traefik evaluates templates only in the dynamic configuration.
 """
 
 import json

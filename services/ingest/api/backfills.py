@@ -45,7 +45,7 @@ async def request_backfill(
 ) -> BackfillOut:
     """Queue a backfill. A page has at most one unfinished backfill: a second one gets 409 with its `backfill_id`.
 
-    It opens no appeals unless the body asks for them.
+    Its messages open no appeals unless `open_appeals` is true.
     """
 
     async def work() -> BackfillOut:
@@ -81,7 +81,7 @@ async def list_backfills(
     summary="One backfill with its progress",
 )
 async def get_backfill(session: ReadTransaction, caller: SourceReader, backfill_id: UUID) -> BackfillOut:
-    """Return the backfill's status, progress and counts, and the reason for a wait."""
+    """Return the backfill's status, progress and counts, and, if it waits, the reason."""
     return BackfillOut.model_validate(await backfill_requests.get_backfill(session, caller, backfill_id))
 
 

@@ -1,4 +1,4 @@
-"""Parts that the routes of ingest share: documented problem responses and access to the job queue."""
+"""Shared by the routes of ingest: documented problem responses and access to the job queue."""
 
 from shared.http import problems
 from shared.http.problems import Forbidden, Invalid, NotFound, Unauthenticated

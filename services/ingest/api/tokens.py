@@ -32,7 +32,7 @@ SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 async def list_network_tokens(
     session: ReadTransaction, caller: SourceInspector, page_id: UUID | None = None
 ) -> NetworkTokenList:
-    """Return the network tokens and their states. Never shows the secrets."""
+    """Return the network tokens and their states. The secrets are never returned."""
     return NetworkTokenList(
         items=await token_admin.to_schemas(session, await token_admin.list_tokens(session, page_id))
     )

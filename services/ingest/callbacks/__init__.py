@@ -1,1 +1,1 @@
-"""Receive events that networks push, and manage where they are pushed to."""
+"""Receive events that networks push, and manage the callback registrations."""

@@ -25,7 +25,7 @@ RETRY_DELAY_SECONDS = 2.0
 
 
 class EndpointCache:
-    """Reloads stale entries on access; while the database is unavailable, the last entries stay in use."""
+    """Cache that reloads stale entries on access; while the database is unavailable, it keeps the last entries."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -36,12 +36,12 @@ class EndpointCache:
         self._lock = asyncio.Lock()
 
     async def by_page(self, network: str, external_id: str) -> PushEndpoint | None:
-        """Return the endpoint of a page, or None."""
+        """Return the endpoint of a page; None if the page has none."""
         await self._not_older_than(CACHE_SECONDS)
         return self._by_page.get((network, external_id))
 
     async def by_secret(self, network: str, secret: str) -> PushEndpoint | None:
-        """Return the endpoint whose URL ends with this secret, or None."""
+        """Return the endpoint whose URL ends with this secret; None if there is none."""
         await self._not_older_than(CACHE_SECONDS)
         return self._by_digest.get(token_digest(f"callback:{network}", secret))
 

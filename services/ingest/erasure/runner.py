@@ -175,7 +175,7 @@ class ErasureRunner:
                 return
 
     async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> int:
-        """Erase what refers to the erased messages and appeals; return how many replies are being published."""
+        """Erase data that refers to erased messages and appeals; return how many replies are being published."""
         async with self._locked(erasure_id, alone=bool(subject.threads)) as (session, erasure):
             appeal_ids = await erased_appeal_ids(session, erasure)
             _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))

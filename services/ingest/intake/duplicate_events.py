@@ -1,4 +1,4 @@
-"""Skips duplicate pushed events: networks deliver an event again until it is accepted, and sometimes after that.
+"""Skip duplicate pushed events: networks deliver an event again until it is accepted, and sometimes later.
 
 An event is identified by its page and `IncomingItem.push_event_id`; the table `processed_push_events` holds them
 for a limited time. Items without such an id, such as results of a poll, are kept: intake compares them with the
@@ -25,7 +25,7 @@ RETURNING page_id, event_id
 async def without_duplicate_events(
     connection: asyncpg.Connection, batches: Sequence[IntakeBatch]
 ) -> list[BatchItem]:
-    """Return the items without those of events that were already processed or occur twice in the batches.
+    """Return the items except those of events that were processed before or occur earlier in the batches.
 
     Records the new events in the same transaction, so an event is recorded only if its items are stored.
     """

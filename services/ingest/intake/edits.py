@@ -28,7 +28,7 @@ EDIT_TIMES = ("update_time", "edited")
 
 @dataclass
 class BatchResult:
-    """What a batch changed."""
+    """The changes that a batch made: numbers of messages, and events."""
 
     new: int = 0
     edited: int = 0

@@ -199,7 +199,7 @@ class DatabaseIntakeStore:
         return dict(found or {})
 
     async def thread_states(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
-        """Return how far these threads are read; unknown threads are left out."""
+        """Return the stored states of these threads by thread key; unknown threads are left out."""
         if not thread_keys:
             return {}
         async with self._database.read() as session:

@@ -1,4 +1,4 @@
-"""How far threads are read, and the comparison of stored comments with the network's counts."""
+"""States of threads (how far each is read), and the comparison of stored comments with the network's counts."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -20,7 +20,7 @@ MAX_DOUBLINGS = 15
 # Above any real comment count, and within the range of the column.
 MAX_COUNT = 1_000_000_000
 
-# The literals let the planner use the partial index of undeleted comments.
+# Literals, not parameters, so that the planner can use the partial index of undeleted comments.
 _LIVING = """
 SELECT thread_key, count(*)::integer AS living FROM messages
 WHERE thread_key = ANY(:keys) AND kind = 'comment' AND deleted_at IS NULL GROUP BY thread_key
@@ -99,7 +99,7 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
 
 
 async def read_thread_states(session: AsyncSession, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
-    """Return how far these threads are read; unknown threads are left out."""
+    """Return the stored states of these threads by thread key; unknown threads are left out."""
     replaced = await replaced_keys(session, thread_keys)
     asked = {replaced.get(key, key): key for key in thread_keys}
     rows = await session.execute(

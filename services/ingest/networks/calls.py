@@ -17,7 +17,7 @@ from services.ingest.networks.port import Credential, TokenPool, TokenState
 
 
 class ErrorTreatment(StrEnum):
-    """What to do about an error code."""
+    """How an error of a call is treated."""
 
     TRANSIENT = "again"  # the network failed internally; it may have carried out the call
     RATE_LIMITED = "slower"  # not carried out: too many calls per second

@@ -120,7 +120,7 @@ class PageLookup(Protocol):
     async def week_reach(
         self, credential: Credential, page: PageRef, post_ids: Sequence[str], since: datetime, until: datetime
     ) -> WeekReach | None:
-        """Return the reach of a page, with one call and no retry; None if the network refuses it to this token."""
+        """Return the reach of a page, with one call and no retry; None if the network refuses it to the token."""
 
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """Return the community with this id or short name, of which exactly one is given.

@@ -84,7 +84,7 @@ class ParsedBatch:
 
 
 def describe_parse_error(error: Exception) -> str:
-    """Return why a payload could not be parsed."""
+    """Return the reason why a payload could not be parsed, for the operator."""
     if isinstance(error, KeyError):
         return f"the field {error.args[0]!r} is missing"
     return str(error) or type(error).__name__
@@ -115,7 +115,7 @@ class TokenKind(StrEnum):
 
 
 class TokenState(StrEnum):
-    """Whether a token may be used. `limited` expires by itself; the other unusable states need a person."""
+    """State of a token. `limited` expires by itself; the other unusable states last until a person acts."""
 
     HEALTHY = "healthy"
     LIMITED = "limited"
@@ -177,7 +177,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class PublishedReply:
-    """The reply is published under this id."""
+    """Result of publishing: the id and the URL of the published reply."""
 
     external_id: str
     url: str
@@ -300,7 +300,7 @@ class CallbackRegistrations(Protocol):
     async def by_page(
         self, network: str, page_ids: Sequence[UUID] | None = None
     ) -> dict[UUID, RegisteredCallback]:
-        """Return the registrations of a network's pages, or of these pages only, by page id."""
+        """Return the registrations of a network by page id; `page_ids`: only those of these pages."""
 
     async def save(self, network: str, callback: RegisteredCallback) -> None:
         """Save a page's registration, replacing the previous one."""
@@ -333,7 +333,7 @@ class TokenPool(Protocol):
         """Return how many calls of a method all usable tokens together may make in 24 hours; None: no limit."""
 
     def calls_left(self, network: str, method: str) -> int | None:
-        """Return how many of these calls are left now; None: no limit."""
+        """Return how many calls of a method all usable tokens have left now; None: no limit."""
 
     async def wait_for_turn(self, credential: Credential, calls_per_second: float) -> None:
         """Wait until the token may make its next call; calls of all processes are evenly spaced."""
@@ -369,7 +369,7 @@ class RateStore(Protocol):
     """Persists the learned state of a poll schedule; see `polling.poll_schedule.PollSchedule`."""
 
     async def load(self) -> Mapping[UUID, dict[str, Any]]:
-        """Return the stored state, by page id."""
+        """Return the stored page states, by page id."""
 
     def mark_changed(self, page_id: UUID) -> None:
         """Mark the state of this page as changed."""
@@ -405,7 +405,7 @@ class IntakeStore(Protocol):
         """Return the cursor of a page's source; empty before the first read."""
 
     async def thread_states(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
-        """Return how far these threads are read; unknown threads are left out."""
+        """Return the stored states of these threads by thread key; unknown threads are left out."""
 
     async def invalidate_threads(self, thread_keys: Sequence[str]) -> None:
         """Clear the markers of these threads so that they are read again."""
@@ -424,8 +424,8 @@ class IntakeStore(Protocol):
     ) -> dict[str, datetime]:
         """Return when the stored, undeleted messages of a page or thread were written, by external id.
 
-        With `since`, only those written then or later. A complete read of the same range shows deletions: messages
-        returned here but not by the network, unless they were written meanwhile.
+        `since`: only messages written then or later. Messages returned here but not by a complete read of the same
+        range were deleted, unless they were written meanwhile.
         """
 
     async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:

@@ -73,7 +73,7 @@ FLAT = DailyProfile((1.0,) * HOURS)
 
 
 def _profile(came: Sequence[float], expected: Sequence[float], weight: float) -> DailyProfile:
-    """Return the ratio of messages by hour to those expected at an even rate, shrunk towards `weight`."""
+    """Return the ratio of messages by hour to those expected at an even rate, with `weight` pseudo-counts."""
     pull = weight / HOURS
     return _even([(n + pull) / (even + pull) for n, even in zip(came, expected, strict=True)])
 
@@ -89,7 +89,7 @@ def _even(shares: Sequence[float]) -> DailyProfile:
 
 @dataclass
 class PageStatistics:
-    """Statistics of one page: messages and days observed per half-life, hours of messages, prediction scores."""
+    """Statistics of one page: messages and days observed per half-life, messages by hour, prediction scores."""
 
     seen: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))
     days: list[float] = field(default_factory=lambda: [0.0] * len(HALF_LIVES))

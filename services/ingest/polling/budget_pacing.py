@@ -36,8 +36,12 @@ class BudgetPacer:
         """Add the polls earned since the last call of this method."""
         reached = clock.warp(now)
         if self._at is None:
-            self.used = self.budget * (reached - floor(reached))  # the past part of the day is not made up for
-        elif self._clock is not clock:  # the time warp was refitted: values of the old one cannot be compared
+            self.used = self.budget * (
+                reached - floor(reached)
+            )  # polls of the past part of the day are not made up for
+        elif (
+            self._clock is not clock
+        ):  # the time warp was refitted: its values cannot be compared with those of the old one
             pass
         else:
             while reached > self._at:

@@ -94,7 +94,7 @@ class PollSchedule(Generic[Page]):
         if entry.last is None:
             # Spread: pages added together must not stay due together.
             entry.phase = 0.4 + 0.6 * (len(self._entries) * _GOLDEN % 1)
-        self._compared = -inf  # the threshold changes with every page
+        self._compared = -inf  # refit: the threshold depends on the set of pages
         self._put(page, entry, self._due(entry))
 
     def remove(self, page: Page) -> None:

@@ -1,1 +1,1 @@
-"""Delivery of replies to the networks, exactly once."""
+"""Publication of replies in the networks, exactly once."""

@@ -85,18 +85,18 @@ async def _require_changeable(
     session: WriteSession, first: Publication, parts: list[Publication], body: PublicationChangeRequest
 ) -> None:
     if first.kind not in NETWORKS[first.network].changeable:
-        raise Conflict("The network does not let this kind of reply be edited or withdrawn")
+        raise Conflict("The network does not allow editing or withdrawing this kind of reply")
     if any(part.status != "published" for part in parts):
         raise Conflict("Only a published reply can be edited or withdrawn")
     if all(part.withdrawn_at is not None for part in parts):
-        raise Conflict("The reply is withdrawn")
+        raise Conflict("The reply is already withdrawn")
     unfinished = await session.scalar(
         select(PublicationChange.id).where(
             PublicationChange.publication_id == first.id, PublicationChange.status.in_(UNFINISHED_STATUSES)
         )
     )
     if unfinished is not None:
-        raise Conflict("Another change of this reply is not finished")
+        raise Conflict("Another change of this reply is unfinished: wait until it is applied or has failed")
     if body.text is not None and first.erased_at is not None:
         raise Conflict("The personal data of the person was erased: the reply can only be withdrawn")
     if body.attachments is not None and (body.text is None or not NETWORKS[first.network].edits_photos):

@@ -146,7 +146,7 @@ async def retry_publication(
         raise NotFound("No such publication")
     if named.on_behalf_of == NOTICES_ACTOR:
         # A retry could notify the person twice.
-        raise Conflict("A message with notices is not retried: they may have been sent by e-mail meanwhile")
+        raise Conflict("A message with notices is not retried: the notices may have been sent by e-mail meanwhile")
     if named.erased_at is not None:
         raise Invalid(AUTHOR_ERASED)
     await lock_threads(session, [named.thread_key])

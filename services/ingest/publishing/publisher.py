@@ -195,7 +195,7 @@ class Publisher:
         return True
 
     async def _photos_refused(self, publication_id: UUID, refusal: PublishRejected) -> None:
-        """Fail a publication whose photo was refused for good; otherwise raise `RetryLater`."""
+        """Fail a publication whose photo was refused permanently; otherwise raise `RetryLater`."""
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES or not _lacks_photos(row):
                 return  # another process uploaded the photos and sends the reply
@@ -472,7 +472,7 @@ _OWN = object()
 
 
 async def _link(session: WriteSession, row: Publication, external_id: str, publication_id: object = _OWN) -> None:
-    """Link the stored message to this publication, or to `publication_id` if given (None: to no publication)."""
+    """Link the stored message to this publication, or to `publication_id` if given; None removes the link."""
     await session.execute(
         update(Message)
         .where(Message.network == row.network, Message.kind == row.kind, Message.external_id == external_id)

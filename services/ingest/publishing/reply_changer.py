@@ -212,7 +212,7 @@ class ReplyChanger:
                 await set_values(session, change, uploaded_media=media, updated_at=DATABASE_NOW)
 
     async def _photos_refused(self, change_id: UUID, refusal: PublishRejected) -> None:
-        """Fail a change whose photo was refused for good; otherwise raise `RetryLater`."""
+        """Fail a change whose photo was refused permanently; otherwise raise `RetryLater`."""
         reason = {"code": refusal.code, "message": refusal.message}
         async with self._locked(change_id) as (session, change, parts):
             if change.status != "queued" or change.uploaded_media is not None:

@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-# Where a part may end, best first; the group is dropped between two parts.
+# Where a part may end, best first; the matched group is dropped between two parts.
 BREAK_PATTERNS = (
     re.compile(r"(\n[^\S\n]*\n)"),
     re.compile(r"(\n)"),
@@ -27,7 +27,7 @@ def split_text(text: str, limit: int) -> list[str]:
     Only whitespace between parts is dropped. Raises ValueError if `limit` is less than 2.
     """
     if limit < 2:
-        raise ValueError("the limit must be at least 2, the length of some characters")
+        raise ValueError("the limit must be at least 2: some characters take two UTF-16 code units")
     if _length(text) <= limit:
         return [text]
     parts = []

@@ -42,7 +42,7 @@ class MessageOut(BaseModel):
 
 
 class MessageVersionOut(BaseModel):
-    """The text before an edit."""
+    """The text of a message before an edit."""
 
     version: int
     text: str = Field(examples=["Когда почините дорогу?"])

@@ -38,7 +38,7 @@ def _moment(source_id: UUID | None) -> datetime | None:
 
 
 async def first_read_at(session: AsyncSession, page_id: UUID) -> datetime | None:
-    """Return when a regular source of the page was first read, or None."""
+    """Return when a regular source of the page was first read; None if none was."""
     first = select(Source.id).where(Source.page_id == page_id, REGULAR_SOURCES).order_by(Source.id).limit(1)
     return _moment(await session.scalar(first))
 

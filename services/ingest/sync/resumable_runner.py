@@ -1,4 +1,4 @@
-"""Run long tasks stored as rows, a few at a time, resuming each after an interruption."""
+"""Run long tasks that are stored as rows, a few at a time; each resumes after an interruption."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ MAX_DELAY = 600.0
 
 
 class RowSuperseded(Exception):  # noqa: N818 — an outcome
-    """The row was finished, cancelled or taken over by another process; its transaction is rolled back."""
+    """Another process has finished, cancelled or continued the row; the transaction is rolled back."""
 
 
 @asynccontextmanager

@@ -29,9 +29,9 @@ from shared.tables.registry import Page
 log = get_logger(__name__)
 
 CLEANUP_INTERVAL = timedelta(hours=1)
-# A database error must not change the outcome of a call; the next refresh retries.
 _PAGES = select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.go_live_at).where(Page.active)
 _VERSIONS = select(NetworkToken.id, NetworkToken.updated_at).order_by(NetworkToken.created_at.desc())
+# Caught after a call: a database error must not change its outcome; the next refresh retries.
 DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -207,7 +207,7 @@ class DatabaseTokenPool:
             token.solution = {}
             try:
                 await clear_challenge(self._database, credential.id)
-            except DATABASE_ERRORS as error:  # the call itself succeeded
+            except DATABASE_ERRORS as error:  # not raised: the call itself succeeded
                 log.warning("solved challenge not cleared", error=type(error).__name__)
 
     async def record_failure(

@@ -1,4 +1,4 @@
-"""Events about changed access. They name ids and fields, never names or values of people."""
+"""Events about changed access. They contain ids and field names, never people's names or values of fields."""
 
 from collections.abc import Collection
 
@@ -14,7 +14,7 @@ async def emit_access_changed(
     actor: str,
     changed: Collection[str],
 ) -> None:
-    """Emit an event that names the changed fields of a person or client; emit nothing when none changed."""
+    """Emit an event with the names of the changed fields of a person or client; no event when none changed."""
     if changed:
         model = PersonChanged if isinstance(subject, Person) else ClientChanged
         event = NewEvent(

@@ -80,8 +80,9 @@ async def create_cookie_session(
 ) -> CookieSession | Response:
     """Sign a person in by password and set the session's cookies.
 
-    For a front end of the same origin; others use `POST /auth/token`. The browser then sends the cookies by
-    itself, and a request needs no `Authorization` header. Wrong passwords are throttled as at `POST /auth/token`.
+    For a front end of the same origin; other front ends use `POST /auth/token`. The browser sends the cookies
+    with each request, which needs no `Authorization` header. Wrong passwords are throttled as at
+    `POST /auth/token`.
     """
     _require_password_sign_in(issuer)
     try:

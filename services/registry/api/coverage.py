@@ -66,7 +66,7 @@ async def get_coverage(
     as_csv: WantsCsv,
     group_by: CoverageGroupBy | None = None,
 ) -> Coverage | Response:
-    """Return current coverage of each network and of any network, optionally grouped."""
+    """Return the current coverage of each network and of all networks together (`any`), optionally grouped."""
     now = clock.now()
     total, groups = await summary.summarize(session, _today(now), filters, group_by)
     if not as_csv:

@@ -277,6 +277,6 @@ async def delete_succession(
 ) -> None:
     """Delete a succession that was recorded by mistake.
 
-    The organisation's last day and `active` stay as they are.
+    The organisation's last day and `active` do not change.
     """
     await successions.remove(session, organisation_id, succession_id, caller.actor)

@@ -1,8 +1,8 @@
 """Sign-in by OAuth 2: a password, refresh token or client secret is exchanged for an access token.
 
-An access token lives 15 minutes and cannot be revoked. A session continues by refresh tokens that live 14 days and
-can be used once. Within 30 seconds a used refresh token gives the same successor again, because two tabs of a
-browser may refresh at once; a later reuse means that the token was copied, and ends the session.
+An access token is valid for 15 minutes and cannot be revoked. A session continues by refresh tokens, each valid
+for 14 days and one use. Within 30 seconds a used refresh token gives the same successor again, because two tabs of
+a browser may refresh at once; a later reuse means that the token was copied, and ends the session.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class IssuedTokens:
 
 @dataclass(frozen=True)
 class TokenIssuer:
-    """Issues people's tokens.
+    """Issues tokens to people and API clients.
 
     In production the demo password never works; without `password_sign_in` no password does.
     """
@@ -105,7 +105,7 @@ def normalize_username(username: str) -> str:
 
 @dataclass(frozen=True)
 class PasswordCheck:
-    """Result of checking a password against the hash that was stored when the check began.
+    """Result of checking a password against the hash stored at the start of the check.
 
     `upgraded_hash` is a hash with today's parameters to store instead, if they are stronger.
     """
@@ -182,7 +182,7 @@ async def sign_in_person(
 
 
 def _log_security_event(event: str, compared: PasswordCheck, **more: str) -> None:
-    # People type passwords into the user name field: an unknown name is not logged.
+    # People may type a password into the user name field: an unknown name is not logged.
     name = None if compared.person_id is None else compared.attempt.username
     person_id = None if compared.person_id is None else str(compared.person_id)
     security_log.log_security_event(

@@ -6,7 +6,7 @@ attacker cannot lock a user out: sign-in from other addresses still works. Unkno
 ones.
 
 Guesses from many addresses, or at many names, are also counted by name and by address, with higher limits. These
-blocks do not apply to an address from which the name has signed in lately; there the limit is higher too.
+blocks do not apply to an address from which the user has recently signed in; there the limit is higher too.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ FAILURES_RESET_AFTER = timedelta(hours=1)
 
 
 def _digest(text: str) -> str:
-    # People type passwords into the user name field: only a digest of what was typed is stored.
+    # People may type a password into the user name field: only a digest of the input is stored.
     return hashlib.sha256(text.encode()).hexdigest()
 
 

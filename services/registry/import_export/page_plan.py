@@ -29,7 +29,7 @@ class PagePlanner:
         self._plans: dict[tuple[str, str], tuple[UUID, PagePlan]] = {}
 
     def plan(self, organisation: OrganisationPlan) -> None:
-        """Plan the pages of an organisation."""
+        """Add plans for the pages of an organisation."""
         for parsed in organisation.parsed.pages:
             address = self._address(parsed)
             external_id = self._external_id(parsed, address)

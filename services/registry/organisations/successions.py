@@ -101,7 +101,7 @@ async def record(
 
 
 async def remove(session: WriteSession, organisation_id: UUID, succession_id: UUID, actor: str) -> None:
-    """Delete a succession that was recorded by mistake; the last day stays as it is.
+    """Delete a succession that was recorded by mistake; the organisation's last day does not change.
 
     Raises `NotFound` if the organisation has no succession with this id as predecessor.
     """

@@ -36,7 +36,7 @@ SNAPSHOT_FIELDS = (*WATCHED_FIELDS, "members", "last_post_at", "posts_7_days", *
 
 @dataclass(frozen=True)
 class PreviousCheck:
-    """The state found by the previous check, and the last snapshot in which the page was visible."""
+    """The state that the previous check found, and the snapshot of the last check that saw the page."""
 
     state: str | None = None
     snapshot: Mapping[str, Any] = field(default_factory=dict)

@@ -36,7 +36,7 @@ BADGES = frozenset({PageStepKind.VERIFIED, PageStepKind.GOV_BADGE})
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """What proves a step, and who confirmed it.
+    """The evidence for a step, and who confirmed the step.
 
     `confirmed_by` is a person's id, or `SERVICE_ACTOR` for what the network reported.
     """

@@ -53,7 +53,7 @@ class ClientUpdate(UpdateModel):
 
 
 class ClientSecretCreate(StrictModel):
-    """Rotation of a secret."""
+    """Request to issue a new secret and let the earlier ones expire."""
 
     overlap_hours: int = Field(
         default=24,

@@ -191,7 +191,7 @@ class MissingPage(BaseModel):
 
 
 class CoveragePoint(BaseModel):
-    """Coverage on a day."""
+    """Coverage at the end of a day."""
 
     day: date
     required: int = Field(description="Organisations that had to keep a page", examples=[1870])

@@ -88,7 +88,7 @@ class OrganisationRef(BaseModel):
 
     @staticmethod
     def of(organisation_id: UUID | None, names: Mapping[UUID, str]) -> "OrganisationRef | None":
-        """Return the organisation with its name; None for none."""
+        """Return the organisation with its name; None if the id is None."""
         if organisation_id is None:
             return None
         return OrganisationRef(id=organisation_id, name=names[organisation_id])

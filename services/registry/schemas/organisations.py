@@ -114,7 +114,7 @@ class OrganisationUpdate(UpdateModel):
 
 
 class Organisation(BaseModel):
-    """An organisation."""
+    """An organisation of the registry, as the API returns it."""
 
     id: UUID = Field(examples=[EXAMPLE_ID])
     version: int = Field(description="Send it in `If-Match` of a change", examples=[1])
@@ -152,7 +152,7 @@ class Organisation(BaseModel):
 
 
 class OrganisationNameKind(StrEnum):
-    """Kind of a name of an organisation."""
+    """Kinds of names of an organisation."""
 
     OFFICIAL = "official"
     SHORT = "short"

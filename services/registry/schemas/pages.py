@@ -140,7 +140,7 @@ class OfficialPageBase(BaseModel):
 
 
 class OfficialPage(OfficialPageBase):
-    """An official page."""
+    """An official page with its current steps."""
 
     organisation: OrganisationRef
     steps: dict[PageStepKind, date] = Field(
@@ -175,7 +175,7 @@ class ResolvedPageAddress(BaseModel):
 
 
 class PageStepConfirm(StrictModel):
-    """Confirmation that a page has reached a step."""
+    """Request to confirm that a page has reached a step."""
 
     reached_on: Day | None = Field(default=None, description="Left out: today in the region")
     evidence_kind: EvidenceKind = EvidenceKind.MANUAL

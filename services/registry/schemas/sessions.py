@@ -70,7 +70,7 @@ class Session(BaseModel):
 
 
 class LockPerson(StrictModel):
-    """Why an account is locked."""
+    """Request to lock an account, with the reason."""
 
     reason: Annotated[
         SingleLine,

@@ -35,7 +35,7 @@ STORE_BATCH = 20
 OVERLAP_MS = 3_000
 # How far back a requested check reads, because messages may have been missed.
 LOSS_LOOKBACK_MS = 600_000
-# How far before the cursor a changed chat is read: an edit alone does not change the chat.
+# A changed chat is read from this long before the cursor, to find edits, which alone do not change the chat.
 EDIT_LOOKBACK_MS = 86_400_000
 # If a poll finds a message of this age that push has not delivered, push has lost it.
 PUSH_GRACE_MS = 30_000
@@ -300,7 +300,7 @@ class ChatPoller:
 
 
 def _active_pages(parsed: ParsedBatch, since: int, late: float) -> bool:
-    """Return whether a message of a citizen is later than the last poll and old enough that push has missed it."""
+    """Return whether a citizen's message is newer than the cursor and so old that push must have missed it."""
     return any(
         not item.from_community and since < item.written_at.timestamp() * 1000 < late for item in parsed.items
     )

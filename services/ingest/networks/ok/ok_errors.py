@@ -15,11 +15,11 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     # The method is paused for this token: flood control, blocked address, quota exhausted.
     8: T.FLOOD_CONTROL,
     7: T.QUOTA_EXHAUSTED, 9: T.QUOTA_EXHAUSTED, 11: T.QUOTA_EXHAUSTED,
-    # The token needs a person.
+    # A person has to repair or replace the token.
     101: T.BLOCKED, 210: T.BLOCKED, 900: T.BLOCKED,
     102: T.REVOKED, 103: T.REVOKED, 401: T.REVOKED, 402: T.REVOKED, 403: T.REVOKED, 457: T.REVOKED,
     514: T.CAPTCHA,
-    # The token is fine; the content is closed or missing, or the sent content is not accepted.
+    # The token is usable, but the content is closed or missing, or the sent content is rejected.
     10: T.DENIED, 24: T.DENIED, 50: T.DENIED, 200: T.DENIED, 455: T.DENIED, 456: T.DENIED, 458: T.DENIED,
     160: T.NOT_FOUND, 106: T.NOT_FOUND, 300: T.NOT_FOUND, 700: T.NOT_FOUND, 702: T.NOT_FOUND, 705: T.NOT_FOUND,
     706: T.NOT_FOUND,

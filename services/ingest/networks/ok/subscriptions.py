@@ -41,7 +41,7 @@ NOT_SUBSCRIBED_TEXT = "Подписки на адрес, заданный вру
 class SubscriptionMonitor:
     """Subscribes every group that has a bot token, and checks its subscription periodically.
 
-    `on_possible_loss` is called for a group whose messages may not have been pushed for a while.
+    `on_possible_loss` is called for a group if messages may not have been pushed.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Compare conversations with the stored messages, with the community's own token."""
+"""Compare conversations with the stored messages, using the community's own token."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Bots Long Poll of one page: stores events as they happen, with the cursor in the same transaction.
+"""Bots Long Poll of one page: store events as they arrive, with the cursor in the same transaction.
 
-Thousands of polls run in one process, so shared state is in `LongPollContext` and one poll is small.
+Thousands of polls run in one process, so their shared state is in `LongPollContext` to keep each small.
 """
 
 import asyncio

@@ -55,7 +55,7 @@ class VkReplyChanges:
             )
 
     async def delete(self, standing: StandingReply) -> None:
-        """Delete the reply for everybody."""
+        """Delete the reply; a direct message is deleted for both sides."""
         page = standing.page
         if standing.kind == "message":
             await self._delete_message(standing)
@@ -92,10 +92,10 @@ class VkReplyChanges:
         if isinstance(done.get("error"), dict):
             code = done["error"].get("code")
             code = code if isinstance(code, int) else 0
-            refused = "refused for this message"
+            refused = "the deletion of this message was refused"
             raise CallError(vk_errors.NETWORK, method, code, refused, vk_errors.treatment(code))
         if done.get("response") != 1:
-            raise PublishOutcomeUnknown("the response does not say that the message was deleted")
+            raise PublishOutcomeUnknown("the response does not confirm the deletion")
 
     async def _call(self, standing: StandingReply, method: str, *kinds: TokenKind, **params: Any) -> Any:
         credential = self._client.select_token(method, *kinds, page_id=standing.page.id)

@@ -17,13 +17,13 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     # The method is paused for this token: quota exhausted, or flood control.
     29: T.QUOTA_EXHAUSTED, 103: T.QUOTA_EXHAUSTED,
     9: T.FLOOD_CONTROL, 223: T.FLOOD_CONTROL,
-    # The token needs a person.
+    # A person has to repair or replace the token.
     14: T.CAPTCHA, 17: T.CAPTCHA, 24: T.CAPTCHA, 25: T.CAPTCHA, 703: T.CAPTCHA,
     3300: T.CAPTCHA, 3301: T.CAPTCHA, 3302: T.CAPTCHA, 3303: T.CAPTCHA, 3304: T.CAPTCHA,
     5: T.REVOKED, 27: T.REVOKED, 28: T.REVOKED, 1114: T.REVOKED, 1116: T.REVOKED, 1117: T.REVOKED,
     1118: T.REVOKED, 3609: T.REVOKED,
     2: T.BLOCKED, 37: T.BLOCKED, 42: T.BLOCKED, 3610: T.BLOCKED, 3611: T.BLOCKED,
-    # The token is fine; the content is closed or missing, or the sent content is not accepted.
+    # The token is usable, but the content is closed or missing, or the sent content is rejected.
     7: T.DENIED, 15: T.DENIED, 20: T.DENIED, 21: T.DENIED, 30: T.DENIED, 203: T.DENIED, 210: T.DENIED,
     211: T.DENIED, 212: T.DENIED, 19: T.DENIED,
     18: T.NOT_FOUND, 104: T.NOT_FOUND, 113: T.NOT_FOUND, 125: T.NOT_FOUND, 917: T.NOT_FOUND, 927: T.NOT_FOUND,

@@ -29,7 +29,11 @@ PROGRESS_BEFORE_STEP = {"wall": 0.0, "boards": 0.7, "suggests": 0.8, "dialogs": 
 
 
 class VkPageScan:
-    """Scan of one page. The cursor is `{step, offset, below}`: items at `offset` and below `below` remain."""
+    """Scan of one page.
+
+    The cursor is `{step, offset, below}`: the step continues at `offset`, on the wall with threads of posts whose
+    id is less than `below`.
+    """
 
     def __init__(
         self,

@@ -53,7 +53,7 @@ def closed_reason(error: CallError) -> str:
 
 
 class WallPoller:
-    """Polls all walls by the schedule; requested pages come first."""
+    """Polls all walls in the order of the schedule, requested pages first."""
 
     def __init__(
         self, reader: WallReader, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
@@ -127,7 +127,7 @@ class WallPoller:
             page_id = self._schedule.next_page(now)
             if page_id is None:
                 return
-            self._schedule.spend_calls(-1)  # the client counts the calls
+            self._schedule.spend_calls(-1)  # undo the call counted by `next_page`: the client counts all calls
             rest = self._not_before.get(page_id, 0.0) - now
             if rest > 0:
                 self._schedule.record_failure(page_id, now, rest)

@@ -112,7 +112,7 @@ class WallReader:
         return True
 
     async def read_posts(self, page: PageRef, offset: int) -> WallPage:
-        """Return a hundred posts from `offset` on, newest first."""
+        """Return up to a hundred posts from `offset` on, newest first."""
         answer = await self._read(
             "wall.get", owner_id=f"-{page.external_id}", offset=offset, count=POSTS_PER_CALL, extended=1
         )
