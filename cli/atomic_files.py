@@ -19,7 +19,7 @@ Write = Callable[[Sequence[str]], None]
 
 
 class FileNotWrittenError(Exception):
-    """The file cannot be written; the message names it and the reason."""
+    """The file cannot be written; the message contains its path and the reason."""
 
 
 @contextmanager

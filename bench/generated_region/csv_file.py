@@ -55,7 +55,7 @@ def _name_with_dates(name: AlternativeName) -> str:
 
 
 def main() -> None:
-    """Write the file named in the arguments."""
+    """Write the CSV file given by the arguments."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", type=Path)
     parser.add_argument("--organisations", type=int, default=2_000)

@@ -128,7 +128,7 @@ REGIONAL = (
     ("Агентство по гражданской обороне и чрезвычайным ситуациям", "Агентство ГО и ЧС", "безопасность"),
 )
 
-# Institutions of a ministry, one in each district: the owner's index in REGIONAL; name and short name with {adj}
+# Institutions of a ministry, one per district: the owner's index in REGIONAL; name and short name with {adj}
 # (of the district) and {name}; an earlier name, if any; sphere.
 OF_MINISTRIES = (
     (

@@ -26,7 +26,7 @@ def _progress() -> Progress:
 
 
 async def import_file(connection: Connection, file: Path, *, dry_run: bool, resolve_short_names: bool) -> int:
-    """Send a file and print what it changed or would change. Return the exit code: 1 if cells were rejected."""
+    """Send a file and print the changes made or, in a dry run, found. Return 1 if cells were rejected, else 0."""
     content = await asyncio.to_thread(file.read_bytes)
     async with signed_in(connection) as client:
         with _progress() as progress:

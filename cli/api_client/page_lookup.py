@@ -17,7 +17,7 @@ async def find_page(client: ApiClient, text: str) -> dict[str, Any]:
     if not found:
         raise ApiError(f"No such page: «{text}». Give its address in the network or its id in the registry")
     if len(found) > 1:
-        raise ApiError(f"«{text}» may be {', '.join(page['url'] for page in found)}: give the whole address")
+        raise ApiError(f"«{text}» matches {', '.join(page['url'] for page in found)}: give the full address")
     return found[0]
 
 

@@ -32,7 +32,7 @@ def _progress() -> Progress:
 
 
 async def follow_backfill(connection: Connection, page_name: str, since: datetime, *, open_appeals: bool) -> int:
-    """Start a backfill of a page, or find the running one, and show its progress. Return the exit code."""
+    """Start a backfill of a page, or find its running backfill, and show the progress. Return the exit code."""
     async with signed_in(connection) as client:
         page = await find_page(client, page_name)
         body = {"since": since.isoformat(), "open_appeals": open_appeals}
@@ -67,7 +67,7 @@ def _progress_text(row: dict[str, Any]) -> str:
 async def follow_reconciliation(
     connection: Connection, page_name: str | None, network: str | None, since: datetime | None
 ) -> int:
-    """Start the reconciliation of one page or all and show its progress. Return the exit code."""
+    """Start the reconciliation of one page or all pages and show its progress. Return the exit code."""
     body: dict[str, Any] = {} if since is None else {"since": since.isoformat()}
     async with signed_in(connection) as client:
         if page_name is not None:

@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 
 def seed_demo(settings: EmbeddedSettings, data_dir: DataDir, programs: ProgramSpecs) -> str:
-    """Create missing people, organisations, pages and tokens, then let citizens write.
+    """Create missing people, organisations, pages and tokens, then make the emulated citizens write.
 
     Return one line about what exists. In a run that is already filled nothing is created.
     """

@@ -31,7 +31,7 @@ _URL_PASSWORD = re.compile(r"([A-Za-z0-9_.~-]|%[0-9A-Fa-f]{2})*")
 
 
 class VariablesRefusedError(Exception):
-    """Variables are not set, or have values that cannot be used; the message names them."""
+    """Variables are not set or have invalid values; the message lists them."""
 
 
 def read_variables() -> dict[str, str]:

@@ -7,7 +7,7 @@ from cli.embedded.settings import EmbeddedSettings, port_field
 
 
 class PortTakenError(Exception):
-    """Ports of this run are in use; the message names the settings to change."""
+    """Ports of this run are in use; the message lists the settings to change."""
 
 
 def _is_free(host: str, port: int) -> bool:

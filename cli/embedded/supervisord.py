@@ -172,7 +172,7 @@ class Supervisor:
         }
 
     def run(self, name: str) -> None:
-        """Start one process without waiting; a running one is not changed."""
+        """Start one process without waiting; a running process is left unchanged."""
         self._call("supervisor.startProcess", name, False, tolerate=Faults.ALREADY_STARTED)
 
     def stop(self, name: str, wait_seconds: float = 60) -> None:

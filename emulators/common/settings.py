@@ -15,21 +15,21 @@ class EmulatorSettings(BaseSettings):
     port: int = Field(default=8090, ge=1, le=65535)
     data: Path = Path(".data/emulator.sqlite3")
     public_url: str = ""
-    """Base address that clients reach; empty: `http://HOST:PORT`."""
+    """Base URL under which clients reach the emulator; empty: `http://HOST:PORT`."""
     seed: int = 20260101
-    """Seed of faults, of invented citizens and of what they write."""
+    """Seed of faults, generated citizens and their messages."""
     citizens_per_minute: float = Field(default=0, ge=0)
     citizens: int = Field(default=400, ge=1, le=100_000)
-    """How many invented citizens there are."""
+    """Number of generated citizens."""
     day_seconds: float = Field(default=86_400, gt=0)
-    """Length of the emulator's day: daily limits are reset after it."""
+    """Length of the emulator's day, after which daily limits are reset."""
     clock_shift_seconds: float = Field(default=0, validation_alias="GOSPABLIK_CLOCK_SHIFT_SECONDS")
     rate_window_seconds: float = Field(default=1.0, gt=0)
     """Window of the per-second limits."""
     idempotency_seconds: float = Field(default=3_600, ge=0)
     """How long an idempotency key of a client is kept."""
     slow_seconds: float = Field(default=3, ge=0)
-    """Delay of the fault `slow` when none is named."""
+    """Delay of a fault `slow` without `seconds`."""
     timeout_seconds: float = Field(default=60, ge=0)
     """How long the fault `timeout` holds a call before it drops the connection."""
 

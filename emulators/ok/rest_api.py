@@ -27,7 +27,7 @@ def error_answer(error: OkError) -> CallAnswer:
 
 
 def error_answer_for_code(code: int | None) -> CallAnswer:
-    """Return the error response of an armed fault; SERVICE unless the fault names a code."""
+    """Return the error response of an armed fault; SERVICE unless the fault has a code."""
     return error_answer(OkError(code or 2))
 
 

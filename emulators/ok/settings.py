@@ -23,7 +23,7 @@ class OkSettings(EmulatorSettings):
     message_max_length: int = Field(default=4_000, ge=1)
     page_size_max: int = Field(default=100, ge=1)
     edit_window_seconds: int = Field(default=86_400, ge=0)
-    """How long its author may edit a comment; error 704 afterwards."""
+    """How long an author may edit a comment; error 704 afterwards."""
 
     calls_per_second: int = Field(default=20, ge=0)
     """REST calls of one token within `rate_window_seconds`; 0: no limit; error 8 above."""
@@ -47,28 +47,28 @@ class OkSettings(EmulatorSettings):
     removed_text: bool = False
     """Whether a removed comment still contains its text."""
     empty_text: bool = True
-    """Whether a message without text has an empty `text`, or omits it."""
+    """Whether a message without text has an empty `text`; otherwise it has no `text`."""
     deactivated_status: str = "DISABLED"
     """The `status` of a group that is blocked as a whole."""
 
     bot_tokens: int = Field(default=1, ge=1)
     """How many bot tokens of a group are valid at once; the network itself allows one."""
     subscriptions_end_with_token: bool = False
-    """Whether a new bot token ends the webhook subscriptions made with the earlier one."""
+    """Whether a new bot token ends the webhook subscriptions made with the earlier token."""
 
     censor_words: list[str] = Field(default_factory=list)
-    """Words, in any case, with which a text is refused with error 454."""
+    """Words that, in any case, make the network refuse a text with error 454."""
     antispam_repeats: int = Field(default=0, ge=0)
     """How often an author may write the same text within `antispam_seconds`; error 511 above; 0: no limit."""
     antispam_seconds: float = Field(default=3_600, gt=0)
 
     webhook_type_field: bool = True
-    """Whether webhook bodies contain `webhookType`; those of 2017 did not."""
+    """Whether webhook bodies contain `webhookType`; in 2017 they did not."""
     webhook_timeout_seconds: float = Field(default=5, gt=0)
     webhook_retry_seconds: list[float] = Field(default=[5, 30, 120, 600, 1_800], min_length=1)
-    """Delays before each further attempt; the last one is repeated."""
+    """Delays before each further attempt; the last delay is repeated."""
     webhook_removed_after_seconds: float | None = Field(default=None, gt=0)
-    """A subscription that has failed for this long is removed; none: a third of the emulator's day."""
+    """A subscription that has failed for this long is removed; None: a third of the emulator's day."""
     webhook_parallel: int = Field(default=16, ge=1)
     webhook_reorder_ms: int = Field(default=500, ge=0)
     """How long the fault `reorder` delays an event."""

@@ -23,7 +23,7 @@ FIXED_SETTINGS = frozenset(
         "timeout_seconds",
     }
 )
-"""Settings that are read once, at the start."""
+"""Settings that are read only at the start, so they cannot be changed at run time."""
 
 
 class VkSettings(EmulatorSettings):
@@ -33,15 +33,15 @@ class VkSettings(EmulatorSettings):
     data: Path = Path(".data/vk.sqlite3")
 
     user_per_second: int = 3
-    """Calls a second of one user or service token."""
+    """Calls per second of one user or service token."""
     group_per_second: int = 20
-    """Calls a second of one community, over all its tokens."""
+    """Calls per second of one community with all its tokens."""
     daily_limits: dict[str, int] = Field(default={"wall.get": 5_000})
-    """Calls a day of one token, by method."""
+    """Calls per day of one token, by method."""
 
     comment_length: int = 4_096
     comment_attachments: int = 2
-    """Media of one comment; the network does not document the number."""
+    """Maximum number of media in a comment; the network does not document it."""
     post_length: int = 16_384
     message_length: int = 4_096
     message_edit_seconds: int = Field(default=86_400, ge=0)
@@ -55,33 +55,33 @@ class VkSettings(EmulatorSettings):
     suggested_post_events: bool = True
     """Whether a suggested post is pushed as wall_post_new (with `post_type` suggest)."""
     hidden_posts: Literal["omitted", "refused"] = "omitted"
-    """What wall.getById does with posts of a wall that the caller may not read: no item, or error 15."""
+    """What wall.getById returns for posts of a wall that the caller may not read: no item, or error 15."""
     stats_periods_as_text: bool = False
-    """Whether stats.get gives the bounds of a period as text, as some of its answers do."""
+    """Whether stats.get returns the bounds of a period as text, as some real responses do."""
     execute_failed_value: Literal["false", "null"] = "false"
-    """The value in place of an inner call of execute that failed."""
+    """The value that `execute` returns in place of a failed inner call."""
     execute_calls: int = 25
     """Maximum number of API calls in one execute."""
     execute_operations: int = 1_000
 
     long_poll_depth: int = 10_000
-    """Events kept per community; an older `ts` is answered with failed 1."""
+    """Events kept per community; an older `ts` gets `failed: 1`."""
     long_poll_batch: int = 1_000
     """Maximum number of events in one response."""
     long_poll_key_seconds: float = 0
-    """Age at which a key expires (failed 2); 0: never."""
+    """Age at which a key expires (`failed: 2`); 0: never."""
     callback_timeout_seconds: float = Field(default=8, gt=0)
-    """How long a server of the Callback API may take to answer."""
+    """How long a server of the Callback API may take to respond."""
     callback_retry_seconds: list[float] = Field(default=[18, 60, 300, 600, 1_800, 3_600])
-    """Delays before the resends of an event; after the last one it is dropped."""
+    """Delays before the resends of an event; after the last resend it is dropped."""
     callback_pause_after: int = Field(default=10, ge=0)
     """Consecutive failures after which deliveries to a server are paused; 0: never."""
     callback_pause_seconds: float = Field(default=600, ge=0)
     callback_in_order: bool = True
-    """Whether an event that has to be sent again delays the events after it."""
+    """Whether an event that waits for a resend delays later events."""
     callback_reorder_seconds: float = Field(default=1, ge=0)
     """How long the fault `reorder` delays an event."""
     callback_confirmation_ids: bool = True
     """Whether a confirmation request contains `event_id` and `v`."""
     long_poll_enabled: bool = True
-    """Whether a new community has Bots Long Poll switched on, with all its events."""
+    """Whether a new community has Bots Long Poll enabled, with all its events."""

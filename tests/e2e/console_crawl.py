@@ -69,7 +69,7 @@ class Crawl:
         self._watch(page)
         waiting, seen = list(STARTS), set(STARTS)
         while waiting:
-            assert len(seen) - len(waiting) <= most, f"{who} is led to more kinds of pages than {most}"
+            assert len(seen) - len(waiting) <= most, f"{who} finds more than {most} kinds of pages"
             path = waiting.pop(0)
             self._where = f"{who} {path}"
             try:

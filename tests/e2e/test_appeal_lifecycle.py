@@ -91,7 +91,9 @@ async def test_reply_of_staff_in_the_network_stops_the_clock_once(
     shown = await eventually(stopped, "the clock stops for a reply of staff in the network")
     assert [(r["origin"], r["status"], r["text"]) for r in shown["replies"]] == [("network", "published", by_hand)]  # type: ignore[attr-defined]
     publications = await demo.centre.get("/publications", organisation_id=page["organisation_id"])
-    assert all(found["text"] != by_hand for found in publications["items"]), "we publish nothing"
+    assert all(found["text"] != by_hand for found in publications["items"]), (
+        "a reply of staff in the network must not be published again"
+    )
     assert len(await network.answers(page["external_id"], by_hand)) == 1
     steps = [step for step in shown["timeline"] if step["kind"] == "answered"]  # type: ignore[attr-defined]
     assert len(steps) == 1

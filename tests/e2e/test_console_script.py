@@ -200,7 +200,7 @@ async def test_partial_swap_keeps_the_stream_and_the_count(page: Page) -> None:
     await emit(page, {"type": "appeal.opened", "subject_id": "2", "data": {}}, "0.2")
     assert await page.inner_text("[data-live-show]") == "Новых: 2"
     assert await page.evaluate("[streams.length, tickets]") == [1, 1]
-    await page.evaluate("document.querySelector('[data-live-show]').hidden = true; swapped();")  # shown
+    await page.evaluate("document.querySelector('[data-live-show]').hidden = true; swapped();")  # as after a click
     await emit(page, {"type": "appeal.opened", "subject_id": "3", "data": {}}, "0.3")
     assert await page.inner_text("[data-live-show]") == "Новых: 1"
 

@@ -128,7 +128,9 @@ async def test_unknown_path_is_not_found(demo: RunningDemo) -> None:
         problem(await demo.anyone.get(path), 404, "not-found")
     problem(await demo.anyone.post("/internal/publications", json={}), 404, "not-found")
     page = await demo.anyone.get("/nowhere")
-    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), "of the console"
+    assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8"), (
+        "the page must be the console's"
+    )
     problem(await demo.centre.ask("GET", f"/appeals/{uuid4()}"), 404, "not-found")
     problem(await demo.centre.ask("GET", "/appeals/none"), 422, "invalid", "path/appeal_id")
 

@@ -50,7 +50,7 @@ class EmulatorProcess:
             try:
                 await self.control("pages")
             except aiohttp.ClientConnectorError:
-                assert self._process.returncode is None, "the emulator ended at once"
+                assert self._process.returncode is None, "the emulator ended during its start"
                 assert asyncio.get_running_loop().time() < deadline, "the emulator does not start"
                 await asyncio.sleep(0.05)
             else:

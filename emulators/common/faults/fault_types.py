@@ -30,7 +30,7 @@ class Fault:
     methods: list[str] | None = None
 
     def target_methods(self) -> list[str] | None:
-        """Return the methods that the fault names; None: all methods."""
+        """Return the methods to which the fault is limited; None: all methods."""
         return self.methods if self.method is None else [self.method, *(self.methods or ())]
 
     def applies_to(self, method: str) -> bool:
@@ -66,7 +66,7 @@ class FaultMix:
     hits: dict[str, int] = field(default_factory=dict)
 
     def target_methods(self) -> list[str] | None:
-        """Return the methods that the mix names; None: all methods."""
+        """Return the methods to which the mix is limited; None: all methods."""
         return self.methods
 
     def applies_to(self, method: str) -> bool:

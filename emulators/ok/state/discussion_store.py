@@ -12,7 +12,7 @@ from emulators.ok.settings import OkSettings
 from emulators.ok.state.content_filter import ContentFilter
 from emulators.ok.state.page_rules import PageRuleStore
 
-# Multiplier of a hash: a comment's number and the seed determine whether the comment is hidden.
+# Modulus of a hash of the comment's number and the seed, which determines whether the comment is hidden.
 SHARE_BASE = 1_000_003
 VISIBLE_SQL = f"(author >= 'group:' AND author < 'group;' OR (number * 2654435761 + ?) % {SHARE_BASE} < ?)"
 FIRST_TOPIC = 150000000000001

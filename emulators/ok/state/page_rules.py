@@ -32,7 +32,7 @@ class PageRules:
     site: str = ""
     messages_allowed: bool = True
     comments_share: float = 1.0
-    """The share of people's comments that the API shows; its counts are those of the site."""
+    """The share of people's comments that the API returns; its counts include the hidden comments."""
 
 
 DEFAULT_RULES = PageRules()

@@ -25,7 +25,7 @@ class MethodCall:
     token: Token
     params: dict[str, str]
     persistent_error: Callable[[str, Mapping[str, str]], int | None] = lambda _name, _params: None
-    """Returns the persistent error of the token for a method, if there is one."""
+    """Returns the code of the token's persistent error for a method, or None."""
 
     def text(self, name: str, default: str = "") -> str:
         """Return a parameter as received."""

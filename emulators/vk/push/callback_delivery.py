@@ -21,7 +21,7 @@ from emulators.vk.settings import VkSettings
 log = logging.getLogger("emulators.vk.push.callback_servers")
 DELIVERY = "callback"
 CONFIRMATION = "callback_confirmation"
-"""Names under which faults hit deliveries and confirmations."""
+"""Names of deliveries and confirmations in faults."""
 MAX_WAIT = 3 * 3_600
 """Maximum delay in seconds that a server may request."""
 _RETRY_AFTER_STATUSES = (410, 429, 503)

@@ -12,7 +12,7 @@ from emulators.vk.serializers import Serializers
 from emulators.vk.settings import VkSettings
 
 FIRST_MESSAGE = 1_000_000
-"""Message ids start above any wall id, so that the control API can tell them apart."""
+"""Message ids start above any wall id, so that the control API can distinguish them."""
 CLIENT_INFO = {
     "button_actions": ["text", "vkpay", "open_app", "location", "open_link", "callback"],
     "keyboard": True,

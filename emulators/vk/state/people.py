@@ -8,7 +8,7 @@ from emulators.common.store import EmulatorStore
 
 FIRST_CITIZEN = 700_000_001
 STAFF_ID = 600_000_001
-"""The only member of staff, who writes for every page."""
+"""The id of the only staff member, who writes for every page."""
 
 
 class People:

@@ -92,7 +92,7 @@ async def edit_back_to_first_text_is_a_second_edit(system: IngestUnderTest) -> N
 
 async def _deleted(system: IngestUnderTest, written: WrittenMessage, by: str) -> None:
     row = await system.wait_until_deleted(written)
-    assert row["text"] == written.text, "the text is kept"
+    assert row["text"] == written.text, "the text must be kept"
     assert row["deleted_by"] == (by if "deleter" in system.driver.capabilities else "unknown")
     (event,) = await system.events(row["id"], "message.deleted")
     assert event["deleted_by"] == row["deleted_by"]

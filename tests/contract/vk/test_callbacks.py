@@ -167,7 +167,7 @@ async def test_server_can_delay_a_resend_and_remove_itself(page: VkPage, server:
     async def removed() -> bool:
         return not (await page.api("groups.getCallbackServers", group_id=page.id))["response"]["count"]
 
-    await eventually(removed, "the end of the server")
+    await eventually(removed, "the removal of the server")
     assert [item["outcome"] for item in await _deliveries(page)] == ["ok", "later", "ok", "removed"]
 
 
