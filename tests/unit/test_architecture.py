@@ -91,7 +91,7 @@ def test_no_module_has_the_name_of_a_package_beside_it() -> None:
 def test_sum_of_pools_is_below_the_connection_limit() -> None:
     apart = 2 * sum(POOL_SIZES.values())
     workers = len(POOL_SIZES) * (JOB_CONNECTIONS + 1)
-    stream = 1  # the API of webhooks listens too
+    stream = 1  # the API of webhooks has a listening connection too
     assert apart + workers + stream <= 90, "some of the 100 connections are needed for migrations and operators"
 
 

@@ -1,4 +1,4 @@
-"""docs/glossary.md names modules that exist, and each term once."""
+"""docs/glossary.md names only existing modules and defines each term once."""
 
 import re
 from collections import Counter

@@ -42,7 +42,7 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals/suggestions": RouteCall(Right.APPEALS_READ, query={"q": "баб"}),
     "GET /api/v1/appeals.csv": RouteCall(Right.APPEALS_READ),
     "GET /api/v1/appeals.xlsx": RouteCall(Right.APPEALS_READ),
-    # Everybody sees their own exports: tests/integration/appeals/test_export_jobs.py.
+    # Each caller sees only their own exports: tests/integration/appeals/test_export_jobs.py.
     "GET /api/v1/exports": RouteCall(Right.APPEALS_READ),
     "POST /api/v1/exports": RouteCall(Right.APPEALS_READ, body(format="csv")),
     "GET /api/v1/exports/{export_id}": RouteCall(Right.APPEALS_READ, answers=frozenset({404})),

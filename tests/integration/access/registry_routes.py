@@ -65,7 +65,7 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/pages": ListRoute(Right.REGISTRY_READ, shows="page_id"),
     "GET /api/v1/pages/lost-steps": RouteCall(Right.REGISTRY_READ, query={"since": "2026-03-01"}),
     "GET /api/v1/pages/{page_id}": RouteCall(Right.REGISTRY_READ),
-    # The registry asks ingest, which does not run here.
+    # The registry calls ingest, which does not run here.
     "POST /api/v1/pages/resolve": RouteCall(
         Right.REGISTRY_WRITE, body(address="https://vk.com/club5"), answers=frozenset({503})
     ),

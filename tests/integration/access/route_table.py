@@ -18,11 +18,11 @@ GOOD = frozenset({200, 201, 202, 204})
 class RouteCall:
     """One route.
 
-    `right`: None means that anyone signed in may call it. `body` makes a valid body from the things of one
-    organisation. `hidden` is the status for a caller whose right does not cover these things: 404, or 403
-    if everybody may read the thing or the body names the organisation. `answers` are the statuses for a
-    permitted caller. `names` maps path parameters to the names of things, where they differ; `query` is what the
-    route requires, `headers` and `content` are other parts of a valid request.
+    `right`: None means that anyone signed in may call it. `body` makes a valid body from the sample rows of one
+    organisation. `hidden` is the status for a caller whose right does not cover these rows: 404, or 403 if
+    everybody may read the row or the body names the organisation. `answers` are the statuses for a permitted
+    caller. `names` maps path parameters to names of sample rows, where they differ; `query` are the required
+    parameters, `headers` and `content` are other parts of a valid request.
     """
 
     right: Right | None
@@ -39,7 +39,7 @@ class RouteCall:
 class ListRoute(RouteCall):
     """A route that lists or counts.
 
-    `shows` names the thing of each organisation that must be among the items, `key` the field with an item's id.
+    `shows` names the row of each organisation that must be among the items, `key` the field with an item's id.
     `counts` reads a number instead, which must equal the number of organisations that the caller sees. `has_text`:
     an item contains a text of its organisation.
     """
@@ -52,7 +52,7 @@ class ListRoute(RouteCall):
 
 @dataclass(frozen=True)
 class PublicRoute:
-    """A route that requires none of our tokens; `why` says what protects it."""
+    """A route that requires no access token; `why` says what protects it instead."""
 
     why: str
 

@@ -1,8 +1,8 @@
-"""The matrix's sample data: the caller's own organisation, a subordinate one and a foreign one, with their things.
+"""The matrix's sample data: the caller's own organisation, a subordinate one and a foreign one, with their rows.
 
-Path parameters and bodies of routes refer to things by these names; a missing name fails the test. Every text
-of a thing contains its organisation's mark. Things are inserted into the tables with the owner's role, and
-no call of the matrix changes them.
+Path parameters and bodies of routes refer to rows by these names; a missing name fails the test. Every text
+in a row contains the mark of its organisation. Rows are inserted with the role of the database's owner, and no
+call of the matrix changes them.
 """
 
 import base64
@@ -419,8 +419,8 @@ async def _clock(session: AsyncSession, appeal_id: UUID, *, paused: bool) -> Non
 
 
 async def _extension(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert paused clocks of final answers, whose deadlines do not pass, two with an open extension request: of a
-    colleague, and of the moderator who calls the routes.
+    """Insert paused clocks of final answers, so that no deadline passes; two have an open extension request, one
+    by a colleague, one by the moderator who calls the routes.
     """
     policy_id = await session.scalar(
         select(appeals_sla.SlaPolicy.id).where(appeals_sla.SlaPolicy.urgency == "normal")

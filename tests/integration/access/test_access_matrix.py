@@ -158,7 +158,7 @@ async def test_every_route_rejects_invalid_tokens(
 
 @pytest.fixture(scope="module")
 def bad_tokens(all_services: AllServices) -> dict[str, str | None]:
-    """Invalid tokens of a moderator, by what is wrong with them."""
+    """Return invalid tokens of a moderator by the name of their defect."""
     people = tokens.read_key(all_services.services["registry"].keys_dir / "people.jwk")
     service = tokens.read_key(all_services.services["registry"].keys_dir / "appeals.jwk")
     hour = timedelta(hours=1)

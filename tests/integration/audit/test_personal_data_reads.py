@@ -1,4 +1,4 @@
-"""The list of who read which citizens' texts: by citizen, appeal, reader and time."""
+"""The list of reads of citizens' texts, filtered by citizen, appeal, reader and time."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

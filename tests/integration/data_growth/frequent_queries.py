@@ -102,7 +102,7 @@ def _counts(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> Fre
 
 
 def _search(q: str, *, staff: bool = False) -> FrequentQuery:
-    # An exact phrase is checked in the documents of a range, and what an organisation has not is not read.
+    # A phrase is rechecked only in documents of a number range; the index excludes those of other organisations.
     return _appeals(
         f"search of {q}{', of staff' if staff else ''}", "ix_appeal_search_documents_words", staff=staff, q=q
     )
@@ -246,12 +246,12 @@ FREQUENT_QUERIES = [
     _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
     _appeals("of two rare statuses", *_STATUS, status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
-    # The sums of all organisations are read, and what is overdue.
+    # Counts of the centre read the sums of all organisations, and the overdue appeals.
     _counts("centre", *_OWED),
     _counts("staff", "ix_appeal_counts_organisation_id", staff=True),
     _counts("of an assignee", *_OWED, "ix_appeals_assignee_id_next_due", assignee_id=UUID(int=1)),
     _facets("centre", "pk_appeals"),
-    # Staff have few appeals, which may all be read.
+    # An organisation has few appeals, so all of them may be read.
     _facets("staff", "pk_appeals", "ix_appeals_organisation_id_opened_at", staff=True),
     _facets("of a search", "pk_appeals", q="дорогу"),
     _appeals("unanswered", "ix_appeals_unanswered", "ix_appeals_status_opened_at", unanswered=True),

@@ -57,8 +57,8 @@ SIZE_LIMITS = {
     "alerts": SizeLimit(ALERTS, RETENTION.seen_alerts_days, 4),
 }
 
-# Insert the rows of one week from a moment on, after `before` events. Two systems receive the appeals' events; one
-# delivery in fifty fails. The jobs are those of publishing replies.
+# Inserts the rows of one week from `since` on, after `before` events. Two systems receive the events of appeals;
+# one delivery in fifty fails. The jobs publish replies.
 WEEK = f"""
 CREATE FUNCTION pg_temp.week(since timestamptz, before bigint) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -146,7 +146,7 @@ async def test_purged_tables_stay_below_their_size_limits(monkeypatch: pytest.Mo
                 await raw_connection.execute(f"VACUUM {table}", timeout=300)
             if week % 5 == 4:
                 assert await _tables_over_limit(raw_connection) == {}, f"week {week}"
-        # Expired rows are gone, and the newest rows are there.
+        # Expired rows are deleted, and the newest rows are kept.
         assert await raw_connection.fetchval("SELECT count(*) FROM events") > RETENTION.events_days * MESSAGES
         assert await raw_connection.fetchval(
             "SELECT max(created_at) FROM processed_push_events"

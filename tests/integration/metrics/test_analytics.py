@@ -75,7 +75,9 @@ async def test_rows_of_every_dimension_equal_the_groups_of_the_sla_figures(
         }
 
 
-async def test_filter_restricts_a_table_to_one_of_its_cells(region: Region, cases: dict[str, UUID]) -> None:
+async def test_table_filtered_to_a_cell_has_the_figures_of_the_cell(
+    region: Region, cases: dict[str, UUID]
+) -> None:
     whole = await region.get(f"{API}/table", rows="network", columns="topic_group", **WEEK)
     for cell in whole["cells"]:
         part = await region.get(f"{API}/table", rows="network", topic_group=cell["column"], **WEEK)

@@ -423,7 +423,7 @@ async def _edit(week: GradingWeek, reply: UUID, former: str, hour: int, hints: s
 
 async def test_upheld_objection_corrects_the_scores_and_keeps_the_grades(week: GradingWeek) -> None:
     item_id = await _graded(week, "Детский сад", question=0, contact=1)
-    # Only a manager of the organisation objects, once.
+    # Only a manager of the organisation may object, and only once.
     path = f"/api/v1/grading/items/{item_id}/objections"
     body = {"ground": "Ответ есть, Иванов Пётр Петрович подтвердит"}
     for headers, status in (
@@ -493,7 +493,7 @@ async def _graded(week: GradingWeek, name: str, **given: Any) -> str:
 
 
 async def test_quality_is_weighted_by_organisation_and_staff_see_only_their_own(week: GradingWeek) -> None:
-    # Of the ministry's six answers two are drawn, so each stands for three.
+    # Two of the ministry's six answers are drawn, so each stands for three.
     await week.draw(size=3, seed="c0ffee")
     await week.rows("UPDATE grading_items SET graders_wanted = 1")
     await week.claim()

@@ -22,7 +22,7 @@ from tests.integration.metrics.grading_week import (
 
 SEED = "show 6"
 SIZES = {"Министерство": 250, "Район": 120, "Школа": 29, "Детский сад": 1}
-# How the second of two graders scores what the first gave 0, 1 or 2; each column is repeated.
+# Scores of the second grader by the score of the first; each sequence is repeated.
 SECOND_SCORES = {0: (0, 0, 0, 1), 1: (1, 1, 2, 1), 2: (2, 2, 2, 2, 1)}
 
 
@@ -105,7 +105,7 @@ async def _check_quality(week: GradingWeek, given: dict[UUID, list[int]], of: di
     assert (question["n"], question["mean"]) == (320, pytest.approx(expected))
     groups = {group["name"]: group["criteria"][0] for group in body["groups"]}
     assert groups["Район"]["mean"] == pytest.approx(sum(means["Район"]) / 96)
-    # «Мало данных».
+    # shown as «Мало данных»
     assert (groups["Детский сад"]["n"], groups["Детский сад"]["withheld"]) == (1, "too_few")
 
 

@@ -121,7 +121,7 @@ async def test_week_is_readable_without_a_token_as_json_and_csv(
     assert [int(line["count"]) if line["count"] else None for line in cells] == shown
 
 
-async def test_published_week_stays_when_the_minimum_changes(
+async def test_published_week_is_unchanged_by_a_new_minimum(
     open_data: OpenData, settings: MetricsSettings
 ) -> None:
     settings.open_data = True

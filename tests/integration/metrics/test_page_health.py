@@ -60,7 +60,7 @@ class Region:
     numbers: list[str] = field(default_factory=lambda: [str(number) for number in range(999, 100, -1)])
 
     async def page(self, organisation: UUID, *, network: str = "vk", read: bool = True) -> UUID:
-        """Register a page; its wall is read until now, if `read`."""
+        """Register a page and return its id; if `read`, its wall has been read until now."""
         page_id = await insert_page(self.database, organisation, network=network, external_id=self.numbers.pop())
         await self.raw.execute("UPDATE pages SET created_at = $2 WHERE id = $1", page_id, local("11-01 00:00"))
         if read:
@@ -408,7 +408,9 @@ async def test_table_of_pages_is_a_csv_file_and_has_an_etag(region: Region) -> N
         ("week=2026-W48", "week"),
     ],
 )
-async def test_invalid_page_table_query_names_the_parameter(region: Region, query: str, parameter: str) -> None:
+async def test_invalid_page_table_query_is_refused_naming_the_parameter(
+    region: Region, query: str, parameter: str
+) -> None:
     refused = await region.call("GET", f"/page-table?{query}", status=422)
     assert refused["errors"][0]["pointer"] == f"query/{parameter}"
 

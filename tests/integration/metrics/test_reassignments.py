@@ -29,7 +29,7 @@ async def chain(
 
 @pytest.fixture
 async def water(region: Region) -> UUID:
-    """Insert a third organisation and a week of appeals worked out by hand; return the organisation."""
+    """Insert a third organisation and a week of appeals worked out by hand; return the organisation's id."""
     water = await insert_organisation(region.database, name="Водоканал")
     school, ministry = region.school, region.ministry
     connection = await region.database.connect()

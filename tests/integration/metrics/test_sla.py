@@ -289,7 +289,7 @@ async def test_staff_see_only_appeals_of_their_own_organisation(region: Region, 
         ("/sla/appeals", {"figure": "opened", "limit": "0"}, "query/limit"),
     ],
 )
-async def test_invalid_input_names_the_field(
+async def test_invalid_parameter_is_refused_naming_the_field(
     region: Region, path: str, query: dict[str, str], pointer: str
 ) -> None:
     answer = await region.metrics.client.get(

@@ -1,4 +1,4 @@
-"""Which months are rolled up again, and when; two workers; the nightly recount."""
+"""Rebuilding of rollups: the months due, two concurrent workers, and the nightly recount."""
 
 from datetime import date, timedelta
 from itertools import count

@@ -283,9 +283,7 @@ async def test_empty_week_has_no_shares_and_no_comparison(reports: Reports) -> N
     assert report["attention"] == []
 
 
-async def test_coverage_is_that_of_the_last_day_that_the_registry_recorded(
-    reports: Reports, keys_dir: Path
-) -> None:
+async def test_coverage_is_taken_from_the_last_recorded_day(reports: Reports, keys_dir: Path) -> None:
     async with service_under_test("registry", reports.database, keys_dir) as registry:
         for day in (date(2026, 11, 20), date(2026, 11, 22), date(2026, 11, 23)):
             async with registry.service.database.write() as session:

@@ -22,7 +22,7 @@ async def appeals_database(database: TestDatabase) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def empty(migrated_template: str) -> AsyncIterator[tuple[str, str]]:
-    """An empty database: the owner's URL and the superuser's."""
+    """Return the owner's and the superuser's URL of an empty database."""
     name = f"upgrade_{secrets.token_hex(4)}"
     admin = await asyncpg.connect(migrated_template)
     await admin.execute(

@@ -196,7 +196,7 @@ async def test_job_is_not_dead_lettered_for_an_outage(
             over.set()
             while not failed:
                 await asyncio.sleep(0.02)
-            # PgQueuer records the failure at once; the outage lasts longer than that.
+            # PgQueuer records the failure at once, so the outage must last longer.
             await asyncio.sleep(1)
         await done.wait()
         while await waiting_jobs(database):
@@ -237,7 +237,7 @@ async def test_job_is_not_dead_lettered_when_its_outcome_cannot_be_written(
     assert (runs, lost) == (2, 1)
 
 
-async def test_worker_stops_during_an_outage_and_the_next_one_runs_its_job(
+async def test_worker_stops_during_an_outage_and_the_next_worker_runs_its_job(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals")

@@ -280,7 +280,7 @@ async def test_appeals_on_approval_become_in_progress(
 
 
 @pytest.mark.long
-async def test_shared_names_change_and_the_objects_stay(
+async def test_shared_indexes_triggers_and_functions_are_renamed_and_work(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty

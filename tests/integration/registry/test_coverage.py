@@ -266,7 +266,7 @@ async def test_history_shows_the_share_over_time(registry: ServiceUnderTest, reg
         items = (await get(registry, "/history", **query))["items"]
         return [(item["day"], item["required"], item["live"], item["live_share"]) for item in items]
 
-    # One school closed for good on the 24th.
+    # One school closed permanently on the 24th.
     assert await shown() == [
         ("2026-11-20", 5, 2, 0.4), ("2026-11-23", 5, 3, 0.6), ("2026-11-25", 4, 3, 0.75),
     ]  # fmt: skip

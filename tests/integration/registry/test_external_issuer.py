@@ -191,7 +191,9 @@ async def test_concurrent_lookups_fetch_keys_once(registry: ServiceUnderTest, is
 
 
 @pytest.mark.parametrize("kind", ["500", "hang", "garbage", "huge", "redirect", "impostor"])
-async def test_missing_keys_answer_503(registry: ServiceUnderTest, issuer: RunningIssuer, kind: str) -> None:
+async def test_token_gets_503_while_the_keys_of_the_issuer_are_unavailable(
+    registry: ServiceUnderTest, issuer: RunningIssuer, kind: str
+) -> None:
     await known(registry)
     headers = await issuer.bearer("f:1:tanya")
     await issuer.fail(kind)
@@ -282,7 +284,7 @@ async def test_password_sign_in_can_be_disabled(
         assert await status(registry, await issuer.bearer("f:1:tanya")) == 200
 
 
-async def test_other_services_ask_the_registry_for_claims(
+async def test_other_services_get_claims_from_the_registry(
     issuer: RunningIssuer, database: TestDatabase, keys_dir: Path
 ) -> None:
     await issuer.fail(None)

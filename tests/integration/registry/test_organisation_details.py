@@ -53,7 +53,7 @@ async def test_all_given_fields_are_returned(registry: ServiceUnderTest) -> None
     assert changed["version"] == 2
 
 
-async def test_time_zone_is_that_of_the_calendar(registry: ServiceUnderTest) -> None:
+async def test_time_zone_of_an_organisation_is_that_of_its_calendar(registry: ServiceUnderTest) -> None:
     calendar = await make(
         registry, "/calendars", name="Чита", time_zone="Asia/Chita", weekly={"1": [["09:00", "18:00"]]}
     )

@@ -1,4 +1,4 @@
-"""Pages given by address: the registry asks ingest over HTTP; a small server stands in for ingest."""
+"""Pages given by address: the registry calls ingest over HTTP; a small server stands in for ingest."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Ingest:
     status: int = 200
 
     async def resolve(self, request: web.Request) -> web.Response:
-        """Answer `POST /internal/pages/resolve`."""
+        """Handle `POST /internal/pages/resolve`."""
         self.asked.append(await request.json())
         self.callers.append(request.headers["Authorization"].removeprefix("Bearer "))
         return web.json_response(self.answer, status=self.status)
@@ -90,7 +90,7 @@ async def test_resolved_address_names_the_organisation_of_a_registered_page(regi
     assert "«Школа № 71 города»" in again.json()["detail"]
 
 
-async def test_given_name_is_kept(registry: ServiceUnderTest) -> None:
+async def test_name_given_with_an_address_is_kept(registry: ServiceUnderTest) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
     page = await make(
         registry, "/pages", organisation_id=owner["id"], address="vk.com/school71", name="Наша школа", network="vk"
@@ -107,7 +107,7 @@ async def test_given_name_is_kept(registry: ServiceUnderTest) -> None:
         ("ok.ru/school71", {"network": "vk"}, "not in ВКонтакте"),
     ],
 )
-async def test_unparsable_address_is_refused_without_asking_the_network(
+async def test_unparsable_address_is_refused_without_a_request_to_the_network(
     address: str, more: dict[str, Any], reason: str, registry: ServiceUnderTest, ingest: Ingest
 ) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")

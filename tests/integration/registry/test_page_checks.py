@@ -51,7 +51,7 @@ class Networks:
     away: bool = False
 
     async def ask(self, page_ids: Sequence[UUID], calls: BatchCalls) -> PageDescriptions:
-        """Answer one request of the run with one call for all pages together."""
+        """Return descriptions for one request of the run, counted as one call for all pages."""
         self.asked.append((list(page_ids), calls.describing + calls.walls, calls.walls))
         self.granted.append(calls)
         if self.away:
@@ -117,7 +117,7 @@ async def test_every_page_is_checked_once_a_day(scenario: PageChecksScenario) ->
     assert len(scenario.networks.asked) == 4
 
 
-async def test_day_is_in_the_regions_time_zone(scenario: PageChecksScenario) -> None:
+async def test_day_of_the_checks_is_in_the_time_zone_of_the_region(scenario: PageChecksScenario) -> None:
     await scenario.page("101")
     await scenario.run(datetime(2026, 11, 23, 15, 30, tzinfo=UTC))
     await scenario.run(datetime(2026, 11, 23, 16, 30, tzinfo=UTC))
@@ -239,8 +239,8 @@ async def test_unavailable_network_is_paused_and_its_pages_stay_unchecked(
 
 
 def _failing(failure: Exception | None, made: list[int]) -> DescribePages:
-    """Return networks that fail after every reserved call was made; `None`: ingest still answers
-    and reports it.
+    """Return a request to networks that fail after all reserved calls were made; with `None` ingest responds and
+    reports the failure.
     """
 
     async def ask(page_ids: Sequence[UUID], calls: BatchCalls) -> PageDescriptions:
@@ -392,7 +392,7 @@ async def test_manually_confirmed_step_is_kept_if_the_network_never_showed_a_bad
         ({"cover": True, "members": 5}, [], "open"),
     ],
 )
-async def test_changes_emit_events(
+async def test_page_changes_emit_their_events(
     scenario: PageChecksScenario, says: dict[str, Any], events: list[str], state: str
 ) -> None:
     page = await scenario.page("101")

@@ -205,7 +205,7 @@ async def test_last_sign_in_is_recorded_without_a_new_version(
     assert me["person"]["last_sign_in_at"] == after["last_sign_in_at"]
 
 
-async def test_session_started_concurrently_with_end_all_does_not_survive(
+async def test_session_started_or_refreshed_during_a_lock_is_ended(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     operations = registry_with_people.headers("operations")

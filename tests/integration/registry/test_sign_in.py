@@ -106,7 +106,7 @@ async def test_errors_have_the_oauth_format(
     assert ("www-authenticate" in answer.headers) == (status == 401)
 
 
-async def test_body_that_is_not_one_form_is_refused(registry_with_people: ServiceUnderTest) -> None:
+async def test_body_other_than_a_single_form_is_refused(registry_with_people: ServiceUnderTest) -> None:
     path = "/api/v1/auth/token"
     as_json = await registry_with_people.client.post(path, json={"grant_type": "password"})
     twice = await registry_with_people.client.post(

@@ -91,7 +91,7 @@ async def test_merger_ends_the_predecessor_and_keeps_its_appeals(
     assert new["id"] in events[1]["data"]
 
 
-async def test_organisation_that_ends_later_is_deactivated_on_its_day(
+async def test_organisation_with_a_future_last_day_is_deactivated_after_that_day(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     with time_machine.travel(NOW, tick=False):

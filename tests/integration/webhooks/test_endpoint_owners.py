@@ -25,7 +25,7 @@ async def shown(harness: WebhooksHarness, endpoint: dict[str, Any]) -> dict[str,
 
 
 async def lose(harness: WebhooksHarness, change: str, role: str, organisation_id: UUID | None = None) -> None:
-    """Write the event that registry emits when somebody's access changes."""
+    """Change a person's access in the database, without the event that registry emits."""
     await harness.sql(f"UPDATE people SET {change} WHERE id = $1", UUID(harness.subject(role, organisation_id)))
 
 

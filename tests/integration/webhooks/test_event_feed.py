@@ -58,7 +58,7 @@ async def test_staff_see_only_events_of_their_organisation(harness: WebhooksHarn
     assert (await read(harness, organisation_id=clinic, after=2))["items"] == []
 
 
-async def test_types_are_filtered(harness: WebhooksHarness) -> None:
+async def test_feed_is_filtered_by_type(harness: WebhooksHarness) -> None:
     await harness.emit("appeal.opened")
     await harness.emit("appeal.answered")
     await harness.emit("message.received")

@@ -98,7 +98,7 @@ def numbers(first: int, last: int) -> list[str]:
     return [f"0.{number}" for number in range(first, last + 1)]
 
 
-async def test_event_arrives_as_the_feed_shows_it(running: Streams) -> None:
+async def test_event_arrives_in_the_form_of_the_feed(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     await running.harness.emit("appeal.opened", number=1)
     async with open_stream(running.http, running.base, headers) as stream:
@@ -110,7 +110,7 @@ async def test_event_arrives_as_the_feed_shows_it(running: Streams) -> None:
     assert (message.id, message.event, message.data) == ("0.2", "appeal.answered", item)
 
 
-async def test_events_committed_while_catching_up_come_once_and_in_order(
+async def test_events_committed_while_catching_up_arrive_once_and_in_order(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(catch_up, "PAGE", 3)
@@ -184,7 +184,7 @@ async def test_new_subordinate_organisation_is_included_at_once(running: Streams
         assert positions(await stream.events(1)) == ["0.1"]
 
 
-async def test_types_and_appeal_are_filtered(running: Streams) -> None:
+async def test_stream_is_filtered_by_type_and_appeal(running: Streams) -> None:
     headers = await running.signed_in("moderator")
     appeal_id = await running.harness.emit("appeal.opened")
     by_type = {"type": "appeal.answered, message.*"}
@@ -405,7 +405,7 @@ async def test_refusal_by_a_limit_leaves_the_ticket_unused(database: TestDatabas
 async def test_ticket_expires_with_the_token_it_was_issued_for(
     running: Streams, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # However slow the machine is, the token of the request itself is accepted.
+    # The leeway lets the request itself succeed on a slow machine, although its token has expired.
     monkeypatch.setattr("shared.auth.tokens.EXPIRY_LEEWAY_SECONDS", 300)
     headers = await running.signed_in("moderator", lifetime=timedelta(0))
     status, problem = await running.refused(ticket=await running.ticket(headers))
@@ -439,7 +439,7 @@ async def test_position_with_purged_events_gets_410_with_the_next_position(runni
 
 
 async def test_stream_ends_when_the_token_expires(running: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
-    # However slow the machine is, the token of the request itself is accepted.
+    # The leeway lets the request itself succeed on a slow machine, although its token has expired.
     monkeypatch.setattr("shared.auth.tokens.EXPIRY_LEEWAY_SECONDS", 300)
     headers = await running.signed_in("moderator", lifetime=timedelta(seconds=1))
     async with open_stream(running.http, running.base, headers) as stream:

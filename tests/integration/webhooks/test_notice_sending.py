@@ -215,7 +215,7 @@ async def test_mailbox_that_refuses_the_sender_is_retried_and_blocks_no_other_le
     assert await office.outcomes() == [("sent", None)] * 2
 
 
-async def test_server_that_refuses_several_people_in_a_row_is_reported(
+async def test_server_that_refuses_several_letters_in_a_row_is_reported(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     for number in range(MAX_REFUSALS):
@@ -504,7 +504,9 @@ async def test_bounce_of_a_former_address_does_not_count_for_the_new_address(
     assert await office.outcomes() == [("failed", "bounced")]
 
 
-def test_returned_letter_waits_for_the_database(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_command_for_returned_letters_exits_with_a_temporary_failure_without_the_database(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://webhooks@127.0.0.1:1/nothing")
     monkeypatch.setattr("services.webhooks.notices.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1"))
     monkeypatch.setattr("services.webhooks.settings.webhooks_settings", MagicMock())
@@ -570,7 +572,7 @@ async def test_confirmation_link_unsent_for_a_day_is_cancelled(
     assert (await only_letter(office))["status"] == "cancelled"
 
 
-async def test_old_notices_are_purged_with_their_letters_and_unsent_ones_stay(
+async def test_old_notices_are_purged_with_their_letters_and_unsent_notices_are_kept(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()

@@ -241,7 +241,7 @@ async def test_damaged_link_gets_404(office: Office, path: str, method: str) -> 
     assert answer.status_code == 404
 
 
-async def test_lists_show_a_person_their_own_and_the_centre_all_failures(office: Office) -> None:
+async def test_notices_are_listed_by_person_by_organisation_and_for_the_centre(office: Office) -> None:
     first, second = await office.person(address=None), await office.person(address=None)
     other = await Office.open(office.harness, 1, "Школа")
     await other.person(address=None)

@@ -31,7 +31,7 @@ from tests.support.large_size import NOTICE_ORGANISATIONS
 from tests.support.mail_server import MailServer
 from tests.support.sample_events import sample_data
 
-# A week without holidays, which the region's calendar has.
+# A week without holidays in the region's calendar.
 MONDAY = local("2026-03-16 00:00")
 STEP = timedelta(minutes=10)
 STEPS = 7 * 24 * 6

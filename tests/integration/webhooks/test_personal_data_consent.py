@@ -42,7 +42,7 @@ async def asks(
     return answer.status_code
 
 
-async def test_texts_are_masked_unless_the_endpoint_asks_for_them(
+async def test_texts_are_masked_unless_the_endpoint_requests_them(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     school = await insert_organisation(harness.test_database, name="Школа имени Марии Ивановны Петровой")
@@ -98,7 +98,7 @@ async def test_nul_in_a_message_does_not_block_delivery(harness: WebhooksHarness
     assert [request.json["data"]["text"] for request in receiver.received] == ["Нет света"]
 
 
-async def test_asking_for_personal_data_without_rights_is_refused(
+async def test_request_for_personal_data_without_rights_is_refused(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
@@ -137,7 +137,7 @@ async def test_asking_for_personal_data_without_rights_is_refused(
     assert (nothing.status_code, nothing.json()["errors"][0]["pointer"]) == (422, "/personal_data")
 
 
-async def test_asking_for_personal_data_is_audited(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_request_for_personal_data_is_audited(harness: WebhooksHarness, receiver: Receiver) -> None:
     made = await harness.endpoint(receiver.url)
     answer = await harness.app.client.patch(
         f"{ENDPOINTS}/{made['id']}",
@@ -164,7 +164,7 @@ async def test_pending_delivery_is_masked_after_personal_data_is_switched_off(
 
 
 @pytest.mark.parametrize("said", ["Сняла Мария Ивановна, 8-924-123-45-67"])
-async def test_feed_is_masked(harness: WebhooksHarness, said: str) -> None:
+async def test_texts_in_the_feed_are_masked(harness: WebhooksHarness, said: str) -> None:
     await harness.emit("page.step_lost", None, reason=said, external_id="560000000000")
     feed = (await harness.app.client.get("/api/v1/events", headers=harness.headers("moderator"))).json()
     data = feed["items"][0]["data"]

@@ -161,7 +161,7 @@ def test_message_joins_the_appeal_of_its_matter() -> None:
     assert (other.index, other.comparison.relation) == (None, "other")
 
 
-def test_message_without_a_matter_joins_the_appeal_it_replies_to_else_the_first() -> None:
+def test_message_without_a_matter_joins_the_appeal_it_replies_to_or_else_the_first() -> None:
     doctor = read("Почему в поликлинике нет педиатра?", ("health", 0.98))
     empty = read("Ну так что?", ("centre", 0.4))
     assert choose(empty, [ROAD, appeal(doctor)]).index == 0
@@ -210,7 +210,7 @@ def whole(*groups: tuple[str, float], topic: str | None = None, confidence: floa
         ("utilities", 0.9, whole(("health", 0.9), confidence=0.9), "addition", False),
     ],
 )
-def test_appeal_takes_the_topic_of_its_messages_together(
+def test_appeal_takes_the_topic_of_all_its_messages_if_it_is_more_certain(
     known: str | None, confidence: float, together: ClassificationResult, relation: matter.Relation, taken: bool
 ) -> None:
     reading = read("Яма на дороге", ("roads", 0.9))

@@ -102,7 +102,7 @@ def test_regional_body_of_the_sphere_is_found(
     assert list(holders) == [one.id for one in (bodies if found is None else found)]
 
 
-def test_body_of_the_group_does_not_answer_for_a_topic_with_a_sphere_of_its_own() -> None:
+def test_body_of_the_group_is_not_responsible_for_a_topic_with_its_own_sphere() -> None:
     housing = entry("Министерство ЖКХ", kind="regional", spheres=["ЖКХ"])
     inspection = entry("Жилищная инспекция", kind="regional", spheres=["жилищный надзор"])
     roles = roles_of([housing], TOPICS)

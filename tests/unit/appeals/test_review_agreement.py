@@ -1,4 +1,4 @@
-"""Agreement of a review with the prediction, by field; null where either side has no value."""
+"""Agreement of a review with the prediction, by field; null if the review or the prediction has no value."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""The stored route of an appeal: read and written without loss, also one stored by the previous version."""
+"""The stored route of an appeal is read and written without loss, even if the previous version stored it."""
 
 from typing import Any
 from uuid import UUID

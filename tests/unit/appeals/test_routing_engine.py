@@ -1,5 +1,5 @@
-"""Routing: the most specific rule decides, the order is total, uncertain topics go to moderators, forwarding is
-followed.
+"""Routing: the most specific rule decides, the order is total, uncertain topics go to moderators, and forwarding
+rules are followed.
 """
 
 from collections.abc import Mapping

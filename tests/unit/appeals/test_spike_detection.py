@@ -135,7 +135,7 @@ def test_topic_group_spikes_only_with_similar_texts() -> None:
     assert {appeal.text for appeal in found} == set(bridge)
 
 
-def test_appeal_without_fault_belongs_by_text_topic_or_post() -> None:
+def test_appeal_that_names_no_fault_belongs_to_a_spike_by_text_topic_or_post() -> None:
     members = [
         said(text, thread_key="post")
         for text in (
@@ -165,7 +165,7 @@ def test_fault_is_recognised_by_its_subject_alone() -> None:
     assert may_concern(said("Когда уже?", utility_failure=None), "power", GROUP)
 
 
-def test_settlement_counts_only_when_the_text_names_it() -> None:
+def test_settlement_of_a_spike_counts_only_if_the_text_names_it() -> None:
     known = {
         name: getattr(said(""), name)
         for name in RecentAppeal.__slots__

@@ -1,4 +1,4 @@
-"""Pairs of messages by one person in one thread: the built-in model and matching join them as labelled."""
+"""Pairs of messages by one person in one thread are joined into one appeal or separated as labelled."""
 
 from collections import Counter
 

@@ -250,7 +250,7 @@ def _defaults(service: dict[str, Any]) -> dict[str, str]:
     return {match[1]: match[2] for match in found if match}
 
 
-def test_emulators_are_a_profile(text: str, services: dict[str, Any]) -> None:
+def test_emulators_start_only_with_their_profile(text: str, services: dict[str, Any]) -> None:
     for name, service in services.items():
         assert (service.get("profiles") == ["emulators"]) == (name in ("vk", "ok")), name
     for path in re.findall(r"\./([\w/.-]+):", text):
@@ -321,7 +321,7 @@ def test_image_of_all_services_is_built_by_one_service(services: dict[str, Any])
     assert ours.keys() == services.keys() - {"postgres", "gateway"}
     assert len({service["image"] for service in ours.values()}) == 1
     assert [name for name, service in ours.items() if "build" in service] == ["prepare"]
-    # Docker must not look for it in a public registry.
+    # Docker must not look for the image in a public registry.
     assert {service["pull_policy"] for service in ours.values()} == {"${GOSPABLIK_PULL_POLICY:-never}"}
 
 
@@ -333,11 +333,11 @@ def test_rights_and_memory_of_containers_are_limited(services: dict[str, Any]) -
         assert not service.get("privileged"), name
         assert "cap_add" not in service, name
         assert service["mem_limit"], name
-        # Docker refuses more cores than the machine has; it may have one.
+        # Docker refuses a limit of more cores than the machine has, and it may have only one.
         assert service["cpu_shares"] > 0, name
         assert not {"cpus", "cpuset", "deploy"} & service.keys(), name
         assert service["pids_limit"] > 0, name
-    # Third-party images run as root by default; our Dockerfile sets its user.
+    # Third-party images run as root by default; the project's Dockerfile sets a user.
     assert {name for name, service in services.items() if "user" in service} == {"postgres", "gateway"}
     image = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "USER gospablik" in image

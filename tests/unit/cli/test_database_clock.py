@@ -45,7 +45,7 @@ def days(found: list[timedelta]) -> list[int]:
     return [round(one / DAY) for one in found]
 
 
-async def test_clock_is_shifted_for_the_role_alone_until_the_shift_ends(url: str) -> None:
+async def test_clock_is_shifted_only_for_the_role_until_the_shift_ends(url: str) -> None:
     role_url = with_login(url, NAME, NAME, NAME)
     for shift in (2, -3, 0):
         await shift_database_clock(url, [NAME], (shift * DAY).total_seconds())

@@ -103,7 +103,7 @@ def test_answered_appeals_have_stopped_clocks_and_their_replies() -> None:
             assert any(clock["state"] == "running" for clock in own)
 
 
-def test_nothing_happens_before_the_appeal_or_in_the_future() -> None:
+def test_no_row_is_dated_before_its_appeal_or_in_the_future() -> None:
     promised = {"promised_at", "due_at", "first_response_due_at", "final_answer_due_at", "silent_after"}
     planned = promised | {"next_response_due_at", "resolution_due_at", "next_escalation_at", "next_warning_at"}
     opened = {appeal["id"]: appeal["written_at"] for appeal in _history()["appeals"]}

@@ -1,4 +1,4 @@
-"""Filling the demo, with real emulators and a fake gateway."""
+"""Creation of the demo region, with real emulators and a fake gateway."""
 
 import asyncio
 import itertools

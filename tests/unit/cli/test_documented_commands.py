@@ -45,7 +45,7 @@ def test_continued_line_is_read_as_one_command() -> None:
     assert "\\" not in restore
 
 
-def test_roll_back_follows_the_upgrade() -> None:
+def test_rollback_is_documented_after_the_upgrade() -> None:
     lines = documented_lines("maintenance", "Upgrade and roll back")
     versions = [line for line in lines if line.startswith("git checkout")]
     assert versions == ["git checkout NEW_TAG", "git checkout FORMER_TAG"]

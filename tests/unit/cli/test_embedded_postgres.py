@@ -1,4 +1,4 @@
-"""Where embedded Postgres keeps its data, for an ordinary user and for root."""
+"""The folders of embedded Postgres, for an ordinary user and for root."""
 
 import os
 import tempfile

@@ -81,7 +81,7 @@ def test_each_service_gets_only_its_own_private_key(tmp_path: Path) -> None:
         assert _mode(tmp_path / name) == 0o700
 
 
-def test_new_key_is_given_after_a_rotation(tmp_path: Path) -> None:
+def test_service_gets_its_new_key_after_a_rotation(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     before = (tmp_path / "ingest" / "ingest.jwk").read_text()
     (tmp_path / "ingest.jwk").unlink()

@@ -50,7 +50,7 @@ async def test_body_that_is_not_json_is_refused(body: bytes) -> None:
         assert (await client.post("/hook", data=body)).status == 400
 
 
-def test_secret_in_another_form_is_refused_by_name() -> None:
+def test_malformed_secret_is_refused_naming_the_option() -> None:
     found = CliRunner().invoke(webhooks.app, ["listen", "--secret", "whsec_x"])
     assert found.exit_code == 2
     assert "--secret" in found.output

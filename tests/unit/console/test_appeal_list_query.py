@@ -20,7 +20,7 @@ def test_invalid_day_is_left_for_the_api_to_refuse(day: str) -> None:
 
 
 @pytest.mark.parametrize("moment", [None, "", "вчера", "2026-11-01T09:30:00+08:00"])
-def test_moment_within_a_day_has_no_day(moment: str | None) -> None:
+def test_moment_within_a_day_is_not_shown_as_a_day(moment: str | None) -> None:
     assert day_of(moment) == ""
 
 

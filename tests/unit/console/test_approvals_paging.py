@@ -1,4 +1,4 @@
-"""Approvals on a later page of the list: links and decisions stay on it."""
+"""Approvals on a later page of the list: links and decisions stay on that page."""
 
 from types import SimpleNamespace
 from typing import Any, cast

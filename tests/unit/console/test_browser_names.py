@@ -1,4 +1,4 @@
-"""A session is recognised by its browser."""
+"""The name of the browser by which a person recognises a session."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The organisation chosen in a form: by its written name, by a pick among several, or the previous one."""
+"""The organisation chosen in a form: by its written name, by a pick among several, or the previous choice."""
 
 from typing import Any, cast
 

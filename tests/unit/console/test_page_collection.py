@@ -1,4 +1,4 @@
-"""The state of the network token on the page about an official page."""
+"""The state of the network token as shown for an official page."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -51,7 +51,7 @@ def _words(page: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
-async def test_report_page_says_what_the_leadership_needs() -> None:
+async def test_report_page_shows_totals_attention_and_peer_groups() -> None:
     report = sample_report()
     words = _words(await _report(report))
     assert "Обращений 508 (−50) неделей раньше 558" in words
@@ -115,7 +115,7 @@ async def test_hostile_texts_are_escaped() -> None:
     assert "{{ 7 * 7 }}" in html.unescape(page)
 
 
-async def test_charts_have_titles_descriptions_and_ids_of_their_own() -> None:
+async def test_charts_have_titles_descriptions_and_unique_ids() -> None:
     page = await _report(sample_report())
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))

@@ -25,7 +25,7 @@ def test_text_other_than_hours_is_refused(text: str) -> None:
         parse_hours(text)
 
 
-def test_invalid_hours_name_their_day() -> None:
+def test_invalid_hours_are_refused_naming_their_day() -> None:
     week, wrong = parse_week({"day_1": "09:00–18:00", "day_3": "утром"})
     assert week["1"] == [["09:00", "18:00"]]
     assert list(wrong) == ["day_3"]

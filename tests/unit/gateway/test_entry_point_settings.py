@@ -113,7 +113,7 @@ def test_expired_certificate_is_refused(tmp_path: Path) -> None:
         EntryPointSettings.model_validate({"tls": "files", "public_url": URL, "tls_folder": str(tmp_path)})
 
 
-def test_defaults_of_the_dynamic_configuration_are_those_of_the_settings() -> None:
+def test_defaults_of_the_dynamic_configuration_equal_those_of_the_settings() -> None:
     text = (Path(__file__).parents[3] / "services/gateway/traefik/dynamic.yml").read_text(encoding="utf-8")
     defaults = dict(re.findall(r'env "GOSPABLIK_(\w+)" \| default "([^"]+)"', text))
     fields = EntryPointSettings.model_fields

@@ -1,4 +1,4 @@
-"""The document that front ends generate clients from: names, enums, errors, examples, headers, access."""
+"""The document from which front ends generate clients: names, enums, errors, examples, headers, access."""
 
 import json
 import re

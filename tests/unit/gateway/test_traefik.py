@@ -1,4 +1,4 @@
-"""The real Traefik with our configuration in front of stand-in services."""
+"""The real Traefik with the gateway's configuration in front of stand-in services."""
 
 import asyncio
 import os

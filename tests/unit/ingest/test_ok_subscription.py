@@ -1,4 +1,4 @@
-"""The subscription monitor of OK: our subscriptions are kept, those of other programs are not touched."""
+"""The subscription monitor of OK: it keeps its subscription and does not touch those of other programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

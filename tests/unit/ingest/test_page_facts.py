@@ -10,7 +10,7 @@ from services.ingest.networks.ok import ok_page_lookup as ok
 from services.ingest.networks.vk import vk_page_lookup as vk
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-# Invalid values that a network might return one day.
+# Invalid values that a network might return.
 ODD: list[Any] = [None, True, -1, 10**30, 1.5, "", "\x00", "\ud83d", [], [[]], {}, {"enabled": []}, [None]]
 
 

@@ -134,18 +134,18 @@ async def answers(answered: object, given: PushEndpoint, *, times: int = 1) -> t
         return [await responder.code(given) for _ in range(times)], registrations.saved
 
 
-async def test_new_code_of_the_network_is_answered_and_saved() -> None:
+async def test_new_code_of_the_network_is_sent_and_saved() -> None:
     assert await answers("new", endpoint("old")) == (["new"], ["new"])
     assert await answers("same", endpoint("same")) == (["same"], [])
 
 
-async def test_stored_code_is_answered_while_the_network_cannot_be_asked() -> None:
+async def test_stored_code_is_sent_while_the_network_is_unavailable() -> None:
     failure = NoUsableToken("groups.getCallbackConfirmationCode")
     assert await answers(failure, endpoint("stored")) == (["stored"], [])
     assert await answers(failure, endpoint(None)) == ([None], [])
 
 
-async def test_both_codes_of_a_manual_server_are_answered_in_turn() -> None:
+async def test_both_codes_of_a_manual_server_are_sent_in_turn() -> None:
     codes, saved = await answers("shown by the API", endpoint("typed by a person", manual=True), times=3)
     assert codes == ["shown by the API", "typed by a person", "shown by the API"]
     assert saved == []

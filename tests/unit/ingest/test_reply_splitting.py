@@ -88,6 +88,6 @@ def test_remaining_text_of_other_text_is_none() -> None:
     assert remaining_text("Раз.", ["Раз.", "Два."]) is None
 
 
-def test_limit_below_two_raises() -> None:
+def test_limit_below_two_raises_an_error() -> None:
     with pytest.raises(ValueError, match="at least 2"):
         split_text("а", 1)

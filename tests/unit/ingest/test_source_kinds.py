@@ -18,6 +18,6 @@ def _sources() -> Iterator[str]:
     yield from (backfill_runner.SOURCE, reconciliation_requests.SOURCE, publisher.READ_BACK)
 
 
-def test_kinds_of_sources_are_those_of_the_networks() -> None:
+def test_documented_kinds_of_sources_equal_those_of_the_networks() -> None:
     assert catalogue.NETWORKS.keys() == {"vk", "ok"}
     assert set(_sources()) - {token_probe.SOURCE} == set(SOURCE_KINDS)

@@ -1,4 +1,4 @@
-"""VK may request the confirmation of a new server before it responds to our call."""
+"""VK may request the confirmation of a new server before it responds to the call that saves it."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -75,7 +75,7 @@ async def test_saving_the_server_opens_the_confirmation_window() -> None:
     await watch._look(PAGE)
     assert network.awaited == [("groups.addCallbackServer", CONFIRMATION_WINDOW_SECONDS)]
     assert book.last is not None
-    # VK could not confirm the server: we save it again, and VK requests the confirmation again.
+    # VK could not confirm the server: it is saved again, and VK requests the confirmation again.
     server = {"id": 7, "url": book.last.url, "title": TITLE, "secret_key": book.last.secret, "status": "failed"}
     network.servers.append(server)
     await watch._look(PAGE)

@@ -93,7 +93,7 @@ async def test_suggested_post_is_marked() -> None:
 
 
 @pytest.mark.parametrize("error", [OSError("away"), TimeoutError(), ZeroDivisionError("a bug")])
-async def test_failed_batch_raises_for_all_waiting(error: Exception) -> None:
+async def test_failed_batch_raises_its_error_for_all_waiting_callers(error: Exception) -> None:
     store = FakeStore()
     store.away = error
     batches = WriteBatcher(store, store.stored, backlog=10)

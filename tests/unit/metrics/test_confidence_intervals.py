@@ -1,4 +1,4 @@
-"""Confidence intervals of shares, against published values."""
+"""Confidence intervals of shares equal published values."""
 
 import pytest
 

@@ -38,7 +38,7 @@ def of_criterion(found: list[Pair]) -> bool | None:
         # Complete agreement on scores that vary, and complete disagreement of 0 and 2.
         (((5, 0, 0), (0, 3, 0), (0, 0, 2)), 1.0, 1.0),
         (((0, 0, 5), (0, 0, 0), (5, 0, 0)), -1.0, -1.0),
-        # One grader always gives 2: agreement is what chance gives.
+        # One grader always gives 2: agreement is as by chance.
         (((0, 0, 5), (0, 0, 0), (0, 0, 5)), 0.0, 0.0),
     ],
 )

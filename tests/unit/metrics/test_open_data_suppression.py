@@ -46,7 +46,7 @@ def possible_values(
 
 
 def generated(seed: int) -> dict[tuple[str, str], int]:
-    """Return a skewed table: from nearly empty to full, with a few rows or many."""
+    """Return a random skewed table: from nearly empty to full, with few rows or many."""
     draw = random.Random(seed)
     rows, columns = draw.randint(1, 6), draw.randint(1, 6)
     typical = draw.choice((1, 4, 8, 30))

@@ -61,7 +61,7 @@ PAGES = [
     MadeUpPage("09", (Y, Y, Y, Y, Y, 0, 3, 500), (10, 10, 20, 0, 30, 7), 77, 90, "85.6", "green"),  # 85.55…
     MadeUpPage("10", (Y, Y, Y, Y, Y, 2, 0, 300), (10, 10, 20, 10, 0, 5), 55, 90, "61.1", "yellow"),  # 61.11…
     MadeUpPage("11", (Y, N, Y, Y, Y, 2, 3, 299), (10, 0, 20, 10, 30, 0), 70, 90, "77.8", "yellow"),  # 77.77…
-    # The network did not say whether there is a cover: of the appearance 10 points are possible, of all 70.
+    # The network did not report the cover: 10 points are possible for appearance, 70 in total.
     MadeUpPage("12", (N, N, Y, Y, Q, 2, 1, Q), (0, 0, 10, 10, 0, 0), 20, 70, "28.6", "red"),  # 28.57…
 ]
 
@@ -81,7 +81,7 @@ def test_installed_formula_equals_the_published_table() -> None:
     assert formula_errors(AMUR) == []
 
 
-def test_unknown_reach_is_left_out_of_the_score_with_a_note() -> None:
+def test_unknown_reach_is_left_out_of_the_score_and_the_evidence_says_so() -> None:
     found = score_page(AMUR, PAGES[1].inputs, WEEK_END)
     reach, mean = found.criteria[-2:]
     assert (reach.possible, reach.source, mean.possible) == (0, None, 0)

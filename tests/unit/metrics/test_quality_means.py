@@ -64,7 +64,7 @@ def test_hint_no_more_frequent_with_faults_than_without_is_not_trusted() -> None
     assert figures_of_hint("canned_phrase", "own_words", flagged, 20).trusted is True
 
 
-def test_hint_that_never_occurred_has_no_precision() -> None:
+def test_hint_without_occurrences_has_no_precision() -> None:
     found = figures_of_hint("shouting", "politeness", [({"politeness": 2.0}, frozenset())], 1)
     assert (found.precision.share, found.precision.low, found.recall.share, found.trusted) == (None,) * 4
 

@@ -62,7 +62,7 @@ def sample() -> Page:
     return Page(sample_report())
 
 
-def test_numbers_of_the_week_are_in_words_of_an_official(sample: Page) -> None:
+def test_numbers_of_the_week_are_shown_with_their_changes(sample: Page) -> None:
     for text in ("508 (−50)", "264 (−6)", "201 (+30)", "201 (было 171)", "62 (−8)", "16–22 ноября 2026 г."):
         assert text in sample.text
     assert "Опубликован 23 ноября 2026 г. в 09:05" in sample.text
@@ -152,7 +152,7 @@ def test_hostile_texts_are_escaped() -> None:
     assert "\x00" not in hostile.source
 
 
-def test_week_without_appeals_says_so() -> None:
+def test_report_without_appeals_says_that_there_were_none() -> None:
     page = Page(empty_report())
     for text in (
         "Обращений за неделю нет",

@@ -158,7 +158,7 @@ def test_probability_equals_that_of_the_negative_binomial_distribution() -> None
     expected = expect_next_day(np.full((1, 70), 4.0), [day % 7 for day in range(70)], 0)
     mean, size = float(expected.mean[0]), float(expected.size[0])
     assert mean == pytest.approx(4)
-    # Σ of the probabilities of 0, 1, 2 …, each from the one before.
+    # Σ of the probabilities of 0, 1, 2 …, each computed from the previous one.
     share, term = mean / (mean + size), (size / (mean + size)) ** size
     below = 0.0
     for count in range(12):

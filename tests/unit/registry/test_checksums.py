@@ -1,4 +1,4 @@
-"""Check digits of ИНН and ОГРН, against published numbers."""
+"""Check digits of ИНН and ОГРН, tested with published numbers."""
 
 from collections.abc import Callable
 

@@ -1,6 +1,6 @@
 """Rows of `events` stored by the previous version are readable by consumers and sent by webhooks.
 
-After an upgrade consumers read such rows: those not processed yet, and dead-lettered ones that are retried.
+After an upgrade consumers read such rows: unprocessed events, and dead-lettered events that are retried.
 """
 
 from datetime import UTC, datetime

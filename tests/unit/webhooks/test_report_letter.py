@@ -97,7 +97,7 @@ def test_document_with_another_structure_is_refused(change: dict[str, Any]) -> N
         ReportTopSheet.model_validate(EXAMPLE_SHEET.model_dump() | change)
 
 
-def test_calm_week_says_so() -> None:
+def test_letter_about_a_calm_week_says_that_it_was_calm() -> None:
     calm = sheet(
         attention=[],
         outcomes=TopSheetOutcomes(opened=508, answered=508, overdue=0),

@@ -29,7 +29,7 @@ def test_published_code_verifies_a_delivery(number: int) -> None:
         names["verify"](secret, headers, body.encode() + b" ")
 
 
-def test_published_schedule_is_the_one_in_use() -> None:
+def test_published_schedule_equals_the_one_in_the_code() -> None:
     row = next(line for line in TEXT.splitlines() if line.startswith("| pause |"))
     pauses = [cell.split() for cell in row.strip("|").split("|")[1:]]
     assert [int(count) * UNITS[unit] for count, unit in pauses] == [

@@ -106,7 +106,7 @@ async def test_number_of_queries_does_not_depend_on_file_size(
     assert asked[1] <= asked[0] + 5 < 50
 
 
-async def test_three_levels_import_in_any_order(registry: ServiceUnderTest) -> None:
+async def test_organisations_of_three_levels_are_imported_in_any_order(registry: ServiceUnderTest) -> None:
     rows = [
         ["leaf", "Детский сад", "institution", "middle"],
         ["middle", "Комитет", "municipality", "top"],

@@ -25,7 +25,7 @@ class Ingest:
         self.away = False
 
     async def resolve(self, request: web.Request) -> web.Response:
-        """Answer `POST /internal/pages/resolve`."""
+        """Handle `POST /internal/pages/resolve`."""
         body: dict[str, Any] = await request.json()
         key = body["network"], body["screen_name"]
         self.asked.append(key)

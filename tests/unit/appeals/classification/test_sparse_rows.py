@@ -45,7 +45,7 @@ def test_joined_matrices_keep_the_order_of_columns() -> None:
 
 
 @pytest.mark.parametrize("rows", [slice(0, 0), slice(5, 5), slice(38, 99), slice(-3, None), slice(0, 40)])
-def test_neighbouring_rows_are_those_of_numpy(rows: slice) -> None:
+def test_slices_of_rows_equal_those_of_numpy(rows: slice) -> None:
     ours = SparseRows.of_dense(LEFT)
     np.testing.assert_array_equal(ours[rows].toarray(), LEFT[rows])
     np.testing.assert_array_equal(ours[rows].T.toarray(), LEFT[rows].T)

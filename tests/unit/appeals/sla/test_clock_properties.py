@@ -127,7 +127,7 @@ def test_deadline_does_not_depend_on_when_an_extension_is_recorded(
 
 
 @given(case=cases(), minutes=moments)
-def test_explanation_adds_up_to_the_whole(case: Case, minutes: int) -> None:
+def test_segments_of_an_explanation_sum_to_the_target(case: Case, minutes: int) -> None:
     events = events_of(case)
     reading = read_clock(events, events[0].at + timedelta(minutes=minutes))
     for before, after in pairwise(reading.segments):
@@ -147,7 +147,7 @@ def test_explanation_adds_up_to_the_whole(case: Case, minutes: int) -> None:
 
 
 @given(case=cases())
-def test_minutes_of_the_text_add_up(case: Case) -> None:
+def test_minutes_in_the_explaining_text_sum_to_the_total(case: Case) -> None:
     reading = read_clock(events_of(case))
     spans = explained_spans(reading.segments)
     assert sum(span.minutes for span in spans) == in_minutes(sum((span.counted for span in spans), timedelta()))

@@ -238,7 +238,7 @@ def test_events_of_two_machines_are_ordered_by_sequence_not_by_clock(time_machin
     assert read_clock(events_of(row, sla.calendars)).due_at == due
 
 
-def test_withdrawn_answer_leaves_no_pause_where_it_was_found_not_to_solve_the_matter(time_machine: Any) -> None:
+def test_withdrawn_answer_that_had_been_reopened_leaves_no_pause(time_machine: Any) -> None:
     appeal, sla = appeal_of(), context()
     time_machine.move_to(OPENED, tick=False)
     clocks.start_first_response_clock(appeal, sla, "system")

@@ -62,7 +62,7 @@ def ok_request(user: dict[str, Any]) -> tuple[str, dict[str, str]]:
 
 @pytest.fixture(params=["vk", "ok"])
 async def caller(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Caller]:
-    """Each network in turn, without a limit per second."""
+    """Return each network in turn, without a limit of calls per second."""
     data = tmp_path / "state.sqlite3"
     if request.param == "vk":
         app, world = create_vk(VkSettings(data=data, user_per_second=0, day_seconds=WHOLE_DAY))

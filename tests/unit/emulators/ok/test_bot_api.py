@@ -63,7 +63,7 @@ async def test_messages_between_two_times_are_newest_first(network: Network) -> 
     assert (await network.graph("messages/chat:C0"))["error_code"] == 705
 
 
-async def test_message_is_sent_in_every_form(network: Network) -> None:
+async def test_message_is_sent_for_every_form_of_recipient(network: Network) -> None:
     private = await network.citizen("Вопрос", "message", author="570000000001")
     chat, text = private["thread"], {"message": {"text": "Ответ", "reply_to": private["id"]}}
     for path, recipient in (

@@ -8,7 +8,7 @@ from tests.unit.emulators.ok.signed_client import Network
 
 
 async def codes(network: Network, count: int, **user: Any) -> list[int | None]:
-    """Return the error codes of `count` calls by the user, None for a success."""
+    """Return the error codes of `count` calls by the user; None for a successful call."""
     answers = [await network.call("users.getCurrentUser", **user) for _ in range(count)]
     return [answer.get("error_code") if isinstance(answer, dict) else -1 for answer in answers]
 

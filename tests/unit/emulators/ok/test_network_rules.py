@@ -271,7 +271,7 @@ async def test_invalid_request_is_refused_naming_the_field(
     assert network.world.settings.comment_answer == "id"
 
 
-async def test_paging_misses_nothing_while_comments_are_added(network: Network) -> None:
+async def test_paging_misses_no_discussion_while_comments_are_added(network: Network) -> None:
     state = network.world.discussions
     posts = [state.add_topic(network.page, "user:570000000001", f"Вопрос {number}") for number in range(330)]
     found: list[str] = []
@@ -282,7 +282,7 @@ async def test_paging_misses_nothing_while_comments_are_added(network: Network) 
             break
         found += [item["object_id"] for item in page["discussions"]]
         params["anchor"] = page["anchor"]
-        # A discussion with a new comment moves before the anchor: this pass still returns all the others.
+        # A discussion with a new comment moves before the anchor: this pass still returns all other discussions.
         await network.citizen("Свежее", thread=found[-1])
     assert found == [*posts[::-1], network.topic]
     topics: list[str] = []
@@ -296,7 +296,7 @@ async def test_paging_misses_nothing_while_comments_are_added(network: Network) 
     assert topics == found
 
 
-async def test_paging_chats_by_marker_misses_nothing_while_messages_arrive(network: Network) -> None:
+async def test_paging_by_marker_misses_no_chat_while_messages_arrive(network: Network) -> None:
     made = [
         (await network.citizen("Вопрос", "message", author=f"5710000{number:05d}"))["thread"]
         for number in range(230)

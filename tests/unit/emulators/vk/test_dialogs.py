@@ -17,7 +17,7 @@ def write(world: EmulatedVk, text: str, author: int = PEER) -> int:
     return number
 
 
-def test_same_random_id_sends_once(world: EmulatedVk) -> None:
+def test_message_with_a_repeated_random_id_is_sent_once(world: EmulatedVk) -> None:
     write(world, "Вопрос")
     first = call(world, "messages.send", "group", peer_id=PEER, random_id=5, message="Ответ")
     assert call(world, "messages.send", "group", peer_id=PEER, random_id=5, message="Ответ") == first

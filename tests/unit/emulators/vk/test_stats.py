@@ -17,7 +17,7 @@ DAY = 86_400
 
 
 def call(world: EmulatedVk, method: str, *, of: str | None = None, **params: object) -> list[dict[str, object]]:
-    """Call a method as the administrator of all pages, or as one of the page `of`."""
+    """Call a method as the administrator of all pages, or of the page `of`."""
     token = world.token_store.create("user", None if of is None else world.page(of)["id"])
     found: list[dict[str, object]] = METHODS[method].handler(
         MethodCall(world, token, {name: str(value) for name, value in params.items()})
@@ -50,7 +50,7 @@ def test_months_and_years_follow_each_other(world: EmulatedVk, start: datetime) 
             assert int(str(bounds[0][1])) > NOW.timestamp()
 
 
-def test_activity_is_an_empty_list_before_anything_happened(world: EmulatedVk) -> None:
+def test_activity_is_an_empty_list_before_any_activity(world: EmulatedVk) -> None:
     page = world.page("school1")["id"]
     world.change_settings({"stats_periods_as_text": True})
     (day,) = call(world, "stats.get", group_id=page, timestamp_to=MONDAY)

@@ -77,7 +77,7 @@ def test_paging_from_a_comment_accepts_a_negative_offset(world: EmulatedVk) -> N
     "params",
     [{"thread_items_count": 11}, {"count": -1}, {"offset": -1}, {"start_comment_id": 999}, {"count": "много"}],
 )
-def test_invalid_paging_is_error_100(world: EmulatedVk, params: dict[str, object]) -> None:
+def test_invalid_paging_gets_error_100(world: EmulatedVk, params: dict[str, object]) -> None:
     with pytest.raises(RefusedError) as caught:
         call(world, "wall.getComments", owner_id=-PAGE, post_id=POST, **params)
     assert caught.value.code == 100

@@ -1,4 +1,4 @@
-"""Files of every dialect are read as the same table; anything else is refused with a reason."""
+"""Files of every supported dialect are read as the same table; other files are refused with a reason."""
 
 import io
 from datetime import date, datetime
