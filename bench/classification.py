@@ -145,7 +145,7 @@ def _train_baseline() -> Callable[[Sequence[str]], object]:
 
 
 def main() -> None:
-    """Print all figures; exit with 1 if the sets combined are below a bar."""
+    """Print all figures; exit with 1 if the scores on all sets together are below a bar."""
     parser = argparse.ArgumentParser(prog="python -m bench.classification")
     parser.add_argument("--data", type=Path, help="a CSV with the columns of data/messages")
     parser.add_argument("--corpus", type=Path, default=REFERENCE_DATA, help="the folder with buryat/ and chatter/")

@@ -26,7 +26,7 @@ class FileNotWrittenError(Exception):
 def atomic_write(target: Path) -> Iterator[BinaryIO]:
     """Yield a file that replaces `target` when the block ends without an error.
 
-    Until then, and after an error, `target` stays as it is. A device or a pipe is written directly. Raises
+    Until then, and after an error, `target` stays unchanged. A device or a pipe is written directly. Raises
     `FileNotWrittenError` if the file cannot be written.
     """
     try:

@@ -320,7 +320,7 @@ async def _create_pages(system: TestSystem, pages: int) -> None:
             for _ in range(3 - sum(t.network == network and t.data["kind"] == kind for t in system.tokens)):
                 await system.issue(network, kind, None)
     for page in system.pages:
-        # OK allows one token per group: a new one invalidates the old.
+        # OK allows one token per group: a new token invalidates the old token.
         for _ in range(2 if page.network == "vk" else 0):
             await system.issue("vk", "group", page)
 

@@ -157,7 +157,7 @@ OF_MINISTRIES = (
     (4, "Дорожный ремонтно-строительный участок, {name}", "ДРСУ, {name}", ""),
 )
 
-# Bodies and institutions of a district, one in each.
+# Bodies and institutions of a district; each district has one of each.
 OF_DISTRICTS = (
     (
         "Управление образования, {name}",

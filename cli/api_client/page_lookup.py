@@ -25,7 +25,7 @@ async def _find_by_address(client: ApiClient, text: str) -> list[dict[str, Any]]
     found, error = await _search_pages(client, address=text)
     if error is None:
         return found
-    # A bare name or id does not name a network: search in all of them.
+    # A bare name or id may belong to any network: search all of them.
     results = [await _search_pages(client, address=text, network=network) for network in NETWORKS]
     if all(failure is not None for _, failure in results):
         raise ApiError(f"«{text}» is not the address of a page. {error}")

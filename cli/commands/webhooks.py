@@ -61,7 +61,7 @@ def listen(
 
 
 async def print_feed(client: "ApiClient", after: str, types: str | None) -> None:
-    """Print the events of the feed after a position; wait for new ones until the process is stopped."""
+    """Print the events of the feed after a position; wait for new events until the process is stopped."""
     while True:
         page = await client.get("/events", after=after, types=types, wait=WAIT_SECONDS)
         for event in page["items"]:

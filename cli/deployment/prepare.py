@@ -42,7 +42,7 @@ def read_variables() -> dict[str, str]:
 
 
 async def prepare(environment: Mapping[str, str]) -> None:
-    """Create owner, database, schema, login roles and signing keys; existing ones are kept.
+    """Create owner, database, schema, login roles and signing keys; keep what exists.
 
     Raises `VariablesRefusedError` for missing or unusable variables, before anything is changed.
     """

@@ -51,7 +51,7 @@ def _publish(folder: Path, name: str, signers: tuple[str, ...]) -> None:
         public = private.as_dict(private=False)
         by_id[public["kid"]] = public
     document: KeySetSerialization = {"keys": list(by_id.values())}
-    KeySet.import_key_set(document)  # refuses a damaged file before it is used
+    KeySet.import_key_set(document)  # raises an error if the existing file is damaged
     text = json.dumps(document, indent=2)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_private(path, text)

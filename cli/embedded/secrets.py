@@ -29,7 +29,7 @@ class Secrets(BaseModel):
 
 
 def load_secrets(folder: Path) -> Secrets:
-    """Return the secrets of a data folder; missing ones are generated."""
+    """Return the secrets of a data folder; missing secrets are generated."""
     path = folder / "secrets.json"
     stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     found = Secrets.model_validate(stored)

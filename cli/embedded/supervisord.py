@@ -58,7 +58,7 @@ class ProcessState:
 
 def _escape(text: str) -> str:
     if '"' in text or "\n" in text:
-        raise ValueError(f"supervisor's configuration cannot hold a quote or line break: {text!r}")
+        raise ValueError(f"supervisor's configuration must not contain a quote or line break: {text!r}")
     return text.replace("%", "%%")
 
 

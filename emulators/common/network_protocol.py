@@ -27,7 +27,7 @@ class EmulatedNetwork(Protocol):
         """Return the active tokens."""
 
     def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
-        """Create a token in addition to the active ones."""
+        """Create a token in addition to the active tokens."""
 
     def revoke_token(self, token: str) -> None:
         """Revoke the token; the network rejects it from now on."""

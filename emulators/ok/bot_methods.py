@@ -57,7 +57,7 @@ def info(call: BotCall) -> dict[str, Any]:
 
 
 def chats(call: BotCall) -> dict[str, Any]:
-    """Return chats, the most recent event first; the last page has no marker."""
+    """Return chats, most recently active first; the last page has no marker."""
     marker = call.query.get("marker")
     before: tuple[int, int] | None = None
     if marker:

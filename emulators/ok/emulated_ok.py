@@ -87,7 +87,7 @@ class EmulatedOk:
     def create_token(self, *, kind: TokenKind, page: str | None = None) -> dict[str, Any]:
         """Create a token.
 
-        A group's new bot token revokes its earlier one, as in the network. A user's token with a page
+        A group's new bot token revokes its earlier token, as in the network. A user's token with a page
         belongs to a user who administers only that page.
         """
         row = None if page is None else self.page(page)

@@ -1,4 +1,4 @@
-"""Attachments: from the API's short form, or as full objects."""
+"""Convert attachments from the API's short form, or from full objects."""
 
 import json
 import re

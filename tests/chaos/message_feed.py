@@ -1,4 +1,4 @@
-"""Feed many texts to both networks, and compare the stored messages with the accepted ones."""
+"""Feed many texts to both networks, and compare the stored messages with the accepted texts."""
 
 import csv
 import io

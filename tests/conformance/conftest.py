@@ -140,7 +140,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     outcomes: dict[str, dict[str, str]] = defaultdict(dict)
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
-            _, found, case = report.nodeid.partition("test_conformance.py::test_behaviour[")
+            _, found, case = report.nodeid.partition("test_conformance.py::test_network_shows_behaviour[")
             if found:
                 network, _, name = case.partition("]")[0].partition("-")
                 outcomes[name][network] = outcome

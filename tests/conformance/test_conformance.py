@@ -41,7 +41,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("network", "behaviour"), cases)
 
 
-async def test_behaviour(shared_ingests: SharedIngests, network: str, behaviour: Behaviour) -> None:
+async def test_network_shows_behaviour(shared_ingests: SharedIngests, network: str, behaviour: Behaviour) -> None:
     show = await shared_ingests.show(network)
     await show.outcome(behaviour)
 

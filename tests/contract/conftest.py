@@ -1,4 +1,4 @@
-"""Running emulators for third-party clients."""
+"""Start emulators for third-party clients."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 

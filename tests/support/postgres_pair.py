@@ -76,7 +76,7 @@ class Server:
             await connection.close()
 
     def copy_of(self, primary: "Server") -> None:
-        """Make this server a standby of a running one."""
+        """Make this server a standby of a running server."""
         command = [
             str(self.files.programs / "pg_basebackup"),
             f"--pgdata={self.files.data}",

@@ -1,4 +1,4 @@
-"""Messages about a power cut, and other messages of the same minutes.
+"""Messages about a power cut, and other messages written at the same time.
 
 A power cut in Селенгинск (Кабанский район): two hundred messages with different texts, some with the location,
 some without. The other messages are the classifier's training examples on all topics, and messages about similar
@@ -130,7 +130,7 @@ def unrelated_power_messages() -> list[str]:
 
 
 def other_messages(count: int, seed: int = 2) -> list[str]:
-    """Return `count` messages on all topics, some about other power cuts, none about this one."""
+    """Return `count` messages on all topics, some about other power cuts, none about this power cut."""
     file = resources.files("services.appeals.classification.training.examples").joinpath("messages.csv")
     rows = [row["text"] for row in csv.DictReader(file.read_text("utf-8").splitlines())]
     kept = [text for text in dict.fromkeys(rows) if text and SETTLEMENT.lower() not in text.lower()]

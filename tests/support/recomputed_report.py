@@ -272,7 +272,7 @@ class Recomputation:
             yield clock["organisation_id"], "overdue", 1
 
     def overdue_clocks(self) -> Iterator[tuple[Row, Row]]:
-        """Yield clocks that were overdue at the end, with their appeals."""
+        """Yield clocks that were overdue at `as_of`, with their appeals."""
         for clock in self._counted_clocks():
             due, stopped = _moment(clock["due_at"]), _moment(clock["stopped_at"])
             unfinished = clock["state"] in ("waiting", "running", "paused")

@@ -34,7 +34,7 @@ class NetworkThread:
 
     @property
     def key(self) -> str:
-        """Return the thread key, as ingest forms it."""
+        """Return the thread key in ingest's format."""
         place = f"-{self.page.external_id}_{self.post}" if self.page.network == "vk" else str(self.post)
         return f"{self.page.network}:{place}"
 

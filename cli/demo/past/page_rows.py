@@ -21,7 +21,7 @@ from shared.tables.registry import PageCheck
 _SLEEPING_SHARE = 0.12
 # The share of pages whose manager gave a token with the right to read the reach.
 _REACH_SHARE = 0.7
-# Steps that only a person confirms.
+# By step that only a person can confirm: the share of pages that have reached it.
 _STEP_SHARES = {"connected": 0.85, "gov_badge": 0.7, "widgets": 0.45}
 STEPS = tuple(_STEP_SHARES)
 CONFIRMED_BY = "made-up-history"

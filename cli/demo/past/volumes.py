@@ -9,7 +9,7 @@ from cli.demo.past.matters import DISTRICTS, MATTERS, Matter
 from shared.clock import REGION_TIME_ZONE
 
 _WEEKDAYS = (1.25, 1.15, 1.1, 1.0, 1.0, 0.7, 0.6)
-# By hour of the day: a peak in the morning, a higher one after work.
+# Relative activity by hour of the day: a peak in the morning, a higher peak after work.
 _HOURS = (1, 0.5, 0.3, 0.2, 0.2, 0.5, 1.5, 3, 5, 7, 7, 6, 6, 5, 5, 5, 5, 6, 7, 8, 9, 8, 5, 2.5)
 _COLD_MONTHS = frozenset({10, 11, 12, 1, 2, 3, 4})
 _MEAN, _SPREAD, _LEAST, _MOST = 50, 8, 32, 66

@@ -86,7 +86,7 @@ class FaultInjector:
         return [fault.to_dict() for fault in self._armed.values()]
 
     def clear(self) -> None:
-        """Disarm all faults, including persistent ones, and restart the random sequence."""
+        """Disarm all faults, including persistent faults, and restart the random sequence."""
         self._armed.clear()
         self.store.execute("DELETE FROM armed_faults")
         self.persistent.clear()

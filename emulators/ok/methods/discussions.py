@@ -49,9 +49,9 @@ def _administrator(call: RestCall, page: str) -> None:
 
 @method("discussions.getList")
 def get_list(call: RestCall) -> dict[str, Any]:
-    """Return discussions, the most recently active first.
+    """Return discussions, most recently active first.
 
-    From `anchor` the list continues to older ones (FORWARD) or to more recent ones (BACKWARD); a page with no
+    From `anchor` the list continues to older (FORWARD) or to more recent discussions (BACKWARD); a page without
     discussions has no anchor.
     """
     world, uid = call.world, call.user

@@ -70,7 +70,7 @@ class OkState:
         self.store.set_value(SETTINGS, json.dumps(kept | changes))
 
     def check_read(self, uid: str | None, page: str) -> None:
-        """Raise error 456 for a group that is blocked, 10 for one that is closed to the user."""
+        """Raise error 456 for a blocked group, 10 for a group that is closed to the user."""
         self.rules.check_active(page)
         if self.rules.get(page).closed and (uid is None or not self.discussions.administers(uid, page)):
             raise OkError(10, "The group is closed")

@@ -102,7 +102,7 @@ class PageRuleStore:
     # --- permission checks -------------------------------------------------------------------------
 
     def check_active(self, page: str) -> None:
-        """Raise error 456 for a group that is blocked, 160 for one that was deleted."""
+        """Raise error 456 for a blocked group, 160 for a deleted group."""
         if self.get(page).removed:
             raise OkError(160)
         if self.get(page).deactivated:

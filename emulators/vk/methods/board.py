@@ -14,7 +14,7 @@ _ORDERS = {1: "updated DESC", 2: "id DESC", -1: "updated", -2: "id"}
 
 @method("board.getTopics", "US")
 def get_topics(call: MethodCall) -> dict[str, Any]:
-    """Return topics of a community, pinned ones first; `topic_ids` selects single topics."""
+    """Return topics of a community, pinned topics first; `topic_ids` selects single topics."""
     page = _community(call)["id"]
     store, board = call.world.store, call.world.board
     order = call.number("order", 1)

@@ -66,7 +66,7 @@ class BoardTopics:
     ) -> Row:
         """Add a comment to a topic.
 
-        Raises error 100 for an invalid text, 104 for a missing topic, 15 for a closed one, 222 for links.
+        Raises error 100 for an invalid text, 104 for a missing topic, 15 for a closed topic, 222 for links.
         """
         check_text(text, attachments, self._settings.comment_length)
         check_page_exists(page)

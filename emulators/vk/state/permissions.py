@@ -62,7 +62,7 @@ def check_links(page: Row, text: str, *, by_api: bool) -> None:
 
 
 def check_page_exists(page: Row) -> None:
-    """Raise error 18 for a deleted community, 19 for a blocked one."""
+    """Raise error 18 for a deleted community, 19 for a blocked community."""
     if page["deactivated"] == "deleted":
         raise vk_error(18, "group is deleted")
     if page["deactivated"] == "banned":

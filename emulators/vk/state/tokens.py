@@ -24,7 +24,7 @@ class Token:
 
 
 class TokenStore:
-    """All tokens, including revoked ones."""
+    """All tokens, including revoked tokens."""
 
     def __init__(self, store: EmulatorStore) -> None:
         self._store = store

@@ -175,7 +175,7 @@ class Example:
     async def _existing_items(
         self, page: PageRef, after: int = 0
     ) -> AsyncIterator[tuple[ParsedBatch, dict[str, Any]]]:
-        """Yield the items of the page after a number, response by response, with the responses."""
+        """Yield, for each response with items of the page after a number, the parsed items and the response."""
         more = True
         while more:
             answer = await self._call(page, "GET", "items", after=after)

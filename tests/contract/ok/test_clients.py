@@ -45,7 +45,7 @@ class AsyncClient:
 async def client(
     request: pytest.FixtureRequest, network: OkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[SyncClient | AsyncClient]:
-    """Each of the clients."""
+    """One of the clients; the tests run with each."""
     if request.param == "odnoklassniki":
         monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
         yield SyncClient(network)

@@ -164,7 +164,7 @@ CLIENTS = (VkApiClient, BottleClient, AiovkClient)
 
 @pytest.fixture(params=CLIENTS, ids=[client.__name__ for client in CLIENTS])
 async def client(request: pytest.FixtureRequest, page: VkPage) -> Client:
-    """Each of the clients."""
+    """One of the clients; the tests run with each."""
     made: Client = request.param(page)
     return made
 

@@ -33,7 +33,7 @@ async def test_own_comment_is_pushed_before_the_response(page: VkPage) -> None:
     assert response == {"comment_id": event["object"]["id"], "parents_stack": [written["id"]]}
 
 
-async def test_changes_of_a_comment_are_events(page: VkPage) -> None:
+async def test_changes_of_a_comment_are_pushed_as_events(page: VkPage) -> None:
     ts = await page.ts()
     written = await page.citizen("Как есть")
     where = {"page": page.id, "id": written["id"]}
@@ -61,7 +61,7 @@ async def test_changes_of_a_comment_are_events(page: VkPage) -> None:
     assert len({event["event_id"] for event in events}) == 5
 
 
-async def test_messages_of_both_sides_are_events(page: VkPage) -> None:
+async def test_messages_of_both_sides_are_pushed_as_events(page: VkPage) -> None:
     ts = await page.ts()
     written = await page.citizen("Добрый день", kind="message")
     by_hand = {"page": page.id, "thread": written["thread"], "text": "Слушаем вас"}
