@@ -14,7 +14,7 @@ from shared.settings import FernetKeys, NoticesPages, SecretFileSettings
 
 @dataclass(frozen=True)
 class S3Bucket:
-    """A bucket and how to reach it; `endpoint` is the address of the server without the bucket."""
+    """A bucket with its access data; `endpoint` is the URL of the server without the bucket."""
 
     endpoint: str
     name: str
@@ -26,7 +26,7 @@ class S3Bucket:
 class AppealsSettings(SecretFileSettings):
     """Settings read from environment variables `GOSPABLIK_*`."""
 
-    # The input of a failed validation contains the secret of S3.
+    # Errors must not show the input of a failed validation: it contains the S3 secret.
     model_config = SettingsConfigDict(
         env_prefix="GOSPABLIK_", extra="ignore", protected_namespaces=(), hide_input_in_errors=True
     )
@@ -130,9 +130,9 @@ class AppealsSettings(SecretFileSettings):
             return None
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-            raise ValueError("the endpoint must be an address such as https://s3.example.ru, without a login")
+            raise ValueError("the endpoint must be a URL such as https://s3.example.ru, without a login")
         if parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError("the endpoint must be the address of the server alone: the bucket is another setting")
+            raise ValueError("the endpoint must be the URL of the server alone: set the bucket by its own setting")
         return value.rstrip("/")
 
     @model_validator(mode="after")
@@ -145,7 +145,10 @@ class AppealsSettings(SecretFileSettings):
         }
         missing = [name for name, value in given.items() if value is None]
         if missing and len(missing) < len(given):
-            raise ValueError(f"to keep attachments in S3, set {', '.join(missing)} too; for the folder, set none")
+            raise ValueError(
+                f"to keep attachments in S3, set {', '.join(missing)} too; to keep them in the folder, set none of "
+                "the S3 settings"
+            )
         return self
 
     @property
@@ -159,7 +162,7 @@ class AppealsSettings(SecretFileSettings):
 
 
 class ContactSettings(SecretFileSettings):
-    """The keys of contacts, read when one is stored or shown; `GOSPABLIK_*`."""
+    """The encryption keys of contacts, from `GOSPABLIK_*`, read when a contact is first stored or shown."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 
@@ -168,11 +171,11 @@ class ContactSettings(SecretFileSettings):
 
 @lru_cache(maxsize=1)
 def contact_settings() -> ContactSettings:
-    """Return the process's keys of contacts, read once."""
+    """Return the encryption keys of contacts, read once per process."""
     return ContactSettings()
 
 
 @lru_cache(maxsize=1)
 def settings() -> AppealsSettings:
-    """Return the process's settings, read once."""
+    """Return the settings, read once per process."""
     return AppealsSettings()

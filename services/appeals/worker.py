@@ -39,7 +39,7 @@ from shared.tables.appeals import AppealsConsumerOffset
 
 
 def consumers(queue: Jobs) -> tuple[Consumer, ...]:
-    """Return the consumers; events that they cannot handle go to `queue`."""
+    """Return the consumers; dead-lettered events go to `queue`."""
     return (
         Consumer(
             "appeals",
@@ -70,7 +70,7 @@ def consumers(queue: Jobs) -> tuple[Consumer, ...]:
             queue,
         ),
         Consumer("search", AppealsConsumerOffset, indexing.INDEXED_EVENT_TYPES, indexing.handle_events, queue),
-        # Reads the events that the first consumer emits.
+        # This consumer reads the events that the first consumer emits.
         Consumer(
             "clustering",
             AppealsConsumerOffset,
@@ -113,7 +113,7 @@ def register(service: Service, queue: Jobs) -> None:
             {UUID(found) for found in payload["organisations"]},
         )
 
-    # Finds appeals that were opened while the rules or the registry were changing.
+    # Covers appeals that were opened while the rules or the registry were changing.
     @queue.schedule("reroute-unassigned", "17 * * * *")
     async def reroute_unassigned() -> None:
         await rerouting.reroute_appeals(service.database, include_untouched=False)
@@ -122,7 +122,7 @@ def register(service: Service, queue: Jobs) -> None:
     async def release_appeals(payload: dict[str, Any]) -> None:
         await access_changes.release_appeals(service.database, UUID(payload["person_id"]))
 
-    # Finds appeals that were assigned to a person while their access was changing.
+    # Covers appeals that were assigned to a person while the person's access was changing.
     @queue.schedule("release-appeals", "*/10 * * * *")
     async def release_remaining_appeals() -> None:
         await access_changes.release_appeals(service.database)
@@ -219,7 +219,7 @@ def _register_maintenance(service: Service, queue: Jobs) -> None:
 
 
 async def _repeat(database: Database, batch: Callable[[WriteSession], Awaitable[object]]) -> None:
-    """Process batches, each in a transaction of its own, until one finds nothing."""
+    """Process batches, each in its own transaction, until one finds nothing."""
     while True:
         async with database.write() as session:
             if not await batch(session):

@@ -78,8 +78,8 @@ def record_published_reply(
 def _record_final_answer(
     appeal: Appeal, reply: Reply, published_at: datetime, routing_context: RoutingContext, recorder: AppealRecorder
 ) -> None:
-    """Store the outcome of the matter, and open a feedback round. Not for a further reply to an answered appeal,
-    such as «пожалуйста», which is not an answer.
+    """Store the outcome of the matter, and open a feedback round. Do not call it for a further reply to an
+    answered appeal, such as «пожалуйста»: it is not an answer.
     """
     appeal.outcome = reply.outcome
     appeal.final_answer_at = appeal.final_answer_at or published_at

@@ -1,4 +1,4 @@
-"""Schemas of appeals. Times are RFC 3339 with offset; texts are as they were written."""
+"""Schemas of appeals. Times are RFC 3339 with offset; texts are unchanged, as their authors wrote them."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -41,14 +41,14 @@ AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])
 
 
 class UnreadOut(BaseModel):
-    """What the reader of an appeal should read and has not opened."""
+    """Something new in an appeal that the reader has not opened yet."""
 
     reason: UnreadReason = Field(description=f"The last of several. {UNREAD_HELP}", examples=["message"])
     at: datetime = Field(description="Send as `until` when it was read", examples=["2026-11-27T10:00:00.123Z"])
 
 
 class ReadIn(RequestBody):
-    """What a person has read."""
+    """The time up to which a person has read an appeal."""
 
     until: BoundedDatetime = Field(
         description="`unread.at` of the appeal as it was shown", examples=["2026-11-27T10:00:00.123Z"]
@@ -56,7 +56,7 @@ class ReadIn(RequestBody):
 
 
 class AppealSummary(BaseModel):
-    """What lists and the appeal itself show."""
+    """The fields of an appeal that both lists and the appeal itself show."""
 
     id: UUID = Field(examples=[_ID])
     number: int = Field(examples=[1024])
@@ -161,7 +161,7 @@ class AppealMessageOut(BaseModel):
 
 
 class AssignmentOut(BaseModel):
-    """An assignment of the appeal; null is the centre."""
+    """An assignment of the appeal; a null organisation is the centre."""
 
     at: datetime
     kind: AssignmentKind
@@ -184,20 +184,20 @@ class TimelineEntryOut(BaseModel):
 
 
 class AppealLink(BaseModel):
-    """Another appeal."""
+    """A reference to another appeal."""
 
     id: UUID = Field(examples=[_ID])
     number: int = Field(examples=[1025])
 
 
 class AppealPage(NamedRef):
-    """The official page where the citizen wrote, and the organisation that keeps it."""
+    """The official page where the citizen wrote, and the organisation that owns it."""
 
     organisation: NamedRef
 
 
 class AppealOut(AppealSummary):
-    """An appeal with everything that belongs to it."""
+    """An appeal with its messages, replies, timeline and other details."""
 
     page: AppealPage | None = Field(description="Null: not from a network")
     thread_key: str | None = Field(
@@ -231,9 +231,8 @@ class AppealOut(AppealSummary):
 
 
 class AppealIn(LocationIn):
-    """Open an appeal by hand: from a stored message, or from a text received another way.
-
-    Staff of an organisation name the `source`, and no organisation except their own.
+    """An appeal to be opened manually: from a stored message, or from a text received in another way. Staff of an
+    organisation must give the `source`, and may give only their own organisation.
     """
 
     message_id: UUID | None = Field(default=None, description="A stored message; needs `appeals:triage`")
@@ -256,13 +255,12 @@ class AppealIn(LocationIn):
     url: Annotated[SingleLine, Field(pattern=r"^https?://")] | None = None
 
     def corrections(self) -> Corrections:
-        """Return what the person says about the appeal."""
+        """Return the person's corrections of the classification."""
         return Corrections(self.organisation_id, self.topic_id, self.urgency, location=self.parts())
 
     def submission(self) -> NewSubmission | None:
-        """Return how the appeal was submitted; None without a source.
-
-        Raises `Invalid` naming a field that does not go with the others.
+        """Return how the appeal was submitted; None without a source. Raises `Invalid` naming a field that
+        requires another one.
         """
         if self.source is None:
             for name in ("external_id", "written_at", "contact", "metadata"):
@@ -281,7 +279,9 @@ class AppealIn(LocationIn):
 
 
 class MoveIn(RequestBody):
-    """The target of a move and what the move requires; `assignee_id` alone changes only the person."""
+    """The target status of a move and the fields that it requires; `assignee_id` alone changes only the
+    assignee.
+    """
 
     to: AppealStatus | None = Field(
         default=None, description="The new status; left out: the status stays", examples=["assigned"]
@@ -301,12 +301,12 @@ class MoveIn(RequestBody):
     )
 
     def assignee(self) -> AssigneeWish:
-        """Return whom the body assigns."""
+        """Return the requested assignee."""
         return AssigneeWish(given="assignee_id" in self.model_fields_set, person_id=self.assignee_id)
 
 
 class MatterDecisionIn(RequestBody):
-    """Whether a message of the appeal is about another matter."""
+    """The decision whether a message of the appeal is about another matter."""
 
     message_id: UUID = Field(examples=[_ID])
     decision: MatterDecision = Field(
@@ -316,7 +316,7 @@ class MatterDecisionIn(RequestBody):
 
 
 class MergeIn(RequestBody):
-    """The appeal to merge into, and why."""
+    """The appeal to merge into, and the reason."""
 
     into: UUID = Field(
         description="The appeal of the same author that was received earlier",
@@ -326,7 +326,7 @@ class MergeIn(RequestBody):
 
 
 class UnmergeIn(RequestBody):
-    """Why a merge is taken back."""
+    """The reason for undoing a merge."""
 
     reason: SingleLine = Field(examples=["Это другая дорога"])
 

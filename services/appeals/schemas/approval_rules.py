@@ -10,7 +10,7 @@ from shared.contracts.values import OrganisationKind, Urgency
 
 
 class ApprovalRuleIn(RequestBody):
-    """Conditions of the appeals whose replies need approval; null: any."""
+    """Conditions of the appeals whose replies need approval; null matches any value."""
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
     urgency: Urgency | None = Field(default=None, examples=["high"])

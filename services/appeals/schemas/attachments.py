@@ -10,7 +10,7 @@ from shared.contracts.values import PhotoType
 
 
 class AttachmentOut(BaseModel):
-    """A photo as it was stored: encoded again as a JPEG, without the metadata of the camera."""
+    """A stored photo: re-encoded as a JPEG, without the metadata of the camera."""
 
     id: UUID = Field(description="`GET /attachments/{id}` returns the file", examples=[_ID])
     name: str = Field(description="Only for people to read", examples=["двор после ремонта.jpg"])

@@ -1,4 +1,4 @@
-"""Schemas of work in bulk."""
+"""Schemas of bulk operations."""
 
 from datetime import datetime
 from uuid import UUID
@@ -16,7 +16,9 @@ from shared.http.problems import FieldError, Invalid
 
 
 class BulkFilter(AppealFilter):
-    """The filter of `GET /appeals`, as an object. An unknown name is an error: left out, it would change more."""
+    """The filter of `GET /appeals` as an object. An unknown field is an error: ignoring it would change more
+    appeals.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -24,7 +26,7 @@ class BulkFilter(AppealFilter):
 class BulkOperationIn(RequestBody):
     """A change of many appeals: those in `appeal_ids`, or all that `filter` matches now.
 
-    The action takes only its own parameters, and `reason` where the same move of a single appeal needs one.
+    Each action takes only its own parameters; `reason` is required if the same move of a single appeal needs one.
     """
 
     action: RequestedAction = Field(
@@ -62,7 +64,9 @@ class BulkOperationIn(RequestBody):
     urgency: Urgency | None = Field(default=None, description="With `triage`", examples=[None])
 
     def selection(self) -> Selection:
-        """Return the appeals to change. Raises `Invalid` unless they are given in one of the two ways."""
+        """Return the appeals to change. Raises `Invalid` unless exactly one of `appeal_ids` and `filter` is
+        given.
+        """
         if (self.appeal_ids is None) == (self.filter is None):
             detail = "Give either appeal_ids or filter"
             errors = [FieldError(pointer=f"/{name}", detail=detail) for name in ("appeal_ids", "filter")]
@@ -70,10 +74,10 @@ class BulkOperationIn(RequestBody):
         return Selection(self.appeal_ids, self.filter)
 
     def change(self) -> BulkChange:
-        """Return the change. Raises `Invalid` naming a parameter that is missing or of another action."""
+        """Return the change. Raises `Invalid` naming a parameter that is missing or belongs to another action."""
         given = set(self.model_dump(exclude={"action", "appeal_ids", "filter"}, exclude_defaults=True))
         if self.action == "assign":
-            given |= self.model_fields_set & {"assignee_id"}  # null is a value: nobody
+            given |= self.model_fields_set & {"assignee_id"}  # null is a value here: release the appeal
         check_parameters(self.action, given)
         return BulkChange(action=self.action, **{name: getattr(self, name) for name in given})
 
@@ -89,7 +93,7 @@ class BulkCounts(BaseModel):
 
 
 class BulkOperationOut(BaseModel):
-    """A bulk operation and how far it is."""
+    """A bulk operation and its progress."""
 
     id: UUID = Field(examples=[_ID])
     action: BulkAction = Field(examples=["assign"])
@@ -111,7 +115,7 @@ class BulkOperationOut(BaseModel):
 
 
 class RowProblem(BaseModel):
-    """Why an appeal was refused: the problem that the single route would have answered with."""
+    """Why the change of an appeal was refused: the problem that the route for a single appeal would return."""
 
     type: str = Field(examples=["/problems/conflict"])
     title: str = Field(examples=["Conflict"])
@@ -121,7 +125,7 @@ class RowProblem(BaseModel):
 
 
 class BulkRowAppeal(BaseModel):
-    """What an appeal of a bulk operation is about, and where it is now."""
+    """The text of an appeal of a bulk operation, and its current status and organisation."""
 
     text: str = Field(description="Personal data is masked, as in lists", examples=["Не горят фонари"])
     status: AppealStatus = Field(examples=["assigned"])

@@ -95,7 +95,7 @@ class ClassifierOut(BaseModel):
 
 
 class ClassificationIn(LocationIn):
-    """What a person says about an appeal. A field left out, or null, is not a statement."""
+    """A person's classification of an appeal. An omitted or null field changes nothing."""
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group if none of its topics fits")
     no_location: bool = Field(default=False, description="The classified location is wrong, and there is none")
@@ -103,14 +103,14 @@ class ClassificationIn(LocationIn):
     organisation_id: UUID | None = Field(default=None, description="Who must answer")
 
     def corrections(self) -> Corrections:
-        """Return the corrections as the domain uses them."""
+        """Return the corrections as a domain object."""
         return Corrections(
             self.organisation_id, self.topic_id, self.urgency, location=self.parts(), no_location=self.no_location
         )
 
 
 class TriageIn(ClassificationIn):
-    """A person's decision about a message. A field left out, or null, is not a statement."""
+    """A person's decision about a message. An omitted or null field changes nothing."""
 
     needs_answer: bool = Field(examples=[True])
     confirm: bool = Field(
@@ -128,12 +128,12 @@ class TriageIn(ClassificationIn):
     )
 
     def corrections(self) -> Corrections:
-        """Return the corrections, besides `needs_answer`, as the domain uses them."""
+        """Return the corrections, without `needs_answer`, as a domain object."""
         return replace(super().corrections(), type=self.type, confirms_rest=self.confirm)
 
 
 class SuggestedOrganisation(BaseModel):
-    """The organisation that the rules name."""
+    """The organisation that the rules suggest."""
 
     organisation: NamedRef
     reason: str = Field(examples=["Правило маршрутизации по теме"])

@@ -25,7 +25,7 @@ class NamedRef(BaseModel):
 
 
 def named_ref(found: UUID | None, name: str | None) -> NamedRef | None:
-    """Return a reference to an object, or None for none."""
+    """Return a reference to an object; None without an id."""
     return NamedRef(id=found, name=name or "") if found is not None else None
 
 
@@ -53,7 +53,7 @@ class Location(BaseModel):
 
 
 class Channel(BaseModel):
-    """Where the citizen wrote."""
+    """The channel by which the citizen wrote."""
 
     network: NetworkName | None = Field(examples=["vk"])
     page_id: UUID | None
@@ -63,7 +63,7 @@ class Channel(BaseModel):
 
 
 class LocationIn(RequestBody):
-    """A location. Parts finer than a named one that are not named themselves become unknown."""
+    """A location. If a part is given, all finer parts that are not given become unknown."""
 
     municipality: str | None = Field(
         default=None, pattern=OKTMO_PATTERN, description="OKTMO", examples=["81701000"]
@@ -73,5 +73,5 @@ class LocationIn(RequestBody):
     house: SingleLine | None = Field(default=None, examples=["20"])
 
     def parts(self) -> dict[str, str]:
-        """Return the parts that are named."""
+        """Return the given parts."""
         return {part: value for part in LOCATION_PARTS if (value := getattr(self, part)) is not None}

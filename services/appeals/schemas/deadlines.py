@@ -28,7 +28,7 @@ class ClockPolicy(BaseModel):
 
 
 class ClockSegment(BaseModel):
-    """A span within one local day, or one pause, and how much of it counts."""
+    """A span within one local day, or one pause, and the part of it that counts."""
 
     model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
 
@@ -42,7 +42,7 @@ class ClockSegment(BaseModel):
 
 
 class ClockEventOut(BaseModel):
-    """What happened to a clock, in the order of `sequence`."""
+    """An event of a clock; events are ordered by `sequence`."""
 
     sequence: int = Field(examples=[1])
     kind: ClockEventKind
@@ -103,7 +103,7 @@ class ClockOut(BaseModel):
 
 
 class EscalationOut(BaseModel):
-    """A step of the escalation: who was notified, and when, that the reply is late or nearly late."""
+    """A step of the escalation: who was notified, and when, that a reply is late or nearly late."""
 
     step: EscalationStep = Field(examples=["manager"])
     clock: AwaitedClock = Field(description="What was due", examples=["first_response"])

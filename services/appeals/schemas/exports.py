@@ -1,4 +1,4 @@
-"""Schemas of exports as jobs."""
+"""Schemas of export jobs."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,7 +12,7 @@ from services.appeals.schemas.common import RequestBody
 
 
 class ExportIn(RequestBody):
-    """A list of appeals to be written down as a file."""
+    """A list of appeals to be exported as a file."""
 
     format: ExportFormat = Field(
         description="`csv`: up to 300,000 appeals, `xlsx`: a workbook of up to 50,000", examples=["csv"]
@@ -26,7 +26,7 @@ class ExportIn(RequestBody):
 
 
 class ExportOut(BaseModel):
-    """An export, and how far it is."""
+    """An export and its progress."""
 
     id: UUID
     format: ExportFormat

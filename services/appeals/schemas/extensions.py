@@ -39,13 +39,13 @@ class ExtensionApprovalIn(RequestBody):
 
 
 class ExtensionRefusalIn(RequestBody):
-    """Why a request is refused."""
+    """The refusal of a request."""
 
     remarks: _Text = Field(description="Why the time must do", examples=["Ответьте, что сделано и что дальше"])
 
 
 class ExtensionRequestOut(BaseModel):
-    """A request to extend a deadline, and what the centre decided."""
+    """A request to extend a deadline, and the decision of the centre."""
 
     id: UUID
     appeal_id: UUID

@@ -43,7 +43,7 @@ class MunicipalityFacet(BaseModel):
 
 
 class AppealFacets(BaseModel):
-    """How many of the newest appeals of a list have each value, the most frequent value first."""
+    """Counts of the newest appeals of a list by value, the most frequent value first."""
 
     counted: int = Field(description="How many appeals were counted, at most 1,000", examples=[64])
     complete: bool = Field(description="Whether all appeals of the list were counted")

@@ -1,4 +1,4 @@
-"""Schemas of what citizens say about final answers."""
+"""Schemas of citizens' feedback on final answers."""
 
 from datetime import datetime
 from uuid import UUID
@@ -18,7 +18,7 @@ KIND_HELP = (
 
 
 class FeedbackOut(BaseModel):
-    """What the citizen said about a final answer."""
+    """The citizen's feedback on a final answer."""
 
     id: UUID = Field(examples=[_ID])
     reply_id: UUID = Field(description="The answer")
@@ -42,5 +42,5 @@ class FeedbackIn(RequestBody):
     reason: SingleLine = Field(description="Why, for colleagues", examples=["Это не благодарность, а ирония"])
 
     def correction(self) -> FeedbackCorrection:
-        """Return the correction."""
+        """Return the correction as a domain object."""
         return FeedbackCorrection(self.kind, self.mark, self.reason)

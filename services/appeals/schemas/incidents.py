@@ -21,7 +21,7 @@ AppealIds = Annotated[list[UUID], Field(min_length=1, max_length=MAX_APPEALS_PER
 
 
 class AppealBriefOut(BaseModel):
-    """An appeal in short; `GET /appeals/{id}` returns the rest."""
+    """A summary of an appeal; `GET /appeals/{id}` returns all of it."""
 
     appeal_id: UUID
     number: int
@@ -57,27 +57,27 @@ class SimilarAppealList(BaseModel):
 
 
 class IncidentIn(RequestBody):
-    """Join appeals into a new incident."""
+    """A new incident and its appeals."""
 
     appeal_ids: AppealIds
     title: SingleLine | None = Field(default=None, examples=["Нет света: Кабанский район, Селенгинск"])
 
 
 class IncidentMembersIn(RequestBody):
-    """Add appeals to an incident."""
+    """Appeals to be added to an incident."""
 
     appeal_ids: AppealIds
 
 
 class IncidentPatch(RequestBody):
-    """The fields to change; a field left out is not changed."""
+    """The fields to change; an omitted field is not changed."""
 
     title: SingleLine | None = Field(default=None, examples=["Авария на подстанции в Селенгинске"])
     organisation_id: UUID | None = Field(default=None, description="The leading organisation; null: none")
 
 
 class IncidentOut(BaseModel):
-    """An incident. Staff of an organisation see the number and the times of its own appeals only."""
+    """An incident. For staff of an organisation, number and times cover only its own appeals."""
 
     id: UUID
     number: int
@@ -109,7 +109,7 @@ class IncidentMemberOut(AppealBriefOut):
 
 
 class IncidentReplyIn(RequestBody):
-    """One reply to all appeals of the incident that await one."""
+    """One reply to all appeals of the incident that await a reply."""
 
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
         examples=["Здравствуйте! Свет включат до 18:00, бригада на месте."]

@@ -52,7 +52,7 @@ class NoteOut(BaseModel):
 
 
 class WatcherIn(RequestBody):
-    """Who watches the appeal."""
+    """The person who is to watch the appeal."""
 
     person_id: UUID | None = Field(
         default=None, description="By default the caller", examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"]

@@ -8,14 +8,14 @@ from services.appeals.assignees.directory import ActorRef
 
 
 class PresentOut(BaseModel):
-    """Somebody who has the page of the appeal open."""
+    """A person who has the page of the appeal open."""
 
     actor: ActorRef
     since: datetime
 
 
 class PresenceOut(BaseModel):
-    """Who else has the page of an appeal open."""
+    """The other people who have the page of an appeal open."""
 
     others: list[PresentOut]
     expires_in: int = Field(examples=[45], description="Seconds after which a page without a heartbeat lapses")

@@ -35,7 +35,7 @@ class PromiseListItem(PromiseOut):
 
 
 class PromiseCounts(BaseModel):
-    """How many promises an organisation made in the period, and how they ended."""
+    """The number of promises that an organisation made in the period, and how they ended."""
 
     organisation: NamedRef | None = Field(description="Null: the centre")
     made: int = Field(examples=[12])

@@ -56,14 +56,14 @@ class ReplyApproval(BaseModel):
 
 
 class ReplyChangeFailure(BaseModel):
-    """Why a change was not carried out."""
+    """The reason why a change failed."""
 
     code: str = Field(examples=["vk:909"])
     message: str = Field(examples=["Сообщение слишком старое: ВКонтакте больше не даёт его править."])
 
 
 class ReplyChangeProgress(BaseModel):
-    """How far a change is in the network, part by part of a long reply."""
+    """The progress of a change in the network, counted in parts of a long reply."""
 
     parts: int = Field(description="How many parts it changes", examples=[3])
     parts_done: int = Field(description="How many of them have the wanted text", examples=[1])
@@ -196,7 +196,7 @@ class ReplyIn(RequestBody):
 
 
 class ReplyDraftIn(RequestBody):
-    """The present content of a draft."""
+    """The current content of a draft."""
 
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] = Field(
         examples=["Здравствуйте! Ямочный ремонт начнётся в понедельник."]
@@ -222,7 +222,7 @@ class ReplyDraftIn(RequestBody):
 
 
 class ReplyRefusalIn(RequestBody):
-    """Why a reply is refused."""
+    """The refusal of a reply, with remarks for its author."""
 
     remarks: Annotated[NonBlankText, Field(max_length=2_000)] = Field(
         description="What its author has to change", examples=["Назовите дату и телефон мастера"]
@@ -230,7 +230,7 @@ class ReplyRefusalIn(RequestBody):
 
 
 class ReplyHint(BaseModel):
-    """A hint of the checks."""
+    """A hint from the checks of a reply."""
 
     code: HintCode = Field(examples=["no_date"])
     severity: HintSeverity = Field(description="Only `blocking` prevents publication")
@@ -276,7 +276,7 @@ class ReplyVersionOut(BaseModel):
 
 
 class ReplyLeaseIn(RequestBody):
-    """How to take the edit lease."""
+    """A request for the edit lease."""
 
     take_over: bool = Field(
         default=False, description="Take it from another person; moderators and managers may", examples=[False]
@@ -321,7 +321,7 @@ class RecordedAnswerIn(RequestBody):
 
 
 class ReplyRetryIn(RequestBody):
-    """How to retry a failed reply."""
+    """The retry of a failed reply."""
 
     text: Annotated[NonBlankText, Field(max_length=MAX_REPLY_LENGTH)] | None = Field(
         default=None,
@@ -350,7 +350,7 @@ class ReplyEditIn(RequestBody):
 
 
 class ReplyWithdrawalIn(RequestBody):
-    """Why a published reply is withdrawn."""
+    """The withdrawal of a published reply, with the reason."""
 
     ground: WithdrawalGround = Field(
         description="It discloses personal data, is unlawful, insults, says what is not so, or stands in the "

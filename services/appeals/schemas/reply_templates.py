@@ -31,7 +31,7 @@ class ReplyTemplateIn(RequestBody):
     )
 
     def given(self) -> TemplateText:
-        """Return the template as its author wrote it."""
+        """Return the template's content as a domain object."""
         return TemplateText(**self.model_dump())
 
 
@@ -51,7 +51,7 @@ class ReplyTemplateOut(BaseModel):
 
 
 class FilledTemplateOut(BaseModel):
-    """A template with the values of an appeal."""
+    """A template filled with the values of an appeal."""
 
     id: UUID
     name: str = Field(examples=["Промежуточный ответ"])

@@ -12,7 +12,9 @@ from shared.contracts.values import Urgency
 
 
 class Agreement(BaseModel):
-    """By field, whether people agree with the prediction; null where either says nothing about it."""
+    """Whether people agree with the prediction, by field; null if the prediction or the decision has no value for
+    it.
+    """
 
     needs_answer: bool | None
     topic_group: bool | None
@@ -23,7 +25,7 @@ class Agreement(BaseModel):
 
 
 class ReviewSide(BaseModel):
-    """The prediction or people's decision about a message; null where nothing was said."""
+    """The prediction or people's decision about a message; null fields have no value."""
 
     needs_answer: NeedsAnswer | None
     type: MessageType | None

@@ -1,4 +1,4 @@
-"""Schemas of routes: why an appeal is where it is."""
+"""Schemas of routes: why an appeal has its organisation or is in triage."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from services.appeals.schemas.common import NamedRef
 
 
 class Suggestion(BaseModel):
-    """An organisation that may have to answer."""
+    """An organisation suggested for the answer."""
 
     organisation_id: UUID = Field(description="The id of `organisation`")
     organisation: NamedRef
@@ -19,7 +19,7 @@ class Suggestion(BaseModel):
 
 
 class RouteOut(BaseModel):
-    """Why the appeal is where it is."""
+    """Why the appeal has its organisation or is in triage."""
 
     reason: str = Field(examples=["Владелец страницы: Комитет по строительству"])
     rule_id: UUID | None

@@ -33,7 +33,9 @@ RuleSetStatus = TypeAliasType("RuleSetStatus", Literal["draft", "active", "retir
 
 
 class RuleIn(RequestBody):
-    """Which appeals go to which organisation; a condition left out means any."""
+    """A rule: the conditions of appeals and the organisation that gets them; an omitted condition matches any
+    value.
+    """
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
     municipality: Oktmo | None = None
@@ -57,7 +59,7 @@ class RuleIn(RequestBody):
     )
 
     def rule(self) -> Rule:
-        """Return the rule as routing uses it."""
+        """Return the rule as a domain object."""
         return Rule(
             None, self.send_to, self.organisation_id, self.topic_id, self.municipality, self.settlement,
             self.page_owner_id, self.urgency, self.page_owner_sphere, self.page_owner_kind, self.reason,
@@ -83,21 +85,21 @@ class RuleOut(BaseModel):
 
 
 class DefaultRouteIn(RequestBody):
-    """Where appeals go that no rule matches."""
+    """The target of appeals that no rule matches."""
 
     send_to: SendTo = Field(examples=["page_owner"])
     organisation_id: UUID | None = Field(default=None, description="With `organisation`: the one that answers")
 
 
 class DefaultRouteOut(BaseModel):
-    """Where appeals go that no rule matches."""
+    """The target of appeals that no rule matches."""
 
     send_to: SendTo
     organisation: NamedRef | None
 
 
 class RuleSetIn(RequestBody):
-    """A whole set of rules. It is a draft until it is activated, and is never edited."""
+    """A complete set of rules. It is a draft until it is activated, and is never edited."""
 
     note: SingleLine | None = Field(default=None, examples=["Дороги города переданы комитету"])
     default: DefaultRouteIn | None = Field(
@@ -128,13 +130,13 @@ class RuleSetSummary(BaseModel):
 
 
 class RuleSetOut(RuleSetSummary):
-    """A rule set with its rules, in the order they were given."""
+    """A rule set with its rules, in the order in which they were given."""
 
     rules: list[RuleOut]
 
 
 class RuleSetActivationIn(RequestBody):
-    """How to activate a set."""
+    """Options for the activation of a set."""
 
     expected_active_id: UUID | None = Field(
         default=None, description="The set that you believe to be active: 409 if another one is"
@@ -154,7 +156,7 @@ class ChangedRule(BaseModel):
 
 
 class RuleSetChanges(BaseModel):
-    """The differences between a set and another."""
+    """The differences between two sets."""
 
     against: int = Field(description="Number of the set compared with")
     default_before: DefaultRouteOut | None = Field(description="Null: the defaults are equal")
@@ -165,7 +167,7 @@ class RuleSetChanges(BaseModel):
 
 
 class DryRunIn(RequestBody):
-    """Which appeals to route in a dry run."""
+    """The appeals to be routed in a dry run."""
 
     from_: BoundedDatetime | None = Field(
         default=None,
@@ -182,7 +184,7 @@ class DryRunIn(RequestBody):
 
 
 class DryRunMovement(BaseModel):
-    """Appeals that would move between two organisations; null is the moderators' queue."""
+    """The number of appeals that would move from one organisation to another; null is the moderators' queue."""
 
     from_organisation: NamedRef | None
     to_organisation: NamedRef | None
@@ -204,7 +206,7 @@ class DryRunOut(BaseModel):
 
 
 class RulePreviewIn(RequestBody):
-    """A message to preview. Given fields take precedence over what the text tells."""
+    """A message to preview. Given fields take precedence over values found in the text."""
 
     text: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None, examples=["Яма на улице Бабушкина, в городе всё так же"]
@@ -225,7 +227,7 @@ class RulePreviewIn(RequestBody):
 
 
 class RoutingFactsOut(BaseModel):
-    """The facts that the rules looked at."""
+    """The facts that the rules compared."""
 
     topic: NamedRef | None
     topic_confidence: float | None = Field(description="Null: the topic was given, or there is none")
@@ -237,7 +239,7 @@ class RoutingFactsOut(BaseModel):
 
 
 class RulePreviewOut(BaseModel):
-    """Where the message would go, and every rule that matches it, most specific first."""
+    """The route that the message would get, and every rule that matches it, most specific first."""
 
     rule_set: int
     organisation: NamedRef | None = Field(description="Null: moderators decide")

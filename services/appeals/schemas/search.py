@@ -1,4 +1,4 @@
-"""Schemas of what a search has found."""
+"""Schemas of search results."""
 
 from typing import Literal
 
@@ -18,14 +18,14 @@ class Fragment(BaseModel):
 
 
 class Highlight(BaseModel):
-    """An extract of a text that has words of the search, of at most 300 characters, personal data masked."""
+    """An extract, of at most 300 characters, of a text that has words of the search; personal data is masked."""
 
     kind: SearchedTextKind = Field(description="Where it stands")
     fragments: list[Fragment] = Field(description="Its parts in order; joined they are the extract")
 
 
 class SearchSuggestion(BaseModel):
-    """Something that a search may be about."""
+    """The name of a location or topic that completes a search."""
 
     kind: SuggestionKind = Field(description="`locality`: a part of a town; `landmark`: a known building or site")
     name: str = Field(examples=["Бабушкина"])
@@ -36,6 +36,6 @@ class SearchSuggestion(BaseModel):
 
 
 class SearchSuggestions(BaseModel):
-    """At most ten suggestions, the likeliest first."""
+    """At most ten suggestions, best match first."""
 
     items: list[SearchSuggestion]

@@ -28,7 +28,7 @@ def _hours_late(level: str) -> Any:
 
 
 class EscalationTimes(RequestBody):
-    """When to notify whom that a reply is late or nearly late; null: never.
+    """When each level is notified that a reply is late or nearly late; null means never.
 
     Hours are working hours of the organisation after the deadline.
     """
@@ -47,14 +47,16 @@ class EscalationTimes(RequestBody):
 
 
 class ExtensionLimitIn(RequestBody):
-    """How far a deadline may be extended."""
+    """How often a deadline may be extended, and by how much."""
 
     count: int = Field(ge=1, le=20, description="How often", examples=[2])
     hours: float = _hours("By at most so many hours each time, in the unit of the clock", 40)
 
 
 class ExtensionLimits(RequestBody):
-    """How far the deadline of each clock may be extended at the request of the organisation; null: not."""
+    """How far the deadline of each clock may be extended at the request of the organisation; null means not at
+    all.
+    """
 
     final_answer: ExtensionLimitIn | None = Field(
         default=ExtensionLimitIn(**(DEFAULT_EXTENSIONS["final_answer"] or {})),
@@ -65,7 +67,7 @@ class ExtensionLimits(RequestBody):
 
 
 class SlaPolicyIn(RequestBody):
-    """An SLA policy: the appeals that it is for, and how long a reply may take."""
+    """An SLA policy: the appeals that it applies to, and how long a reply may take."""
 
     name: SingleLine = Field(examples=["Обычное обращение: 8 рабочих часов"])
     urgency: Urgency | None = Field(default=None, description="Null: any, as in all conditions")

@@ -23,7 +23,7 @@ def _storable(value: str | int | float | bool | None) -> str | int | float | boo
     if isinstance(value, str) and ("\x00" in value or any("\ud800" <= letter <= "\udfff" for letter in value)):
         raise ValueError("NUL and lone surrogates are not allowed")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("Not a finite number")
+        raise ValueError("The number must be finite")
     return value
 
 
@@ -38,7 +38,7 @@ Metadata = Annotated[
 
 
 class ContactIn(RequestBody):
-    """How to reach the citizen; at least one part."""
+    """How to reach the citizen; at least one field must be given."""
 
     name: ContactPart | None = Field(default=None, examples=["Бадмаева Ирина Цыреновна"])
     phone: ContactPart | None = Field(default=None, examples=["+7 900 000-00-00"])
@@ -48,11 +48,11 @@ class ContactIn(RequestBody):
     @model_validator(mode="after")
     def _not_empty(self) -> "ContactIn":
         if not self.parts():
-            raise ValueError("Give at least one part of the contact")
+            raise ValueError("Give at least one field of the contact")
         return self
 
     def parts(self) -> dict[str, str]:
-        """Return the parts that are given."""
+        """Return the given fields."""
         return {name: value for name, value in self.model_dump().items() if value is not None}
 
 

@@ -15,14 +15,14 @@ from services.appeals.schemas.common import RequestBody
 
 
 class ViewFilter(AppealFilter):
-    """The filter of `GET /appeals`, as an object. An unknown name is an error."""
+    """The filter of `GET /appeals` as an object. An unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
     @field_validator("author_key")
     @classmethod
     def _names_no_citizen(cls, value: str | None) -> None:
-        # A view outlives the erasure of the citizen's data.
+        # Refused because a view is kept after the citizen's data is erased.
         if value is not None:
             raise ValueError("a saved view cannot name a citizen")
 
@@ -36,13 +36,13 @@ class ViewIn(RequestBody):
     is_shared: bool = Field(default=False, description="Your organisation sees it too")
 
     def given(self) -> ViewContent:
-        """Return the content of the view."""
+        """Return the content of the view as a domain object."""
         return ViewContent(self.name, self.filter, self.sort, self.is_shared)
 
 
 class ViewOut(BaseModel):
-    """A saved view. What it shows depends on who asks: `assignee=me` is the reader, and everybody sees only what
-    they may see.
+    """A saved view. The shown appeals depend on the reader: `assignee=me` is the reader, and everybody sees only
+    appeals in their scope.
     """
 
     id: UUID

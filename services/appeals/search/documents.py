@@ -1,4 +1,4 @@
-"""Documents of the search: made from all texts of an appeal, and made again when one of them changes."""
+"""Search documents: built from all texts of an appeal, and rebuilt when one of the texts changes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,32 +30,35 @@ from shared.tables.appeals_work import AppealNote
 from shared.tables.ingest import Message
 from shared.tables.registry import Municipality, Organisation
 
-# The dictionary that brings Russian words to their base form, and Latin ones to their English base form.
+# The text search configuration that reduces Russian words, and Latin words by English rules, to their stems.
 RUSSIAN: ColumnClause[Any] = literal_column("'russian'::regconfig")
-# Postgres refuses a document of more than a megabyte: much longer conversations are found by their first words.
+# Postgres refuses a document of more than a megabyte: longer conversations are found only by their first words.
 MAX_TEXT, MAX_DOCUMENT = 20_000, 100_000
-# Drafts change all the time, and what was discarded was never said.
+# Replies with these statuses are not indexed: drafts change all the time, and discarded replies were never sent.
 UNSENT = ("draft", "on_approval", "discarded")
 FOLDED_LETTERS = {"Ё": "Е", "ё": "е"}
-# The parser of Postgres reads a text again from each of these characters on, looking for a tag, a path or a host:
-# many of them take time in proportion to the square of their number.
+# From each of these characters the parser of Postgres reads the text again, looking for a tag, a path or a host:
+# the time grows with the square of their number.
 LOOKED_BEYOND = "<>_/~"
-# A space is put for each of them, and for hyphens: «Улан-Удэ» and «Улан Удэ» are the same, and in «12-3» the
-# parser would read a negative number.
+# Each of them, and each hyphen, is replaced by a space: «Улан-Удэ» and «Улан Удэ» are then equal, and the parser
+# does not read a negative number in «12-3».
 _SPACES = f"{LOOKED_BEYOND}-"
 
 
 def folded(text: SQLCoreOperations[str]) -> ColumnElement[str]:
-    """Return the SQL expression of the text as it is parsed, of the same length: with е for ё."""
+    """Return the SQL expression of the text as the parser gets it, with е for ё and spaces. The length does not
+    change.
+    """
     letters, folded_letters = "".join(FOLDED_LETTERS), "".join(FOLDED_LETTERS.values())
     return func.translate(text, letters + _SPACES, folded_letters + " " * len(_SPACES))
 
 
 async def index_appeals(session: WriteSession, appeal_ids: Sequence[UUID]) -> None:
-    """Make the documents of these appeals from what is stored now. Idempotent."""
+    """Rebuild the search documents of these appeals from the stored data. Idempotent."""
     if not appeal_ids:
         return
-    # One at a time: of two at once, the one that read earlier could write later.
+    # One transaction at a time: of two concurrent ones, the one that read earlier could write later (stale
+    # document).
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtext(SearchDocument.__tablename__))))
     await session.execute(delete(SearchDocument).where(SearchDocument.appeal_id.in_(appeal_ids)))
     columns = ("id", "appeal_id", "kind", "written_by", "organisation_id", "number", "words")
@@ -95,7 +98,9 @@ def _appeal_documents(appeal_ids: Sequence[UUID]) -> Select[Any]:
 
 
 def _details(appeal_ids: Sequence[UUID]) -> Select[Any]:
-    """Return the query of what else people search by, with the text of appeals that were opened by hand."""
+    """Return the query of other searched data, such as names, and of the text of appeals that were opened
+    manually.
+    """
     words = func.concat_ws(
         " ",
         Appeal.number,
@@ -120,7 +125,7 @@ def _details(appeal_ids: Sequence[UUID]) -> Select[Any]:
 
 
 def is_opened_by_hand() -> ColumnElement[bool]:
-    """Return the condition that an appeal has no messages: its text is its own."""
+    """Return the SQL condition that an appeal has no messages, so that its text is only stored in the appeal."""
     return Appeal.network.is_(None)
 
 

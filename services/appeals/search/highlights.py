@@ -1,4 +1,4 @@
-"""Shows where the words of a search are: extracts of the texts that have them, with personal data masked."""
+"""Highlights of a search: extracts of the texts that have its words, with personal data masked."""
 
 import re
 from collections.abc import Sequence
@@ -33,16 +33,16 @@ from shared.tables.appeals_replies import Reply
 from shared.tables.appeals_work import AppealNote
 from shared.tables.ingest import Message
 
-# At most this many texts of an appeal are shown.
+# Maximum number of texts of an appeal that are shown.
 MAX_HIGHLIGHTS = 3
-# Control characters around a found word; in the texts themselves they are replaced by spaces.
+# Control characters that mark a found word; in the texts themselves they are replaced by spaces.
 _START, _STOP = "\x02", "\x03"
 _FOUND_WORD = re.compile(f"{_START}[^{_STOP}]*{_STOP}")
 _OPTIONS = f"StartSel={_START}, StopSel={_STOP}, HighlightAll=true"
 
 
 class Fragment(NamedTuple):
-    """A part of an extract, and whether it is a word that was searched for."""
+    """A part of an extract; `found`: it is a word of the search."""
 
     text: str
     found: bool
@@ -56,13 +56,13 @@ class FoundText(NamedTuple):
 
 
 def _marked(text: SQLCoreOperations[str]) -> ColumnElement[str]:
-    """Return the SQL expression of the whole text with its found words between control characters."""
+    """Return the SQL expression of the whole text with found words between control characters."""
     plain = func.translate(folded(text), _START + _STOP, "  ")
     return func.ts_headline(RUSSIAN, plain, TERMS, _OPTIONS)
 
 
 def _texts(readable_note: ColumnElement[bool]) -> CompoundSelect[Any]:
-    """Return the query of all texts of `appeal_ids`, of the notes those that are readable."""
+    """Return the query of all texts of `appeal_ids`, including only readable notes."""
     wanted = any_(bindparam("appeal_ids", type_=ARRAY(Uuid)))
     return union_all(
         select(
@@ -97,7 +97,7 @@ _given = (
     .table_valued("text", with_ordinality="place")
     .render_derived()
 )
-# Making a statement takes longer than its execution.
+# Built once: building the statement takes longer than executing it.
 _EXTRACTS = select(_marked(_given.c.text)).order_by(_given.c.place)
 _HAVING_WORDS_FOR_CENTRE = _having_words(true())
 
@@ -105,9 +105,8 @@ _HAVING_WORDS_FOR_CENTRE = _having_words(true())
 async def found_texts(
     session: AsyncSession, caller: Caller, appeal_ids: Sequence[UUID], search: Search
 ) -> dict[UUID, list[FoundText]]:
-    """Return extracts of the texts of these appeals that have words of the search, at most three of each.
-
-    The caller must be allowed to read the appeals; of the notes, only those that they may read are shown.
+    """Return extracts of the texts of these appeals that have words of the search, at most three per appeal. The
+    caller must be allowed to read the appeals; notes that the caller may not read are left out.
     """
     if not appeal_ids:
         return {}
@@ -126,20 +125,20 @@ async def extracts_of(session: AsyncSession, texts: Sequence[str], search: Searc
     """Return an extract of each text around the first found word, at most 300 characters long."""
     if not texts:
         return []
-    # The database's texts have no NUL.
+    # Postgres cannot store NUL in a text.
     given = [text.replace("\x00", " ") for text in texts]
     marked = await session.scalars(_EXTRACTS, {"texts": given, "terms": search.terms})
     return [_fragments(text, found) for text, found in zip(texts, marked, strict=True)]
 
 
 def _fragments(text: str, marked: str) -> list[Fragment]:
-    """Return the fragments of the extract: the marked text is as long as the text, its marks aside."""
-    # Each mark before a place moves it by one.
+    """Return the fragments of the extract. Without its marks, the marked text must be as long as the text."""
+    # Each mark before a position shifts it by one.
     spans = [
         (found.start() - 2 * place, found.end() - 2 * place - 2)
         for place, found in enumerate(_FOUND_WORD.finditer(marked))
     ]
-    # The parser leaves out words of two thousand bytes; after them the marks would stand too early.
+    # The parser drops words of two thousand bytes or more; after such a word the marks would be too early.
     if len(marked) - 2 * len(spans) != len(text):
         spans = []
     first, last = cut_around(text, spans[0][0] if spans else 0)

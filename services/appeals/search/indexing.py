@@ -1,4 +1,6 @@
-"""Keeps the documents of the search up to date: with events, after a renaming, and for what has none."""
+"""Keeps search documents up to date: after events, after renaming an organisation, and for appeals without
+documents.
+"""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -19,7 +21,7 @@ from shared.tables.common import Event
 _MESSAGE_EVENT_TYPES = ("message.edited",)
 _ORGANISATION_EVENT_TYPES = ("organisation.changed",)
 _MERGE_EVENT_TYPES = ("appeal.merged", "appeal.unmerged")
-# Events after which an appeal has another text, address or organisation.
+# Events after which an appeal has another text, location or organisation.
 _APPEAL_EVENT_TYPES = (
     "appeal.opened",
     "appeal.message_added",
@@ -40,7 +42,7 @@ BATCH = 500
 
 
 async def handle_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Make the documents of the appeals that these events are about. Idempotent."""
+    """Rebuild the documents of the appeals that these events are about. Idempotent."""
     appeals = {event.subject_id for event in events if event.type in _APPEAL_EVENT_TYPES}
     appeals |= {_other_appeal(event) for event in events if event.type in _MERGE_EVENT_TYPES}
     messages = {event.subject_id for event in events if event.type in _MESSAGE_EVENT_TYPES}
@@ -58,7 +60,9 @@ async def handle_events(session: WriteSession, events: Sequence[Event]) -> None:
 
 
 def _other_appeal(event: Event) -> UUID:
-    """Return the appeal that got the messages, or gave them back: the event is about the merged one."""
+    """Return the id of the appeal that got the messages, or gave them back; the event's subject is the merged
+    appeal.
+    """
     data = parse_event(event)
     if isinstance(data, AppealUnmerged):
         return data.from_id
@@ -68,7 +72,7 @@ def _other_appeal(event: Event) -> UUID:
 
 
 async def index_organisation(database: Database, organisation_id: UUID) -> None:
-    """Make the documents of all appeals of an organisation again: its name is one of the words."""
+    """Rebuild the documents of all appeals of an organisation, because they contain its name."""
     after = 0
     while True:
         async with database.write() as session:
@@ -80,7 +84,7 @@ async def index_organisation(database: Database, organisation_id: UUID) -> None:
 
 
 async def index_missing(database: Database) -> int:
-    """Make the documents of appeals without one: from before the search, or restored. Return how many."""
+    """Build the documents of appeals that have none, such as restored appeals. Return how many."""
     count = 0
     async with database.read() as reader:
         last = await reader.scalar(select(func.coalesce(func.max(Appeal.number), 0))) or 0

@@ -1,4 +1,4 @@
-"""Which appeals have the words that somebody searches for, among those that they may read."""
+"""Search: finds the appeals with given words among those that the caller may read."""
 
 import math
 import re
@@ -32,21 +32,21 @@ from shared.http.problems import FieldError, Invalid
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_search import RANGE_SIZE, SearchDocument
 
-# How many times more ranges one query may read than the one before.
+# Maximum factor by which the number of ranges grows from one query to the next.
 GROWTH = 4
-# `Search.terms`, a parameter of the statements of a search.
+# The parameter of search statements that takes `Search.terms`.
 TERMS = cast(bindparam("terms", type_=TSQUERY), TSQUERY)
 
 
-# As documents, but for the hyphen: before a word it excludes the word, within one it is a space.
+# Folding as in documents, except for hyphens: before a word a hyphen excludes it, within a word it becomes a
+# space.
 _FOLDED = str.maketrans(FOLDED_LETTERS | dict.fromkeys(LOOKED_BEYOND, " "))
 _HYPHEN_IN_WORD = re.compile(r"(?<=\w)-(?=\w)")
 
 
 class Search(NamedTuple):
-    """A search that the database has parsed: its query as text, and the greatest number of an appeal.
-
-    Parsed once: to make the query from the words in each statement takes longer than the statement.
+    """A search that the database has parsed: its tsquery as text, and the greatest appeal number. It is parsed
+    once, because parsing the words in each statement takes longer than the statement.
     """
 
     terms: str
@@ -54,9 +54,8 @@ class Search(NamedTuple):
 
 
 def _search_terms(q: str) -> ColumnElement[str]:
-    """Return the query of a search: words in any form, "an exact phrase", -without, one or another.
-
-    A location's name with a typo is searched for as it is written and as it is spelt.
+    """Return the SQL expression of the tsquery: words in any form, "an exact phrase", -excluded words, `or`. A
+    location's name with a typo is searched for as written and as spelt correctly.
     """
     written = _HYPHEN_IN_WORD.sub(" ", q).translate(_FOLDED)
     query: ColumnElement[str] = func.websearch_to_tsquery(RUSSIAN, literal(written))
@@ -67,30 +66,30 @@ def _search_terms(q: str) -> ColumnElement[str]:
 
 
 def _found_by(caller: Caller, terms: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition that a document has the words, and that the caller may read it."""
+    """Return the SQL condition that a document has the words, and that the caller may read it."""
     readable = or_(SearchDocument.kind == "appeal", caller.scope(SearchDocument.written_by))
     return SearchDocument.words.bool_op("@@")(terms) & caller.scope(SearchDocument.organisation_id) & readable
 
 
 async def require_words(session: AsyncSession, q: str, *, pointer: str = "query/q") -> None:
-    """Raise `Invalid` naming `pointer` unless there is a word to search for, not excluded and not a stop word."""
+    """Raise `Invalid` naming `pointer` unless `q` has a word that is neither excluded nor a stop word."""
     _require_words(await session.scalar(select(func.querytree(_search_terms(q)))), pointer)
 
 
 def _require_words(searchable: str | None, pointer: str) -> None:
-    # An empty query has no text, and what only excludes words is T, since no index serves it.
+    # querytree returns an empty text for an empty query, and T for a query that only excludes words.
     if searchable in ("", "T"):
         detail = "There is no word to search for: short words such as «и» or «на» are not searched"
         raise Invalid(detail, errors=[FieldError(pointer=pointer, detail=detail)])
 
 
 def found_appeals(caller: Caller, q: str) -> Select[UUID]:
-    """Return the query of all appeals with the words, in no order."""
+    """Return the query of the ids of all appeals with the words, unordered."""
     return select(SearchDocument.appeal_id).where(_found_by(caller, _search_terms(q)))
 
 
 async def parse_search(session: AsyncSession, q: str) -> Search:
-    """Return the search for these words. Raises `Invalid` for a search without words."""
+    """Parse the words of a search. Raises `Invalid` for a search without words."""
     terms = _search_terms(q)
     last_number = select(func.coalesce(func.max(Appeal.number), 0)).scalar_subquery()
     row = (await session.execute(select(cast(terms, Text), func.querytree(terms), last_number))).one()
@@ -109,19 +108,17 @@ async def next_appeals(
     limit: int,
     newest_first: bool,
 ) -> list[UUID]:
-    """Return the next appeals with the words that meet the conditions, by number, after the one with this number.
-
-    `organisation_id`: only those of this organisation, for the index; `conditions` must say so too.
-
-    Ranges of numbers are read one after the other, more at a time the longer nothing is found, so that a frequent
-    word costs one range and a rare one a few probes of the index.
+    """Return the ids of the next appeals that have the words and meet the conditions, ordered by number, after the
+    number `after`. `organisation_id` limits the index scan to this organisation; `conditions` must limit the
+    result likewise. Ranges of numbers are read one after another, and more at a time while little is found, so
+    that a frequent word costs one range and a rare word a few index probes.
     """
     step = -1 if newest_first else 1
     end = 0 if newest_first else search.last_number // RANGE_SIZE
     start = (search.last_number if newest_first else 0) if after is None else after
     start //= RANGE_SIZE
     continued = after is not None
-    # Making a statement takes longer than its execution.
+    # Cached: building the statement takes longer than executing it.
     if caller.is_region_wide and all(condition is true() for condition in conditions):
         query = _in_region(continued=continued, newest_first=newest_first)
     else:
@@ -144,7 +141,9 @@ async def next_appeals(
 
 
 def _next_ranges(ranges: int, found: int, wanted: int) -> int:
-    """Return how many ranges to read next: as many as should have the rest, but not many more than before."""
+    """Return how many ranges to read next: as many as should contain the rest, but at most `GROWTH` times as many
+    as before.
+    """
     expected = math.ceil(wanted * ranges / found) if found else ranges * GROWTH
     return min(expected, ranges * GROWTH)
 
@@ -163,16 +162,17 @@ def _in_ranges(
     continued: bool,
     newest_first: bool,
 ) -> Select[int, UUID]:
-    """Return the query of the next `wanted` appeals in the ranges from `start` to `stop`, its parameters; if
-    `continued`, of those after the number `after`.
+    """Return the query of the next appeals. Its parameters: `start` and `stop`, the range numbers; `wanted`, the
+    limit; if `continued` also `after`, a number.
     """
     step = literal(-1 if newest_first else 1, BigInteger)
-    # The index compares 64-bit numbers only.
+    # The index is used only if the compared numbers have 64 bits.
     start, stop = bindparam("start", type_=BigInteger), bindparam("stop", type_=BigInteger)
     wanted = bindparam("wanted", type_=Integer)
     number_range = func.generate_series(start, stop, step).table_valued("number_range").render_derived()
-    # Each range apart, so that the index takes the range with the words. They are sorted before their appeals are
-    # read (`OFFSET 0` keeps the planner from joining first): a page reads a page of appeals.
+    # Ranges are read separately, so that the index is used for range and words together. Documents are sorted
+    # before their appeals are read (`OFFSET 0` keeps the planner from joining first), so that one page reads only
+    # as many appeals.
     matched = (
         select(SearchDocument.number, SearchDocument.appeal_id)
         .where(SearchDocument.number_range == number_range.c.number_range, match)

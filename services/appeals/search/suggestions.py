@@ -1,4 +1,4 @@
-"""What somebody who is typing a search may mean: names of locations and topics that begin with the typed words."""
+"""Search suggestions: names of locations and topics that contain the typed words."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ SuggestionKind = TypeAliasType(
     "SuggestionKind", Literal["municipality", "settlement", "locality", "street", "landmark", "topic"]
 )
 MAX_SUGGESTIONS = 10
-# Among names that match equally well, in the order in which the kinds are named.
+# Among names that match equally well, this order of kinds applies.
 _KINDS: Sequence[SuggestionKind] = get_args(SuggestionKind.__value__)
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """A name, and the municipality of the location if it is in one only."""
+    """A suggested name; for a location in only one municipality also the municipality."""
 
     kind: SuggestionKind
     name: str
@@ -31,7 +31,9 @@ class Suggestion:
 
 
 async def suggest(session: AsyncSession, typed: str) -> list[Suggestion]:
-    """Return at most ten suggestions: names that begin with the typed words before those with them inside."""
+    """Return at most ten suggestions: first names that begin with the typed words, then names that contain
+    them.
+    """
     words = fold_name(typed).split()
     if not words:
         return []
@@ -46,7 +48,9 @@ async def suggest(session: AsyncSession, typed: str) -> list[Suggestion]:
 
 
 def _start(typed: Sequence[str], words: Sequence[str]) -> int | None:
-    """Return from which word on the name has the typed words in order, the last one begun; None if it has not."""
+    """Return the index of the word from which the name has the typed words in order, the last one possibly
+    incomplete; None if there is none.
+    """
     last = len(typed) - 1
     for start in range(len(words) - last):
         if list(words[start : start + last]) == typed[:-1] and words[start + last].startswith(typed[-1]):

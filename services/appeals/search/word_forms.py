@@ -1,7 +1,7 @@
-"""What else a word of a search may be written as: its other forms, and a location's name that it misspells.
+"""Alternatives of a word in a search: its other forms, and the location name that it misspells.
 
 The stemmer of Postgres cuts endings, and so misses forms whose stem changes («остановка», «остановок»; «рынок»,
-«рынка»). The dictionary of pymorphy3 knows all forms; of those with the same stem one is enough.
+«рынка»). The dictionary of pymorphy3 knows all forms; one form per stem is enough.
 """
 
 import re
@@ -16,24 +16,24 @@ from services.appeals.classification.locations.gazetteer import gazetteer
 from services.appeals.classification.text.lemmatizer import analyzer, is_dictionary_word
 from shared.text.normalize import fold_case
 
-# A search has at most 200 characters; of a longer list of words the others are searched as they are.
+# Maximum numbers of words that get alternatives, and of alternatives per word; further words are searched as
+# written.
 MAX_WORDS, MAX_FORMS = 12, 12
 _WORD = re.compile(r"(?<!\w)[а-я]{3,30}(?!\w)")
 _REMEMBERED = 10_000
-# A rarer reading of a form, such as «стали» from «сталь», would find other words.
+# Minimum probability of a reading: a rarer one, such as «стали» from «сталь», would find unrelated words.
 _MIN_SCORE = 0.2
-# Names of locations are corrected by one edit, and long ones by two.
+# Minimum length of a location name that is corrected by one edit, and of one that is corrected by two.
 _MIN_LENGTH, _LONG = 5, 9
 
 
 def alternatives(q: str) -> dict[str, tuple[str, ...]]:
-    """Return the words of a search that may be written otherwise, each with its other forms, in lower case.
-
-    A form is a word, or several joined by `<->`, as `to_tsquery` reads them.
+    """Return the words of a search that have alternatives, with these alternatives, in lower case. An alternative
+    is a word, or several words joined by `<->` for `to_tsquery`.
     """
     words = list(dict.fromkeys(_WORD.findall(fold_case(q))))[:MAX_WORDS]
     found: dict[str, tuple[str, ...]] = {}
-    # Forms of one word have each other as alternatives: replaced in turn, they would double with each of them.
+    # Forms of one word are alternatives of each other: replacing each in turn would double the query every time.
     inserted: set[str] = set()
     for word in words:
         others = _others(word)
@@ -45,7 +45,7 @@ def alternatives(q: str) -> dict[str, tuple[str, ...]]:
 
 
 def load() -> None:
-    """Read the dictionary and the names, which takes about a second, before the first search needs them."""
+    """Load the dictionary and the names in advance, so that the first search does not wait about a second."""
     _others("остановок")
     _forms_of_names()
 
@@ -86,9 +86,8 @@ def _similar_names(word: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _forms_of_names() -> Mapping[str, Sequence[str]]:
-    """Return the words of all location names, each with its other cases.
-
-    A name that people write in one word and in two has the words in order as one more form.
+    """Return the words of all location names, each with its other case forms. A name that people write as one word
+    or as two has the two words in order as a further form.
     """
     names = gazetteer().names
     cases: dict[tuple[str, int, int], set[str]] = {}

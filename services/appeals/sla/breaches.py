@@ -1,4 +1,6 @@
-"""What an appeal owes next, and whether that is late: somebody has it, and its deadline has passed."""
+"""The next deadline of an appeal, and breaches: the appeal is with an organisation or person, and a deadline has
+passed.
+"""
 
 from datetime import datetime
 from types import SimpleNamespace
@@ -12,17 +14,19 @@ from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
 
 
 def next_due() -> ColumnElement[datetime | None]:
-    """Return the SQL expression of `next_due_at`, the earliest deadline that an appeal owes; indexes have it."""
+    """Return the SQL expression of `next_due_at`, the earliest open deadline of an appeal; indexes contain it."""
     first = case((Appeal.first_response_at.is_(None), Appeal.first_response_due_at))
-    # A promise holds until the final reply is published, whatever else happens to the appeal.
+    # A promise stays open until the final reply is published, whatever else happens to the appeal.
     awaited = (first, Appeal.next_response_due_at, Appeal.promised_at, Appeal.final_answer_due_at)
     return case((is_with_somebody(), func.least(*awaited, type_=DateTime(timezone=True))))
 
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:
-    """Return the SQL condition for appeals that owe something before this moment: for now, `is_overdue`."""
-    # The first follows from the second. It shows the planner how few these are: the statistics of the expression
-    # are those of its partial indexes.
+    """Return the SQL condition for appeals with an open deadline before this moment; with the current time, of
+    `is_overdue`.
+    """
+    # The first condition is implied by the second. It shows the planner how few rows match, because the expression
+    # has statistics from its partial indexes.
     return and_(is_with_somebody(), next_due() < moment)
 
 
@@ -38,7 +42,7 @@ def late_final_answer_condition(moment: datetime) -> ColumnElement[bool]:
 
 
 def is_clock_of_final_answer() -> ColumnElement[bool]:
-    """Return the SQL condition that a clock is that of the final answer that its appeal awaits."""
+    """Return the SQL condition that a clock is the unfinished final-answer clock of `Appeal`."""
     unfinished = SlaClock.state.in_([inline_literal(state) for state in UNFINISHED_CLOCK_STATES])
     return and_(SlaClock.appeal_id == Appeal.id, SlaClock.kind == "final_answer", unfinished)
 
@@ -57,21 +61,20 @@ def _is_response_late(moment: datetime) -> ColumnElement[bool]:
 
 def is_overdue(appeal: Appeal | SimpleNamespace, moment: datetime) -> bool:
     """Return whether the first or next reply, a promised final reply or the final answer of an appeal is late.
-
-    Also for a row with the appeal's columns.
+    Accepts also a row with the appeal's columns.
     """
     return bool(late_clocks(appeal, moment))
 
 
 def next_due_at(appeal: Appeal | SimpleNamespace) -> datetime | None:
-    """Return the earliest deadline that the appeal owes: of its first or next reply, of a promised one, or of its
-    final answer; null: it owes nothing. Also for a row with the appeal's columns.
+    """Return the earliest open deadline of the appeal: of its first or next reply, of a promised reply, or of its
+    final answer; None without one. Accepts also a row with the appeal's columns.
     """
     return min(_awaited(appeal).values(), default=None)
 
 
 def late_clocks(appeal: Appeal | SimpleNamespace, moment: datetime) -> dict[AwaitedClock, datetime]:
-    """Return the deadlines that have passed, by what they are of; none while nobody has the appeal."""
+    """Return the passed deadlines by kind of clock; empty while the appeal is with nobody."""
     return {kind: due for kind, due in _awaited(appeal).items() if due < moment}
 
 

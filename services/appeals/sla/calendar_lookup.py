@@ -1,4 +1,4 @@
-"""Loading of the calendars and kinds of organisations, for deadlines."""
+"""Loading of organisations' calendars and kinds, for deadlines."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from shared.tables.registry import Organisation
 
 @dataclass
 class CalendarLookup:
-    """Calendars of some organisations and clocks, loaded once for a request or a batch."""
+    """Calendars of given organisations and clocks, loaded once for a request or a batch."""
 
     default: NamedCalendar = DEFAULT_CALENDAR
     _by_id: dict[UUID, NamedCalendar] = field(default_factory=dict)
@@ -23,12 +23,12 @@ class CalendarLookup:
     _kinds: dict[UUID, str] = field(default_factory=dict)
 
     def for_organisation(self, organisation_id: UUID | None) -> NamedCalendar:
-        """Return the organisation's calendar, else the default one."""
+        """Return the organisation's calendar, or the default calendar if it has none."""
         chosen = self._chosen.get(organisation_id) if organisation_id is not None else None
         return self._by_id[chosen] if chosen is not None else self.default
 
     def by_id(self, calendar_id: UUID | None) -> NamedCalendar:
-        """Return a calendar by its id; null is the program's default. Raises `KeyError` if it is not loaded."""
+        """Return a calendar by its id; None means the built-in default. Raises `KeyError` if it is not loaded."""
         return self._by_id[calendar_id] if calendar_id is not None else DEFAULT_CALENDAR
 
     def kind(self, organisation_id: UUID | None) -> str | None:

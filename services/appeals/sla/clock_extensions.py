@@ -1,4 +1,4 @@
-"""Extensions of clocks: what the policy of a clock allows, and the event that extends it."""
+"""Extensions of clocks: the limit set by the policy of a clock, and the event that extends the clock."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +20,9 @@ class ExtensionLimit:
 
 
 def extension_limit(policy: SlaPolicy, kind: str) -> ExtensionLimit | None:
-    """Return how far the version of the policy lets a clock of this kind be extended; None: not at all."""
+    """Return the limit that this version of the policy sets for a clock of this kind; None if it allows no
+    extension.
+    """
     found = policy.extensions.get(kind)
     if found is None:
         return None
@@ -28,12 +30,12 @@ def extension_limit(policy: SlaPolicy, kind: str) -> ExtensionLimit | None:
 
 
 def has_passed(row: SlaClock, moment: datetime) -> bool:
-    """Return whether the deadline of a clock is over; that of a clock paused in time is not."""
+    """Return whether the deadline of a clock has passed. A clock paused before its deadline has none."""
     return row.due_at is not None and row.due_at <= moment
 
 
 def extend_clock(appeal: Appeal, row: SlaClock, seconds: int, sla: SlaContext, actor: str) -> None:
-    """Extend a started clock of a locked appeal by this time in the unit of its target."""
+    """Extend a started clock of a locked appeal by this time, which counts in the unit of the clock's target."""
     add_event(row, "extended", actor, time_source.now(), extension_seconds=seconds)
     store_results(row, sla)
     store_due_dates(appeal, sla)

@@ -1,6 +1,5 @@
-"""Rows of clocks and their events: reading them for the computation, adding events, storing the results.
-
-A clock's row is its start. As long as no later event changes what it says, the start has no row of its own.
+"""Rows of clocks and their events: reading them for the computation, adding events, storing the results. The row
+of a clock describes its start. The start gets its own event row only when a later event changes the clock's row.
 """
 
 from dataclasses import replace
@@ -32,14 +31,14 @@ from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock, SlaCloc
 ClockKind = TypeAliasType("ClockKind", Literal["first_response", "next_response", "final_answer"])
 STARTED_STATES = ("running", "paused")
 ENDED_STATES = ("stopped", "cancelled")
-# Events after which the row of the clock no longer says how it started.
+# Events after which the row of the clock no longer describes its start.
 _CHANGES_START = frozenset({"restarted", "moved", "policy_changed", "merged"})
 _BEGINS = frozenset({"started", "restarted"})
 _START = 1
 
 
 def unfinished(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
-    """Return the appeal's clock of this kind that is neither stopped nor cancelled."""
+    """Return the appeal's clock of this kind that is neither stopped nor cancelled, or None."""
     return next(
         (found for found in clocks_of(appeal) if found.kind == kind and found.state in UNFINISHED_CLOCK_STATES),
         None,
@@ -55,7 +54,7 @@ def last_of_kind(appeal: Appeal, kind: ClockKind) -> SlaClock | None:
 def clock_of_message(
     appeal: Appeal, kind: ClockKind, *, message_id: UUID | None, written_at: datetime, received_at: datetime
 ) -> SlaClock:
-    """Return the unfinished clock of this kind, or a new one that waits to be started, for this message."""
+    """Return the unfinished clock of this kind, or a new clock in the state `waiting`, set to this message."""
     row = unfinished(appeal, kind)
     if row is None:
         now = time_source.now()
@@ -78,7 +77,7 @@ def start(
     calendar_id: UUID | None,
     reason: str | None = None,
 ) -> None:
-    """Start a clock of a locked appeal, or start it again; `reason` says why, where no message tells it."""
+    """Start or restart a clock of a locked appeal; `reason` explains it if there is no message that does."""
     row.warned_share = row.overdue_recorded_at = None
     if row.start_recorded_at is not None:
         add_event(
@@ -111,7 +110,7 @@ def add_event(
     target: Target | None = None,
     **fields: Any,
 ) -> None:
-    """Add an event to a clock of a locked appeal; its number follows that of the last one."""
+    """Add an event to a clock of a locked appeal; its sequence number follows the last event's."""
     if kind in _CHANGES_START and not _is_start_written(row):
         row.events.insert(0, start_event(row))
     if policy is not None:
@@ -135,7 +134,7 @@ def add_event(
 
 
 def start_event(row: SlaClock) -> SlaClockEvent:
-    """Return the event that started the clock: a row, or what the clock's own row says of it."""
+    """Return the event that started the clock: the stored event, or one built from the clock's own row."""
     if _is_start_written(row):
         return row.events[0]
     recorded_at = row.start_recorded_at or row.created_at
@@ -148,7 +147,7 @@ def start_event(row: SlaClock) -> SlaClockEvent:
 
 
 def all_events(row: SlaClock) -> list[SlaClockEvent]:
-    """Return the events of a clock with its start, in order; none if it has not started."""
+    """Return the events of a clock in order, including its start; empty if it has not started."""
     if row.start_recorded_at is None:
         return []
     return list(row.events) if _is_start_written(row) else [start_event(row), *row.events]
@@ -176,21 +175,21 @@ def events_of(row: SlaClock, calendars: CalendarLookup) -> list[ClockEvent]:
 
 
 def owner_event(row: SlaClock) -> SlaClockEvent:
-    """Return the event since which the present organisation has had a started clock."""
+    """Return the event with which the current organisation got a started clock."""
     return next(event for event in reversed(all_events(row)) if event.kind in {"started", "restarted", "moved"})
 
 
 def continued_at(row: SlaClock) -> datetime | None:
-    """Return when the clock last went on after a pause or an answer, also one that was withdrawn; None if it never
-    stood still.
+    """Return when the clock last continued after a pause or an answer, also a withdrawn answer; None if it was
+    never interrupted.
     """
     goes_on = {"resumed", "reopened", "answer_withdrawn"}
     return max((event.at for event in row.events if event.kind in goes_on), default=None)
 
 
 def reopened_after(row: SlaClock) -> datetime | None:
-    """Return when the answer came after which a clock that runs was reopened; None if it was not, or if the answer
-    was withdrawn.
+    """Return the time of the answer after which a running clock was reopened; None if it was not reopened, was
+    restarted since, or the answer was withdrawn.
     """
     traces = traces_of_withdrawn_answers([(event.kind, event.at) for event in row.events])
     events = [event for index, event in enumerate(row.events) if index not in traces]
@@ -211,7 +210,7 @@ def extensions_of(row: SlaClock) -> list[SlaClockEvent]:
 def store_results(row: SlaClock, sla: SlaContext) -> None:
     """Compute the deadline of a started clock from its events and store it.
 
-    What led to the deadline is stored when the clock has ended; until then it is computed when somebody asks.
+    The explanation of the deadline is stored when the clock ends; until then it is computed on demand.
     """
     events, policy = events_of(row, sla.calendars), sla.policy(row.policy_id)
     found = compute_deadline(events, shares_to_warn_of(policy, after=row.warned_share))
@@ -219,8 +218,8 @@ def store_results(row: SlaClock, sla: SlaContext) -> None:
     row.next_warning_at, row.explanation = found.next_warning_at, None
     row.unextended_due_at = found.unextended_due_at
     if row.due_at is not None and row.due_at > time_source.now():
-        # A new policy or calendar moved the deadline into the future: it can be missed, and must then be recorded,
-        # again.
+        # A new policy or calendar moved the deadline into the future: it can be missed again, and this must be
+        # recorded again.
         row.overdue_recorded_at = None
     if found.target is not None:
         _set_target(row, found.target)
@@ -233,19 +232,19 @@ def store_results(row: SlaClock, sla: SlaContext) -> None:
 
 
 def shares_to_warn_of(policy: SlaPolicy | None, *, after: float | None = None) -> list[float]:
-    """Return the shares of the time that the organisation was not warned of, in order."""
+    """Return the shares of the time for which no warning was recorded yet, in ascending order."""
     return [share for share in policy.warn_at if share > (after or 0)] if policy is not None else []
 
 
 def explanation_of(row: SlaClock, sla: SlaContext) -> dict[str, Any] | None:
-    """Return how the deadline of a clock came about; None if it has not started."""
+    """Return the explanation of a clock's deadline; None if the clock has not started."""
     if row.state in ENDED_STATES or row.start_recorded_at is None:
         return row.explanation
     return _explanation(row, read_clock(events_of(row, sla.calendars)), sla.policy(row.policy_id))
 
 
 def deadline_text(row: SlaClock | None, sla: SlaContext) -> str | None:
-    """Return the deadline of a clock in words; None if there is no clock or it has not started."""
+    """Return the deadline of a clock in Russian words; None if there is no clock or it has not started."""
     if row is None or row.start_recorded_at is None:
         return None
     if row.explanation is not None and row.state in ENDED_STATES:
@@ -254,7 +253,7 @@ def deadline_text(row: SlaClock | None, sla: SlaContext) -> str | None:
 
 
 def working_seconds_used(row: SlaClock, sla: SlaContext) -> int:
-    """Return the working time that a stopped clock used, also where its target counts calendar time."""
+    """Return the working time in seconds that a stopped clock used, even if its target counts calendar time."""
     events = [
         replace(event, target=replace(event.target, unit="working", ceiling=None)) if event.target else event
         for event in events_of(row, sla.calendars)
@@ -312,7 +311,7 @@ def _explanation(row: SlaClock, reading: ClockReading, policy: SlaPolicy | None)
             if span.why_not != "paused"
         ],
         "text": text,
-        # A calendar may change after the answer; what was counted until then stays.
+        # A calendar may change after the answer; the time that was counted stays.
         **({"segments": segment_figures(reading)} if row.state in ENDED_STATES else {}),
     }
 
@@ -328,7 +327,7 @@ def _target(event: SlaClockEvent) -> Target | None:
 
 
 def target_columns(target: Target | None) -> dict[str, Any]:
-    """Return a target as the columns of a clock or an event."""
+    """Return a target as column values of a clock or an event."""
     return {
         "target_seconds": _seconds(target.amount) if target is not None else None,
         "unit": target.unit if target is not None else None,

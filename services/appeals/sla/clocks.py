@@ -1,6 +1,7 @@
 """The clocks of an appeal: started, moved, paused and stopped as events, from which deadlines are computed.
 
-All functions need the lock of the appeal, and a context with the calendars of its organisation and its clocks.
+All functions require that the appeal is locked, and a context with the calendars of its organisation and its
+clocks.
 """
 
 from collections.abc import Iterator
@@ -37,8 +38,8 @@ from shared.tables.appeals_sla import SlaClock
 def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> None:
     """Start the clocks of the first response and the final answer of an appeal that was assigned.
 
-    They count from the moment that the policy names, by the policy in effect when the appeal was opened. Clocks
-    that run already follow the appeal to its organisation.
+    The clocks count from the moment given by the policy that was in effect when the appeal was opened. Clocks that
+    already run follow the appeal to its organisation.
     """
     if last_of_kind(appeal, "first_response") is not None:
         follow_appeal(appeal, sla, actor)
@@ -48,7 +49,7 @@ def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> N
 
 
 def start_again(appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """Let the running clocks count from the message that the appeal begins with now."""
+    """Restart the running clocks from the message with which the appeal now begins."""
     for row in _started(appeal):
         row.written_at, row.received_at = appeal.written_at, appeal.opened_at
         _start(row, appeal, sla, actor)
@@ -58,10 +59,9 @@ def start_again(appeal: Appeal, sla: SlaContext, actor: str) -> None:
 def await_reply(
     appeal: Appeal, sla: SlaContext, *, message_id: UUID | None, written_at: datetime, received_at: datetime
 ) -> None:
-    """Add the clock of the reply to a message that reopened the appeal; it waits until somebody has to answer.
-
-    An appeal that was never answered keeps the clock of its first response. A promise no longer postpones the
-    answer: the citizen did not wait for it.
+    """Add the clock of the reply to a message that reopened the appeal, in the state `waiting` until an answer is
+    due. An appeal that was never answered keeps the clock of its first response. A promise no longer postpones the
+    answer, because the citizen wrote again.
     """
     appeal.promised_at = None
     if appeal.first_response_at is not None:
@@ -73,9 +73,8 @@ def await_reply(
 
 
 def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """End the clocks of a message that turned out to need no answer, or not to belong to the answered appeal.
-
-    A final answer that is owed to an earlier question stays owed: the one that was given was withdrawn.
+    """End the clocks of a message that needs no answer after all, or does not belong to the answered appeal. The
+    clock of a final answer to an earlier question, whose answer was withdrawn, continues.
     """
     kinds: tuple[ClockKind, ...] = ("next_response", "final_answer")
     awaited = unfinished(appeal, "next_response")
@@ -93,10 +92,9 @@ def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
 def start_next_response_clock(
     appeal: Appeal, sla: SlaContext, actor: str, *, keeps_final_answer: str | None = None
 ) -> None:
-    """Start the clocks of the message that awaits a reply after the first one; those that run are kept.
-
-    A clock that ran for an earlier question is restarted by the new one. With `keeps_final_answer`, a reason, the
-    clock of the final answer is not: the answer did not solve the matter, so its old start and the time used stay.
+    """Start the clocks of a message that awaits a further reply; running clocks of the same message are kept. A
+    clock of an earlier question is restarted by the new one. With `keeps_final_answer`, a reason, the clock of the
+    final answer is not restarted: the answer did not solve the matter, so the old start and the used time stay.
     """
     waiting = unfinished(appeal, "next_response")
     if waiting is None:
@@ -121,7 +119,7 @@ def _start_final_answer(appeal: Appeal, waiting: SlaClock, sla: SlaContext, acto
 
 
 def _reopen(appeal: Appeal, sla: SlaContext, actor: str, at: datetime, reason: str) -> bool:
-    """Let the last clock of the final answer go on from this moment; return whether there is one to go on."""
+    """Reopen the last clock of the final answer at this moment; return whether there is such a clock."""
     row = last_of_kind(appeal, "final_answer")
     if row is None or row.state not in {*STARTED_STATES, "stopped"}:
         return False
@@ -136,8 +134,9 @@ def follow_appeal(appeal: Appeal, sla: SlaContext, actor: str) -> None:
     """Move the running clocks to the appeal's organisation, and to the policy for its urgency, topic and
     organisation.
 
-    Time used so far counted in the earlier calendar, the rest counts in the new one. A policy applies from the
-    start of the clock. Without an organisation the clocks count in the default calendar and keep their policy.
+    Time until now stays counted in the earlier calendar, the rest counts in the new calendar. A new policy applies
+    from the start of the clock. Without an organisation the clocks count in the default calendar and keep their
+    policy.
     """
     calendar = sla.calendars.for_organisation(appeal.organisation_id)
     for row in _started(appeal):
@@ -160,9 +159,9 @@ def follow_appeal(appeal: Appeal, sla: SlaContext, actor: str) -> None:
 def stop_clocks(
     appeal: Appeal, published_at: datetime, sla: SlaContext, actor: str, *, is_final: bool
 ) -> bool | None:
-    """Stop the clocks that a published reply answers; return whether it was on time, None if none ran.
-
-    Any reply stops the clock of the first or next response, a final one also that of the final answer.
+    """Stop the clocks that a published reply answers; return whether the reply was on time, or None if no clock
+    ran. Any reply stops the clock of the first or next response; a final reply also stops the clock of the final
+    answer.
     """
     is_first = appeal.first_response_at is None
     answered = unfinished(appeal, "first_response" if is_first else "next_response")
@@ -184,8 +183,9 @@ def stop_clocks(
 
 
 def cancel_later_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, actor: str) -> None:
-    """Cancel the clocks of later questions that those stopped by the answer of this moment include when it is
-    withdrawn: a first response answers later questions too, and the older final answer keeps its extensions.
+    """Cancel clocks of later questions before the answer given at this moment is withdrawn. They are covered by
+    the clocks that will continue: a first response answers later questions too, and the older final-answer clock
+    keeps its extensions.
 
     The session must be flushed before `continue_clocks`: the database allows one unfinished clock of each kind.
     """
@@ -198,12 +198,11 @@ def cancel_later_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, 
 
 
 def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, actor: str, reason: str) -> bool:
-    """Continue the clocks that the answer published at this moment stopped, as if it had not been given: it was
-    withdrawn. Return whether the citizen awaits the first or the next response again.
-
-    Needs `cancel_later_clocks` before. A response that is awaited again and was late was recorded as overdue: that
-    happens once for each clock. Where a next response to a later question is awaited, its clock counts from
-    the earlier start, for the earlier question.
+    """Continue the clocks that were stopped by the withdrawn answer published at this moment, as if it had not
+    been given. Return whether the citizen awaits the first or the next response again. Call `cancel_later_clocks`
+    before. A late response that is awaited again is not recorded as overdue again: this happens once per clock. If
+    a next response to a later question is already awaited, its clock counts from the earlier start, for the
+    earlier question.
     """
     for row in _started(appeal):
         if reopened_after(row) == answered_at:
@@ -230,13 +229,13 @@ def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, acto
 
 
 def set_promise(appeal: Appeal, promised_at: datetime | None, sla: SlaContext) -> None:
-    """Set the date for which the appeal waits after an interim reply; null: it waits for none."""
+    """Set the promised date of the final reply after an interim reply; None removes it."""
     appeal.promised_at = promised_at
     store_due_dates(appeal, sla)
 
 
 def pause_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str) -> list[SlaClock]:
-    """Pause the running clocks and return them. A promise is a date, which no pause moves."""
+    """Pause the running clocks and return them. A promised date is not moved by a pause."""
     return _change_state(appeal, sla, actor, before="running", kind="paused", reason=reason)
 
 
@@ -246,18 +245,18 @@ def resume_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str | Non
 
 
 def recompute_clocks(appeal: Appeal, sla: SlaContext) -> None:
-    """Compute the deadlines of the running clocks again, after a calendar changed."""
+    """Recompute the deadlines of the running clocks after a calendar changed."""
     started = list(_started(appeal))
     before = [row.due_at for row in started]
     for row in started:
         store_results(row, sla)
-    # An appeal whose deadlines stay keeps its version.
+    # If no deadline changes, the appeal must keep its version.
     if [row.due_at for row in started] != before:
         store_due_dates(appeal, sla)
 
 
 def keep_earlier_start(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str) -> None:
-    """Let the running clocks count from the earlier start of an appeal that is merged into this one."""
+    """Move the start of running clocks to the earlier start of an appeal that is merged into this one."""
     for row in _started(appeal):
         other = next((found for found in _started(merged) if found.kind == row.kind), None)
         if other is not None and other.started_at and row.started_at and other.started_at < row.started_at:
@@ -269,10 +268,9 @@ def keep_earlier_start(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: s
 def end_pause_by_question(
     appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str, *, message_id: UUID | None, reason: str
 ) -> bool:
-    """End the pause of the clocks of an appeal into which another one is merged, whose clocks run: its question, a
-    message, waits for nothing. Return whether there was a pause.
-
-    The question restarts what was paused in time; a deadline that had passed before the pause stays.
+    """End the pause of clocks of an appeal into which another appeal with running clocks is merged, because the
+    question of the merged appeal (a message) must not be paused. Return whether there was a pause. A clock paused
+    before its deadline is restarted by the question; a deadline that had passed before the pause stays.
     """
     running = {row.kind: row for row in _started(merged) if row.state == "running"}
     paused = [row for row in _started(appeal) if row.state == "paused" and row.kind in running]
@@ -297,7 +295,9 @@ def awaits_reply(appeal: Appeal) -> bool:
 
 
 def has_message_to_answer(appeal: Appeal) -> bool:
-    """Return whether a message after the first response awaits a reply; its clock may not have started."""
+    """Return whether a message after the first response awaits a reply; its clock may still be in the state
+    `waiting`.
+    """
     return unfinished(appeal, "next_response") is not None
 
 
@@ -309,16 +309,13 @@ def runs_next_response_clock() -> ColumnElement[bool]:
 
 
 def awaiting_since(appeal: Appeal) -> datetime:
-    """Return when the message that awaits a reply was written.
-
-    A reply written earlier cannot answer it.
-    """
+    """Return when the message that awaits a reply was written. A reply written before it cannot answer it."""
     following = unfinished(appeal, "next_response") if appeal.first_response_at is not None else None
     return following.written_at if following is not None else appeal.written_at
 
 
 def first_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
-    """Return the deadline of the first response in words."""
+    """Return the deadline of the first response in Russian words."""
     opened = opened_clocks(appeal)
     if opened is not None:
         return opened.first_response_text
@@ -326,13 +323,13 @@ def first_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
 
 
 def next_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
-    """Return the deadline of the next response in words; None while no clock runs."""
+    """Return the deadline of the next response in Russian words; None while no clock runs."""
     following = unfinished(appeal, "next_response")
     return deadline_text(following, sla) if following is not None and following.state != "waiting" else None
 
 
 def awaited_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
-    """Return in words the deadline of the response that is awaited; None if none is."""
+    """Return the deadline of the awaited response in Russian words; None if no response is awaited."""
     return deadline_text(unfinished(appeal, "first_response"), sla) or next_response_text(appeal, sla)
 
 

@@ -34,15 +34,15 @@ ClockEventKind = TypeAliasType(
 )
 ClockState = TypeAliasType("ClockState", Literal["waiting", "running", "paused", "stopped", "cancelled"])
 _ONE_DAY = timedelta(days=1)
-# Nobody is warned later than so many days after the moment.
+# Number of days after a moment in which the next working time is searched for.
 _WARNING_DAYS = 31
-# Why the time of a segment does not count.
+# Reasons why the time of a segment does not count.
 NotCounted = TypeAliasType("NotCounted", Literal["paused", "day_off", "holiday", "outside_hours"])
 
 
 @dataclass(frozen=True)
 class Target:
-    """How much time a clock has: working or calendar time, and at most `ceiling` of calendar time."""
+    """The time allowed by a clock: working or calendar time, but at most `ceiling` of calendar time."""
 
     amount: timedelta
     unit: TimeUnit = "working"
@@ -51,13 +51,13 @@ class Target:
 
 @dataclass(frozen=True)
 class ClockEvent:
-    """What happened to a clock. `sequence` orders events; `at` is the time of the machine that recorded it.
+    """An event of a clock. `sequence` orders events; `at` is the time of the machine that recorded the event.
 
     `started` and `restarted` give `starts_at`, `calendar`, and `target` or, for a promise, the date `due_at`.
     `reopened` continues a clock that an answer stopped; the time in between does not count. `moved` gives
     `calendar`; `policy_changed` gives `target` and `starts_at`; `merged` gives `starts_at`; `extended` gives
-    `extension`, time in the unit of the target.
-    `answer_withdrawn` takes the last answer back, with what it led to (`traces_of_withdrawn_answers`).
+    `extension`, time in the unit of the target. `answer_withdrawn` cancels the last answer and its consequences
+    (`traces_of_withdrawn_answers`).
     """
 
     sequence: int
@@ -73,9 +73,8 @@ class ClockEvent:
 
 @dataclass(frozen=True)
 class Segment:
-    """A span of a clock within one local day, and how much of it counts.
-
-    `why_not` is given when nothing counts; `note` is the title of the day or the reason of the pause.
+    """A span of a clock within one local day, and how much of it counts. `why_not` is set if nothing counts;
+    `note` is the title of the day or the reason for the pause.
     """
 
     begins: datetime
@@ -93,9 +92,9 @@ class Segment:
 
 @dataclass(frozen=True)
 class ClockDeadline:
-    """The deadline of a clock, null while it is paused in time, and when to warn of it next.
+    """The deadline of a clock (None if it was paused before the deadline), and the moment of the next warning.
 
-    `unextended_due_at` is what the deadline of an extended clock would be without its extensions.
+    `unextended_due_at` is the deadline that an extended clock would have without its extensions.
     """
 
     state: ClockState
@@ -108,12 +107,12 @@ class ClockDeadline:
 
 @dataclass(frozen=True)
 class ClockReading:
-    """A clock at a moment. `due_at` is null while it is paused in time.
+    """The state of a clock at a moment. `due_at` is None if it was paused before the deadline.
 
-    `segments` cover the time from the start to the later of deadline and `moment`, without gaps. `used` is what
-    counted until the moment, `left` what counts from then to the deadline; both are what the segments add up to.
-    Until the deadline is missed or cut by the ceiling, `used + left` is the target with `extension`, the sum of
-    the extensions. `unextended_due_at` as in `ClockDeadline`.
+    `segments` cover the time from the start to the later of deadline and `moment`, without gaps. `used` is the
+    time counted until the moment, `left` the time from then to the deadline; both are sums of the segments. Until
+    the deadline is missed or cut by the ceiling, `used + left` is the target with `extension`, the sum of the
+    extensions. `unextended_due_at` as in `ClockDeadline`.
     """
 
     state: ClockState
@@ -130,13 +129,13 @@ class ClockReading:
 
     @property
     def calendar(self) -> NamedCalendar:
-        """Return the calendar in which the clock counted last."""
+        """Return the calendar in which the clock last counted."""
         return self.segments[-1].calendar if self.segments else DEFAULT_CALENDAR
 
 
 @dataclass(frozen=True)
 class _Period:
-    """A time in which the clock counts in one calendar, or is paused; the last period has no end."""
+    """A period in which the clock counts in one calendar, or is paused; the last period has no end."""
 
     begins: datetime
     ends: datetime | None
@@ -158,7 +157,9 @@ class _History:
 
 @dataclass(frozen=True)
 class _Due:
-    """When the target is used up, whether because of the ceiling, and the deadline with the extensions."""
+    """The moment when the target is used up, whether this is due to the ceiling, and the deadline with
+    extensions.
+    """
 
     unextended: datetime | None
     cut_by_ceiling: bool
@@ -166,10 +167,9 @@ class _Due:
 
 
 def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> ClockReading:
-    """Return the clock at the moment; None: where it stopped, else where it was paused, else at its start.
-
-    The order of `events` does not matter: their sequence numbers do. Raises `ValueError` if none started the
-    clock.
+    """Return the state of the clock at the moment; by default when it stopped, else when it was paused, else at
+    its start. Events may be given in any order, because their sequence numbers count. Raises `ValueError` if no
+    event started the clock.
     """
     history = _history([_in_utc(event) for event in events])
     moment = moment.astimezone(UTC) if moment is not None else None
@@ -200,7 +200,7 @@ def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> 
 
 def compute_deadline(events: Sequence[ClockEvent], warn_at: Sequence[float] = ()) -> ClockDeadline:
     """Return the deadline without its explanation, as `read_clock` does, and the first moment to warn of one of
-    these shares. Raises `ValueError` if none started the clock.
+    these shares. Raises `ValueError` if no event started the clock.
     """
     history = _history([_in_utc(event) for event in events])
     if history.target is None:
@@ -216,7 +216,7 @@ def compute_deadline(events: Sequence[ClockEvent], warn_at: Sequence[float] = ()
 
 def warning_moment(events: Sequence[ClockEvent], share: float) -> datetime | None:
     """Return the moment to warn that this share of the target with its extensions is used: in the organisation's
-    working hours and before the deadline. None: there is no such moment, or the clock is paused or has ended.
+    working hours and before the deadline. None if there is no such moment, or the clock is paused or has ended.
     """
     return compute_deadline(events, [share]).next_warning_at
 
@@ -231,8 +231,8 @@ def _warning_moment(history: _History, share: float, due_at: datetime | None) ->
 
 
 def next_working_moment(calendar: NamedCalendar, moment: datetime) -> datetime | None:
-    """Return the moment if somebody works then, else the next at which somebody does; None if nobody works within
-    `_WARNING_DAYS`. An organisation without working time is taken to work in the default calendar.
+    """Return the moment if it is in working time, else the start of the next working time; None if there is none
+    within `_WARNING_DAYS`. For an organisation without working time the default calendar is used.
     """
     working = counting_calendar(calendar, "working").working
     first = moment.astimezone(working.zone).date()
@@ -244,13 +244,15 @@ def next_working_moment(calendar: NamedCalendar, moment: datetime) -> datetime |
 
 
 def due_if_resumed(events: Sequence[ClockEvent], moment: datetime) -> datetime | None:
-    """Return the deadline of a paused clock that is resumed at the moment, else its deadline."""
+    """Return the deadline that a paused clock would have if resumed at the moment; for other clocks their
+    deadline.
+    """
     last = max(event.sequence for event in events)
     return compute_deadline([*events, ClockEvent(last + 1, "resumed", moment)]).due_at
 
 
 def _read_promise(history: _History, moment: datetime) -> ClockReading:
-    """Return the reading of a promise: a date that no pause, calendar or organisation moves."""
+    """Return the reading of a promise, whose date is not moved by pauses, calendars or transfers."""
     return ClockReading(
         history.state,
         moment,
@@ -304,7 +306,7 @@ def _history(events: Sequence[ClockEvent]) -> _History:
 def traces_of_withdrawn_answers(events: Sequence[tuple[str, datetime]]) -> set[int]:
     """Return the indexes of the events, given by kind and time, that do not count because an answer was withdrawn.
 
-    These are the stops at the moment of the answer, the reopenings after them, and the withdrawal itself.
+    These events are the stops at the moment of the answer, the reopenings after them, and the withdrawal itself.
     """
     traces: set[int] = set()
     for index, (kind, _) in enumerate(events):
@@ -339,8 +341,8 @@ def _with_reopenings_as_pauses(events: Sequence[ClockEvent]) -> list[ClockEvent]
 def _periods(starts_at: datetime, calendar: NamedCalendar, marks: Sequence[ClockEvent]) -> tuple[_Period, ...]:
     """Return the periods between pauses, resumptions and moves.
 
-    An event counts from its time, but never before the event that was recorded before it: the clocks of two
-    machines differ.
+    An event counts from its time, but never from before the previously recorded event: the clocks of two machines
+    may differ.
     """
     present = _Period(starts_at, None, calendar, paused=False, reason=None)
     periods: list[_Period] = []
@@ -362,7 +364,7 @@ def _periods(starts_at: datetime, calendar: NamedCalendar, marks: Sequence[Clock
 
 
 def _stopped(periods: Sequence[_Period], stopped_at: datetime) -> tuple[_Period, ...]:
-    """Return the periods of a stopped clock: an answer ends a pause, and what follows it does not count."""
+    """Return the periods of a stopped clock: an answer ends a pause, and later periods are dropped."""
     kept = [period for period in periods if period.begins < stopped_at] or [periods[0]]
     last = kept.pop()
     if not last.paused:
@@ -375,7 +377,9 @@ def _stopped(periods: Sequence[_Period], stopped_at: datetime) -> tuple[_Period,
 
 
 def _due(history: _History, target: Target) -> _Due:
-    """Return the deadline. An extension counts from the deadline without it, so that a ceiling does not end it."""
+    """Return the deadline. An extension is added to the unextended deadline, so that the ceiling does not limit
+    it.
+    """
     due_at, cut = _used_up(history.periods, target.amount, target.unit), False
     if target.ceiling is not None:
         ceiling = _used_up(history.periods, target.ceiling, "calendar")
@@ -392,7 +396,7 @@ def _due(history: _History, target: Target) -> _Due:
 
 
 def _used_up(periods: Sequence[_Period], amount: timedelta, unit: TimeUnit) -> datetime | None:
-    """Return the first moment at which `amount` has counted; None if the clock is paused before."""
+    """Return the first moment at which `amount` of time has counted; None if the clock is paused before."""
     remaining = amount
     for period in periods:
         if period.paused:
@@ -405,7 +409,9 @@ def _used_up(periods: Sequence[_Period], amount: timedelta, unit: TimeUnit) -> d
 
 
 def _counting_times(period: _Period, unit: TimeUnit) -> Iterator[tuple[datetime, datetime | None]]:
-    """Yield the times of the period that count, in order; without its end, without end."""
+    """Yield the counting spans of the period, in order. For a period without end they are endless, or the last has
+    no end.
+    """
     if unit == "calendar":
         yield period.begins, period.ends
         return
@@ -422,8 +428,8 @@ def _counting_times(period: _Period, unit: TimeUnit) -> Iterator[tuple[datetime,
 
 
 def counting_calendar(calendar: NamedCalendar, unit: TimeUnit) -> NamedCalendar:
-    """Return the calendar; the default one instead of one without working time (validation cannot rule it out): an
-    appeal without a deadline would be worse.
+    """Return the calendar, or the default calendar if it has no working time, which validation cannot rule out:
+    otherwise the appeal would have no deadline.
     """
     return calendar if unit == "calendar" or any(calendar.working.weekly.values()) else DEFAULT_CALENDAR
 
@@ -431,7 +437,9 @@ def counting_calendar(calendar: NamedCalendar, unit: TimeUnit) -> NamedCalendar:
 def _spans(
     periods: Sequence[_Period], unit: TimeUnit, *, ends: datetime, cuts: Sequence[datetime]
 ) -> Iterator[Segment]:
-    """Yield the days of the periods in order, divided at `cuts`, until `ends`. A pause is one segment."""
+    """Yield the segments of the periods by day, in order, divided at `cuts`, until `ends`. A pause is one
+    segment.
+    """
     for period in periods:
         calendar = counting_calendar(period.calendar, unit)
         stop = min(period.ends, ends) if period.ends is not None else ends
@@ -475,7 +483,9 @@ def _next_midnight(calendar: NamedCalendar, moment: datetime) -> datetime:
 
 
 def _in_utc(event: ClockEvent) -> ClockEvent:
-    """Return the event with times in UTC: within a zone with summer time, Python counts wall-clock hours."""
+    """Return the event with times in UTC, because Python's arithmetic within a time zone ignores changes of its
+    offset.
+    """
     if all(moment is None or moment.tzinfo is UTC for moment in (event.at, event.starts_at, event.due_at)):
         return event
     return replace(
@@ -488,5 +498,5 @@ def _in_utc(event: ClockEvent) -> ClockEvent:
 
 def _required(moment: datetime | None) -> datetime:
     if moment is None:
-        raise ValueError("an event that starts a clock gives the moment from which it counts")
+        raise ValueError("an event that starts a clock must give `starts_at`, from which it counts")
     return moment

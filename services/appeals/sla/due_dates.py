@@ -1,4 +1,4 @@
-"""What an appeal awaits, and the columns by which lists, metrics and jobs select appeals."""
+"""The awaited deadlines of an appeal, and the columns by which lists, metrics and jobs select appeals."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -25,8 +25,8 @@ def store_due_dates(appeal: Appeal, sla: SlaContext) -> None:
 
 
 def awaited_deadlines(appeal: Appeal, sla: SlaContext) -> Sequence[AwaitedDeadline]:
-    """Return the deadlines of what the appeal awaits: the first or next response, else the promised answer; and
-    that of the final answer. Clocks that are paused have none.
+    """Return the awaited deadlines of the appeal: of the first or next response, else of the promised answer, and
+    of the final answer. Paused clocks have no deadline.
     """
     row = unfinished(appeal, "first_response" if appeal.first_response_at is None else "next_response")
     response = _deadline(row, appeal, sla)
@@ -51,6 +51,6 @@ def _promise(row: SlaClock | None, appeal: Appeal, sla: SlaContext) -> AwaitedDe
     policy = sla.policy(row.policy_id if row is not None else appeal.sla_policy_id)
     if policy is None or appeal.promised_at is None:
         return None
-    # Its executor is reminded of the promise instead.
+    # No moment before the deadline: the executor is reminded of the promise instead.
     calendar = sla.calendars.for_organisation(appeal.organisation_id)
     return AwaitedDeadline("promise", appeal.promised_at, None, calendar, policy)

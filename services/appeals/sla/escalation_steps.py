@@ -1,4 +1,6 @@
-"""When to notify whom that an answer is late or nearly late: a pure function of deadline, policy and calendar."""
+"""Escalation steps: who is notified, and when, that an answer is late or nearly late. Pure functions of deadline,
+policy and calendar.
+"""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from shared.contracts.values import AwaitedClock, EscalationStep
 from shared.tables.appeals_sla import SlaPolicy
 from shared.working_time import add_working_time
 
-# Each level is notified so many working hours of the organisation after the deadline.
+# The policy's field for each level: working hours of the organisation from the deadline to the notification.
 _AFTER_DEADLINE: tuple[tuple[EscalationStep, str], ...] = (
     ("manager", "manager_hours"),
     ("centre", "centre_hours"),
@@ -20,9 +22,8 @@ _AFTER_DEADLINE: tuple[tuple[EscalationStep, str], ...] = (
 
 @dataclass(frozen=True)
 class AwaitedDeadline:
-    """A deadline of what an appeal awaits, and when it is near (null: no such moment).
-
-    `continued_at`: when its clock last went on after a pause or an answer; null: it never stood still.
+    """An awaited deadline of an appeal, and the moment when it is near (or None). `continued_at`: when its clock
+    last continued after a pause or an answer; None if it was never interrupted.
     """
 
     clock: AwaitedClock
@@ -37,7 +38,8 @@ class AwaitedDeadline:
         if self.near_at is not None:
             yield "executor", self.near_at
         calendar = counting_calendar(self.calendar, "working")
-        # Of a deadline that passed before the clock stood still, nobody could act in the meantime.
+        # If the deadline passed before an interruption of the clock, hours count from its end, because nobody had
+        # to act meanwhile.
         late_from = max(self.due_at, self.continued_at or self.due_at)
         for step, field in _AFTER_DEADLINE:
             hours = self.policy.escalation.get(field)
@@ -48,16 +50,16 @@ class AwaitedDeadline:
                     yield step, moment
 
     def first_moment(self) -> datetime | None:
-        """Return the moment of the first step; null: the policy has none."""
+        """Return the moment of the first step; None if the policy has no steps."""
         return next((moment for _, moment in self.steps()), None)
 
 
 def first_moment(awaited: Iterable[AwaitedDeadline]) -> datetime | None:
-    """Return the earliest moment of the first steps of these deadlines; null: the policies have none."""
+    """Return the earliest moment of the first steps of these deadlines; None if the policies have no steps."""
     return min((moment for found in awaited if (moment := found.first_moment()) is not None), default=None)
 
 
 def near_moment(events: list[ClockEvent], policy: SlaPolicy) -> datetime | None:
-    """Return when the share of the time is used after which the executor is notified."""
+    """Return the moment when the share of the time is used at which the executor is notified; None without one."""
     share = policy.escalation.get("executor_share")
     return warning_moment(events, share) if share is not None else None

@@ -43,7 +43,7 @@ class ExplainedSpan:
 
 
 def explained_spans(segments: Sequence[Segment]) -> list[ExplainedSpan]:
-    """Return the segments by day, with whole minutes: each is rounded so that all together stay exact."""
+    """Return the segments by day with whole minutes, rounded so that the sum stays exact."""
     total, shown = timedelta(), 0
     spans = []
     for group in _groups(segments):
@@ -59,8 +59,8 @@ def explained_spans(segments: Sequence[Segment]) -> list[ExplainedSpan]:
 
 
 def explain_deadline(reading: ClockReading) -> str:
-    """Return the way to the deadline in words, local time: «9 рабочих часов с пятницы 27.11 16:40: 27.11 — 1 ч
-    20 мин; …».
+    """Return the computation of the deadline in words, in local time: «9 рабочих часов с пятницы 27.11 16:40:
+    27.11 — 1 ч 20 мин; …».
     """
     until = reading.due_at
     path = [part for part in reading.segments if until is None or part.ends <= until]
@@ -79,7 +79,9 @@ def explain_deadline(reading: ClockReading) -> str:
 
 
 def explain_state(reading: ClockReading, *, on_time: bool | None = None) -> str:
-    """Return in words how much time is used and left at the moment, or when the answer stopped the clock."""
+    """Return in words how much time is used and left at the moment of the reading, or when the answer stopped the
+    clock.
+    """
     if reading.target is None:
         return ""
     target = reading.target.amount + reading.extension
@@ -125,7 +127,7 @@ def _minutes(minutes: int) -> str:
 
 
 def _groups(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """Yield segments that touch and belong to one day of one calendar, or to one pause."""
+    """Yield groups of adjacent segments that belong to one day of one calendar, or to one pause."""
     number = 0
     keyed = []
     for previous, part in _with_previous(segments):

@@ -1,4 +1,6 @@
-"""Limits that an SLA policy sets besides its clocks: until when to return an appeal, how far ahead to promise."""
+"""Limits that an SLA policy sets besides clocks: the last moment to return an appeal, and the latest promised
+date.
+"""
 
 from datetime import datetime
 
@@ -12,7 +14,7 @@ from shared.tables.appeals_sla import SlaClock, SlaPolicy
 
 
 def return_until(appeal: Appeal, sla: SlaContext) -> datetime | None:
-    """Return until when the organisation may return or transfer the appeal; None: without limit."""
+    """Return until when the organisation may return or transfer the appeal; None means no limit."""
     found = _running_policy(appeal, sla)
     target = return_target(found[1]) if found is not None else None
     if found is None or target is None:
@@ -21,7 +23,7 @@ def return_until(appeal: Appeal, sla: SlaContext) -> datetime | None:
 
 
 def latest_promise(appeal: Appeal, sla: SlaContext, moment: datetime) -> datetime | None:
-    """Return the latest date that an interim reply may promise at the moment; None: without limit."""
+    """Return the latest date that an interim reply may promise at the moment; None means no limit."""
     found = _running_policy(appeal, sla)
     target = promise_target(found[1]) if found is not None else None
     return _after(moment, target, appeal, sla) if target is not None else None

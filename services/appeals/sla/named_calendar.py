@@ -1,4 +1,4 @@
-"""Working calendars with their names, without database."""
+"""Working calendars with their names, independent of the database."""
 
 from dataclasses import dataclass
 from datetime import time
@@ -12,7 +12,7 @@ _OFFICE = ((time(9), time(13)), (time(14), time(18)))
 
 @dataclass(frozen=True)
 class NamedCalendar:
-    """Working time of an organisation, and the calendar it comes from (`id` null: the program's default)."""
+    """Working time of an organisation, and the calendar it comes from (`id` None: the built-in default)."""
 
     id: UUID | None
     name: str

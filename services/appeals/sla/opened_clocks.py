@@ -1,7 +1,5 @@
-"""Clocks that were inserted in bulk with new appeals: rows first, objects only when something happens to them.
-
-Of a batch of messages hardly any appeal is needed again once it is opened, and the objects of its clocks cost more
-than their rows.
+"""Clocks that were inserted in bulk with new appeals: they are rows first, and become objects only when a change
+needs them. In a batch of messages few appeals are needed again after opening, and objects cost more than rows.
 """
 
 from collections.abc import Sequence
@@ -18,8 +16,8 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_sla import SlaClock
 
 _KEY = "opened_clocks"
-# By an option of the query of the appeal this statement would be built for each request, which takes longer than
-# its execution.
+# A prepared statement: an eager-loading option of the appeal's query would build it for each request, which takes
+# longer than executing it.
 _CLOCKS = (
     select(SlaClock)
     .where(SlaClock.appeal_id == bindparam("appeal_id"))
@@ -32,7 +30,9 @@ _NO_VALUES: dict[str, Any] = dict.fromkeys(SlaClock.__table__.columns.keys())
 
 @dataclass(frozen=True)
 class OpenedClocks:
-    """The rows of the clocks of a new appeal, its first deadline in words, and when to notify of it first."""
+    """The rows of the clocks of a new appeal, its first deadline in words, and the moment of its first
+    escalation.
+    """
 
     rows: Sequence[dict[str, Any]] = ()
     first_response_text: str | None = None
@@ -40,18 +40,18 @@ class OpenedClocks:
 
 
 def remember_opened(appeal: Appeal, opened: OpenedClocks) -> None:
-    """Note which clocks were inserted with the appeal, an object of the session."""
+    """Attach to the appeal, an object of the session, the clocks that were inserted with it."""
     inspect(appeal).info[_KEY] = opened
 
 
 def opened_clocks(appeal: Appeal) -> OpenedClocks | None:
-    """Return the clocks that were inserted with the appeal, as long as nothing needed them as objects."""
+    """Return the clocks that were inserted with the appeal; None once they are loaded as objects."""
     state = inspect(appeal)
     return state.info.get(_KEY) if "clocks" in state.unloaded else None
 
 
 async def load_clocks(session: AsyncSession, appeal: Appeal) -> None:
-    """Read the clocks of an appeal, an object of the session, with their events."""
+    """Load the clocks of an appeal, an object of the session, with their events."""
     rows = await session.scalars(_CLOCKS, {"appeal_id": appeal.id})
     set_committed_value(appeal, "clocks", rows.unique().all())
 

@@ -46,7 +46,9 @@ def open_clocks(appeal: Appeal, sla: SlaContext, actor: str) -> OpenedClocks:
 
 
 def start_moment(appeal: Appeal, policy: SlaPolicy, *, written_at: datetime, received_at: datetime) -> datetime:
-    """Return the moment from which the policy counts. A later message belongs to an organisation already."""
+    """Return the moment from which the clocks count by the policy. A later message reaches an appeal that is
+    already assigned.
+    """
     if policy.starts_from == "written":
         return written_at
     if policy.starts_from == "assigned" and received_at == appeal.opened_at:
@@ -55,7 +57,7 @@ def start_moment(appeal: Appeal, policy: SlaPolicy, *, written_at: datetime, rec
 
 
 def target_of(kind: str, policy: SlaPolicy) -> Target:
-    """Return how long the answer that a clock of this kind waits for may take."""
+    """Return the time that the policy allows for the answer awaited by a clock of this kind."""
     return final_answer_target(policy) if kind == "final_answer" else first_response_target(policy)
 
 

@@ -1,4 +1,4 @@
-"""SLA policies: listing them, adding one, giving one a new version, ending one."""
+"""SLA policies: list, add, change (by a new version) and end."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -32,7 +32,7 @@ class SlaPolicyFilter(ListFilter):
 
 
 async def list_policies(session: AsyncSession, filters: SlaPolicyFilter, paging: Paging) -> Sequence[SlaPolicy]:
-    """Return versions of SLA policies, latest start first, one more than the page takes."""
+    """Return versions of SLA policies, latest start first: one page plus one row."""
     query = select(SlaPolicy).order_by(SlaPolicy.valid_from.desc(), SlaPolicy.id.desc()).limit(paging.limit + 1)
     if filters.policy_key is not None:
         query = query.where(SlaPolicy.policy_key == filters.policy_key)
@@ -77,9 +77,8 @@ async def change_policy(
     valid_from: datetime | None,
     actor: str,
 ) -> SlaPolicy:
-    """Give the policy a new version, given as in `add_policy`; what was planned for that time is replaced by it.
-
-    Clocks that run keep the version by which they started. Raises `NotFound`, `Invalid`, or `Conflict` if some
+    """Give the policy a new version, in the form of `add_policy`; it replaces versions planned for that time.
+    Running clocks keep the version by which they started. Raises `NotFound`, `Invalid`, or `Conflict` if some
     appeals would have no policy.
     """
     await _lock(session)
@@ -94,9 +93,8 @@ async def change_policy(
 
 
 async def end_policy(session: WriteSession, policy_key: UUID, seen_version: int | None) -> SlaPolicy:
-    """End the policy now, with all that was planned; return its latest version.
-
-    Clocks that run keep it. Raises `NotFound`, or `Conflict` if some appeals would have no policy.
+    """End the policy now, including planned versions; return its latest version. Running clocks keep their
+    version. Raises `NotFound`, or `Conflict` if some appeals would have no policy.
     """
     await _lock(session)
     latest = await latest_version(session, policy_key)
@@ -110,13 +108,15 @@ async def end_policy(session: WriteSession, policy_key: UUID, seen_version: int 
 async def _add(session: WriteSession, policy: SlaPolicy, valid_from: datetime | None, actor: str) -> None:
     now = clock.now()
     if valid_from is not None and valid_from < now:
-        raise Invalid.field("/valid_from", "A policy cannot start in the past")
+        raise Invalid.field(
+            "/valid_from", "A policy cannot start in the past: give a later `valid_from`, or omit it"
+        )
     if policy.first_response_unit == policy.resolution_unit and (
         policy.resolution_hours < policy.first_response_hours
     ):
-        raise Invalid.field("/resolution_hours", "The resolution cannot be due before the first response")
+        raise Invalid.field("/resolution_hours", "The resolution must not be due before the first response")
     if policy.warn_at != sorted(set(policy.warn_at)):
-        raise Invalid.field("/warn_at", "The shares must increase")
+        raise Invalid.field("/warn_at", "Give the shares in ascending order, each only once")
     late = (policy.escalation[level] for level in ("manager_hours", "centre_hours", "deputy_head_hours"))
     hours = [found for found in late if found is not None]
     if hours != sorted(hours):
@@ -128,14 +128,14 @@ async def _add(session: WriteSession, policy: SlaPolicy, valid_from: datetime | 
 
 
 async def _lock(session: WriteSession) -> None:
-    """Lock the policies: two changes at once could each leave the other's policy as the only one and end it."""
+    """Lock the policies: otherwise two concurrent changes could each end a policy on which the other relies."""
     await session.execute(select(SlaPolicy.id).order_by(SlaPolicy.id).with_for_update())
 
 
 async def _end(
     session: WriteSession, policy_key: UUID, moment: datetime, *, except_for: SlaPolicy | None = None
 ) -> None:
-    """End the versions in effect at the moment; later ones never take effect. What is over stays."""
+    """End the versions in effect at the moment; later versions never take effect. Ended versions do not change."""
     rows = await session.scalars(
         select(SlaPolicy).where(
             SlaPolicy.policy_key == policy_key,
@@ -148,7 +148,7 @@ async def _end(
 
 
 async def _require_coverage(session: WriteSession) -> None:
-    """Raise `Conflict` if from now on there is a moment without a policy for all appeals of an urgency."""
+    """Raise `Conflict` if, now or later, an urgency has no policy that applies to all its appeals."""
     policies = await load_policies(session)
     now = clock.now()
     moments = {

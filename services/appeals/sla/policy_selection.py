@@ -9,13 +9,13 @@ from services.appeals.sla.deadlines import Target, TimeUnit
 from shared.tables.appeals_sla import SlaPolicy
 
 DEFAULT_LEGAL_REGIME = "open_source_message"
-# The channel of an appeal that came through no network.
+# The channel of an appeal that was not received through a network.
 MANUAL_CHANNEL = "manual"
 
 
 @dataclass(frozen=True)
 class PolicyFacts:
-    """What the conditions of policies are compared with."""
+    """The facts of an appeal that the conditions of policies are compared with."""
 
     urgency: str
     topic_id: UUID | None = None
@@ -28,9 +28,9 @@ class PolicyFacts:
 def policy_in_effect(policies: Sequence[SlaPolicy], facts: PolicyFacts, moment: datetime) -> SlaPolicy:
     """Return the most specific policy that is in effect at the moment and matches.
 
-    The policy with most conditions wins; then one that names the urgency, so that danger is never answered later
-    because of its topic; then one for the topic before one for its group; then the latest `valid_from`. Raises
-    `LookupError` when there is none.
+    The policy with most conditions applies; among equals one with the urgency, so that a topic never delays the
+    answer to a danger; then one for the topic before one for its group; then the latest `valid_from`. Raises
+    `LookupError` if none matches.
     """
     found = [policy for policy in policies if is_in_effect(policy, moment) and _matches(policy, facts)]
     if not found:
@@ -59,25 +59,25 @@ def is_general(policy: SlaPolicy, urgency: str) -> bool:
 
 
 def first_response_target(policy: SlaPolicy) -> Target:
-    """Return how long the answer to a message may take."""
+    """Return the time allowed for the answer to a message."""
     ceiling = timedelta(hours=policy.ceiling_hours) if policy.ceiling_hours is not None else None
     return Target(timedelta(hours=policy.first_response_hours), _unit(policy.first_response_unit), ceiling)
 
 
 def final_answer_target(policy: SlaPolicy) -> Target:
-    """Return how long the final answer may take."""
+    """Return the time allowed for the final answer."""
     return Target(timedelta(hours=policy.resolution_hours), _unit(policy.resolution_unit))
 
 
 def promise_target(policy: SlaPolicy) -> Target | None:
-    """Return how far ahead a final answer may be promised; null: no limit."""
+    """Return how far ahead a final answer may be promised; None means no limit."""
     if policy.promise_hours is None:
         return None
     return Target(timedelta(hours=policy.promise_hours), _unit(policy.promise_unit))
 
 
 def return_target(policy: SlaPolicy) -> Target | None:
-    """Return how long an organisation may return an appeal after it got it; null: no limit."""
+    """Return the time after an assignment in which the organisation may return the appeal; None means no limit."""
     if policy.return_hours is None:
         return None
     return Target(timedelta(hours=policy.return_hours), _unit(policy.return_unit))

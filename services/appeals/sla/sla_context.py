@@ -1,4 +1,4 @@
-"""What the clocks of appeals need to know: policies, topic groups and calendars, loaded once."""
+"""The data that the clocks of appeals need: policies, topic groups and calendars, loaded once."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,9 +24,8 @@ from shared.tables.appeals_sla import SlaPolicy
 
 @dataclass(frozen=True)
 class SlaContext:
-    """All versions of the policies, the group of each topic, calendars of some organisations and clocks.
-
-    `opened` are the clocks of appeals by policy, calendar and start: messages of a batch were received together.
+    """All versions of the policies, the group of each topic, and the calendars of given organisations and clocks.
+    `opened` caches the clocks of new appeals by policy, calendar and start, which messages of a batch often share.
     """
 
     policies: Sequence[SlaPolicy]
@@ -41,7 +40,7 @@ class SlaContext:
     ) -> "SlaContext":
         """Load the context for these organisations and for the clocks that the session has loaded.
 
-        Without `selects_policies` the topic groups are left out: nothing gets another policy.
+        Without `selects_policies` topic groups are not loaded: then no policy may be selected.
         """
         groups: dict[UUID, UUID] = {}
         if selects_policies:
@@ -54,7 +53,7 @@ class SlaContext:
         )
 
     def policy_of(self, appeal: Appeal, moment: datetime) -> SlaPolicy:
-        """Return the policy for the appeal as it is now, in effect at the moment of the message."""
+        """Return the policy for the current state of the appeal that is in effect at the moment of the message."""
         facts = PolicyFacts(
             urgency=appeal.urgency,
             topic_id=appeal.topic_id,
