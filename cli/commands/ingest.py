@@ -17,8 +17,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-PageName = Annotated[str, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or our id")]
-OptionalPage = Annotated[str | None, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or our id; else all")]
+PageName = Annotated[str, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or the id in the registry")]
+OptionalPage = Annotated[
+    str | None, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or the id in the registry; else all")
+]
 OptionalNetwork = Annotated[str | None, typer.Option("--network", help=f"{' or '.join(NETWORKS)}; else all")]
 
 
