@@ -146,8 +146,8 @@ class AppealsSettings(SecretFileSettings):
         missing = [name for name, value in given.items() if value is None]
         if missing and len(missing) < len(given):
             raise ValueError(
-                f"to keep attachments in S3, set {', '.join(missing)} too; to keep them in the folder, set none of "
-                "the S3 settings"
+                f"to keep attachments in S3, set {', '.join(missing)} too; to keep them in the folder, set "
+                "none of the S3 settings"
             )
         return self
 

@@ -275,7 +275,7 @@ async def test_splitting_off_a_first_foreign_or_answered_message_is_refused(scen
     appeal = await scenario.appeal((await _appeals(scenario))[0]["id"])
     began = await _decide(scenario, appeal, first, "split_off")
     assert began.status_code == 409
-    assert "began with this message" in began.json()["detail"]
+    assert "This message opened the appeal" in began.json()["detail"]
     foreign = await _decide(scenario, appeal, other, "split_off")
     assert (foreign.status_code, foreign.json()["errors"][0]["pointer"]) == (422, "/message_id")
     path, body = f"/appeals/{appeal['id']}/matter-decisions", {"message_id": str(second), "decision": "split_off"}
