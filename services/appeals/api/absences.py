@@ -63,5 +63,5 @@ async def record_absence(session: WriteTransaction, caller: Worker, body: Absenc
     summary="Delete an absence",
 )
 async def delete_absence(session: WriteTransaction, caller: Worker, absence_id: UUID) -> None:
-    """Delete one's own absence, or with `assignees:manage` a colleague's."""
+    """Delete the caller's own absence, or with `assignees:manage` a colleague's."""
     await absences.delete_absence(session, caller, absence_id)

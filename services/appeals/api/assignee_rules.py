@@ -52,8 +52,8 @@ async def create_assignee_rule(
     once: Once,
     response: Response,
 ) -> assignees.AssigneeRuleOut:
-    """Let people take turns at the organisation's appeals, or at those of one topic. It applies to appeals that
-    the organisation gets from now on. Absent people are skipped, or their substitute takes the turn.
+    """Let people take turns at the organisation's appeals, or only at appeals of one topic. The rule applies to
+    appeals that the organisation gets from now on. Absent people are skipped, or their substitute takes the turn.
     """
 
     async def work() -> assignees.AssigneeRuleOut:

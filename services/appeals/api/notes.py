@@ -77,7 +77,7 @@ async def edit_appeal_note(
     version: RequiredVersion,
     response: Response,
 ) -> NoteOut:
-    """Replace the text of one's own note. To mention more people, add another note."""
+    """Replace the text of the caller's own note. To mention more people, add another note."""
     note = await note_out(
         session, await notes.edit_note(session, caller, appeal_id, note_id, version, text=body.text)
     )
@@ -92,7 +92,7 @@ async def edit_appeal_note(
     summary="Delete a note",
 )
 async def delete_appeal_note(session: WriteTransaction, caller: Worker, appeal_id: UUID, note_id: UUID) -> None:
-    """Delete one's own note; moderators may delete any. The list still shows that there was a note."""
+    """Delete the caller's own note; moderators may delete any note. The list still shows that there was a note."""
     await notes.delete_note(session, caller, appeal_id, note_id)
 
 

@@ -97,8 +97,9 @@ async def save_reply_draft(
     version: RequiredVersion,
     response: Response,
 ) -> replies.ReplyOut:
-    """Save the draft as it is now, and renew the edit lease. `If-Match` names the version that you edited: a 412
-    names the current version, and nothing is overwritten. Saving the same content again changes nothing.
+    """Save the current content of the draft, and renew the edit lease. `If-Match` names the version that you
+    edited: a 412 names the current version, and nothing is overwritten. Saving the same content again changes
+    nothing.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     given = NewReply(
@@ -124,7 +125,7 @@ async def save_reply_draft(
 async def discard_reply_draft(
     session: WriteTransaction, caller: Replier, appeal_id: UUID, reply_id: UUID, version: RequiredVersion
 ) -> None:
-    """Discard a draft, or a reply that waits for approval. Its versions can still be read."""
+    """Discard a draft, or a reply on approval. Its versions can still be read."""
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await drafts.discard_draft(session, appeal, reply_id, version, caller)
 

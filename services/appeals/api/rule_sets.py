@@ -125,7 +125,7 @@ async def dry_run_rule_set(
     session: ReadTransaction, caller: RuleManager, rule_set_id: UUID, body: schemas.DryRunIn
 ) -> schemas.DryRunOut:
     """Return how the set would route the appeals of a period, with their current topic, location, urgency and
-    page. Nothing changes. The decisions are those of real routing.
+    page. Nothing changes. The decisions are made as in real routing.
     """
     opened_from, opened_to = body.from_, body.to
     if not body.only_untouched:
@@ -157,8 +157,8 @@ async def dry_run_rule_set(
 async def preview_rule_set(
     session: ReadTransaction, caller: RuleManager, rule_set_id: UUID, body: schemas.RulePreviewIn
 ) -> schemas.RulePreviewOut:
-    """Return where a message would go, and every rule that matches it. The text is classified like a citizen's
-    message; given fields take precedence. Nothing is stored.
+    """Return the route that a message would get, and every rule that matches it. The text is classified like a
+    citizen's message; given fields take precedence. Nothing is stored.
     """
     rule_set = await rule_sets.get_rule_set(session, rule_set_id)
     return await presenters.preview_out(

@@ -43,7 +43,9 @@ async def list_views(
 async def create_view(
     session: WriteTransaction, caller: Reader, body: ViewIn, once: Once, response: Response
 ) -> ViewOut:
-    """Save a filter and an order of the list of appeals, for oneself or for one's organisation; 100 at most."""
+    """Save a filter and an order of the list of appeals, for the caller alone or for the whole organisation. A
+    caller may have at most 100 views.
+    """
 
     async def work() -> ViewOut:
         (made,) = await _present(session, [await saved_views.create_view(session, caller, body.given())])
@@ -73,7 +75,7 @@ async def change_view(
     version: RequiredVersion,
     response: Response,
 ) -> ViewOut:
-    """Replace one's own view."""
+    """Replace the caller's own view."""
     changed = await saved_views.change_view(session, caller, view_id, version, body.given())
     (view,) = await _present(session, [changed])
     set_etag(response, view.version)
@@ -87,7 +89,7 @@ async def change_view(
     summary="Delete a saved view",
 )
 async def delete_view(session: WriteTransaction, caller: Reader, view_id: UUID, version: RequiredVersion) -> None:
-    """Delete one's own view, or with `assignees:manage` a shared one of the organisation."""
+    """Delete the caller's own view, or with `assignees:manage` a shared view of the organisation."""
     await saved_views.delete_view(session, caller, view_id, version)
 
 

@@ -88,7 +88,7 @@ async def create_absence(
 
 
 async def delete_absence(session: WriteSession, caller: Caller, absence_id: UUID) -> None:
-    """Delete an absence: one's own, or a colleague's with `assignees:manage`.
+    """Delete the caller's own absence, or with `assignees:manage` a colleague's.
 
     Raises `NotFound` for an unknown id or one out of the caller's scope, `Forbidden` for a colleague's absence
     without the right.

@@ -95,7 +95,9 @@ async def create_rule(
         )
     )
     if taken is not None:
-        raise Duplicate("The organisation has a rule for this topic: change that one", rule_id=str(taken))
+        raise Duplicate(
+            "The organisation already has a rule for this topic: change the existing rule", rule_id=str(taken)
+        )
     rule = AssigneeRule(organisation_id=organisation_id, topic_id=topic_id, person_ids=list(person_ids))
     session.add(rule)
     await session.flush()
@@ -144,6 +146,6 @@ async def _require_staff(session: AsyncSession, organisation_id: UUID, person_id
             detail = "No such person who works on the organisation's appeals"
             errors.append(FieldError(pointer=f"/person_ids/{number}", detail=detail))
         elif person_id in person_ids[:number]:
-            errors.append(FieldError(pointer=f"/person_ids/{number}", detail="The person is named twice"))
+            errors.append(FieldError(pointer=f"/person_ids/{number}", detail="The person is listed twice"))
     if errors:
         raise Invalid("Invalid: " + ", ".join(error.pointer for error in errors), errors=errors)

@@ -168,7 +168,7 @@ class _MessageBatch:
     def _needs_classification(self, event: Event, message: Message) -> bool:
         """Return whether the event's message needs a classification.
 
-        New messages are classified once. Edited ones are classified again, unless a person has classified a
+        New messages are classified once. Edited messages are classified again, unless a person has classified a
         message that belongs to no appeal. A message that its author deleted before it was received is not
         classified; a message removed by the community is.
         """

@@ -104,7 +104,7 @@ async def _check_mentions(
             detail = f"No such person who may read the note: {person_id}"
             errors.append(FieldError(pointer=f"/mentions/{number}", detail=detail))
         elif person_id in new.mentions[:number]:
-            errors.append(FieldError(pointer=f"/mentions/{number}", detail="The person is named twice"))
+            errors.append(FieldError(pointer=f"/mentions/{number}", detail="The person is listed twice"))
     if errors:
         raise Invalid("Invalid: " + ", ".join(error.pointer for error in errors), errors=errors)
 
@@ -125,8 +125,8 @@ async def edit_note(
 
 
 async def delete_note(session: WriteSession, caller: Caller, appeal_id: UUID, note_id: UUID) -> None:
-    """Mark a note as deleted: one's own, or, as a moderator, any. Raises `NotFound`, `Forbidden` for another
-    person's note.
+    """Mark a note as deleted: the caller's own, or any note if the caller is a moderator. Raises `NotFound`,
+    `Forbidden` for another person's note.
     """
     note = await _locked(session, caller, appeal_id, note_id)
     if note.author != caller.actor and Right.APPEALS_TRIAGE not in caller.rights:

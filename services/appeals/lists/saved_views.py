@@ -94,7 +94,7 @@ async def change_view(
 
 
 async def delete_view(session: WriteSession, caller: Caller, view_id: UUID, version: int | None) -> None:
-    """Delete a view: one's own, or with `assignees:manage` a shared one. Raises as `change_view`."""
+    """Delete the caller's own view, or with `assignees:manage` a shared one. Raises as `change_view`."""
     view = await get_view(session, caller, view_id, lock=True)
     if view.owner != caller.actor and Right.ASSIGNEES_MANAGE not in caller.rights:
         raise Forbidden(

@@ -33,7 +33,7 @@ async def change_tags(
         row.tag: row for row in await session.scalars(select(AppealTag).where(AppealTag.appeal_id == appeal_id))
     }
     if both := sorted(set(add) & set(remove)):
-        detail = f"A tag is either added or removed: {', '.join(both)}"
+        detail = f"Tags cannot be both added and removed: {', '.join(both)}"
         raise Invalid(detail, errors=[FieldError(pointer="/remove", detail=detail)])
     added, removed = sorted(set(add) - rows.keys()), sorted(set(remove) & rows.keys())
     kept = (rows.keys() | set(added)) - set(removed)

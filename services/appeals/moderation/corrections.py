@@ -54,7 +54,8 @@ class Corrections:
                 merged[part] = None
         if "settlement" in self.location and merged["municipality"] is None:
             raise Invalid.field(
-                "/municipality", "Give the municipality too: settlements in several have the same name"
+                "/municipality",
+                "Give the municipality too: settlements in several municipalities have the same name",
             )
         return merged
 
@@ -75,7 +76,7 @@ async def check_corrections(
         _check_unanswered(corrections)
     if corrections.no_location and corrections.location:
         errors = [
-            FieldError(pointer=f"/{part}", detail="A location cannot be both named and absent")
+            FieldError(pointer=f"/{part}", detail="Give either «no_location» or parts of a location")
             for part in corrections.location
         ]
         raise Invalid("Give either «no_location» or parts of a location", errors=errors)
@@ -93,5 +94,5 @@ def _check_unanswered(corrections: Corrections) -> None:
     named = [name for name in ("topic_id", "organisation_id") if getattr(corrections, name) is not None]
     named += [*(["urgency"] if corrections.urgency == "high" else []), *corrections.location]
     if named:
-        detail = "A message that needs no answer has no topic, location, urgency or organisation"
+        detail = "Omit topic, location, urgency and organisation: a message that needs no answer has none"
         raise Invalid(detail, errors=[FieldError(pointer=f"/{name}", detail=detail) for name in named])

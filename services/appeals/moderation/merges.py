@@ -163,7 +163,7 @@ async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal
             )
     if appeal.author_key is None or appeal.thread_key is None or appeal.author_key != into.author_key:
         raise Conflict(
-            "Only appeals that one author wrote in a network can be merged; group others in an incident"
+            "Only appeals that one author wrote in a network can be merged; join other appeals in an incident"
         )
     if (into.opened_at, into.number) > (appeal.opened_at, appeal.number):
         raise Conflict("The other appeal was received later: merge the other appeal into this one")
@@ -208,7 +208,7 @@ def _keep_earlier_deadline(
 async def _require_nothing_published_since(
     session: WriteSession, appeal: Appeal, into: Appeal, found: AppealMerge
 ) -> None:
-    # Replies of the merged appeal count too: ingest may still publish a failed one when it retries.
+    # Replies of the merged appeal count too: ingest may still publish a failed reply when it retries.
     of_either = Reply.appeal_id.in_((appeal.id, into.id))
     # A withdrawn reply does not count as an answer, neither for clocks nor for promises.
     since = (Reply.published_at > found.merged_at) & (Reply.status != "withdrawn")

@@ -180,8 +180,8 @@ async def _move_promise(
 
 
 async def _take_over_what_stands(session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange) -> None:
-    """Set the reply's text to the one that is public after an edit failed halfway: new parts beside former ones.
-    Not in an erased appeal, because ingest erases its rows of the reply only after the change.
+    """Set the reply's text to what is public after an edit failed halfway: new parts beside former parts. Not in
+    an erased appeal, because ingest erases its rows of the reply only after the change.
     """
     if appeal.erased_at is not None:
         return

@@ -97,8 +97,8 @@ async def _topic_names(session: AsyncSession, topic_id: UUID | None) -> tuple[st
 async def _official_contacts(
     session: AsyncSession, organisation_id: UUID | None
 ) -> tuple[frozenset[str], frozenset[str], frozenset[str] | None]:
-    """Return official phones, e-mail addresses and allowed hosts: of the organisation, of those above it, and from
-    the settings.
+    """Return official phones, e-mail addresses and allowed hosts: of the organisation, of its superior
+    organisations, and from the settings.
     """
     phones: set[str] = set()
     mails: set[str] = set()

@@ -90,7 +90,9 @@ def _check_time(appeal: Appeal, answered_at: datetime) -> None:
         )
     earliest = max(appeal.opened_at, awaiting_since(appeal))
     if answered_at < earliest:
-        detail = f"The answer was given before the appeal was opened or reopened ({earliest.isoformat()})"
+        detail = (
+            f"The time of the answer must not be before the appeal was opened or reopened ({earliest.isoformat()})"
+        )
         raise Invalid.field("/answered_at", detail)
 
 
@@ -102,4 +104,4 @@ async def _require_new(session: AsyncSession, appeal: Appeal, new: NewRecordedAn
     )
     for reply in recorded:
         if without_whitespace(reply.text) == without_whitespace(new.text):
-            raise Duplicate("This answer is recorded already", reply={"id": str(reply.id), "status": reply.status})
+            raise Duplicate("This answer is already recorded", reply={"id": str(reply.id), "status": reply.status})

@@ -175,12 +175,17 @@ def check_promise(draft: NewReply) -> None:
     errors = []
     if draft.kind == "interim" and draft.promised_at is None:
         errors.append(
-            FieldError(pointer="/promised_at", detail="An interim reply must name when the final one will come")
+            FieldError(
+                pointer="/promised_at",
+                detail="Give the date of the final reply: an interim reply must promise one",
+            )
         )
     if draft.kind == "final" and draft.promised_at is not None:
-        errors.append(FieldError(pointer="/promised_at", detail="Only an interim reply has a promised date"))
+        errors.append(
+            FieldError(pointer="/promised_at", detail="Omit the date: only an interim reply has a promised date")
+        )
     if draft.promised_at is not None and draft.promised_at <= clock.now():
-        errors.append(FieldError(pointer="/promised_at", detail="The promised date is in the past"))
+        errors.append(FieldError(pointer="/promised_at", detail="The promised date must not be in the past"))
     if errors:
         names = ", ".join(dict.fromkeys(error.pointer for error in errors))
         raise Invalid(f"Invalid: {names}", errors=errors)

@@ -1,4 +1,4 @@
-"""Preview of a rule set: where a message would go, and which rules match it."""
+"""Preview of a rule set: the route that a message would get, and the rules that match it."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -83,7 +83,7 @@ async def _check(session: AsyncSession, preview: PreviewInput) -> None:
         raise Invalid.field("/municipality", "No such municipality")
     if preview.settlement is not None and preview.municipality is None:
         raise Invalid.field(
-            "/municipality", "Give the municipality too: settlements in several have the same name"
+            "/municipality", "Give the municipality too: settlements in several municipalities have the same name"
         )
     if preview.page_id is not None and await session.get(Page, preview.page_id) is None:
         raise Invalid.field("/page_id", "No such page")

@@ -107,7 +107,7 @@ def _rule(pointer: str, rule: Rule, catalogue: RuleCatalogue) -> Iterator[FieldE
     if conditions_of(rule) == NO_CONDITIONS:
         yield FieldError(
             pointer=pointer,
-            detail="A rule needs a condition; use the default of the set for everything else",
+            detail="Give at least one condition: the set's default applies to appeals that no rule matches",
             text="у правила нет ни одного условия",
         )
     if rule.topic_id is not None and rule.topic_id not in catalogue.topic_ids.values():
@@ -124,7 +124,7 @@ def _rule(pointer: str, rule: Rule, catalogue: RuleCatalogue) -> Iterator[FieldE
     if rule.settlement is not None and rule.municipality is None:
         yield FieldError(
             pointer=f"{pointer}/municipality",
-            detail="Give the municipality too: settlements in several have the same name",
+            detail="Give the municipality too: settlements in several municipalities have the same name",
             text="к населённому пункту выберите муниципалитет",
         )
     elif (
@@ -152,7 +152,7 @@ def _page_owner(pointer: str, rule: Rule) -> Iterator[FieldError]:
         elif value is not None and rule.page_owner_id is not None:
             yield FieldError(
                 pointer=f"{pointer}/{name}",
-                detail="Leave it out: `page_owner_id` names one organisation already",
+                detail="Omit this field: `page_owner_id` already determines the organisation",
                 text="страница уже названа: сфера и вид владельца лишние",
             )
 

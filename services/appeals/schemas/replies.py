@@ -293,7 +293,7 @@ class ReplyLeaseOut(BaseModel):
 
 
 class WaitingReply(BaseModel):
-    """A reply that waits for an approver."""
+    """A reply on approval."""
 
     appeal_id: UUID
     appeal_number: int = Field(examples=[1024])

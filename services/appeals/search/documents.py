@@ -57,8 +57,8 @@ async def index_appeals(session: WriteSession, appeal_ids: Sequence[UUID]) -> No
     """Rebuild the search documents of these appeals from the stored data. Idempotent."""
     if not appeal_ids:
         return
-    # One transaction at a time: of two concurrent ones, the one that read earlier could write later (stale
-    # document).
+    # One transaction at a time: of two concurrent transactions, the one that read earlier could write later and
+    # leave a stale document.
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtext(SearchDocument.__tablename__))))
     await session.execute(delete(SearchDocument).where(SearchDocument.appeal_id.in_(appeal_ids)))
     columns = ("id", "appeal_id", "kind", "written_by", "organisation_id", "number", "words")

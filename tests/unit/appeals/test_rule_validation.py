@@ -82,7 +82,11 @@ def test_valid_set_has_no_errors() -> None:
         (rule(1, A, topic_id=NOBODY), "/rules/0/topic_id", "No such topic"),
         (rule(1, A, municipality="99999999"), "/rules/0/municipality", "No such municipality"),
         (rule(1, A, municipality="99999999", settlement="Сокол"), "/rules/0/municipality", "No such municipality"),
-        (rule(1, A, settlement="Сокол"), "/rules/0/municipality", "settlements in several have the same name"),
+        (
+            rule(1, A, settlement="Сокол"),
+            "/rules/0/municipality",
+            "settlements in several municipalities have the same name",
+        ),
         (rule(1, A, municipality=CITY, settlement="Соколл"), "/rules/0/settlement", "in: город Улан-Удэ"),
         (rule(1, A, page_owner_id=NOBODY), "/rules/0/page_owner_id", "No such organisation"),
         (rule(1, A), "/rules/0", "needs a condition"),

@@ -168,7 +168,7 @@ async def _sla_context(session: AsyncSession, appeal: Appeal) -> SlaContext:
 
 
 async def _merges(session: AsyncSession, appeal: Appeal, *, has_merged: bool) -> dict[str, Any]:
-    """Return the links between the appeal and those that it was merged with."""
+    """Return the links to the appeals that were merged into this one, or into which it was merged."""
     into = await merges.merged_into(session, appeal)
     merged = await merges.merged_appeals(session, appeal.id) if has_merged else []
     link = {"id": into.id, "number": into.number} if into is not None else None

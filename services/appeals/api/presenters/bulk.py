@@ -67,7 +67,9 @@ async def bulk_operation_out(session: AsyncSession, row: BulkOperation) -> BulkO
 async def bulk_rows_out(
     session: AsyncSession, caller: Caller, rows: Sequence[BulkOperationRow]
 ) -> list[BulkRowOut]:
-    """Return the appeals of an operation; only those in the caller's current scope with their contents."""
+    """Return the appeals of an operation; texts and names are shown only for appeals in the caller's current
+    scope.
+    """
     found = await session.execute(
         select(Appeal.id, Appeal.text, Appeal.status, Appeal.organisation_id, Organisation.name)
         .outerjoin(Organisation, Organisation.id == Appeal.organisation_id)

@@ -28,7 +28,7 @@ async def incident_response(session: Any, caller: Any, incident_id: UUID, respon
 
 
 async def incidents_out(session: AsyncSession, rows: Sequence[incident_queries.IncidentRow]) -> list[IncidentOut]:
-    """Return incidents in the order of the rows, with the names of those who opened them."""
+    """Return incidents in the order of the rows, with the names of the people who opened them."""
     names = await ActorNames.load(session, {row[0].opened_by for row in rows})
     return [_incident(row, names) for row in rows]
 

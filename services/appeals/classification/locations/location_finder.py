@@ -183,7 +183,7 @@ def _by_text(reading: LocationMentions, municipality: str, mention: LocationMent
 
 
 def _settlement(places: Iterable[LocationMention], municipality: str) -> str | None:
-    """Return the most likely settlement of the problem, or a named part of a city."""
+    """Return the most likely settlement of the problem, or a named part of a city; None if there is none."""
     best: tuple[tuple[bool, LocationRole], str] | None = None
     for place in places:
         if place.role <= LocationRole.AWAY:

@@ -90,7 +90,9 @@ class TopicGroupIndex:
         return TopicGroupIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
 
     def best(self, found: list[str]) -> tuple[str | None, list[StemMatch]]:
-        """Return the group with the most words in the text (among equals the one named first), and those words."""
+        """Return the group with the most words in the text (among equals the group named first), and these
+        words.
+        """
         hits = self._index.find(found)
         if not hits:
             return None, []

@@ -50,9 +50,7 @@ def load_labelled(table: LoadedTable, text: str, label: str, names: str | None =
     """
     at_text, at_label = table.column_index(text), table.column_index(label)
     if at_text == at_label:
-        raise UnreadableTableError(
-            f"{table.file}: text and label are the same column «{text}»: give two columns"
-        )
+        raise UnreadableTableError(f"{table.file}: text and label are the same column «{text}»: give two columns")
     cells = [(unescaped(row[at_text]).strip(), unescaped(row[at_label]).strip()) for row in table.rows]
     whole = [at for at, (words, said) in enumerate(cells) if words and said]
     without_text = [at + 1 for at, (words, _) in enumerate(cells) if not words]
