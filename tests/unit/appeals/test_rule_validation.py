@@ -89,7 +89,7 @@ def test_valid_set_has_no_errors() -> None:
         ),
         (rule(1, A, municipality=CITY, settlement="Соколл"), "/rules/0/settlement", "in: город Улан-Удэ"),
         (rule(1, A, page_owner_id=NOBODY), "/rules/0/page_owner_id", "No such organisation"),
-        (rule(1, A), "/rules/0", "needs a condition"),
+        (rule(1, A), "/rules/0", "at least one condition"),
     ],
 )
 def test_invalid_rule_is_refused_with_its_position(wrong: Rule, pointer: str, words: str) -> None:
@@ -250,8 +250,16 @@ def test_valid_set_routes_every_appeal_to_one_result(rules: list[Rule], topic: U
             "page_owner_kind",
             "institution",
         ),
-        (rule(1, B, page_owner_id=A, page_owner_sphere="same"), "page_owner_sphere", "names one organisation"),
-        (rule(1, B, page_owner_id=A, page_owner_kind="court"), "page_owner_kind", "names one organisation"),
+        (
+            rule(1, B, page_owner_id=A, page_owner_sphere="same"),
+            "page_owner_sphere",
+            "already determines the organisation",
+        ),
+        (
+            rule(1, B, page_owner_id=A, page_owner_kind="court"),
+            "page_owner_kind",
+            "already determines the organisation",
+        ),
         (rule(1, B, send_to="page_owner_founder", topic_id=TOPIC), "organisation_id", "must not name"),
     ],
 )
