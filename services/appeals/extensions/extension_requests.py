@@ -218,7 +218,7 @@ def _require_allowed(row: SlaClock, sla: SlaContext) -> ExtensionLimit:
     if limit is None:
         raise Conflict("The SLA policy of this clock allows no extension")
     if len(extensions_of(row)) >= limit.count:
-        raise Conflict(f"The SLA policy allows {limit.count} extensions of this clock, and all are used")
+        raise Conflict(f"The SLA policy allows {limit.count} extensions of this clock, which are used up")
     return limit
 
 
