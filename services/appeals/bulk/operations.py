@@ -109,7 +109,7 @@ async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -
         found: dict[UUID, int | None] = {row.id: row.number for row in rows}
         if len(found) > MAX_APPEALS:
             raise Invalid.field(
-                "/filter", f"The filter matches more than the limit of {MAX_APPEALS} appeals: narrow it"
+                "/filter", f"The filter matches more than {MAX_APPEALS} appeals, which is the limit: narrow it"
             )
         return found
     named = list(selection.appeal_ids or ())
