@@ -121,7 +121,7 @@ MEASUREMENTS = (
 )
 
 if __name__ == "__main__":
-    # Use one core: the linear algebra library of numpy would use all.
+    # Use one core: numpy's linear algebra library would use all of them.
     if os.environ.get("OMP_NUM_THREADS") != "1":
         os.execve(sys.executable, [sys.executable, "-m", "bench.hostile_texts", *sys.argv[1:]],
                   {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # fmt: skip

@@ -20,7 +20,9 @@ def _url() -> str:
     for name in ("GOSPABLIK_DATABASE_DIRECT_URL", "GOSPABLIK_DATABASE_URL"):
         if url := os.environ.get(name):
             return url
-    raise SystemExit("Set GOSPABLIK_DATABASE_URL to the owner's connection")
+    raise SystemExit(
+        "Set GOSPABLIK_DATABASE_URL (or GOSPABLIK_DATABASE_DIRECT_URL) to a URL with the database owner's login"
+    )
 
 
 def _migrate(connection: Connection) -> None:

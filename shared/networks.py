@@ -35,8 +35,8 @@ NETWORKS: dict[str, NetworkInfo] = {
         frozenset({"comment", "message"}),
         edits_photos=True,
     ),
-    # Messages of OK accept only the URL of a public picture, and no call edits or deletes a message. An
-    # edit of a comment changes only the text.
+    # A direct message in OK accepts a photo only as the URL of a public picture, and cannot be edited or deleted
+    # through the API. Editing a comment changes only its text.
     "ok": NetworkInfo("Одноклассники", "https://ok.ru/group/{id}", "ОК", {"comment": 1}, frozenset({"comment"})),
 }
 # The most photos that any network accepts in one reply.

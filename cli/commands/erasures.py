@@ -75,7 +75,9 @@ def erase(
 
 
 def list_erasures(url: Url = LOCAL_URL, user: User = DEFAULT_USER, password: Password = None) -> None:
-    """Print the records of all erasures as JSON lines. Keep them outside the database, for a restore."""
+    """Print the records of all erasures as JSON lines. Keep them outside the database: after a restore of the
+    database, the erasures are repeated from them.
+    """
     from cli.api_client import erasures
     from cli.api_client.client import Connection
 

@@ -41,7 +41,7 @@ async def wait_until_ready(
 ) -> None:
     """Wait until the server accepts connections; a recovery after a crash may take minutes.
 
-    `progress` gets the last connection error every few seconds. Raises DatabaseError once `is_alive` is False.
+    `progress` gets the last connection error every few seconds. Raises DatabaseError if `is_alive` returns False.
     """
     last_progress = time.monotonic()
     while True:

@@ -34,7 +34,7 @@ class ConsoleOutput:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def closing_table(self, settings: EmbeddedSettings, *, demo: bool, logs: str, mail: str) -> None:
-        """Print the addresses of the run and the user names that can sign in."""
+        """Print the addresses of the run and, with `demo`, the accounts that can sign in."""
         table = Table(title="Gospablik is running", title_justify="left", show_header=False)
         table.add_column(style="bold")
         table.add_column(overflow="fold")

@@ -27,7 +27,7 @@ STOPPED_STATES = {"STOPPED", "EXITED", "FATAL"}
 
 
 class SupervisorError(Exception):
-    """Supervisor did not start, or has ended."""
+    """Supervisor did not start, does not respond, refused a call, or did not stop its processes in time."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ down_revision: str | None = "0007b"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# The columns of an endpoint that other services may read: all except the secret.
+# The services that may read an endpoint.
 OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
 
 

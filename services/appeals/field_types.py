@@ -39,7 +39,8 @@ def _valid_tag(value: str) -> str:
     tag = tag_name(value)
     if not _TAG.fullmatch(tag):
         raise ValueError(
-            "A tag may contain only letters, digits, single spaces, «-» and «.», 40 characters at most"
+            "A tag must begin with a letter or digit and may contain letters, digits, spaces, «_», «-» and «.», "
+            "40 characters at most"
         )
     return tag
 

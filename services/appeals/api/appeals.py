@@ -240,7 +240,9 @@ async def _move(
             assignee=body.assignee(),
         )
     elif not body.assignee().given:
-        raise Invalid.field("/to", "Give `to`, the new status, or `assignee_id`, a person")
+        raise Invalid.field(
+            "/to", "Give `to` (the new status) or `assignee_id` (a person, or null to release the appeal)"
+        )
     elif body.model_fields_set - {"to", "assignee_id"}:
         raise Invalid.field(
             "/to", "Give `to`, the new status: only a move takes a reason, an organisation or an outcome"

@@ -161,5 +161,5 @@ async def get_approval_rule(session: ReadTransaction, caller: RegistryReader, ru
     summary="Remove an approval rule",
 )
 async def remove_approval_rule(session: WriteTransaction, caller: RuleManager, rule_id: UUID) -> None:
-    """Remove the rule. Replies that wait for approval already still need it."""
+    """Remove the rule. Replies that are already on approval still need an approval."""
     await approval_rules.remove_rule(session, rule_id)

@@ -132,7 +132,7 @@ async def dry_run_rule_set(
         opened_to = opened_to or clock.now()
         opened_from = opened_from or opened_to - _WINDOW
     if opened_from is not None and opened_to is not None and opened_from >= opened_to:
-        raise Invalid.field("/from", "The window ends before it begins")
+        raise Invalid.field("/from", "The window must end after it begins: give an earlier `from` or a later `to`")
     rule_set = await rule_sets.get_rule_set(session, rule_set_id)
     outcome = await dry_run.dry_run(
         session, rule_set, opened_from=opened_from, opened_to=opened_to, only_untouched=body.only_untouched

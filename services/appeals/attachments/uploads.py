@@ -150,7 +150,7 @@ async def read_file(session: ReadSession, storage: FileStorage, attachment: Atta
         raise _unavailable("the photo cannot be read", error) from error
     if content is None or sha256(content).hexdigest() != attachment.sha256:
         log.error("attachment file missing or changed", attachment_id=str(attachment.id))
-        raise NotFound("The file of this attachment is missing")
+        raise NotFound("The file of this attachment is missing or damaged: upload it again")
     return content
 
 

@@ -46,14 +46,14 @@ ExtensionRequestRow = Row[ExtensionRequest, int, str]
 async def request_extension(
     session: WriteSession, caller: Caller, appeal: Appeal, *, kind: ExtendableClock, hours: float, ground: str
 ) -> ExtensionRequest:
-    """Request to extend a clock by `hours` of its unit, for this reason. Raises `Conflict` if no such clock runs,
-    its deadline has passed, its policy allows no further extension, or a request is open; `Invalid` naming `hours`
-    if the policy allows fewer hours.
+    """Request to extend a clock by `hours` of its unit, for this reason. Raises `Conflict` if no such clock is
+    running or paused, its deadline has passed, its policy allows no further extension, or a request is open;
+    `Invalid` naming `hours` if the policy allows fewer hours.
     """
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     row = unfinished(appeal, kind)
     if row is None or row.state not in STARTED_STATES or appeal.status in FINAL_STATUSES:
-        raise Conflict("This clock of the appeal does not run: only a running clock can be extended")
+        raise Conflict("The appeal has no running or paused clock of this kind, so there is nothing to extend")
     # In triage no organisation has to answer, so no organisation needs more time.
     if appeal.organisation_id is None:
         raise Conflict("The appeal is assigned to no organisation, so its deadline cannot be extended")
@@ -218,7 +218,7 @@ def _require_allowed(row: SlaClock, sla: SlaContext) -> ExtensionLimit:
     if limit is None:
         raise Conflict("The SLA policy of this clock allows no extension")
     if len(extensions_of(row)) >= limit.count:
-        raise Conflict(f"The SLA policy allows {limit.count} extensions of this clock, which are used up")
+        raise Conflict(f"All extensions that the SLA policy allows for this clock ({limit.count}) are used up")
     return limit
 
 

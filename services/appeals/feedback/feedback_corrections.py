@@ -97,11 +97,13 @@ async def correct_feedback(
 
 def _check_mark(given: FeedbackCorrection) -> None:
     if given.kind == "mark" and (given.mark is None or given.mark < LOWEST_CONTENT_MARK):
-        detail = f"The kind `mark` needs a mark from {LOWEST_CONTENT_MARK}; for a lower one give `not_solved`"
+        detail = (
+            f"The kind `mark` needs a mark of {LOWEST_CONTENT_MARK} or higher; for a lower mark give `not_solved`"
+        )
         raise Invalid.field("/mark", detail)
     if given.kind == "not_solved" and given.mark is not None and given.mark >= LOWEST_CONTENT_MARK:
         raise Invalid.field(
-            "/mark", f"A mark from {LOWEST_CONTENT_MARK} is not dissatisfaction: give the kind `mark`"
+            "/mark", f"A mark of {LOWEST_CONTENT_MARK} or higher is not dissatisfaction: give the kind `mark`"
         )
     if given.kind not in {"mark", "not_solved"} and given.mark is not None:
         raise Invalid.field("/mark", "Omit `mark`: only the kinds `mark` and `not_solved` have one")

@@ -172,7 +172,7 @@ async def _texts(session: WriteSession, appeals: Collection[Appeal]) -> dict[UUI
 
 
 def _group_by_person(appeal: Appeal, routing_context: RoutingContext) -> str | None:
-    """Return for each appeal the code of the topic group that a person has set, if any."""
+    """Return the code of the topic group that a person set for the appeal; None if nobody set one."""
     predicted = route_of(appeal).topic
     if appeal.topic_id is None:
         return None

@@ -66,7 +66,7 @@ async def apply_wish(
     gets the appeal.
     """
     if appeal.status in FINAL_STATUSES:
-        raise Conflict(f"The appeal is «{appeal.status}»: no next step is needed, so it cannot be assigned")
+        raise Conflict(f"An appeal in status «{appeal.status}» cannot be assigned to a person or released")
     moved = appeal.organisation_id != former_organisation_id
     if moved and not caller.is_region_wide and wish.person_id is not None:
         raise Invalid.field(

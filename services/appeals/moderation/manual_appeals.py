@@ -132,14 +132,14 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
         if Right.APPEALS_TRIAGE not in caller.rights:
             raise Invalid.field(
                 "/source",
-                "Give `source`, the way in which the citizen got in touch: phone, reception, letter or a system",
+                "Give `source`, how the citizen got in touch: `phone`, `reception`, `letter` or a system's name",
             )
         return
     if submission.source in NETWORKS:
         raise Invalid.field(
             "/source",
-            f"`{submission.source}` is a network, whose messages are collected automatically: give phone, "
-            "reception, letter or a system",
+            f"`{submission.source}` is a network, whose messages are collected automatically: give `phone`, "
+            "`reception`, `letter` or a system's name",
         )
     if submission.source not in PEOPLES_SOURCES and submission.external_id is None:
         raise Invalid.field(

@@ -124,7 +124,9 @@ async def _require_splittable(session: WriteSession, appeal: Appeal, message: Me
         .where(AppealMessage.appeal_id == appeal.id, AppealMessage.message_id != message.id)
     )
     began = message.written_at == appeal.written_at and message.url == appeal.url
-    if began or not others:
+    if not others:
+        raise Conflict("This is the only message of the appeal, so nothing would remain in it")
+    if began:
         raise Conflict("This message opened the appeal: split off the other messages instead")
     replied = await session.scalar(
         select(Reply.id).where(

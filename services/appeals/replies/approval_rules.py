@@ -98,7 +98,10 @@ async def add_rule(
 
 
 async def remove_rule(session: WriteSession, rule_id: UUID) -> None:
-    """Remove a rule; replies that are on approval still need it. Raises `NotFound` for an unknown id."""
+    """Remove a rule; replies that are already on approval still need an approval.
+
+    Raises `NotFound` for an unknown id.
+    """
     rule = await session.get(ApprovalRule, rule_id)
     if rule is None:
         raise NotFound("No such approval rule")

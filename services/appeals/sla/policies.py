@@ -160,7 +160,7 @@ async def _require_coverage(session: WriteSession) -> None:
         for urgency in get_args(Urgency.__value__):
             if not any(is_general(policy, urgency) for policy in in_effect):
                 raise Conflict(
-                    f"From {moment.isoformat()} on appeals of urgency «{urgency}» would have no policy: "
-                    "add one for all of them first",
+                    f"Appeals of urgency «{urgency}» would have no policy from {moment.isoformat()}: "
+                    "first add a policy that applies to all of them",
                     urgency=urgency,
                 )

@@ -45,7 +45,8 @@ async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID)
 async def register_manually(
     session: WriteSession, caller: Caller, page_id: UUID, given: CallbackIn
 ) -> CallbackOut:
-    """Accept events of a page under a secret that a person configured in the network; it is not monitored.
+    """Accept events of a page under a secret that a person configured in the network. The registration is not
+    monitored.
 
     Raises `NotFound`, `Invalid`, and `Conflict` if another page of the network uses this secret, or if the network
     does not push events.

@@ -166,5 +166,5 @@ def summary(row: Row[Any]) -> ReportSummary:
 
 
 async def read_document(session: AsyncSession, week: Week) -> str | None:
-    """Return the exact bytes of a published report, which its digest covers; None if it is not published."""
+    """Return the text of a published report exactly as its digest was computed; None if the week has none."""
     return await session.scalar(select(WeeklyReport.document).where(WeeklyReport.week == week.name))

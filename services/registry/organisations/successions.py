@@ -68,7 +68,7 @@ async def record(
     _check_ended_once(earlier, new, successor_ids)
     _check_count(new.kind, len(earlier) + len(successor_ids))
     if body.valid_from is not None and new.effective_on <= body.valid_from:
-        raise Invalid.field("/effective_on", "The organisation would end before it began")
+        raise Invalid.field("/effective_on", "The organisation must end after the day on which it began")
     await _check_successors(session, organisation_id, successor_ids)
     rows = [
         Succession(

@@ -666,7 +666,7 @@ async def _bulk_operation(session: AsyncSession, sample_ids: dict[str, Any]) -> 
         organisation_id=sample_ids["organisation_id"], include_subordinates=False, total=1, created_at=THEN,
         completed_at=THEN + timedelta(seconds=1),
     )  # fmt: skip
-    # Only its author sees an export, so no caller of the matrix sees this one.
+    # Only its author may see an export. For callers of the matrix, an unknown id gives the same 404.
     sample_ids["export_id"] = new_id()
     operation_id = sample_ids["bulk_operation_id"] = await _add(session, operation)
     row = appeals_bulk.BulkOperationRow(

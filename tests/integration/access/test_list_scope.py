@@ -326,7 +326,7 @@ async def test_cursor_pagination_shows_no_hidden_rows(all_services: AllServices,
 
 
 async def test_exported_file_shows_no_more_than_the_list(all_services: AllServices) -> None:
-    # Open data are the same for everybody.
+    # Only routes that need a right: open data are the same for everybody.
     routes = {
         route
         for route, call in CALLS.items()

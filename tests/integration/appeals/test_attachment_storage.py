@@ -192,7 +192,7 @@ async def test_invalid_s3_setting_is_named_and_the_service_does_not_start(
     assert settings["attachments_s3_secret"] not in (logged.out + logged.err).replace(said, "")
 
 
-async def test_storage_texts_and_errors_contain_no_secret(server: S3Server) -> None:
+async def test_reprs_and_errors_of_the_storage_contain_no_secret(server: S3Server) -> None:
     given = bucket(server.port)
     storage = S3Storage(given)
     with pytest.raises(StorageUnavailable) as failed:

@@ -115,7 +115,7 @@ async def test_order_that_no_index_serves_is_refused(scenario: AppealsScenario) 
     assert (await scenario.get("/appeals", sort="number")).status_code == 422
 
 
-async def test_change_moves_an_appeal_to_the_top_of_the_last_changed(scenario: AppealsScenario) -> None:
+async def test_changed_appeal_is_first_when_sorted_by_last_change(scenario: AppealsScenario) -> None:
     for number in range(3):
         await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(hours=number))
     oldest = (await scenario.all(sort="opened_at"))[0]

@@ -225,7 +225,7 @@ async def test_message_of_uncertain_matter_joins_and_is_suggested_as_another_mat
     assert (await scenario.get("/appeals", possible_other_matter=True, **foreign)).json()["items"] == []
 
 
-async def test_suggested_message_can_be_kept_in_its_appeal(scenario: AppealsScenario) -> None:
+async def test_message_suggested_as_another_matter_can_be_kept_in_its_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
     appeal = await scenario.single_appeal()

@@ -133,7 +133,7 @@ async def test_callback_secret_that_is_too_short_is_refused_and_not_shown(
     assert "zq-xw" not in response.text
 
 
-async def test_quarantined_payload_is_shown_and_can_be_retried(
+async def test_quarantined_payload_is_shown_and_its_failed_retry_is_reported(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     assert "Страница bagulnik 1" in text_of((await _get(console, "/quarantine")).response)

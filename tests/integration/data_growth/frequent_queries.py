@@ -246,7 +246,7 @@ FREQUENT_QUERIES = [
     _appeals("closed", "ix_appeals_status_opened_at", status=("closed",)),
     _appeals("of two rare statuses", *_STATUS, status=("closed", "not_required")),
     _appeals("of open statuses", *_OPEN, "ix_appeals_opened_at", status=("assigned", "reopened")),
-    # Counts of the centre read the sums of all organisations, and the overdue appeals.
+    # The centre's counts read all rows of appeal_counts and all overdue appeals.
     _counts("centre", *_OWED),
     _counts("staff", "ix_appeal_counts_organisation_id", staff=True),
     _counts("of an assignee", *_OWED, "ix_appeals_assignee_id_next_due", assignee_id=UUID(int=1)),

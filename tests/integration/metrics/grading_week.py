@@ -129,7 +129,7 @@ class GradingWeek:
 
 @asynccontextmanager
 async def grading_week(database: TestDatabase, keys_dir: Path, **settings: Any) -> AsyncIterator[GradingWeek]:
-    """Run metrics on a day after the week."""
+    """Run the metrics service at `NOW`, after the graded week has ended."""
     with time_machine.travel(NOW, tick=False):
         async with service_under_test("metrics", database, keys_dir, **settings) as metrics:
             yield GradingWeek(metrics, database)

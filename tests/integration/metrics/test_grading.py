@@ -150,7 +150,7 @@ async def test_sample_has_only_answers_of_the_week_under_the_organisation_that_g
            FROM replies WHERE id = $3""",
         uuid4(), week.organisations["Министерство"], week.replies["Министерство"][0],
     )  # fmt: skip
-    # Staff answered in the network before the appeal was assigned to them; then it went to another organisation.
+    # The reply is older than the assignment to its organisation; later the appeal went to another organisation.
     early = week.replies["Министерство"][1]
     await week.rows(
         """UPDATE assignments SET at = at + interval '1 day'

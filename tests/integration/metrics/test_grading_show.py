@@ -91,7 +91,9 @@ async def _check_agreement(week: GradingWeek, given: dict[UUID, list[int]]) -> N
 
 
 def _kappa(pairs: list[tuple[int, int]], distance: Any) -> Fraction:
-    """Return κ by its definition: chance agreement is that of all scores of one grader with all of the other."""
+    """Return κ by its definition, 1 − observed ÷ expected distance. The expected distance is the mean over all
+    pairs of a score of the first grader and a score of the second.
+    """
     observed = sum((distance(i, j) for i, j in pairs), Fraction()) / len(pairs)
     chance = sum((distance(i, j) for i, _ in pairs for _, j in pairs), Fraction()) / len(pairs) ** 2
     return 1 - observed / chance

@@ -312,7 +312,7 @@ async def test_pages_are_compared_with_those_of_similar_organisations_in_their_n
     ]  # fmt: skip
     scores = sorted([week["score"] for page in pages for week in await region.weeks(page)])
     assert (vk["median_score"], vk["lower_quartile"], vk["upper_quartile"]) == (scores[2], scores[1], scores[3])
-    # Interactions are the likes and 20 more, of 2,000 views; the page without posts has no engagement.
+    # The page without posts has no engagement, and the four remaining values are too few for a median.
     assert (vk["median_posts"], vk["median_engagement"], vk["median_reach_share"]) == (2.0, None, 50.0)
     assert vk["note"] is None
     assert (ok["median_score"], ok["engagement_of"]) == (None, None)

@@ -312,7 +312,7 @@ async def test_shared_indexes_triggers_and_functions_are_renamed_and_work(
 
 
 @pytest.mark.long
-async def test_publications_are_readable_while_their_appeals_are_filled_in(
+async def test_publications_are_readable_while_the_migration_fills_appeal_id(
     empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner, admin = empty

@@ -113,7 +113,7 @@ async def test_right_to_manage_webhooks_does_not_give_citizens_texts(
     assert (
         await harness.app.client.post(ENDPOINTS, json=body | {"event_types": ["page.changed"]}, headers=headers)
     ).status_code == 201
-    # Changing the URL of a colleague's endpoint and reading its deliveries are refused too.
+    # Changing the URL of a colleague's endpoint is refused, and its delivery is shown without the payload.
     theirs = await harness.endpoint(receiver.url)
     turned = await harness.app.client.patch(
         f"{ENDPOINTS}/{theirs['id']}", json={"url": f"{receiver.url}?mine"}, headers=headers

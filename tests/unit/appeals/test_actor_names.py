@@ -35,7 +35,7 @@ def test_staff_work_only_on_appeals_of_their_own_organisation() -> None:
     assert {Role.MODERATOR} == CENTRE_WORK_ROLES
 
 
-def test_right_of_a_person_reaches_subordinates_only_with_the_scope() -> None:
+def test_right_covers_subordinates_only_with_include_subordinates() -> None:
     top, below = uuid4(), uuid4()
     lineage = [top, below]
     near = Staff(uuid4(), Role.EXECUTOR, top, include_subordinates=False)

@@ -65,7 +65,7 @@ def test_candidates_of_two_settlements_are_not_merged() -> None:
     assert not matches_candidate(said("Нет света", settlement=HOME[1]), first, 1.0)
 
 
-def test_merged_candidate_keeps_the_failure_of_either() -> None:
+def test_merged_candidate_keeps_the_utility_failure_of_either() -> None:
     asking = candidate(*ASKING, utility_failure=None)
     asking.merge(candidate(*DARK))
     assert asking.subject.utility_failure == "power"

@@ -124,7 +124,7 @@ SOMETHING_ELSE = [
 
 
 @pytest.mark.parametrize("text", THANKS)
-def test_thanks_and_confirmations_are_thanks(text: str) -> None:
+def test_thanks_and_confirmations_are_read_as_thanks(text: str) -> None:
     found = read_feedback(text)
     assert found is not None
     assert (found.kind, found.mark) == ("thanks", None)

@@ -193,7 +193,7 @@ def test_topic_of_the_keyword_rules_is_compared_too() -> None:
 
 
 def whole(*groups: tuple[str, float], topic: str | None = None, confidence: float) -> ClassificationResult:
-    """Return a classification of all messages of an appeal as one text."""
+    """Return the classification of an appeal's messages, taken together as one text."""
     return result(*groups, topic=topic, topic_confidence=confidence)
 
 

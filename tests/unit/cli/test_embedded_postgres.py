@@ -52,7 +52,7 @@ def test_root_uses_the_data_folder_if_postgres_can_enter_it(
     assert postgres.locate(data_dir).home == data_dir.root / "postgres"
 
 
-def test_root_uses_and_saves_another_folder_if_postgres_cannot_enter(
+def test_root_uses_and_remembers_another_folder_if_postgres_cannot_enter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "var"

@@ -201,10 +201,11 @@ _ROUTES = {
     "/api/v1/meetings": "gateway-service",
     "/api/v1/pagesX": "gateway-service",
     "/api/v1/appeals.exe": "gateway-service",
-    # Routes of the services that are not reachable from outside.
+    # Paths that the services serve but the gateway does not expose.
     "/health/ready": "gateway-service",
     "/metrics": "gateway-service",
     "/problems/not-found": "gateway-service",
+    # All other paths belong to the console.
     "/": "console",
     "/appeals/5a": "console",
     "/healthy": "console",

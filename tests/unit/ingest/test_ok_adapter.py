@@ -227,7 +227,9 @@ async def test_reply_is_sent_with_discussion_type(
 
 
 @pytest.mark.parametrize("code", [10, 50, 454, 456, 458, 511, 700, 702, 704])
-async def test_rejection_has_message_for_author(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+async def test_rejection_has_a_message_for_the_author_of_the_reply(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     async def call(client: OkClient, credential: Credential, method: str, **params: Mapping[str, Any]) -> Any:
         raise CallError("ok", method, code, "TEXT", treatment(code))
 

@@ -111,7 +111,9 @@ def test_table_without_small_cells_is_published_completely() -> None:
         ({"a": 6, "b": 1}, {OTHER: 7}),
     ],
 )
-def test_small_categories_are_combined_up_to_the_minimum(counts: dict[str, int], shown: dict[str, int]) -> None:
+def test_small_categories_are_combined_until_they_reach_the_minimum(
+    counts: dict[str, int], shown: dict[str, int]
+) -> None:
     categories = combine_small(counts, K)
     assert categories is not None
     assert dict(categories.counts) == shown

@@ -26,9 +26,10 @@ class MadeUpPage:
     """A page with the points that a person computed for it by the table of the Amur region."""
 
     name: str
-    # Госпаблики, госметка; аватар, описание, обложка; виджеты; записи за 7 дней; охват при 1000 подписчиков
+    # connected to Госпаблики, official badge; avatar, description, cover; widgets; posts in 7 days; reach of
+    # 1,000 members
     known: tuple[bool, bool, bool | None, bool | None, bool | None, int, int, int | None]
-    # points for: Госпаблики 10, госметка 10, оформление 5 + 5 + 10, виджеты 10, записи 30, охват 10
+    # most points: Госпаблики 10, badge 10, design 5 + 5 + 10, widgets 10, posts 30, reach 10
     points: tuple[int, int, int, int, int, int]
     total: int
     possible: int
@@ -163,7 +164,12 @@ def days_ago(days: float) -> dict[str, Any]:
         (SHARE, {"reach": 50}, 0, 0),
         (ENGAGEMENT, REACTIONS, 10, 10),  # 16 of 400 views
         (ENGAGEMENT, REACTIONS | {"reposts": 0}, 5, 10),
-        (ENGAGEMENT, REACTIONS | {"views": None, "members": 10}, 0, 0),  # levels are for views
+        (
+            ENGAGEMENT,
+            REACTIONS | {"views": None, "members": 10},
+            0,
+            0,
+        ),  # engagement is a share of views, not of members
         (ENGAGEMENT, REACTIONS | {"views": 0}, 0, 0),
         (ENGAGEMENT, {"views": 400}, 0, 0),
         (ENGAGEMENT, REACTIONS | {"state": "gone"}, 0, 10),

@@ -65,7 +65,8 @@ def test_organisations_have_equal_chances_if_the_sample_is_smaller_than_their_nu
     answers = week([40] + [1] * 9)
     large = answers[0].organisation_id
     chosen = sum(any(one.organisation_id == large for one in draw(answers, 5, f"seed {n}", 0)) for n in range(200))
-    # Half of 200 samples, within four standard deviations; chances by the number of answers would give nearly all.
+    # Half of 200 samples, within four standard deviations. If an organisation's chance grew with its number of
+    # answers, nearly all samples would contain the large one.
     assert abs(chosen - 100) <= 28
 
 

@@ -29,9 +29,9 @@ def test_known_special_days_are_correct(day: date, works: bool, shorter_by: int)
     assert (found.works, found.shorter_by) == (works, shorter_by)
 
 
-def test_day_before_a_moved_day_off_is_not_shortened() -> None:
+def test_working_day_not_directly_before_a_holiday_is_not_shortened() -> None:
     known = {row.day for row in days.read()}
-    # Working days before a day that is off only because a holiday fell on a weekend.
+    # No public holiday follows these working days directly, so they are not shortened.
     assert not known & {date(2026, 3, 6), date(2027, 4, 29), date(2027, 5, 7), date(2025, 10, 31)}
 
 

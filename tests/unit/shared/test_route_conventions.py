@@ -162,7 +162,7 @@ async def test_malformed_json_is_a_bad_request(client: httpx.AsyncClient) -> Non
     assert "JSON" in problem(answer, 400, "bad-request")["detail"]
 
 
-async def test_unknown_paths_and_methods_are_problems(client: httpx.AsyncClient) -> None:
+async def test_unknown_path_or_method_gets_a_problem_document(client: httpx.AsyncClient) -> None:
     assert "/nowhere" in problem(await client.get("/nowhere"), 404, "not-found")["detail"]
     problem(await client.delete("/letters"), 405, "method-not-allowed")
 

@@ -69,7 +69,7 @@ def test_delivery_of_the_stored_example_is_valid_by_the_schema(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", list(WebhookEventType))
-def test_undeclared_fields_and_fields_only_of_the_feed_are_not_sent(name: str) -> None:
+def test_undeclared_and_feed_only_fields_are_not_sent(name: str) -> None:
     event = stored_event(name)
     event.data |= {"text": "Мой телефон 8-900", "author": "Иван", "raw": {"x": 1}}
     fields = EVENT_MODELS[name].model_fields

@@ -89,8 +89,8 @@ class LocationMentions:
 
 
 def extract_mentions(written: str | CleanText, *, of_page: bool = False) -> LocationMentions:
-    """Return every location in a text. `of_page`: the text is a page's name, in which adjectives occur without a
-    noun.
+    """Return every location in a text. `of_page`: the text is the name of a page's owner, in which
+    adjectives occur without a noun.
     """
     return _Reader(TokenizedText(written), of_page=of_page).read()
 

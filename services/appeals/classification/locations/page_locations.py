@@ -59,8 +59,8 @@ def _canonical(municipality: str | None) -> str | None:
 
 
 def _one(places: list[LocationMention]) -> str | None:
-    """Return the municipality that a page's name implies. If it names the capital and another municipality, return
-    the other.
+    """Return the municipality that the name of a page's owner implies. If it names the capital and another
+    municipality, return the other one.
     """
     # Institutions in the capital, such as theatres and hospitals, serve the whole republic.
     told = [

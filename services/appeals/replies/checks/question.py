@@ -26,7 +26,7 @@ _COMMON = frozenset(
         "работа", "рассмотреть", "принять", "решить", "сообщить", "обратиться", "благодарить", "сведение",
     }
 )  # fmt: skip
-# Words with this number of equal first letters are about the same thing: «ремонт» and «ремонтировать».
+# Words that share this many first letters count as the same word: «ремонт» and «ремонтировать».
 _STEM = 4
 _FEWEST = 2
 _PARTS: dict[str, tuple[HintCode, str]] = {

@@ -1,4 +1,4 @@
-"""Shapes of the municipalities: the borders of the installation, from GeoJSON to SVG paths."""
+"""Shapes of the municipalities on the map: borders from GeoJSON become SVG paths, centres become dots."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

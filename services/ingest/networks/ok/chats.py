@@ -186,7 +186,8 @@ class ChatPoller:
             parsed = await self._read_part(page, [chat_id for _, chat_id in part], floor, closed)
             last = start + STORE_BATCH >= len(todo)
             reached = max([reached, *(at for at, chat_id in part if chat_id in moved)])
-            # `settled` (the stored name): caught up, as this poll found nothing newer than the last one.
+            # The cursor key "settled" means caught up: this poll read to the end and found nothing newer than the
+            # previous poll.
             after: dict[str, Any] = {"since": reached, "settled": last and reached == since and since > 0}
             if not last:
                 after["floor"] = floor

@@ -9,7 +9,7 @@ from services.webhooks.notices.relevance import Line
 from services.webhooks.notices.reports.published_reports import ReportLine
 from shared.russian import plural
 
-# Characters in a message: all networks accept as many, and a longer text is not readable on a phone.
+# Maximum number of characters in a message: within the limit of every network, and readable on a phone.
 MAX_LENGTH = 3_000
 _NOTICES = ("уведомление", "уведомления", "уведомлений")
 

@@ -64,7 +64,7 @@ def test_repeat_and_shuffle_change_only_lists() -> None:
     assert sorted(shuffled) == list(range(50))
 
 
-def test_limit_per_second_uses_a_sliding_window() -> None:
+def test_rate_limit_counts_each_key_and_zero_means_no_limit() -> None:
     limit = RateLimit(window_seconds=1_000)
     assert [limit.allow("a", 2) for _ in range(3)] == [True, True, False]
     assert limit.allow("b", 2)

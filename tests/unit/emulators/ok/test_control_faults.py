@@ -65,7 +65,7 @@ async def test_bot_token_fails_for_one_method(network: Network) -> None:
     assert "chats" in await network.graph("chats")
 
 
-async def test_verification_is_solved_by_a_person(network: Network) -> None:
+async def test_verification_fault_ends_when_it_is_solved(network: Network) -> None:
     body = {"kind": "persistent", "code": 514, "token": network.user["token"], "until": "solved"}
     await network.control("faults", body)
     assert await codes(network, 1) == [514]
