@@ -76,8 +76,8 @@ class ApiClient:
                 return
         if self._connection.password is not None or self._password is not None or not sys.stdin.isatty():
             raise ApiError(
-                f"The sign-in of {self._connection.user} at {self._connection.url} was refused: give the password "
-                "with --password or GOSPABLIK_PASSWORD"
+                f"The sign-in of {self._connection.user} at {self._connection.url} was refused: check the user "
+                "name, and give its password with --password or GOSPABLIK_PASSWORD"
             )
         import getpass  # noqa: PLC0415 — most runs do not need it
 
@@ -137,7 +137,7 @@ class ApiClient:
                 self._api + path, params=params, headers=self._headers, timeout=FILE_TIMEOUT
             ) as response:
                 if response.status >= 300:
-                    raise ApiError(f"The download was refused (GET {path}: {response.status})")
+                    raise ApiError(f"The download failed (GET {path}: {response.status})")
                 async for chunk in response.content.iter_chunked(CHUNK_BYTES):
                     content += chunk
                     on_progress(len(content))

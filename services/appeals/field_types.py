@@ -47,7 +47,7 @@ def _valid_tag(value: str) -> str:
 
 def _countable(value: datetime) -> datetime:
     if not _EARLIEST <= value <= _LATEST:
-        raise ValueError("Expected a date between 2000 and 2100")
+        raise ValueError("The time must be from 2000-01-01 to 2100-01-01 (UTC)")
     return value
 
 

@@ -167,7 +167,7 @@ class ExternalIssuer:
         except DECODE_ERRORS as error:
             raise InvalidToken(type(error).__name__) from error
         if header.get("alg") not in ISSUER_ALGORITHMS or not isinstance(kid, str | None):
-            raise InvalidToken("the signature algorithm is not accepted")
+            raise InvalidToken("the signature algorithm is not accepted, or the key id is not a string")
         if str(header.get("typ", "jwt")).lower() not in TYPES:
             raise InvalidToken("the token is not an access token")
         keys = await self._keys.containing(kid)
@@ -202,6 +202,6 @@ class ExternalIssuer:
 
 def _sign_in_time(value: object, now: int) -> datetime:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**40:
-        raise InvalidToken("the time of issue is missing or invalid")
+        raise InvalidToken("auth_time, or iat if it is absent, is not a valid time")
     # The issuer's clock may be ahead, so the time is limited to now.
     return datetime.fromtimestamp(min(int(value), now), UTC)

@@ -30,7 +30,7 @@ async def test_report_of_this_week_is_downloaded_in_each_format(
         assert json.loads(content)["report"]["week"] == week
 
 
-async def test_download_of_a_nonexistent_week_is_refused_with_its_name(demo: RunningDemo, tmp_path: Path) -> None:
+async def test_download_of_a_nonexistent_week_fails_and_names_the_week(demo: RunningDemo, tmp_path: Path) -> None:
     command = ("report", "weekly", "--week", "2026-W60", "--out", str(tmp_path / "x.pdf"))
     done = await run_program("cli.main", *command, "--url", demo.system.gateway, env={**os.environ})
     assert done.returncode == 1

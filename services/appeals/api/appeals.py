@@ -245,7 +245,7 @@ async def _move(
         )
     elif body.model_fields_set - {"to", "assignee_id"}:
         raise Invalid.field(
-            "/to", "Give `to`, the new status: only a move takes a reason, an organisation or an outcome"
+            "/to", "Give `to` (the new status): only a move takes a reason, an organisation or an outcome"
         )
     else:
         await assignee_changes.assign_person(session, appeal, body.assignee(), caller)

@@ -64,7 +64,7 @@ def _check_restorable(appeal: Appeal, action: str, former: FormerRowState, calle
 
 
 async def _restore(session: WriteSession, appeal: Appeal, former: FormerRowState, caller: Caller) -> None:
-    """Restore the former organisation, status and assignee of a locked appeal; a running clock is recomputed."""
+    """Restore the former organisation, status and assignee of a locked appeal; its clocks are recomputed."""
     organisations = {one for one in (appeal.organisation_id, former.organisation_id) if one is not None}
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else (), organisations)
     recorder, lost_by, status = AppealRecorder(), appeal.organisation_id, appeal.status

@@ -155,7 +155,7 @@ class ClassifierPool:
     """Classifies messages; one instance per process."""
 
     def __init__(self, classify: ClassifyPortion = _classify, deadline: float = CPU_SECONDS_LIMIT) -> None:
-        """`classify` is run on a portion in the classifier process; it is pickled by name."""
+        """`classify` (pickled by name) is run on a portion in the classifier process."""
         self._classify_items = classify
         self._deadline = deadline
         self._pool: ProcessPoolExecutor | None = None
@@ -233,7 +233,7 @@ class ClassifierPool:
             return [await self._classify_alone(item) for item in items]
 
     async def _classify_alone(self, item: ClassifierInput) -> ClassifiedText:
-        """Classify one text; it is left to a moderator if the process crashes on it but not on a harmless text."""
+        """Classify one text; leave the text to a moderator if the process crashes on it but loads its model."""
         await self._in_process(_load_info)
         try:
             (found,) = await self._in_turn(_with_cpu_limit, self._deadline, self._classify_items, [item])

@@ -55,8 +55,8 @@ async def handle_registry_events(session: WriteSession, events: Sequence[Event])
 async def recompute_deadlines(
     database: Database, calendars: Collection[UUID], organisations: Collection[UUID]
 ) -> int:
-    """Recompute the running clocks that used these calendars or calendars based on them, and switch the clocks of
-    these organisations to their current calendar; return how many appeals got another deadline.
+    """Recompute the running and paused clocks that used these calendars or calendars based on them, and switch
+    the clocks of these organisations to their current calendar; return how many appeals got another deadline.
     """
     changed, position = 0, UUID(int=0)
     while True:
@@ -88,8 +88,8 @@ async def recompute_batch(
 
 
 def _affected(calendars: Collection[UUID], organisations: Collection[UUID], *, after: UUID) -> Select[UUID]:
-    """Return the query of the next appeals with a running clock that may be affected. It reads only unfinished
-    clocks, through their partial index.
+    """Return the query of the ids of the next appeals with a running or paused clock that may be affected. It
+    reads only unfinished clocks, through their partial index.
     """
     counted = exists().where(SlaClockEvent.clock_id == SlaClock.id, SlaClockEvent.calendar_id.in_(calendars))
     owned = exists().where(Appeal.id == SlaClock.appeal_id, Appeal.organisation_id.in_(organisations))

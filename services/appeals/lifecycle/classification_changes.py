@@ -43,7 +43,7 @@ def _published_classification(fields: Mapping[str, str | None]) -> AppealClassif
 def raise_urgency(appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, actor: str, *, why: str) -> None:
     """Make the appeal urgent and alert moderators.
 
-    A running clock gets the shorter deadline of urgent appeals, counted from the same start.
+    Running and paused clocks get the shorter deadline of urgent appeals, counted from the same start.
     """
     appeal.urgency = "high"
     follow_classification(appeal, sla, actor)
@@ -52,6 +52,8 @@ def raise_urgency(appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, act
 
 
 def follow_classification(appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """Apply the policy for its topic and urgency to the running clocks of an assigned appeal, from their start."""
+    """Apply the policy for the topic and urgency of an assigned appeal to its running and paused clocks, from
+    their start.
+    """
     if appeal.organisation_id is not None and appeal.status != "triage":
         clocks.follow_appeal(appeal, sla, actor)

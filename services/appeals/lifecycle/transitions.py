@@ -186,7 +186,7 @@ def reopen(
     reason: str | None = None,
     not_solved: bool = False,
 ) -> None:
-    """Reopen an answered or closed appeal; in `triage` no clock runs until a person decides.
+    """Reopen an answered or closed appeal; in `triage` the clock of the reply starts when a person decides.
 
     `not_solved`: the answer did not solve the matter, so the clock of the final answer continues from its old
     start.

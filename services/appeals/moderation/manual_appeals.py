@@ -132,7 +132,7 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
         if Right.APPEALS_TRIAGE not in caller.rights:
             raise Invalid.field(
                 "/source",
-                "Give `source`, how the citizen got in touch: `phone`, `reception`, `letter` or a system's name",
+                "Give `source` (how the citizen got in touch): `phone`, `reception`, `letter` or a system's name",
             )
         return
     if submission.source in NETWORKS:
@@ -144,7 +144,7 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
     if submission.source not in PEOPLES_SOURCES and submission.external_id is None:
         raise Invalid.field(
             "/external_id",
-            "Give `external_id`, the system's own id: it prevents a repeated request from opening a second appeal",
+            "Give `external_id` (the system's own id), so that a repeated request opens no second appeal",
         )
     if submission.written_at is not None and submission.written_at > clock.now() + CLOCK_TOLERANCE:
         raise Invalid.field("/written_at", "The time of writing must not be in the future")

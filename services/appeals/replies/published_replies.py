@@ -31,9 +31,9 @@ def record_published_reply(
     actor: str,
     superseded: bool = False,
 ) -> None:
-    """Stop the running clock at the moment of publication, and set the new status. A second reply, or a reply to
-    an appeal that ended meanwhile, is recorded without changing the figures of the first. A reply that is
-    `superseded` by a later published one is recorded without changing clocks or promises.
+    """Stop the clocks that the reply answers at the moment of publication, and set the new status. A second reply,
+    or a reply to an appeal that ended meanwhile, is recorded without changing the figures of the first. A reply
+    that is `superseded` by a later published one is recorded without changing clocks or promises.
     """
     on_time = None
     appeal.reply_failed = None

@@ -106,8 +106,8 @@ class Router:
         return apply_rules(self.index, facts, self.organisations, self.roles, excluding=excluding)
 
     def decide(self, facts: RoutingFacts, candidates: Sequence[tuple[UUID, float]] = ()) -> RoutingDecision:
-        """Return the decision. If the topic is uncertain or unknown, it is the organisation on which the likely
-        topics agree.
+        """Return the decision. If the topic is uncertain or unknown, decide for the organisation on which the
+        likely topics agree.
         """
         decision = self.apply_rules(facts)
         unknown = decision.unrouted_reason == "no_rule" and facts.topic_id is None

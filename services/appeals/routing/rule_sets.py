@@ -147,7 +147,7 @@ async def add_rule(session: WriteSession, rule: Rule, actor: str) -> tuple[RuleS
 
 
 async def retire_rule(session: WriteSession, rule_id: UUID, actor: str) -> RuleSet:
-    """Activate a copy of the active set without one rule, which may be given by its id in an earlier set. Raises
+    """Activate a copy of the active set without one rule, given by its id in this or an earlier set. Raises
     `NotFound`; `Conflict` if the remaining rules would forward appeals in a loop.
     """
     present = await _lock_active_set(session)

@@ -188,7 +188,7 @@ def continued_at(row: SlaClock) -> datetime | None:
 
 
 def reopened_after(row: SlaClock) -> datetime | None:
-    """Return the time of the answer after which a running clock was reopened; None if it was not reopened, was
+    """Return the time of the answer after which the clock was reopened; None if the clock was not reopened, was
     restarted since, or the answer was withdrawn.
     """
     traces = traces_of_withdrawn_answers([(event.kind, event.at) for event in row.events])

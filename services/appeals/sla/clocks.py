@@ -39,7 +39,7 @@ def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> N
     """Start the clocks of the first response and the final answer of an appeal that was assigned.
 
     The clocks count from the moment given by the policy that was in effect when the appeal was opened. Clocks that
-    already run follow the appeal to its organisation.
+    have already started follow the appeal to its organisation.
     """
     if last_of_kind(appeal, "first_response") is not None:
         follow_appeal(appeal, sla, actor)
@@ -49,7 +49,7 @@ def start_first_response_clock(appeal: Appeal, sla: SlaContext, actor: str) -> N
 
 
 def start_again(appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """Restart the running clocks from the message with which the appeal now begins."""
+    """Restart the running and paused clocks from the message with which the appeal now begins."""
     for row in _started(appeal):
         row.written_at, row.received_at = appeal.written_at, appeal.opened_at
         _start(row, appeal, sla, actor)
@@ -92,7 +92,7 @@ def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
 def start_next_response_clock(
     appeal: Appeal, sla: SlaContext, actor: str, *, keeps_final_answer: str | None = None
 ) -> None:
-    """Start the clocks of a message that awaits a further reply; running clocks of the same message are kept. A
+    """Start the clocks of a message that awaits a further reply; clocks that it has already started are kept. A
     clock of an earlier question is restarted by the new one. With `keeps_final_answer`, a reason, the clock of the
     final answer is not restarted: the answer did not solve the matter, so the old start and the used time stay.
     """
@@ -131,8 +131,8 @@ def _reopen(appeal: Appeal, sla: SlaContext, actor: str, at: datetime, reason: s
 
 
 def follow_appeal(appeal: Appeal, sla: SlaContext, actor: str) -> None:
-    """Move the running clocks to the appeal's organisation, and to the policy for its urgency, topic and
-    organisation.
+    """Move the running and paused clocks to the appeal's organisation, and to the policy for its urgency, topic
+    and organisation.
 
     Time until now stays counted in the earlier calendar, the rest counts in the new calendar. A new policy applies
     from the start of the clock. Without an organisation the clocks count in the default calendar and keep their
@@ -160,8 +160,8 @@ def stop_clocks(
     appeal: Appeal, published_at: datetime, sla: SlaContext, actor: str, *, is_final: bool
 ) -> bool | None:
     """Stop the clocks that a published reply answers; return whether the reply was on time, or None if no clock
-    ran. Any reply stops the clock of the first or next response; a final reply also stops the clock of the final
-    answer.
+    of a response had started. Any reply stops the clock of the first or next response; a final reply also stops
+    the clock of the final answer.
     """
     is_first = appeal.first_response_at is None
     answered = unfinished(appeal, "first_response" if is_first else "next_response")
@@ -245,7 +245,7 @@ def resume_clocks(appeal: Appeal, sla: SlaContext, actor: str, reason: str | Non
 
 
 def recompute_clocks(appeal: Appeal, sla: SlaContext) -> None:
-    """Recompute the deadlines of the running clocks after a calendar changed."""
+    """Recompute the deadlines of the running and paused clocks after a calendar changed."""
     started = list(_started(appeal))
     before = [row.due_at for row in started]
     for row in started:
@@ -256,7 +256,9 @@ def recompute_clocks(appeal: Appeal, sla: SlaContext) -> None:
 
 
 def keep_earlier_start(appeal: Appeal, merged: Appeal, sla: SlaContext, actor: str) -> None:
-    """Move the start of running clocks to the earlier start of an appeal that is merged into this one."""
+    """Move the start of running and paused clocks to the earlier start of the clocks of an appeal that is merged
+    into this one.
+    """
     for row in _started(appeal):
         other = next((found for found in _started(merged) if found.kind == row.kind), None)
         if other is not None and other.started_at and row.started_at and other.started_at < row.started_at:
@@ -323,7 +325,7 @@ def first_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
 
 
 def next_response_text(appeal: Appeal, sla: SlaContext) -> str | None:
-    """Return the deadline of the next response in Russian words; None while no clock runs."""
+    """Return the deadline of the next response in Russian words; None unless its clock is running or paused."""
     following = unfinished(appeal, "next_response")
     return deadline_text(following, sla) if following is not None and following.state != "waiting" else None
 

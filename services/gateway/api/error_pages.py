@@ -12,7 +12,7 @@ ATTACHMENTS_PATH = "/api/v1/attachments"
 
 
 class GatewayTimeout(problems.Problem):
-    """A service took too long; it is not known whether it carried out the request."""
+    """A service took too long; it is not known whether the service carried out the request."""
 
     status: ClassVar[int] = 504
     slug: ClassVar[str] = "gateway-timeout"

@@ -56,7 +56,7 @@ async def register_manually(
         raise Conflict("This network does not push events")
     secret = given.secret.get_secret_value()
     if not _SECRET.fullmatch(secret):
-        raise _wrong("/secret", "Expected 6 to 50 characters: letters, digits and - . _ ~")
+        raise _wrong("/secret", "The secret must be 6 to 50 Latin letters, digits, and characters of - . _ ~")
     code = _code(given.confirmation_code)
     before = (await callback_registrations.registrations_by_page(session, page.network, [page_id])).get(page_id)
     same = before is not None and before.manual and before.secret == secret
@@ -113,7 +113,9 @@ def _callback_url(network: str, secret: str) -> str:
 def _code(given: SecretStr | None) -> str | None:
     code = given.get_secret_value() if given is not None else ""
     if code and not _CODE.fullmatch(code):
-        raise _wrong("/confirmation_code", "Expected letters and digits, as the network shows the code")
+        raise _wrong(
+            "/confirmation_code", "Give the code as the network shows it: 1 to 100 Latin letters and digits"
+        )
     return code or None
 
 

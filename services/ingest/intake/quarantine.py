@@ -85,7 +85,9 @@ async def retry_quarantined(session: WriteSession, caller: Caller, payload_id: U
     # Only pushed payloads are parsed again here; the next poll reads polled ones anyway.
     push = catalogue.push_spec(item.network)
     if page is None or push is None:
-        raise Conflict("The payload belongs to no registered page and cannot be parsed again")
+        raise Conflict(
+            "The payload cannot be parsed again: its page is not registered, or its network pushes no events"
+        )
     ref = PageRef.of(page)
     parsed = ParsedBatch()
     parsed.parse(push.parse, json.loads(item.raw), ref)

@@ -155,7 +155,7 @@ def groups_by_id(
     groups = list(groups)
     found = {str(raw[name]): raw for raw in groups if raw.get(name)}
     if not found and (groups or asked > 1):
-        raise NoValidResponse(network, method, "none of the requested groups in the response")
+        raise NoValidResponse(network, method, "no group with an id in the response")
     return found
 
 

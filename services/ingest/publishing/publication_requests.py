@@ -31,7 +31,7 @@ from shared.jobs import Jobs
 from shared.networks import NetworkName
 from shared.tables.ingest import Message, Publication
 
-AUTHOR_ERASED = "The personal data of the author was erased: nobody may write to them any more"
+AUTHOR_ERASED = "The personal data of the author was erased, so no reply can be sent"
 # Publications beyond this number keep the delays of their own retries.
 MAX_REQUEUED = 500
 

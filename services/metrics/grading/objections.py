@@ -43,7 +43,7 @@ async def object_to_grades(
     if await objection_of(session, item_id) is not None:
         raise Conflict("The organisation has already objected to these grades")
     if item.graded_at is None or clock.now() > item.graded_at + timedelta(days=days):
-        raise Conflict(f"It is too late: objections are possible for {days} days after the answer was graded")
+        raise Conflict(f"Objections are possible only for {days} days after the answer was graded")
     await require_texts(session, item)
     objection = GradingObjection(
         id=new_id(),

@@ -287,7 +287,7 @@ async def sign_in_client(
             "sign_in_failed", client_id=None if client is None else str(client.id), reason="client"
         )
         raise OAuthRefusal(
-            "invalid_client", "The client is unknown or expired, or its secret is wrong", status=401
+            "invalid_client", "The client is unknown, inactive or expired, or its secret is wrong", status=401
         )
     scope = _scope(client, requested_scope)
     security_log.log_security_event("signed_in", client_id=str(client.id))

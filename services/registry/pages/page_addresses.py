@@ -286,5 +286,7 @@ def _name(name: str, refused: tuple[tuple[bool, str], ...]) -> str:
     if not name.isascii():
         raise InvalidPageAddress("The short name contains letters other than Latin ones")
     if not _NAME.fullmatch(name) or not re.search("[a-z]", name):
-        raise InvalidPageAddress("This is not a short name: 2 to 64 Latin letters, digits, «.», «_» and «-»")
+        raise InvalidPageAddress(
+            "A short name has 2 to 64 Latin letters, digits, «.», «_» and «-», at least one of them a letter"
+        )
     return name

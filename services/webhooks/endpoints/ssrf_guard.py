@@ -97,9 +97,9 @@ def parse_url(value: str, *, https_only: bool) -> URL:
     except ValueError as error:
         raise UrlNotAllowed(f"The URL cannot be parsed: {error}") from error
     if url.scheme not in ({"https"} if https_only else {"https", "http"}):
-        raise UrlNotAllowed("The URL must begin with https://" if https_only else "Expected https:// or http://")
+        raise UrlNotAllowed(f"The URL must begin with https://{'' if https_only else ' or http://'}")
     if not host or not port:
-        raise UrlNotAllowed("The URL has no host")
+        raise UrlNotAllowed("The URL has no host, or its port is 0")
     if url.user is not None or url.password is not None:
         raise UrlNotAllowed("The URL must not contain a user name or password")
     if url.fragment:

@@ -57,7 +57,7 @@ def add_webhooks(app: FastAPI) -> None:
 
 
 def _receiver(entry: CatalogueEntry) -> Callable[..., Any]:
-    """Return a function with the parameters of a receiver: FastAPI documents it; it is never called."""
+    """Return a function with the parameters of a receiver, which FastAPI documents and never calls."""
 
     async def receive(body: Any, headers: Annotated[DeliveryHeaders, Header()]) -> None: ...
 

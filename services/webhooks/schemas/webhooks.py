@@ -22,7 +22,7 @@ def _no_control_characters(value: str) -> str:
 
 def _bounded(value: datetime) -> datetime:
     if not _EARLIEST <= value <= _LATEST:
-        raise ValueError("Expected a date between 2000 and 2100")
+        raise ValueError("The time must be from 2000-01-01 to 2100-01-01 (UTC)")
     return value
 
 

@@ -293,7 +293,9 @@ async def test_vkbottle_registers_and_handles_events(page: VkPage, server: Recei
         await api.http_client.close()
 
 
-async def test_settings_can_change_at_run_time(start_emulator: StartEmulator, server: Receiver) -> None:
+async def test_settings_changed_at_run_time_take_effect_and_survive_a_kill(
+    start_emulator: StartEmulator, server: Receiver
+) -> None:
     emulator = await start_emulator("vk", group_per_second=0)
     page = await VkPage.open(emulator)
     changes = {"callback_retry_seconds": [0.1], "comment_length": 5}

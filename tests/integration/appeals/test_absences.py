@@ -62,7 +62,7 @@ async def test_invalid_absence_is_refused(scenario: AppealsScenario, body: dict[
     _is_problem(await boris.post("/absences", {**DAYS, **body}), 422, pointer)
 
 
-async def test_nobody_substitutes_for_themselves_or_for_another_organisation(scenario: AppealsScenario) -> None:
+async def test_substitute_must_be_another_person_of_the_same_organisation(scenario: AppealsScenario) -> None:
     boris = await register(scenario, "Борис")
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     for person in (boris, foreign):

@@ -175,7 +175,7 @@ async def test_clear_edit_of_an_unclear_message_assigns_its_appeal(
     assert (await scenario.single_appeal())["status"] == "assigned"
 
 
-async def test_danger_reported_by_phone_raises_an_alert_with_ordered_events(
+async def test_danger_reported_by_phone_makes_the_appeal_urgent_and_raises_an_alert(
     scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent(

@@ -155,7 +155,7 @@ async def test_repeated_events_change_nothing(scenario: AppealsScenario) -> None
     assert await scenario.single_appeal() == before
 
 
-async def test_appeal_inserted_at_the_last_attempt_is_opened(
+async def test_appeal_is_opened_although_its_insert_conflicts_twice(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two inserts conflict with another appeal, which ends before the message can join it; the third succeeds."""

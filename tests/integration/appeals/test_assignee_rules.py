@@ -198,7 +198,9 @@ async def test_rule_needs_different_people_of_the_organisation(
     _is_problem(answer, 422, pointer)
 
 
-async def test_one_of_several_concurrent_rules_for_one_topic_is_created(scenario: AppealsScenario) -> None:
+async def test_only_one_of_several_concurrent_rules_for_the_same_topics_is_created(
+    scenario: AppealsScenario,
+) -> None:
     manager, boris = await register(scenario, "Анна", "manager"), await register(scenario, "Борис")
     answers = await asyncio.gather(
         *(manager.post("/assignee-rules", {"person_ids": [boris.ref]}) for _ in range(4))

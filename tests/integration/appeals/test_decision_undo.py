@@ -150,7 +150,7 @@ async def test_undone_decision_does_not_conflict_with_the_next_decision(
 
 
 @pytest.mark.parametrize("undone", [True, False], ids=["an undo", "words of an undo"])
-async def test_earlier_decision_of_another_person_still_conflicts_after(
+async def test_decision_that_was_not_undone_still_conflicts_with_the_next(
     scenario: AppealsScenario, *, undone: bool
 ) -> None:
     anna = await register(scenario, "Анна", "moderator")

@@ -33,7 +33,7 @@ async def test_text_without_personal_data_is_unchanged(scenario: AppealsScenario
     assert (await scenario.all())[0]["text"] == said
 
 
-async def test_route_texts_are_masked_in_a_list(scenario: AppealsScenario) -> None:
+async def test_reasons_of_a_route_are_masked_in_a_list(scenario: AppealsScenario) -> None:
     who = "Мария Ивановна, 8-924-123-45-67"
     await scenario.citizen_writes(SAID)
     why = f"Вопрос: «почините»; {who}"

@@ -70,7 +70,7 @@ async def test_export_is_recorded_with_all_its_appeals(scenario: AppealsScenario
     assert len(ids) == 2
 
 
-async def test_read_of_a_read_only_database_is_answered_and_counted_as_unrecorded(
+async def test_read_from_a_read_only_database_is_answered_and_counted_as_unrecorded(
     scenario: AppealsScenario,
 ) -> None:
     await scenario.citizen_writes("Когда починят дорогу на улице Жердева?")

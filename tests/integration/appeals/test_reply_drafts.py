@@ -229,7 +229,9 @@ async def test_same_final_text_as_a_recent_reply_is_refused_at_submission(scenar
     assert (await submit(scenario, found, begun, Idempotency_Key="meant")).status_code == 200
 
 
-async def test_other_organisation_and_readers_have_no_access(scenario: AppealsScenario) -> None:
+async def test_draft_cannot_be_used_by_another_organisation_or_changed_by_the_head(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, TEXT)
     calls = (

@@ -52,7 +52,7 @@ async def _dry_run(scenario: AppealsScenario, rule_set: dict[str, Any], **body: 
     return found
 
 
-async def test_dry_run_counts_movements_and_changes_nothing(scenario: AppealsScenario) -> None:
+async def test_dry_run_counts_appeals_that_would_move_and_changes_nothing(scenario: AppealsScenario) -> None:
     roads = await topic(scenario, "roads")
     for number in range(7):
         await scenario.citizen_writes(QUESTION, author=f"a{number}", at=WEDNESDAY + timedelta(minutes=number))

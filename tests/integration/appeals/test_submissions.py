@@ -119,7 +119,7 @@ async def test_contacts_are_reencrypted_with_the_newest_key(
     assert await contacts.reencrypt_contacts(database) == 0
 
 
-async def test_repeated_external_id_returns_the_first_appeal_even_years_later(scenario: AppealsScenario) -> None:
+async def test_repeated_submission_returns_the_first_appeal_even_years_later(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     body = _call(scenario, source="pos", external_id="17-204", contact=CONTACT, metadata={"stage": "new"})
     first = await _opened(executor, body)
@@ -246,7 +246,7 @@ async def test_invalid_submission_opens_nothing(
 
 
 @pytest.mark.parametrize("value", ["a\u0000b", "я" * 1_001, {"nested": 1}, [1]])
-async def test_long_nested_and_control_character_metadata_are_refused(
+async def test_metadata_with_a_control_character_or_a_long_or_nested_value_is_refused(
     scenario: AppealsScenario, value: Any
 ) -> None:
     answer = await scenario.post("/appeals", _call(scenario, metadata={"field": value}))

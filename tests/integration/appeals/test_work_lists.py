@@ -26,7 +26,7 @@ async def _split(scenario: AppealsScenario, name: str) -> tuple[list[int], list[
     return sorted(yes), sorted(no)
 
 
-async def test_replies_on_approval_and_refused_ones_are_listed(scenario: AppealsScenario) -> None:
+async def test_appeals_with_a_reply_on_approval_or_a_refused_one_are_listed(scenario: AppealsScenario) -> None:
     waiting, refused, _ = await _open(scenario)
     author, approver = await register(scenario, "Автор"), await register(scenario, "Согласующий", "approver")
     rule = {"organisation_id": str(scenario.organisation)}

@@ -84,7 +84,7 @@ async def test_rule_without_people_or_with_an_old_version_is_shown_again(console
     assert f'<option value="{deputy}" selected>' in stale.text
 
 
-async def test_rule_is_created_for_a_topic_once(console: ConsoleUnderTest) -> None:
+async def test_rule_is_created_only_for_a_topic_without_one(console: ConsoleUnderTest) -> None:
     form = {"person_id": [console.filled("{person_id}")], "topic_id": console.filled("{topic_id}"), "key": "k"}
     created = await console.send(MANAGER, "POST", "/absences/rules/new", data=form)
     assert note_of(created.response).startswith("Правило создано")

@@ -133,7 +133,7 @@ async def test_search_without_a_word_is_explained(console: ConsoleUnderTest) -> 
 
 
 @pytest.mark.parametrize("query", ["colour=red", "status=lost", "opened_to=yesterday", "organisation_id=7"])
-async def test_invalid_filter_can_be_reset(console: ConsoleUnderTest, query: str) -> None:
+async def test_invalid_filter_is_explained(console: ConsoleUnderTest, query: str) -> None:
     response = (await console.send(MODERATOR, "GET", f"/inbox?{query}")).response
     assert response.status_code == 422
     assert "Этот отбор составлен неверно" in response.text

@@ -153,7 +153,9 @@ async def test_appeal_of_another_incident_is_not_added(console: ConsoleUnderTest
     assert f'value="{number}"' in visited.response.text
 
 
-async def test_incident_of_taken_or_missing_appeals_is_refused(console: ConsoleUnderTest) -> None:
+async def test_incident_without_numbers_or_with_an_appeal_of_another_incident_is_refused(
+    console: ConsoleUnderTest,
+) -> None:
     samples = console.services.samples["own"]
     page = await shown(console, "/incidents")
     assert 'name="numbers"' in page

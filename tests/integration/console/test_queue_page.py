@@ -412,7 +412,7 @@ def test_deciding_words_are_marked_in_any_form() -> None:
 
 
 @pytest.mark.parametrize("why", ["", "Решение модератора", "«", "тема: ", ": «»", "а: «(»", "а: «.*»"])
-def test_explanation_without_words_marks_nothing(why: str) -> None:
+def test_explanation_that_quotes_no_words_of_the_text_marks_nothing(why: str) -> None:
     assert marked("Текст как текст", why) == [Part("Текст как текст")]
 
 

@@ -114,7 +114,7 @@ async def test_names_and_successions_are_added_and_removed(console: ConsoleUnder
     assert "для разделения нужны два" in split.response.text
 
 
-async def test_unresolved_page_address_is_not_called_wrong(console: ConsoleUnderTest) -> None:
+async def test_page_address_that_cannot_be_looked_up_is_not_reported_as_invalid(console: ConsoleUnderTest) -> None:
     form = {"address": "https://vk.com/school9"}
     response = (await console.send(MODERATOR, "POST", "/pages-new", data=form)).response
     assert "Об адресе это ничего не говорит" in response.text

@@ -34,7 +34,7 @@ async def test_report_page_shows_its_sections_and_links_files_and_weeks(console:
     assert 'href="/reports/2026-W11" data-key="]"' in page
 
 
-async def test_number_in_a_report_links_to_as_many_rows(console: ConsoleUnderTest) -> None:
+async def test_number_in_a_report_links_to_that_many_rows(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, "/reports/2026-W10")
     opened = re.search(r'<a href="(/reports/2026-W10/rows/opened)" aria-label="(\d+), Всего"', page)
     assert opened is not None
@@ -43,7 +43,7 @@ async def test_number_in_a_report_links_to_as_many_rows(console: ConsoleUnderTes
     assert MARKS["own"] in rows
 
 
-async def test_number_of_pages_by_light_links_to_as_many_pages(console: ConsoleUnderTest) -> None:
+async def test_number_of_pages_by_light_links_to_that_many_pages(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, "/reports/2026-W09")
     groups = re.findall(r'<a href="(/reports/2026-W09/rows/pages\?light=\w+[^"]*)" aria-label="(\d+), ', page)
     assert any("peer_group=" in address for address, _ in groups)
@@ -113,7 +113,7 @@ async def test_pulse_of_a_day_links_its_appeals(console: ConsoleUnderTest) -> No
     assert listed.count("<tr data-row>") == int(opened[2]) > 0
 
 
-async def test_numbers_of_a_table_link_to_as_many_appeals(console: ConsoleUnderTest) -> None:
+async def test_number_in_a_table_links_to_that_many_appeals(console: ConsoleUnderTest) -> None:
     page = await _text(console, MODERATOR, f"/analytics?rows=organisation&{DAYS}")
     table = page[page.index('<table class="analytics-table">') :]
     links = re.findall(r'<a href="(/analytics/appeals\?[^"]+)" aria-label="(\d+), ', table)
@@ -251,7 +251,7 @@ async def test_coverage_links_only_pages_that_open(console: ConsoleUnderTest, wh
 
 
 @pytest.mark.parametrize("who", [MODERATOR, EXECUTOR], ids=str)
-async def test_numbers_of_promises_link_to_as_many_promises(console: ConsoleUnderTest, who: CallerCase) -> None:
+async def test_number_of_promises_links_to_that_many_promises(console: ConsoleUnderTest, who: CallerCase) -> None:
     page = await _text(console, who, "/promises?from=2026-01-01&to=2026-12-31")
     links = re.findall(r'<a href="(/promises\?[^"#]+organisation_id=[^"#]+)#listed" aria-label="(\d+), дано', page)
     for address, number in links:

@@ -99,7 +99,7 @@ async def test_temporary_table_cannot_make_events_of_a_message_erasable(harness:
         await connection.close()
 
 
-async def test_repeated_request_returns_the_erasure(harness: ErasureHarness) -> None:
+async def test_repeated_request_returns_the_existing_erasure(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     first = (await harness.request()).json()
     assert (await harness.request()).json()["id"] == first["id"]

@@ -124,7 +124,9 @@ async def test_reply_of_dead_lettered_job_fails_and_retry_publishes_once(scenari
     assert network.texts == ["Ответ"]
 
 
-async def test_failed_reply_is_published_when_its_comment_is_seen(scenario: PublicationScenario) -> None:
+async def test_failed_reply_is_recorded_as_published_when_its_comment_is_received(
+    scenario: PublicationScenario,
+) -> None:
     await given_up(scenario)
     await scenario.receive(scenario.citizen_message(40))
     assert (await scenario.system.publication(str(scenario.publication_id)))["external_id"] == "-101_40"

@@ -42,7 +42,9 @@ async def read_csv(
     return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
 
-async def test_numbers_add_up_and_their_links_list_as_many_appeals(region: Region, cases: dict[str, UUID]) -> None:
+async def test_numbers_add_up_and_each_equals_the_length_of_its_linked_list(
+    region: Region, cases: dict[str, UUID]
+) -> None:
     table = await region.get(f"{API}/table", rows="day", columns="organisation", **WEEK)
     assert [row["key"] for row in table["rows"]] == [f"2026-11-{day}" for day in range(23, 30)]
     assert {cell["row"] for cell in table["cells"]} < {row["key"] for row in table["rows"]}

@@ -550,7 +550,9 @@ async def test_streams_beyond_the_limit_of_a_caller_or_process_are_refused(
             pass
 
 
-async def test_parallel_requests_cannot_exceed_the_limits(database: TestDatabase, keys_dir: Path) -> None:
+async def test_parallel_requests_cannot_open_more_streams_than_allowed(
+    database: TestDatabase, keys_dir: Path
+) -> None:
     async with streams(database, keys_dir, stream_per_caller="2", stream_per_process="3") as running:
         first, second = [await running.signed_in(role) for role in ("moderator", "analyst")]
         url = f"{running.base}/api/v1/stream"

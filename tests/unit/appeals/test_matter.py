@@ -228,7 +228,7 @@ def test_whole_text_has_the_first_and_the_last_messages() -> None:
     assert whole_text(["а" * 9_000, "ул. Ленина"]).endswith("\nул. Ленина")
 
 
-def test_appeal_keeps_as_many_messages_as_are_loaded() -> None:
+def test_appeal_keeps_the_first_and_the_last_five_messages_for_comparison() -> None:
     """The limit keeps hundreds of messages in one batch from all being compared with each other."""
     loaded = LoadedReading(appeal(read("сообщение 0")), ("сообщение 0",))
     for number in range(1, 10):

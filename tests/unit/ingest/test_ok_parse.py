@@ -163,7 +163,7 @@ def _without(*path: str) -> dict[str, Any]:
         ([MESSAGE], "not an object"),
     ],
 )
-def test_incomplete_event_raises_reason(raw: Any, reason: str) -> None:
+def test_incomplete_event_raises_an_error_with_the_reason(raw: Any, reason: str) -> None:
     with pytest.raises((KeyError, TypeError, ValueError)) as caught:
         ok_payloads.parse_webhook(raw, PAGE)
     assert reason in describe_parse_error(caught.value)

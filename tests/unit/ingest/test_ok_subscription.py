@@ -178,7 +178,9 @@ async def test_unconfirmed_subscription_is_not_working(wire: FakeApi) -> None:
     assert "did not confirm" in kept.errors[-1]
 
 
-async def test_reported_loss_resubscribes_and_ends_after_period(wire: FakeApi) -> None:
+async def test_reported_push_loss_leads_to_a_new_subscription_and_ends_after_the_waiting_period(
+    wire: FakeApi,
+) -> None:
     kept = FakeRepository()
     watch, _ = _watch(kept)
     await watch._watched(PAGE)

@@ -62,7 +62,7 @@ def test_share_that_is_not_far_above_peers_is_no_sign(rows: list[Conspicuous]) -
     assert last_minute_answers(rows) == []
 
 
-def test_only_court_is_compared_with_all_organisations() -> None:
+def test_court_without_peers_is_compared_with_all_organisations() -> None:
     court = organisation(1, 12, 40, PeerGroup.COURTS)
     assert [sign.organisation_id for sign in last_minute_answers([court, *PEERS])] == [UUID(int=1)]
 

@@ -38,7 +38,7 @@ def test_sample_depends_only_on_seed_and_answers(
 
 @settings(max_examples=50)
 @given(sizes=SIZES, size=st.integers(min_value=1, max_value=80), seed=st.text(max_size=8))
-def test_every_organisation_is_drawn_once_and_the_rest_in_proportion(
+def test_every_organisation_gets_one_answer_and_the_rest_in_proportion(
     sizes: list[int], size: int, seed: str
 ) -> None:
     answers = week(sizes)

@@ -85,7 +85,7 @@ def test_usual_count_of_the_weekday_is_not_unusual() -> None:
     assert found.people == 24
 
 
-def test_first_appeals_of_a_topic_in_a_municipality_are_unusual_from_five_people() -> None:
+def test_first_appeals_of_a_topic_in_a_municipality_are_unusual_if_five_people_write() -> None:
     usual = steady(lambda _: 4, municipality="82")
     assert unusual([*usual, today(4)]).topics == ()
     (found,) = unusual([*usual, today(5)]).topics

@@ -49,7 +49,7 @@ def test_every_entry_is_found_by_its_name() -> None:
 
 
 @pytest.mark.skipif(not REFERENCE.exists(), reason="needs ../shared/reference/topics.csv")
-def test_reference_names_are_found_in_their_group() -> None:
+def test_names_of_the_reference_taxonomy_are_found_in_their_group() -> None:
     with REFERENCE.open(encoding="utf-8") as source:
         rows = list(csv.DictReader(source))
     assert len(rows) > 500

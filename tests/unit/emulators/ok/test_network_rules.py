@@ -135,7 +135,7 @@ async def test_changed_group_description_is_returned(network: Network) -> None:
     assert refused["error"]["code"] == 458
 
 
-async def test_api_always_shows_the_same_share_of_the_comments(network: Network) -> None:
+async def test_lists_always_omit_the_same_comments_if_only_a_share_is_shown(network: Network) -> None:
     made = [(await network.citizen(f"Вопрос {number}"))["id"] for number in range(60)]
     ours = await network.answer("Ответ страницы")
     await rules(network, comments_share=0.7)
