@@ -32,7 +32,7 @@ TOKEN_FIELDS = {"kind", "token", "application_key", "application_secret_key", "s
 
 @dataclass
 class IngestUnderTest:
-    """The system that a behaviour tests. `page` is shared by all behaviours that need no own page."""
+    """The system that a behaviour tests. `page` is shared by all behaviours that do not need their own page."""
 
     driver: Driver
     database: TestDatabase

@@ -40,7 +40,7 @@ def call(method: str, url: str, token: str) -> int:
 
 
 def sign(key: OKPKey, kid: str, issuer: str, audience: str, **claims: Any) -> str:
-    """Return a token with this issuer and key id, signed with the given key, which may be another."""
+    """Return a token with this issuer and key id, signed with any key, even that of another service."""
     now = int(time.time())
     payload = {"iss": issuer, "aud": audience, "iat": now, "exp": now + 60, **claims}
     return jwt.encode({"alg": "Ed25519", "kid": kid}, payload, key, algorithms=["Ed25519"])

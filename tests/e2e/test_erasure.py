@@ -128,7 +128,7 @@ async def _dump(demo: RunningDemo) -> dict[str, str]:
 
 
 def _found(places: dict[str, str], sought: list[str]) -> list[tuple[str, str]]:
-    """Return (place, text) for each sought text that a place contains, also in JSON-escaped form."""
+    """Return (table or log, text) for each sought text that a table or log contains, also in JSON-escaped form."""
     forms = {one: {one, json.dumps(one)[1:-1], json.dumps(json.dumps(one)[1:-1])[1:-1]} for one in sought}
     return [
         (place, one)

@@ -1,4 +1,4 @@
-"""The weekly report of a running system, downloaded with the command line by the head."""
+"""The weekly report of a running system, downloaded by the head with the command line."""
 
 import json
 import os

@@ -61,7 +61,7 @@ class Server:
             )
 
     async def end(self, how: signal.Signals = signal.SIGINT) -> None:
-        """Stop the server: SIGINT as an operator does, SIGQUIT as a crash."""
+        """Stop the server: with SIGINT as an operator does, or with SIGQUIT as in a crash."""
         if self._process is not None:
             self._process.send_signal(how)
             await asyncio.to_thread(self._process.wait, 60)

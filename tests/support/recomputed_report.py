@@ -97,7 +97,7 @@ class Recomputation:
             self.appeal_of[row["message_id"]] = self.appeals[row["appeal_id"]]
 
     def bounds(self, weeks_before: int = 0) -> tuple[datetime, datetime]:
-        """Return the start and the end, in UTC, of the week so many weeks earlier."""
+        """Return the start and the end, in UTC, of the week this many weeks earlier."""
         start = self.monday - timedelta(weeks=weeks_before)
         return start.astimezone(UTC), (start + timedelta(weeks=1)).astimezone(UTC)
 

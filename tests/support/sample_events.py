@@ -7,6 +7,6 @@ from shared.contracts.event_base import EventData
 
 
 def sample_data(event_type: str, **changes: Any) -> EventData:
-    """Return the example of this type with these values replaced."""
+    """Return the example of this event type; `changes` replace its fields."""
     model = EVENT_MODELS[event_type]
     return model.model_validate({**model.example, **changes})

@@ -109,7 +109,7 @@ async def test_absent_person_is_skipped_and_the_substitute_takes_the_turn(scenar
     assert await _holders(scenario) == ["Вера", "Вера", "Галина", "Вера", "Борис"]
 
 
-async def test_absence_before_and_after_today_is_ignored(scenario: AppealsScenario) -> None:
+async def test_absence_that_begins_tomorrow_is_ignored(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     boris = await register(scenario, "Борис")
     await _rule(scenario, manager, boris)

@@ -144,7 +144,7 @@ async def test_undone_decision_does_not_conflict_with_the_next_decision(
     decided = (await anna.post(f"/messages/{message}/triage", body)).json()
     version = f'"{decided["appeal_version"]}"'
     assert (await anna.post(f"/appeals/{decided['appeal_id']}/undo", None, If_Match=version)).status_code == 200
-    # `decide` sends no `If-Match`: a decision that stands would refuse such a request of another moderator.
+    # `decide` sends no `If-Match`: a decision that was not undone would cause a conflict.
     again = await decide(scenario, message, organisation_id=str(scenario.other_organisation))
     assert again["organisation"]["id"] == str(scenario.other_organisation)
 

@@ -228,6 +228,6 @@ async def test_erasure_request_of_another_service_is_refused(scenario: AppealsSc
         ({"added": ["крыльцо"], "failure": {"code": "vk:15"}}, {"added": [""], "failure": {"code": "vk:15"}}),
     ],
 )
-def test_erasure_removes_texts_and_ids_from_timeline_details(stored: Any, kept: Any) -> None:
+def test_erasure_removes_texts_and_ids_from_json_values(stored: Any, kept: Any) -> None:
     message_id = {"message_id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"}
     assert without_words(stored | message_id) == kept | message_id

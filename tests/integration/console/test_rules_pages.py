@@ -307,7 +307,9 @@ async def test_policy_gets_a_new_version_and_can_be_ended(console: ConsoleUnderT
     assert note_of(ended.response) == "Норматив больше не действует"
 
 
-async def test_approval_rule_is_added_once_and_removed(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_approval_rule_is_added_and_removed_and_an_equal_one_is_refused(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
     page = text_of((await _get(console, "/approval-rules")).response)
     assert "Организация bagulnik" in page
     sent = {"urgency": "high", "organisation": "Организация bagulnik"}

@@ -231,7 +231,7 @@ async def test_two_hundred_concurrent_events_are_each_stored_once(database: Test
         )
 
 
-async def test_confirmation_without_pending_server_is_rejected_without_call(
+async def test_confirmation_without_a_pending_server_is_refused_without_a_call(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with network_double() as network, harness(database, keys_dir, vk_api_url=network.url) as one:

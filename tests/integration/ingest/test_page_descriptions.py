@@ -295,7 +295,7 @@ async def test_retries_count_as_calls(
     )
 
 
-async def test_both_formats_of_groups_response_are_read(described: DescribedPages, ok: Emulator) -> None:
+async def test_groups_response_wrapped_in_an_object_is_read(described: DescribedPages, ok: Emulator) -> None:
     page_id = await described.page("ok", ok.page("ok_shape"))
     ok.post("settings", group_info_answer="groups")
     try:

@@ -34,7 +34,7 @@ def of(vk: Emulator, kind: str, page: str | None = None) -> str:
 
 
 def calls(vk: Emulator, token: str) -> dict[str, int]:
-    """Return the emulator's counts of calls with a token: all, those while faulty, those after revocation."""
+    """Return the emulator's counts of calls with a token: all, during its faults, after its revocation."""
     by_token: dict[str, dict[str, int]] = vk.control.get("/_control/calls").json()["by_token"]
     return by_token.get(token, {"calls": 0, "while_faulty": 0, "after_revoked": 0})
 

@@ -19,7 +19,7 @@ from tests.integration.metrics.test_sla import Region, add, local, region
 
 __all__ = ["region"]  # re-exported so that pytest finds the fixture here
 PATH = "/api/v1/metrics/pulse"
-TUESDAY = date(2026, 11, 24)  # `region` runs on the Wednesday after it
+TUESDAY = date(2026, 11, 24)  # the fixture `region` sets the clock to the next day
 
 
 def triple(figure: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""The weekly report: figures equal those an independent program computes; publication; a week known from print."""
+"""The weekly report: figures equal those an independent program computes; publication; a week with published totals."""
 
 import asyncio
 import csv

@@ -67,7 +67,7 @@ async def test_duplicate_page_is_refused_naming_its_organisation(registry: Servi
     assert pointers(answer) == {"/external_id"}
 
 
-async def test_lists_are_filtered(registry: ServiceUnderTest) -> None:
+async def test_pages_are_filtered(registry: ServiceUnderTest) -> None:
     owner, other = await school(registry), await school(registry, "Школа № 1")
     for organisation, network, external in ((owner, "vk", "1"), (owner, "ok", "2"), (other, "vk", "3")):
         await make(

@@ -227,7 +227,10 @@ async def test_silent_receiver_does_not_delay_other_endpoints(
         try:
             await eventually_true(lambda: len(silent.connections) == 8, "half of all attempts")
             await received(1)
-            assert (len(silent.connections), await attempts()) == (8, 8)  # half of 16, although 40 are due
+            assert (len(silent.connections), await attempts()) == (
+                8,
+                8,
+            )  # half of the 16 concurrent attempts, although 40 are due
             silent.hang_up()
             expected = 8 + FAILING_ENDPOINT_CONCURRENCY
             await eventually_true(lambda: len(silent.connections) >= expected, "attempts after failures")

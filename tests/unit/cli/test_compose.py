@@ -341,7 +341,7 @@ def test_rights_and_memory_of_containers_are_limited(services: dict[str, Any]) -
     assert {name for name, service in services.items() if "user" in service} == {"postgres", "gateway"}
     image = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert "USER gospablik" in image
-    # The gateway reads files of this user and group.
+    # The gateway runs as the user of our image, to read the files that this user writes.
     user, _, group = services["gateway"]["user"].partition(":")
     assert f"--uid {user} --gid {group}" in image
     assert f"groupadd --gid {group}" in image

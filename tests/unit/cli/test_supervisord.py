@@ -118,7 +118,7 @@ def test_orphans_of_another_data_folder_are_not_stopped(data_dir: DataDir, tmp_p
     supervisor.shut_down()
 
 
-def test_long_data_folder_gets_a_short_socket(tmp_path: Path) -> None:
+def test_long_path_of_the_data_folder_gets_a_short_socket_path(tmp_path: Path) -> None:
     data_dir = DataDir.prepare(tmp_path / ("long" * 30) / "with space")
     supervisor = Supervisor.start(data_dir, [Program("one", _SLEEP)])
     try:

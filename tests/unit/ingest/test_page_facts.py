@@ -40,7 +40,7 @@ def test_post_activity_ignores_invalid_times() -> None:
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_unexpected_vk_fields_are_ignored(odd: object) -> None:
+def test_invalid_values_of_vk_fields_are_ignored(odd: object) -> None:
     fields = (*vk.PROFILE_FIELDS.split(","), "name")
     said = vk._described("1", {"id": 1} | dict.fromkeys(fields, odd))
     assert said.name is None or "\x00" not in said.name
@@ -48,7 +48,7 @@ def test_unexpected_vk_fields_are_ignored(odd: object) -> None:
 
 
 @pytest.mark.parametrize("odd", ODD, ids=repr)
-def test_unexpected_ok_fields_are_ignored(odd: object) -> None:
+def test_invalid_values_of_ok_fields_are_ignored(odd: object) -> None:
     said = ok._described("1", dict.fromkeys(ok.PROFILE_FIELDS.split(","), odd))
     assert said.name is None or "\x00" not in said.name
     assert said.members is None

@@ -98,7 +98,7 @@ def test_report_without_the_code_of_the_letter_is_ignored(code: str) -> None:
     assert parse_bounce(report(to=f"returned+{forged}@example.ru", letter=forged), KEYS) is None
 
 
-def test_old_link_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_link_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     unsubscription = links.unsubscribe_token(KEYS, WANTED)
     confirmation = links.confirmation_token(KEYS, PERSON, NONCE)
     made = clock.now()

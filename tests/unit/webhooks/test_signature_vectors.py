@@ -51,7 +51,7 @@ def test_libraries_and_the_documented_rule_give_the_verdict_of_the_vector(vector
     assert verdicts == {vector["valid"]}
 
 
-def test_first_vector_equals_a_sent_delivery() -> None:
+def test_first_vector_has_the_headers_of_a_sent_delivery() -> None:
     vector = VECTORS[0]
     event_id = json.loads(vector["body"])["id"]
     with time_machine.travel(int(vector["headers"]["webhook-timestamp"]), tick=False):

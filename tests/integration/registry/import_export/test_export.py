@@ -54,7 +54,7 @@ async def _filled(registry: ServiceUnderTest) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "xlsx"])
 @pytest.mark.parametrize("headings", ["en", "ru"])
-async def test_export_imports_to_the_same_state_in_an_empty_system(
+async def test_exported_file_restores_the_same_state_in_an_empty_system(
     registry: ServiceUnderTest, database: TestDatabase, form: str, headings: str
 ) -> None:
     await _filled(registry)

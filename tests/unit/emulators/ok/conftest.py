@@ -18,7 +18,7 @@ async def network(tmp_path: Path) -> AsyncIterator[Network]:
         data=tmp_path / "ok.sqlite3",
         calls_per_second=0,
         bot_calls_per_second=0,
-        # So long that neither ends while a test counts calls.
+        # Longer than a test, so that its counts of calls are not reset.
         day_seconds=10_000_000_000,
         rate_window_seconds=10_000_000_000,
     )
