@@ -211,7 +211,7 @@ class Jobs(JobQueue):
         """Decorator: register the handler of jobs with this name; it gets the payload.
 
         `on_dead_letter(session, payload, reason)` is called in the transaction that dead-letters a job, so that
-        whatever waits for the job can be ended.
+        rows that wait for the job can be ended.
         """
 
         def register(handler: JobHandler) -> JobHandler:

@@ -173,7 +173,7 @@ def _page_routes(router: APIRouter, world: EmulatedVk) -> None:
         if taken is not None:
             raise BadInputError("screen_name", "another page has this short name")
         given = body.model_dump(exclude={"page", "fields", *_DETAILS}, exclude_unset=True)
-        # Null removes a value only for the deactivation.
+        # Null is ignored, except for `deactivated`, where it ends the deactivation.
         changes = {name: value for name, value in given.items() if value is not None or name == "deactivated"}
         details = _details(body, world.settings.base_url) | (body.fields or {})
         if details:

@@ -151,7 +151,7 @@ def _rewrite_events(
         "FROM jsonb_array_elements_text(event_types) WITH ORDINALITY AS listed (name, place)) "
         "WHERE jsonb_array_length(event_types) > 0"
     )
-    # Sentences for people quote the type that the owner of an endpoint may not read.
+    # Stored reasons quote the event type that the owner of an endpoint may not read: rename it there too.
     quoted = {f"«{old}»": f"«{new}»" for old, new in types.items()}
     op.execute(
         f"UPDATE webhook_endpoints SET suspended_reason = {_replaced('suspended_reason', quoted)} "

@@ -125,7 +125,7 @@ def upgrade() -> None:
     _deleted_token_in_deliveries("retired", "deleted")
     # Stored responses of the last 24 hours have the former field names.
     op.execute("DELETE FROM ingest_idempotency")
-    # The worker creates the rows of the new names; nobody runs the old ones.
+    # The worker creates schedules under the new names; no worker runs the former ones.
     op.execute(
         "DELETE FROM ingest_jobs.pgqueuer_schedules WHERE entrypoint IN ('publications_recovery', 'reencrypt')"
     )

@@ -250,7 +250,7 @@ def _rewrite_routes(*, down: bool) -> None:
 def _rewrite_deadlines(*, down: bool) -> None:
     keys, day_keys = _json(_turned(DEADLINE_KEYS, down=down)), _json(_turned(DAY_KEYS, down=down))
     following, former = ("next_response", "previous_responses") if not down else ("next", "earlier")
-    # The first clock with all keys; then the clocks in it.
+    # First the clock of the first response, which is the object itself; then the clocks nested in it.
     op.execute(
         f"UPDATE appeals SET deadline = pg_temp.clock(deadline, {keys}, {day_keys})"
         " WHERE jsonb_typeof(deadline) = 'object' AND deadline <> '{}'"

@@ -105,7 +105,7 @@ def upgrade() -> None:
     op.create_index("ix_approval_rules_created_at", "approval_rules", ["created_at", "id"])
     for table in TABLES:
         op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO gospablik_appeals")
-        # The name of a person is for appeals only.
+        # Other services may not read the name of the person who holds a lease.
         shown = " (appeal_id, holder, acquired_at, expires_at)" if table == "reply_leases" else ""
         op.execute(f"GRANT SELECT{shown} ON {table} TO {OTHERS}")
 

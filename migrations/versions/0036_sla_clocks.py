@@ -63,7 +63,7 @@ WHERE series.id = sla_policies.id
 """
 COLUMNS = """id, appeal_id, kind, state, message_id, written_at, received_at, policy_id, target_seconds, unit,
     started_at, due_at, stopped_at, used_seconds, on_time, explanation, created_at, updated_at"""
-# What a stored clock says, from a JSON value `c`.
+# SQL expressions that read the fields of a stored clock from the JSON value `c`.
 POLICY = "(SELECT id FROM sla_policies WHERE id = (c ->> 'policy_id')::uuid)"
 TARGET = "round((c ->> 'hours')::float8 * 3600)"
 STARTED = "(c ->> 'starts_at')::timestamptz"
@@ -90,7 +90,7 @@ SELECT gen_random_uuid(), a.id, 'next_response', 'stopped', {MESSAGE}, {WRITTEN}
 FROM appeals AS a, LATERAL jsonb_array_elements(deadline -> 'previous_responses') AS c
 WHERE jsonb_typeof(deadline -> 'previous_responses') = 'array'
 """
-# A message that waits for a moderator has no clock; an appeal that was answered meanwhile no longer waits.
+# A message without a started clock waits for a moderator if the appeal is in triage; else its clock is cancelled.
 NEXT = f"""
 INSERT INTO sla_clocks ({COLUMNS})
 SELECT gen_random_uuid(), a.id, 'next_response',
@@ -103,7 +103,7 @@ SELECT gen_random_uuid(), a.id, 'next_response',
 FROM appeals AS a, LATERAL (SELECT deadline -> 'next_response' AS c) AS clock
 WHERE jsonb_typeof(c) = 'object' AND first_response_at IS NOT NULL
 """
-# The final answer is due by the clock that started last.
+# The clock of the final answer starts with the newest started clock.
 FINAL = f"""
 INSERT INTO sla_clocks ({COLUMNS})
 SELECT gen_random_uuid(), a.id, 'final_answer', CASE WHEN answer.at IS NULL THEN 'running' ELSE 'stopped' END,
@@ -134,7 +134,7 @@ INSERT INTO sla_clock_events ({EVENT_COLUMNS})
 SELECT id, 2, 'stopped', stopped_at, 'system', now() FROM sla_clocks
 WHERE state = 'stopped' AND started_at IS NOT NULL
 """
-# Nobody is told of deadlines that have passed before: people know of them, and they are many.
+# Deadlines that have already passed are not escalated: people know of them, and they are many.
 ESCALATED = """
 UPDATE appeals SET next_escalation_at = due.at
 FROM (
@@ -144,8 +144,8 @@ FROM (
 ) AS due
 WHERE due.id = appeals.id AND due.at > now()
 """
-# The former form of a clock. One that runs has no explanation: the previous version makes it with the next change.
-# A paused one has no deadline, which the previous version needs.
+# A clock in its former form. An unfinished clock has no stored explanation: it gets a minimal one, which the
+# previous version replaces with the next change. A paused clock has no deadline: it gets the present moment.
 EXPLANATION = """(coalesce(explanation, (
     SELECT jsonb_build_object(
         'policy_id', policy.id, 'policy', policy.name, 'hours', target_seconds / 3600.0,
@@ -198,7 +198,7 @@ def _extend_policies() -> None:
     for name, kind, default in POLICY_COLUMNS:
         op.add_column("sla_policies", sa.Column(name, kind, server_default=default, nullable=default is None))
     op.execute(SERIES)
-    # A table of some rows: reading them all takes no time.
+    # The table is small: checking all its rows takes no time.
     op.execute(
         "-- squawk-ignore adding-not-nullable-field\nALTER TABLE sla_policies ALTER policy_key SET NOT NULL"
     )
@@ -310,7 +310,7 @@ def _create_tables() -> None:
         ),
     )  # fmt: skip
     op.execute(f"GRANT SELECT, INSERT, UPDATE ON sla_clocks TO {OWNER}")
-    # The events of a clock, and who was told, are never changed.
+    # Events of clocks and records of escalations are never changed.
     op.execute(f"GRANT SELECT, INSERT ON sla_clock_events, escalations TO {OWNER}")
     op.execute(f"GRANT SELECT ON sla_clocks, sla_clock_events, escalations TO {OTHERS}")
 
@@ -324,7 +324,7 @@ def downgrade() -> None:
     op.drop_column("appeals", "next_escalation_at")
     op.drop_column("appeals", "legal_regime")
     op.drop_index("ix_sla_policies_valid_from", table_name="sla_policies")
-    # The previous version knows no policy for several urgencies.
+    # The previous version has no policies that apply to all urgencies.
     op.execute("UPDATE sla_policies SET urgency = 'normal' WHERE urgency IS NULL")
     op.alter_column("sla_policies", "urgency", nullable=False)
     for name, *_ in reversed(POLICY_COLUMNS):

@@ -91,7 +91,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("publication_changes")
     op.drop_table("reply_changes")
-    # The former version knows neither. Stored deadlines stay until they are computed again.
+    # The previous version has neither withdrawn replies nor events of withdrawn answers. Stored deadlines stay
+    # until they are computed again.
     op.execute("UPDATE replies SET status = 'published' WHERE status = 'withdrawn'")
     op.execute("DELETE FROM sla_clock_events WHERE kind = 'answer_withdrawn'")
     op.drop_column("publications", "withdrawn_at")

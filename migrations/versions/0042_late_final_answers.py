@@ -19,8 +19,8 @@ depends_on: Sequence[str] | None = None
 
 BATCH = 10_000
 NEXT = "SELECT max(id::text) FROM (SELECT id FROM appeals WHERE id > :after ORDER BY id LIMIT :batch) AS next"
-# The version stays: nobody sees the columns. Nobody is told of deadlines that have passed before: people know of
-# them, and they are many.
+# `version` stays, because responses do not show these columns. Deadlines that have already passed are not
+# escalated: people know of them, and they are many.
 AWAITED = """
 UPDATE appeals SET final_answer_due_at = final.due_at,
     next_escalation_at = CASE WHEN final.state = 'running' AND appeals.organisation_id IS NOT NULL
@@ -59,7 +59,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The former version knows neither requests that were taken back nor several undos of one operation.
+    # The previous version has neither withdrawn requests nor several undos of one operation.
     op.execute("UPDATE extension_requests SET status = 'refused' WHERE status = 'withdrawn'")
     op.execute(
         "UPDATE bulk_operations SET undoes_id = NULL FROM bulk_operations later "

@@ -70,7 +70,8 @@ CREATE OR REPLACE TRIGGER count_changed_appeal AFTER UPDATE OF {COUNT_KEY} ON ap
     EXECUTE FUNCTION count_changed_appeal()
 """,
 )
-# What the sums lack, whatever they have already: each change since the triggers exist is in both.
+# Adds the difference between the appeals and the sums so far. A change that the triggers counted is in both, so it
+# is not counted twice.
 COUNT_MISSING = f"""
 INSERT INTO appeal_counts ({COUNT_KEY}, appeals)
     SELECT {COUNT_KEY}, sum(appeals) FROM (
@@ -98,7 +99,7 @@ BY_OPENING = {
     "ix_appeals_unanswered": ([], f"first_response_at IS NULL AND {WITH_SOMEBODY}"),
     "ix_appeals_returned": ([], "returns > 0"),
 }
-# Indexes of single deadlines, whose appeals are found by what they owe next, and one without an order.
+# Indexes of single deadlines, which the indexes of the next deadline replace, and an index without an order.
 FORMER = {
     "ix_appeals_first_response_due": (
         ["first_response_due_at", "id"],
@@ -226,7 +227,7 @@ def _create_counts() -> None:
     _grant("appeal_counts")
     for statement in COUNTING:
         op.execute(statement)
-    # Committed before the appeals are counted: nobody waits for that.
+    # Commit first, so that no other transaction waits while the appeals are counted.
     with op.get_context().autocommit_block():
         op.execute(COUNT_MISSING)
 

@@ -37,7 +37,7 @@ def upgrade() -> None:
     op.create_index("ix_personal_data_reads_read_at", TABLE, ["read_at", "id"])
     op.create_index("ix_personal_data_reads_subject_ids", TABLE, ["subject_ids"], postgresql_using="gin")
     op.execute(f"GRANT INSERT ON {TABLE} TO {READERS}")
-    # The registry lists and purges; SKIP LOCKED needs the right to update a column. Nobody changes rows.
+    # The registry lists and purges rows. SKIP LOCKED needs the right to update a column, but no code changes rows.
     op.execute(f"GRANT SELECT, INSERT, DELETE, UPDATE (id) ON {TABLE} TO gospablik_registry")
 
 

@@ -108,7 +108,7 @@ def upgrade() -> None:
         "GRANT SELECT (person_id, choices, urgent_at_any_hour, address_state, address_generation, bounces,"
         f" version, created_at, updated_at) ON notice_settings TO {_OTHERS}"
     )
-    # Nobody is told of what happened before.
+    # Events from before the upgrade cause no notices.
     op.execute(
         "INSERT INTO webhooks_consumer_offsets (consumer, position)"
         " SELECT 'webhooks-notices', max(position) FROM events HAVING max(position) IS NOT NULL"

@@ -54,7 +54,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_metrics_idempotency_created_at"), "metrics_idempotency", ["created_at"])
     tables = "weekly_reports, weekly_report_corrections"
-    # What was published stays.
+    # Published reports are never changed.
     op.execute(f"GRANT SELECT, INSERT ON {tables} TO gospablik_metrics")
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON metrics_idempotency TO gospablik_metrics")
     op.execute(f"GRANT SELECT ON {tables} TO {_OTHERS}")

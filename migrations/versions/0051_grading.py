@@ -16,7 +16,7 @@ depends_on: Sequence[str] | None = None
 
 _OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_webhooks"
 _RUBRIC = Path(__file__).parent.parent / "reference" / "grading_rubric_1.json"
-# The rubric was not made at the time of the upgrade, and is the same in every installation.
+# A fixed id without a time, because the rubric is the same in every installation.
 _RUBRIC_ID = "00000000-0000-7000-8000-000000000051"
 _GRADED = "graded_at IS NOT NULL"
 
@@ -105,7 +105,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("status = 'open'"),
     )
     changed = "grading_items, grading_grades, grading_objections"
-    # A rubric that was used is never changed, nor is how a sample was drawn.
+    # Rubrics and the records of how samples were drawn are never changed.
     kept = "grading_rubrics, grading_samples"
     op.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON {changed} TO gospablik_metrics")
     op.execute(f"GRANT SELECT, INSERT ON {kept} TO gospablik_metrics")

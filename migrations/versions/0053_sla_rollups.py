@@ -16,15 +16,15 @@ _COUNTS = (
     "disputed", "not_required", "in_triage",
 )  # fmt: skip
 _PACKED = ("response_seconds", "delay_seconds", "open_deadlines")
-# What SLA figures count, and by what they are grouped.
+# The columns that SLA figures count, or by which they are grouped.
 _COUNTED = (
     "status", "written_at", "opened_at", "closed_at", "first_response_at", "first_response_due_at",
     "first_response_working_seconds", "final_answer_at", "outcome", "feedback_kind", "organisation_id", "topic_id",
     "network",
 )  # fmt: skip
-# A statement adds a row for each month that it changes, however many appeals. Months that have not ended are no
-# exception: a transaction that began before the end may commit after the rollup. The function runs as its owner:
-# whoever changes an appeal needs no right of their own.
+# A statement adds one row for each month whose appeals it changes. Months that have not ended are no exception: a
+# transaction that began before the end may commit after the rollup. The function runs as its owner, so a service
+# that changes appeals needs no rights on the tables of rollups.
 _FUNCTION = f"""
 CREATE FUNCTION note_changed_sla_months() RETURNS trigger LANGUAGE plpgsql
     SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -19,11 +19,11 @@ def upgrade() -> None:
     op.execute("ALTER TABLE notices ADD COLUMN IF NOT EXISTS report_week text")
     for name in ("appeal_id", "appeal_number"):
         op.execute(f"-- squawk-ignore ban-drop-not-null\nALTER TABLE notices ALTER COLUMN {name} DROP NOT NULL")
-    # Of an interrupted run.
+    # An interrupted run may have left the constraint.
     op.execute(
         f"-- squawk-ignore ban-drop-constraint\nALTER TABLE notices DROP CONSTRAINT IF EXISTS {_CONSTRAINT}"
     )
-    # Checked without a lock that stops the service: first for new rows, then for those that are there.
+    # Without a lock that would stop the service: new rows are checked at once, existing rows later.
     op.execute(
         f"ALTER TABLE notices ADD CONSTRAINT {_CONSTRAINT} CHECK (CASE WHEN report_week IS NULL"
         " THEN appeal_id IS NOT NULL AND appeal_number IS NOT NULL"

@@ -98,7 +98,7 @@ def _create_notice_accounts() -> None:
     op.execute("ALTER TABLE notice_letters ADD COLUMN channel text NOT NULL DEFAULT 'email'")
     op.execute("ALTER TABLE notice_letters ADD COLUMN text text")
     op.execute("ALTER TABLE notice_letters ADD COLUMN handed_over_at timestamptz")
-    # No code was sent before.
+    # No codes were issued before the upgrade: skip the earlier events.
     op.execute(
         "INSERT INTO webhooks_consumer_offsets (consumer, position)"
         " SELECT 'webhooks-notice-accounts', max(position) FROM events HAVING max(position) IS NOT NULL"

@@ -33,7 +33,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_webhook_attempts_started_at", "webhook_attempts", ["started_at"])
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_attempts TO gospablik_webhooks")
-    # A receiver may repeat what it got, which can be a citizen's words.
+    # Other services may not read responses: a receiver may repeat a citizen's words in them.
     op.execute(
         "GRANT SELECT (delivery_id, id, number, started_at, duration_ms, response_status) ON webhook_attempts"
         " TO gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"

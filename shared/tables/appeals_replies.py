@@ -20,11 +20,11 @@ from shared.tables.ingest import PublicationChange
 
 _NO_IDS = text("'{}'")
 _FALSE = text("false")
-# A reply that was handed over for publication and is neither published nor failed.
+# Statuses of a reply that was handed over for publication and is neither published nor failed.
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
-# A reply that the citizen has not received or that was withdrawn; its messages may be moved to another appeal.
+# Statuses of a reply that was not published or was withdrawn; its messages may be moved to another appeal.
 VOID_REPLY_STATUSES = ("failed", "discarded", "withdrawn")
-# A reply that is being written or published. An appeal has at most one.
+# Statuses of a reply that is being written or published. An appeal has at most one such reply.
 REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
 
 

@@ -16,7 +16,7 @@ from shared.tables.base import (
 )
 
 UNFINISHED_CLOCK_STATES = ("waiting", "running", "paused")
-# The executor is notified at a share of the time, the others this many working hours after the deadline.
+# The executor is notified at this share of the time, the other roles this many working hours after the deadline.
 DEFAULT_ESCALATION: dict[str, float | None] = {
     "executor_share": 0.8,
     "manager_hours": 0,

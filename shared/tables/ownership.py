@@ -155,7 +155,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
 # Restricted columns that one other service may also read, by table and column.
 SHARED_COLUMNS: dict[tuple[str, str], str] = {("people", "full_name"): "appeals"}
 
-# Stored responses contain everything that the caller could see; console sessions, people's tokens.
+# Stored responses contain everything that the caller could see; console sessions contain people's tokens.
 OWNER_ONLY_TABLES = {
     table for table, owner in TABLE_OWNERS.items() if table.endswith("_idempotency") or owner == "console"
 }

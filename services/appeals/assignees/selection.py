@@ -108,7 +108,7 @@ async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> 
 def _choose(appeal: Appeal, rules: "_Rules", former: Sequence[UUID], availability: Availability) -> Choice:
     owner = owner_of_next_step(appeal)
     if appeal.status not in OPEN_APPEAL_STATUSES:
-        # No next step is needed: the appeal was answered in the network before it was assigned to an organisation.
+        # No next step is needed, for example after an answer in the network before the appeal was assigned.
         return Choice(appeal, None, MAY_NOT_WORK)
     for person_id in former:
         if availability.is_available(person_id, owner):

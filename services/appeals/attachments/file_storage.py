@@ -53,7 +53,7 @@ class FolderStorage:
             return await asyncio.to_thread(self._path(file_id).read_bytes)
         except FileNotFoundError as error:
             if not await asyncio.to_thread(self._folder.is_dir):
-                raise StorageUnavailable(f"the folder of attachments is gone: {error}") from error
+                raise StorageUnavailable(f"the folder of attachments does not exist: {error}") from error
             return None
 
     async def delete(self, file_id: UUID) -> None:

@@ -32,7 +32,7 @@ ChangeRow = Callable[[Caller, UUID], Awaitable[RowChange]]
 
 BULK_BATCH = 20
 _PENDING = inline_literal("pending")
-# The members of a problem that a row stores. Other members may contain names.
+# The members of a problem document that a row stores. Other members may contain names of people.
 _KEPT = ("type", "title", "status", "detail", "errors")
 _UNEXPECTED = Problem("The change failed; the error was logged. The appeal was not changed")
 

@@ -285,10 +285,9 @@ class ClusteringBatch:
     async def _related_appeals(
         self, municipality: str, until: datetime, spike: ClusterCandidate, taken: Collection[UUID]
     ) -> list[RecentAppeal]:
-        """Return appeals of the municipality that may be about the same problem although they have no utility
-        failure or another topic.
+        """Return recent appeals of the municipality that may be about the same problem as the spike: if the spike
+        has a utility failure, appeals that name none; otherwise appeals of the same topic group.
         """
-        # A spike without a utility failure also takes appeals with one, if the topic group is the same.
         unsaid = (
             (Appeal.utility_failure.is_(None),)
             if spike.subject.utility_failure is not None

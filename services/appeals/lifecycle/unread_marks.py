@@ -19,7 +19,7 @@ UNREAD_HELP = (
     "`message`: the citizen wrote or edited; `assigned`: the reader became the assignee; `remarks`: an approver "
     "refused the reader's reply; `mention`: a note mentions the reader"
 )
-# Kinds of timeline entries about a citizen's message, which mark the appeal for assignee and watchers.
+# Timeline entries of these kinds mark the appeal as unread for the assignee and the watchers.
 MESSAGE_KINDS = frozenset({"message_added", "message_edited", "merged_in"})
 # A person's id, an appeal's id, and the reason.
 Mark = tuple[UUID, UUID, UnreadReason]

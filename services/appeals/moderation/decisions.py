@@ -87,7 +87,7 @@ async def decide_message(
 
 def _require_not_erased(message: Message) -> None:
     if message.erased_at is not None:
-        raise Conflict("The personal data of the author was erased, so no answer can be sent")
+        raise Conflict("The personal data of the author was erased, so no reply can be sent")
 
 
 async def _decide(

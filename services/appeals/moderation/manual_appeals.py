@@ -32,7 +32,7 @@ from shared.tables.registry import Organisation
 
 # Sources that people enter; every other source is a system, which must give an id.
 PEOPLES_SOURCES = frozenset({"phone", "reception", "letter"})
-# Tolerated lead of another system's clock; a time ahead within it counts as now.
+# Tolerated lead of another system's clock; a time of writing that is ahead by less counts as now.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 # The same text from the same caller within this time is treated as one appeal sent twice.
 DUPLICATE_TEXT_WINDOW = timedelta(minutes=10)
@@ -156,7 +156,9 @@ async def _require_own_organisation(session: AsyncSession, caller: Caller, organ
         return
     query = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
     if await session.scalar(query) is None:
-        raise Forbidden("Give your own organisation, or none: then the rules or the moderators decide")
+        raise Forbidden(
+            "Give an organisation that you have access to, or none, so that the rules or the moderators choose it"
+        )
 
 
 def _submission_row(appeal: Appeal, caller: Caller, submission: NewSubmission) -> AppealSubmission:

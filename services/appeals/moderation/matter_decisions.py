@@ -54,7 +54,7 @@ async def split_off(
     """
     message = await _message_of(session, appeal, message_id)
     if message.erased_at is not None:
-        raise Conflict("The personal data of the author was erased, so no answer can be sent")
+        raise Conflict("The personal data of the author was erased, so no reply can be sent")
     await _require_splittable(session, appeal, message)
     locked = await LockedAppeals.load(session, [message])
     routing_context = await RoutingContext.load(session, {message.page_id}, locked.organisation_ids())

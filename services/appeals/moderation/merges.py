@@ -220,8 +220,8 @@ async def _require_nothing_published_since(
     )
     if reply_id is not None or any(one.first_response_at is not None for one in (appeal, into)):
         raise Conflict(
-            "The merge cannot be undone: a reply was published since then, or one is being published or answers "
-            "a message that would leave the appeal",
+            "The merge cannot be undone: since then a reply was published, or a reply is being published or "
+            "answers a message that would leave the appeal",
             reply_id=str(reply_id) if reply_id else None,
         )
 

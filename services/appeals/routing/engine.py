@@ -25,8 +25,8 @@ from services.appeals.routing.wording import TaxonomyNames, Wording
 # Confidence of a route that does not depend on the topic. Below 1, because sometimes the page's owner must not
 # answer.
 _WITHOUT_TOPIC_CONFIDENCE = 0.9
-# With an uncertain topic, an organisation is still assigned if the likely topics lead to it with a total
-# probability of at least MIN_TOPIC_CONFIDENCE, and of at least this value with its share of all other topics.
+# With an uncertain topic, an organisation is still assigned if the likely topics that lead to it have a total
+# probability of at least MIN_TOPIC_CONFIDENCE, and of at least this value together with its share of the other topics.
 MIN_AGREEMENT = 0.6
 _MAX_SUGGESTIONS = 3
 # Reasons for which organisations can be suggested without any topic.

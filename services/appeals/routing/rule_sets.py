@@ -100,7 +100,7 @@ async def activate(
     check_version(rule_set.version, version)
     if expected_active_id is not None and expected_active_id != present.id:
         raise Conflict(
-            f"Set № {present.number} is active now: read it, and send its id as the expected one",
+            f"Set № {present.number} is active now: read it, and send its id as `expected_active_id`",
             active_id=str(present.id),
         )
     if rule_set.id == present.id:

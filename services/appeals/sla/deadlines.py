@@ -157,7 +157,7 @@ class _History:
 
 @dataclass(frozen=True)
 class _Due:
-    """The moment when the target is used up, whether this is due to the ceiling, and the deadline with
+    """The moment when the target is used up, whether the ceiling determined it, and the deadline with
     extensions.
     """
 

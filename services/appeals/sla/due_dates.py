@@ -51,6 +51,6 @@ def _promise(row: SlaClock | None, appeal: Appeal, sla: SlaContext) -> AwaitedDe
     policy = sla.policy(row.policy_id if row is not None else appeal.sla_policy_id)
     if policy is None or appeal.promised_at is None:
         return None
-    # No moment before the deadline: the executor is reminded of the promise instead.
+    # No `near_at`: before the deadline the executor gets the reminder of the promise instead.
     calendar = sla.calendars.for_organisation(appeal.organisation_id)
     return AwaitedDeadline("promise", appeal.promised_at, None, calendar, policy)

@@ -38,8 +38,8 @@ class AwaitedDeadline:
         if self.near_at is not None:
             yield "executor", self.near_at
         calendar = counting_calendar(self.calendar, "working")
-        # If the deadline passed before an interruption of the clock, hours count from its end, because nobody had
-        # to act meanwhile.
+        # If the deadline passed before an interruption of the clock, hours count from the end of the interruption,
+        # because nobody had to act during it.
         late_from = max(self.due_at, self.continued_at or self.due_at)
         for step, field in _AFTER_DEADLINE:
             hours = self.policy.escalation.get(field)

@@ -86,4 +86,6 @@ class EntryPointSettings(BaseSettings):
             ) from error
         expiry = x509.load_pem_x509_certificate(self.certificate.read_bytes()).not_valid_after_utc
         if expiry <= clock.now():
-            raise ValueError(f"GOSPABLIK_TLS is files, but {self.certificate} expired at {expiry.isoformat()}")
+            raise ValueError(
+                f"GOSPABLIK_TLS is files, but {self.certificate} expired at {expiry.isoformat()}: replace it"
+            )

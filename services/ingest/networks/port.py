@@ -435,7 +435,7 @@ class IntakeStore(Protocol):
         """Return the store of learned message rates of a source."""
 
     def report_success(self, page: PageRef, source: str) -> None:
-        """Record a check that found nothing new, or an open connection."""
+        """Record that a check succeeded without new messages, or that the connection is open."""
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """Record a failed check; `/sources` shows it."""

@@ -98,7 +98,7 @@ async def _require_changeable(
     if unfinished is not None:
         raise Conflict("Another change of this reply is unfinished: wait until it is applied or has failed")
     if body.text is not None and first.erased_at is not None:
-        raise Conflict("The personal data of the person was erased: the reply can only be withdrawn")
+        raise Conflict("The personal data of the author was erased, so the reply can only be withdrawn")
     if body.attachments is not None and (body.text is None or not NETWORKS[first.network].edits_photos):
         raise Invalid.field(
             "/attachments", "Photos can be changed only by an edit with text, in a network that allows it"

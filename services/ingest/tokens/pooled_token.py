@@ -19,7 +19,7 @@ class PooledToken:
     limited_until: datetime | None
     updated_at: datetime
     limited_methods: dict[str, datetime] = field(default_factory=dict)
-    # Sent with every call until a call of the challenged method succeeds.
+    # The solution of a challenge, sent with every call until a call of the challenged method succeeds.
     solution: Mapping[str, str] = field(default_factory=dict, repr=False)
     solution_for: str | None = None
     failures: dict[str, int] = field(default_factory=dict)

@@ -35,7 +35,7 @@ LOCK_KEY = 0x70616765  # "page"
 # Pages per request: ingest makes about three calls per second, and a page may need a call for its wall and one for
 # its reach. Every network describes at least this many pages per call, which bounds the cost of the due pages.
 BATCH_SIZE = 100
-# Calls per request for reactions to the posts of its pages; one call takes 50 posts or more.
+# Maximum calls per request for the reactions to posts; one call returns those of 50 posts or more.
 MAX_REACTION_CALLS = 15
 IDLE_SECONDS = 60.0
 BACKOFF = Backoff(15.0, 900.0)

@@ -10,7 +10,7 @@ from services.webhooks.schemas.events import FeedEvent
 from services.webhooks.schemas.stream import StreamEnded, StreamEndReason, StreamOpened
 from services.webhooks.stream.frames import example_event
 
-# Left out of the OpenAPI document, as that document itself is: it describes the API, it is no resource of it.
+# Left out of the OpenAPI document, because the route describes the API and is not one of its resources.
 router = APIRouter(include_in_schema=False)
 
 

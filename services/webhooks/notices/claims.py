@@ -49,7 +49,7 @@ _ANY_DUE = select(
         exists().where(
             NoticeLetter.status == inline_literal("waiting"), NoticeLetter.next_attempt_at <= bindparam("now")
         ),
-        # Interrupted letters of any worker, and messages that ingest has not got yet.
+        # Interrupted letters of any worker, and messages that ingest has not accepted yet.
         exists().where(NoticeLetter.status == inline_literal("sending")),
         exists().where(
             Notice.status == inline_literal("waiting"),

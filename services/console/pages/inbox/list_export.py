@@ -18,13 +18,13 @@ _PASSED_ON = ("Content-Disposition", "X-Total-Count")
 
 @router.get(f"{PATH}/appeals.csv")
 async def download_csv(visit: VisitDep) -> Response:
-    """Return the list of the address as CSV."""
+    """Return the list that the query of the address describes as CSV."""
     return await _download(visit, "csv")
 
 
 @router.get(f"{PATH}/appeals.xlsx")
 async def download_workbook(visit: VisitDep) -> Response:
-    """Return the list of the address as an Excel workbook."""
+    """Return the list that the query of the address describes as an Excel workbook."""
     return await _download(visit, "xlsx")
 
 
