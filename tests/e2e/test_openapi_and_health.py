@@ -46,7 +46,7 @@ async def test_document_contains_all_routes_of_all_services(demo: RunningDemo) -
         assert reference in document["components"]["schemas"], reference
 
 
-async def test_every_operation_has_a_description_and_examples(demo: RunningDemo) -> None:
+async def test_every_operation_has_a_summary_tags_and_a_body_example(demo: RunningDemo) -> None:
     document = await whole_document(demo)
     bare = []
     for path, operations in document["paths"].items():

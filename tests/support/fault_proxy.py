@@ -48,7 +48,7 @@ class FaultProxy:
             self._server = None
 
     async def set(self, fault: Fault | None, *, requests: int | None = None) -> None:
-        """Set the fault of all further requests or, with `requests`, of this many requests; None ends the fault."""
+        """Set the fault of all further requests or, with `requests`, of this many; None ends the fault."""
         self._fault, self._left, self.requests = fault, requests if requests is not None else 1_000_000, 0
         self._end_all()
         if fault == "refuse":

@@ -302,7 +302,7 @@ async def test_deadlocked_transaction_is_retried(harness: IngestHarness, monkeyp
     assert await harness.events() == ["message.received"]
 
 
-async def test_store_returns_stored_messages_and_states(harness: IngestHarness) -> None:
+async def test_undeleted_ids_are_filtered_by_kind_thread_and_time(harness: IngestHarness) -> None:
     feed = DatabaseIntakeStore(harness.ingest.service.database)
     later = MOMENT + timedelta(days=1)
     items = [

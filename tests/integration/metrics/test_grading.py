@@ -604,7 +604,9 @@ async def test_slow_query_of_figures_is_cancelled_with_503(
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
 
 
-async def test_new_rubric_applies_to_later_samples_and_stored_rubrics_never_change(week: GradingWeek) -> None:
+async def test_new_rubric_does_not_apply_to_an_earlier_sample_and_rubrics_cannot_be_changed(
+    week: GradingWeek,
+) -> None:
     await week.draw()
     (first,) = (await week.get("grading/rubrics", headers=week.staff("Детский сад")))["items"]
     criteria = [criterion for criterion in first["criteria"] if criterion["code"] in {"question", "contact"}]

@@ -380,7 +380,7 @@ async def test_table_counts_pages_by_week_network_and_kind_and_links_to_them(reg
     ]
 
 
-async def test_table_of_pages_is_a_csv_file_and_has_an_etag(region: Region) -> None:
+async def test_table_of_pages_is_returned_as_csv_and_has_an_etag(region: Region) -> None:
     assert (await region.call("GET", "/page-table"))["rows"] == []
     page = await region.page(region.school, read=False)
     await region.check(page, "11-29", **OPEN | AUDIENCE)

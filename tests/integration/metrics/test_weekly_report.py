@@ -1,4 +1,4 @@
-"""The weekly report: figures equal those an independent program computes; publication; a week with published totals."""
+"""The weekly report: figures equal those of an independent program and, for one week, published totals."""
 
 import asyncio
 import csv

@@ -260,7 +260,7 @@ async def test_test_deliveries_beyond_the_quota_are_refused(
 def of_system(
     harness: WebhooksHarness, client_id: UUID, organisation_id: UUID, rights: list[str]
 ) -> dict[str, str]:
-    """Return request headers of an API client with these rights. `WebhooksHarness.headers` would register a person."""
+    """Return request headers of an API client with these rights. `WebhooksHarness.headers` are a person's."""
     people = tokens.read_key(harness.app.keys_dir / "people.jwk")
     token = tokens.Signer(tokens.PEOPLE_ISSUER, people).sign(
         str(client_id),

@@ -157,7 +157,7 @@ async def test_texts_next_to_a_crashing_text_are_classified(hostile: ClassifierP
     assert [one[0].result.needs_answer for one in found] == ["yes", "unsure", "yes", "yes", "yes"]
 
 
-async def test_unusable_process_raises_unavailable_and_marks_no_text_as_crashing(
+async def test_process_that_dies_twice_in_a_row_makes_the_classifier_unavailable(
     pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", lambda **_: Ending())

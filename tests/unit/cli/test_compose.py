@@ -283,7 +283,7 @@ def test_every_container_that_ends_is_a_dependency_of_another(services: dict[str
     assert awaited == {name for name, service in services.items() if service["restart"] == "no"}
 
 
-def test_only_appeals_mounts_the_models_read_only(services: dict[str, Any]) -> None:
+def test_only_appeals_mounts_the_models_and_only_for_reading(services: dict[str, Any]) -> None:
     for name, service in services.items():
         models = [volume for volume in service.get("volumes", []) if ":/models" in volume]
         assert bool(models) == (name in ("appeals", "appeals-worker")), name

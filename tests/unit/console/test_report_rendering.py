@@ -92,7 +92,7 @@ async def test_report_of_an_older_version_shows_lights_without_groups() -> None:
     assert "Все страницы 2 387 811 314 нет данных 71,3 (−0,4)" in _words(await _report(former))
 
 
-async def test_corrections_show_what_was_published_and_what_counts_now() -> None:
+async def test_every_correction_has_a_row_without_a_pointer() -> None:
     report = sample_report()
     page = await _report(report)
     table = page.partition('id="corrections"')[2].partition("</table>")[0]

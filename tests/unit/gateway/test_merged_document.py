@@ -138,7 +138,7 @@ def test_errors_of_an_operation_are_distinguished_by_type() -> None:
             assert (described["type"]["const"], described["status"]["const"]) == (kind, int(status)), operation
 
 
-def test_invalid_fields_are_listed_with_pointer_and_detail() -> None:
+def test_schema_of_invalid_fields_requires_pointer_and_detail() -> None:
     schema = merged_document()["components"]["schemas"]["InvalidProblem"]
     assert "errors" in schema["required"]
     assert set(merged_document()["components"]["schemas"]["FieldError"]["required"]) == {"pointer", "detail"}

@@ -63,7 +63,7 @@ def test_mean_reach_of_posts_rounds_halves_up_and_omits_missing_counts() -> None
     assert found == WeekReach(reach=5, counted_by="week", mean_post_reach=12)
 
 
-def test_refusal_of_all_inner_calls_is_a_refusal_and_an_unknown_shape_is_no_response() -> None:
+def test_refused_inner_calls_give_no_reach_and_an_unknown_shape_raises_an_error() -> None:
     assert parse_reach([False, False], SINCE, NOW) is None
     assert parse_reach([None], SINCE, NOW) is None
     shapes: list[Any] = [{}, [], 1, None]

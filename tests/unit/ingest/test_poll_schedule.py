@@ -94,7 +94,7 @@ def test_budget_too_small_for_max_age_is_reported_and_shared() -> None:
     assert max(by_page.values()) - min(by_page.values()) <= 1
 
 
-def test_new_and_prioritized_pages_come_first() -> None:
+def test_new_pages_are_due_at_once_and_a_prioritized_page_comes_first() -> None:
     schedule = schedule_of(3, 100)
     seen = {schedule.next_page(START) for _ in range(2)}
     for page in seen:

@@ -87,7 +87,7 @@ MESSAGE = {
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
-def test_messages_before_and_since_5_103_are_parsed(*, wrapped: bool) -> None:
+def test_messages_of_api_versions_before_and_since_5_103_are_parsed(*, wrapped: bool) -> None:
     content = {"message": MESSAGE, "client_info": {"lang_id": 0}} if wrapped else MESSAGE
     item = vk_push.parse_event(event("message_new", content, secret="x"), PAGE)
     assert item is not None

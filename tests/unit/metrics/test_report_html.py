@@ -132,7 +132,7 @@ def test_report_page_has_an_accessible_structure(sample: Page) -> None:
             assert set((attributes.get(name) or "").split()) <= set(ids)
 
 
-def test_each_chart_has_a_title_a_description_and_a_table(sample: Page) -> None:
+def test_each_chart_has_a_description_and_a_table(sample: Page) -> None:
     charts = sample.all("svg")
     assert len(charts) == 5
     assert all(attributes["role"] == "img" for _, attributes in charts)

@@ -133,7 +133,7 @@ def test_letter_says_what_is_attached(pdf: bytes | NoPdf | None, note: str | Non
         ("2025-12-29", "2026-01-04", "29 декабря – 4 января", "29 декабря 2025 г. – 4 января 2026 г."),
     ],
 )
-def test_week_over_two_months_is_written_with_both(first: str, last: str, subject: str, period: str) -> None:
+def test_week_in_two_months_is_written_with_both_months(first: str, last: str, subject: str, period: str) -> None:
     days: dict[str, Any] = {"first_day": date.fromisoformat(first), "last_day": date.fromisoformat(last)}
     letter = composed(sheet(**days))
     assert plain(letter.subject).startswith(f"Отчёт за неделю {subject}: ")

@@ -134,7 +134,7 @@ def test_stored_values_equal_those_recomputed_from_rows(steps: list[tuple[str, i
     assert (appeal.first_response_at is not None) == (first.state == "stopped")
 
 
-def test_paused_clock_has_no_deadline_and_is_not_overdue(time_machine: Any) -> None:
+def test_paused_clock_has_no_deadline_until_it_is_resumed(time_machine: Any) -> None:
     appeal, sla = appeal_of(), context()
     clocks.start_first_response_clock(appeal, sla, "system")
     time_machine.move_to(OPENED + timedelta(hours=2), tick=False)

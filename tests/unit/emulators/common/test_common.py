@@ -146,7 +146,7 @@ def test_citizens_are_the_same_for_a_seed() -> None:
     assert generate_citizens(50, 7) != generate_citizens(50, 8)
 
 
-def test_sample_texts_are_varied_and_complete() -> None:
+def test_sample_texts_are_distinct_and_have_no_unfilled_fields() -> None:
     assert len(set(ISSUES + CHATTER)) == len(ISSUES) + len(CHATTER) >= 60
     source = random.Random(1)
     assert not any("{" in generate_text(source) for _ in range(500))

@@ -38,7 +38,7 @@ def test_weeks_begin_on_monday_in_moscow_and_come_newest_first(world: EmulatedVk
 
 
 @pytest.mark.parametrize("start", [datetime(2026, 2, 28, tzinfo=UTC), datetime(2024, 12, 31, tzinfo=UTC)])
-def test_months_and_years_follow_each_other(world: EmulatedVk, start: datetime) -> None:
+def test_months_and_years_are_adjacent_periods(world: EmulatedVk, start: datetime) -> None:
     page = world.page("school1")["id"]
     with time_machine.travel(NOW, tick=False):
         for interval in ("month", "year"):
@@ -60,7 +60,7 @@ def test_activity_is_an_empty_list_before_any_activity(world: EmulatedVk) -> Non
     assert isinstance(day["period_from"], str)
 
 
-def test_reach_of_posts_grows_and_missing_posts_are_omitted(world: EmulatedVk) -> None:
+def test_reach_of_a_post_is_returned_and_a_missing_post_is_omitted(world: EmulatedVk) -> None:
     page = world.page("school1")["id"]
     post = world.wall.newest_post(page)
     assert post is not None

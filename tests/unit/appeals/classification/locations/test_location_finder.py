@@ -68,7 +68,7 @@ def test_matched_words_are_quoted() -> None:
     assert page.matched_words == "страница: Администрация Кабанского района"
 
 
-def test_mentions_and_links_are_ignored() -> None:
+def test_location_in_the_name_of_a_mentioned_page_is_ignored() -> None:
     assert (
         find_location("[club7|Кабанский район], спасибо", page_owner=None, page_municipality=None)
         == DetectedLocation()
