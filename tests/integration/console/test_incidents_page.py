@@ -228,7 +228,7 @@ async def test_ended_session_loses_no_text(console: ConsoleUnderTest) -> None:
         assert f'name="{name}" value="{form[name]}"' in response.text
 
 
-async def test_bulk_reply_is_offered_only_to_those_who_may_reply(console: ConsoleUnderTest) -> None:
+async def test_bulk_reply_by_an_auditor_is_refused_and_keeps_the_text(console: ConsoleUnderTest) -> None:
     visited = await console.send(AUDITOR, "GET", console.filled(f"{ONE}/reply"))
     assert visited.response.status_code == 403
     form = {"text": TEXT, "key": KEY}

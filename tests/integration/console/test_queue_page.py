@@ -380,7 +380,7 @@ async def test_search_without_script_opens_the_results(
 @pytest.mark.parametrize(
     ("decision", "status", "words"), [("keep", 303, ""), ("split_off", 409, "состояние записи изменилось")]
 )
-async def test_message_on_another_matter_is_kept_or_split_off(
+async def test_decision_about_another_matter_is_sent_and_a_conflict_is_explained(
     console: ConsoleUnderTest, decision: str, status: int, words: str
 ) -> None:
     page = await shown(console, "/queue/matters")

@@ -168,7 +168,7 @@ async def test_step_confirmed_out_of_order_is_refused(console: ConsoleUnderTest)
     assert (await console.send(MANAGER, "GET", f"{own}/unknown")).response.status_code == 404
 
 
-async def test_token_is_stored_and_never_shown(console: ConsoleUnderTest) -> None:
+async def test_token_is_stored_and_not_shown(console: ConsoleUnderTest) -> None:
     address = console.filled("/pages/{page_id}/token")
     saved = await console.send(MODERATOR, "POST", address, data={"token": "vk1.a.secret"})
     assert (saved.response.status_code, changes(saved)) == (303, [("POST", 201)])

@@ -104,7 +104,7 @@ async def test_changes_of_a_rule_set_show_the_former_organisation(
     assert "убрано" in text_of(response)
 
 
-async def test_activation_page_asks_and_contains_the_set_to_replace(
+async def test_activation_page_asks_for_confirmation_and_contains_the_set_to_replace(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     response = (await _get(console, f"/rules/{own['rule_set_id']}/activation")).response

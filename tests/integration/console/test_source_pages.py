@@ -100,7 +100,7 @@ async def test_reconciliation_of_all_pages_is_started(console: ConsoleUnderTest)
     assert "страниц: 6" in note_of(response)
 
 
-async def test_token_is_added_and_never_shown(console: ConsoleUnderTest) -> None:
+async def test_token_is_added_and_not_shown(console: ConsoleUnderTest) -> None:
     sent = {"network": "vk", "kind": "group", "page": "vk.com/club101", "token": "vk1.a.secret-token"}
     visited = await _post(console, "/sources/tokens", **sent)
     assert [status for _, _, status in _made(visited)] in ([200], [201])

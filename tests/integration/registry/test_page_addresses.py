@@ -145,7 +145,9 @@ async def test_resolving_with_an_unavailable_network_gets_503(registry: ServiceU
     assert (answer.status_code, answer.json()["type"]) == (502, "/problems/bad-gateway")
 
 
-async def test_page_with_address_and_id_is_refused(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_page_without_an_address_or_a_complete_id_or_with_both_is_refused(
+    registry: ServiceUnderTest, ingest: Ingest
+) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
     for body, named in (
         ({}, {"/network", "/external_id", "/name"}),

@@ -139,7 +139,7 @@ def test_pattern_check_detects_quadratic_time() -> None:
     assert _growth(re.compile(r"мороз\w*\s?\d"), ["мороз"], 150)[0] > MOST
 
 
-def test_short_comments_are_classified_in_bounded_time() -> None:
+def test_address_pattern_takes_a_bounded_number_of_steps_on_short_texts() -> None:
     address = Steps(wanted._ADDRESS)
     chance = Random(3)
     worst = 0

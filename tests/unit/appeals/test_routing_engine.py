@@ -60,7 +60,7 @@ CONDITIONS: list[dict[str, Any]] = [
 ][:-1]
 
 
-def test_specificity_orders_by_topic_location_owner_urgency() -> None:
+def test_rules_are_ordered_by_topic_then_location_then_owner_then_urgency() -> None:
     rules = [rule(number, B, **conditions) for number, conditions in enumerate(CONDITIONS)]
     assert list(book(*reversed(rules)).matching_rules(FACTS)) == rules
 

@@ -93,7 +93,7 @@ def test_reason_names_the_finest_common_location(street: str | None, house: str 
     assert words in like(replace(asked, street=street, house=house, author_key="boris"), asked).why
 
 
-def test_topics_of_one_group_count_half() -> None:
+def test_same_topic_group_counts_at_most_as_much_as_the_same_topic() -> None:
     asked = replace(ASKED, utility_failure=None)
     group = like(replace(asked, topic_id=UUID(int=4), author_key="boris"), asked)
     topic = like(replace(asked, author_key="boris"), asked)

@@ -257,7 +257,7 @@ def test_emulators_start_only_with_their_profile(text: str, services: dict[str, 
         assert (_ROOT / path).exists(), path
 
 
-def test_every_permanent_container_has_a_cheap_health_check(services: dict[str, Any]) -> None:
+def test_every_permanent_container_is_checked_every_ten_seconds(services: dict[str, Any]) -> None:
     image = (_ROOT / "Dockerfile").read_text(encoding="utf-8")
     for name, service in services.items():
         if service["restart"] == "no":
@@ -312,7 +312,7 @@ def test_images_can_be_built_before_the_file_of_secrets_exists(text: str) -> Non
     assert re.findall(r"\$\{\w+:?\?", text) == []
 
 
-def test_superuser_password_is_checked_in_compose(services: dict[str, Any]) -> None:
+def test_superuser_password_is_passed_to_prepare(services: dict[str, Any]) -> None:
     assert "GOSPABLIK_SUPERUSER_PASSWORD" in services["prepare"]["environment"]
 
 

@@ -142,7 +142,7 @@ def test_evaluate_scores_a_file_and_reports_rows_seen_in_training(tmp_path: Path
     assert "version 1 on 90 rows: accuracy 0.9" in own_scores or "accuracy 1.0" in own_scores
 
 
-def test_training_reports_scores_next_to_the_baseline(tmp_path: Path) -> None:
+def test_evaluation_without_a_model_reports_scores_next_to_the_baseline(tmp_path: Path) -> None:
     path = history(tmp_path, 60)
     found = run("evaluate", *options(path, None), "--seeds", "2", "--json")
     scores = json.loads(found[found.index("{") :])

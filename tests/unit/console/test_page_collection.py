@@ -40,7 +40,7 @@ def test_state_of_the_token_is_polled_until_it_is_known(
     assert ('hx-trigger="every 5s"' in html) is is_read_again
 
 
-def test_state_of_an_unknown_page_is_polled() -> None:
+def test_state_of_a_page_that_ingest_does_not_know_is_polled() -> None:
     visit = SimpleNamespace(may=lambda right: True)
     html = render("official_pages/collection.html", visit=visit, page={"id": "7", "active": True}, collection=None)
     assert 'hx-get="/pages/7/collection"' in html

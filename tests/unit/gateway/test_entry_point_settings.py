@@ -46,7 +46,7 @@ def test_without_tls_nothing_is_redirected_and_no_proxy_is_trusted(tmp_path: Pat
     assert "certificatesResolvers" not in found
 
 
-def test_acme_fetches_a_certificate_for_the_public_name(tmp_path: Path) -> None:
+def test_acme_is_configured_for_the_public_name(tmp_path: Path) -> None:
     found = _static(
         tmp_path,
         public_url=f"{URL}:444",

@@ -33,7 +33,7 @@ def test_threshold_is_the_lowest_that_keeps_the_target_accuracy() -> None:
     assert confidence_threshold(confidences, ~right, 0.9) is None
 
 
-def test_equal_confidences_are_not_split() -> None:
+def test_answers_of_equal_confidence_are_on_one_side_of_the_threshold() -> None:
     confidences = np.array([0.9, 0.7, 0.7])
     assert confidence_threshold(confidences, np.array([True, True, False]), 0.9) == 0.9
 

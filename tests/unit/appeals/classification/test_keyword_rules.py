@@ -125,7 +125,7 @@ def test_stems_match_beginnings_whole_words_and_phrases() -> None:
         StemIndex({"a": ["я"]})
 
 
-def test_every_topic_group_has_its_own_stems() -> None:
+def test_every_topic_group_has_at_least_eight_stems() -> None:
     assert len(_reference.TOPICS) == 26
     for code, _, stems in _reference.TOPICS:
         assert len(stems.split(",")) >= 8, code

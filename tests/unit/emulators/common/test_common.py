@@ -160,7 +160,7 @@ def _invented(count: int) -> list[str]:
     return [generate_text(source) for _ in range(count)]
 
 
-def test_citizen_writes_one_message(world: EmulatedVk) -> None:
+def test_each_call_writes_one_message_or_is_refused(world: EmulatedVk) -> None:
     refused: list[Exception] = []
     writer = CitizenWriter(world, 5, 0, refused.append)
     for _ in range(40):

@@ -176,7 +176,7 @@ async def test_comment_response_is_an_object_if_configured(network: Network) -> 
     assert made["comment"]["date_ms"] > 0
 
 
-async def test_own_comments_are_edited_within_the_window(network: Network) -> None:
+async def test_own_comment_is_edited_only_within_the_edit_window(network: Network) -> None:
     comment = await network.answer("Черновик")
     place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC", "comment_id": comment}
     assert await network.call("discussions.editDiscussionComment", **place, comment="Чистовик") is True
