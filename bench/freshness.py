@@ -167,7 +167,7 @@ def simulate(simulated: SimulatedPages, learn_days: int, rates: RateModel | None
 
 
 def draw_rates(seed: int, pages: int) -> list[float]:
-    """Return log-normal rates in messages per day; their sum is the real load of as many pages."""
+    """Return log-normal rates in messages per day; their sum is the real load of this many pages."""
     source = random.Random(seed)
     rates = [source.lognormvariate(0, SIGMA) for _ in range(pages)]
     scale = MESSAGES_PER_DAY * pages / PAGES / sum(rates)

@@ -24,7 +24,7 @@ FOLDER = Path(__file__).parent
 def rendered(script: Script) -> str:
     """Return the SQL of an upgrade, as `migrations/env.py` runs it: in a transaction, with timeouts.
 
-    Whatever the migration reads is empty: no index is broken, and loops over existing rows end at once.
+    Queries of the migration return None: it finds no invalid index, and loops over existing rows end at once.
     """
     sql = StringIO()
     context = MigrationContext.configure(

@@ -8,13 +8,13 @@ from alembic import op
 def rename(statement: str) -> None:
     """Run a statement that renames something.
 
-    squawk reports renames, because a service of the previous version would fail; none of them runs.
+    squawk reports renames, because services of the previous version would fail. These are stopped.
     """
     op.execute(f"-- squawk-ignore renaming-table, renaming-column, renaming-object\n{statement}")
 
 
 def lift_statement_timeout() -> None:
-    """Let the statements of this migration rewrite large tables, however long it takes: nobody waits for them."""
+    """Let the statements of this migration rewrite large tables without a time limit: the services are stopped."""
     op.execute("SET LOCAL statement_timeout = 0")
 
 

@@ -19,7 +19,7 @@ Password = Annotated[
     str | None,
     typer.Option(
         envvar="GOSPABLIK_PASSWORD",
-        help="If not given, it is asked for; the embedded run has a known one",
+        help="If not given, you are asked for it; the password of the embedded run is known",
         show_default=False,
     ),
 ]

@@ -1,4 +1,4 @@
-"""Store how people want to be told of events, the notices, and the letters that tell them."""
+"""Store how people want to be notified of events, the notices, and the letters that contain them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Store the weekly reports that were published, and what their figures have become since."""
+"""Store published weekly reports, and later corrections of their figures."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Tell notices as messages in VK and OK, and write lists of appeals down as files."""
+"""Send notices as messages in VK and OK, and store exports of lists of appeals."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Keep the health of webhook endpoints, disable dead ones and tell their owners, list failed deliveries of one."""
+"""Store the health of webhook endpoints and why one was disabled; index the failed deliveries of an endpoint."""
 
 from collections.abc import Sequence
 

@@ -80,10 +80,10 @@ class IngestSettings(SecretFileSettings):
         default="", description="Addresses that may push for OK, such as 217.20.145.192/28; empty: all"
     )
     ok_calls_per_day: dict[str, int] = Field(
-        default={}, description="Limited methods of one token; none published"
+        default={}, description="Daily calls of one token, by method; the network publishes no limits"
     )
     ok_calls_per_second: float = Field(
-        default=10, description="Calls of one token; the network publishes no number"
+        default=10, description="Calls of one token per second; the network publishes no limit"
     )
     ok_discussion_poll_seconds: float = 2
     ok_discussion_types: str = Field(
@@ -91,7 +91,8 @@ class IngestSettings(SecretFileSettings):
     )
     ok_full_pass_seconds: float = Field(default=600, description="How often the whole list of discussions is read")
     ok_full_pass_days: float = Field(
-        default=14, description="How old the last comment of a discussion may be in that pass"
+        default=14,
+        description="How many days old the last comment of a discussion may be to be read from the whole list",
     )
     ok_topic_poll_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
     ok_closed_retry_seconds: float = Field(

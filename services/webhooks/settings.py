@@ -43,7 +43,7 @@ class WebhooksSettings(SecretFileSettings):
         default=5,
         ge=1,
         le=90,
-        description="After so many days of failures without one success an endpoint is disabled",
+        description="An endpoint is disabled after this many days of failures without a success",
     )
     webhooks_timeout_seconds: float = Field(default=15, gt=0, le=60, description="Timeout of one attempt")
     webhooks_concurrency: int = Field(

@@ -38,7 +38,9 @@ async def list_alerts(
 
 
 @router.post(
-    "/alerts/{alert_id}/seen", responses=problems.responses(*WRITE_PROBLEMS, NotFound), summary="Alert seen"
+    "/alerts/{alert_id}/seen",
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound),
+    summary="Mark an alert as seen",
 )
 async def mark_alert_seen(session: WriteTransaction, caller: Moderator, alert_id: UUID) -> AlertOut:
     """Mark the alert as seen by the caller. A second call keeps the first viewer."""

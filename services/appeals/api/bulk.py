@@ -95,7 +95,7 @@ async def list_bulk_operation_rows(
     "/{operation_id}/undo",
     status_code=202,
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, Duplicate) | with_headers(202, "Location"),
-    summary="Take a bulk operation back",
+    summary="Undo a bulk operation",
 )
 async def undo_bulk_operation(
     session: WriteTransaction, caller: Worker, operation_id: UUID, once: Once, response: Response

@@ -21,7 +21,9 @@ from shared.tables.appeals_sla import SlaClock
 router = APIRouter(prefix="/appeals/{appeal_id}", tags=["sla"])
 
 
-@router.get("/deadlines", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Deadlines of an appeal")
+@router.get(
+    "/deadlines", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get the deadlines of an appeal"
+)
 async def get_deadlines(
     session: ReadTransaction, caller: Reader, appeal_id: UUID, response: Response
 ) -> deadlines.DeadlinesOut:

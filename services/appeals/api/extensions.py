@@ -145,7 +145,7 @@ async def refuse_extension(
 @router.post(
     "/appeals/{appeal_id}/extension-requests/{request_id}/withdraw",
     responses=problems.responses(*_CHANGE_PROBLEMS),
-    summary="Take a request to extend a deadline back",
+    summary="Withdraw a request to extend a deadline",
 )
 async def withdraw_extension_request(
     *,

@@ -115,7 +115,7 @@ async def open_incident(
 
 
 @router.get(
-    "/incidents/{incident_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One incident"
+    "/incidents/{incident_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get an incident"
 )
 async def get_incident(
     session: ReadTransaction, caller: Reader, incident_id: UUID, response: Response

@@ -16,7 +16,7 @@ from shared.service import Once, ReadTransaction, WriteTransaction
 router = APIRouter(tags=["routing"])
 
 
-@router.get("/routing-rules", responses=problems.responses(*READ_PROBLEMS), summary="Routing rules")
+@router.get("/routing-rules", responses=problems.responses(*READ_PROBLEMS), summary="List routing rules")
 async def list_routing_rules(
     session: ReadTransaction, caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[schemas.RuleOut]:

@@ -33,7 +33,9 @@ async def list_rule_sets(
     caller: RegistryReader,
     paging: PagingDep,
     response: Response,
-    status: Annotated[schemas.RuleSetStatus | None, Query(description="One is `active`")] = None,
+    status: Annotated[
+        schemas.RuleSetStatus | None, Query(description="Only sets with this status; exactly one set is `active`")
+    ] = None,
 ) -> Page[schemas.RuleSetSummary]:
     """Return rule sets, newest first, without their rules."""
     rows, cursor = paging.page(

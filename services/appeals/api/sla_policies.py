@@ -19,7 +19,7 @@ from shared.tables.appeals_sla import SlaPolicy
 router = APIRouter(prefix="/sla-policies", tags=["sla"])
 
 
-@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="SLA policies")
+@router.get("", responses=problems.responses(*READ_PROBLEMS), summary="List SLA policies")
 async def list_sla_policies(
     session: ReadTransaction,
     caller: RegistryReader,

@@ -114,7 +114,7 @@ async def triage_appeal(
     tags=["appeals"],
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)
     | with_headers(200, "ETag"),
-    summary="Take your last decision about an appeal back",
+    summary="Undo your last decision about an appeal",
 )
 async def undo_decision(
     *, session: WriteTransaction, caller: Worker, appeal_id: UUID, version: RequiredVersion, response: Response
@@ -230,7 +230,7 @@ async def merge_appeal(
     tags=["appeals"],
     responses=problems.responses(*WRITE_PROBLEMS, NotFound, PreconditionFailed, PreconditionRequired)
     | with_headers(200, "ETag"),
-    summary="Take the merge of an appeal back",
+    summary="Undo the merge of an appeal",
 )
 async def unmerge_appeal(
     *,

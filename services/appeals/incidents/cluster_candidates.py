@@ -134,9 +134,10 @@ def match_rank(appeal: RecentAppeal, candidate: ClusterCandidate) -> tuple[bool,
 def is_same_problem(known: ClusterCandidate, spike: ClusterCandidate) -> bool:
     """Return whether a spike reports the problem of a known candidate.
 
-    If both have a utility failure, it must be the same. Otherwise the group must be the same and, besides, the
-    topic must be the same, or the texts of the one without a utility failure must name the failure, or its topic
-    must not contradict. If only the group or the failure agrees, the texts must be similar.
+    If both have a utility failure, the failures must be the same. Otherwise the groups must be the same and, in
+    addition, one of these is true: the topics are the same; one of the two has a utility failure, and most texts
+    of the other name it; one has a utility failure, and a topic is unknown or only the group. If only the groups
+    are the same, or only the texts name the failure, the texts must be similar.
     """
     one, other = known.subject, spike.subject
     if one.municipality != other.municipality or not compatible_settlements(one.settlement, other.settlement):

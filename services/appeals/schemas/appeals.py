@@ -43,8 +43,12 @@ AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])
 class UnreadOut(BaseModel):
     """Something new in an appeal that the reader has not opened yet."""
 
-    reason: UnreadReason = Field(description=f"The last of several. {UNREAD_HELP}", examples=["message"])
-    at: datetime = Field(description="Send as `until` when it was read", examples=["2026-11-27T10:00:00.123Z"])
+    reason: UnreadReason = Field(
+        description=f"The last reason, if there are several. {UNREAD_HELP}", examples=["message"]
+    )
+    at: datetime = Field(
+        description="Send it as `until` when the appeal was read", examples=["2026-11-27T10:00:00.123Z"]
+    )
 
 
 class ReadIn(RequestBody):

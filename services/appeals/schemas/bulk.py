@@ -86,10 +86,10 @@ class BulkCounts(BaseModel):
     """How many appeals have each outcome."""
 
     total: int = Field(examples=[1000])
-    pending: int = Field(description="Not reached yet", examples=[0])
+    pending: int = Field(description="Appeals without an outcome yet", examples=[0])
     done: int = Field(examples=[963])
     refused: int = Field(examples=[37])
-    unchanged: int = Field(description="It was so already", examples=[0])
+    unchanged: int = Field(description="Appeals that already were in the requested state", examples=[0])
 
 
 class BulkOperationOut(BaseModel):
@@ -108,10 +108,10 @@ class BulkOperationOut(BaseModel):
     completed_at: datetime | None = Field(description="When the last appeal had its outcome; null: under way")
     duration_seconds: float | None = Field(description="From the request to the last outcome", examples=[41.5])
     undoable: bool = Field(
-        description="`POST /appeals/bulk/{id}/undo` takes it back for the appeals that nobody changed since"
+        description="`POST /appeals/bulk/{id}/undo` undoes it for the appeals that nobody changed since"
     )
-    undoes_id: UUID | None = Field(description="With `undo`: the operation that it takes back", examples=[None])
-    undone_by_id: UUID | None = Field(description="The last operation that took this one back", examples=[None])
+    undoes_id: UUID | None = Field(description="With `undo`: the operation that it undoes", examples=[None])
+    undone_by_id: UUID | None = Field(description="The last operation that undid this one", examples=[None])
 
 
 class RowProblem(BaseModel):

@@ -79,7 +79,7 @@ class ClassifierOut(BaseModel):
 
     mode: ClassifierMode = Field(description="`GOSPABLIK_CLASSIFIER`")
     name: str = Field(
-        description="The name that its classifications hold", examples=["model:builtin-35de05f7+topics-3"]
+        description="`classified_by` of its classifications", examples=["model:builtin-35de05f7+topics-3"]
     )
     builtin_model: dict[str, Any] | None = Field(
         description="Model card of the built-in model; null with `rule`",

@@ -34,9 +34,9 @@ class ClockSegment(BaseModel):
 
     from_: datetime = Field(alias="from")
     to: datetime
-    seconds: int = Field(description="What counts", examples=[4800])
-    planned: bool = Field(description="Lies ahead, or after the answer")
-    why_not: NotCounted | None = Field(description="Why nothing counts")
+    seconds: int = Field(description="The counted time", examples=[4800])
+    planned: bool = Field(description="Whether the segment is in the future, or after the answer")
+    why_not: NotCounted | None = Field(description="Why no time counts; null: time counts")
     note: str | None = Field(description="Title of the day, or the reason of the pause", examples=["Сагаалган"])
     calendar: str = Field(description="The calendar in which it counts", examples=["Бурятия"])
 
@@ -74,7 +74,9 @@ class ClockOut(BaseModel):
     policy: ClockPolicy | None
     target_seconds: int | None = Field(description="How long the answer may take", examples=[32400])
     unit: TimeUnit | None
-    ceiling_seconds: int | None = Field(description="And at most this much calendar time")
+    ceiling_seconds: int | None = Field(
+        description="The answer may take at most this much calendar time; null: no limit"
+    )
     extension_seconds: int = Field(
         default=0, description="What extensions added to `target_seconds`", examples=[0]
     )

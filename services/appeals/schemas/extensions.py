@@ -41,7 +41,9 @@ class ExtensionApprovalIn(RequestBody):
 class ExtensionRefusalIn(RequestBody):
     """The refusal of a request."""
 
-    remarks: _Text = Field(description="Why the time must do", examples=["Ответьте, что сделано и что дальше"])
+    remarks: _Text = Field(
+        description="Why the present deadline must suffice", examples=["Ответьте, что сделано и что дальше"]
+    )
 
 
 class ExtensionRequestOut(BaseModel):
@@ -57,11 +59,11 @@ class ExtensionRequestOut(BaseModel):
     ground: str = Field(examples=[_GROUND])
     due_at: datetime | None = Field(description="The deadline at the request; null: the clock was paused")
     status: ExtensionStatus = Field(
-        description="Before a decision `withdrawn`: the organisation took it back; `ended`: by itself"
+        description="`withdrawn` by the organisation before a decision; `ended`: by itself before a decision"
     )
     requested_by: ActorRef
     requested_at: datetime
-    decided_by: ActorRef | None = Field(description="Who approved or refused it, or took it back")
+    decided_by: ActorRef | None = Field(description="Who approved, refused or withdrew it")
     decided_at: datetime | None
     remarks: str | None
     extended_due_at: datetime | None = Field(description="The deadline after the approval; null while paused")

@@ -25,10 +25,12 @@ class FeedbackOut(BaseModel):
     answered_at: datetime
     kind: FeedbackKind | None = Field(description=KIND_HELP, examples=["thanks"])
     mark: int | None = Field(description="1 to 5, if the citizen gave one", examples=[None])
-    message_id: UUID | None = Field(description="The message that says it")
+    message_id: UUID | None = Field(description="The message with the feedback")
     said_at: datetime | None = Field(description="When it was written, by the network's clock")
-    silent_after: datetime = Field(description="Without a word until then, silence is recorded")
-    reason: str | None = Field(description="Why it is read so, in words", examples=["Благодарность: «спасибо»"])
+    silent_after: datetime = Field(description="If the citizen says nothing until then, silence is recorded")
+    reason: str | None = Field(
+        description="Why the message is read this way, in words", examples=["Благодарность: «спасибо»"]
+    )
     corrected_by: ActorRef | None = Field(
         description="The moderator who corrected the reading; null: read by rules"
     )

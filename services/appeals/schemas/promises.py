@@ -23,7 +23,9 @@ class PromiseOut(BaseModel):
     )
     ended_at: datetime | None = Field(description="When it was kept or moved, or the date that passed")
     final_reply_at: datetime | None = Field(description="When the final reply came, also after a broken promise")
-    reminded_at: datetime | None = Field(description="When a working day was left, and the reply still due")
+    reminded_at: datetime | None = Field(
+        description="When people were reminded, one working day before the promised date"
+    )
 
 
 class PromiseListItem(PromiseOut):

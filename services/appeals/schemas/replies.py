@@ -353,8 +353,7 @@ class ReplyWithdrawalIn(RequestBody):
     """The withdrawal of a published reply, with the reason."""
 
     ground: WithdrawalGround = Field(
-        description="It discloses personal data, is unlawful, insults, says what is not so, or stands in the "
-        "wrong thread",
+        description="It discloses personal data, is unlawful, insults, is untrue, or is in the wrong thread",
         examples=["factual_error"],
     )
     reason: Annotated[NonBlankText, Field(max_length=2_000)] = Field(

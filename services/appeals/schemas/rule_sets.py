@@ -216,7 +216,7 @@ class RulePreviewIn(RequestBody):
     )
     post_context: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None,
-        description="The post above, as the column of `gospablik classify`: it may tell topic and location",
+        description="The post above, as the column of `gospablik classify`: it may indicate topic and location",
         examples=["Когда начнут ремонт дорог?"],
     )
     topic_id: UUID | None = None

@@ -85,7 +85,11 @@ class SlaPolicyIn(RequestBody):
     first_response_hours: float = _hours("How long the answer to a message may take", 8, at_most=720)
     first_response_unit: TimeUnit = "working"
     ceiling_hours: float | None = Field(
-        default=None, gt=0, le=2_000, allow_inf_nan=False, description="And at most so many calendar hours"
+        default=None,
+        gt=0,
+        le=2_000,
+        allow_inf_nan=False,
+        description="The answer may take at most this many calendar hours; null: no limit",
     )
     resolution_hours: float = _hours("How long the final answer may take", 56)
     resolution_unit: TimeUnit = "working"

@@ -93,8 +93,9 @@ def start_next_response_clock(
     appeal: Appeal, sla: SlaContext, actor: str, *, keeps_final_answer: str | None = None
 ) -> None:
     """Start the clocks of a message that awaits a further reply; clocks that it has already started are kept. A
-    clock of an earlier question is restarted by the new one. With `keeps_final_answer`, a reason, the clock of the
-    final answer is not restarted: the answer did not solve the matter, so the old start and the used time stay.
+    clock of an earlier question is restarted by the new question. With `keeps_final_answer`, a reason, the clock
+    of the final answer is not restarted: the answer did not solve the matter, so the old start and the used time
+    stay.
     """
     waiting = unfinished(appeal, "next_response")
     if waiting is None:

@@ -60,6 +60,6 @@ def first_moment(awaited: Iterable[AwaitedDeadline]) -> datetime | None:
 
 
 def near_moment(events: list[ClockEvent], policy: SlaPolicy) -> datetime | None:
-    """Return the moment when the share of the time is used at which the executor is notified; None without one."""
+    """Return the moment at which the policy's share of the time is used and the executor is notified, or None."""
     share = policy.escalation.get("executor_share")
     return warning_moment(events, share) if share is not None else None

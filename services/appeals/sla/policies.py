@@ -78,7 +78,7 @@ async def change_policy(
     actor: str,
 ) -> SlaPolicy:
     """Give the policy a new version, in the form of `add_policy`; it replaces versions planned for that time.
-    Running clocks keep the version by which they started. Raises `NotFound`, `Invalid`, or `Conflict` if some
+    Clocks that have started keep their version. Raises `NotFound`, `Invalid`, or `Conflict` if some
     appeals would have no policy.
     """
     await _lock(session)

@@ -86,7 +86,7 @@ def _found_conversations(
     digests: Sequence[Mapping[str, str]],
     until: Mapping[str, datetime],
 ) -> list[FoundConversation]:
-    """Return conversations of erased people that no erasure knows, and whose items nobody else wrote."""
+    """Return conversations of erased people that are not recorded as erased, and whose items nobody else wrote."""
     found: dict[str, FoundConversation] = {}
     writers: dict[str, set[str]] = defaultdict(set)
     for one, names in zip(told, digests, strict=True):

@@ -44,7 +44,7 @@ def is_group_chat(thread_key: str) -> bool:
 async def remember_conversations(
     connection: asyncpg.Connection, found: Sequence[FoundConversation]
 ) -> dict[str, datetime]:
-    """Record as erased those in which no other person wrote; return until which time, by digest."""
+    """Record as erased the conversations in which no other person wrote; return, by digest, until when."""
     if not found:
         return {}
     columns = [one.digest for one in found], [one.thread_key for one in found], [one.author_key for one in found]

@@ -24,8 +24,8 @@ def visible_messages(caller: Caller) -> Sequence[ColumnElement[bool]]:
     """Return the SQL conditions for the messages that the caller may see.
 
     A conversation in which notices are sent is hidden as a whole, with the codes that colleagues write. Once its
-    publications have expired, its messages are hidden because they refer to deleted publications: only those of
-    notices are ever deleted.
+    publications have expired, its messages are hidden because they refer to deleted publications: only
+    publications of notices are ever deleted.
     """
     if caller.is_region_wide:
         return []

@@ -135,8 +135,8 @@ async def retry_publication(
 
     `text`: the whole corrected reply. It has to begin with the published parts, which stay unchanged; the rest is
     split again. If the text is unchanged and nothing failed, the call is a repeated request and changes nothing.
-    Raises `NotFound`, `Conflict` if nothing failed or it is a message with notices, `Invalid` if the text
-    would change published parts or leave nothing to send.
+    Raises `NotFound`, `Conflict` if nothing failed or the publication is a message with notices, `Invalid` if the
+    text would change published parts or leave nothing to send.
     """
     query = select(Publication).where(Publication.id == publication_id)
     if caller is not None:

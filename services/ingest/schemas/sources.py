@@ -84,7 +84,7 @@ class PageSourcesOut(BaseModel):
         " or no token is usable"
     )
     last_seen_at: datetime | None = Field(description="The last successful check of any source")
-    lag_seconds: float | None = Field(description="Since then")
+    lag_seconds: float | None = Field(description="Seconds since `last_seen_at`")
     last_message_at: datetime | None
     last_message_source: SourceKind | None = Field(
         description="The source that brought the last message", examples=["long_poll"]
@@ -106,5 +106,5 @@ class PageSourcesDetail(PageSourcesOut):
     """A page with its sources, tokens, recent reconciliations and last backfill."""
 
     tokens: list[NetworkTokenOut] = Field(description="The page's own tokens; all tokens are at /sources/tokens")
-    reconciliations: list[ReconciliationOut] = Field(description="The last ten")
-    backfill: BackfillOut | None = Field(description="The last one")
+    reconciliations: list[ReconciliationOut] = Field(description="The last ten reconciliations of the page")
+    backfill: BackfillOut | None = Field(description="The last backfill of the page")

@@ -48,7 +48,7 @@ class ReconciliationOut(RowModel):
     gaps: int = Field(description="Missing after the grace period; stored now")
     within_grace: int = Field(description="Missing but too recent to count; stored now")
     edited: int = Field(description="Edits that were not noticed before")
-    deleted: int = Field(description="Gone unnoticed")
+    deleted: int = Field(description="Deletions that were not noticed before")
     error: str | None = Field(description="Why it waits; it continues automatically")
 
 

@@ -66,23 +66,25 @@ class PageCriterion(_Part):
     """A criterion. The parameters of each kind are listed in docs/moderator/page-health.md."""
 
     kind: PageCriterionKind = Field(examples=["posts"])
-    weight: int = Field(ge=1, le=1_000, description="The most points that it gives", examples=[30])
-    step: ScoredStep | None = Field(default=None, description="Of `step`")
+    weight: int = Field(ge=1, le=1_000, description="Its maximum of points", examples=[30])
+    step: ScoredStep | None = Field(default=None, description="Only with the kind `step`")
     parts: AppearanceParts | None = Field(
-        default=None, description="Of `appearance`; they add up to the weight", examples=[None]
+        default=None,
+        description="Only with the kind `appearance`; the parts add up to the weight",
+        examples=[None],
     )
-    days: int | None = Field(default=None, ge=1, le=60, description="Of `posts`", examples=[7])
+    days: int | None = Field(default=None, ge=1, le=60, description="Only with the kind `posts`", examples=[7])
     min_messages: int | None = Field(
         default=None,
         ge=1,
         le=1_000,
-        description="Of `two_way_share` and `answered_share`: with fewer messages, or appeals, there is no data",
+        description="Only with `two_way_share` and `answered_share`: with fewer messages or appeals, no data",
     )
     levels: list[CriterionLevel] | None = Field(
         default=None,
         max_length=10,
-        description="Of all kinds that measure a value; the best gives the weight. An empty list, allowed with "
-        "reach: no rule is known, so there is no data",
+        description="With all kinds that measure a value; the best level gives the weight. An empty list, allowed "
+        "only for reach, means that the rule is not known, so there is no data",
         examples=[_LEVELS],
     )
 
@@ -98,10 +100,14 @@ class PageFormula(_Part):
 
     criteria: list[PageCriterion] = Field(min_length=1, max_length=30, examples=[[_EXAMPLE]])
     green_from: int = Field(
-        default=80, ge=1, le=100, description="The least score of a green light", examples=[80]
+        default=80, ge=1, le=100, description="The minimum score of a green light", examples=[80]
     )
     yellow_from: int = Field(
-        default=50, ge=0, le=100, description="The least score of a yellow light; below it is red", examples=[50]
+        default=50,
+        ge=0,
+        le=100,
+        description="The minimum score of a yellow light; below it the light is red",
+        examples=[50],
     )
     min_known_percent: int = Field(
         default=50,

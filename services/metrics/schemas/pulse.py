@@ -66,7 +66,8 @@ class PulseTopic(BaseModel):
     appeals: int = Field(examples=[26])
     expected: float = Field(description="People who usually write on this weekday", examples=[6.2])
     probability: float = Field(
-        description="That so many people or more write on a usual day (negative binomial)", examples=[1.4e-7]
+        description="Probability that at least this many people write on a usual day (negative binomial)",
+        examples=[1.4e-7],
     )
     reason: str = Field(
         description="In Russian",

@@ -231,7 +231,7 @@ class CoverageRow(_Part):
     exempt: int = Field(examples=[20])
     covered: int = Field(examples=[1900])
     live: int = Field(examples=[1500])
-    percent: float | None = Field(description="Covered of required", examples=[96.0])
+    percent: float | None = Field(description="`covered` in percent of `required`", examples=[96.0])
 
 
 class ReportSilentPage(_Part):

@@ -44,7 +44,7 @@ class OrganisationPlan:
 
     @property
     def name(self) -> str:
-        """Return the name that it has after the import."""
+        """Return the name that the organisation has after the import."""
         return str(self.values.get("name") or (self.existing.name if self.existing else ""))
 
 
@@ -66,7 +66,7 @@ class PagePlan:
 
     @property
     def name(self) -> str:
-        """Return the name that it has after the import."""
+        """Return the name that the page has after the import."""
         return str(self.values.get("name") or (self.existing.name if self.existing else ""))
 
 

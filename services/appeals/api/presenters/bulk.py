@@ -59,7 +59,7 @@ async def bulk_operations_out(session: AsyncSession, rows: Sequence[BulkOperatio
 
 
 async def bulk_operation_out(session: AsyncSession, row: BulkOperation) -> BulkOperationOut:
-    """Return one operation."""
+    """Return an operation as the API shows it."""
     (shown,) = await bulk_operations_out(session, [row])
     return shown
 

@@ -34,7 +34,7 @@ async def incidents_out(session: AsyncSession, rows: Sequence[incident_queries.I
 
 
 async def incident_out(session: AsyncSession, row: incident_queries.IncidentRow) -> IncidentOut:
-    """Return one incident."""
+    """Return an incident as the API shows it."""
     (shown,) = await incidents_out(session, [row])
     return shown
 

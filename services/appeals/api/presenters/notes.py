@@ -21,7 +21,7 @@ async def notes_out(session: AsyncSession, rows: Sequence[notes.NoteRow]) -> lis
 
 
 async def note_out(session: AsyncSession, note: AppealNote) -> NoteOut:
-    """Return one note."""
+    """Return a note as the API shows it."""
     names = await ActorNames.load(session, [note.author, *note.mentions])
     return _note(note, await notes.organisation_name(session, note), names)
 
