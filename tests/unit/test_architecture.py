@@ -95,7 +95,7 @@ def test_sum_of_pools_is_below_the_connection_limit() -> None:
     assert apart + workers + stream <= 90, "some of the 100 connections are needed for migrations and operators"
 
 
-def test_domain_code_never_commits() -> None:
+def test_services_contain_no_explicit_commit() -> None:
     committing = {
         str(path.relative_to(ROOT))
         for path in (ROOT / "services").rglob("*.py")

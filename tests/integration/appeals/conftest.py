@@ -128,7 +128,7 @@ class AppealsScenario:
                         pass
 
     async def _has_unnumbered_rows(self) -> bool:
-        # Cheaper than to run the relay in vain: that costs a transaction of six SQLAlchemy statements.
+        # Cheaper than running the relay for nothing, which costs a transaction of six SQLAlchemy statements.
         return bool(
             await self.ingest.fetchval(
                 """SELECT EXISTS (SELECT FROM events WHERE position IS NULL)

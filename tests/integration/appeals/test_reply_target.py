@@ -100,7 +100,7 @@ async def test_reply_to_a_deleted_message_keeps_its_target(scenario: AppealsScen
     assert (await answer(scenario, found, "Включим завтра."))["in_reply_to"] != str(first)
 
 
-async def test_staff_reply_shows_its_target(scenario: AppealsScenario) -> None:
+async def test_reply_from_the_network_shows_its_target(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     (first,) = (message["id"] for message in found["messages"])
     await scenario.citizen_writes(

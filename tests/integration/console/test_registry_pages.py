@@ -228,7 +228,9 @@ async def test_errors_of_a_table_are_listed_by_cell_in_russian(console: ConsoleU
     ("content", "words"),
     [(b"", "Выберите файл"), ("Название столбца\nа\n".encode(), "нет столбца «Наименование»")],
 )
-async def test_file_other_than_a_table_is_refused(console: ConsoleUnderTest, content: bytes, words: str) -> None:
+async def test_missing_file_and_table_without_a_required_column_are_refused(
+    console: ConsoleUnderTest, content: bytes, words: str
+) -> None:
     file = {"file": ("registry.csv", content, "text/csv")}
     response = (await console.send(MODERATOR, "POST", "/import", files=file, data={"do": "check"})).response
     assert response.status_code == 422

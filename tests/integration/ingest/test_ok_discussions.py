@@ -128,7 +128,7 @@ async def test_removed_comments_and_topics_are_marked_and_texts_kept(
         await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"{topic}/{stays['id']}")
 
 
-async def test_comments_hidden_by_api_are_not_marked_removed(
+async def test_comments_that_the_api_hides_are_not_marked_removed(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_shows_fewer")

@@ -74,7 +74,9 @@ async def test_missing_post_is_marked_deleted(
         assert (row["version"], row["deleted_at"]) == (2, None)
 
 
-async def test_closed_wall_shows_reason_and_recovers(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+async def test_source_of_a_closed_wall_shows_the_reason_and_recovers(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
     page = vk.page("vk_closed_wall")
     _deaf(vk)
     vk.post("wall", page=page, state="disabled")

@@ -265,7 +265,7 @@ async def reading(
 
 
 @pytest.mark.parametrize("outage", [no_connections, read_only])
-async def test_outage_dead_letters_no_event_and_keeps_their_order(
+async def test_outage_dead_letters_no_event_and_keeps_the_order(
     appeals_database: Database,
     database: TestDatabase,
     outage: Callable[[TestDatabase], Any],

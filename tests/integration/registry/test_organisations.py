@@ -44,7 +44,7 @@ async def test_registered_organisation_is_returned(registry: ServiceUnderTest, d
     assert str(events[1]["organisation_id"]) == made["id"]
 
 
-async def test_lists_are_filtered(registry: ServiceUnderTest) -> None:
+async def test_organisations_are_filtered(registry: ServiceUnderTest) -> None:
     owner = await make(registry, "/organisations", name="Министерство", kind="regional", sphere="образование")
     await make(registry, "/organisations", **SCHOOL, parent_id=owner["id"])
     await make(registry, "/organisations", name="Яблочный сад № 100%", kind="institution")

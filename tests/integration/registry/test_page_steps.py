@@ -203,7 +203,7 @@ async def test_invalid_query_is_refused_naming_the_parameter(registry: ServiceUn
 
 
 @pytest.mark.parametrize("role", ["executor", "approver"])
-async def test_executor_cannot_confirm_steps(role: str, registry: ServiceUnderTest) -> None:
+async def test_executor_and_approver_cannot_change_steps(role: str, registry: ServiceUnderTest) -> None:
     page = await a_page(registry)
     headers = registry.headers(role, page["organisation_id"])
     path = f"{PATH}/{page['id']}/steps/verified"

@@ -91,7 +91,7 @@ def test_outdated_workflow_in_a_document_is_replaced() -> None:
     assert with_current_tables(TEXT.replace(row, "| `triage` | `closed` | anyone | – | – | – |")) == TEXT
 
 
-def test_document_without_markers_is_refused() -> None:
+def test_document_without_an_end_marker_is_refused() -> None:
     with pytest.raises(ValueError, match="no marks"):
         with_current_tables(TEXT.replace("<!-- end of workflow -->", ""))
 

@@ -49,7 +49,7 @@ def test_saved_view_omits_the_filter_implied_by_its_order() -> None:
     assert ListQuery.parsed("assignee=me&sort=due").view_filter() == {"assignee": "me"}
 
 
-def test_lists_are_equal_despite_another_order_of_parameters() -> None:
+def test_order_of_parameters_and_cursor_do_not_change_the_list() -> None:
     one, other = ListQuery.parsed("tag=a&overdue=true&cursor=1"), ListQuery.parsed("overdue=true&tag=a")
     assert one.has_same_list(other)
     assert not one.has_same_list(ListQuery.parsed("overdue=true&tag=a&sort=due"))

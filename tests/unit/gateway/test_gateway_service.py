@@ -237,7 +237,7 @@ async def test_unknown_path_is_a_problem_document(gateway: httpx.AsyncClient) ->
         "http://a.ru:80",
     ],
 )
-def test_setting_of_origins_with_other_values_is_refused(origins: str) -> None:
+def test_setting_with_an_invalid_origin_is_refused(origins: str) -> None:
     with pytest.raises(ValueError, match="is not an origin"):
         GatewaySettings(cors_origins=origins)
 

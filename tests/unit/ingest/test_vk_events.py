@@ -72,7 +72,7 @@ def test_hidden_and_foreign_posts_are_ignored() -> None:
     assert (gone.change, gone.kind) == ("deleted", "wall_post")
 
 
-def test_message_of_2018_has_no_conversation_number() -> None:
+def test_message_without_a_conversation_number_is_unparsed() -> None:
     old = {
         "id": 27,
         "date": 1533397795,

@@ -154,7 +154,7 @@ def test_events_without_message_are_ignored(kind: str) -> None:
 
 
 @pytest.mark.parametrize("updates", [None, {}, "x", 5])
-def test_updates_of_wrong_type_are_unparsed(updates: Any) -> None:
+def test_updates_that_are_not_a_list_are_ignored(updates: Any) -> None:
     assert vk_push.parse_events(updates, PAGE) == ParsedBatch()
 
 

@@ -231,5 +231,5 @@ def test_percentages_are_written_as_in_russian(share: float, text: str) -> None:
     assert wording.percent(share) == f"{text}\u00a0%"
 
 
-def test_every_peer_group_has_a_label() -> None:
+def test_every_peer_group_has_a_distinct_label() -> None:
     assert len({group.label for group in PeerGroup}) == len(PeerGroup)

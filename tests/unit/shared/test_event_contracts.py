@@ -46,7 +46,7 @@ def test_every_event_type_that_services_name_has_a_model() -> None:
     assert named <= set(EVENT_MODELS)
 
 
-def test_every_model_is_emitted_by_a_service() -> None:
+def test_every_model_is_used_by_a_service() -> None:
     used = {node.id for tree in service_modules() for node in ast.walk(tree) if isinstance(node, ast.Name)}
     assert {model.__name__ for model in EVENT_MODELS.values()} <= used
 

@@ -246,7 +246,7 @@ async def test_special_characters_in_the_query_are_kept_in_the_link(client: http
     assert following.json()["items"] == [94, 93, 92, 91, 90]
 
 
-async def test_limit_is_capped(client: httpx.AsyncClient) -> None:
+async def test_limit_out_of_range_is_refused(client: httpx.AsyncClient) -> None:
     for limit in ("0", "201", "many"):
         body = problem(
             await client.get("/numbers", params={"limit": limit}, headers=token("moderator")), 422, "invalid"
@@ -308,7 +308,7 @@ async def test_cursor_keeps_the_types_of_sort_keys(client: httpx.AsyncClient) ->
     assert decode_cursor(encode_cursor([some, 5, "я"], "list"), "list") == [str(some), 5, "я"]
 
 
-def test_catalogue_contains_every_problem_once() -> None:
+def test_catalogue_describes_every_problem() -> None:
     found = problems.catalogue()
     assert {"not-found", "conflict", "invalid", "unauthenticated", "payload-too-large"} <= set(found)
     assert all(entry["description"] for entry in found.values())

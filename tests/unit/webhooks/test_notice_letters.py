@@ -104,7 +104,7 @@ def test_letter_with_one_notice_says_what_happened_and_until_when(
         assert f"https://front.example.ru/appeals/{UUID(int=1024)}" in text
 
 
-def test_every_kind_has_a_letter() -> None:
+def test_every_kind_of_notice_has_a_title_and_an_event_in_the_table() -> None:
     assert {kind for kind, _, _, _ in EVENTS} == set(NoticeKind) - {NoticeKind.REPORT}
     assert set(KIND_TITLES) == set(NoticeKind)
 
@@ -168,7 +168,7 @@ def test_hostile_names_are_escaped() -> None:
     assert not re.search("[\u202a-\u202e\u2066-\u2069\u200e\u200f]", text + html)
 
 
-def test_no_header_contains_a_line_break() -> None:
+def test_address_with_a_line_break_is_refused() -> None:
     # The subject of a letter contains no name; the address is checked before it is stored.
     with pytest.raises((ValueError, IndexError)):
         confirmation_message(addresses("a@example.ru\r\nBcc: b@example.ru"), confirm_url="https://example.ru")

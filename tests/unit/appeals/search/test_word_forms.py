@@ -85,5 +85,5 @@ def test_forms_of_one_word_are_replaced_once() -> None:
 
 
 @pytest.mark.parametrize("letters", ["недонедо" * 25, "х" * 200, "ыуаоэяию" * 25, "ёЁ" * 100, "🙂" * 200])
-def test_overlong_word_has_no_alternatives(letters: str) -> None:
+def test_overlong_word_has_no_overlong_alternatives(letters: str) -> None:
     assert all(len(word) <= 30 for word in alternatives(letters))
