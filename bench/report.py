@@ -89,7 +89,7 @@ async def _milliseconds(work: Work) -> float:
 
 
 async def _in_turn(floor: Work, ours: Work, runs: int) -> Measured:
-    """Measure both alternately, after one warm-up run of ours."""
+    """Measure the floor and ours alternately, after one warm-up run of ours."""
     await ours()
     pairs = [(await _milliseconds(floor), await _milliseconds(ours)) for _ in range(runs)]
     return Measured(*(statistics.median(times) for times in zip(*pairs, strict=True)))

@@ -214,7 +214,7 @@ async def run(client: str, url: str, *, communities: int, seconds: float, wait: 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if broken:
-            raise SystemExit(f"{len(broken)} polls ended: {broken[0]}")
+            raise SystemExit(f"{len(broken)} long polls ended early: {broken[0]}")
     print(json.dumps({"growth": growth, "cpu": spent, "polls": polls, "events": events}))
 
 

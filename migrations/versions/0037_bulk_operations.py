@@ -1,4 +1,4 @@
-"""Store work in bulk, operations over many appeals with the outcome for each, and which appeals were merged."""
+"""Store bulk operations with their outcome for each appeal, and which appeals were merged."""
 
 from collections.abc import Sequence
 

@@ -156,8 +156,8 @@ class StaffReplyMatcher:
 
 
 def _answered_one(waiting: Sequence[Appeal], text: str) -> Appeal | None:
-    """Return the appeal that a staff reply answers which replies to no particular message: the only one, or the
-    one of several by the same author whose words it repeats.
+    """Return the appeal answered by a staff reply that replies to no particular message: the only waiting appeal
+    or, of several by the same author, the appeal whose words the reply repeats.
     """
     if len({one.author_key for one in waiting}) != 1:
         return None

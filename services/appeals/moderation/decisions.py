@@ -77,7 +77,7 @@ async def decide_message(
     if message is None:
         raise NotFound("No such message")
     if message.from_community:
-        raise Conflict("The page itself wrote this message: only citizens' messages are decided on")
+        raise Conflict("The page itself wrote this message: only citizens' messages can be decided about")
     if needs_answer:
         _require_not_erased(message)
     return await _decide(

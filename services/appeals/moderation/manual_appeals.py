@@ -202,7 +202,7 @@ async def _submitted_before(session: WriteSession, caller: Caller, submission: N
         )
     if not visible:
         raise Duplicate(
-            f"Submitted before as appeal № {appeal.number}, which you may not read any more",
+            f"The text was submitted before as appeal № {appeal.number}, which you may not read any more",
             appeal_id=str(appeal.id),
             appeal_number=appeal.number,
         )

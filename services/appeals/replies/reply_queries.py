@@ -31,7 +31,7 @@ async def target_message(session: AsyncSession, appeal: Appeal, wanted: UUID | N
     if message is None:
         raise Conflict(
             "The appeal has no message in a network, so there is no thread to publish a reply in: answer the "
-            "citizen otherwise, and record it with POST …/recorded-answers"
+            "citizen in another way, and record the answer with POST …/recorded-answers"
         )
     return message
 

@@ -56,7 +56,7 @@ async def register_manually(
         raise Conflict("This network does not push events")
     secret = given.secret.get_secret_value()
     if not _SECRET.fullmatch(secret):
-        raise _wrong("/secret", "The secret must be 6 to 50 Latin letters, digits, and characters of - . _ ~")
+        raise _wrong("/secret", "The secret must have 6 to 50 characters: Latin letters, digits and - . _ ~")
     code = _code(given.confirmation_code)
     before = (await callback_registrations.registrations_by_page(session, page.network, [page_id])).get(page_id)
     same = before is not None and before.manual and before.secret == secret

@@ -151,7 +151,7 @@ def _conditions(filters: ReconciliationFilter) -> list[ColumnElement[bool]]:
         try:
             conditions.append(Reconciliation.started_at >= filters.started_from.astimezone(UTC))
         except OverflowError as error:
-            raise Invalid.field("query/started_from", "The time is too early or too late") from error
+            raise Invalid.field("query/started_from", "The time is outside the years 1 to 9999 in UTC") from error
     return conditions
 
 

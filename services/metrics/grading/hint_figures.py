@@ -88,8 +88,8 @@ def _share(part: int, whole: int) -> HintShare:
 def _hints_of_submission() -> ScalarSelect[Any]:
     """Return the SQL subquery for the hints of the version published first; null if it was not checked.
 
-    An edit stores its text as a new version, and before it the former text if no version had it; both have the
-    same `saved_at` and are left out.
+    An edit stores its text as a new version and, if no version has the former text, also the former text as the
+    version before. Both versions have the same `saved_at` and are left out.
     """
     edit = aliased(ReplyVersion)
     stored_by_edit = (

@@ -224,7 +224,7 @@ def _vk_path(parts: list[str], query: dict[str, list[str]]) -> PageAddress:
         return PageAddress("vk", external_id=_id(matched[1]))
     if matched := _VK_THING.fullmatch(first):
         if not matched[1]:
-            raise InvalidPageAddress("This belongs to a person, not to a community")
+            raise InvalidPageAddress("The address belongs to a person, not to a community")
         return PageAddress("vk", external_id=_id(matched[2]))
     refused: tuple[tuple[bool, str], ...] = (
         (_VK_PERSON.fullmatch(first) is not None, "This is a person's page, not a community"),

@@ -88,8 +88,8 @@ async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limi
     if (count or 0) >= limit:
         holder = "The centre" if organisation_id is None else "The organisation"
         raise Conflict(
-            f"{holder} has {count} endpoints; fewer than {limit} must exist before another is added: delete some"
-            " (the limit is GOSPABLIK_WEBHOOKS_MAX_ENDPOINTS)"
+            f"{holder} has {count} endpoints; the limit is {limit} (GOSPABLIK_WEBHOOKS_MAX_ENDPOINTS): delete at "
+            "least one first"
         )
 
 

@@ -12,7 +12,9 @@ _STEP = timedelta(microseconds=1)
 
 @dataclass(frozen=True)
 class QueueState:
-    """`after` is just past the opening moment of the last skipped appeal; `urgent_after` is the same for urgent
+    """The position of the moderator in the queue, and the filter by triage reasons.
+
+    `after` is just past the opening moment of the last skipped appeal; `urgent_after` is the same for urgent
     appeals.
     """
 

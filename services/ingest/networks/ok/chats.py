@@ -159,7 +159,7 @@ class ChatPoller:
             self._busy.discard(name)
 
     async def check_group(self, page: PageRef) -> None:
-        """Read the chats of a group that changed since the cursor, and try those again that were closed."""
+        """Read the chats of a group that changed since the cursor, and retry the chats that were closed."""
         name = page.external_id
         cursor = self._cursors.get(name)
         if cursor is None:
