@@ -103,7 +103,7 @@ async def test_inner_calls_count_per_day_but_not_per_second(limited: VkPage) -> 
     assert calls["execute"]["accepted"] == 2
 
 
-async def test_invalid_script_is_refused(page: VkPage) -> None:
+async def test_invalid_scripts_and_inner_calls_get_errors(page: VkPage) -> None:
     nested = "return [API.execute({code: 'return 1;'}), API.no.such(), API.wall.get({owner_id: 0})];"
     answer = await page.api("execute", page.user, code=nested)
     assert answer["response"] == [False, False, False]

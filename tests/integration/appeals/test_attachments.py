@@ -417,7 +417,9 @@ async def test_service_token_for_another_route_reads_no_file(
 
 
 @in_process
-async def test_attachment_row_is_audited(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
+async def test_attachment_is_audited_without_its_file_name(
+    scenario: AppealsScenario, http: httpx.AsyncClient
+) -> None:
     made = await uploaded(scenario, http, jpeg(), name="Иванова Анна.jpg")
     connection = await scenario.database.connect()
     row = await connection.fetchrow("SELECT after::text AS after FROM audit WHERE subject_id = $1", made["id"])

@@ -339,7 +339,7 @@ async def test_invalid_bulk_request_is_refused_naming_the_field(
     assert await scenario.ingest.fetchval("SELECT count(*) FROM bulk_operations") == 0
 
 
-async def test_empty_selection_is_complete_at_once(scenario: AppealsScenario) -> None:
+async def test_operation_on_an_empty_selection_is_completed(scenario: AppealsScenario) -> None:
     manager = await register(scenario, "Анна", "manager")
     nothing = {"action": "assign", "assignee_id": None, "filter": {"status": ["interim"]}}
     found = await completed(scenario, manager, nothing)

@@ -191,7 +191,7 @@ async def test_staff_reply_in_the_network_keeps_the_promise(
         (PROMISED_AT - 9 * HOUR, 0),  # at night
     ],
 )
-async def test_reminder_is_sent_in_the_last_working_day_and_only_in_working_time(
+async def test_reminder_is_sent_on_the_last_working_day_and_only_in_working_time(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller, moment: datetime, expected: int
 ) -> None:
     appeal = await opened(scenario)

@@ -197,7 +197,7 @@ async def test_only_one_of_concurrent_replies_gets_the_photo(scenario: AppealsSc
     assert sorted(answer.status_code for answer in answers) == [201, 422, 422, 422]
 
 
-async def test_colleague_submits_the_draft_with_its_photos(scenario: AppealsScenario, photo: str) -> None:
+async def test_colleague_saves_the_draft_with_its_photos(scenario: AppealsScenario, photo: str) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, attachments=[photo])
     path = f"/appeals/{found['id']}/replies/{begun['id']}"

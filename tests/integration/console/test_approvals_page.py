@@ -46,7 +46,7 @@ async def test_approval_sends_the_shown_version_and_redirects(console: ConsoleUn
     assert last.path == console.filled("/appeals/{on_approval_appeal_id}/replies/{on_approval_reply_id}/approve")
 
 
-async def test_invalid_id_is_not_found_without_an_api_call(console: ConsoleUnderTest) -> None:
+async def test_invalid_id_is_not_found_without_a_further_api_call(console: ConsoleUnderTest) -> None:
     for wrong in ({"reply_id": "../.."}, {"appeal_id": "../../appeals"}, {"reply_id": ""}):
         form = await _decision(console, do="approve", **wrong)
         visited = await console.send(APPROVER, "POST", "/approvals", data=form)
@@ -174,7 +174,7 @@ async def test_new_template_belongs_to_the_organisation_or_the_centre(console: C
         assert ("POST", 201) in [(call.method, call.status) for call in made.calls]
 
 
-async def test_template_shows_the_name_of_its_topic(console: ConsoleUnderTest) -> None:
+async def test_topic_of_a_template_is_chosen_by_its_name(console: ConsoleUnderTest) -> None:
     form = {"name": "Новый", "text": "Здравствуйте!", "kind": "final", "topic": "Матрица"}
     made = await console.send(EXECUTOR, "POST", "/templates/new", data=form)
     assert ("POST", 201) in [(call.method, call.status) for call in made.calls]

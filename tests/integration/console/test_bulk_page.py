@@ -85,7 +85,7 @@ async def test_bulk_transfer_by_staff_needs_a_reason(console: ConsoleUnderTest) 
     assert 'value="Организация saranka"' in response.text
 
 
-async def test_bulk_decision_is_offered_to_moderators_only(console: ConsoleUnderTest) -> None:
+async def test_bulk_decision_is_started_by_a_moderator_and_refused_to_staff(console: ConsoleUnderTest) -> None:
     assert _started(await _start(console, MODERATOR, "triage", needs_answer="yes", urgency="high", confirm="yes"))
     assert _started(await _start(console, MODERATOR, "triage", needs_answer="no"))
     refused = (await _start(console, EXECUTOR, "triage", needs_answer="no")).response

@@ -139,7 +139,7 @@ async def test_invalid_filter_is_explained(console: ConsoleUnderTest, query: str
     assert "Этот отбор составлен неверно" in response.text
 
 
-async def test_hostile_text_in_the_list_is_shown_as_text(console: ConsoleUnderTest) -> None:
+async def test_hostile_text_in_a_parameter_of_the_list_is_shown_as_text(console: ConsoleUnderTest) -> None:
     for parameter in ("q", HOSTILE):
         response = (await console.send(MODERATOR, "GET", "/inbox", params={parameter: HOSTILE})).response
         assert "<script>alert" not in response.text
@@ -196,7 +196,9 @@ async def test_list_too_long_for_a_download_is_exported_by_a_job(
     assert visited.response.headers["location"] == "/exports"
 
 
-async def test_missing_file_redirects_to_the_list_of_files(console: ConsoleUnderTest) -> None:
+async def test_missing_deleted_and_cancelled_files_redirect_to_the_list_of_files(
+    console: ConsoleUnderTest,
+) -> None:
     gone = (await console.send(EXECUTOR, "GET", console.filled("/exports/file?export_id={export_id}"))).response
     assert (gone.status_code, gone.headers["location"]) == (303, "/exports")
     assert "ещё нет или уже нет" in note_of(gone)

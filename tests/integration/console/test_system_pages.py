@@ -61,7 +61,7 @@ async def test_personal_data_reads_are_filtered_by_author(console: ConsoleUnderT
     assert "author_key" in call.parameters
 
 
-async def test_audit_trail_is_refused_to_others_without_an_api_call(console: ConsoleUnderTest) -> None:
+async def test_audit_trail_is_refused_to_others_without_a_further_api_call(console: ConsoleUnderTest) -> None:
     for path in ("/audit", "/audit/reads"):
         visited = await _get(console, path, MODERATOR)
         assert "Журнал вам не виден" in text_of(visited.response)

@@ -257,7 +257,7 @@ async def test_failing_issuer_is_explained_and_password_sign_in_offered(console:
         await console.issuer.fail(None)
 
 
-async def test_sign_in_never_returns_to_another_site(console: OidcConsole) -> None:
+async def test_sign_in_does_not_return_to_another_site(console: OidcConsole) -> None:
     async with console.browser() as browser:
         back = await browser.client.get(await browser.returned("//evil.example"), headers=COMES_BACK)
         assert back.headers["location"] == "/"

@@ -58,9 +58,7 @@ def purged(database: TestDatabase) -> Purge:
     return run
 
 
-async def test_expired_quarantine_push_events_and_versions_are_purged(
-    raw_connection: asyncpg.Connection, purged: Purge
-) -> None:
+async def test_expired_rows_of_ingest_are_purged(raw_connection: asyncpg.Connection, purged: Purge) -> None:
     await raw_connection.execute("""
         INSERT INTO quarantine (id, network, source_kind, reason, raw, created_at)
             SELECT gen_random_uuid(), 'vk', 'poll', age::text, '{}', now() - age * interval '1 day'

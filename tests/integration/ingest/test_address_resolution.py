@@ -46,7 +46,7 @@ async def ask(ingest: ServiceUnderTest, **body: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_id_and_short_name_resolve_to_same_community(
+async def test_id_and_short_name_resolve_to_the_same_community(
     network: str, ingest: ServiceUnderTest, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)
@@ -130,7 +130,7 @@ async def test_address_resolution_after_an_invalid_network_response_is_unavailab
         {"network": "vk", "external_id": "-1"},
     ],
 )
-async def test_address_resolution_by_both_id_and_name_is_rejected(
+async def test_invalid_request_to_resolve_an_address_is_refused(
     body: dict[str, Any], ingest: ServiceUnderTest
 ) -> None:
     headers = ingest.service_headers("registry")

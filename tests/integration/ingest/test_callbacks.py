@@ -203,7 +203,7 @@ async def test_body_of_five_megabytes_is_rejected(database: TestDatabase, keys_d
         assert await one.messages() == []
 
 
-async def test_unknown_event_types_are_accepted_and_invalid_ones_quarantined(
+async def test_events_of_unknown_types_are_accepted_and_invalid_events_quarantined(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     async with harness(database, keys_dir) as one:

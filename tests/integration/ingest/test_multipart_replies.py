@@ -264,7 +264,7 @@ async def test_later_reply_waits_for_a_reply_being_retried(scenario: Publication
     assert any("а" <= letter <= "я" for letter in data["failure"]["message"])
 
 
-async def test_temporary_rejection_lasting_days_is_final(scenario: PublicationScenario) -> None:
+async def test_temporary_rejection_after_more_than_a_day_is_final(scenario: PublicationScenario) -> None:
     async def flooded(_: OutgoingReply) -> PublishedReply:
         raise PublishRejected("vk:9", "Слишком часто.", permanent=False)
 

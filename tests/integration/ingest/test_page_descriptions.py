@@ -111,7 +111,7 @@ async def test_profile_contains_page_data(
 
 
 @pytest.mark.parametrize(("network", "has_views"), [("vk", True), ("ok", False)])
-async def test_audience_of_posts_is_read_by_the_pages_manager_only(
+async def test_audience_of_posts_is_described_and_its_calls_are_counted(
     *, network: str, has_views: bool, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)

@@ -291,7 +291,7 @@ async def test_every_page_is_reconciled_once_per_period(
         )
 
 
-async def test_reconciliation_starts_at_end_of_last_one(
+async def test_reconciliation_overlaps_the_last_one_by_two_days(
     database: TestDatabase, raw_connection: asyncpg.Connection
 ) -> None:
     async with seeded_pages(database) as here:

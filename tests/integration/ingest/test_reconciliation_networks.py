@@ -137,9 +137,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
         assert await all_stored()
 
 
-async def test_revoked_token_is_shown_within_a_minute(
-    vk: Emulator, database: TestDatabase, keys_dir: Path
-) -> None:
+async def test_revoked_token_is_shown_with_its_page(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
     page = vk.page("vk_revoked_source")
     async with connected(database, keys_dir, vk_api_url=vk.url) as system:
         page_id = await system.connect_page("vk", vk, page)

@@ -101,6 +101,6 @@ async def test_staff_see_only_their_own_organisation(extended: Region) -> None:
     assert figures(body["total"]) == (4, 3, 1, 0, 0, 0, 3, 2, 1)
 
 
-async def test_period_without_appeals_is_all_zeros(region: Region) -> None:
+async def test_figures_of_a_period_without_appeals_are_zero(region: Region) -> None:
     body = await region.get(PATH, **WEEK)
     assert (figures(body["total"]), body["groups"]) == ((0,) * len(NAMES), [])

@@ -264,7 +264,7 @@ async def test_unfinished_or_invalid_day_is_refused(region: Region, day: str) ->
     assert [error["pointer"] for error in answer.json()["errors"]] == ["query/day"]
 
 
-async def test_pulse_of_a_day_without_appeals_is_all_zeros(region: Region) -> None:
+async def test_figures_of_a_day_without_appeals_are_zero(region: Region) -> None:
     body = await region.get(PATH, day="2026-01-01")
     assert {triple(figure) for figure in body["total"].values()} == {(0, 0, 0, 0)}
     assert (body["channels"], body["unusual_topics"], body["pairs_tested"]) == ([], [], 0)

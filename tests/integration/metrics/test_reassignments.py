@@ -85,7 +85,7 @@ async def test_staff_see_only_their_own_organisation(region: Region, water: UUID
     assert figures(body["total"]) == figures(body["groups"][0]) == (2, 2, 1, 0, 1)
 
 
-async def test_period_without_appeals_is_all_zeros(region: Region) -> None:
+async def test_figures_of_a_period_without_appeals_are_zero(region: Region) -> None:
     body = await region.get(PATH, **WEEK)
     assert (figures(body["total"]), body["groups"]) == ((0, 0, 0, 0, 0), [])
     wrong = await region.metrics.client.get(PATH, params={"from": "now"}, headers=region.metrics.headers("head"))

@@ -247,7 +247,7 @@ async def test_medians_are_computed_per_group(region: Region, cases: dict[str, U
     assert medians == {"vk": 3600.0, "ok": 28860.0}
 
 
-async def test_period_without_appeals_is_all_zeros(region: Region, cases: dict[str, UUID]) -> None:
+async def test_figures_of_a_period_without_appeals_are_zero(region: Region, cases: dict[str, UUID]) -> None:
     body = await region.get(group_by="organisation", **{"from": "2025-01-01", "to": "2025-01-07"})
     assert body["groups"] == []
     assert {body["total"][figure] for figure in BEHIND} == {0}

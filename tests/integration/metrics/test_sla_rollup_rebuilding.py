@@ -184,7 +184,7 @@ async def test_nightly_recount_skips_months_with_recorded_changes(region: Region
     assert await region.changes() == changes
 
 
-async def test_no_month_is_rolled_up_after_the_appeals_were_truncated(region: Region) -> None:
+async def test_truncation_of_the_appeals_leaves_no_month_rolled_up(region: Region) -> None:
     await region.rebuild()
     await region.connection.execute("TRUNCATE appeals CASCADE")
     assert await rolled_up(region) == []

@@ -123,7 +123,7 @@ CHANGES: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-async def test_messages_are_ingested_while_the_tree_changes(
+async def test_tree_changes_do_not_block_foreign_key_checks(
     registry: ServiceUnderTest, database: TestDatabase, what: str
 ) -> None:
     body = (await bodies(registry, school=None))["school"]

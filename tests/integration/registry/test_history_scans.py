@@ -70,7 +70,7 @@ async def checked(owner: asyncpg.Connection, days: range) -> None:
     await owner.execute("VACUUM ANALYZE page_checks")
 
 
-async def test_list_of_check_days_uses_a_skip_scan(
+async def test_list_of_check_days_reads_no_more_rows_over_a_longer_history(
     registry: ServiceUnderTest, database: TestDatabase, owner: asyncpg.Connection
 ) -> None:
     organisation = await insert_organisation(database)
@@ -106,7 +106,7 @@ async def covered(owner: asyncpg.Connection, days: range) -> None:
     await owner.execute("VACUUM ANALYZE coverage_days")
 
 
-async def test_coverage_history_reads_one_row_per_day(
+async def test_coverage_history_reads_no_more_rows_over_a_longer_history(
     registry: ServiceUnderTest, owner: asyncpg.Connection
 ) -> None:
     def points(step: HistoryInterval) -> Listed:

@@ -127,7 +127,7 @@ async def test_person_cannot_change_their_own_access(registry: ServiceUnderTest)
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
 
 
-async def test_stored_idempotent_response_contains_no_password(registry: ServiceUnderTest) -> None:
+async def test_repeated_request_creates_one_person(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations", **{"Idempotency-Key": "k"})
     first = await registry.client.post(PATH, json=PERSON, headers=operations)
     second = await registry.client.post(PATH, json=PERSON, headers=operations)

@@ -298,7 +298,9 @@ async def test_delivery_of_a_dead_worker_is_sent_again(harness: WebhooksHarness,
     assert [request.id for request in receiver.received] == [delivery["event_id"]] * 2
 
 
-async def test_two_workers_never_claim_the_same_delivery(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_concurrent_workers_never_claim_the_same_delivery(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     await harness.endpoint(receiver.url)
     for _ in range(30):
         await harness.emit()

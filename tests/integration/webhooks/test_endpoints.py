@@ -235,6 +235,6 @@ async def test_published_examples_are_valid_by_the_published_schemas(harness: We
     assert "on_time" in items["appeal.answered"]["schema"]["$defs"]["AppealAnswered"]["properties"]
 
 
-async def test_openapi_document_contains_the_routes(harness: WebhooksHarness) -> None:
+async def test_openapi_document_contains_the_rotation_of_secrets(harness: WebhooksHarness) -> None:
     document = (await harness.app.client.get("/openapi.json")).json()
     assert "/api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret" in document["paths"]

@@ -450,7 +450,7 @@ async def test_released_letter_is_sent_at_once(
     assert await office.send() == 1
 
 
-async def test_two_workers_at_once_send_each_notice_once(
+async def test_concurrent_workers_send_each_notice_once(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     for number in range(12):

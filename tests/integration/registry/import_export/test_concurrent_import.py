@@ -27,7 +27,9 @@ async def stage(registry: ServiceUnderTest, database: TestDatabase) -> None:
     await make(registry, "/organisations", code="s2", name="Школа № 2", kind="institution")
 
 
-async def test_messages_are_ingested_during_an_import(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_import_locks_do_not_block_foreign_key_checks(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     await stage(registry, database)
     other = await database.connect()
     async with registry.service.database.write() as session:
@@ -40,7 +42,7 @@ async def test_messages_are_ingested_during_an_import(registry: ServiceUnderTest
     await other.close()
 
 
-async def test_import_succeeds_while_messages_are_ingested(
+async def test_import_does_not_wait_for_foreign_key_checks(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     await stage(registry, database)
