@@ -132,4 +132,4 @@ def optional_uuid(value: object) -> UUID | None:
     try:
         return UUID(str(value))
     except ValueError as error:
-        raise InvalidToken("malformed claim") from error
+        raise InvalidToken("a claim is malformed") from error

@@ -54,7 +54,9 @@ def _problem(status: int, body_bytes: int, path: str) -> problems.Problem:
                 limit = f"too large: an attachment has at most {MAX_ATTACHMENT_BYTES} bytes"
             return problems.TooLarge(f"The request body is {limit}")
         case 429:
-            return problems.TooManyRequests("Too many sign-in attempts", headers={"Retry-After": "1"})
+            return problems.TooManyRequests(
+                "Too many sign-in attempts: try again in a second", headers={"Retry-After": "1"}
+            )
         case 502:
             return problems.UpstreamFailed("The service did not answer; a read request may be repeated at once")
         case 503:
