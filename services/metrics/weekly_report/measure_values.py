@@ -22,7 +22,7 @@ def axis_values(figures: WeekFigures, last_week: WeekFigures | None) -> list[Axi
 
 
 def percent(part: int, whole: int) -> float | None:
-    """Return a percentage with one decimal; None if `whole` is 0. It is 100 only for the whole, and 0 only for 0."""
+    """Return a percentage with one decimal; None if `whole` is 0. It is 100 only for all, and 0 only for none."""
     if not whole:
         return None
     shown = round(100 * part / whole, 1)
