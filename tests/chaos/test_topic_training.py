@@ -1,4 +1,4 @@
-"""Training on real appeals reaches its bars, if the reference data exists."""
+"""Training on real appeals reaches the minimum scores, if the reference data exists."""
 
 import json
 import subprocess

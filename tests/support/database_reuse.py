@@ -41,7 +41,7 @@ def _changes(table: str) -> str:
     return f"(SELECT count(*) || '/' || count(*) FILTER (WHERE age(xmin) <= age($1::xid)) FROM {table})"
 
 
-# The schema's version: the rows of each catalogue, and how many of them were written since transaction $1.
+# The schema's version: how many rows each catalogue has, and how many of them were written since transaction $1.
 _SCHEMA = (
     "SELECT concat_ws(' ', "
     + ", ".join(_changes(name) for name in _CATALOGUES)

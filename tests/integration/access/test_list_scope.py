@@ -49,7 +49,7 @@ FINDS = {
     "topic": "topic_id",
     "topic_group": "topic_id",
 }
-# Other filters: each with a value that keeps all sample rows in the list, or excludes all.
+# Other filters: each with values that keep all sample rows in the list or exclude all.
 NAMES_NOBODY: dict[str, list[str]] = {
     name: ["2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z"]
     for name in (

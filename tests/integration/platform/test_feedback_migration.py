@@ -6,7 +6,7 @@ import pytest
 from tests.integration.platform.test_promises_migration import APPEAL, REPLY
 from tests.integration.platform.upgrades import downgrade, upgrade
 
-pytestmark = pytest.mark.long  # other tests of metrics and feedback read the changed columns
+pytestmark = pytest.mark.long  # in `make test`, other tests of metrics and feedback read the changed columns
 
 BEFORE, REVISION = "0038", "0039"
 # Days from now; a reply is (kind, published).

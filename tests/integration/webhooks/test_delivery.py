@@ -62,7 +62,7 @@ async def test_attempts_keep_the_id_and_get_new_signatures(harness: WebhooksHarn
     receiver.headers = {"Location": receiver.url}
     now = datetime.now(UTC)
     for attempt in range(4):
-        # The header has a resolution of one second.
+        # The timestamp in the header has a resolution of one second.
         at = mock.Mock(**{"now.return_value": now + timedelta(seconds=attempt)})
         with mock.patch("services.webhooks.endpoints.signing.datetime", at):
             await harness.deliver()

@@ -1,4 +1,4 @@
-"""Every event type has one model, every model is emitted, and its example equals the stored form."""
+"""Every event type has one model, a service uses every model, and its example equals the stored form."""
 
 import ast
 import json
