@@ -52,11 +52,13 @@ structlog.configure(
 )
 
 # A slow example does not fail a test; pytest's timeout ends one that hangs. The same examples every time: one that
-# is found by chance would break an unrelated change.
+# is found by chance would break an unrelated change. Hypothesis would also try constants of all loaded modules:
+# these change with any module, and parsing all modules takes seconds in each process.
 hypothesis_settings.register_profile(
     "gospablik", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 hypothesis_settings.load_profile("gospablik")
+mock.patch("hypothesis.internal.conjecture.providers.is_local_module_file", return_value=False).start()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ class Behaviour:
     run: Run
     needs: frozenset[str]
     alone: bool
-    long: bool
 
     def not_for(self, driver: type[Driver]) -> str | None:
         """Return why the network cannot show this behaviour; None if it can."""
@@ -32,14 +31,14 @@ class Behaviour:
 BEHAVIOURS: list[Behaviour] = []
 
 
-def behaviour(*needs: str, alone: bool = False, long: bool = False) -> Callable[[Run], Run]:
+def behaviour(*needs: str, alone: bool = False) -> Callable[[Run], Run]:
     """Return a decorator that adds a function to the list under its own name."""
     unknown = set(needs) - CAPABILITIES.keys()
     if unknown:
         raise ValueError(f"CAPABILITIES has no {unknown}")
 
     def listed(run: Run) -> Run:
-        BEHAVIOURS.append(Behaviour(getattr(run, "__name__", ""), run, frozenset(needs), alone, long))
+        BEHAVIOURS.append(Behaviour(getattr(run, "__name__", ""), run, frozenset(needs), alone))
         return run
 
     return listed

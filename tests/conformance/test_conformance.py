@@ -16,11 +16,9 @@ from tests.conformance.conftest import SharedIngests
 from tests.conformance.network_servers import NETWORK_SERVERS
 
 # Longer than `PATIENCE`, so that a wait that times out fails with its own message.
-pytestmark = pytest.mark.timeout(660)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(660)]
 
 MODULES = (incoming, edits_and_deletions, threads, publishing, changes, sources, reconciliation)
-# Tested only in long runs: the example network, which shows that a third network can be added.
-LATER = {"example"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -28,12 +26,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "behaviour" not in metafunc.fixturenames:
         return
     cases = [
-        pytest.param(
-            network,
-            one,
-            id=f"{network}-{one.name}",
-            marks=[pytest.mark.long] if one.long or network in LATER else [],
-        )
+        pytest.param(network, one, id=f"{network}-{one.name}")
         for network, played in NETWORK_SERVERS.items()
         for one in sorted(BEHAVIOURS, key=lambda one: one.alone)
         if one.not_for(played.driver) is None

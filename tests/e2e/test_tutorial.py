@@ -14,6 +14,8 @@ from cli.embedded.temporary_postgres import free_port
 from tests.e2e.conftest import PAGE_OWNERS, STARTER_RULES, RunningDemo, activate_rules
 from tests.support.eventually import HANG_SECONDS
 
+pytestmark = pytest.mark.long  # waits for the real services at each step
+
 ROOT = Path(__file__).parents[2]
 
 

@@ -180,7 +180,7 @@ async def edit_after_the_time_to_edit_fails_with_reason(system: IngestUnderTest)
     assert (await system.publication(found.publication))["text"] == found.text
 
 
-@behaviour("changes", alone=True, long=True)
+@behaviour("changes", alone=True)
 async def change_with_lost_response_is_made_once(system: IngestUnderTest) -> None:
     for author, what in (("700411", "edit"), ("700412", "delete")):
         found = await _published(system, "comment", author)

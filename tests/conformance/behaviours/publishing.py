@@ -259,12 +259,12 @@ async def reply_received_before_its_response_is_published_once(system: IngestUnd
     await _are_published_once(system, asked)
 
 
-@behaviour(alone=True, long=True)
+@behaviour(alone=True)
 async def reply_whose_call_never_arrived_is_published_once(system: IngestUnderTest) -> None:
     await _are_published_once(system, await _both(system, 700_334, "drop"))
 
 
-@behaviour(alone=True, long=True)
+@behaviour(alone=True)
 async def reply_in_flight_at_shutdown_is_published_once(system: IngestUnderTest) -> None:
     asked = await _both(system, 700_336, "slow", seconds=1.5)
 

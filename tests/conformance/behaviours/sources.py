@@ -124,7 +124,7 @@ async def new_token_fetches_what_was_missed_without_one(system: IngestUnderTest)
     await system.source_state(page_id, "healthy")
 
 
-@behaviour(long=True)
+@behaviour()
 async def reply_without_token_is_published_once_one_is_added(system: IngestUnderTest) -> None:
     page, page_id = await system.connected("waiting")
     written = await system.driver.citizen(page, words("Когда?"), "message", author="700507")

@@ -58,7 +58,7 @@ async def thread_of_250_replies_is_read_completely(system: IngestUnderTest) -> N
     assert {row["thread_key"] for row in rows} == {post.thread_key}
 
 
-@behaviour(long=True)
+@behaviour()
 async def post_with_300_comments_is_read_completely(system: IngestUnderTest) -> None:
     page = await system.new_page("comments")
     post = await system.driver.post(page, words("Пост"))
@@ -71,7 +71,7 @@ async def post_with_300_comments_is_read_completely(system: IngestUnderTest) -> 
     await system.wait_until_stored(late)
 
 
-@behaviour(long=True)
+@behaviour()
 async def conversations_beyond_one_page_are_read(system: IngestUnderTest) -> None:
     page = await system.new_page("conversations")
     calls = [
@@ -85,7 +85,7 @@ async def conversations_beyond_one_page_are_read(system: IngestUnderTest) -> Non
     assert len({row["author_key"] for row in rows}) == CONVERSATIONS
 
 
-@behaviour(long=True)
+@behaviour()
 async def long_conversation_is_read_completely(system: IngestUnderTest) -> None:
     page = await system.new_page("conversation")
     first = await system.driver.citizen(page, words("Здравствуйте"), "message", author="700401")
@@ -96,7 +96,7 @@ async def long_conversation_is_read_completely(system: IngestUnderTest) -> None:
     assert sorted(texts) == sorted(one.text for one in (first, *written))
 
 
-@behaviour(long=True)
+@behaviour()
 async def posts_beyond_one_page_are_read(system: IngestUnderTest) -> None:
     page = await system.new_page("posts")
     written = await _all(

@@ -148,7 +148,7 @@ async def test_reconciliation_reports_gaps_and_sources_show_them(database: TestD
 
 async def test_refusals_are_reported_with_reasons(system: System) -> None:
     since = ("--since", "2026-01-01")
-    assert "No page «vk.com/club999» is registered" in await system.run(
+    assert "No such page: «vk.com/club999»" in await system.run(
         "backfill", "--page", "vk.com/club999", *since, code=1
     )
     assert "was refused" in await system.run("sources", code=1, GOSPABLIK_PASSWORD="wrong")
@@ -172,7 +172,7 @@ async def test_page_is_found_by_any_of_its_names(system: System) -> None:
         assert "Страница" in await asked(name, code=1)
     assert "person's page" in await asked("vk.com/id1", code=1)
     assert "example.org" in await asked("https://example.org/club101", code=1)
-    assert "No page «school72» is registered" in await asked("school72", code=1)
+    assert "No such page: «school72»" in await asked("school72", code=1)
     await system.raw_connection.execute(
         """INSERT INTO pages (id, organisation_id, network, external_id, name, sort_key, screen_name, url,
                go_live_at, active, version, created_at, updated_at)
@@ -180,4 +180,4 @@ async def test_page_is_found_by_any_of_its_names(system: System) -> None:
                'https://ok.ru/group/55000', go_live_at, true, 1, created_at, updated_at FROM pages"""
     )
     output = await asked("school71", code=1)
-    assert "«school71» may be https://vk.com/School71, https://ok.ru/group/55000" in output
+    assert "«school71» matches https://vk.com/School71, https://ok.ru/group/55000" in output

@@ -89,6 +89,7 @@ def page(response: httpx.Response) -> Parsed | None:
     return Parsed(response.text)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("route", get_routes())
 async def test_hostile_texts_are_shown_as_text(
     console: ConsoleUnderTest, with_texts: Callable[[str | None], None], route: str

@@ -136,6 +136,7 @@ async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch
         builder.terminate()
 
 
+@pytest.mark.long
 async def test_concurrent_upgrades_wait_for_each_other(empty: tuple[str, str]) -> None:
     owner, admin = empty
     first, connection = await asyncpg.connect(owner), await asyncpg.connect(admin)
@@ -157,6 +158,7 @@ async def test_concurrent_upgrades_wait_for_each_other(empty: tuple[str, str]) -
     await connection.close()
 
 
+@pytest.mark.long
 async def test_concurrent_prepare_runs_create_one_deployment(tmp_path_factory: pytest.TempPathFactory) -> None:
     with temporary_server(OPTIONS) as admin:
         await bootstrap.wait_until_ready(admin, is_alive=lambda: True, progress=lambda _: None)

@@ -25,6 +25,8 @@ from tests.integration.platform.upgrades import upgrade
 from tests.support.eventually import eventually
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
+pytestmark = pytest.mark.long  # runs the former version from a copy of its code, and all services after it
+
 DUMP = Path(__file__).parent / "data" / "revision_0025.sql.xz"
 ENCRYPTION_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 CLIENT_SECRET = "client-secret-of-the-tests"
