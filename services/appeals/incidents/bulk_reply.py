@@ -23,6 +23,7 @@ from services.appeals.lifecycle.transitions import assign
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.replies import check_context, reply_queries, submission
 from services.appeals.replies.new_reply import NewReply
+from services.appeals.replies.repeated_texts import DUPLICATE_TEXT_WINDOW, without_whitespace
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaits_reply, runs_next_response_clock
 from shared import clock
@@ -92,12 +93,12 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
                 IncidentReply.organisation_id.is_(None),
                 IncidentReply.organisation_id == caller.organisation_id,
             ),
-            IncidentReply.created_at > func.now() - submission.DUPLICATE_TEXT_WINDOW,
+            IncidentReply.created_at > func.now() - DUPLICATE_TEXT_WINDOW,
         )
         .order_by(IncidentReply.created_at, IncidentReply.id)
     )
     first = next(
-        (one for one in earlier if submission.without_whitespace(one.text) == submission.without_whitespace(text)),
+        (one for one in earlier if without_whitespace(one.text) == without_whitespace(text)),
         None,
     )
     if first is not None:

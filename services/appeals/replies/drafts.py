@@ -10,6 +10,7 @@ from services.appeals.replies import (
     edit_lease,
     handover,
     mark_question,
+    repeated_texts,
     reply_attachments,
     reply_queries,
     submission,
@@ -105,7 +106,7 @@ async def submit_draft(
     submission.check_promise(written)
     mark_question.check_outcome(written)
     if reply.kind == "final" and not allow_duplicate:
-        await submission.require_new_text(session, appeal, reply.text)
+        await repeated_texts.require_new_text(session, appeal, reply.text)
     message = await reply_queries.find_message(session, reply.in_reply_to)
     hints = await check_context.require_publishable(session, appeal, written, message)
     reply.version += 1

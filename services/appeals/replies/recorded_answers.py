@@ -12,7 +12,8 @@ from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.replies.mark_question import check_outcome
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.replies.published_replies import record_published_reply
-from services.appeals.replies.submission import check_promise, without_whitespace
+from services.appeals.replies.repeated_texts import without_whitespace
+from services.appeals.replies.submission import check_promise
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaiting_since
 from shared import clock

@@ -17,7 +17,8 @@ from services.appeals import jobs
 from services.appeals.replies import approval_rules, check_context, drafts, reply_attachments, reply_queries
 from services.appeals.replies.edit_lease import database_time
 from services.appeals.replies.new_reply import NewReply
-from services.appeals.replies.submission import check_promise, require_none_under_way, without_whitespace
+from services.appeals.replies.repeated_texts import without_whitespace
+from services.appeals.replies.submission import check_promise, require_none_under_way
 from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right

@@ -1,11 +1,13 @@
 """Queries of replies, and of the messages that they answer."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle.message_queries import select_messages
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
@@ -121,3 +123,15 @@ async def final_reply_stands(session: AsyncSession, appeal: Appeal) -> bool:
     """Return whether the appeal has a published final reply that was not withdrawn."""
     standing = exists().where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.kind == "final")
     return bool(await session.scalar(select(standing)))
+
+
+async def reply_in_problem(session: AsyncSession, reply: Reply) -> dict[str, Any]:
+    """Return the reply as the member `reply` of a problem document."""
+    names = await ActorNames.load(session, [reply.author])
+    return {
+        "id": str(reply.id),
+        "author": names.ref(reply.author).model_dump(mode="json"),
+        "status": reply.status,
+        "kind": reply.kind,
+        "created_at": reply.created_at.isoformat(),
+    }

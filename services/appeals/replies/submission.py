@@ -1,14 +1,11 @@
 """Submission of replies: validation, storage, and the request to publish."""
 
-from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
-from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
 from services.appeals.replies import (
@@ -17,6 +14,7 @@ from services.appeals.replies import (
     edit_lease,
     handover,
     mark_question,
+    repeated_texts,
     reply_attachments,
     reply_queries,
 )
@@ -26,7 +24,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.contracts.appeal_events import ReplyQueued
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, ReplyUnderWay
+from shared.http.problems import Conflict, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
@@ -34,9 +32,6 @@ from shared.tables.ingest import Message, Publication
 
 # The limit of ingest, which splits texts longer than the network's own limit.
 MAX_REPLY_LENGTH = 20_000
-# Time within which the same final text is refused, unless the request has its own `Idempotency-Key`. Equal to the
-# lifetime of idempotency keys.
-DUPLICATE_TEXT_WINDOW = timedelta(hours=24)
 
 
 async def submit_reply(
@@ -87,7 +82,7 @@ async def create_reply(
     mark_question.check_outcome(draft)
     await require_none_under_way(session, appeal)
     if draft.kind == "final" and not repeats:
-        await require_new_text(session, appeal, draft.text)
+        await repeated_texts.require_new_text(session, appeal, draft.text)
     hints = await check_context.require_publishable(session, appeal, draft, message) if check else None
     reply = new_reply(appeal, draft, author, message.id)
     reply.incident_reply_id = incident_reply_id
@@ -131,43 +126,8 @@ async def require_none_under_way(session: AsyncSession, appeal: Appeal, *, besid
         }.get(status, "wait until it is published or has failed")
         raise ReplyUnderWay(
             f"A reply to this appeal is under way («{status}»): {what_to_do}",
-            reply=await _named(session, first) | {"status": status},
+            reply=await reply_queries.reply_in_problem(session, first) | {"status": status},
         )
-
-
-async def require_new_text(session: AsyncSession, appeal: Appeal, text: str) -> None:
-    """Raise `Duplicate` if the same final text was sent to the citizen recently, by the database's clock."""
-    earlier = await session.scalars(
-        select(Reply)
-        .where(
-            Reply.appeal_id == appeal.id,
-            Reply.origin == "gospablik",
-            Reply.kind == "final",
-            Reply.status.not_in(("draft", "on_approval", "discarded", "withdrawn")),
-            Reply.created_at > func.now() - DUPLICATE_TEXT_WINDOW,
-        )
-        .order_by(Reply.created_at, Reply.id)
-    )
-    wanted = without_whitespace(text)
-    first = next((found for found in earlier if without_whitespace(mark_question.own_text(found)) == wanted), None)
-    if first is None:
-        return
-    what = "has failed: retry it" if first.status == "failed" else "was already sent"
-    raise Duplicate(
-        f"A reply with this text {what}. To send it once more on purpose, give an Idempotency-Key of its own",
-        reply=await _named(session, first),
-    )
-
-
-async def _named(session: AsyncSession, reply: Reply) -> dict[str, Any]:
-    names = await ActorNames.load(session, [reply.author])
-    return {
-        "id": str(reply.id),
-        "author": names.ref(reply.author).model_dump(mode="json"),
-        "status": reply.status,
-        "kind": reply.kind,
-        "created_at": reply.created_at.isoformat(),
-    }
 
 
 def check_promise(draft: NewReply) -> None:
@@ -256,15 +216,9 @@ async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> N
         .where(Publication.reply_id == reply.id, Publication.status == "published")
         .order_by(Publication.part)
     )
-    standing = without_whitespace("".join(parts))
-    if not without_whitespace(text).startswith(standing):
+    standing = repeated_texts.without_whitespace("".join(parts))
+    if not repeated_texts.without_whitespace(text).startswith(standing):
         detail = "A part of the reply is already published: the corrected text must begin with it"
         raise Invalid.field("/text", detail)
-    if standing == without_whitespace(text):
+    if standing == repeated_texts.without_whitespace(text):
         raise Invalid.field("/text", "All of this text is already published: add the missing rest")
-
-
-def without_whitespace(text: str) -> str:
-    """Return the text without white space, for comparisons."""
-    # White space is changed by networks and by the splitting of long replies.
-    return "".join(text.split())

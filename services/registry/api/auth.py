@@ -12,9 +12,14 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
-from services.registry.authentication import sessions, sign_in
+from services.registry.authentication import client_sign_in, session_refresh, sessions, sign_in
 from services.registry.authentication.sessions import ClientInfo
-from services.registry.authentication.sign_in import IssuedTokens, OAuthRefusal, TokenIssuer
+from services.registry.authentication.token_issuer import (
+    ACCESS_TOKEN_LIFETIME,
+    IssuedTokens,
+    OAuthRefusal,
+    TokenIssuer,
+)
 from services.registry.schemas.auth import ExternalIssuer, JsonWebKeySet, OAuthError, SignInMethods, TokenResponse
 from shared.audit import recorder
 from shared.database.outages import is_outage
@@ -190,11 +195,11 @@ async def _grant(
             compared = await sign_in.check_password(service.database, issuer, username, password, ip_address)
             return await sign_in.sign_in_person(session, issuer, compared, client_info(request))
         case "refresh_token":
-            return await sign_in.refresh_session(
+            return await session_refresh.refresh_session(
                 session, issuer, _needed(form, "refresh_token"), client_info(request)
             )
         case "client_credentials":
-            return await sign_in.sign_in_client(session, issuer, *_client(request, form), form.get("scope"))
+            return await client_sign_in.sign_in_client(session, issuer, *_client(request, form), form.get("scope"))
         case _:
             raise OAuthRefusal(
                 "unsupported_grant_type", "The grant type must be password, refresh_token or client_credentials"
@@ -246,7 +251,7 @@ async def issue_token(
         access_token=issued.access_token,
         refresh_token=issued.refresh_token,
         scope=issued.scope,
-        expires_in=int(sign_in.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        expires_in=int(ACCESS_TOKEN_LIFETIME.total_seconds()),
     )
 
 

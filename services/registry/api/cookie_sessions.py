@@ -8,8 +8,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from services.registry.api.auth import client_info, token_issuer
-from services.registry.authentication import sessions, sign_in
-from services.registry.authentication.sign_in import IssuedTokens, OAuthRefusal, TokenIssuer
+from services.registry.authentication import session_refresh, sessions, sign_in
+from services.registry.authentication.token_issuer import (
+    ACCESS_TOKEN_LIFETIME,
+    IssuedTokens,
+    OAuthRefusal,
+    TokenIssuer,
+)
 from services.registry.schemas.auth import CookieSession, PasswordSignIn
 from shared.auth import session_cookies
 from shared.http.client_address import client_address
@@ -51,12 +56,12 @@ def _signed_in(response: Response, issued: IssuedTokens) -> CookieSession:
     session_cookies.set_session_cookies(
         response,
         issued.access_token,
-        sign_in.ACCESS_TOKEN_LIFETIME,
+        ACCESS_TOKEN_LIFETIME,
         issued.refresh_token,
         sessions.REFRESH_TOKEN_LIFETIME,
     )
     return CookieSession(
-        expires_in=int(sign_in.ACCESS_TOKEN_LIFETIME.total_seconds()),
+        expires_in=int(ACCESS_TOKEN_LIFETIME.total_seconds()),
         refresh_expires_in=int(sessions.REFRESH_TOKEN_LIFETIME.total_seconds()),
     )
 
@@ -118,7 +123,7 @@ async def refresh_cookie_session(
     if not refresh_token:
         raise Unauthenticated(f"The cookie «{session_cookies.REFRESH_COOKIE}» is missing")
     try:
-        issued = await sign_in.refresh_session(session, issuer, refresh_token, client_info(request))
+        issued = await session_refresh.refresh_session(session, issuer, refresh_token, client_info(request))
     except OAuthRefusal as refused:
         # Keep the cookies: another tab may have signed in since this request was sent.
         return _problem(refused).response(request.url.path)

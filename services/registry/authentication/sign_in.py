@@ -1,101 +1,28 @@
-"""Sign-in by OAuth 2: a password, refresh token or client secret is exchanged for an access token.
-
-An access token is valid for 15 minutes and cannot be revoked. A session continues by refresh tokens, each valid
-for 14 days and one use. Within 30 seconds a used refresh token gives the same successor again, because two tabs of
-a browser may refresh at once; a later reuse means that the token was copied, and ends the session.
-"""
+"""Sign-in of people: a name and password are exchanged for an access token and a refresh token (OAuth 2)."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.registry.authentication import client_secrets, passwords, sessions, throttle
+from services.registry.authentication import passwords, sessions, throttle
 from services.registry.authentication.fair_queue import FairQueue, QueueFull
 from services.registry.authentication.throttle import SignInAttempt
+from services.registry.authentication.token_issuer import IssuedTokens, OAuthRefusal, TokenIssuer, refuse_locked
 from shared import clock, security_log
 from shared.audit import recorder
-from shared.auth import tokens
-from shared.auth.rights import RIGHTS, Role
 from shared.database.sessions import Database, WriteSession
 from shared.http.client_address import counted_address
-from shared.tables.registry import ApiClient, Person, RefreshToken
+from shared.tables.registry import Person
 
-ACCESS_TOKEN_LIFETIME = timedelta(minutes=15)
 # A check occupies one core and 64 MiB for about 50 ms.
 PASSWORD_CHECK_QUEUE = FairQueue(concurrency=passwords.MAX_CONCURRENT_HASHES, max_waiting=64)
 # A lookup is cheap, but without a queue all lookups of a flood would run before those of other callers.
 ATTEMPT_LOOKUP_QUEUE = FairQueue(concurrency=2, max_waiting=256)
 QUEUE_FULL_RETRY_SECONDS = 2
 DEMO_PASSWORD = "demo"  # noqa: S105 — known to everybody on purpose; refused in production
-
-
-class OAuthRefusal(Exception):  # noqa: N818 — reads better where it is raised
-    """An OAuth error (RFC 6749, 5.2): `error` is its code, `description` is for people."""
-
-    def __init__(self, error: str, description: str, *, status: int = 400, retry_after: int | None = None) -> None:
-        super().__init__(description)
-        self.error = error
-        self.description = description
-        self.status = status
-        self.retry_after = retry_after
-
-
-@dataclass(frozen=True)
-class IssuedTokens:
-    """Tokens issued by a sign-in. API clients get no refresh token: they sign in again."""
-
-    access_token: str
-    refresh_token: str | None
-    scope: str | None = None
-
-
-@dataclass(frozen=True)
-class TokenIssuer:
-    """Issues tokens to people and API clients.
-
-    In production the demo password never works; without `password_sign_in` no password does.
-    """
-
-    signer: tokens.Signer
-    production: bool
-    password_sign_in: bool = True
-
-    @classmethod
-    def load(cls, keys_dir: Path, *, production: bool, passwords: bool) -> "TokenIssuer":
-        """Return an issuer with the key of `keys_dir`.
-
-        Called at each sign-in, because keys may be rotated.
-        """
-        key = tokens.read_key(keys_dir / "people.jwk")
-        return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
-
-    def next_refresh_token(self, refresh_token: str) -> str:
-        """Return the token that follows a refresh token.
-
-        It is deterministic, but can be computed only with the issuer's key.
-        """
-        private = str(self.signer.key.as_dict(private=True)["d"])
-        return passwords.derive_secret(private, f"refresh token\n{refresh_token}")
-
-    def access_token(
-        self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
-    ) -> str:
-        """Return an access token with the claims that `shared.auth.callers` reads."""
-        return self.signer.sign(
-            str(who.id),
-            tokens.PEOPLE_AUDIENCE,
-            ACCESS_TOKEN_LIFETIME,
-            name=who.full_name if isinstance(who, Person) else who.name,
-            role=who.role,
-            org=str(who.organisation_id) if who.organisation_id else None,
-            include_subordinates=who.include_subordinates or None,
-            scope=scope,
-            sid=str(session_id) if session_id else None,
-        )
 
 
 def normalize_username(username: str) -> str:
@@ -172,7 +99,7 @@ async def sign_in_person(
     await throttle.record_success(session, check.attempt)
     if current.locked_at is not None:
         _log_security_event("sign_in_failed", check, reason="locked")
-    _refuse_locked(current)
+    refuse_locked(current)
     if check.upgraded_hash is not None:
         current.password_hash = check.upgraded_hash
     await record_sign_in(session, current.id, now)
@@ -202,12 +129,6 @@ async def _refuse_blocked(session: AsyncSession, attempt: SignInAttempt, now: da
         )
 
 
-def _refuse_locked(person: Person) -> None:
-    # Called only after the password or token was verified: others must not learn about the lock.
-    if person.locked_at is not None:
-        raise OAuthRefusal("invalid_grant", "The account is locked: ask an access administrator to unlock it")
-
-
 async def record_sign_in(session: WriteSession, person_id: UUID, at: datetime) -> None:
     """Record when the person last signed in, without raising the person's version."""
     await session.execute(
@@ -224,83 +145,3 @@ async def _find_person(session: AsyncSession, name: str) -> Person | None:
         return None
     person: Person | None = await session.scalar(select(Person).where(Person.username == name))
     return person
-
-
-async def refresh_session(
-    session: WriteSession, issuer: TokenIssuer, token: str, origin: sessions.ClientInfo
-) -> IssuedTokens:
-    """Continue a session: mark the token as used and return its successor.
-
-    Raises `OAuthRefusal` for a token that is unknown, expired, revoked or used before, and for a person who may
-    not sign in. Reuse after the grace period, or after the successor was used, ends the session; the caller must
-    commit even then.
-    """
-    digest = passwords.secret_digest(token)
-    person_id = await session.scalar(select(RefreshToken.person_id).where(RefreshToken.digest == digest))
-    person = None if person_id is None else await sessions.lock_person(session, person_id)
-    # Read after locking the person: of two concurrent refreshes, the second sees that the token is used.
-    refresh_token = await session.scalar(select(RefreshToken).where(RefreshToken.digest == digest))
-    if (
-        refresh_token is None
-        or person is None
-        or refresh_token.revoked_at is not None
-        or refresh_token.expires_at <= clock.now()
-    ):
-        raise OAuthRefusal("invalid_grant", "The refresh token is unknown, expired or revoked")
-    successor = issuer.next_refresh_token(token)
-    again = refresh_token.used_at is not None and await sessions.was_rotated_recently(
-        session, refresh_token, successor
-    )
-    if refresh_token.used_at is not None and not again:
-        # The token was copied. No other sign-in event is written to the audit trail.
-        recorder.set_actor(session, str(person.id))
-        security_log.log_security_event(
-            "refresh_token_reused", person_id=str(person.id), session_id=str(refresh_token.session_id)
-        )
-        await sessions.end_by_token(session, token)
-        raise OAuthRefusal(
-            "invalid_grant", "The refresh token was used before: its session has been revoked, sign in again"
-        )
-    if not person.active:
-        raise OAuthRefusal("invalid_grant", "The person may no longer sign in")
-    _refuse_locked(person)
-    if not again:
-        await sessions.rotate_refresh_token(session, refresh_token, successor, origin)
-    return IssuedTokens(issuer.access_token(person, session_id=refresh_token.session_id), successor)
-
-
-async def sign_in_client(
-    session: WriteSession, issuer: TokenIssuer, client_id: str, secret: str, requested_scope: str | None = None
-) -> IssuedTokens:
-    """Issue a token to an API client, narrowed to the requested scope.
-
-    Raises `OAuthRefusal`: 401 for an invalid client or secret, 400 for a scope that the client lacks.
-    """
-    try:
-        client = await session.get(ApiClient, UUID(client_id))
-    except ValueError:
-        client = None
-    good = client is not None and await client_secrets.verify(session, client.id, secret)
-    expired = client is not None and client.expires_at is not None and client.expires_at <= clock.now()
-    if client is None or not good or not client.active or expired:
-        security_log.log_security_event(
-            "sign_in_failed", client_id=None if client is None else str(client.id), reason="client"
-        )
-        raise OAuthRefusal(
-            "invalid_client", "The client is unknown, inactive or expired, or its secret is wrong", status=401
-        )
-    scope = _scope(client, requested_scope)
-    security_log.log_security_event("signed_in", client_id=str(client.id))
-    return IssuedTokens(issuer.access_token(client, scope=scope), None, scope)
-
-
-def _scope(client: ApiClient, requested_scope: str | None) -> str | None:
-    allowed_scopes = None if client.scopes is None else set(client.scopes)
-    if requested_scope is None:
-        return None if allowed_scopes is None else " ".join(sorted(allowed_scopes))
-    requested = set(requested_scope.split())
-    if strange := sorted(
-        requested - (RIGHTS[Role(client.role)].keys() if allowed_scopes is None else allowed_scopes)
-    ):
-        raise OAuthRefusal("invalid_scope", f"The client has no right «{strange[0][:100]}»")
-    return " ".join(sorted(requested))

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from prometheus_client import Counter
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from services.webhooks.notices import preferences
 from services.webhooks.notices.leases import Claim
@@ -75,34 +75,13 @@ async def _record(
         case Outcome.LATER if letter.attempts <= len(RETRY_DELAYS):
             await _try_later(session, letter, notices, now + RETRY_DELAYS[letter.attempts - 1])
         case Outcome.LATER:
-            await _fail(session, letter, notices, NoticeReason.UNDELIVERABLE)
+            await fail(session, letter, notices, NoticeReason.UNDELIVERABLE)
         case Outcome.UNCERTAIN:
-            await _fail(session, letter, notices, NoticeReason.UNCERTAIN)
+            await fail(session, letter, notices, NoticeReason.UNCERTAIN)
         case Outcome.ADDRESS_REFUSED | Outcome.REFUSED:
-            await _fail(session, letter, notices, NoticeReason.REFUSED)
+            await fail(session, letter, notices, NoticeReason.REFUSED)
             if attempt.outcome is Outcome.ADDRESS_REFUSED:
                 _count_bounce(settings, letter, notices)
-
-
-async def resolve_interrupted(database: Database) -> int:
-    """Fail letters whose worker stopped while sending them; return how many.
-
-    They are not sent again, because they may have arrived.
-    """
-    async with database.write() as session:
-        letters = (
-            await session.scalars(
-                select(NoticeLetter)
-                .where(NoticeLetter.status == "sending", NoticeLetter.leased_until < func.clock_timestamp())
-                .with_for_update(skip_locked=True)
-            )
-        ).all()
-        for letter in letters:
-            notices = await session.scalars(
-                select(Notice).where(Notice.letter_id == letter.id, Notice.status == "sending")
-            )
-            await _fail(session, letter, notices.all(), NoticeReason.UNCERTAIN)
-    return len(letters)
 
 
 async def suppress_waiting(database: Database) -> int:
@@ -145,7 +124,7 @@ async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str
         )
     ).all()
     letter.smtp_status = smtp_status
-    await _fail(session, letter, notices, NoticeReason.BOUNCED)
+    await fail(session, letter, notices, NoticeReason.BOUNCED)
     _count_bounce(settings, letter, notices)
     return True
 
@@ -167,9 +146,10 @@ async def _try_later(
     await session.flush()
 
 
-async def _fail(
+async def fail(
     session: WriteSession, letter: NoticeLetter, notices: Sequence[Notice], reason: NoticeReason
 ) -> None:
+    """Mark the letter and its notices as failed for this reason."""
     letter.status, letter.reason = "failed", reason.value
     await record_outcome(session, notices, NoticeStatus.FAILED, reason)
 

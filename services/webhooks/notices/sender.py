@@ -9,7 +9,7 @@ from uuid import UUID
 
 from aiolimiter import AsyncLimiter
 
-from services.webhooks.notices import claims, leases, links, outcomes
+from services.webhooks.notices import claims, interrupted_letters, leases, links, outcomes
 from services.webhooks.notices.leases import Claim
 from services.webhooks.notices.letters import Letter, compose, local_time
 from services.webhooks.notices.rendering import (
@@ -118,7 +118,7 @@ class NoticeSender:
 
         A mail server that accepts no letters gets a single one as a probe.
         """
-        if count := await outcomes.resolve_interrupted(self._database):
+        if count := await interrupted_letters.resolve_interrupted(self._database):
             log.warning("letters interrupted while they were sent", count=count)
         connections = self._settings.smtp_connections
         limit = connections * LETTERS_PER_CONNECTION if self._state.error is None else 1

@@ -23,7 +23,7 @@ from services.registry.access import people
 from services.registry.authentication import passwords, throttle
 from services.registry.authentication import sign_in as sign_in_module
 from services.registry.authentication.fair_queue import FairQueue
-from services.registry.authentication.sign_in import ACCESS_TOKEN_LIFETIME
+from services.registry.authentication.token_issuer import ACCESS_TOKEN_LIFETIME
 from shared import clock
 from shared.auth import tokens
 from shared.database.sessions import POOL_SIZES
