@@ -17,7 +17,7 @@ branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
 OPEN = "status IN ('new', 'triage', 'assigned', 'in_progress', 'on_approval', 'interim', 'reopened')"
-# Only appeals that follow another one of their author in the thread are written.
+# Updates only appeals that follow an earlier appeal of the same author in the same thread.
 NUMBER = """
 UPDATE appeals SET matter_number = numbered.number
 FROM (

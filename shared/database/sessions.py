@@ -161,7 +161,7 @@ class Database:
             raise InvalidatePoolError("the server closed the connection")
 
     def _is_alive(self, connection: DBAPIConnection, idle_seconds: float) -> bool:
-        """Return whether a pooled connection can be used: it is open and, after a while, answers a ping."""
+        """Return whether a pooled connection can be used: it is open and, if it was idle, answers a ping."""
         if self.engine.sync_engine.dialect.get_driver_connection(connection).is_closed():
             return False
         if idle_seconds < _PING_AFTER_IDLE_SECONDS:

@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, Id
 
-# Appeals with this many consecutive numbers are one range. A page of results reads the newest ranges first, so
-# that a frequent word costs as much as one range, not as all appeals.
+# The number of consecutive appeal numbers in one range. A page of results reads range after range until it is
+# full, so that a frequent word costs as much as one range, not as all appeals.
 RANGE_SIZE = 2_000
 
 

@@ -24,7 +24,7 @@ _FOLDER = _ROOT / "docs" / "frontend" / "screens"
 _INDEX = _ROOT / "docs" / "frontend" / "console-screens.md"
 # The person with most pages comes first; each further person adds pages that only they can open.
 PEOPLE = ("centre", "ops", "manager", "org", "approver", "auditor", "head")
-# The name of the sheet, the path, and the text of a button or None; opened by the moderator.
+# For each sheet its name, the path, and the text of the button to press there, or None. The moderator opens them.
 STATES = (
     ("overdue-municipality", "/overdue?district=улан-удэ", None),
     ("exports-request", "/exports?list=sort%3D-opened_at", None),

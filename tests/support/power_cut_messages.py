@@ -139,5 +139,7 @@ def other_messages(count: int, seed: int = 2) -> list[str]:
 
 
 def is_about_power(text: str) -> bool:
-    """Return whether a message is about power: among `other_messages`, it is ambiguous on the location's pages."""
+    """Return whether a message mentions power or light. On the location's pages, `other_messages` contain no such
+    text, because it could belong to the power cut.
+    """
     return _OF_LIGHT.search(text) is not None

@@ -86,7 +86,8 @@ class ServiceUnderTest:
     async def grant_access(self, request: httpx.Request) -> None:
         """Store the access that the request's token states: changes check it against the database."""
         access = self.granted_access.get(request.headers.get("Authorization", "").removeprefix("Bearer "))
-        # Among reads, only exports check the access in the database.
+        # Among reads, only exports and the event stream check the access in the database. Tests of the stream send
+        # a POST first.
         reads = request.method == "GET" and not request.url.path.endswith((".csv", ".xlsx"))
         if reads or access is None:
             return

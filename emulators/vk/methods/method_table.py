@@ -117,7 +117,9 @@ def check_token_and_count(world: EmulatedVk, token: Token, found: Method) -> Non
 
 
 def method(name: str, kinds: str) -> Callable[[Handler], Handler]:
-    """Register a handler; `kinds` as letters: U user, G community, S service."""
+    """Return a decorator that registers a handler. `kinds`: letters of the token kinds that may call it, U user,
+    G community, S service.
+    """
 
     def register(handler: Handler) -> Handler:
         METHODS[name] = Method(name, frozenset(_KINDS[letter] for letter in kinds), handler)

@@ -186,7 +186,8 @@ def reopen(
     reason: str | None = None,
     not_solved: bool = False,
 ) -> None:
-    """Reopen an answered or closed appeal; in `triage` the clock of the reply starts when a person decides.
+    """Reopen an answered or closed appeal with this status; in `triage` the clock of the next reply starts when a
+    person decides that an answer is due.
 
     `not_solved`: the answer did not solve the matter, so the clock of the final answer continues from its old
     start.

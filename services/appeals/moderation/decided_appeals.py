@@ -76,7 +76,9 @@ async def close_unneeded(
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Close the message's appeal as needing no answer, unless another of its messages needs one."""
+    """Record that the message needs no answer. Its appeal becomes `not_required`, unless another of its messages
+    needs an answer, or the appeal is answered or closed. Raises `Conflict` if work on the appeal has begun.
+    """
     appeal = state.appeal
     if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "answered"}:
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
@@ -118,7 +120,7 @@ def apply_corrections(
     if corrections.organisation_id is not None and corrections.organisation_id != appeal.organisation_id:
         if appeal.status in {"answered", "closed"}:
             raise Conflict(
-                f"The appeal is «{appeal.status}»: only an open appeal can be assigned to another organisation"
+                f"The appeal is «{appeal.status}»: reopen it before you assign it to another organisation"
             )
         transitions.assign(
             appeal,

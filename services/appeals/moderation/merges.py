@@ -143,7 +143,7 @@ def _in_effect(column: InstrumentedAttribute[UUID], appeal_id: UUID) -> tuple[Co
 
 
 async def _lock_both(session: WriteSession, caller: Caller, *appeal_ids: UUID) -> dict[UUID, Appeal]:
-    """Lock the two appeals, in id order to avoid deadlocks, and return those that the caller may see."""
+    """Lock those of the two appeals that the caller may see, in id order to avoid deadlocks; return them by id."""
     rows = await session.scalars(
         select(Appeal)
         .where(Appeal.id.in_(appeal_ids), caller.scope(Appeal.organisation_id))
@@ -163,7 +163,7 @@ async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal
             )
     if appeal.author_key is None or appeal.thread_key is None or appeal.author_key != into.author_key:
         raise Conflict(
-            "Only appeals that one author wrote in a network can be merged; join other appeals in an incident"
+            "Only appeals of the same author in a network can be merged; join other appeals in an incident"
         )
     if (into.opened_at, into.number) > (appeal.opened_at, appeal.number):
         raise Conflict("The other appeal was received later: merge the other appeal into this one")

@@ -142,10 +142,10 @@ def check_not_stale(
     *,
     needs_answer: bool,
 ) -> None:
-    """Refuse a decision that would replace a decision which its author has not seen; call under `lock_review`.
+    """Refuse a decision if the caller has not seen the decision that it would replace; call under `lock_review`.
     Raises `PreconditionFailed` if the classification is not in the version given by `If-Match` (0 before the first
-    classification). Without `If-Match` raises `DecidedByAnother` if another person decided otherwise, or if the
-    caller confirms what another person changed. Both name the current decision.
+    classification). Without `If-Match` raises `DecidedByAnother` if another person has decided and the caller
+    decides otherwise, or confirms the rest. Both name the current decision.
     """
     version = triage.version if triage else 0
     decision = None

@@ -100,7 +100,7 @@ async def move_promise(
     promise whose date had passed before the edit stays broken. Nothing changes if a later reply has ended it.
     """
     if change.promised_at is None or change.ended_at is None:
-        raise ValueError(f"Change {change.id} does not move a date")
+        raise ValueError(f"Reply change {change.id} has no promised date, or has not ended")
     last = await session.scalar(
         select(Promise).where(Promise.reply_id == reply.id).order_by(Promise.made_at.desc()).limit(1)
     )

@@ -58,7 +58,7 @@ def _others(word: str) -> tuple[str, ...]:
         forms += (name, *_forms_of_names()[name])
     if word.endswith("е") and f"{word[:-1]}э" in _forms_of_names():
         forms.append(f"{word[:-1]}э")
-    # The first form of each stem; many forms are the same.
+    # Keep the first form of each stem.
     by_stem = {_stem(form): form for form in reversed(list(dict.fromkeys(forms)))}
     by_stem.pop(_stem(word), None)
     return tuple(sorted(by_stem.values()))[:MAX_FORMS]

@@ -120,7 +120,7 @@ class PageFormula(_Part):
 
 def _storable(value: str) -> str:
     if not value.isprintable():
-        raise ValueError("control characters and line breaks are not allowed")
+        raise ValueError("only printable characters and spaces are allowed, without line breaks")
     return value
 
 

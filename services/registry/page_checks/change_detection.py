@@ -74,7 +74,7 @@ def diff(before: PreviousCheck, description: PageDescription) -> list[PageFieldC
 
 
 def badge_lost(changes: list[PageFieldChange]) -> bool:
-    """Return whether the network no longer shows its badge."""
+    """Return whether the page lost the network's verification badge."""
     return any(change.field == "verified" and change.before and not change.after for change in changes)
 
 

@@ -27,7 +27,7 @@ EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 
 def _one_line(value: str) -> str:
     if not value.isprintable():
-        raise ValueError("control characters and line breaks are not allowed")
+        raise ValueError("only printable characters and spaces are allowed, without line breaks")
     return value
 
 

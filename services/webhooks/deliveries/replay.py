@@ -81,9 +81,7 @@ async def replay(
     endpoint = await endpoints.get(session, caller, endpoint_id, lock="share")
     endpoints.require_receiving(endpoint)
     if await health.count_deliveries(session, endpoint.id, "pending") >= health.MAX_COUNTED:
-        raise Conflict(
-            f"{health.MAX_COUNTED:,} deliveries or more wait for this endpoint: try again when fewer wait"
-        )
+        raise Conflict(f"{health.MAX_COUNTED:,} deliveries or more are waiting for this endpoint: try again later")
     entitled = await entitlements.load_entitlements(session, settings.webhooks_personal_data_hosts, {endpoint.id})
     if (reason := entitled[endpoint.id].suspension_reason) is not None:
         raise Conflict(f"The endpoint may not receive events, because {reason}: take it over first")

@@ -216,7 +216,6 @@ class NoticeSender:
         unsubscribe_url = f"{notices_url}/unsubscription?token={token}"
         letter: Letter | ReportLetter
         if claim.report is not None:
-            # Reports have a page only in the front end, not under the public URL.
             letter = compose_report(claim.report.sheet, claim.pdf, front_end_url=self._front_end_url)
         else:
             zone = claim.calendar.zone

@@ -250,7 +250,7 @@ async def test_metadata_is_removed_and_the_photo_is_turned_upright(
 
 
 @in_process
-async def test_text_in_a_png_is_removed_and_transparency_becomes_white(
+async def test_text_chunk_of_a_png_is_removed_and_transparency_becomes_white(
     scenario: AppealsScenario, http: httpx.AsyncClient
 ) -> None:
     content = await stored(

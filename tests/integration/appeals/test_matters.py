@@ -80,7 +80,7 @@ async def test_later_messages_join_the_appeal_of_their_matter(scenario: AppealsS
     assert len(road["messages"]) + len(doctor["messages"]) == len(texts)
 
 
-async def test_address_is_added_to_the_appeal_and_keeps_its_topic(scenario: AppealsScenario) -> None:
+async def test_address_is_added_to_the_appeal_without_changing_its_topic(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes("В Улан-Удэ дома холодно, батареи ледяные, когда затопите?")
     before = await scenario.single_appeal()
     message = await scenario.citizen_writes("ул. Ключевская, 60а", at=WEDNESDAY + MINUTE)

@@ -22,7 +22,7 @@ MARKUP = (
     f"<img src=x onerror=alert(1)>\"'` onmouseover=alert(1) autofocus x=<b hx-get=/x>{{{{7*7}}}}${{7*7}}"
     "&lt;i&gt;&#60;u&#62;<!--"
 )
-# Invisible characters that change the reading direction or join characters.
+# Invisible characters: marks of the reading direction, zero-width spaces and a word joiner.
 UNSEEN = "\u202e\u2066\u200f\u200b\ufeff\u2060\u061c"
 FAMILY = "\U0001f468\u200d\U0001f469\u200d\U0001f467\u200d\U0001f466"
 HOSTILE = {"markup": MARKUP + UNSEEN + FAMILY, "emoji": f"{TOKEN} " + "\U0001f600" * 4096}

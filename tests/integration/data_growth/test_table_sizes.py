@@ -146,7 +146,7 @@ async def test_purged_tables_stay_below_their_size_limits(monkeypatch: pytest.Mo
                 await raw_connection.execute(f"VACUUM {table}", timeout=300)
             if week % 5 == 4:
                 assert await _tables_over_limit(raw_connection) == {}, f"week {week}"
-        # Expired rows are deleted, and the newest rows are kept.
+        # The purge did not delete too much: the newest rows are kept.
         assert await raw_connection.fetchval("SELECT count(*) FROM events") > RETENTION.events_days * MESSAGES
         assert await raw_connection.fetchval(
             "SELECT max(created_at) FROM processed_push_events"

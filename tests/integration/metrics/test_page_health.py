@@ -457,7 +457,7 @@ async def test_dialogue_and_answers_are_counted_from_messages_and_appeals(region
     assert (inputs["appeals_due"], inputs["appeals_answered"]) == (2, 1)
 
 
-async def test_every_active_page_is_scored_once_even_for_missed_weeks(region: Region) -> None:
+async def test_every_active_page_is_scored_once_per_week_including_missed_weeks(region: Region) -> None:
     page, idle, new = [await region.page(region.school) for _ in range(3)]
     await region.raw.execute("UPDATE pages SET active = false WHERE id = $1", idle)
     await region.raw.execute("UPDATE pages SET created_at = $2 WHERE id = $1", new, local("11-30 00:00"))

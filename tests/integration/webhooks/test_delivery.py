@@ -112,7 +112,7 @@ async def test_delivery_fails_after_the_published_schedule(harness: WebhooksHarn
 
 
 @pytest.mark.parametrize(("status", "followed"), [(429, True), (503, True), (500, False)])
-async def test_receiver_that_sends_retry_after_is_not_called_earlier(
+async def test_retry_after_is_respected_only_with_status_429_or_503(
     harness: WebhooksHarness, receiver: Receiver, *, status: int, followed: bool
 ) -> None:
     await harness.endpoint(receiver.url)

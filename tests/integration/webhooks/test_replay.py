@@ -349,4 +349,4 @@ async def test_endpoint_with_many_waiting_deliveries_is_not_replayed(
     with mock.patch("services.webhooks.endpoints.health.MAX_COUNTED", 1):
         answer = await asks(harness, endpoint, what="all", since=LONG_AGO)
     assert answer.status_code == 409
-    assert "wait for this endpoint" in answer.json()["detail"]
+    assert "are waiting for this endpoint" in answer.json()["detail"]

@@ -53,7 +53,7 @@ def test_key_of_a_service_signs_only_as_that_service(tmp_path: Path) -> None:
         tokens.verify(forged, public, audience="ingest")
 
 
-def test_tokens_of_people_are_signed_by_the_issuer(tmp_path: Path) -> None:
+def test_token_signed_with_the_people_key_verifies_with_its_public_key(tmp_path: Path) -> None:
     ensure_keys(tmp_path)
     signer = tokens.Signer(tokens.PEOPLE_ISSUER, tokens.read_key(tmp_path / "people.jwk"))
     token = signer.sign("someone", tokens.PEOPLE_AUDIENCE, timedelta(seconds=60))

@@ -99,7 +99,7 @@ def test_parsers_never_raise_on_any_json(kind: str, content: Any) -> None:
     assert all(one.reason for one in parsed.unparsed)
 
 
-def test_missing_item_is_deleted_only_if_old_and_read_complete() -> None:
+def test_missing_item_counts_as_deleted_only_if_old_and_the_read_was_complete() -> None:
     at = datetime(2026, 1, 2, tzinfo=UTC)
     stored = {"-900001_1": datetime(2026, 1, 1, tzinfo=UTC), "-900001_2": at}
     shown = vk_push.parse_events([], PAGE)

@@ -30,7 +30,8 @@ def of_criterion(found: list[Pair]) -> bool | None:
 @pytest.mark.parametrize(
     ("table", "unweighted", "weighted"),
     [
-        # O: 15/50 disagree; E: (25 · 20 + 25 · 30)/2500 = .5: κ = 1 − .3/.5, for 0 and 2 also weighted.
+        # Observed: 15/50 disagree. Expected by chance: (25 · 20 + 25 · 30)/2500 = .5. κ = 1 − .3/.5. With weights
+        # it is the same: all disagreements are between 0 and 2.
         (((20, 0, 5), (0, 0, 0), (10, 0, 15)), 0.4, 0.4),
         # All marginals are 10. O: 5/30 disagree, linearly (4 · .5 + 1)/30 = .1. E: 2/3, linearly
         # (4 · 100 · .5 + 2 · 100)/900 = 4/9. κ = 1 − (1/6)/(2/3) = .75; weighted 1 − .1/(4/9) = .775.

@@ -18,7 +18,7 @@ ROW = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
 
 @pytest.fixture(autouse=True)
 def key(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Settings with a key for digests."""
+    """Set the environment of the settings, with a key for digests. Yield the monkeypatch for further changes."""
     monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://nobody@127.0.0.1/none")
     monkeypatch.setenv("GOSPABLIK_KEYS_DIR", "/nowhere")
     monkeypatch.setenv("GOSPABLIK_CURSOR_KEY", "cursor-key-of-the-tests")

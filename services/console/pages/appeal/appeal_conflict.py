@@ -47,8 +47,8 @@ def seen(appeal: Document) -> str:
 
 
 def conflict_of(before: str, appeal: Document) -> Conflict:
-    """Return the changes since the page with `before` was shown; without `before`, only the latest timeline
-    entry.
+    """Return the changes since `before`, what the submitted form said the page showed; if it cannot be parsed,
+    only the latest timeline entry.
     """
     try:
         former = dict(json.loads(before))

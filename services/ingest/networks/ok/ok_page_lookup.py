@@ -195,7 +195,7 @@ async def community_by_id(client: OkClient, external_id: str) -> Community:
         if name is None:
             raise NoValidResponse(NETWORK, "group.getInfo", "no name in the response")
         return Community(external_id=external_id, name=name, screen_name=clean_text(raw.get("shortname")))
-    raise CommunityNotFound(f"Одноклассники have no group with the id {external_id}")
+    raise CommunityNotFound(f"No group in Одноклассники has the id {external_id}")
 
 
 async def community_by_name(client: OkClient, name: str) -> Community:
@@ -206,7 +206,7 @@ async def community_by_name(client: OkClient, name: str) -> Community:
     if kind == "PROFILE":
         raise CommunityNotFound(f"«{name}» is a person's page, not a group")
     if kind != "GROUP" or not number:
-        raise CommunityNotFound(f"Одноклассники have no group with the short name «{name}»")
+        raise CommunityNotFound(f"No group in Одноклассники has the short name «{name}»")
     return await community_by_id(client, str(number))
 
 

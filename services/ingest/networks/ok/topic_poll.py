@@ -1,4 +1,7 @@
-"""Compare each group's topics periodically, including edits and removals, and read discussions completely."""
+"""Periodically compare each group's newest topics, and the comments of active ones, with the stored messages.
+
+This also finds edits and removals.
+"""
 
 import asyncio
 from collections.abc import Collection, Mapping

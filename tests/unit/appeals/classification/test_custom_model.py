@@ -67,7 +67,7 @@ def test_custom_model_uses_the_post_above(model: MessageClassifier) -> None:
     assert best(model, "когда?", "ёлка в клубе для детей 5")[0] == "culture"
 
 
-def test_group_labels_keep_the_shares_of_their_topics(model: MessageClassifier) -> None:
+def test_model_trained_on_group_labels_keeps_the_built_in_shares_of_topics(model: MessageClassifier) -> None:
     texts = [
         ("Огромная яма на дороге на улице Ленина, пробил колесо", MessageContext()),
         ("разбита дорога в деревню", MessageContext()),
