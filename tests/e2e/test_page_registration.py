@@ -67,7 +67,7 @@ async def test_page_is_registered_by_any_of_its_addresses(
     ("address", "reason"),
     [
         ("https://vk.com/nobody_has_taken_this", "no community with the short name"),
-        ("https://ok.ru/nobody_has_taken_this", "no group with the short name"),
+        ("https://ok.ru/nobody_has_taken_this", "No group in Одноклассники has the short name"),
         ("https://vk.com/club999999999", "no community with the id"),
         ("https://vk.com/id700000001", "a person's page"),
         ("https://t.me/school71", "Telegram"),
