@@ -84,6 +84,9 @@ async def retry_publication(
     A publication that has not failed gets 409, and so does a message with notices, which may have been sent by
     e-mail. A part that was sent before becomes `uncertain`: it is sent again only if the thread lacks it.
 
+    The appeal of the reply must be the caller's: the former organisation of a transferred appeal gets 404. An
+    appeal that was merged, or to which another reply is under way, gets 409.
+
     The text belongs to the appeal: send a corrected `text` to `POST /appeals/{id}/replies/{reply_id}/retry`.
     """
     if body is not None and body.text is not None:

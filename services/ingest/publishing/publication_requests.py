@@ -14,6 +14,7 @@ from services.ingest.intake.own_reply_matching import IN_FLIGHT_STATUSES, lock_t
 from services.ingest.networks.catalogue import max_text_length
 from services.ingest.publishing.locked_rows import DATABASE_NOW, lock_parts
 from services.ingest.publishing.publisher import PUBLISH_JOB
+from services.ingest.publishing.retry_limits import require_retry_allowed
 from services.ingest.publishing.text_splitting import remaining_text, split_text
 from services.ingest.schemas.publications import PublicationRequest, PublicationStatus
 from services.ingest.settings import ingest_settings
@@ -135,8 +136,9 @@ async def retry_publication(
 
     `text`: the whole corrected reply. It has to begin with the published parts, which stay unchanged; the rest is
     split again. If the text is unchanged and nothing failed, the call is a repeated request and changes nothing.
-    Raises `NotFound`, `Conflict` if nothing failed or the publication is a message with notices, `Invalid` if the
-    text would change published parts or leave nothing to send.
+    `caller`: who requests it on the public route; appeals checks the callers of its own route itself. Raises
+    `NotFound`, `Conflict` if nothing failed, the publication is a message with notices or its appeal takes no
+    retry, `Invalid` if the text would change published parts or leave nothing to send.
     """
     query = select(Publication).where(Publication.id == publication_id)
     if caller is not None:
@@ -151,6 +153,8 @@ async def retry_publication(
         raise Invalid(AUTHOR_ERASED)
     await lock_threads(session, [named.thread_key])
     rows = await lock_parts(session, named.reply_id)
+    if caller is not None:
+        await require_retry_allowed(session, caller, named.reply_id)
     failed = [row for row in rows if row.status == "failed"]
     if not failed:
         if text is not None and _without_whitespace(text) == _without_whitespace(

@@ -24,7 +24,10 @@ _TABS = (
     ("sending", "Отправляются"),
     ("published", "Опубликованы"),
 )
-_NOT_FAILED = "Этот ответ уже не в ошибке: обновите список."
+_NOT_RETRIED = (
+    "Опубликовать ещё раз нельзя: этот ответ уже не в ошибке, по обращению готовится другой ответ или оно "
+    "присоединено к другому. Обновите список и откройте обращение."
+)
 
 
 @router.get(PATH)
@@ -52,6 +55,6 @@ async def retry_publication(visit: VisitDep, publication_id: UUID) -> Response:
     try:
         await visit.api.send("POST", f"/publications/{publication_id}/retry")
     except ApiProblem as problem:
-        note = _NOT_FAILED if problem.status == 409 else refusal_of(problem)
+        note = _NOT_RETRIED if problem.status == 409 else refusal_of(problem)
         return visit.redirect(back, note=note, kind="failed")
     return visit.redirect(back, note="Ответ снова в очереди на публикацию")

@@ -1,0 +1,48 @@
+"""Who may retry the failed reply of an appeal, and when: the same rules as in appeals."""
+
+from uuid import UUID
+
+from sqlalchemy import exists, or_, select
+
+from shared.auth.callers import Caller
+from shared.database.sessions import WriteSession
+from shared.http.problems import Conflict, NotFound
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, REPLY_STATUSES_UNDER_WAY, Reply
+from shared.tables.ingest import Publication
+
+
+async def require_retry_allowed(session: WriteSession, caller: Caller, reply_id: UUID) -> None:
+    """Raise `NotFound` unless the appeal of the reply is in the caller's scope, `Conflict` if the appeal was
+    merged or another reply to it is under way.
+
+    The organisation of a publication is the one that answered. The appeal may have been transferred since, and the
+    reply would be published in the name of its new owner. A publication without a reply has no such limit.
+    """
+    appeal = (
+        await session.execute(
+            select(Appeal.id, Appeal.status, caller.scope(Appeal.organisation_id).label("in_scope"))
+            .join(Reply, Reply.appeal_id == Appeal.id)
+            .where(Reply.id == reply_id)
+        )
+    ).one_or_none()
+    if appeal is None:
+        return
+    if not appeal.in_scope:
+        raise NotFound("No such publication")
+    if appeal.status == "merged":
+        raise Conflict("The appeal was merged into another one: reply to the other appeal")
+    resumed = exists().where(Publication.reply_id == Reply.id, Publication.status.in_(PENDING_REPLY_STATUSES))
+    under_way = await session.scalar(
+        select(Reply.status)
+        .where(
+            Reply.appeal_id == appeal.id,
+            Reply.id != reply_id,
+            or_(Reply.status.in_(REPLY_STATUSES_UNDER_WAY), (Reply.status == "failed") & resumed),
+        )
+        .limit(1)
+    )
+    if under_way is not None:
+        raise Conflict(
+            "Another reply to the appeal is under way: discard its draft, or wait until it is published or failed"
+        )

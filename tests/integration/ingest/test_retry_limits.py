@@ -1,0 +1,118 @@
+"""A failed reply is retried only by the organisation that has its appeal now, and beside no other reply."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import async_sessionmaker
+
+from shared.database.sessions import WriteSession, create_engine
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_replies import Reply
+from shared.tables.ingest import Publication
+from tests.conftest import TestDatabase
+from tests.integration.ingest.scripted_network import PublicationScenario, build_scenario
+from tests.support.service_under_test import insert_organisation
+
+MOMENT = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[PublicationScenario]:
+    """A failed reply of the page's organisation."""
+    async with build_scenario(database, keys_dir) as made:
+        await made.system.raw_connection.execute("UPDATE publications SET status = 'failed'")
+        yield made
+
+
+async def have_appeal(
+    scenario: PublicationScenario, organisation: UUID | None, status: str = "in_progress", other: str | None = None
+) -> None:
+    """Insert the appeal of the reply, which this organisation has now, and another reply with the status `other`.
+
+    `other` is `resumed` for a failed reply that ingest is publishing again.
+    """
+    engine = create_engine(scenario.system.database.url("gospablik_owner"), name="retry limits")
+    try:
+        async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
+            publication = await session.get_one(Publication, scenario.publication_id)
+            appeal = Appeal(
+                status=status, organisation_id=organisation, page_id=scenario.page.id, network="vk", text="Вопрос",
+                thread_key=publication.thread_key, written_at=MOMENT, opened_at=MOMENT, route={},
+            )  # fmt: skip
+            session.add(appeal)
+            await session.flush()
+            values = {"appeal_id": appeal.id, "origin": "gospablik", "kind": "final", "author": "someone"}
+            session.add(Reply(**values, id=publication.reply_id, text="Ответ", status="failed"))
+            if other is not None:
+                reply_id, is_resumed = uuid4(), other == "resumed"
+                session.add(
+                    Reply(**values, id=reply_id, text="Ответ новых", status="failed" if is_resumed else other)
+                )
+                if is_resumed:
+                    copied = {
+                        name: getattr(publication, name)
+                        for name in ("page_id", "organisation_id", "network", "kind", "thread_key", "on_behalf_of")
+                    }
+                    session.add(Publication(**copied, reply_id=reply_id, text="Ответ новых", status="queued"))
+    finally:
+        await engine.dispose()
+
+
+async def retried(scenario: PublicationScenario, role: str, organisation: UUID | None = None) -> tuple[Any, str]:
+    """Retry the publication by the public route; return the response and the status of the publication."""
+    ingest = scenario.system.ingest
+    answer = await ingest.client.post(
+        f"/api/v1/publications/{scenario.publication_id}/retry", headers=ingest.headers(role, organisation)
+    )
+    async with ingest.service.database.read() as session:
+        status = await session.scalar(select(Publication.status).where(Publication.id == scenario.publication_id))
+    return answer, str(status)
+
+
+async def test_former_organisation_publishes_nothing_in_a_transferred_appeal(
+    scenario: PublicationScenario, database: TestDatabase
+) -> None:
+    await have_appeal(scenario, await insert_organisation(database, name="Новые"))
+    answer, status = await retried(scenario, "executor", scenario.system.organisation)
+    assert (answer.status_code, status) == (404, "failed"), answer.text
+
+
+async def test_former_organisation_publishes_nothing_in_an_appeal_back_in_triage(
+    scenario: PublicationScenario,
+) -> None:
+    await have_appeal(scenario, None, "triage")
+    answer, status = await retried(scenario, "executor", scenario.system.organisation)
+    assert (answer.status_code, status) == (404, "failed"), answer.text
+
+
+async def test_organisation_of_the_appeal_and_the_centre_retry_its_failed_reply(
+    scenario: PublicationScenario,
+) -> None:
+    await have_appeal(scenario, scenario.system.organisation)
+    answer, status = await retried(scenario, "executor", scenario.system.organisation)
+    assert (answer.status_code, status) == (202, "queued"), answer.text
+    await scenario.system.raw_connection.execute("UPDATE publications SET status = 'failed'")
+    answer, status = await retried(scenario, "moderator")
+    assert (answer.status_code, status) == (202, "queued"), answer.text
+
+
+@pytest.mark.parametrize("other", ["draft", "on_approval", "queued", "resumed"])
+async def test_citizen_gets_no_second_answer_beside_a_reply_under_way(
+    scenario: PublicationScenario, other: str
+) -> None:
+    await have_appeal(scenario, scenario.system.organisation, other=other)
+    answer, status = await retried(scenario, "moderator")
+    assert (answer.status_code, status) == (409, "failed"), answer.text
+    assert "under way" in answer.json()["detail"]
+
+
+async def test_reply_of_a_merged_appeal_is_not_published(scenario: PublicationScenario) -> None:
+    await have_appeal(scenario, scenario.system.organisation, "merged")
+    answer, status = await retried(scenario, "moderator")
+    assert (answer.status_code, status) == (409, "failed"), answer.text
+    assert "merged" in answer.json()["detail"]
