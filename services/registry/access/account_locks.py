@@ -3,11 +3,11 @@
 from uuid import UUID
 
 from services.registry.access import access_events, people
-from services.registry.access.grant_limits import require_grantable_rights, require_scope_not_wider
 from services.registry.authentication import sessions, throttle
 from services.registry.persistence import versioned_update
 from shared import clock
 from shared.auth.callers import Caller
+from shared.auth.grant_limits import require_grantable_rights, require_scope_not_wider
 from shared.auth.rights import Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict

@@ -8,11 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
-from services.registry.access.grant_limits import (
-    require_grantable_rights,
-    require_grantable_scope,
-    require_scope_not_wider,
-)
+from services.registry.access.grantable_scope import require_grantable_scope
 from services.registry.authentication import client_secrets
 from services.registry.persistence import versioned_update
 from services.registry.schemas.clients import ClientCreate, ClientUpdate
@@ -20,6 +16,7 @@ from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
 from shared.auth.callers import Caller
+from shared.auth.grant_limits import require_grantable_rights, require_scope_not_wider
 from shared.auth.rights import RIGHTS, Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Invalid, NotFound

@@ -7,11 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
-from services.registry.access.grant_limits import (
-    require_grantable_rights,
-    require_grantable_scope,
-    require_scope_not_wider,
-)
+from services.registry.access.grantable_scope import require_grantable_scope
 from services.registry.authentication import passwords, sessions, sign_in
 from services.registry.persistence import versioned_update
 from services.registry.schemas.people import PersonCreate, PersonUpdate
@@ -19,6 +15,7 @@ from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
+from shared.auth.grant_limits import require_grantable_rights, require_scope_not_wider
 from shared.auth.rights import CENTRE_ROLES, Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, Invalid, NotFound

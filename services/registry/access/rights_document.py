@@ -39,9 +39,9 @@ object that the caller may read but not change answers 403. The token of an API 
 than its role (`scopes` of the client, claim `scope`), never more. `GET /me` shows the caller's own rights.
 
 Nobody grants more than they have. A member of an organisation grants that organisation's roles in it, and in
-subordinate organisations when the member has `include_subordinates`; only then may they grant it or change
-accounts that have it. Nobody changes their own access. Roles of the centre are granted by `operations`, the
-first of them by `gospablik add-person`.
+subordinate organisations when the member has `include_subordinates`; only then may they grant it, change
+accounts that have it, or set the address of their notices. Nobody changes their own access. Roles of the centre
+are granted by `operations`, the first of them by `gospablik add-person`.
 
 A test calls every route of every service as every role, for own, subordinate and foreign objects, and compares
 the responses with these tables (`tests/integration/access`).

@@ -6,7 +6,6 @@ from uuid import UUID
 from fastapi import APIRouter, Response
 
 from services.registry.access import account_locks, people
-from services.registry.access.grant_limits import require_scope_not_wider
 from services.registry.access.person_presenter import present_person
 from services.registry.api.common import BODY_ERRORS, COMMON_ERRORS, NOT_FOUND_ERROR, PeopleManager, PeopleReader
 from services.registry.authentication import sessions
@@ -15,6 +14,7 @@ from services.registry.schemas.sessions import LockPerson, Session
 from shared.api.pagination import Page, Paging, PagingDep
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, CallerDep
+from shared.auth.grant_limits import require_scope_not_wider
 from shared.http.problems import Conflict, Unauthenticated, responses
 from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import RefreshToken

@@ -9,6 +9,7 @@ from cryptography.fernet import InvalidToken
 from pydantic import SecretStr
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import load_only
 
 from services.webhooks.notices import links
 from services.webhooks.schemas.notices import (
@@ -23,6 +24,8 @@ from services.webhooks.schemas.notices import (
 from shared import clock, encryption
 from shared.api.preconditions import check_version
 from shared.auth.callers import Caller
+from shared.auth.grant_limits import require_grantable_rights, require_scope_not_wider
+from shared.auth.rights import Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Forbidden, Invalid, NotFound, TooManyRequests
 from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
@@ -54,6 +57,22 @@ async def require_person(session: AsyncSession, caller: Caller, person_id: UUID)
     query = select(Person.id).where(Person.id == person_id, caller.scope(Person.organisation_id))
     if await session.scalar(query) is None:
         raise NotFound("No such person")
+
+
+async def require_changeable_person(session: AsyncSession, caller: Caller, person_id: UUID) -> None:
+    """Raise as `require_person`, and `Forbidden` if the person's access is wider than the caller's.
+
+    Notices and reports at the address show what the person may see: the caller could give an own mailbox.
+    """
+    person = await session.scalar(
+        select(Person)
+        .options(load_only(Person.role, Person.include_subordinates, raiseload=True))
+        .where(Person.id == person_id, caller.scope(Person.organisation_id))
+    )
+    if person is None:
+        raise NotFound("No such person")
+    require_scope_not_wider(caller, person)
+    require_grantable_rights(caller, Role(person.role))
 
 
 async def get(session: AsyncSession, person_id: UUID) -> NoticeSettings:

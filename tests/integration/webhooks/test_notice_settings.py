@@ -25,11 +25,13 @@ SETTINGS = "/api/v1/me/notice-settings"
 class Person:
     """A signed-in person of the office."""
 
-    def __init__(self, office: Office, person_id: UUID, role: str = "executor") -> None:
+    def __init__(
+        self, office: Office, person_id: UUID, role: str = "executor", *, scope: str | None = None
+    ) -> None:
         self.id = person_id
         self._client = office.harness.app.client
         organisation_id = None if role in {"operations", "moderator"} else office.organisation_id
-        token = office.harness.app.token(role, organisation_id, subject=str(person_id))
+        token = office.harness.app.token(role, organisation_id, subject=str(person_id), scope=scope)
         self._headers = {"Authorization": f"Bearer {token}"}
 
     async def get(self, path: str = SETTINGS, **query: Any) -> Any:
@@ -171,6 +173,29 @@ async def test_manager_sets_the_address_of_colleagues_only(office: Office) -> No
     executor = Person(office, colleague)
     assert (await executor.change(1, path, "PUT", address=None)).status_code == 403
     assert (await executor.change(1, address=None)).json()["address_state"] == "none"
+
+
+async def test_notices_of_a_head_are_not_redirected_by_a_narrowed_client(office: Office) -> None:
+    head = await office.person("head")
+    path = f"/api/v1/people/{head}/notice-address"
+    narrow = Person(office, await office.person("operations"), "operations", scope="people:manage people:read")
+    refused = await narrow.change(1, path, "PUT", address="thief@example.ru")
+    assert refused.status_code == 403, refused.text
+    assert (await narrow.get(path))["address"] == "sadik5@example.ru"
+    operator = Person(office, await office.person("operations"), "operations")
+    assert (await operator.change(1, path, "PUT", address="head@example.ru")).status_code == 200
+
+
+async def test_notices_of_subordinates_are_not_redirected_by_a_manager_who_does_not_see_them(
+    office: Office,
+) -> None:
+    superior = await office.person("manager")
+    await office.harness.sql("UPDATE people SET include_subordinates = true WHERE id = $1", superior)
+    path = f"/api/v1/people/{superior}/notice-address"
+    manager = Person(office, await office.person("manager"), "manager")
+    refused = await manager.change(1, path, "PUT", address="thief@example.ru")
+    assert refused.status_code == 403, refused.text
+    assert (await manager.get(path))["address"] == "sadik5@example.ru"
 
 
 @pytest.mark.parametrize("replacement", ["thief@example.ru", None])

@@ -1,22 +1,14 @@
-"""Rules for granting access: a role fits its organisation, and nobody grants more than they have."""
+"""Rules for granting access: a role fits its organisation, and nobody grants a scope wider than their own."""
 
-from collections.abc import Collection
-from typing import Protocol
 from uuid import UUID
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.auth.callers import Caller
-from shared.auth.rights import CENTRE_ROLES, RIGHTS, Role
+from shared.auth.rights import CENTRE_ROLES, Role
 from shared.http.problems import Forbidden, Invalid
 from shared.tables.registry import Organisation
-
-
-class Scoped(Protocol):
-    """A person or client that belongs to an organisation, with or without its subordinates."""
-
-    include_subordinates: bool
 
 
 async def require_grantable_scope(
@@ -61,25 +53,3 @@ async def require_grantable_scope(
         raise Forbidden(
             "You may not grant access to subordinate organisations: your own access does not include them"
         )
-
-
-def require_scope_not_wider(caller: Caller, target: Scoped) -> None:
-    """Raise `Forbidden` when the target's scope is wider than the caller's.
-
-    A caller who changes a password or secret could sign in with it and gain that scope.
-    """
-    if target.include_subordinates and not (caller.include_subordinates or caller.is_region_wide):
-        raise Forbidden(
-            "This account also sees subordinate organisations: only a person who sees them too may change it"
-        )
-
-
-def require_grantable_rights(caller: Caller | None, role: Role, scopes: Collection[str] | None = None) -> None:
-    """Raise `Forbidden` for rights outside the scope of the caller's token; `scopes` None: all rights of the role.
-
-    `caller` is None for a command of the operator. A person's token has no scope: nothing is checked here.
-    """
-    if caller is None or caller.scopes is None:
-        return
-    if not caller.scopes.issuperset(RIGHTS[role] if scopes is None else scopes):
-        raise Forbidden("An API client may not grant rights outside its own scope")
