@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import and_, exists, insert, select, update
 
 from services.ingest.intake.batches import BatchItem, EarlyDeletion, IntakeBatch, MessageKey, NewMessage
+from services.ingest.intake.notice_messages import organisation_of_message_events
 from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.statements import save_pending_deletions, take_pending_deletions
 from services.ingest.networks.port import IncomingItem
@@ -147,7 +148,7 @@ class _MessageEditor:
         if message.deleted_at is not None and _is_restored(batch, item, message.deleted_at):
             await self._set(deleted_at=None, deleted_by=None)
             result.restored += 1
-            result.events.append(_event(message, MessageRestored))
+            result.events.append(await self._event(MessageRestored))
         if message.erased_at is not None:
             return
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
@@ -160,12 +161,12 @@ class _MessageEditor:
             return
         await self._edit(item)
         result.edited += 1
-        result.events.append(_event(message, MessageEdited, version=message.version))
+        result.events.append(await self._event(MessageEdited, version=message.version))
 
     async def delete(self, by: str, at: datetime, result: BatchResult) -> None:
         await self._set(deleted_at=at, deleted_by=by)
         result.deleted += 1
-        result.events.append(_event(self.message, MessageDeleted, deleted_by=by))
+        result.events.append(await self._event(MessageDeleted, deleted_by=by))
 
     async def _edit(self, item: IncomingItem) -> None:
         now, message = clock.now(), self.message
@@ -188,7 +189,7 @@ class _MessageEditor:
         await self._keep(message.text, message.attachments, message.raw, now)
         await self._set(text=text, edited_at=now, version=message.version + 1)
         result.edited += 1
-        result.events.append(_event(message, MessageEdited, version=message.version))
+        result.events.append(await self._event(MessageEdited, version=message.version))
 
     async def _insert_older_version(self, item: IncomingItem) -> None:
         """Store the text of an edit that arrived after a later edit as a version; the current text stays."""
@@ -219,6 +220,22 @@ class _MessageEditor:
             .execution_options(synchronize_session=False)
         )
         await self.session.refresh(self.message)
+
+    async def _event(self, model: type[MessageReference], **data: Any) -> NewEvent:
+        """Return the event for a change of the message; `data` are the model's own fields."""
+        message = self.message
+        return NewEvent(
+            data=model(
+                page_id=message.page_id,
+                network=message.network,
+                kind=message.kind,
+                thread_key=message.thread_key,
+                **data,
+            ),
+            subject_id=message.id,
+            organisation_id=await organisation_of_message_events(self.session, message),
+            actor=ACTOR,
+        )
 
 
 def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -> bool:
@@ -256,19 +273,3 @@ def _deleter(message: Message, deleter_key: str | None) -> str:
     if deleter_key is None:
         return "unknown"
     return "author" if deleter_key == message.author_key else "community"
-
-
-def _event(message: Message, model: type[MessageReference], **data: Any) -> NewEvent:
-    """Return the event for a change of a stored message; `data` are the model's own fields."""
-    return NewEvent(
-        data=model(
-            page_id=message.page_id,
-            network=message.network,
-            kind=message.kind,
-            thread_key=message.thread_key,
-            **data,
-        ),
-        subject_id=message.id,
-        organisation_id=message.organisation_id,
-        actor=ACTOR,
-    )

@@ -6,7 +6,7 @@ A pushed event is processed once per event id. Items that arrive out of order en
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -18,6 +18,7 @@ from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
 from services.ingest.intake.erased_people import without_erased_words
 from services.ingest.intake.history import is_historical
+from services.ingest.intake.notice_messages import is_code, threads_of_notices
 from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies
 from services.ingest.intake.quarantine_writes import quarantine_payloads
 from services.ingest.intake.statements import (
@@ -156,13 +157,28 @@ async def _match_and_announce(
     for network in sorted(spoken):
         ours |= await match_own_replies(session, network, spoken[network], results[brought_by[network]].events)
     in_order = sorted(fresh.values(), key=lambda one: (one.item.written_at, one.item.external_id))
-    return [_received(batches, one, ours.get(one.message_id), received_at) for one in in_order]
+    of_notices = await _threads_of_notices(session, in_order)
+    return [
+        _received(batches, one, of_notices, publication_id=ours.get(one.message_id), received_at=received_at)
+        for one in in_order
+    ]
+
+
+async def _threads_of_notices(session: WriteSession, messages: Iterable[NewMessage]) -> set[str]:
+    direct = (one for one in messages if one.item.kind == "message")
+    return await threads_of_notices(session, {item.thread_key for one in direct for item in _as_delivered(one)})
 
 
 def _received(
-    batches: Sequence[IntakeBatch], one: NewMessage, publication_id: UUID | None, received_at: datetime
+    batches: Sequence[IntakeBatch],
+    one: NewMessage,
+    of_notices: Collection[str],
+    *,
+    publication_id: UUID | None,
+    received_at: datetime,
 ) -> NewEvent:
     page, item = batches[one.batch].page, one.item
+    for_centre = any(told.thread_key in of_notices or is_code(told.kind, told.text) for told in _as_delivered(one))
     return NewEvent(
         data=MessageReceived(
             page_id=page.id,
@@ -178,7 +194,7 @@ def _received(
             received_at=received_at,
         ),
         subject_id=one.message_id,
-        organisation_id=page.organisation_id,
+        organisation_id=None if for_centre else page.organisation_id,
         actor=ACTOR,
     )
 
@@ -206,7 +222,14 @@ async def _reopen_historical(
         .returning(Message.id, Message.network, Message.kind, Message.external_id, Message.received_at)
     )
     found = [(row, candidates[row.network, row.kind, row.external_id]) for row in rows]
+    of_notices = await _threads_of_notices(session, (one for _, one in found))
     return [
-        _received(batches, replace(one, message_id=row.id), None, row.received_at)
+        _received(
+            batches,
+            replace(one, message_id=row.id),
+            of_notices,
+            publication_id=None,
+            received_at=row.received_at,
+        )
         for row, one in sorted(found, key=lambda pair: (pair[1].item.written_at, pair[0].external_id))
     ]

@@ -16,6 +16,7 @@ from uuid import UUID
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm.attributes import set_committed_value
 
+from services.ingest.intake.notice_messages import organisation_of_publication_events
 from services.ingest.networks.catalogue import NETWORKS
 from services.ingest.networks.sanitize import same_text
 from shared.contracts.ingest_events import PublicationPublished
@@ -228,7 +229,7 @@ async def mark_published(
                 matched=matched,
             ),
             subject_id=parts[0].id,
-            organisation_id=publication.organisation_id,
+            organisation_id=organisation_of_publication_events(publication),
             actor=ACTOR,
         )
     ]

@@ -22,6 +22,7 @@ from uuid import UUID
 
 from sqlalchemy import literal, or_, select, tuple_, update
 
+from services.ingest.intake.notice_messages import organisation_of_publication_events
 from services.ingest.intake.own_reply_matching import (
     IN_FLIGHT_STATUSES,
     lock_threads,
@@ -521,6 +522,6 @@ async def _event(
     return NewEvent(
         data=model(reply_id=row.reply_id, part=row.part, parts=row.parts, failure=failure),
         subject_id=first,
-        organisation_id=row.organisation_id,
+        organisation_id=organisation_of_publication_events(row),
         actor=ACTOR,
     )
