@@ -71,8 +71,7 @@ async def erase_appeals(session: WriteSession, command: EraseAuthor) -> AuthorEr
     own = select(Message.id).where(Message.author_key == command.pseudonym)
     await _erase_readings(session, own)
     if not ids:
-        erased = select(Appeal.id).where(Appeal.author_key == command.pseudonym)
-        await delete_responses_about(session, AppealsIdempotency, list(await session.scalars(erased.union(own))))
+        await _delete_stored_responses(session, command.pseudonym, own)
     return AuthorErasedSoFar(is_done=not ids, counts=await _counts(session, command.pseudonym))
 
 
@@ -240,6 +239,19 @@ async def _erase_json(session: WriteSession, table: type[Base], condition: Any, 
         if after != before:
             same = [getattr(table, name) == getattr(row, name) for name in keys]
             await update_rows(session, table, *same, **after)
+
+
+async def _delete_stored_responses(session: WriteSession, pseudonym: str, own: Select[UUID]) -> None:
+    """Delete the stored responses to repeated requests about the erased appeals and the author's own messages."""
+    erased = select(Appeal.id).where(Appeal.author_key == pseudonym)
+    # A note or incident names no appeal, and a reply may be to a message of another author.
+    ids = erased.union(
+        own,
+        select(AppealNote.id).where(AppealNote.appeal_id.in_(erased)),
+        select(Reply.id).where(Reply.appeal_id.in_(erased)),
+        select(IncidentMember.incident_id).where(IncidentMember.appeal_id.in_(erased)),
+    )
+    await delete_responses_about(session, AppealsIdempotency, list(await session.scalars(ids)))
 
 
 async def _counts(session: WriteSession, pseudonym: str) -> dict[str, int]:

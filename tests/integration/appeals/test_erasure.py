@@ -205,6 +205,29 @@ async def test_photos_of_edits_lose_their_names_on_erasure(scenario: AppealsScen
     assert await _rows_with(scenario, WORD) == []
 
 
+async def test_repeated_requests_show_no_erased_note_reply_or_incident(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(TEXT, author="anna")
+    appeal = await scenario.single_appeal()
+    # A message of another author in the same appeal: the reply to it names no message of «anna».
+    other = await scenario.insert_message("А у нас тоже темно", author="boris")
+    await scenario.process_events()
+    await reply_helpers.execute(
+        scenario, "UPDATE appeal_messages SET appeal_id = $1 WHERE message_id = $2", UUID(appeal["id"]), other
+    )
+    for number, (path, body) in enumerate(
+        (
+            (f"/appeals/{appeal['id']}/notes", {"text": f"Пишет: {WORD}", "visibility": "everyone_on_appeal"}),
+            (f"/appeals/{appeal['id']}/replies", {"text": f"Здравствуйте! Где {WORD}?", "message_id": str(other)}),
+            ("/incidents", {"appeal_ids": [appeal["id"]], "title": f"Нет света: {WORD}"}),
+        )
+    ):
+        answer = await scenario.post(path, body, Idempotency_Key=f"key-{number}")
+        assert answer.status_code in {201, 202}, answer.text
+    assert "appeals_idempotency" in await _rows_with(scenario, WORD)
+    await _erase(scenario)
+    assert await _rows_with(scenario, WORD) == []
+
+
 async def test_appeals_of_other_authors_are_not_erased(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(TEXT, author="boris")
     await _erase(scenario)
