@@ -173,8 +173,7 @@ async def create_reply_for(session: WriteSession, reply_id: UUID, appeal_id: UUI
     way.
     """
     reply = await session.get_one(IncidentReply, reply_id)
-    concerned = await session.scalar(select(exists().where(Appeal.id == appeal_id, _addressed_appeals(reply))))
-    return not concerned or not await _ReplyBatch(session, reply).run([appeal_id])
+    return not await _ReplyBatch(session, reply).run([appeal_id])
 
 
 class _ReplyBatch:
@@ -196,8 +195,10 @@ class _ReplyBatch:
                 .execution_options(populate_existing=True)
             )
         )
-        # Appeals removed from the incident while this transaction waited for the lock get no reply.
-        appeals = [appeal for appeal in appeals if appeal.incident_id == self._reply.incident_id]
+        # Appeals removed from the incident, or given to another organisation, while this transaction waited for
+        # the lock get no reply.
+        addressed = await self._addressed({appeal.id for appeal in appeals})
+        appeals = [appeal for appeal in appeals if appeal.id in addressed]
         answered = await self._answered({appeal.id for appeal in appeals})
         waiting = [
             appeal
@@ -219,6 +220,19 @@ class _ReplyBatch:
                 blocked.append(appeal.id)
         await self._recorder.write(self._session)
         return blocked
+
+    async def _addressed(self, appeal_ids: set[UUID]) -> set[UUID]:
+        """Return which of these locked appeals the reply is for now. A statement begun after the locks are taken
+        sees the transfers that were committed while this transaction waited for them.
+        """
+        rows = await self._session.scalars(
+            select(Appeal.id).where(
+                Appeal.id.in_(appeal_ids),
+                Appeal.incident_id == self._reply.incident_id,
+                _addressed_appeals(self._reply),
+            )
+        )
+        return set(rows)
 
     async def _answered(self, appeal_ids: set[UUID]) -> set[UUID]:
         """Return the appeals that already have this reply, or have another one under way."""

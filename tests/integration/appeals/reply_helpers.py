@@ -134,3 +134,15 @@ async def replies_of(scenario: AppealsScenario, found: dict[str, Any]) -> list[d
 async def timeline_kinds(scenario: AppealsScenario, found: dict[str, Any]) -> list[str]:
     """Return the kind of each entry in an appeal's timeline, oldest first."""
     return [entry["kind"] for entry in (await scenario.appeal(found["id"]))["timeline"]]
+
+
+async def make_replies(scenario: AppealsScenario) -> None:
+    """Run the enqueued jobs that create the replies of bulk replies."""
+    connection = await scenario.database.connect()
+    rows = await connection.fetch(
+        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload",
+        jobs.CREATE_INCIDENT_REPLIES,
+    )
+    await connection.close()
+    for row in sorted(rows, key=lambda row: row["id"]):
+        await scenario.handle_job(jobs.CREATE_INCIDENT_REPLIES, json.loads(row["payload"]))

@@ -1,7 +1,6 @@
 """Spikes: appeals about one problem become an incident with one alert, and can be replied to in bulk."""
 
 import asyncio
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,12 +11,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
-from services.appeals import jobs
 from services.appeals.incidents import bulk_reply, service
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from shared.events.relay import number_committed_events
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.reply_helpers import make_replies
 from tests.support import power_cut_messages
 from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation, insert_page
@@ -457,15 +456,3 @@ async def test_interim_bulk_reply_needs_a_promise(region: Region) -> None:
     await make_replies(region.scenario)
     shown = (await region.scenario.get(path)).json()["items"]
     assert [one["by_status"] for one in shown] == [{"queued": 8}, {"published": 8}]
-
-
-async def make_replies(scenario: AppealsScenario) -> None:
-    """Run the enqueued jobs that create the replies of bulk replies."""
-    connection = await scenario.database.connect()
-    rows = await connection.fetch(
-        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload",
-        jobs.CREATE_INCIDENT_REPLIES,
-    )
-    await connection.close()
-    for row in sorted(rows, key=lambda row: row["id"]):
-        await scenario.handle_job(jobs.CREATE_INCIDENT_REPLIES, json.loads(row["payload"]))
