@@ -26,7 +26,7 @@ from shared.contracts.appeal_events import ReplyQueued
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
-from shared.tables.appeals import Appeal
+from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.ingest import Message, Publication
 
@@ -155,9 +155,9 @@ async def retry_reply(
     session: WriteSession, appeal: Appeal, reply_id: UUID, caller: Caller, text: str | None = None
 ) -> Reply | None:
     """Retry a failed reply, with the corrected `text` if given; return None if the appeal has no such reply.
-    Raises `Conflict` if the reply has not failed, or the corrected text needs the approval of another person;
-    `Invalid` if parts of it are published and `text` does not begin with them, or if `text` must not be published.
-    The former text stays in the timeline.
+    Raises `Conflict` if the reply has not failed, its message was moved to another appeal, or the corrected text
+    needs the approval of another person; `Invalid` if parts of it are published and `text` does not begin with
+    them, or if `text` must not be published. The former text stays in the timeline.
     """
     reply = await session.scalar(
         select(Reply).where(Reply.id == reply_id, Reply.appeal_id == appeal.id).with_for_update()
@@ -168,6 +168,7 @@ async def retry_reply(
         raise Conflict("The appeal was merged into another one: reply to the other appeal")
     if reply.status != "failed":
         raise Conflict(f"Only a failed reply can be retried; this one is «{reply.status}»")
+    await _require_message_in_appeal(session, appeal, reply)
     await require_none_under_way(session, appeal)
     recorder = AppealRecorder()
     if text is not None and text != reply.text:
@@ -191,6 +192,20 @@ async def retry_reply(
     else:
         await jobs.queue.enqueue(session, jobs.RETRY_PUBLICATION, {"reply_id": str(reply.id)})
     return reply
+
+
+async def _require_message_in_appeal(session: AsyncSession, appeal: Appeal, reply: Reply) -> None:
+    """Raise `Conflict` if the message that the reply answers is in another appeal by now. A failed reply does not
+    keep its message from being moved.
+    """
+    if reply.in_reply_to is None:
+        return
+    in_appeal = exists().where(AppealMessage.message_id == reply.in_reply_to, AppealMessage.appeal_id == appeal.id)
+    if not await session.scalar(select(in_appeal)):
+        raise Conflict(
+            "The message that this reply answers was moved to another appeal: answer it there, or write a new "
+            "reply to a message of this appeal"
+        )
 
 
 async def _require_correction_allowed(

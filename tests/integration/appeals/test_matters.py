@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
-from tests.integration.appeals.reply_helpers import answer, draft, request
+from tests.integration.appeals.reply_helpers import answer, draft, reply_fails, request
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_reply_changes import published, withdrawn
 from tests.integration.appeals.test_rule_sets import activated, made, topic
@@ -307,6 +307,23 @@ async def test_message_whose_reply_was_discarded_or_withdrawn_can_be_split_off(
     split = await _decide(scenario, await scenario.appeal(appeal["id"]), message, "split_off")
     assert split.status_code == 201, split.text
     assert [one["id"] for one in split.json()["messages"]] == [str(message)]
+
+
+async def test_failed_reply_is_not_retried_under_a_message_that_was_split_off(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
+    appeal = await scenario.single_appeal()
+    reply = await answer(scenario, appeal, message_id=str(message))
+    await reply_fails(scenario, reply)
+    path = f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
+    split = await _decide(scenario, await scenario.appeal(appeal["id"]), message, "split_off")
+    assert split.status_code == 201, split.text
+    for body in ({}, {"text": "Исправлено"}):
+        refused = await scenario.post(path, body)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict")
+        assert "was moved to another appeal" in refused.json()["detail"]
+    (kept,) = (await scenario.appeal(appeal["id"]))["replies"]
+    assert (kept["status"], kept["text"]) == ("failed", reply["text"])
 
 
 async def test_appeal_reopened_by_the_message_is_answered_again_after_the_split(

@@ -301,6 +301,21 @@ async def test_undo_of_a_merge_is_refused_while_a_draft_answers_a_moved_message(
     assert refused["reply_id"] == draft["id"]
 
 
+async def test_failed_reply_is_not_retried_under_a_message_that_left_with_the_undo_of_the_merge(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    await _merge(scenario, second, first)
+    reply = await answer(scenario, first, message_id=second["messages"][0]["id"])
+    await reply_fails(scenario, reply)
+    path = f"/appeals/{first['id']}/replies/{reply['id']}/retry"
+    undone = await _unmerge(scenario, second["id"])
+    assert undone.status_code == 200, undone.text
+    refused = await scenario.post(path, {})
+    assert refused.status_code == 409
+    assert "was moved to another appeal" in refused.json()["detail"]
+
+
 async def test_undo_of_a_merge_is_refused_after_a_reply_of_the_merged_appeal_was_published(
     scenario: AppealsScenario,
 ) -> None:
