@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.timeline import AppealRecorder
@@ -90,18 +91,6 @@ def _failure(failure: PublicationFailure, at: datetime, *, will_retry: bool) -> 
 async def _publish(
     session: WriteSession, data: PublicationPublished, appeal: Appeal, reply: Reply, recorder: AppealRecorder
 ) -> None:
-    overtaken = reply.status == "failed" and await _is_superseded(session, reply)
-    reply.status, reply.url, reply.published_at, reply.failure = (
-        "published",
-        data.url,
-        data.published_at,
-        None,
-    )
-    appeal.updated_at = clock.now()
-    organisations = {appeal.organisation_id} if appeal.organisation_id else set()
-    routing_context = await RoutingContext.load(
-        session, {appeal.page_id} if appeal.page_id else set(), organisations
-    )
     # If our own message was attached as a staff reply before ingest recognised it, it must not count twice.
     taken_twice = (
         await session.execute(
@@ -115,12 +104,24 @@ async def _publish(
             )
         )
     ).all()
+    twice = [row.id for row in taken_twice]
+    overtaken = await _is_superseded(session, reply, data.published_at, besides=twice)
+    reply.status, reply.url, reply.published_at, reply.failure = (
+        "published",
+        data.url,
+        data.published_at,
+        None,
+    )
+    appeal.updated_at = clock.now()
+    organisations = {appeal.organisation_id} if appeal.organisation_id else set()
+    routing_context = await RoutingContext.load(
+        session, {appeal.page_id} if appeal.page_id else set(), organisations
+    )
     if taken_twice:
         appeal.reply_failed = None
         # Clocks and promises end at the moment when the first part was published; a withdrawal finds them by this
         # moment.
         reply.published_at = min(row.published_at for row in taken_twice)
-        twice = [row.id for row in taken_twice]
         rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(twice)))
         for feedback_round in rounds:
             feedback_round.reply_id = reply.id
@@ -138,9 +139,19 @@ async def _publish(
         await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context.sla, recorder)
 
 
-async def _is_superseded(session: AsyncSession, reply: Reply) -> bool:
-    """Return whether a later reply was published while this reply counted as failed."""
+async def _is_superseded(
+    session: AsyncSession, reply: Reply, published_at: datetime, *, besides: Sequence[UUID]
+) -> bool:
+    """Return whether another reply was published after this one, or while this one counted as failed. The replies
+    in `besides` are this one.
+    """
+    is_later = Reply.published_at > published_at
+    if reply.status == "failed":
+        is_later = or_(is_later, Reply.created_at > reply.created_at)
     later = exists().where(
-        Reply.appeal_id == reply.appeal_id, Reply.status == "published", Reply.created_at > reply.created_at
+        Reply.appeal_id == reply.appeal_id,
+        Reply.id.not_in([reply.id, *besides]),
+        Reply.status == "published",
+        is_later,
     )
     return bool(await session.scalar(select(later)))

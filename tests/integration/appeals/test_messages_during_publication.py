@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
-from tests.integration.appeals.reply_helpers import answer, appeal, reply_fails
+from tests.integration.appeals.reply_helpers import answer, appeal, execute, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
 
 HOUR = timedelta(hours=1)
@@ -98,6 +98,36 @@ async def test_earlier_reply_published_after_a_later_one_does_not_reopen_the_app
     await scenario.emit_published(second, at=WEDNESDAY + 2 * HOUR, external_id="-101_78")
     await scenario.emit_published(first, at=WEDNESDAY + 3 * HOUR)
     assert (await scenario.appeal(found["id"]))["status"] == "answered"
+
+
+@pytest.mark.parametrize("status", ["queued", "uncertain"])
+async def test_interim_reply_confirmed_after_a_final_answer_of_staff_leaves_the_appeal_answered(
+    scenario: AppealsScenario, status: str
+) -> None:
+    found = await appeal(scenario)
+    promise = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
+    interim = await answer(scenario, found, "Уточним.", **promise)
+    await execute(scenario, "UPDATE replies SET status = $1", status)
+    await scenario.citizen_writes("Починили вчера.", from_community=True, at=WEDNESDAY + 2 * HOUR)
+    before = await scenario.appeal(found["id"])
+    await scenario.emit_published(interim, at=WEDNESDAY + HOUR, external_id="-101_78")
+    after = await scenario.appeal(found["id"])
+    assert {reply["status"] for reply in after["replies"]} == {"published"}
+    assert (after["status"], after["promised_at"]) == (before["status"], None) == ("answered", None)
+    assert (after["first_response_at"], after["outcome"]) == (before["first_response_at"], before["outcome"])
+    assert await scenario.events("promise.made") == []
+
+
+async def test_interim_reply_confirmed_after_an_earlier_reply_of_staff_opens_its_promise(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    promise = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
+    interim = await answer(scenario, found, "Уточним.", **promise)
+    await scenario.citizen_writes("Передали мастеру.", from_community=True, at=WEDNESDAY + HOUR)
+    await scenario.emit_published(interim, at=WEDNESDAY + 2 * HOUR, external_id="-101_78")
+    assert (await scenario.appeal(found["id"]))["status"] == "interim"
+    assert len(await scenario.events("promise.made")) == 1
 
 
 async def test_own_reply_mistaken_for_a_staff_reply_answers_only_messages_its_author_saw(
