@@ -19,7 +19,7 @@ from services.appeals.extensions import expiry
 from services.appeals.feedback import recording
 from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
-from services.appeals.incidents import clustering
+from services.appeals.incidents import clustering, later_members
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
 from services.appeals.lifecycle import access_changes
 from services.appeals.lists import appeal_counts
@@ -134,6 +134,10 @@ def register(service: Service, queue: Jobs) -> None:
             await create_delayed_reply(service, reply_id, UUID(appeal_id))
         else:
             await create_all_replies(service, reply_id, payload.get("joined_from"))
+
+    @queue.handler(jobs.REPLY_TO_ASSIGNED_MEMBER)
+    async def reply_to_assigned_member(payload: dict[str, Any]) -> None:
+        await later_members.reply_to_assigned_member(service.database, UUID(payload["appeal_id"]))
 
     @queue.handler(jobs.RUN_EXPORT, on_dead_letter=export_runner.on_job_dead_lettered)
     async def run_export(payload: dict[str, Any]) -> None:

@@ -16,10 +16,9 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals import jobs
+from services.appeals.incidents import later_members
 from services.appeals.incidents.incident_queries import is_current_member, is_lead, is_visible_to
 from services.appeals.incidents.subject import IncidentSubject, incident_title, subject_of
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
@@ -35,7 +34,7 @@ from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, TimelineEntry
-from shared.tables.appeals_incidents import Incident, IncidentMember, IncidentReply
+from shared.tables.appeals_incidents import Incident, IncidentMember
 
 # `incident.grown` is emitted only at these member counts.
 GROWTH_MILESTONES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000)
@@ -225,7 +224,7 @@ async def add_members(
     await _update_counts(session, incident, joined_members)
     if len(joined_members) < incident.member_count:
         await _emit_growth(session, incident, joined_members, actor)
-    await _enqueue_reply_to_new_members(session, incident, now)
+    await later_members.reply_to_new_members(session, incident.id, now)
     return joined
 
 
@@ -310,25 +309,6 @@ async def set_utility_failure(session: WriteSession, incident: Incident, utility
             session, IncidentSubject(utility_failure=utility_failure, **location)
         )
     await _update_counted_columns(session, incident, values)
-
-
-async def _enqueue_reply_to_new_members(session: WriteSession, incident: Incident, joined_at: datetime) -> None:
-    """Enqueue jobs that send the last final replies, of the centre and of each organisation, to appeals that
-    joined later.
-    """
-    last = await session.scalars(
-        select(IncidentReply.id)
-        .where(
-            IncidentReply.incident_id == incident.id,
-            IncidentReply.kind == "final",
-            IncidentReply.include_later_members,
-        )
-        .ext(distinct_on(IncidentReply.organisation_id))
-        .order_by(IncidentReply.organisation_id, IncidentReply.created_at.desc(), IncidentReply.id.desc())
-    )
-    for reply_id in last:
-        payload = {"incident_reply_id": str(reply_id), "joined_from": joined_at.isoformat()}
-        await jobs.queue.enqueue(session, jobs.CREATE_INCIDENT_REPLIES, payload)
 
 
 async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID, appeal_id: UUID) -> Incident:

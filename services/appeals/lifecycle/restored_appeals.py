@@ -36,6 +36,7 @@ async def record_restored(
     """
     if appeal.organisation_id is not None and appeal.organisation_id != lost_by:
         transitions.record_assigned(recorder, appeal, sla, caller.actor)
+        recorder.queue_incident_replies(appeal)
     payload: dict[str, Any] = {"from": status, "to": appeal.status, "reason": reason}
     if undone_since is not None:
         payload["undone_since"] = undone_since.isoformat()

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.util import identity_key
 from typing_extensions import TypeAliasType
 
+from services.appeals import jobs
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.assignees.selection import choose_assignees
 from services.appeals.lifecycle import alerts, extension_endings, unread_marks
@@ -66,6 +67,7 @@ class AppealRecorder:
         self._alerts: dict[str, list[tuple[Appeal, str]]] = {}
         self._feedback_rounds: list[FeedbackRound] = []
         self._awaiting_assignee: dict[UUID, Appeal] = {}
+        self._assigned_members: set[UUID] = set()
         self._changed: dict[UUID, Appeal] = {}
         self._with_message: dict[UUID, tuple[Appeal, str]] = {}
         self._unread: list[unread_marks.Mark] = []
@@ -160,6 +162,13 @@ class AppealRecorder:
         """Let `write` choose a new assignee, unless the current assignee may do the next step."""
         self._awaiting_assignee[appeal.id] = appeal
 
+    def queue_incident_replies(self, appeal: Appeal) -> None:
+        """Let `write` enqueue the job that sends the appeal, if it is in an incident, what its new organisation
+        has replied to the incident.
+        """
+        if appeal.incident_id is not None:
+            self._assigned_members.add(appeal.id)
+
     def change_assignee(
         self, appeal: Appeal, person_id: UUID | None, actor: str = SYSTEM_ACTOR, *, reason: str | None = None
     ) -> None:
@@ -208,10 +217,12 @@ class AppealRecorder:
         await self._write_feedback_rounds(session)
         await emit(session, *await self._versioned_events(session))
         await self._write_unread_marks(session)
+        for appeal_id in sorted(self._assigned_members):
+            await jobs.queue.enqueue(session, jobs.REPLY_TO_ASSIGNED_MEMBER, {"appeal_id": str(appeal_id)})
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
-        self._changed = {}
+        self._changed, self._assigned_members = {}, set()
 
     async def _versioned_events(self, session: WriteSession) -> list[NewEvent]:
         """Return the events, completed with the versions of their appeals after the change."""

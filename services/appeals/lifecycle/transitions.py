@@ -118,6 +118,7 @@ def assign(
         record_assigned(recorder, appeal, sla, actor)
     record_unassigned(recorder, appeal, previous_organisation_id, status_before, actor, reason=route.reason)
     recorder.queue_assignee_choice(appeal)
+    recorder.queue_incident_replies(appeal)
 
 
 def _record_assignment(

@@ -139,10 +139,11 @@ async def timeline_kinds(scenario: AppealsScenario, found: dict[str, Any]) -> li
 async def make_replies(scenario: AppealsScenario) -> None:
     """Run the enqueued jobs that create the replies of bulk replies."""
     connection = await scenario.database.connect()
-    rows = await connection.fetch(
-        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload",
-        jobs.CREATE_INCIDENT_REPLIES,
-    )
+    # The jobs of the first name enqueue jobs of the second.
+    for name in (jobs.REPLY_TO_ASSIGNED_MEMBER, jobs.CREATE_INCIDENT_REPLIES):
+        rows = await connection.fetch(
+            "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload", name
+        )
+        for row in sorted(rows, key=lambda row: row["id"]):
+            await scenario.handle_job(name, json.loads(row["payload"]))
     await connection.close()
-    for row in sorted(rows, key=lambda row: row["id"]):
-        await scenario.handle_job(jobs.CREATE_INCIDENT_REPLIES, json.loads(row["payload"]))

@@ -1,14 +1,20 @@
 """Who gets the reply to an incident: the organisation of an appeal decides, also if it changes."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from tests.integration.appeals.conftest import AppealsScenario
-from tests.integration.appeals.reply_helpers import make_replies
+import pytest
+
+from services.appeals import jobs
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.reply_helpers import answer, execute, make_replies
 from tests.integration.appeals.test_manual_incidents import case_of, opened
 from tests.support.eventually import eventually
+from tests.support.service_under_test import insert_organisation
 
+HOUR = timedelta(hours=1)
 TEXT = "Свет включат до 18:00."
 
 
@@ -58,3 +64,82 @@ async def test_appeal_transferred_during_a_bulk_reply_gets_no_reply_of_its_forme
     assert await texts(scenario, stays) == [TEXT]
     assert await texts(scenario, leaves) == []
     assert (await scenario.appeal(leaves["id"]))["status"] == "assigned"
+
+
+async def assigned_to_other(scenario: AppealsScenario, appeal: dict[str, Any]) -> None:
+    """Assign the appeal to the other organisation, and run the jobs that follow."""
+    moved = await scenario.move(
+        await scenario.appeal(appeal["id"]),
+        "assigned",
+        organisation_id=str(scenario.other_organisation),
+        reason="Их сети",
+    )
+    assert moved.status_code == 200, moved.text
+    await make_replies(scenario)
+
+
+@pytest.mark.parametrize("by", ["transfer", "decision in triage"])
+async def test_appeal_assigned_after_the_reply_to_its_incident_gets_that_reply(
+    scenario: AppealsScenario, by: str
+) -> None:
+    appeal, other = await case_of(scenario, "anna"), await case_of(scenario, "boris", other=True)
+    incident = await opened(scenario, appeal, other)
+    await reply_to_incident(scenario, incident, scenario.other_organisation, "Раньше.", kind="final")
+    await reply_to_incident(scenario, incident, scenario.other_organisation)
+    if by == "decision in triage":
+        assert (await scenario.move(appeal, "triage", reason="Не наше")).status_code == 200
+    await make_replies(scenario)
+    assert await texts(scenario, appeal) == []
+    await assigned_to_other(scenario, appeal)
+    assert await texts(scenario, appeal) == [TEXT]
+    path = f"/incidents/{incident['id']}/replies"
+    (shown, _) = (await scenario.get(path, role="executor", org=scenario.other_organisation)).json()["items"]
+    assert (shown["by_status"], shown["pending_count"]) == ({"queued": 1}, 0)
+    for _ in range(2):
+        await scenario.handle_job(jobs.REPLY_TO_ASSIGNED_MEMBER, {"appeal_id": appeal["id"]})
+        await make_replies(scenario)
+    assert await texts(scenario, appeal) == [TEXT]
+
+
+async def test_appeal_assigned_to_a_subordinate_organisation_gets_the_reply_of_the_one_above(
+    scenario: AppealsScenario,
+) -> None:
+    appeal, other = await case_of(scenario, "anna"), await case_of(scenario, "boris", other=True)
+    incident = await opened(scenario, appeal, other)
+    ministry = await insert_organisation(scenario.database, name="Министерство")
+    registry = await scenario.database.connect("registry")
+    await registry.execute(
+        "UPDATE organisations SET parent_id = $1 WHERE id = $2", ministry, scenario.other_organisation
+    )
+    await registry.close()
+    await reply_to_incident(scenario, incident, scenario.other_organisation)
+    await execute(
+        scenario, "UPDATE incident_replies SET include_subordinates = true, organisation_id = $1", ministry
+    )
+    await make_replies(scenario)
+    await assigned_to_other(scenario, appeal)
+    assert (await texts(scenario, other), await texts(scenario, appeal)) == ([TEXT], [TEXT])
+
+
+async def test_assigned_appeal_gets_no_reply_that_is_not_for_later_members_or_after_a_final_answer(
+    scenario: AppealsScenario,
+) -> None:
+    answered, late = await case_of(scenario, "anna"), await case_of(scenario, "vera")
+    other = await case_of(scenario, "boris", other=True)
+    incident = await opened(scenario, answered, late, other)
+    await reply_to_incident(scenario, incident, scenario.other_organisation, include_later_members=False)
+    await make_replies(scenario)
+    await assigned_to_other(scenario, late)
+    assert await texts(scenario, late) == []
+    await execute(scenario, "UPDATE incident_replies SET include_later_members = true")
+    await scenario.emit_published(await answer(scenario, answered, "Бригада выехала."), at=WEDNESDAY + HOUR)
+    await scenario.citizen_writes(
+        "Света на Гагарина так и нет, когда включат?",
+        author="anna",
+        thread="vk:-101_anna",
+        at=WEDNESDAY + 2 * HOUR,
+    )
+    reopened = await scenario.appeal(answered["id"])
+    assert reopened["status"] == "reopened"
+    await assigned_to_other(scenario, answered)
+    assert await texts(scenario, answered) == ["Бригада выехала."]
