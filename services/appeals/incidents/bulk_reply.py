@@ -209,9 +209,11 @@ class _ReplyBatch:
             and appeal.id not in answered
         ]
         pages = {appeal.page_id for appeal in waiting if appeal.page_id}
-        owners = {appeal.organisation_id for appeal in waiting if appeal.organisation_id}
-        routing_context = await RoutingContext.load(self._session, pages, owners)
         incident = await self._session.get_one(Incident, self._reply.incident_id)
+        owners = {appeal.organisation_id for appeal in waiting if appeal.organisation_id}
+        if incident.organisation_id is not None:
+            owners.add(incident.organisation_id)
+        routing_context = await RoutingContext.load(self._session, pages, owners)
         blocked = []
         for appeal in waiting:
             if appeal.status == "triage" and not self._decide(appeal, routing_context, incident):

@@ -1,6 +1,7 @@
 """Who gets the reply to an incident: the organisation of an appeal decides, also if it changes."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,7 +11,8 @@ import pytest
 from services.appeals import jobs
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, execute, make_replies
-from tests.integration.appeals.test_manual_incidents import case_of, opened
+from tests.integration.appeals.test_manual_incidents import TROUBLE, case_of, opened
+from tests.integration.appeals.test_organisation_calendars import calendar_on
 from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation
 
@@ -143,3 +145,32 @@ async def test_assigned_appeal_gets_no_reply_that_is_not_for_later_members_or_af
     assert reopened["status"] == "reopened"
     await assigned_to_other(scenario, answered)
     assert await texts(scenario, answered) == ["Бригада выехала."]
+
+
+async def test_appeal_without_a_page_gets_its_deadline_by_the_calendar_of_the_leading_organisation(
+    scenario: AppealsScenario,
+) -> None:
+    registry = await scenario.database.connect("registry")
+    region = await registry.fetchval("SELECT id FROM calendars WHERE is_default")
+    always = json.dumps({str(day): [["00:00", "24:00"]] for day in range(1, 8)})
+    around_the_clock = await calendar_on(registry, region, "Круглосуточно", always)
+    await registry.execute(
+        "UPDATE organisations SET calendar_id = $2 WHERE id = $1", scenario.organisation, around_the_clock
+    )
+    await registry.close()
+    manual = await scenario.post("/appeals", {"text": TROUBLE})
+    assert (manual.status_code, manual.json()["status"]) == (201, "triage"), manual.text
+    incident = await opened(scenario, manual.json())
+    led = await scenario.appeals.client.patch(
+        f"/api/v1/incidents/{incident['id']}",
+        json={"organisation_id": str(scenario.organisation)},
+        headers=scenario.appeals.headers("moderator", **{"If-Match": "*"}),
+    )
+    assert led.status_code == 200, led.text
+    await reply_to_incident(scenario, incident)
+    await make_replies(scenario)
+    appeal = await scenario.appeal(manual.json()["id"])
+    assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(scenario.organisation))
+    # The time of the deadline would be the same in both calendars in some hours of the day.
+    used = await scenario.ingest.fetch("SELECT DISTINCT calendar_id FROM sla_clocks")
+    assert [row["calendar_id"] for row in used] == [around_the_clock]
