@@ -10,7 +10,9 @@ import pytest
 
 from services.appeals import jobs
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer, execute, make_replies
+from tests.integration.appeals.test_bulk_operations import completed, counts, undo
 from tests.integration.appeals.test_manual_incidents import TROUBLE, case_of, opened
 from tests.integration.appeals.test_organisation_calendars import calendar_on
 from tests.support.eventually import eventually
@@ -100,6 +102,22 @@ async def test_appeal_assigned_after_the_reply_to_its_incident_gets_that_reply(
     for _ in range(2):
         await scenario.handle_job(jobs.REPLY_TO_ASSIGNED_MEMBER, {"appeal_id": appeal["id"]})
         await make_replies(scenario)
+    assert await texts(scenario, appeal) == [TEXT]
+
+
+async def test_appeal_back_in_its_organisation_by_an_undo_gets_the_reply_it_missed(
+    scenario: AppealsScenario,
+) -> None:
+    moderator = await register(scenario, "Модератор", "moderator")
+    appeal, own = await case_of(scenario, "anna"), await case_of(scenario, "boris")
+    incident = await opened(scenario, appeal, own)
+    body = {"action": "transfer", "organisation_id": str(scenario.other_organisation)}
+    operation = await completed(scenario, moderator, body | {"appeal_ids": [appeal["id"]]})
+    await reply_to_incident(scenario, incident, scenario.organisation)
+    await make_replies(scenario)
+    assert (await texts(scenario, own), await texts(scenario, appeal)) == ([TEXT], [])
+    assert counts(await undo(scenario, moderator, operation)) == (0, 1, 0, 0)
+    await make_replies(scenario)
     assert await texts(scenario, appeal) == [TEXT]
 
 
