@@ -220,16 +220,26 @@ class Recomputation:
             late = due is not None and start <= due < min(end, self.as_of) and (stopped is None or stopped > due)
             if due is not None and late:
                 late = not self._closed_before(clock["appeal_id"], due)
-            if not on_time and not late:
+            closed = self._closed_before_due(clock, due)
+            if not on_time and not late and not closed:
                 continue
             organisation = self._responsible(clock, due) if late and due else clock["organisation_id"]
             answered = stopped is not None and stopped < self.as_of
-            yield organisation, "responses", 1
+            yield organisation, "responses", int(not closed)
+            yield organisation, "questions", 1
             yield organisation, "on_time", int(on_time)
             yield organisation, "answered", int(answered)
             if self._opened_by(clock["appeal_id"]) == "complaint":
                 yield organisation, "complaints", 1
                 yield organisation, "complaints_answered", int(answered)
+
+    def _closed_before_due(self, clock: Row, due: datetime | None) -> bool:
+        """Return whether the appeal was closed in the week without this response, before its deadline."""
+        appeal = self.appeals[clock["appeal_id"]]
+        closed = _moment(appeal["closed_at"])
+        if appeal["status"] != "closed" or clock["stopped_at"] or closed is None:
+            return False
+        return self.bounds()[0] <= closed < self.bounds()[1] and (due is None or closed < due)
 
     def _closed_before(self, appeal_id: str, moment: datetime) -> bool:
         closed = _moment(self.appeals[appeal_id]["closed_at"])

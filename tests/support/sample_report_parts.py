@@ -109,7 +109,8 @@ def topic(number: int, spec: tuple[str, int, int, Named, Named]) -> TopicRow:
 def week_figures() -> WeekFigures:
     """Return the counts from which measures and attention items are computed."""
     counts = Counter(
-        responses=508, on_time=478, answered=496, complaints=203, complaints_answered=196, timed=470, overdue=12,
+        responses=508, questions=509, on_time=478, answered=496, complaints=203, complaints_answered=196,
+        timed=470, overdue=12,
         promises_due=8, promises_kept=5, promises_moved=1, promises_broken=2, promises_decided=7, deleted=3,
         closed_unanswered=1, answers=470, final_answers=410, with_outcome=398, solved=180, written_here=361,
         with_proof=84, comparable=411, canned=30, checked=352, with_substance=251, with_contact=268,

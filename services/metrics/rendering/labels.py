@@ -18,7 +18,7 @@ UNITS: Final[dict[MeasureUnit, str]] = {
 }
 POPULATIONS: Final[dict[ReportPopulation, str]] = {
     ReportPopulation.OPENED: "обращения, открытые за неделю",
-    ReportPopulation.RESPONSES: "ответы, данные за неделю или со сроком на неделе",
+    ReportPopulation.RESPONSES: "ответы, данные за неделю, со сроком на неделе или не данные до закрытия",
     ReportPopulation.OVERDUE: "ответы, срок которых прошёл к концу недели",
     ReportPopulation.ANSWERS: "ответы, опубликованные за неделю",
     ReportPopulation.PROMISES: "обещания со сроком на неделе",

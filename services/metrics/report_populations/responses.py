@@ -18,12 +18,19 @@ RESPONSES = ("first_response", "next_response")
 
 @cache
 def responses() -> Select[Any]:
-    """Return the SQL query for responses that were decided or given in the period.
+    """Return the SQL query for responses that were decided or given in the period, and for those that nobody owes
+    any more because the appeal was closed in the period.
 
     A response is decided once: when it is given in time, or when its deadline passes. `given` means given in the
-    period, whether decided or not. The organisation is the one that gave the response, or that missed the
-    deadline.
+    period, whether decided or not. `closed_before_due` means that the appeal was closed without this response
+    before its deadline, and still is: such a response is never decided. The organisation is the one that gave the
+    response, that missed the deadline, or that had the appeal when it was closed.
     """
+    # Two queries: one condition over clocks and appeals would read all clocks of all time.
+    return select(_given_or_late().union_all(_closed_before_due()).subquery("responses"))
+
+
+def _given_or_late() -> Select[Any]:
     in_time = or_(SlaClock.due_at.is_(None), SlaClock.stopped_at <= SlaClock.due_at)
     given = in_period(SlaClock.stopped_at)
     late = and_(
@@ -37,29 +44,62 @@ def responses() -> Select[Any]:
     # The organisation that missed the deadline: another one may have the appeal now.
     responsible = case((owner.c.known, owner.c.organisation_id), else_=SlaClock.organisation_id)
     return (
+        _of_clocks(
+            responsible,
+            func.coalesce(SlaClock.stopped_at, SlaClock.due_at),
+            decided=or_(on_time, late),
+            on_time=on_time,
+            closed_before_due=false(),
+        )
+        .outerjoin(owner, true())
+        .where(or_(given, late), SlaClock.state != "cancelled")
+    )
+
+
+def _closed_before_due() -> Select[Any]:
+    return _of_clocks(
+        SlaClock.organisation_id.expression,
+        Appeal.closed_at.expression,
+        decided=false(),
+        on_time=false(),
+        closed_before_due=true(),
+    ).where(
+        Appeal.status == "closed",
+        in_period(Appeal.closed_at),
+        # Closing an appeal does not end its clocks.
+        SlaClock.state.in_(UNFINISHED_CLOCK_STATES),
+        or_(SlaClock.due_at.is_(None), SlaClock.due_at > Appeal.closed_at),
+    )
+
+
+def _of_clocks(
+    organisation_id: ColumnElement[Any],
+    at: ColumnElement[Any],
+    *,
+    decided: ColumnElement[bool],
+    on_time: ColumnElement[bool],
+    closed_before_due: ColumnElement[bool],
+) -> Select[Any]:
+    """Return the SQL query for responses of counted appeals, with the columns of the population."""
+    return (
         of_appeals(
             select(
-                *appeal_dimensions(SlaClock.id.expression, responsible),
-                func.coalesce(SlaClock.stopped_at, SlaClock.due_at).label("at"),
+                *appeal_dimensions(SlaClock.id.expression, organisation_id),
+                at.label("at"),
                 SlaClock.kind.label("kind"),
                 SlaClock.due_at.label("due_at"),
                 SlaClock.stopped_at.label("stopped_at"),
-                or_(on_time, late).label("decided"),
+                decided.label("decided"),
                 on_time.label("on_time"),
                 func.coalesce(SlaClock.stopped_at < AS_OF, false()).label("answered"),
-                func.coalesce(given, false()).label("given"),
+                func.coalesce(in_period(SlaClock.stopped_at), false()).label("given"),
+                closed_before_due.label("closed_before_due"),
                 case((SlaClock.unit == "working", SlaClock.used_seconds)).label("working_seconds"),
                 func.coalesce(_opening_type() == "complaint", false()).label("complaint"),
             )
         )
         .join(SlaClock, SlaClock.appeal_id == Appeal.id)
-        .outerjoin(owner, true())
-        .where(
-            or_(given, late),
-            SlaClock.kind.in_(RESPONSES),
-            SlaClock.state != "cancelled",
-            COUNTED,
-        )
+        .where(SlaClock.kind.in_(RESPONSES), COUNTED)
     )
 
 

@@ -11,6 +11,8 @@ from services.metrics.schemas.weekly_report import MeasureDefinition, MeasureUni
 
 _NONE = "нет"
 _WEEK = "неделя региона: с понедельника 00:00 до следующего понедельника 00:00"
+_PAUSED = "сроки, приостановленные до их истечения"
+_PAUSED_AND_OPEN = f"{_PAUSED}, кроме обращений, закрытых без ответа"
 _CHECKED = "ответы, которые при отправке не проверялись: написанные прямо в соцсети и внесённые со слов"
 
 
@@ -63,6 +65,8 @@ MEASURES: tuple[Measure, ...] = (
         "Ответы в срок",
         f"данные в срок ÷ учтённые за неделю; {_DECIDED}",
         ReportPopulation.RESPONSES,
+        exclusions=f"обращения, закрытые без ответа до срока; {_PAUSED}",
+        version=2,
         numerator="on_time",
         denominator="responses",
     ),
@@ -97,7 +101,7 @@ MEASURES: tuple[Measure, ...] = (
         "ожидаемые ответы и окончательные ответы, срок которых прошёл к концу недели",
         ReportPopulation.OVERDUE,
         clock="конец недели; для текущей — время составления",
-        exclusions="обращения, закрытые на конец недели; сроки, приостановленные до их истечения",
+        exclusions=f"обращения, закрытые на конец недели; {_PAUSED}",
         version=2,
         unit="count",
         numerator="overdue",
@@ -116,10 +120,13 @@ MEASURES: tuple[Measure, ...] = (
         "answered",
         Axis.OBJECTIVITY,
         "Доля вопросов с ответом",
-        f"отвеченные к концу недели ÷ учтённые за неделю; {_DECIDED}",
+        "отвеченные к концу недели ÷ (учтённые за неделю + ожидавшиеся в обращениях, закрытых за неделю без "
+        f"ответа до срока и закрытых сейчас); {_DECIDED}",
         ReportPopulation.RESPONSES,
+        exclusions=_PAUSED_AND_OPEN,
+        version=2,
         numerator="answered",
-        denominator="responses",
+        denominator="questions",
     ),
     Measure(
         "complaints_answered",
@@ -127,7 +134,8 @@ MEASURES: tuple[Measure, ...] = (
         "Доля неудобных вопросов с ответом",
         "то же среди обращений, начатых с жалобы",
         ReportPopulation.RESPONSES,
-        exclusions="обращения, первое сообщение которых — не жалоба",
+        exclusions=f"обращения, первое сообщение которых — не жалоба; {_PAUSED_AND_OPEN}",
+        version=2,
         numerator="complaints_answered",
         denominator="complaints",
     ),

@@ -57,6 +57,7 @@ _OWN: Mapping[str, tuple[str, RowKind]] = {
     "on_time": ("В срок", "text"),
     "answered": ("Отвечен к концу недели", "text"),
     "given": ("Дан за неделю", "text"),
+    "closed_before_due": ("Закрыто без ответа до срока", "text"),
     "working_seconds": ("Рабочее время, с", "count"),
     "complaint": ("Жалоба", "text"),
     "outcome": ("Итог", "text"),

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.report_populations.catalogue import POPULATIONS
@@ -29,12 +29,14 @@ class WeekFigures:
 
 
 def _responses(rows: Any) -> Conditions:
+    question = or_(rows.decided, rows.closed_before_due)
     return {
         "responses": rows.decided,
         "on_time": and_(rows.decided, rows.on_time),
         "answered": and_(rows.decided, rows.answered),
         "timed": and_(rows.given, rows.working_seconds.is_not(None)),
-        "complaints": and_(rows.decided, rows.complaint),
+        "questions": question,
+        "complaints": and_(question, rows.complaint),
         "complaints_answered": and_(rows.decided, rows.complaint, rows.answered),
     }
 

@@ -231,7 +231,7 @@ def _compare_measures(shown: Mapping[str, Any], total: Mapping[str, int], again:
     decided = total.get("promises_kept", 0) + total.get("promises_broken", 0)
     shares = {
         "response_on_time": ("on_time", "responses"),
-        "answered": ("answered", "responses"),
+        "answered": ("answered", "questions"),
         "complaints_answered": ("complaints_answered", "complaints"),
         "canned": ("canned", "comparable"),
         "to_the_point": ("to_the_point", "checked"),
@@ -457,6 +457,51 @@ async def test_appeal_reopened_later_still_counts_as_closed_in_its_week(reports:
     # In the current week the answer is awaited again.
     now = _figures((await reports.get("/2026-W48"))["report"]["axes"])
     assert [now[code]["value"] for code in ("closed_unanswered", "overdue")] == [0, 1]
+
+
+async def test_appeal_closed_before_its_deadline_is_a_question_without_an_answer(reports: Reports) -> None:
+    opened, due, closed = (datetime(2026, 11, day, 10, tzinfo=ZONE) for day in (17, 20, 18))
+    writer = RowWriter()
+    for kind, due_at, answered in (
+        ("first_response", due, closed),
+        ("first_response", due, None),
+        # The deadline of a further question was paused when the appeal was closed.
+        ("next_response", None, None),
+    ):
+        appeal = writer.add(
+            "appeals", status="answered" if answered else "closed", text="Когда?", route={}, written_at=opened,
+            opened_at=opened, assigned_at=opened, first_response_due_at=due_at,
+            first_response_at=opened if kind == "next_response" else answered,
+            closed_at=None if answered else closed, organisation_id=reports.organisations[0],
+        )  # fmt: skip
+        writer.add(
+            "sla_clocks", appeal_id=appeal["id"], kind=kind, written_at=opened, received_at=opened,
+            state="stopped" if answered else "running" if due_at else "paused", started_at=opened, due_at=due_at,
+            stopped_at=answered, unit="working", target_seconds=1, organisation_id=reports.organisations[0],
+        )  # fmt: skip
+    await writer.write(reports.connection)
+
+    report = (await reports.get("/2026-W47"))["report"]
+    figures = _figures(report["axes"])
+    assert _part_and_whole(figures["answered"]) == (1, 3)
+    assert _part_and_whole(figures["response_on_time"]) == (1, 1)
+    (row,) = [row for group in report["peer_groups"] for row in group["organisations"]]
+    assert (row["responses"], row["on_time"], row["unanswered"]) == (1, 1, 0)
+    rows = await _all_rows(reports, "responses")
+    left = [row for row in rows if row["values"]["closed_before_due"]]
+    assert [datetime.fromisoformat(row["at"]) for row in left] == [closed, closed]
+
+    # Once the appeal is reopened, the deadline that has passed is missed.
+    await reports.connection.execute(
+        "UPDATE appeals SET status = 'reopened', closed_at = NULL WHERE first_response_at IS NULL"
+    )
+    figures = _figures((await reports.get("/2026-W47"))["report"]["axes"])
+    assert _part_and_whole(figures["answered"]) == (1, 3)
+    assert _part_and_whole(figures["response_on_time"]) == (1, 2)
+
+
+def _part_and_whole(measure: Mapping[str, Any]) -> tuple[int, int]:
+    return measure["numerator"], measure["denominator"]
 
 
 async def test_reply_withdrawn_later_still_counts_as_an_answer_in_its_week(reports: Reports) -> None:

@@ -17,7 +17,7 @@ from services.console.words.labels import label, options
 router = page_router()
 POPULATIONS = {
     "opened": "Обращения, открытые за неделю",
-    "responses": "Ответы, данные за неделю или со сроком на неделе",
+    "responses": "Ответы, данные за неделю, со сроком на неделе или не данные до закрытия",
     "overdue": "Ответы, срок которых прошёл к концу недели",
     "answers": "Ответы, опубликованные за неделю",
     "promises": "Обещания со сроком на неделе",
@@ -28,7 +28,7 @@ POPULATIONS = {
 }
 MOMENTS = {
     "opened": "Открыто",
-    "responses": "Ответ или срок",
+    "responses": "Ответ, срок или закрытие",
     "overdue": "Срок",
     "answers": "Опубликован",
     "promises": "Обещано к",
@@ -159,6 +159,8 @@ def _light(light: str, score: float | None) -> str:
 
 
 def _late(values: dict[str, Any]) -> str:
+    if values["closed_before_due"]:
+        return "обращение закрыто без ответа до срока"
     if values["stopped_at"] is None:
         return "не дан в срок"
     late = "позже срока" if values["decided"] else "срок истёк до этой недели"
