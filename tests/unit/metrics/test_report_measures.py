@@ -37,6 +37,11 @@ def test_code_of_each_measure_is_unique() -> None:
     assert len(set(codes)) == len(codes)
 
 
+def test_no_measure_claims_that_its_past_values_stay() -> None:
+    # An answer may be recorded, withdrawn or given another deadline after the week.
+    assert [measure.code for measure in MEASURES if "задним числом" in measure.formula] == []
+
+
 def test_week_begins_at_midnight_of_the_region_and_not_of_utc() -> None:
     # Sunday 17:00 in UTC is Monday 01:00 in Irkutsk.
     assert Week.containing(datetime(2026, 11, 22, 17, tzinfo=UTC)).name == "2026-W48"
