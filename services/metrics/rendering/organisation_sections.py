@@ -47,7 +47,7 @@ _ORGANISATION_COLUMNS = (
     Column("Просрочено", "count", weight=1.1),
     Column("Без ответа", "count", weight=0.9),
     Column("Удалено вопросов", "count"),
-    Column("Закрыто без ответа", "count"),
+    Column("Закрыто модераторами без ответа", "count", weight=1.5),
     Column("Окончат. ответов", "count", weight=1.1),
     Column("Решено", "count", weight=0.9),
     Column("Повторов текста", "count"),
@@ -199,8 +199,8 @@ def _promise_parts(promises: PromiseFigures) -> list[tuple[str, int]]:
 
 
 def deleted_section(document: ReportDocument) -> Section:
-    """Return the section of organisations whose pages deleted questions, or that closed appeals without an
-    answer.
+    """Return the section of organisations whose pages deleted questions, or whose appeals moderators closed
+    without an answer.
     """
     listed = [
         row
@@ -210,14 +210,14 @@ def deleted_section(document: ReportDocument) -> Section:
     ]
     listed.sort(key=lambda row: (-row.deleted, -row.closed_unanswered))
     table = Table(
-        "Удалённые вопросы и закрытые без ответа",
+        "Удалённые вопросы и обращения, закрытые модераторами без ответа",
         (
             Column("Организация", weight=4),
             Column("Удалено вопросов", "count"),
-            Column("Закрыто без ответа", "count"),
+            Column("Закрыто модераторами без ответа", "count"),
         ),
         [(row.name, row.deleted, row.closed_unanswered) for row in listed],
-        empty="Ни одна организация не удаляла вопросов и не закрывала обращений без ответа.",
+        empty="Организации не удаляли вопросов, модераторы не закрывали обращений без ответа.",
     )
     return Section("deleted", "Удалённые вопросы", "Удалённые вопросы", [table])
 

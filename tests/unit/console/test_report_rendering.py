@@ -67,6 +67,12 @@ async def test_report_page_shows_totals_attention_and_peer_groups() -> None:
         assert all(one.reason in words for one in [*group.best, *group.worst])
 
 
+async def test_appeals_closed_without_an_answer_are_said_to_be_closed_by_moderators() -> None:
+    assert "Закрыто модераторами без ответа" in _words(await _report(sample_report()))
+    empty = _words(await _report(empty_report()))
+    assert "Организации не удаляли вопросов, модераторы не закрывали обращений без ответа." in empty
+
+
 async def test_lights_of_pages_link_to_their_rows_by_peer_group() -> None:
     page = await _report(sample_report())
     words = _words(page)

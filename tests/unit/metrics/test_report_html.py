@@ -71,6 +71,14 @@ def test_numbers_of_the_week_are_shown_with_their_changes(sample: Page) -> None:
     assert "Каналы: Всего: обращений 508 509" in sample.text
 
 
+def test_appeals_closed_without_an_answer_are_said_to_be_closed_by_moderators(sample: Page) -> None:
+    # In the table of each peer group, and in that of deleted questions.
+    tables = len(sample_report().report.peer_groups) + 1
+    assert sample.text.count("Закрыто модераторами без ответа") == tables
+    empty = Page(empty_report()).text
+    assert "Организации не удаляли вопросов, модераторы не закрывали обращений без ответа." in empty
+
+
 def test_lights_of_pages_are_compared_with_last_week_in_total_and_by_peer_group(sample: Page) -> None:
     for text in (
         "Светофор: зелёных 2 387 (+16); жёлтых 811 (−25); красных 314 (+5)",
