@@ -131,7 +131,11 @@ class MeasureValue(_Part):
     low: float | None = Field(examples=[91.7])
     high: float | None = Field(examples=[95.8])
     last_week: float | None = Field(examples=[92.0])
-    change: float | None = Field(description="`value` less `last_week`; of percentages, in points", examples=[2.1])
+    change: float | None = Field(
+        description="`value` less `last_week`; of percentages, in points; null: the week has not ended, or one of "
+        "the values is null",
+        examples=[2.1],
+    )
 
 
 class AxisValues(_Part):

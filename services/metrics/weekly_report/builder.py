@@ -76,7 +76,9 @@ async def build_report(session: AsyncSession, week: Week, now: datetime) -> Repo
         topics=topics,
         municipalities=await _municipalities(session, time, earlier, labels),
         cells=_cells(opened),
-        axes=axis_values(figures, None if total.last_week is None else last_week),
+        axes=axis_values(
+            figures, None if total.last_week is None else last_week, complete=as_of >= week.period.end
+        ),
         peer_groups=peer_groups(figures, _by_organisation(opened), labels),
         hard_appeals=await choose_hard_appeals(session, time, labels),
         promises=_promises(figures),

@@ -9,13 +9,16 @@ from services.metrics.weekly_report.week_figures import WeekFigures
 _SECONDS_PER_HOUR = 3600
 
 
-def axis_values(figures: WeekFigures, last_week: WeekFigures | None) -> list[AxisValues]:
-    """Return the measures of each axis; `last_week` is None if no data were collected in that week."""
+def axis_values(figures: WeekFigures, last_week: WeekFigures | None, *, complete: bool = True) -> list[AxisValues]:
+    """Return the measures of each axis; `last_week` is None if no data were collected in that week.
+
+    `complete`: the week has ended; an incomplete week is not compared with a complete one.
+    """
     return [
         AxisValues(
             axis=axis,
             title=title,
-            measures=[_value(one, figures, last_week) for one in MEASURES if one.axis == axis],
+            measures=[_value(one, figures, last_week, complete=complete) for one in MEASURES if one.axis == axis],
         )
         for axis, title in AXES.items()
     ]
@@ -46,7 +49,9 @@ def measured(measure: Measure, figures: WeekFigures) -> float | None:
     return percent(part, whole)
 
 
-def _value(measure: Measure, figures: WeekFigures, last_week: WeekFigures | None) -> MeasureValue:
+def _value(
+    measure: Measure, figures: WeekFigures, last_week: WeekFigures | None, *, complete: bool
+) -> MeasureValue:
     value = measured(measure, figures)
     before = None if last_week is None else measured(measure, last_week)
     part = whole = interval = None
@@ -65,5 +70,5 @@ def _value(measure: Measure, figures: WeekFigures, last_week: WeekFigures | None
         low=None if interval is None else round(100 * interval[0], 1),
         high=None if interval is None else round(100 * interval[1], 1),
         last_week=before,
-        change=None if value is None or before is None else round(value - before, 2),
+        change=round(value - before, 2) if complete and value is not None and before is not None else None,
     )

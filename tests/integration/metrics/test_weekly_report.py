@@ -136,6 +136,10 @@ async def _compare(reports: Reports, week: str, monday: datetime) -> None:
         {name: sum(counts[name] for counts in former.values()) for name in names},
         before,
     )
+    if monday + timedelta(weeks=1) > NOW:
+        assert {measure["change"] for measure in _figures(report["axes"]).values()} == {None}
+    else:
+        assert _figures(report["axes"])["overdue"]["change"] is not None
     assert report["promises"] == {
         name: total.get(f"promises_{name}", 0) for name in ("due", "kept", "moved", "broken", "open")
     }

@@ -7,6 +7,7 @@ import pytest
 from services.metrics.indicators.weeks import Week
 from services.metrics.page_health.page_measures import PAGE_MEASURES
 from services.metrics.weekly_report.attention import attention_items
+from services.metrics.weekly_report.measure_values import axis_values
 from services.metrics.weekly_report.measures import MEASURES
 from services.metrics.weekly_report.measures_document import (
     DOCUMENT,
@@ -17,7 +18,7 @@ from services.metrics.weekly_report.measures_document import (
 )
 from services.metrics.weekly_report.publication import due_week
 from tests.support.sample_report import sample_report
-from tests.support.sample_report_parts import week_figures
+from tests.support.sample_report_parts import last_week_figures, week_figures
 
 
 def test_documentation_has_all_measures_as_defined() -> None:
@@ -40,6 +41,20 @@ def test_code_of_each_measure_is_unique() -> None:
 def test_no_measure_claims_that_its_past_values_stay() -> None:
     # An answer may be recorded, withdrawn or given another deadline after the week.
     assert [measure.code for measure in MEASURES if "задним числом" in measure.formula] == []
+
+
+def test_measures_of_an_unfinished_week_have_no_difference_to_the_week_before() -> None:
+    unfinished, ended = (
+        [
+            one
+            for axis in axis_values(week_figures(), last_week_figures(), complete=complete)
+            for one in axis.measures
+        ]
+        for complete in (False, True)
+    )
+    assert {measure.change for measure in unfinished} == {None}
+    assert None not in {measure.change for measure in ended}
+    assert [measure.last_week for measure in unfinished] == [measure.last_week for measure in ended]
 
 
 def test_week_begins_at_midnight_of_the_region_and_not_of_utc() -> None:
