@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 import time_machine
-from openpyxl import load_workbook
+from openpyxl import Workbook, load_workbook
 from pypdf import PdfReader
 
 from cli.demo.past.row_writer import RowWriter
@@ -653,6 +653,21 @@ async def test_every_format_chosen_by_suffix_or_accept_shows_the_same_total(repo
     workbook = load_workbook(io.BytesIO(contents["xlsx"]), read_only=True)
     rows = list(workbook["Строки – обращения недели"].iter_rows(values_only=True))
     assert len(rows) == total + 1
+    _compare_shares_of_answers(workbook, json.loads(contents["json"])["report"])
+
+
+def _compare_shares_of_answers(workbook: Workbook, report: Mapping[str, Any]) -> None:
+    """Compare the shares of repeated texts and of answers with photos with the rows in the workbook."""
+    heading, *rows = workbook["Строки – опубликованные ответы"].iter_rows(values_only=True)
+    answers = [dict(zip(heading, row, strict=True)) for row in rows]
+    figures = _figures(report["axes"])
+    compared = [one for one in answers if one["Сравнивается с другими текстами"] == "да"]
+    repeated = [one for one in answers if one["Текст повторяется"] == "да"]
+    assert (len(repeated), len(compared)) == _part_and_whole(figures["canned"])
+    here = [one for one in answers if one["Вид"] == "окончательный" and one["Откуда ответ"] == "написан здесь"]
+    with_photo = [one for one in here if one["С вложением"] == "да"]
+    assert (len(with_photo), len(here)) == _part_and_whole(figures["with_proof"])
+    assert 0 < len(here) < len(answers)
 
 
 @pytest.mark.parametrize("week", ["2026-W00", "2026-W54", "2027-W01", "2026-47", "x"])
