@@ -52,32 +52,33 @@ class LockedAppeals:
         return locked
 
     async def add(self, session: WriteSession, messages: Collection[Message]) -> None:
-        """Lock the appeals that further messages may change."""
-        await self._lock(session, messages)
-        found = {self.by_message.get(message.id) for message in messages} & self.appeals.keys()
-        if any(self.appeals[appeal_id].status == "merged" for appeal_id in found if appeal_id is not None):
-            # The appeals were merged while this transaction waited for the locks: their messages have moved.
-            await self._lock(session, messages)
+        """Lock the appeals that further messages may change.
 
-    async def _lock(self, session: WriteSession, messages: Collection[Message]) -> None:
+        Locks taken in a later round may be out of id order; the deadlock that can follow is retried, as any other.
+        """
+        keys = {thread_author(message) for message in messages if not message.from_community}
+        await self._read_last_numbers(session, keys)
+        threads = {message.thread_key for message in messages}
+        links, merged = await self._read_links(session, messages), await self._read_merged(session, threads)
+        while True:
+            self.by_message |= links
+            self._set_merged(threads, merged)
+            await self._lock_rows(session, threads, keys)
+            # While this transaction waited for the locks, messages may have been split off, appeals merged or a
+            # merge undone. Messages leave an appeal only under its lock, so links to locked appeals are final.
+            before = links, merged
+            links, merged = await self._read_links(session, messages), await self._read_merged(session, threads)
+            if (links, merged) == before:
+                return
+
+    async def _read_links(self, session: WriteSession, messages: Collection[Message]) -> dict[UUID, UUID]:
+        """Return the appeals of those messages that belong to one."""
         rows = await session.execute(
             select(AppealMessage.message_id, AppealMessage.appeal_id).where(
                 AppealMessage.message_id.in_({message.id for message in messages})
             )
         )
-        for message_id, appeal_id in rows:
-            self.by_message[message_id] = appeal_id
-        keys = {thread_author(message) for message in messages if not message.from_community}
-        await self._read_last_numbers(session, keys)
-        threads = {message.thread_key for message in messages}
-        merged = await self._read_merged(session, threads)
-        while True:
-            self._set_merged(threads, merged)
-            await self._lock_rows(session, threads, keys)
-            # While this transaction waited for the locks, appeals may have been merged or a merge undone.
-            before, merged = merged, await self._read_merged(session, threads)
-            if merged == before:
-                return
+        return {row.message_id: row.appeal_id for row in rows}
 
     async def _lock_rows(
         self, session: WriteSession, threads: Collection[str], keys: Collection[ThreadAuthor]

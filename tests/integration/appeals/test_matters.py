@@ -1,5 +1,6 @@
 """A message about another matter opens an appeal, an addition joins one, and people decide uncertain cases."""
 
+import asyncio
 import json
 from datetime import timedelta
 from typing import Any
@@ -7,12 +8,18 @@ from uuid import UUID
 
 import pytest
 
+from services.appeals.lifecycle import appeal_queries
+from services.appeals.moderation import matter_decisions
+from shared.auth.callers import Caller
+from shared.auth.rights import Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer, draft, reply_fails, request
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_concurrent_matching import _waits_for_lock
 from tests.integration.appeals.test_reply_changes import published, withdrawn
 from tests.integration.appeals.test_rule_sets import activated, made, topic
+from tests.support.service_under_test import CENTRE_SUBJECT
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -266,6 +273,28 @@ async def test_split_off_message_opens_an_appeal_of_its_own(scenario: AppealsSce
     # A later message about the same matter joins the new appeal.
     await scenario.citizen_writes("Так кто установил сборы за въезд на побережье?", at=WEDNESDAY + 2 * HOUR)
     assert len((await scenario.appeal(new["id"]))["messages"]) == 2
+
+
+async def test_staff_reply_that_waited_for_the_split_answers_the_new_appeal(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + HOUR)
+    appeal = await scenario.single_appeal()
+    await scenario.insert_message(
+        "Сборы установлены районом.",
+        from_community=True,
+        reply_to=await scenario.external_id(message),
+        at=WEDNESDAY + 2 * HOUR,
+    )
+    moderator = Caller(CENTRE_SUBJECT, "Test", Role.MODERATOR, None).with_right(Right.APPEALS_TRIAGE)
+    async with scenario.appeals.service.database.write() as session:
+        locked = await appeal_queries.lock(session, moderator, UUID(appeal["id"]))
+        new = await matter_decisions.split_off(session, moderator.actor, locked, message)
+        handling = asyncio.create_task(scenario.process_events())
+        await _waits_for_lock(scenario)
+    await handling
+    old, split = await scenario.appeal(appeal["id"]), await scenario.appeal(str(new.id))
+    assert (old["replies"], [reply["origin"] for reply in split["replies"]]) == ([], ["network"])
+    assert (old["status"], split["status"]) == ("assigned", "answered")
 
 
 async def test_splitting_off_a_first_foreign_or_answered_message_is_refused(scenario: AppealsScenario) -> None:

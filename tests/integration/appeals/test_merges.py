@@ -133,6 +133,24 @@ async def test_staff_reply_that_waited_for_the_merge_answers_the_remaining_appea
     assert (len(into["replies"]), merged["replies"]) == (1, [])
 
 
+async def test_staff_reply_that_waited_for_the_undo_of_the_merge_answers_the_former_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    assert (await _merge(scenario, second, first)).is_success
+    question = second["messages"][0]["external_id"]
+    details: dict[str, Any] = {"thread": OTHER_THREAD, "from_community": True, "at": WEDNESDAY + 2 * HOUR}
+    await scenario.insert_message("Отремонтируем в мае.", reply_to=question, **details)
+    async with scenario.appeals.service.database.write() as session:
+        await merges.unmerge(session, MODERATOR, UUID(second["id"]), reason="Другая дорога", version=None)
+        handling = asyncio.create_task(scenario.process_events())
+        await _waits_for_lock(scenario)
+    await handling
+    remaining, former = await scenario.appeal(first["id"]), await scenario.appeal(second["id"])
+    assert (remaining["status"], former["status"]) == ("assigned", "answered")
+    assert (remaining["replies"], len(former["replies"])) == ([], 1)
+
+
 async def test_message_that_waited_for_the_merge_joins_the_remaining_appeal(scenario: AppealsScenario) -> None:
     first, second = await _two(scenario)
     await scenario.insert_message(AGAIN, thread=OTHER_THREAD, at=WEDNESDAY + 2 * HOUR)
