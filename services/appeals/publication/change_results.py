@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.promises.promise_lifecycle import move_promise
+from services.appeals.publication import public_text
 from services.appeals.publication.withdrawn_answers import take_answer_back
 from services.appeals.replies.published_replies import lock_with_appeal
 from services.appeals.replies.reply_attachments import named_for_ingest
@@ -28,7 +29,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply, ReplyChange
 from shared.tables.attachments import Attachment
 from shared.tables.common import Event
-from shared.tables.ingest import Publication, PublicationChange
+from shared.tables.ingest import PublicationChange
 
 REQUEST_AGAIN_AFTER = timedelta(minutes=2)
 _REFUSED = "Изменение не принято: "
@@ -186,20 +187,10 @@ async def _take_over_what_stands(session: WriteSession, appeal: Appeal, reply: R
     if appeal.erased_at is not None:
         return
     begun = await session.scalar(select(PublicationChange.parts_done > 0).where(PublicationChange.id == change.id))
-    parts = (
-        await session.scalars(
-            select(Publication)
-            .where(
-                Publication.reply_id == reply.id,
-                Publication.withdrawn_at.is_(None),
-                Publication.erased_at.is_(None),
-            )
-            .order_by(Publication.part)
-        )
-    ).all()
+    parts = await public_text.standing_parts(session, reply.id)
     if not begun or not parts:
         return
-    reply.text = "\n\n".join(part.text for part in parts)
+    reply.text = public_text.joined_text(parts)
     if change.attachment_ids is not None:
         reply.attachment_ids = [UUID(photo["id"]) for photo in parts[0].attachments]
     await record_edit(session, reply, change)

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.publication import change_results
+from services.appeals.publication.public_text import take_over_published_text
 from services.appeals.replies import later_messages, published_replies
 from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
 from services.appeals.routing.context import RoutingContext
@@ -113,6 +114,7 @@ async def _publish(
         None,
     )
     appeal.updated_at = clock.now()
+    unpublished = await take_over_published_text(session, appeal, reply)
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
     routing_context = await RoutingContext.load(
         session, {appeal.page_id} if appeal.page_id else set(), organisations
@@ -129,11 +131,12 @@ async def _publish(
         await session.execute(delete(Reply).where(Reply.id.in_(twice)))
         if appeal.status == "answered":
             appeal.outcome = reply.outcome
-        recorder.add_timeline_entry(appeal, "reply_recognised", reply_id=str(reply.id))
     else:
         published_replies.record_published_reply(
             appeal, reply, data.published_at, routing_context, recorder, actor=reply.author, superseded=overtaken
         )
+    if taken_twice or unpublished is not None:
+        recorder.add_timeline_entry(appeal, "reply_recognised", reply_id=str(reply.id), unpublished=unpublished)
     if not overtaken:
         await apply_reply_to_promises(session, appeal, reply, recorder)
         await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context.sla, recorder)

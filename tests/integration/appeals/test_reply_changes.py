@@ -46,9 +46,9 @@ async def published(
         await scenario.ingest.execute(
             """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
                thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
-               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'vk:-101_1', 'x', 'x', 'published', 1, 1, now(), now())""",
+               VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'vk:-101_1', $9, 'x', 'published', 1, 1, now(), now())""",
             publication if not part else uuid4(), UUID(reply["id"]), part, parts, scenario.page,
-            scenario.organisation, *place,
+            scenario.organisation, *place, "" if part else reply["text"],
         )  # fmt: skip
     external_id = external_id or f"-101_{uuid4().int % 10**6}"
     await scenario.emit_published(reply, at=WEDNESDAY + at, external_id=external_id)

@@ -309,6 +309,38 @@ async def test_correction_that_changes_a_published_part_is_refused(scenario: App
     assert (await scenario.post(path, {"text": "Раз.\n\nЧетыре."})).status_code == 202
 
 
+async def test_former_text_found_in_the_thread_replaces_the_corrected_text_and_can_be_edited(
+    scenario: AppealsScenario,
+) -> None:
+    appeal, reply, path = await _failed(scenario, "Раз. Два.")
+    assert (await scenario.post(path, {"text": "Раз. Два, исправлено."})).status_code == 202
+    for part, text in enumerate(("Раз.", "Два.")):
+        await _stands(scenario, reply, text, part=part, parts=2)
+    await scenario.emit_published(reply, at=WEDNESDAY + HOUR)
+    details = await scenario.single_appeal()
+    (shown,) = details["replies"]
+    assert (shown["status"], shown["text"]) == ("published", "Раз.\n\nДва.")
+    (entry,) = [entry for entry in details["timeline"] if entry["kind"] == "reply_recognised"]
+    assert entry["data"] == {"reply_id": reply["id"], "unpublished": "Раз. Два, исправлено."}
+    replies = f"/appeals/{appeal['id']}/replies/{reply['id']}"
+    versions = (await scenario.get(f"{replies}/versions")).json()["items"]
+    assert versions[0]["text"] == "Раз.\n\nДва."
+    edit = {"text": "Раз. Два, исправлено.", "reason": "Опечатка"}
+    edited = await scenario.post(f"{replies}/edits", edit, If_Match=f'"{shown["version"]}"')
+    assert edited.status_code == 202, edited.text
+
+
+async def test_reply_published_in_parts_keeps_its_text(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(QUESTION)
+    reply = await _answer(scenario, await scenario.single_appeal(), "Раз. Два.")
+    for part, text in enumerate(("Раз.", "Два.")):
+        await _stands(scenario, reply, text, part=part, parts=2)
+    await scenario.emit_published(reply, at=WEDNESDAY + HOUR)
+    details = await scenario.single_appeal()
+    assert details["replies"][0]["text"] == "Раз. Два."
+    assert "reply_recognised" not in [entry["kind"] for entry in details["timeline"]]
+
+
 @pytest.mark.parametrize(("outcome", "status"), [("retry_scheduled", "queued"), ("uncertain", "uncertain")])
 async def test_delay_is_shown_until_the_reply_is_published(
     scenario: AppealsScenario, outcome: str, status: str

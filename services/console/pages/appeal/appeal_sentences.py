@@ -173,7 +173,10 @@ SENTENCES: Mapping[str, _Sentence] = {
         "Ответ снова отправлен на публикацию" if data.get("again") else "Ответ отправлен на публикацию"
     ),
     "reply_corrected": _said("Текст неопубликованного ответа исправлен"),
-    "reply_recognised": _said("Ответ, который считался неопубликованным, найден в ветке"),
+    "reply_recognised": lambda data, _names: (
+        "Ответ, который считался неопубликованным, найден в ветке"
+        + (": стоит прежний текст, исправленный не опубликован" if data.get("unpublished") else "")
+    ),
     "reply_failed": _failure("Ответ не опубликован"),
     "answered": _answered,
     "promise_made": _promise("Обещан ответ"),
