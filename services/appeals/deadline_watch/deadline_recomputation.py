@@ -4,6 +4,7 @@ batches, each in one transaction, and is idempotent.
 """
 
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, exists, or_, select
@@ -27,13 +28,18 @@ from shared.tables.common import Event
 from shared.tables.registry import Calendar
 
 RECOMPUTE_BATCH = 200
+# A transaction that read the calendars before the change may commit after the first recomputation, with clocks
+# by the former calendar. Longer than any batch of messages takes.
+RECOMPUTE_AGAIN_AFTER = timedelta(minutes=2)
 REGISTRY_EVENT_TYPES = (CalendarChanged.event_type, OrganisationChanged.event_type)
 # Other changes, such as of the name, move no deadline.
 _COUNTING_FIELDS = frozenset({"weekly", "time_zone"})
 
 
 async def handle_registry_events(session: WriteSession, events: Sequence[Event]) -> None:
-    """Enqueue the recomputation of the clocks that these changes may affect."""
+    """Enqueue the recomputation of the clocks that these changes may affect: at once, and again after
+    `RECOMPUTE_AGAIN_AFTER`.
+    """
     calendars: set[UUID] = set()
     organisations: set[UUID] = set()
     for event in events:
@@ -49,7 +55,8 @@ async def handle_registry_events(session: WriteSession, events: Sequence[Event])
             "calendars": sorted(str(found) for found in calendars),
             "organisations": sorted(str(found) for found in organisations),
         }
-        await jobs.queue.enqueue(session, jobs.RECOMPUTE_DEADLINES, payload)
+        for delay in (None, RECOMPUTE_AGAIN_AFTER):
+            await jobs.queue.enqueue(session, jobs.RECOMPUTE_DEADLINES, payload, delay=delay)
 
 
 async def recompute_deadlines(

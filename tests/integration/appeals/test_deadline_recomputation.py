@@ -9,22 +9,35 @@ import pytest
 
 from services.appeals import jobs
 from services.appeals.deadline_watch import deadline_recomputation
+from shared import clock
+from shared.tables.common import Event
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, set_calendar, set_time
+from tests.integration.appeals.test_concurrent_matching import Workers, workers
+from tests.support.sample_events import sample_data
 
-__all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
+__all__ = ["set_time", "workers"]  # re-exported so that pytest finds the fixtures here
 
 
 async def registry_event(scenario: AppealsScenario, event: str, subject: UUID, **data: Any) -> None:
     """Emit an event as registry does; let the service handle it and the recomputation jobs that it enqueues."""
     await scenario.emit(event, subject, None, **data)
     await scenario.process_events()
+    await recompute(scenario, within=deadline_recomputation.RECOMPUTE_AGAIN_AFTER)
+
+
+async def recompute(scenario: AppealsScenario, *, within: timedelta) -> None:
+    """Run the recomputation jobs that are due within this time."""
     connection = await scenario.database.connect()
     rows = await connection.fetch(
-        "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING payload", jobs.RECOMPUTE_DEADLINES
+        """DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 AND execute_after <= now() + $2::interval
+           RETURNING payload""",
+        jobs.RECOMPUTE_DEADLINES,
+        within,
     )
     await connection.close()
+    assert rows
     for row in rows:
         await scenario.handle_job(jobs.RECOMPUTE_DEADLINES, json.loads(row["payload"]))
 
@@ -97,9 +110,30 @@ async def test_new_calendar_of_the_organisation_counts_only_the_remaining_time(
     await registry_event(
         scenario, "organisation.changed", scenario.organisation, version=2, changed=["calendar_id"]
     )
-    clock = (await deadlines(scenario, appeal))["first_response"]
-    assert [event["kind"] for event in clock["events"]] == ["started", "moved"]
-    assert clock["due_at"].startswith("2026-03-04T12:01")
+    counted = (await deadlines(scenario, appeal))["first_response"]
+    assert [event["kind"] for event in counted["events"]] == ["started", "moved"]
+    assert counted["due_at"].startswith("2026-03-04T12:01")
+
+
+async def test_appeal_that_was_being_opened_while_the_calendar_changed_gets_the_new_deadline(
+    scenario: AppealsScenario, workers: Workers, set_time: SetTime
+) -> None:
+    set_time(WEDNESDAY + timedelta(minutes=2))
+    message = await scenario.insert_message(QUESTION)
+    async with workers.one.write() as session:
+        matcher, item = await workers.place(session, message)
+        calendar = await add_day_off(scenario, "2026-03-05")
+        data = sample_data("calendar.changed", version=2, start="2026-03-05", end="2026-03-05").to_stored()
+        event = Event(type="calendar.changed", subject_id=calendar, occurred_at=clock.now(), data=data)
+        async with workers.two.write() as other:
+            await deadline_recomputation.handle_registry_events(other, [event])
+        await recompute(scenario, within=timedelta())
+        await matcher.place([item])
+        matcher.match(item)
+        await matcher.write()
+    assert (await scenario.single_appeal())["first_response_due_at"] == "2026-03-05T03:01:00Z"
+    await recompute(scenario, within=deadline_recomputation.RECOMPUTE_AGAIN_AFTER)
+    assert (await scenario.single_appeal())["first_response_due_at"] == "2026-03-06T03:01:00Z"
 
 
 async def test_renamed_calendar_recomputes_nothing(scenario: AppealsScenario, set_time: SetTime) -> None:
