@@ -6,6 +6,7 @@ corrected.
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy import select, update
 
@@ -31,6 +32,7 @@ from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Promise, Reply, ReplyChange
+from shared.tables.ingest import Publication
 from shared.working_time import WorkingCalendar, is_working_moment, working_time_between
 
 # A reminder is sent when this much working time of the organisation is left.
@@ -88,7 +90,8 @@ async def apply_reply_to_promises(
                 promise.ended_at = promise.promised_at if status == "broken" else published_at
                 _record(promise, appeal, reply.author, recorder)
     if reply.kind == "interim" and reply.promised_at is not None:
-        promise = _promise(appeal, reply, reply.promised_at, published_at)
+        organisation_id = await _organisation_of_reply(session, appeal, reply)
+        promise = _promise(organisation_id, reply, reply.promised_at, published_at)
         session.add(promise)
         _record(promise, appeal, reply.author, recorder)
 
@@ -112,16 +115,26 @@ async def move_promise(
         last.status = status
         last.ended_at = last.promised_at if status == "broken" else change.ended_at
         _record(last, appeal, change.requested_by, recorder)
-    promise = _promise(appeal, reply, change.promised_at, change.ended_at)
+    promise = _promise(appeal.organisation_id, reply, change.promised_at, change.ended_at)
     session.add(promise)
     _record(promise, appeal, change.requested_by, recorder)
 
 
-def _promise(appeal: Appeal, reply: Reply, promised_at: datetime, made_at: datetime) -> Promise:
+async def _organisation_of_reply(session: WriteSession, appeal: Appeal, reply: Reply) -> UUID | None:
+    """Return the organisation that made the reply: the appeal may have been transferred while the reply was
+    queued. A recorded answer has no publication and is published when it is made.
+    """
+    publications = await session.scalars(
+        select(Publication.organisation_id).where(Publication.reply_id == reply.id, Publication.part == 0)
+    )
+    return next(iter(publications), appeal.organisation_id)
+
+
+def _promise(organisation_id: UUID | None, reply: Reply, promised_at: datetime, made_at: datetime) -> Promise:
     return Promise(
         id=new_id(),
-        appeal_id=appeal.id,
-        organisation_id=appeal.organisation_id,
+        appeal_id=reply.appeal_id,
+        organisation_id=organisation_id,
         reply_id=reply.id,
         promised_at=promised_at,
         made_at=made_at,

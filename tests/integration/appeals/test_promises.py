@@ -255,3 +255,29 @@ async def test_ledger_counts_promises_by_organisation_and_status(
     listed = (await scenario.get("/promises", status="broken")).json()["items"]
     assert [UUID(one["organisation"]["id"]) for one in listed] == [scenario.organisation]
     assert len((await scenario.get("/promises", limit=3)).json()["items"]) == 3
+
+
+async def test_promise_counts_for_the_organisation_that_made_it_after_a_transfer_of_the_queued_reply(
+    scenario: AppealsScenario,
+) -> None:
+    appeal = await opened(scenario)
+    body = {"text": "Уточним и вернёмся.", "kind": "interim", "promised_at": PROMISED_AT.isoformat()}
+    reply = (await scenario.post(f"/appeals/{appeal['id']}/replies", body)).json()
+    await scenario.ingest.execute(
+        """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
+           thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
+           VALUES ($1, $2, 0, 1, $3, $4, 'vk', 'comment', 'vk:-101_1', $5, 'x', 'published', 1, 1,
+           now(), now())""",
+        uuid4(), UUID(reply["id"]), scenario.page, scenario.organisation, reply["text"],
+    )  # fmt: skip
+    transferred = await scenario.move(
+        await scenario.single_appeal(),
+        "assigned",
+        organisation_id=str(scenario.other_organisation),
+        reason="Дорога комитета",
+    )
+    assert transferred.status_code == 200, transferred.text
+    await scenario.emit_published(reply, at=MADE_AT + HOUR)
+    assert (await scenario.single_appeal())["organisation"]["id"] == str(scenario.other_organisation)
+    (counts,) = (await scenario.get("/promises/ledger")).json()["items"]
+    assert (counts["organisation"]["id"], counts["made"]) == (str(scenario.organisation), 1)
