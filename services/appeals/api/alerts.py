@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle import alerts
-from services.appeals.schemas.alerts import AlertOut
+from services.appeals.schemas.alerts import AlertOut, AlertSeenIn
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound
@@ -42,9 +42,14 @@ async def list_alerts(
     responses=problems.responses(*WRITE_PROBLEMS, NotFound),
     summary="Mark an alert as seen",
 )
-async def mark_alert_seen(session: WriteTransaction, caller: Moderator, alert_id: UUID) -> AlertOut:
-    """Mark the alert as seen by the caller. A second call keeps the first viewer."""
-    (shown,) = await _present(session, [await alerts.mark_seen(session, caller, alert_id)])
+async def mark_alert_seen(
+    session: WriteTransaction, caller: Moderator, alert_id: UUID, body: AlertSeenIn | None = None
+) -> AlertOut:
+    """Mark the alert as seen by the caller. A second call keeps the first viewer. An alert raised again after
+    `until` stays unseen: the caller has not seen its new reason.
+    """
+    until = body.until if body is not None else None
+    (shown,) = await _present(session, [await alerts.mark_seen(session, caller, alert_id, until)])
     return shown
 
 

@@ -1,7 +1,7 @@
 """Alerts that moderators must see at once: one per kind and appeal or incident.
 
 Kinds: `urgent` (an appeal), `spike` (an incident), `repeated_transfers` (an appeal that organisations keep
-transferring). A seen `urgent` alert is raised again when a new message of the appeal reports danger.
+transferring). When another message reports danger, the `urgent` alert gets the new reason and is unseen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,19 +64,20 @@ async def raise_for_appeals(session: WriteSession, kind: str, alerts: Sequence[t
 async def _raise_again(
     session: WriteSession, kind: str, reasons: Mapping[UUID, str], numbers: dict[UUID, int]
 ) -> None:
-    """Mark the seen alerts of these appeals as unseen, with the new reason. The audit trail keeps who had seen
-    them.
+    """Give the alerts of these appeals the new reason and time, and mark the seen ones as unseen, with an event.
+    The audit trail keeps who had seen them.
     """
-    seen = list(
+    present = list(
         await session.scalars(
             select(Alert)
-            .where(Alert.kind == kind, Alert.appeal_id.in_(reasons), Alert.seen_at.is_not(None))
+            .where(Alert.kind == kind, Alert.appeal_id.in_(reasons))
             .order_by(Alert.id)
             .with_for_update()
             .execution_options(populate_existing=True)
         )
     )
-    for alert in seen:
+    seen = [alert for alert in present if alert.seen_at is not None]
+    for alert in present:
         alert.seen_at = alert.seen_by = None
         alert.created_at = clock.now()
         if alert.appeal_id is not None:
@@ -144,15 +145,18 @@ def _query() -> Any:
     )
 
 
-async def mark_seen(session: WriteSession, caller: Caller, alert_id: UUID) -> AlertRow:
-    """Mark the alert as seen by the caller and return it; a second call keeps the first viewer.
+async def mark_seen(
+    session: WriteSession, caller: Caller, alert_id: UUID, until: datetime | None = None
+) -> AlertRow:
+    """Mark the alert as seen by the caller and return it; a second call keeps the first viewer. It stays unseen
+    if it was raised again after `until`: the caller has not seen the new reason.
 
     Raises `NotFound` for an unknown id.
     """
     alert = await session.scalar(select(Alert).where(Alert.id == alert_id).with_for_update())
     if alert is None:
         raise NotFound("No such alert")
-    if alert.seen_at is None:
+    if alert.seen_at is None and (until is None or alert.created_at <= until):
         alert.seen_at, alert.seen_by = clock.now(), caller.actor
         await session.flush()
     alerts: AlertRow = (await session.execute(_query().where(Alert.id == alert_id))).one()

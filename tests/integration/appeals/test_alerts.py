@@ -91,6 +91,27 @@ async def test_danger_after_the_alert_was_seen_raises_the_alert_again(
     ]
 
 
+async def test_second_danger_shows_its_reason_although_the_first_is_marked_as_seen_on_an_older_page(
+    scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
+) -> None:
+    fixed_results[DANGER] = urgent()
+    fixed_results["Уже горит!"] = urgent("unsure")
+    await scenario.citizen_writes(DANGER)
+    (first,) = await alerts(scenario)
+    await scenario.citizen_writes("Уже горит!", at=WEDNESDAY + timedelta(minutes=1))
+    (again,) = await alerts(scenario, seen=False)
+    assert (again["id"], again["why"]) == (first["id"], "опасность: unsure")
+    assert again["created_at"] > first["created_at"]
+    assert len(await scenario.events("alert.raised")) == 1
+    path = f"/alerts/{first['id']}/seen"
+    outdated = await scenario.post(path, {"until": first["created_at"]})
+    assert (outdated.status_code, outdated.json()["seen_at"]) == (200, None)
+    seen = await scenario.post(path, {"until": again["created_at"]})
+    assert seen.json()["seen_at"] is not None
+    wrong = await scenario.post(path, {"until": "вчера"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/until")
+
+
 async def test_unclear_appeal_that_becomes_urgent_is_routed_by_the_rule_for_urgent_appeals(
     scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:

@@ -249,8 +249,16 @@ async def test_alerts_are_shown_and_marked_as_seen(console: ConsoleUnderTest) ->
     page = await shown(console, "/alerts?kind=urgent")
     assert "Срочно: bagulnik" in page
     assert console.filled('href="/appeals/{appeal_id}"') in page
-    visited = await posted(console, "/alerts/{alert_id}/seen?kind=urgent&seen=false")
+    shown_at = re.search(r'name="until" value="([^"]+)"', page)
+    assert shown_at is not None
+    outdated = {"until": "2020-01-01T00:00:00Z"}
+    kept = await posted(console, "/alerts/{alert_id}/seen?kind=urgent&seen=false", outdated)
+    assert note_of(kept.response)["text"].startswith("Тревога обновилась, прочтите её ещё раз")
+    visited = await posted(
+        console, "/alerts/{alert_id}/seen?kind=urgent&seen=false", {"until": html.unescape(shown_at[1])}
+    )
     assert changes(visited) == ["POST /alerts/X/seen 200"]
+    assert note_of(visited.response)["text"].startswith("Тревога просмотрена")
     assert visited.response.headers["location"] == "/alerts?kind=urgent"
     assert "Срочно: bagulnik" not in await shown(console, "/alerts?kind=spike")
     assert "Тревог нет" in await shown(console, "/alerts?seen=true")

@@ -1,8 +1,9 @@
 """Alerts: events that moderators must see at once."""
 
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
+from fastapi import Form
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.site.page import NavigationLink, Page, Section, page_router
@@ -39,13 +40,20 @@ async def show_alerts(visit: VisitDep, kind: str = "", seen: str = "false", curs
 
 @router.post(PATH + "/{alert_id}/seen")
 async def mark_seen(
-    visit: VisitDep, alert_id: str, kind: str = "", seen: str = "false", cursor: str = ""
+    visit: VisitDep,
+    alert_id: str,
+    *,
+    until: Annotated[str, Form()] = "",
+    kind: str = "",
+    seen: str = "false",
+    cursor: str = "",
 ) -> Response:
-    """Mark an alert as seen, and show the list again."""
+    """Mark an alert as seen, unless it was raised again since it was shown, and show the list again."""
     visit.require(RIGHT)
-    alert = (await visit.api.send("POST", f"{PATH}/{alert_id}/seen")).data
+    alert = (await visit.api.send("POST", f"{PATH}/{alert_id}/seen", {"until": until or None})).data
     about = f"обращение № {alert['appeal_number']}" if alert["appeal_number"] else "инцидент"
-    return visit.redirect(_address(kind=kind, seen=seen, cursor=cursor), note=f"Тревога просмотрена: {about}")
+    what = "Тревога просмотрена" if alert["seen_at"] else "Тревога обновилась, прочтите её ещё раз"
+    return visit.redirect(_address(kind=kind, seen=seen, cursor=cursor), note=f"{what}: {about}")
 
 
 def _address(*, kind: str = "", seen: str = "false", cursor: str = "") -> str:
