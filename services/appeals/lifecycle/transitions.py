@@ -188,24 +188,27 @@ def reopen(
     not_solved: bool = False,
 ) -> None:
     """Reopen an answered or closed appeal with this status; in `triage` the clock of the next reply starts when a
-    person decides that an answer is due.
+    person decides that an answer is due. Without a message, clocks that the closing left unfinished go on.
 
     `not_solved`: the answer did not solve the matter, so the clock of the final answer continues from its old
     start.
     """
-    now = clock.now()
-    clocks.await_reply(
-        appeal,
-        sla,
-        message_id=message.id if message else None,
-        written_at=message.written_at if message else now,
-        received_at=message.received_at if message else now,
-    )
+    # A restart would erase a breach that reports have counted.
+    keeps_clocks = message is None and clocks.has_started_clocks(appeal)
+    if not keeps_clocks:
+        now = clock.now()
+        clocks.await_reply(
+            appeal,
+            sla,
+            message_id=message.id if message else None,
+            written_at=message.written_at if message else now,
+            received_at=message.received_at if message else now,
+        )
+        appeal.overdue_recorded_at = None
     appeal.closed_at = None
     appeal.outcome = None
-    appeal.overdue_recorded_at = None
     appeal.status = status
-    if status == "reopened" and appeal.first_response_at is not None:
+    if status == "reopened" and appeal.first_response_at is not None and not keeps_clocks:
         kept = "ответ дан, но вопрос не решён" if not_solved else None
         clocks.start_next_response_clock(appeal, sla, actor, keeps_final_answer=kept)
     elif status == "reopened":

@@ -293,8 +293,13 @@ def awaits_reply(appeal: Appeal) -> bool:
     """Return whether the citizen awaits a reply."""
     if appeal.first_response_at is None or appeal.status == "interim":
         return True
-    following = unfinished(appeal, "next_response")
-    return following is not None and following.state in STARTED_STATES
+    # The final answer of an appeal that is not closed is awaited also while no next response is.
+    return any(row.kind == "next_response" or appeal.closed_at is None for row in _started(appeal))
+
+
+def has_started_clocks(appeal: Appeal) -> bool:
+    """Return whether a clock of the appeal runs or is paused."""
+    return any(_started(appeal))
 
 
 def has_message_to_answer(appeal: Appeal) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer
-from tests.integration.appeals.test_clocks import SetTime, opened, set_time
+from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, set_time
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 __all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
@@ -114,3 +114,50 @@ async def test_final_answer_of_a_returned_appeal_is_not_late(scenario: AppealsSc
     await run_jobs(scenario)
     assert await scenario.events("appeal.overdue", "appeal.escalated") == []
     assert await scenario.all(overdue=True) == []
+
+
+async def test_appeal_closed_by_mistake_keeps_its_breaches_when_it_is_reopened(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    await opened(scenario, set_time)
+    await scenario.citizen_writes("Отремонтируем завтра", from_community=True, at=WEDNESDAY + HOUR)
+    set_time(WEDNESDAY + 2 * HOUR)
+    await scenario.citizen_writes("Когда отремонтируете дорогу?", at=WEDNESDAY + 2 * HOUR)
+    set_time(DUE + 24 * HOUR)
+    await run_jobs(scenario)
+    late = await scenario.single_appeal()
+    assert (late["status"], late["overdue"]) == ("reopened", True)
+    reopened = await _closed_and_reopened(scenario, late)
+    dates = ("next_response_due_at", "resolution_due_at", "overdue")
+    assert [reopened[name] for name in dates] == [late[name] for name in dates]
+    found = await deadlines(scenario, reopened)
+    assert [[event["kind"] for event in found[kind]["events"]] for kind in ("next_response", "final_answer")] == [
+        ["started"], ["started"],
+    ]  # fmt: skip
+    await run_jobs(scenario)
+    assert sorted(event["clock"] for event in await recorded(scenario, "appeal.overdue")) == [
+        "final_answer", "next_response",
+    ]  # fmt: skip
+
+
+async def test_promise_and_final_answer_stay_due_when_a_closed_appeal_is_reopened(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    promised = await opened_and_promised(scenario, set_time)
+    set_time(DUE + HOUR)
+    await run_jobs(scenario)
+    reopened = await _closed_and_reopened(scenario, promised)
+    assert (reopened["promised_at"], reopened["overdue"]) == (promised["promised_at"], True)
+    final = (await deadlines(scenario, reopened))["final_answer"]
+    assert [event["kind"] for event in final["events"]] == ["started"]
+    # A reply that staff write in the network still ends the appeal.
+    await scenario.citizen_writes("Яма засыпана", from_community=True, at=DUE + HOUR)
+    assert (await scenario.single_appeal())["status"] == "answered"
+
+
+async def _closed_and_reopened(scenario: AppealsScenario, appeal: dict[str, Any]) -> dict[str, Any]:
+    closed = await scenario.move(appeal, "closed", reason="Повтор")
+    assert closed.status_code == 200, closed.text
+    reopened = await scenario.move(closed.json(), "reopened", reason="Закрыто по ошибке")
+    assert reopened.status_code == 200, reopened.text
+    return await scenario.single_appeal()
