@@ -326,6 +326,9 @@ class TokenPool(Protocol):
         With `page_id`, a token of this page or one that belongs to no page.
         """
 
+    def tokens(self, network: str, kind: TokenKind, page_id: UUID | None = None) -> Sequence[Credential]:
+        """Return the tokens among which `select` chooses, in any state."""
+
     def idle_tokens(self, network: str, seconds: float) -> Sequence[Credential]:
         """Return usable tokens of a network that no call has used for this long."""
 

@@ -140,6 +140,12 @@ class DatabaseTokenPool:
         )
         return min(usable, key=lambda one: one.last_use, default=None)
 
+    def tokens(self, network: str, kind: TokenKind, page_id: UUID | None = None) -> Sequence[Credential]:
+        """Return the tokens among which `select` chooses, in any state."""
+        return [
+            one.credential for owner in {page_id, None} for one in self._by_page.get((network, kind, owner), ())
+        ]
+
     def idle_tokens(self, network: str, seconds: float) -> Sequence[Credential]:
         """Return usable tokens of a network that no call of this process has used for this long."""
         now = clock.now()

@@ -299,6 +299,10 @@ class ChatPoller:
             return False
         return True
 
+    def has_token_in_any_state(self, page: PageRef) -> bool:
+        """Return whether the group has a token, also if it is not usable now."""
+        return bool(self._token_pool.tokens(NETWORK, TokenKind.GROUP, page.id))
+
 
 def _active_pages(parsed: ParsedBatch, since: int, late: float) -> bool:
     """Return whether a citizen's message is newer than the cursor and so old that push must have missed it."""

@@ -24,7 +24,7 @@ class OkPageScan:
     """Scan of one group.
 
     The cursor is `{step, anchor, after}`: the anchor of the current result page and its last finished entry. Steps
-    are idempotent.
+    are idempotent. Only the chats of a group without a token are skipped.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class OkPageScan:
                     self._page, SOURCE, describe_closed(error, f"группа {self._page.external_id}")
                 )
             except NoUsableToken:
-                if step != "chats":
+                if step != "chats" or self._chats.has_token_in_any_state(self._page):
                     raise
             following = [*STEPS, "done"][STEPS.index(step) + 1]
             yield ScanStep(

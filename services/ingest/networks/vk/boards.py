@@ -50,6 +50,11 @@ class BoardReader:
     def __init__(self, client: VkClient) -> None:
         self._client = client
 
+    def has_token(self) -> bool:
+        """Return whether there are tokens that may read topics and comments, also if they are not usable now."""
+        methods = ("board.getTopics", "board.getComments")
+        return all(self._client.has_token(method, *READER_TOKEN_KINDS) for method in methods)
+
     async def topics(self, page: PageRef, *, limit: int = MAX_TOPICS) -> list[Topic]:
         """Return topics, last updated first; pinned topics come before them."""
         found: list[Topic] = []

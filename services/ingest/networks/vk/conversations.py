@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse
+from services.ingest.networks.calls import CallError, NoValidResponse
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenKind
 from services.ingest.networks.vk import vk_payloads
 from services.ingest.networks.vk.vk_client import VkClient
@@ -49,13 +49,9 @@ class ConversationReader:
         self._client = client
         self._intake = intake
 
-    def can_read(self, page: PageRef) -> bool:
-        """Return whether the page has a usable token of its own."""
-        try:
-            self._client.select_token("messages.getConversations", TokenKind.GROUP, page_id=page.id)
-        except NoUsableToken:
-            return False
-        return True
+    def has_token(self, page: PageRef) -> bool:
+        """Return whether the page has a token that may read conversations, also if it is not usable now."""
+        return self._client.has_token("messages.getConversations", TokenKind.GROUP, page_id=page.id)
 
     async def check_page(self, page: PageRef) -> None:
         """Read conversations with unread messages, most recent first, until a result page has none."""

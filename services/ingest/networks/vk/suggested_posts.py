@@ -37,6 +37,10 @@ class SuggestedPosts:
             return False
         return True
 
+    def has_token(self) -> bool:
+        """Return whether there is a user token that may read walls, also if it is not usable now."""
+        return self._client.has_token("wall.get", TokenKind.USER)
+
     async def read(self, page: PageRef) -> ParsedBatch:
         """Return all posts that await the community's approval."""
         parsed = ParsedBatch()

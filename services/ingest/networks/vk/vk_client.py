@@ -48,6 +48,8 @@ class VkClient:
         self._token_pool = token_pool
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_timeout_seconds)
+        # Tokens and methods that they may not call, as the network answered last.
+        self._missing_scopes: set[tuple[UUID, str]] = set()
 
     async def read_with_any_token(
         self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any
@@ -152,6 +154,7 @@ class VkClient:
             record_call(NETWORK, method, "invalid_response", started)
             raise NoValidResponse(NETWORK, method, "the body has neither a response nor an error")
         record_call(NETWORK, method, "success", started)
+        self._missing_scopes.discard((credential.id, method))
         await self._token_pool.record_success(credential, method)
         return body["response"]
 
@@ -164,6 +167,8 @@ class VkClient:
         kind = call_treatment(error, method, credential.kind, own=credential.page_id is not None)
         record_call(NETWORK, method, kind.value, started)
         failure = CallError(NETWORK, method, code, text, kind)
+        if kind is ErrorTreatment.MISSING_SCOPE:
+            self._missing_scopes.add((credential.id, method))
         await report_token_effect(
             self._token_pool, credential, failure, EFFECTS.get(kind), challenge=extract_challenge(error)
         )
@@ -177,6 +182,19 @@ class VkClient:
             if found is not None:
                 return found
         raise NoUsableToken(f"no usable token of kind {' or '.join(kinds)} for {method}")
+
+    def has_token(self, method: str, *kinds: TokenKind, page_id: UUID | None = None) -> bool:
+        """Return whether a token of these kinds may call the method, now or when it works again. A token that
+        lacks the scope counts only after its pause.
+        """
+        for kind in kinds:
+            own = page_id if kind is TokenKind.GROUP else None
+            if self._token_pool.select(NETWORK, kind, own, method=method) is not None:
+                return True
+            tokens = self._token_pool.tokens(NETWORK, kind, own)
+            if any((one.id, method) not in self._missing_scopes for one in tokens):
+                return True
+        return False
 
 
 def _form(params: Mapping[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from services.ingest.networks.calls import CallError, NoUsableToken
+from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ScanStep
 from services.ingest.networks.vk import suggested_posts
 from services.ingest.networks.vk.boards import BoardReader
@@ -32,7 +32,8 @@ class VkPageScan:
     """Scan of one page.
 
     The cursor is `{step, offset, below}`: the step continues at `offset`, on the wall with threads of posts whose
-    id is less than `below`.
+    id is less than `below`. A step for which there is no token is skipped; one whose tokens are all unusable now
+    raises `NoUsableToken`.
     """
 
     def __init__(
@@ -111,13 +112,10 @@ class VkPageScan:
             yield self._walked(ParsedBatch(gone), first_look, self._thread_horizon, step="boards")
 
     async def _topics(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        if not self._settings.vk_read_boards:
+        if not self._settings.vk_read_boards or not self._boards.has_token():
             return
         done = int(cursor.get("offset", 0))
-        try:
-            topics = await self._boards.topics(self._page)
-        except NoUsableToken:
-            return
+        topics = await self._boards.topics(self._page)
         fresh = [one for one in topics if one.updated_at >= self._since]
         for index, topic in enumerate(sorted(fresh, key=lambda one: one.id)):
             if topic.id <= done:
@@ -136,7 +134,7 @@ class VkPageScan:
             )
 
     async def _suggested(self, _cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        if not self._suggests.can_read():
+        if not self._suggests.has_token():
             return
         observed_at = clock.now()
         parsed = await self._suggests.read(self._page)
@@ -156,7 +154,7 @@ class VkPageScan:
         )
 
     async def _talks(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
-        if not self._dialogs.can_read(self._page):
+        if not self._dialogs.has_token(self._page):
             return
         offset = int(cursor.get("offset", 0))
         while True:
