@@ -50,6 +50,7 @@ class TopicPoller:
         self._due: dict[str, float] = {}
         self._quiet: set[str] = set()
         self._turn: dict[UUID, int] = {}
+        self._missing_turn: dict[UUID, int] = {}
         self._rests = Cooldowns()
 
     async def run(self) -> None:
@@ -184,15 +185,19 @@ class TopicPoller:
         return whole, live
 
     async def _vanished(self, page: PageRef, seen: TopicPage) -> None:
-        """Look up stored topics missing from the group's list; store those that no longer exist as deleted."""
+        """Look up stored topics missing from the group's list, a few in turn; store those that no longer exist as
+        deleted.
+        """
         oldest = min((item.written_at for item in seen.parsed.items), default=None)
         if oldest is None and not seen.is_complete:
             return
         shown = {item.external_id for item in seen.parsed.items}
         stored = await self._intake.undeleted_ids(page, "wall_post", since=None if seen.is_complete else oldest)
         missing = sorted(stored.keys() - shown, key=lambda place: stored[place], reverse=True)
-        for discussion in missing[:MAX_MISSING_CHECKS]:
+        turn = self._missing_turn.get(page.id, 0) % max(len(missing), 1)
+        for discussion in (missing[turn:] + missing[:turn])[:MAX_MISSING_CHECKS]:
             if not await self._gone(page, discussion):
+                turn = self._missing_turn[page.id] = turn + 1
                 continue
             parsed = ParsedBatch([deletion(page, "wall_post", discussion, discussion, stored[discussion])])
             comments = await self._intake.undeleted_ids(page, "comment", thread_key=f"ok:{discussion}")
@@ -206,9 +211,10 @@ class TopicPoller:
         try:
             await self._reader.comments(page, discussion, None)
         except CallError as error:
-            if error.treatment is not ErrorTreatment.NOT_FOUND:
+            if not is_object_error(error):
                 raise
-            return True
+            # Another error of the topic, such as restricted access, does not say that it is gone.
+            return error.treatment is ErrorTreatment.NOT_FOUND
         return False
 
 
