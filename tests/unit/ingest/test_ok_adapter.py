@@ -186,6 +186,51 @@ async def test_poll_without_new_messages_costs_one_call(wire: FakeApi) -> None:
     assert wire.calls == ["chats"]
 
 
+async def _caught_up(wire: FakeApi) -> tuple[FakeFeed, ChatPoller]:
+    """Return a poller that has read everything, and its store, before an older message of chat:b appears."""
+    wire.chats = {"chat:a": [_message("chat:a", 400_000)]}
+    kept = FakeFeed()
+    chats, _ = _chats(kept)
+    for _ in range(2):
+        await chats.check_group(PAGE)
+    wire.chats["chat:b"] = [_message("chat:b", 100_000)]
+    await chats.check_group(PAGE)
+    assert kept.items == ["chat:a/mid:chat:a.400000"]
+    return kept, chats
+
+
+async def test_missed_message_is_found_although_the_requested_poll_failed(wire: FakeApi) -> None:
+    kept, chats = await _caught_up(wire)
+    chats.request_check(PAGE)
+    wire.breaks_after = 0
+    with pytest.raises(NoValidResponse):
+        await chats.check_group(PAGE)
+    wire.breaks_after = None
+    await chats.check_group(PAGE)
+    assert "chat:b/mid:chat:b.100000" in kept.items
+
+
+async def test_missed_message_is_found_by_a_request_during_a_poll(
+    wire: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, chats = await _caught_up(wire)
+    list_chats = chats.list_chats
+
+    async def list_and_request(page: PageRef, marker: str | None) -> tuple[list[tuple[str, int]], str | None]:
+        listed = await list_chats(page, marker)
+        chats.request_check(page)
+        return listed
+
+    with monkeypatch.context() as during:
+        during.setattr(chats, "list_chats", list_and_request)
+        await chats.check_group(PAGE)
+    await chats.check_group(PAGE)
+    assert "chat:b/mid:chat:b.100000" in kept.items
+    wire.calls.clear()
+    await chats.check_group(PAGE)
+    assert wire.calls == ["chats"]  # the request is done: nothing further back is read again
+
+
 def _outgoing(thread: str, target: str | None) -> OutgoingReply:
     return OutgoingReply(
         id=uuid4(),

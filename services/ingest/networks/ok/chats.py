@@ -161,10 +161,21 @@ class ChatPoller:
     async def check_group(self, page: PageRef) -> None:
         """Read the chats of a group that changed since the cursor, and retry the chats that were closed."""
         name = page.external_id
+        # Removed before the poll, so that a look-back requested during the poll is not lost.
+        missed = name in self._missed
+        self._missed.discard(name)
+        try:
+            await self._check(page, missed=missed)
+        except BaseException:
+            if missed:
+                self._missed.add(name)
+            raise
+
+    async def _check(self, page: PageRef, *, missed: bool) -> None:
+        name = page.external_id
         cursor = self._cursors.get(name)
         if cursor is None:
             cursor = self._cursors[name] = await self._intake.cursor(page, SOURCE)
-        missed = name in self._missed
         since = int(cursor.get("since", 0))
         is_caught_up = bool(cursor.get("settled")) and not missed
         floor = since if is_caught_up else max(since - (LOSS_LOOKBACK_MS if missed else OVERLAP_MS), 0)
@@ -174,7 +185,6 @@ class ChatPoller:
         moved = await self._moved(page, since=since, floor=floor, is_caught_up=is_caught_up)
         closed = {str(chat): int(at) for chat, at in dict(cursor.get("closed", {})).items()}
         again = {chat: at for chat, at in closed.items() if not self._rests.is_active(f"{name}/{chat}")}
-        self._missed.discard(name)
         if not moved and not again and is_caught_up:
             self._intake.report_success(page, SOURCE)
             return
