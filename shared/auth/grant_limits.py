@@ -28,9 +28,12 @@ def require_scope_not_wider(caller: Caller, target: Scoped) -> None:
 def require_grantable_rights(caller: Caller | None, role: Role, scopes: Collection[str] | None = None) -> None:
     """Raise `Forbidden` for rights outside the scope of the caller's token; `scopes` None: all rights of the role.
 
-    `caller` is None for a command of the operator. A person's token has no scope: nothing is checked here.
+    The rights are those to be granted, or those of the account to be changed. `caller` is None for a command of
+    the operator. A person's token has no scope: nothing is checked here.
     """
     if caller is None or caller.scopes is None:
         return
     if not caller.scopes.issuperset(RIGHTS[role] if scopes is None else scopes):
-        raise Forbidden("An API client may not grant rights outside its own scope")
+        raise Forbidden(
+            "An API client may not grant rights outside its own scope, nor change an account that has such rights"
+        )

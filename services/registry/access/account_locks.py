@@ -17,11 +17,12 @@ from shared.tables.registry import Person
 async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: str) -> Person:
     """Lock the person's account and end all their sessions.
 
-    Raises `NotFound` for an unknown person, `Forbidden` for one whose scope is wider than the caller's, and
+    Raises `NotFound` for an unknown person, `Forbidden` for one whose scope or rights go beyond the caller's, and
     `Conflict` for the caller's own account and for one that is already locked.
     """
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
+    require_grantable_rights(caller, Role(person.role))
     if str(person_id) == caller.subject:
         raise Conflict("You cannot lock your own account: ask a colleague")
     if person.locked_at is not None:

@@ -58,6 +58,7 @@ async def _get_active_for_update(session: WriteSession, caller: Caller, client_i
     if client is None:
         raise NotFound("No such client, or it was deactivated")
     require_scope_not_wider(caller, client)
+    require_grantable_rights(caller, Role(client.role), client.scopes)
     return client
 
 
@@ -117,8 +118,6 @@ async def rotate(
     with access that the caller may not grant, and `Conflict` if too many secrets are active.
     """
     client = await _get_active_for_update(session, caller, client_id)
-    # The receiver of the secret gains the client's rights, so the caller must be allowed to grant them.
-    _check_limits(caller, Role(client.role), client.scopes, None)
     return client, await client_secrets.rotate(session, client.id, overlap)
 
 
@@ -126,7 +125,7 @@ async def revoke_secret(session: WriteSession, caller: Caller, client_id: UUID, 
     """Revoke one secret of the client.
 
     Raises `NotFound` for an unknown or deactivated client or one out of the caller's scope, and for a secret that
-    is not active; `Forbidden` for a client with a wider scope than the caller's.
+    is not active; `Forbidden` for a client whose scope or rights go beyond the caller's.
     """
     client = await _get_active_for_update(session, caller, client_id)
     await client_secrets.revoke(session, client.id, secret_id)
@@ -136,7 +135,7 @@ async def deactivate(session: WriteSession, caller: Caller, client_id: UUID) -> 
     """Deactivate the client; the row stays because the audit trail refers to it.
 
     Raises `NotFound` for an unknown or deactivated client or one out of the caller's scope, `Forbidden` for one
-    with a wider scope than the caller's.
+    whose scope or rights go beyond the caller's.
     """
     client = await _get_active_for_update(session, caller, client_id)
     client.active = False

@@ -14,7 +14,8 @@ from services.registry.schemas.sessions import LockPerson, Session
 from shared.api.pagination import Page, Paging, PagingDep
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller, CallerDep
-from shared.auth.grant_limits import require_scope_not_wider
+from shared.auth.grant_limits import require_grantable_rights, require_scope_not_wider
+from shared.auth.rights import Role
 from shared.http.problems import Conflict, Unauthenticated, responses
 from shared.service import ReadTransaction, WriteTransaction
 from shared.tables.registry import RefreshToken
@@ -54,6 +55,7 @@ async def end_person_sessions(person_id: UUID, session: WriteTransaction, caller
     """End all sessions. Access tokens issued before allow reading for at most 15 minutes, and no changes."""
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
+    require_grantable_rights(caller, Role(person.role))
     await sessions.end_all(session, person.id)
 
 
@@ -64,6 +66,7 @@ async def end_person_session(
     """End the session. Its last access token allows reading for at most 15 minutes, and no changes."""
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
+    require_grantable_rights(caller, Role(person.role))
     await sessions.end(session, person.id, session_id)
 
 

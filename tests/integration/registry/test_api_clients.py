@@ -229,6 +229,22 @@ async def test_client_cannot_grant_rights_beyond_its_own_scope(registry: Service
     assert taken.status_code == 403
 
 
+async def test_narrowed_token_cannot_disable_a_client_that_has_more_rights(registry: ServiceUnderTest) -> None:
+    headers = {"Authorization": f"Bearer {registry.token('operations', scope='clients:manage registry:read')}"}
+    wide, equal = await create_client(registry), await create_client(registry, scopes=["registry:read"])
+    expected = ((wide, (403, 403, 403), True), (equal, (204, 200, 204), False))
+    for client, statuses, works in expected:
+        path = f"{PATH}/{client['id']}"
+        await registry.client.post(f"{path}/secrets", json={}, headers=registry.headers("operations"))
+        calls = [
+            await registry.client.delete(f"{path}/secrets/{client['secrets'][0]['id']}", headers=headers),
+            await registry.client.patch(path, json={"scopes": ["registry:read"]}, headers=headers | NEVER),
+            await registry.client.delete(path, headers=headers),
+        ]
+        assert tuple(call.status_code for call in calls) == statuses, [call.text for call in calls]
+        assert await secret_works(registry, client) is works
+
+
 async def test_secrets_are_stored_as_digests_and_purged(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from services.registry.authentication import throttle
 from shared import clock
+from shared.auth.rights import RIGHTS, Role
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import pointers, sign_in
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation
@@ -186,6 +187,28 @@ async def test_locking_oneself_or_staff_of_another_organisation_is_refused(
     oneself = {"Authorization": f"Bearer {registry.token('manager', own, subject=made['me'])}"}
     refused = await registry.client.post(f"{PEOPLE}/{made['me']}/lock", json=reason, headers=oneself)
     assert refused.status_code == 409
+
+
+async def test_narrowed_token_cannot_lock_out_a_person_who_has_more_rights(
+    registry_with_people: ServiceUnderTest,
+) -> None:
+    registry = registry_with_people
+    headers = {"Authorization": f"Bearer {registry.token('operations', scope='people:manage people:read')}"}
+    session = await signed_in(registry, "head")
+    path = f"{PEOPLE}/{await person_id(registry, 'head')}"
+    listed = await registry.client.get(f"{path}/sessions", headers=headers)
+    refused = [
+        await registry.client.post(f"{path}/lock", json={"reason": "Уволен"}, headers=headers),
+        await registry.client.delete(f"{path}/sessions", headers=headers),
+        await registry.client.delete(f"{path}/sessions/{listed.json()['items'][0]['id']}", headers=headers),
+    ]
+    assert [answer.status_code for answer in refused] == [403, 403, 403]
+    assert "rights outside its own scope" in refused[0].json()["detail"]
+    assert (await refreshed(registry, session)).status_code == 200
+    enough = " ".join({"people:manage"} | {right.value for right in RIGHTS[Role.HEAD]})
+    equal = {"Authorization": f"Bearer {registry.token('operations', scope=enough)}"}
+    locked = await registry.client.post(f"{path}/lock", json={"reason": "Уволен"}, headers=equal)
+    assert locked.status_code == 200, locked.text
 
 
 async def test_last_sign_in_is_recorded_without_a_new_version(
