@@ -1,5 +1,6 @@
 """Routes that import the registry from a file and export it to one."""
 
+import asyncio
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -32,6 +33,8 @@ router = APIRouter(prefix="/organisations", tags=["import and export"], response
 ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "xlsx"])
 IMPORT_PATH = "/api/v1/organisations/import"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+# A workbook and the preview of an import use a CPU core for seconds: the limit keeps other requests fast.
+_AT_ONCE = asyncio.Semaphore(1)
 _EXAMPLE = "Код,Наименование,Вид,Ссылка ВК\nschool71,Школа № 71,учреждение,https://vk.com/club101\n"
 _FILE: dict[str, Any] = {
     "requestBody": {
@@ -100,7 +103,8 @@ async def import_organisations(
         return await import_file(session, file, dry_run=dry_run, actor=caller.actor, short_names=resolved)
 
     if dry_run:
-        return await work()
+        async with _AT_ONCE:
+            return await work()
     return await once(ImportReport, work)
 
 
@@ -132,11 +136,15 @@ async def export_organisations(
     The file contains only names of calendars: create these first. It contains no page steps, page checks and
     successions.
     """
-    registry = await exporter.read_registry(session)
-    rows = exporter.export_rows(registry, headings)
     saved = {"Content-Disposition": f'attachment; filename="organisations.{form}"'}
     if form == "xlsx":
-        write = partial(workbook_bytes, rows, sheet_title=exporter.SHEET_TITLE)
-        return Response(await run_in_threadpool(write), media_type=XLSX_MEDIA_TYPE, headers=saved)
+        async with _AT_ONCE:
+            registry = await exporter.read_registry(session)
+            # Writing takes longer than reading and must not hold a database connection.
+            await session.close()
+            rows = exporter.export_rows(registry, headings)
+            write = partial(workbook_bytes, rows, sheet_title=exporter.SHEET_TITLE)
+            return Response(await run_in_threadpool(write), media_type=XLSX_MEDIA_TYPE, headers=saved)
+    rows = exporter.export_rows(await exporter.read_registry(session), headings)
     chunks = iterate_in_threadpool(csv_chunks(rows))
     return StreamingResponse(chunks, media_type=CSV_MEDIA_TYPE, headers=saved)

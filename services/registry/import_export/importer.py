@@ -66,7 +66,7 @@ async def import_file(
 
     `short_names`: ids of pages whose short names the networks have resolved. Entries missing from the file are
     kept. Raises `ImportRejected` for invalid cells and `Conflict` when the registry changed meanwhile; in both
-    cases nothing is written. A dry run raises neither.
+    cases nothing is written. A dry run raises neither, and ends the session's transaction.
     """
     try:
         return await _imported(session, file, dry_run=dry_run, actor=actor, resolved=short_names or {})
@@ -83,6 +83,9 @@ async def _imported(
         # Concurrent imports, or an import and a move in the tree, would not see each other's changes.
         await lock_tree(session)
     snapshot = await load_snapshot(session, lock=not dry_run)
+    if dry_run:
+        # Nothing will be written, and the comparison must not hold a database connection.
+        await session.close()
     # Comparing thousands of rows takes seconds of CPU time: a thread keeps the event loop free.
     plan = await asyncio.to_thread(_make_plan, file, snapshot, resolved)
     rejected = file.errors.in_order()

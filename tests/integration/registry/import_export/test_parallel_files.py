@@ -1,0 +1,70 @@
+"""Parallel exports and previews leave database connections for other requests."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from services.registry.api import import_export
+from services.registry.import_export import importer
+from shared.database.sessions import POOL_SIZES
+from tests.integration.registry.import_export.conftest import csv_file, exported, imported
+from tests.support.eventually import eventually_true
+from tests.support.service_under_test import ServiceUnderTest
+
+CONTENT = csv_file(["Код", "Наименование", "Вид"], ["s1", "Школа", "учреждение"])
+
+
+async def _preview(registry: ServiceUnderTest) -> dict[str, Any]:
+    return await imported(registry, CONTENT, dry_run=True)
+
+
+async def _workbook(registry: ServiceUnderTest) -> bytes:
+    return await exported(registry, format="xlsx")
+
+
+class _Held:
+    """A function that runs in a thread, which it holds until it is released; counts the threads inside it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function, self._release = function, threading.Event()
+        self.started, self.inside, self.most_inside = 0, 0, 0
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.started, self.inside = self.started + 1, self.inside + 1
+        self.most_inside = max(self.most_inside, self.inside)
+        assert self._release.wait(60)
+        self.inside -= 1
+        return self._function(*args, **kwargs)
+
+    def release(self) -> None:
+        self._release.set()
+
+
+@pytest.mark.parametrize(
+    ("ask", "module", "name"),
+    [(_workbook, import_export, "workbook_bytes"), (_preview, importer, "_make_plan")],
+    ids=["workbook", "preview"],
+)
+async def test_people_sign_in_while_several_colleagues_download_or_preview_the_registry(
+    registry_with_people: ServiceUnderTest, ask: Any, module: Any, name: str
+) -> None:
+    registry = registry_with_people
+    held = _Held(getattr(module, name))
+    with mock.patch.object(module, name, held):
+        asked = [asyncio.create_task(ask(registry)) for _ in range(POOL_SIZES["registry"])]
+        try:
+            await eventually_true(lambda: held.started > 0)
+            # Sent after the others, so it would wait for a connection behind them.
+            form = {"grant_type": "password", "username": "head", "password": "demo"}
+            signed = await registry.client.post("/api/v1/auth/token", data=form)
+            assert signed.status_code == 200, signed.text
+            pool: Any = registry.service.database.engine.pool
+            assert (held.inside, pool.checkedout()) == (1, 0)
+        finally:
+            held.release()
+        assert all(await asyncio.gather(*asked))
+    assert (held.started, held.most_inside) == (len(asked), 1)
