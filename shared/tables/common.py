@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from shared.tables.base import Base, CreatedAt, Id
 
 WRITE_ORDER_SEQUENCE = Sequence("write_order_seq", metadata=Base.metadata)
+_NUMBERED = text("position IS NOT NULL")
 
 
 class Event(Base):
@@ -32,6 +33,9 @@ class Event(Base):
             "ix_events_unnumbered", "write_order", "created_at", "id", postgresql_where=text("position IS NULL")
         ),
         Index("ix_events_subject_id", "subject_id", "position"),
+        # Rows enter these two when they are numbered, not when they are written.
+        Index("ix_events_organisation_id", "organisation_id", "position", postgresql_where=_NUMBERED),
+        Index("ix_events_type", "type", "position", postgresql_where=_NUMBERED),
     )
 
     id: Mapped[Id]

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from services.webhooks.feed import event_feed
 from services.webhooks.feed.positions import format_position, parse_position
 from services.webhooks.schemas.events import EventFeed, FeedEvent
-from services.webhooks.stream.live_stream import LiveStream
+from services.webhooks.stream.live_stream import READ_WAIT_SECONDS, LiveStream
 from services.webhooks.stream.long_poll import MAX_WAIT_SECONDS, next_events
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth.callers import Caller, require_right
@@ -71,14 +71,16 @@ async def list_events(
 
     With `wait` the response comes as soon as there is an event that the caller may read, or without items after
     `wait` seconds. A waiting request counts as an open event stream: too many of them get 429 (of one caller) or
-    503 (of the process) with `Retry-After`.
+    503 (of the process) with `Retry-After`. A process reads few pages of the feed at once; a request that would
+    wait for longer than 10 seconds gets 503 too.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
     event_types = event_feed.resolve_types(caller, asked)
     start = None if after == "now" else parse_position(after)
+    live = service.part(LiveStream)
     if wait:
         page = await next_events(
-            service.part(LiveStream),
+            live,
             service.database,
             caller,
             after=start,
@@ -87,7 +89,7 @@ async def list_events(
             seconds=wait,
         )
     else:
-        async with service.database.read() as session:
+        async with live.reading(within=READ_WAIT_SECONDS), service.database.read() as session:
             if start is None:
                 start = await event_feed.last_position(session)
             page = await event_feed.read_events(session, caller, after=start, limit=limit, types=event_types)

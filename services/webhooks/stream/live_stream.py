@@ -27,7 +27,7 @@ OPEN_STREAMS = prometheus_client.Gauge("gospablik_open_streams", "Event streams 
 ENDED_STREAMS = prometheus_client.Counter("gospablik_ended_streams_total", "Event streams that ended", ["reason"])
 # Notifications may be lost, so the reader also reads after this time.
 POLL_SECONDS = 2.0
-# Concurrent catch-up reads: many clients reconnect at once, and requests need connections of the pool too.
+# Concurrent reads of the feed: many clients reconnect at once, and other requests need connections too.
 CATCH_UP_READS = 2
 READ_WAIT_SECONDS = 10.0
 RETRY_AFTER_SECONDS = 10
@@ -97,8 +97,9 @@ class LiveStream:
 
     @asynccontextmanager
     async def reading(self, *, within: float | None = None) -> AsyncIterator[None]:
-        """Limit how many streams read at once. Raise `TimeoutError`, which counts as an outage, after waiting for
-        `within` seconds. An open stream waits without limit: if it ended, its client would only reconnect.
+        """Limit how many streams and requests read the feed at once. Raise `TimeoutError`, which counts as an
+        outage, after waiting for `within` seconds. An open stream waits without limit: if it ended, its client
+        would only reconnect.
         """
         async with asyncio.timeout(within):
             await self._reads.acquire()

@@ -4,7 +4,7 @@ Not included, because they read every row that they count: `/appeals/counts` wit
 metrics over a year. Within one organisation a filter without an index reads all rows of the organisation.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,6 +36,7 @@ from services.metrics.indicators.period import Period
 from services.registry.audit import personal_data_reads
 from services.webhooks.deliveries import deliveries
 from services.webhooks.endpoints.health import load_health
+from services.webhooks.feed import event_feed
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -44,7 +45,7 @@ from shared.database.sessions import WriteSession
 from shared.tables.ingest import QuarantinedPayload
 from shared.tables.registry import Calendar
 from shared.tables.webhooks import WebhookEndpoint
-from tests.integration.data_growth.large_dataset import OPEN, Region
+from tests.integration.data_growth.large_dataset import OPEN, PARENT_ID, Region
 from tests.integration.data_growth.query_plans import MODES
 
 PAGE = Paging(50, None, "binding", "/list")
@@ -168,6 +169,21 @@ async def _health(session: WriteSession, _: Region) -> None:
     await load_health(session, await _an_endpoint(session))
 
 
+def _feed(
+    name: str, *indexes: str, staff: bool = False, under: UUID | None = None, types: Sequence[str] = ()
+) -> FrequentQuery:
+    """Return the first page of the feed: of staff, or of staff of `under` who see its subordinates too."""
+
+    async def work(session: WriteSession, region: Region) -> None:
+        caller = _caller(Right.EVENTS_READ, region, staff or under is not None)
+        if under is not None:
+            caller = replace(caller, organisation_id=under, include_subordinates=True)
+        wanted = event_feed.resolve_types(caller, types)
+        await event_feed.read_events(session, caller, after=0, limit=100, types=wanted)
+
+    return FrequentQuery(f"events: {name}", "webhooks", work, frozenset(indexes))
+
+
 def _reads(name: str, *indexes: str, staff: bool = False, **wanted: Any) -> FrequentQuery:
     async def work(session: WriteSession, region: Region) -> None:
         role, organisation = (Role.MANAGER, region.organisation_id) if staff else (Role.AUDITOR, None)
@@ -222,6 +238,9 @@ def _sorted_appeals(sort: AppealSort, column: str, status: AppealStatus) -> list
 _OWED = ("ix_appeals_next_due", "ix_appeals_status_next_due")
 # Rows of rare statuses are read from either index and sorted.
 _STATUS = ("ix_appeals_status_opened_at", "ix_appeals_status_updated_at")
+
+# Either index finds the events of a type in an organisation that has few events.
+_FEW_EVENTS = ("ix_events_type", "ix_events_organisation_id")
 
 FREQUENT_QUERIES = [
     _appeals("centre", "ix_appeals_opened_at"),
@@ -404,6 +423,18 @@ FREQUENT_QUERIES = [
     # If few payloads are quarantined, a generic plan reads them ordered by time.
     _quarantined("staff", "ix_quarantine_page_id_created_at", "ix_quarantine_created_at", staff=True),
     _quarantined("of a page", "ix_quarantine_page_id_created_at", of_page=True),
+    _feed("centre", "ix_events_position"),
+    _feed("of a rare type", "ix_events_type", types=["promise.broken"]),
+    _feed("of two rare types", "ix_events_type", types=["promise.broken", "promise.kept"]),
+    _feed("staff", "ix_events_organisation_id", staff=True),
+    _feed("staff, of a rare type", *_FEW_EVENTS, staff=True, types=["promise.broken"]),
+    _feed("of an organisation that has few", "ix_events_organisation_id", under=PARENT_ID),
+    _feed(
+        "of an organisation that has few, of a frequent type",
+        *_FEW_EVENTS,
+        under=PARENT_ID,
+        types=["appeal.opened"],
+    ),
     _reads("all", "ix_personal_data_reads_read_at"),
     _reads("staff", "ix_personal_data_reads_organisation_id", staff=True),
     _reads("of a reader", "ix_personal_data_reads_actor", actor="rare"),

@@ -14,6 +14,8 @@ ORGANISATIONS = 200
 RARE = 40
 # The number of open appeals, independent of the number of closed ones.
 OPEN = 100
+# The parent of the organisation that has the rare rows.
+PARENT_ID = UUID(int=3)
 
 _SEED = """
 SET session_replication_role = replica;
@@ -30,6 +32,11 @@ CREATE TEMP TABLE page AS
     SELECT id, organisation_id, row_number() OVER (ORDER BY network = 'vk', id) AS n FROM pages;
 CREATE TEMP TABLE topic AS
     SELECT id, row_number() OVER (ORDER BY code) AS n FROM topics WHERE group_id IS NOT NULL;
+-- The organisation of the rare rows has a parent, which has nothing.
+INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at, lineage)
+    SELECT {parent}, 'Отдел', 'отдел', 'department', true, 1, now(), now(), ARRAY[{parent}];
+UPDATE organisations SET parent_id = {parent}, lineage = ARRAY[{parent}, id]
+    WHERE id = (SELECT organisation_id FROM page WHERE n = 1);
 -- One row per appeal, the newest last. A few open appeals are old and overdue. The first page, in the unused
 -- network, has the rare rows.
 CREATE TEMP TABLE made AS
@@ -154,7 +161,8 @@ INSERT INTO alerts (id, kind, appeal_id, why, seen_at, seen_by, created_at)
         'person', at
     FROM source WHERE rare OR i % 10 = 0 ORDER BY i;
 INSERT INTO events (id, position, type, subject_id, organisation_id, actor, occurred_at, created_at, data)
-    SELECT gen_random_uuid(), i, 'appeal.opened', appeal_id, organisation_id, 'appeals', at, at, '{{}}'
+    SELECT gen_random_uuid(), i, CASE WHEN rare THEN 'promise.broken' ELSE 'appeal.opened' END, appeal_id,
+        organisation_id, 'appeals', at, at, '{{}}'
     FROM source ORDER BY i;
 INSERT INTO webhook_endpoints (id, organisation_id, url, description, event_types, secret, active, created_by,
         version, created_at, updated_at)
@@ -194,7 +202,8 @@ async def fill(connection: asyncpg.Connection, appeals: int) -> Region:
     for index in indexes:
         await connection.execute(f"DROP INDEX {index['name']}")
     await connection.execute(
-        _SEED.format(n=appeals, rare=RARE, open=OPEN, organisations=ORGANISATIONS), timeout=600
+        _SEED.format(n=appeals, rare=RARE, open=OPEN, organisations=ORGANISATIONS, parent=f"'{PARENT_ID}'::uuid"),
+        timeout=600,
     )
     for index in indexes:
         await connection.execute(index["definition"], timeout=600)

@@ -1,13 +1,19 @@
 """The event feed: order, scope, filters, and that a reader misses no event."""
 
+import asyncio
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from services.webhooks.api import events as api_events
+from services.webhooks.feed import event_feed
+from services.webhooks.stream.live_stream import CATCH_UP_READS
+from shared.database.sessions import POOL_SIZES
 from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
+from tests.support.eventually import eventually_true
 from tests.support.sample_events import sample_data
 from tests.support.service_under_test import insert_organisation
 
@@ -56,6 +62,68 @@ async def test_staff_see_only_events_of_their_organisation(harness: WebhooksHarn
     assert [event["subject_id"] for event in page["items"]] == [str(own)]
     assert page["next_after"] == "0.3"
     assert (await read(harness, organisation_id=clinic, after=2))["items"] == []
+
+
+@pytest.mark.parametrize("read_singly", [50, 1], ids=["few organisations", "many organisations"])
+async def test_staff_who_see_subordinates_get_events_of_all_in_order(
+    harness: WebhooksHarness, monkeypatch: pytest.MonkeyPatch, read_singly: int
+) -> None:
+    monkeypatch.setattr(event_feed, "MAX_READ_SINGLY", read_singly)
+    monkeypatch.setattr(event_feed, "NEAR", read_singly)
+    parent = await insert_organisation(harness.test_database, name="Управление")
+    schools = [await insert_organisation(harness.test_database, parent=parent) for _ in range(2)]
+    foreign = await insert_organisation(harness.test_database, name="Больница")
+    for kind in ("appeal.opened", "message.received", "appeal.closed"):
+        for organisation_id in (schools[0], foreign, parent, None, schools[1]):
+            await harness.emit(kind, organisation_id)
+    token = harness.app.token("executor", parent, include_subordinates=True)
+    seen, after = list[tuple[str, str]](), "0"
+    while True:
+        query = {"after": after, "limit": "2", "types": "appeal.*"}
+        answer = await harness.app.client.get(
+            "/api/v1/events", params=query, headers={"Authorization": f"Bearer {token}"}
+        )
+        assert answer.status_code == 200, answer.text
+        seen += [(event["type"], event["organisation_id"]) for event in answer.json()["items"]]
+        if not answer.json()["items"]:
+            break
+        after = answer.json()["next_after"]
+    expected = [str(organisation_id) for organisation_id in (schools[0], parent, schools[1])]
+    assert seen == [(kind, one) for kind in ("appeal.opened", "appeal.closed") for one in expected]
+    assert after == "0.15"
+
+
+async def test_parallel_readers_of_the_feed_leave_connections_for_other_requests(
+    harness: WebhooksHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.emit()
+    read_page, release = event_feed.read_events, asyncio.Event()
+    reading, most_reading = 0, 0
+
+    async def slowly(*arguments: Any, **options: Any) -> Any:
+        nonlocal reading, most_reading
+        reading += 1
+        most_reading = max(most_reading, reading)
+        page = await read_page(*arguments, **options)
+        await release.wait()
+        reading -= 1
+        return page
+
+    monkeypatch.setattr(event_feed, "read_events", slowly)
+    readers = [asyncio.create_task(read(harness)) for _ in range(POOL_SIZES["webhooks"])]
+    try:
+        await eventually_true(lambda: reading >= CATCH_UP_READS)
+        # Sent after the others, so it would wait for a connection behind them.
+        listed = await harness.app.client.get("/api/v1/webhooks/deliveries", headers=harness.headers("operations"))
+        assert listed.status_code == 200, listed.text
+        monkeypatch.setattr(api_events, "READ_WAIT_SECONDS", 0.0)
+        refused = await harness.app.client.get("/api/v1/events", headers=harness.headers("moderator"))
+        assert (refused.status_code, refused.json()["type"]) == (503, "/problems/unavailable")
+        assert int(refused.headers["Retry-After"]) > 0
+    finally:
+        release.set()
+    assert {len(page["items"]) for page in await asyncio.gather(*readers)} == {1}
+    assert most_reading == CATCH_UP_READS
 
 
 async def test_feed_is_filtered_by_type(harness: WebhooksHarness) -> None:
