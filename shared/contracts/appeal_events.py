@@ -146,8 +146,8 @@ class AppealAssigneeChanged(AppealSnapshot):
 
 
 class AppealNoteAdded(AppealSnapshot):
-    """Somebody wrote an internal note; its text is not in the event. Sent to the organisation that wrote it, or to
-    the organisation that has the appeal if the note is for everyone on it.
+    """Somebody wrote an internal note; its text is not in the event. Sent to the organisation that has the appeal,
+    or to the centre alone if another organisation wrote the note for itself.
     """
 
     event_type = "appeal.note_added"

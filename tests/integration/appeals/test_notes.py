@@ -8,6 +8,7 @@ from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.people_helpers import Colleague, change_access, register
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import _is_problem
+from tests.support.service_under_test import insert_organisation
 
 TEXT = "Позвонил в дорожную службу: приедут завтра"
 
@@ -114,6 +115,29 @@ async def test_mentioned_people_become_watchers_and_are_in_the_event(scenario: A
     await _note(moderator, appeal, "Только для центра", mentions=[moderator.ref])
     events = await scenario.events("appeal.note_added")
     assert [one["organisation_id"] for one in events] == [scenario.organisation, None]
+
+
+async def test_colleague_does_not_get_the_event_of_a_note_on_an_appeal_that_they_may_not_see(
+    scenario: AppealsScenario,
+) -> None:
+    appeal = await _appeal(scenario)
+    parent = await insert_organisation(scenario.database, name="Управление")
+    connection = await scenario.database.connect("registry")
+    await connection.execute(
+        "UPDATE organisations SET parent_id = $1 WHERE id = $2", parent, scenario.organisation
+    )
+    await connection.close()
+    author, colleague = [await register(scenario, name, organisation=parent) for name in ("Борис", "Вера")]
+    await change_access(scenario, author, "include_subordinates = true")
+    token = scenario.appeals.token("executor", parent, subject=author.ref, include_subordinates=True)
+    path = f"/appeals/{appeal['id']}/notes"
+    for visibility in ("organisation", "everyone_on_appeal"):
+        body = {"text": TEXT, "visibility": visibility}
+        written = await author.request("POST", path, body, Authorization=f"Bearer {token}")
+        assert written.status_code == 201, written.text
+    _is_problem(await colleague.get(path), 404)
+    events = await scenario.events("appeal.note_added")
+    assert [event["organisation_id"] for event in events] == [None, scenario.organisation]
 
 
 async def test_mention_of_somebody_who_may_not_read_the_note_is_refused(scenario: AppealsScenario) -> None:
