@@ -155,7 +155,10 @@ async def list_notices(
     paging: PagingDep,
     response: Response,
 ) -> Page[Notice]:
-    """Return notices of people in the caller's organisations; `status=failed` shows undelivered ones."""
+    """Return notices of people in the caller's organisations; `status=failed` shows undelivered ones.
+
+    Staff do not see notices of appeals that are out of their scope now.
+    """
     rows = await notice_lists.list_notices(session, caller, filters, paging)
     items, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
     return Page(items=_NOTICES.validate_python(items, from_attributes=True), next_cursor=cursor)

@@ -18,6 +18,7 @@ from services.webhooks.worker import ENCRYPTED_COLUMNS
 from shared import encryption
 from tests.integration.webhooks.notice_office import Office
 from tests.support.mail_server import MailServer
+from tests.support.service_under_test import insert_organisation
 
 SETTINGS = "/api/v1/me/notice-settings"
 
@@ -281,6 +282,25 @@ async def test_notices_are_listed_by_person_by_organisation_and_for_the_centre(o
     )
     assert len(everyone["items"]) == 2
     assert "next_cursor" in everyone
+
+
+async def test_notices_of_a_colleague_show_no_appeal_that_the_reader_may_not_see(office: Office) -> None:
+    colleague, reader = await office.person(address=None), await office.person(address=None)
+    await office.change("people", colleague, include_subordinates=True)
+    subordinate = await insert_organisation(office.harness.test_database, parent=office.organisation_id)
+    own, foreign = await office.appeal(), await office.appeal(organisation_id=subordinate)
+    for appeal_id in (own, foreign):
+        note_id = await office.note(appeal_id)
+        await office.emit("appeal.note_added", appeal_id, note_id=str(note_id), mentions=[str(colleague)])
+    assert len(await office.notices()) == 2
+    shown = await Person(office, reader).get("/api/v1/notices")
+    assert [item["appeal_id"] for item in shown["items"]] == [str(own)]
+    hidden = await Person(office, reader).get("/api/v1/notices", appeal_id=str(foreign))
+    assert hidden["items"] == []
+    assert len((await Person(office, colleague).get("/api/v1/me/notices"))["items"]) == 2
+    centre = await office.person("operations", address=None)
+    everyone = await Person(office, centre, "operations").get("/api/v1/notices")
+    assert {item["appeal_id"] for item in everyone["items"]} == {str(own), str(foreign)}
 
 
 async def test_bouncing_address_is_shown_to_its_owner(office: Office) -> None:
