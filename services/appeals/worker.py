@@ -135,9 +135,10 @@ def register(service: Service, queue: Jobs) -> None:
         else:
             await create_all_replies(service, reply_id, payload.get("joined_from"))
 
-    @queue.handler(jobs.REPLY_TO_ASSIGNED_MEMBER)
-    async def reply_to_assigned_member(payload: dict[str, Any]) -> None:
-        await later_members.reply_to_assigned_member(service.database, UUID(payload["appeal_id"]))
+    @queue.handler(jobs.REPLY_TO_ASSIGNED_MEMBERS)
+    async def reply_to_assigned_members(payload: dict[str, Any]) -> None:
+        for appeal_id in payload["appeal_ids"]:
+            await later_members.reply_to_assigned_member(service.database, UUID(appeal_id))
 
     @queue.handler(jobs.RUN_EXPORT, on_dead_letter=export_runner.on_job_dead_lettered)
     async def run_export(payload: dict[str, Any]) -> None:

@@ -217,8 +217,9 @@ class AppealRecorder:
         await self._write_feedback_rounds(session)
         await emit(session, *await self._versioned_events(session))
         await self._write_unread_marks(session)
-        for appeal_id in sorted(self._assigned_members):
-            await jobs.queue.enqueue(session, jobs.REPLY_TO_ASSIGNED_MEMBER, {"appeal_id": str(appeal_id)})
+        if self._assigned_members:
+            payload = {"appeal_ids": sorted(map(str, self._assigned_members))}
+            await jobs.queue.enqueue(session, jobs.REPLY_TO_ASSIGNED_MEMBERS, payload)
         for kind, appeals in self._alerts.items():
             await alerts.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}

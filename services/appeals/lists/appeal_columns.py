@@ -76,7 +76,7 @@ def _with_names(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
-# Flags for parts that few appeals have: without them a statement per part would be run, mostly in vain.
+# Flags for parts that few appeals have: without them a statement per part would be run, mostly without a result.
 _RARE_PARTS = {
     "has_watchers": exists().where(AppealWatcher.appeal_id == Appeal.id),
     "has_merges": exists().where(AppealMerge.into_id == Appeal.id, AppealMerge.undone_at.is_(None)),

@@ -140,7 +140,7 @@ async def make_replies(scenario: AppealsScenario) -> None:
     """Run the enqueued jobs that create the replies of bulk replies."""
     connection = await scenario.database.connect()
     # The jobs of the first name enqueue jobs of the second.
-    for name in (jobs.REPLY_TO_ASSIGNED_MEMBER, jobs.CREATE_INCIDENT_REPLIES):
+    for name in (jobs.REPLY_TO_ASSIGNED_MEMBERS, jobs.CREATE_INCIDENT_REPLIES):
         rows = await connection.fetch(
             "DELETE FROM appeals_jobs.pgqueuer WHERE entrypoint = $1 RETURNING id, payload", name
         )

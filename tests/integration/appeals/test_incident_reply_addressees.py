@@ -100,7 +100,7 @@ async def test_appeal_assigned_after_the_reply_to_its_incident_gets_that_reply(
     (shown, _) = (await scenario.get(path, role="executor", org=scenario.other_organisation)).json()["items"]
     assert (shown["by_status"], shown["pending_count"]) == ({"queued": 1}, 0)
     for _ in range(2):
-        await scenario.handle_job(jobs.REPLY_TO_ASSIGNED_MEMBER, {"appeal_id": appeal["id"]})
+        await scenario.handle_job(jobs.REPLY_TO_ASSIGNED_MEMBERS, {"appeal_ids": [appeal["id"]]})
         await make_replies(scenario)
     assert await texts(scenario, appeal) == [TEXT]
 
