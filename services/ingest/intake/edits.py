@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import and_, exists, insert, select, update
+from sqlalchemy import insert, select, update
 
 from services.ingest.intake.batches import BatchItem, EarlyDeletion, IntakeBatch, MessageKey, NewMessage
 from services.ingest.intake.notice_messages import organisation_of_message_events
@@ -21,7 +21,8 @@ from shared.events.outbox import NewEvent
 from shared.tables.ingest import Message, MessageVersion, Publication
 
 ACTOR = "ingest"
-# Networks may return a deleted message from caches for this long; a message returned later was restored.
+# Networks may return a deleted message or a former text from caches for this long. It also covers clocks of our
+# machines that differ, since the times of an edit and of a read may come from two of them.
 CACHE_DELAY = timedelta(minutes=10)
 # Payload fields with the time of the last edit.
 EDIT_TIMES = ("update_time", "edited")
@@ -29,13 +30,18 @@ EDIT_TIMES = ("update_time", "edited")
 
 @dataclass
 class BatchResult:
-    """The changes that a batch made: numbers of messages, and events."""
+    """The changes that a batch made: numbers of messages, and events.
+
+    `unsettled_threads`: threads with a comment whose text was left as it is, because the text read may be older or
+    newer; they must be read again.
+    """
 
     new: int = 0
     edited: int = 0
     deleted: int = 0
     restored: int = 0
     events: list[NewEvent] = field(default_factory=list)
+    unsettled_threads: set[str] = field(default_factory=set)
 
 
 async def apply_changes(
@@ -153,10 +159,14 @@ class _MessageEditor:
             return
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
-        if _seen_before_the_edit(batch, item, message):
-            return
         told, known = _edit_time(item.raw), _edit_time(message.raw)
-        if told is not None and known is not None and told < known:
+        # A payload that was read gets its edit time with the first edit; a pushed one may lack it.
+        is_older = known is not None and (item.change == "observed" if told is None else told < known)
+        if not is_older and await self._may_be_stale(batch, item):
+            if message.kind == "comment":
+                result.unsettled_threads.add(message.thread_key)
+            return
+        if is_older:
             await self._insert_older_version(item)
             return
         await self._edit(item)
@@ -191,11 +201,27 @@ class _MessageEditor:
         result.edited += 1
         result.events.append(await self._event(MessageEdited, version=message.version))
 
+    async def _may_be_stale(self, batch: IntakeBatch, item: IncomingItem) -> bool:
+        """Return whether a text that was read may be older than the stored edit, by times or from a cache."""
+        edited_at = self.message.edited_at
+        if item.change != "observed" or batch.observed_at is None or edited_at is None:
+            return False
+        if batch.observed_at <= edited_at:
+            return True
+        if batch.observed_at >= edited_at + CACHE_DELAY:
+            return False
+        versions = await self._former_texts()
+        # Without a version, the first item that arrived was an edit: the text before it is unknown.
+        return not versions or replace_lone_surrogates(item.text or "") in versions
+
+    async def _former_texts(self) -> set[str]:
+        query = select(MessageVersion.text).where(MessageVersion.message_id == self.message.id)
+        return set(await self.session.scalars(query))
+
     async def _insert_older_version(self, item: IncomingItem) -> None:
         """Store the text of an edit that arrived after a later edit as a version; the current text stays."""
         text = replace_lone_surrogates(item.text or "")
-        known = exists().where(and_(MessageVersion.message_id == self.message.id, MessageVersion.text == text))
-        if await self.session.scalar(select(known)):
+        if text in await self._former_texts():
             return
         await self._keep(text, json.loads(encode_exact_json(item.attachments)), dict(item.raw), clock.now())
         await self._set(version=self.message.version + 1)
@@ -247,12 +273,6 @@ def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -
         and batch.observed_at is not None
         and batch.observed_at >= deleted_at + CACHE_DELAY
     )
-
-
-def _seen_before_the_edit(batch: IntakeBatch, item: IncomingItem, message: Message) -> bool:
-    if item.change != "observed" or batch.observed_at is None or message.edited_at is None:
-        return False
-    return message.edited_at >= batch.observed_at
 
 
 def _edit_time(raw: Mapping[str, Any]) -> int | None:

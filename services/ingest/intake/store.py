@@ -8,7 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import stamina
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.exc import DBAPIError
 
@@ -16,6 +16,7 @@ from services.ingest.callback_registrations import CallbackRepository
 from services.ingest.intake.ingest import BatchResult, IntakeBatch, ingest_batch, ingest_batches
 from services.ingest.intake.source_statuses import SourceStatuses
 from services.ingest.intake.thread_state import (
+    clear_markers,
     read_thread_states,
     save_thread_states,
     threads_with_other_count,
@@ -40,7 +41,7 @@ from shared.database.outages import is_deadlock, sqlstate
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
 from shared.logs import get_logger
-from shared.tables.ingest import Message, Source, Thread
+from shared.tables.ingest import Message, Source
 
 log = get_logger(__name__)
 
@@ -132,6 +133,8 @@ class DatabaseIntakeStore:
                     for delivery in deliveries:
                         if delivery.thread_states:
                             await save_thread_states(session, delivery.batch.page, delivery.thread_states)
+                    # After the states, which would mark these threads as read.
+                    await _read_again(session, taken)
                     await _record_success(session, list(zip(deliveries, taken, strict=True)))
                     for delivery, one in zip(deliveries, taken, strict=True):
                         if delivery.extra_work is not None:
@@ -158,17 +161,22 @@ class DatabaseIntakeStore:
             page_id=str(batch.page.id),
         )
         total, refused = StoreResult(), list(batch.unreadable)
+        taken: list[BatchResult] = []
         for items in _grouped_by_event(batch.items):
             try:
                 async with self._database.write() as session:
-                    total = _sum(total, await ingest_batch(session, replace(batch, items=items, unreadable=())))
+                    one = await ingest_batch(session, replace(batch, items=items, unreadable=()))
             except DATA_ERRORS as error:
                 if not is_data_error(error):
                     raise
                 reason = f"the database rejected the item: {type(error).__name__}"
                 refused.extend(UnparsedPayload(reason, item.raw) for item in items)
+            else:
+                total = _sum(total, one)
+                taken.append(one)
 
         async def also(session: WriteSession, rest: StoreResult) -> None:
+            await _read_again(session, taken)
             if delivery.extra_work is not None:
                 await delivery.extra_work(session, _sum(total, rest))
 
@@ -217,7 +225,7 @@ class DatabaseIntakeStore:
     async def invalidate_threads(self, thread_keys: Sequence[str]) -> None:
         """Clear the markers of these threads so that they are read again."""
         async with self._database.write() as session:
-            await session.execute(update(Thread).where(Thread.thread_key.in_(thread_keys)).values(marker=None))
+            await clear_markers(session, thread_keys)
 
     async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:
         """Return by page when these sources last stored a new message, if later than `since`."""
@@ -273,6 +281,12 @@ def _sum(total: StoreResult, taken: StoreResult | BatchResult) -> StoreResult:
         total.deleted + taken.deleted,
         total.restored + taken.restored,
     )
+
+
+async def _read_again(session: WriteSession, taken: Sequence[BatchResult]) -> None:
+    unsettled = {key for one in taken for key in one.unsettled_threads}
+    if unsettled:
+        await clear_markers(session, unsettled)
 
 
 async def _record_success(session: WriteSession, done: Sequence[tuple[_Delivery, BatchResult]]) -> None:

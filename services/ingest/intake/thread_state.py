@@ -1,10 +1,10 @@
 """States of threads (how far each is read), and the comparison of stored comments with the network's counts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import ARRAY, Boolean, Integer, Interval, String, bindparam, select, text
+from sqlalchemy import ARRAY, Boolean, Integer, Interval, String, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -96,6 +96,14 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
     complete = {key: one.count for key, one in latest.items() if one.count is not None}
     if complete:
         await session.execute(_COMPLETE, _columns(complete))
+
+
+async def clear_markers(session: WriteSession, thread_keys: Collection[str]) -> None:
+    """Clear the markers of these threads, in the order of their keys, so that they are read again."""
+    keys = select(Thread.thread_key).where(Thread.thread_key.in_(thread_keys)).order_by(Thread.thread_key)
+    locked = (await session.scalars(keys.with_for_update())).all()
+    if locked:
+        await session.execute(update(Thread).where(Thread.thread_key.in_(locked)).values(marker=None))
 
 
 async def read_thread_states(session: AsyncSession, thread_keys: Sequence[str]) -> dict[str, ThreadState]:

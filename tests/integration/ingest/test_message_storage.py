@@ -69,6 +69,63 @@ async def test_changed_text_in_poll_is_an_edit(harness: IngestHarness) -> None:
     assert (await harness.row())["text"] == "Второй"
 
 
+@pytest.mark.parametrize("creation_arrived", [True, False])
+async def test_former_text_from_a_fast_clock_or_a_cache_does_not_undo_a_pushed_edit(
+    harness: IngestHarness, *, creation_arrived: bool
+) -> None:
+    if creation_arrived:
+        await harness.take(harness.item("Первый"))
+    await harness.take(harness.item("Второй", change="edited"))
+    former = harness.item("Первый", change="observed")
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    taken = await harness.take(former, observed_at=soon)
+    assert (taken.edited, taken.unsettled_threads) == (0, {former.thread_key})
+    assert (await harness.row())["text"] == "Второй"
+    # What is still there later is the author's own return to the former text.
+    taken = await harness.take(former, observed_at=soon + timedelta(minutes=6))
+    assert (taken.edited, taken.unsettled_threads) == (1, set())
+    assert (await harness.row())["text"] == "Первый"
+
+
+async def test_new_text_found_soon_after_an_edit_is_another_edit(harness: IngestHarness) -> None:
+    await harness.take(harness.item("Первый"))
+    await harness.take(harness.item("Второй", change="edited"))
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    assert (await harness.take(harness.item("Третий", change="observed"), observed_at=soon)).edited == 1
+    assert (await harness.row())["text"] == "Третий"
+
+
+async def test_read_payload_without_an_edit_time_is_older_than_one_with_it(harness: IngestHarness) -> None:
+    await harness.take(harness.item("Первый"))
+    await harness.take(harness.item("Второй", change="edited", raw={"update_time": 1_770_000_000}))
+    late = datetime.now(UTC) + timedelta(hours=1)
+    assert (await harness.take(harness.item("Первый", change="observed"), observed_at=late)).edited == 0
+    assert (await harness.row())["text"] == "Второй"
+
+
+async def test_thread_with_a_doubtful_text_is_read_again(harness: IngestHarness) -> None:
+    store = DatabaseIntakeStore(harness.ingest.service.database)
+    await store.store(harness.page, "wall_poll", ParsedBatch([harness.item("Первый")]))
+    await store.store(harness.page, "callback", ParsedBatch([harness.item("Второй", change="edited")]))
+    read = ParsedBatch([harness.item("Третий", change="observed")])
+    key = read.items[0].thread_key
+    # The clock of the machine that reads is slow, or the read began before the edit: nobody can tell.
+    slow = datetime.now(UTC) - timedelta(minutes=5)
+    state = ThreadState(key, "1", count=1)
+    await store.store(harness.page, "wall_poll", read, observed_at=slow, thread_states=[state])
+    assert (await harness.row())["text"] == "Второй"
+    assert (await store.thread_states([key]))[key].marker is None
+    await store.store(
+        harness.page,
+        "wall_poll",
+        read,
+        observed_at=datetime.now(UTC) + timedelta(seconds=1),
+        thread_states=[state],
+    )
+    assert (await harness.row())["text"] == "Третий"
+    assert (await store.thread_states([key]))[key].marker == "1"
+
+
 @pytest.mark.parametrize("reordered", [False, True])
 async def test_edit_and_creation_in_one_batch_store_both_texts(harness: IngestHarness, *, reordered: bool) -> None:
     items = [harness.item("Первый"), harness.item("Второй", change="edited")]
