@@ -1,6 +1,7 @@
 """OK chats and replies against a scripted network."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -71,6 +72,10 @@ class FakeFeed:
         self.at = dict(more["cursor"])
         return StoreResult(new=len(new))
 
+    async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:
+        """Return no page: nothing was said lately."""
+        return {}
+
     def report_success(self, page: PageRef, source: str) -> None:
         """Do nothing: the tests check only failures."""
 
@@ -90,26 +95,38 @@ def _message(chat: str, number: int, sender: str = "user:700001") -> dict[str, A
 
 @dataclass
 class FakeApi:
-    """The Bot API: chats with their messages; `closed` ones are refused."""
+    """The Bot API: chats with their messages; `closed` ones are refused.
+
+    `last_events` replaces the times in the list of chats; `extra_rows` are added to every history.
+    """
 
     chats: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     breaks_after: int | None = None
+    last_events: dict[str, Any] = field(default_factory=dict)
+    extra_rows: list[dict[str, Any]] = field(default_factory=list)
 
     async def read_bot_api(self, client: OkClient, credential: Credential, path: str, **query: Any) -> Any:
         """Return the response of a read call, or raise its error."""
         self.calls.append(path)
         if path == "chats":
             rows = [{"chat_id": k, "lastEventTime": max(m["timestamp"] for m in v)} for k, v in self.chats.items()]
-            return {"chats": sorted(rows, key=lambda row: -row["lastEventTime"])}
+            rows.sort(key=lambda row: -row["lastEventTime"])
+            return {
+                "chats": [
+                    row | {"lastEventTime": self.last_events.get(row["chat_id"], row["lastEventTime"])}
+                    for row in rows
+                ]
+            }
         if self.breaks_after is not None and len(self.calls) > self.breaks_after:
             raise NoValidResponse("ok", "graph.messages.get", "no answer in time")
         chat = path.removeprefix("messages/")
         if chat in self.closed:
             raise CallError("ok", "graph.messages.get", 458, "PRIVACY_RESTRICTION", ErrorTreatment.DENIED)
         found = [m for m in self.chats[chat] if query["to"] <= m["timestamp"] <= query.get("from", 2**62)]
-        return {"messages": sorted(found, key=lambda m: -m["timestamp"])[: query["count"]]}
+        found = sorted(found, key=lambda m: -m["timestamp"])[: query["count"]]
+        return {"messages": [*found, *self.extra_rows]}
 
 
 @pytest.fixture
@@ -193,10 +210,57 @@ async def _caught_up(wire: FakeApi) -> tuple[FakeFeed, ChatPoller]:
     chats, _ = _chats(kept)
     for _ in range(2):
         await chats.check_group(PAGE)
+    # A new process knows only the cursor, not the former list.
+    chats, _ = _chats(kept)
     wire.chats["chat:b"] = [_message("chat:b", 100_000)]
     await chats.check_group(PAGE)
     assert kept.items == ["chat:a/mid:chat:a.400000"]
     return kept, chats
+
+
+async def test_message_stamped_before_the_cursor_by_another_machine_is_found(wire: FakeApi) -> None:
+    wire.chats = {"chat:a": [_message("chat:a", 400_000)], "chat:b": [_message("chat:b", 1)]}
+    kept = FakeFeed()
+    chats, _ = _chats(kept)
+    for _ in range(2):
+        await chats.check_group(PAGE)
+    wire.chats["chat:b"].append(_message("chat:b", 390_000))
+    await chats.check_group(PAGE)
+    assert kept.items[-1] == "chat:b/mid:chat:b.390000"
+    wire.calls.clear()
+    await chats.check_group(PAGE)
+    await chats.check_group(PAGE)
+    assert wire.calls[-1] == "chats"
+
+
+async def test_malformed_times_do_not_stop_the_poll_of_a_group(wire: FakeApi) -> None:
+    wire.chats = {"chat:a": [_message("chat:a", 1)], "chat:b": [_message("chat:b", 2)]}
+    wire.last_events = {"chat:a": "yesterday"}
+    wire.extra_rows = [{"timestamp": "soon", "message": {"text": "x"}}]
+    kept = FakeFeed()
+    chats, _ = _chats(kept)
+    await chats.check_group(PAGE)
+    assert sorted(kept.items) == ["chat:a/mid:chat:a.1", "chat:b/mid:chat:b.2"]
+
+
+async def test_bug_in_the_check_of_one_group_is_reported_and_does_not_stop_others(
+    wire: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = FakeFeed()
+    chats, _ = _chats(kept)
+
+    async def fail(page: PageRef) -> None:
+        raise ZeroDivisionError("bug")
+
+    monkeypatch.setattr(chats, "check_group", fail)
+    running = asyncio.create_task(chats.run())
+    try:
+        while not kept.errors and not running.done():
+            await asyncio.sleep(0.01)
+        assert not running.done()
+        assert kept.errors == ["ZeroDivisionError('bug')"]
+    finally:
+        running.cancel()
 
 
 async def test_missed_message_is_found_although_the_requested_poll_failed(wire: FakeApi) -> None:
@@ -216,7 +280,9 @@ async def test_missed_message_is_found_by_a_request_during_a_poll(
     kept, chats = await _caught_up(wire)
     list_chats = chats.list_chats
 
-    async def list_and_request(page: PageRef, marker: str | None) -> tuple[list[tuple[str, int]], str | None]:
+    async def list_and_request(
+        page: PageRef, marker: str | None
+    ) -> tuple[list[tuple[str, int | None]], str | None]:
         listed = await list_chats(page, marker)
         chats.request_check(page)
         return listed

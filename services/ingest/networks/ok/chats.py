@@ -73,6 +73,8 @@ class ChatPoller:
         self._looked: dict[str, float] = {}
         self._rests = Cooldowns()
         self._cursors: dict[str, dict[str, Any]] = {}
+        # Per group: the last events of the chats on the first page of the list, as of the last complete poll.
+        self._listed: dict[str, dict[str, int | None]] = {}
         self._missed: set[str] = set()
         self._busy: set[str] = set()
         self._tokens: dict[str, UUID] = {}
@@ -153,6 +155,11 @@ class ChatPoller:
                 self._rests.record_failure(name, Backoff(self._settings.ok_chat_poll_seconds, MAX_DELAY))
             self._intake.report_failure(page, SOURCE, told)
             log.warning("poll failed", source_kind=SOURCE, page_external_id=name, error=str(error)[:200])
+        except Exception as bug:  # a bug in the check of one group must not stop the others
+            self._cursors.pop(name, None)
+            self._rests.record_failure(name, Backoff(self._settings.ok_chat_poll_seconds, MAX_DELAY))
+            self._intake.report_failure(page, SOURCE, repr(bug))
+            log.exception("poll failed", source_kind=SOURCE, page_external_id=name)
         else:
             self._rests.clear(name)
         finally:
@@ -182,10 +189,11 @@ class ChatPoller:
         # An interrupted poll left unread chats further back.
         floor = min(floor, int(cursor.get("floor", floor)))
         observed_at = clock.now()
-        moved = await self._moved(page, since=since, floor=floor, is_caught_up=is_caught_up)
+        moved, listed = await self._moved(page, since=since, floor=floor, is_caught_up=is_caught_up)
         closed = {str(chat): int(at) for chat, at in dict(cursor.get("closed", {})).items()}
         again = {chat: at for chat, at in closed.items() if not self._rests.is_active(f"{name}/{chat}")}
         if not moved and not again and is_caught_up:
+            self._listed[name] = listed
             self._intake.report_success(page, SOURCE)
             return
         # Oldest first, a few at a time: after an interruption, the unread chats are still newer than the cursor.
@@ -208,6 +216,7 @@ class ChatPoller:
             late = observed_at.timestamp() * 1000 - PUSH_GRACE_MS
             if stored.new and since and self._pushed(page) and _active_pages(parsed, since, late):
                 self._doubt(page)
+        self._listed[name] = listed
 
     async def _read_part(self, page: PageRef, chats: list[str], floor: int, closed: dict[str, int]) -> ParsedBatch:
         """Return the histories of some chats, read concurrently; closed chats are added to `closed`."""
@@ -241,30 +250,52 @@ class ChatPoller:
             parsed.extend(found)
         return parsed
 
-    async def _moved(self, page: PageRef, *, since: int, floor: int, is_caught_up: bool) -> dict[str, int]:
-        """Return the chats that changed after the cursor, each with the time of its last event in ms."""
+    async def _moved(
+        self, page: PageRef, *, since: int, floor: int, is_caught_up: bool
+    ) -> tuple[dict[str, int], dict[str, int | None]]:
+        """Return the chats that changed, with the time of the last event in ms, and the first page of the list.
+
+        A chat changed if its time is after the cursor. The clocks of OK's machines differ, so it also changed if
+        its time is not the one of the last poll, and not much before the cursor.
+        """
+        before = self._listed.get(page.external_id)
         moved: dict[str, int] = {}
+        first: dict[str, int | None] | None = None
         marker: str | None = None
         for _ in range(MAX_PAGES):
             rows, marker = await self.list_chats(page, marker)
             older = 0
             for chat_id, at in rows:
-                if at > since or (not is_caught_up and at >= floor):
-                    moved[chat_id] = at
+                # Always read a chat whose time cannot be read; it does not move the cursor.
+                time = since if at is None else at
+                differs = before is not None and first is None and before.get(chat_id) != at
+                if (
+                    at is None
+                    or at > since
+                    or (not is_caught_up and at >= floor)
+                    or (differs and at >= since - ok_payloads.POSITION_TOLERANCE_MS)
+                ):
+                    moved[chat_id] = time
                 else:
                     older += 1
+            first = dict(rows) if first is None else first
             if marker is None or older == len(rows):
                 break
-        return moved
+        return moved, first or {}
 
-    async def list_chats(self, page: PageRef, marker: str | None) -> tuple[list[tuple[str, int]], str | None]:
-        """Return a page of chats, most recent first, as (chat, last event in ms), and the next page's marker."""
+    async def list_chats(
+        self, page: PageRef, marker: str | None
+    ) -> tuple[list[tuple[str, int | None]], str | None]:
+        """Return a page of chats, most recent first, and the next page's marker.
+
+        Each chat comes with the time of its last event in ms, or None if the network's value is not a time.
+        """
         answer = await self._read(page, "chats", count=PAGE_SIZE, marker=marker)
         chats = answer.get("chats") if isinstance(answer, dict) else None
         if not isinstance(chats, list):
             raise NoValidResponse(NETWORK, "graph.chats", "no chats in the response")
         rows = [
-            (str(chat["chat_id"]), int(chat.get("lastEventTime") or 0))
+            (str(chat["chat_id"]), _milliseconds(chat.get("lastEventTime") or 0))
             for chat in chats
             if isinstance(chat, dict) and chat.get("chat_id")
         ]
@@ -288,7 +319,8 @@ class ChatPoller:
                 raise NoValidResponse(NETWORK, "graph.messages", "no messages in the response")
             for raw in rows:
                 parsed.parse(ok_payloads.parse_message, raw, page, chat_id)
-            times = [int(raw["timestamp"]) for raw in rows if isinstance(raw, dict) and raw.get("timestamp")]
+            told = (_milliseconds(raw.get("timestamp")) for raw in rows if isinstance(raw, dict))
+            times = [at for at in told if at]
             if len(rows) < PAGE_SIZE or not times:
                 return parsed
             # Both bounds are inclusive: step back by 1 ms if a full page lies within one millisecond.
@@ -312,6 +344,15 @@ class ChatPoller:
     def has_token_in_any_state(self, page: PageRef) -> bool:
         """Return whether the group has a token, also if it is not usable now."""
         return bool(self._token_pool.tokens(NETWORK, TokenKind.GROUP, page.id))
+
+
+def _milliseconds(value: Any) -> int | None:
+    """Return the milliseconds since the epoch; None if the value is not a time."""
+    try:
+        ok_payloads.from_milliseconds(value)
+    except ValueError:
+        return None
+    return int(value)
 
 
 def _active_pages(parsed: ParsedBatch, since: int, late: float) -> bool:

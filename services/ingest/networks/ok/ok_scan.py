@@ -162,7 +162,8 @@ class OkPageScan:
         marker, after = cursor.get("anchor"), cursor.get("after")
         while True:
             rows, following = await self._chats.list_chats(self._page, marker)
-            moved = [(chat, at) for chat, at in rows if at >= floor]
+            # A chat whose time cannot be read is read as if it had changed at the start time.
+            moved = [(chat, floor if at is None else at) for chat, at in rows if at is None or at >= floor]
             for chat in _rest([chat for chat, _ in moved], after):
                 observed_at = clock.now()
                 try:

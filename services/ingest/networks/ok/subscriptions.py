@@ -136,6 +136,12 @@ class SubscriptionMonitor:
             if isinstance(error, CallError) and is_object_error(error):
                 return self._settings.ok_closed_retry_seconds
             return retry_delay(error, failures)
+        except Exception as bug:  # a bug in the check of one group must not stop the others
+            self._working.discard(page.id)
+            failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
+            self._intake.report_failure(page, SOURCE, repr(bug))
+            log.exception("subscription check failed", page_external_id=page.external_id)
+            return retry_delay(bug, failures)
         self._failures.pop(page.id, None)
         return self._settings.ok_subscription_check_seconds
 
