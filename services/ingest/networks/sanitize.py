@@ -30,6 +30,11 @@ def _map_strings(value: Any, change: Any) -> Any:
     return value
 
 
+def json_without_nul(value: Any) -> Any:
+    """Return the value with `without_nul` applied to its strings and keys."""
+    return _map_strings(value, without_nul)
+
+
 def encode_exact_json(value: Any) -> str:
     """Return JSON for a jsonb column, which rejects NUL: strings inside are escaped as in `ExactText`."""
     return json.dumps(_map_strings(value, lambda text: encode_text(replace_lone_surrogates(text))))

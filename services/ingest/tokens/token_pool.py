@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
 from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenState
+from services.ingest.networks.sanitize import json_without_nul, without_nul
 from services.ingest.polling.call_budget import CallBudget
 from services.ingest.settings import IngestSettings, ingest_settings
 from services.ingest.tokens import token_metrics
@@ -21,6 +22,7 @@ from services.ingest.tokens.call_pacing import CallPacer
 from services.ingest.tokens.pooled_token import PooledToken, read_token
 from services.ingest.tokens.token_states import TokenFailure, clear_challenge, expire_limits, save_failure
 from shared import clock
+from shared.database.outages import is_outage
 from shared.database.sessions import Database
 from shared.logs import get_logger
 from shared.tables.ingest import NetworkToken
@@ -247,7 +249,8 @@ class DatabaseTokenPool:
             reason=reason,
             method=method,
         )
-        failure = TokenFailure(credential.id, state, reason, until, method, dict(challenge) if challenge else None)
+        told = json_without_nul(dict(challenge)) if challenge else None
+        failure = TokenFailure(credential.id, state, without_nul(reason), until, method, told)
         token.unsaved_failures += 1
         # A separate task: the supervisor may cancel the calling loop once the token is unusable.
         task = asyncio.create_task(self._save(failure))
@@ -267,7 +270,13 @@ class DatabaseTokenPool:
     async def _save_left_over(self) -> None:
         while self._unsaved:
             failure = self._unsaved[0]
-            await save_failure(self._database, failure)
+            try:
+                await save_failure(self._database, failure)
+            except DATABASE_ERRORS as error:
+                if is_outage(error):
+                    raise
+                # The refresh of all tokens must not stop at a failure that can never be stored.
+                log.exception("token failure cannot be stored", token_id=str(failure.token_id))
             self._unsaved.pop(0)
             self._saved(failure)
 

@@ -123,6 +123,18 @@ async def test_page_token_is_preferred_to_shared_one(pool: Pool) -> None:
     assert pool.network.tokens() == ["own", "common"]
 
 
+async def test_failure_whose_text_cannot_be_stored_as_it_is_does_not_stop_the_refresh(pool: Pool) -> None:
+    token = await pool.add("bad")
+    pool.network.answer = lambda _method, _params: {
+        "error": {"error_code": 17, "error_msg": "Validation\x00 required", "redirect_uri": "https://a/\x00b"}
+    }
+    with pytest.raises(NoUsableToken):
+        await pool.vk.read_with_any_token("wall.getById", SERVICE, posts="-1_1")
+    await pool.accounts.refresh()
+    assert (await pool.get_json(token))["state"] == "captcha"
+    assert await pool.events() == [("captcha", None)]
+
+
 @pytest.mark.parametrize(("code", "state"), [(5, "revoked"), (37, "blocked"), (17, "captcha")])
 async def test_invalid_token_is_not_called_again(pool: Pool, code: int, state: str) -> None:
     first, second = await pool.add("bad"), await pool.add("good")
