@@ -133,10 +133,11 @@ def _comment(number: int, ms: int) -> dict[str, Any]:
     return {"id": f"c{number}", "text": f"Слова {number}", "date_ms": ms, "type": "ACTIVE_MESSAGE", **group}
 
 
-async def test_discussion_without_next_anchor_is_incomplete(
-    double: NetworkDouble, networks: dict[str, NetworkAdapter]
+@pytest.mark.parametrize("page", [{"comments": [_comment(1, 5_000)]}, {"comments": [], "anchor": "next"}])
+async def test_discussion_without_its_next_page_is_incomplete(
+    double: NetworkDouble, networks: dict[str, NetworkAdapter], page: dict[str, Any]
 ) -> None:
-    double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": True}
+    double.answer = lambda _method, _params: page | {"has_more": True}
     with pytest.raises(ReadFailed):
         await networks["ok"].read_thread(outgoing("ok comment", baseline_position=4_000))
     double.answer = lambda _method, _params: {"comments": [_comment(1, 5_000)], "has_more": False}

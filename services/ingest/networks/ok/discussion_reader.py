@@ -84,7 +84,7 @@ class DiscussionReader:
     ) -> ParsedBatch:
         """Return comments from the newest back to `since`; with `removed` also removed ones, as deletions.
 
-        With `whole`, raises `NoValidResponse` if the network reports more comments but gives no anchor for them.
+        With `whole`, raises `NoValidResponse` if the network reports more comments but does not return them.
         """
         parsed = ParsedBatch()
         anchor = "LAST"
@@ -97,12 +97,11 @@ class DiscussionReader:
             parsed.extend(here)
             oldest = min((item.written_at for item in here.items), default=None)
             reached = answer.get("anchor")
-            done = not rows or (oldest is not None and oldest < since)
-            if done or not answer.get("has_more"):
+            if (oldest is not None and oldest < since) or not answer.get("has_more"):
                 return parsed
-            if not reached or reached == anchor:
+            if not rows or not reached or reached == anchor:
                 if whole:
-                    raise NoValidResponse(NETWORK, "discussions.getComments", "no anchor for the next page")
+                    raise NoValidResponse(NETWORK, "discussions.getComments", "the next page is missing")
                 return parsed
             anchor = str(reached)
 
