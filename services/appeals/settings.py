@@ -39,6 +39,10 @@ class AppealsSettings(SecretFileSettings):
         description="Folder of a model made by `gospablik topics train`; it is loaded when the service starts",
     )
 
+    region_name: str = Field(
+        default="", description="The region in exports in the layout of «Инцидент Менеджмент»; empty: left out"
+    )
+
     spike_min_authors: int = Field(
         default=5,
         ge=2,

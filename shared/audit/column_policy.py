@@ -107,7 +107,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "saved_views": frozenset({"owner", "sort"}),
     "appeal_notes": frozenset({"author", "visibility"}),
     "appeal_merges": frozenset({"former_status", "merged_by", "undone_by"}),
-    "appeal_exports": frozenset({"author", "format", "status", "scopes"}),
+    "appeal_exports": frozenset({"author", "format", "layout", "status", "scopes"}),
     "bulk_operations": frozenset({"action", "author", "scopes"}),
     "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason", "disabled_reason"}),
     "webhook_deliveries": frozenset({"event_type", "status"}),

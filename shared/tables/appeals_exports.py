@@ -13,9 +13,10 @@ from shared.tables.base import Base, CreatedAt, Id
 class AppealExport(Base):
     """A list of appeals that its author can download as a file once a job has read the rows.
 
-    `format`: csv | xlsx. `status`: queued | running | ready | failed, with the `failure` in words. `author` is a
-    person or client; `scopes` are the scopes of the request. `rows_done` of `total` appeals are read. The export
-    is deleted with its parts at `expires_at`, which is set when it is ready or failed.
+    `format`: csv | xlsx. `layout`: list | incident_management. `status`: queued | running | ready | failed, with
+    the `failure` in words. `author` is a person or client; `scopes` are the scopes of the request. `rows_done` of
+    `total` appeals are read. The export is deleted with its parts at `expires_at`, which is set when it is ready
+    or failed.
     """
 
     __tablename__ = "appeal_exports"
@@ -27,6 +28,7 @@ class AppealExport(Base):
     id: Mapped[Id]
     author: Mapped[str]
     format: Mapped[str]
+    layout: Mapped[str] = mapped_column(default="list", server_default=text("'list'"))
     status: Mapped[str] = mapped_column(default="queued")
     scopes: Mapped[list[str] | None] = mapped_column(JSONB(none_as_null=True))
     total: Mapped[int]

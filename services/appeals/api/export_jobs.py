@@ -55,7 +55,9 @@ async def create_export(
     """
 
     async def work() -> ExportOut:
-        made = await export_requests.request_export(session, caller, body.format, body.filter, body.sort)
+        made = await export_requests.request_export(
+            session, caller, body.format, body.filter, body.sort, layout=body.layout
+        )
         return _export_out(made)
 
     accepted = await once(ExportOut, work)
@@ -113,19 +115,25 @@ async def download_export(request: Request, caller: Reader, export_id: UUID) -> 
         ids = await stored_rows.visible_ids(session, caller, export)
         parts = await stored_rows.count_parts(session, export)
     security_log.log_security_event(
-        "appeals_exported", actor=caller.actor, kind=export.format, count=len(ids), export_id=str(export.id)
+        "appeals_exported",
+        actor=caller.actor,
+        kind=export.format,
+        layout=export.layout,
+        count=len(ids),
+        export_id=str(export.id),
     )
     context = recorder.request_audit_context(request)
     reads = [Read(caller, "appeal", tuple(ids))] if ids else []
     await personal_data_reads.record_reads(service.database, context, reads)
-    pages = stored_rows.pages(service.database, caller, export.id, parts)
+    layout = export_requests.layout_of(export)
+    pages = stored_rows.pages(service.database, caller, export.id, parts, layout)
     moment = export.created_at.astimezone(clock.REGION_TIME_ZONE)
     name = f"appeals-{moment:%Y-%m-%d-%H-%M}.{export.format}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Total-Count": str(len(ids))}
     is_csv = export.format == "csv"
     stream = files.csv_stream if is_csv else files.xlsx_stream
     media_type = files.CSV_MEDIA_TYPE if is_csv else files.XLSX_MEDIA_TYPE
-    return StreamingResponse(stream(pages, stored_rows.cells_of), media_type=media_type, headers=headers)
+    return StreamingResponse(stream(pages, layout, stored_rows.cells_of), media_type=media_type, headers=headers)
 
 
 def _export_out(export: AppealExport) -> ExportOut:

@@ -7,6 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from services.appeals.api.dependencies import READ_PROBLEMS, Reader
 from services.appeals.exports import files, listed_rows
+from services.appeals.exports.layouts import LAYOUT_HELP, LAYOUTS, ExportLayout
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort
 from shared import clock, personal_data_reads, security_log
@@ -25,6 +26,7 @@ router = APIRouter(tags=["appeals"], dependencies=[Depends(refuse_unknown_parame
 MAX_CSV_ROWS, MAX_XLSX_ROWS = 100_000, 20_000
 AppealQuery = Annotated[AppealFilter, from_query(AppealFilter)]
 Sort = Annotated[AppealSort, Query(description=SORT_HELP)]
+LayoutName = Annotated[ExportLayout, Query(description=LAYOUT_HELP)]
 
 
 def _file_response(
@@ -47,6 +49,8 @@ async def _listed(
     filters: AppealFilter,
     sort: AppealSort,
     kind: Literal["csv", "xlsx"],
+    *,
+    layout: ExportLayout,
 ) -> tuple[files.Pages, dict[str, str]]:
     """Return the rows of the list, and the headers of the file; log and record the export."""
     service = get_service(request)
@@ -56,7 +60,7 @@ async def _listed(
     # Only the names of parameters: search words may name a person.
     given = sorted(filters.model_dump(exclude_none=True))
     security_log.log_security_event(
-        "appeals_exported", actor=caller.actor, kind=kind, count=len(ids), filters=given
+        "appeals_exported", actor=caller.actor, kind=kind, layout=layout, count=len(ids), filters=given
     )
     context = recorder.request_audit_context(request)
     reads = [Read(caller, "appeal", tuple(ids))] if ids else []
@@ -64,7 +68,7 @@ async def _listed(
     moment = clock.now().astimezone(clock.REGION_TIME_ZONE)
     name = f"appeals-{moment:%Y-%m-%d-%H-%M}.{kind}"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Total-Count": str(len(ids))}
-    return listed_rows.pages(service.database, caller, ids), headers
+    return listed_rows.pages(service.database, caller, ids, LAYOUTS[layout]), headers
 
 
 @router.get(
@@ -75,15 +79,22 @@ async def _listed(
     summary="Export a list of appeals as CSV",
 )
 async def export_appeals_csv(
-    *, request: Request, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
+    *,
+    request: Request,
+    caller: Reader,
+    filters: AppealQuery,
+    sort: Sort = "-opened_at",
+    layout: LayoutName = "list",
 ) -> StreamingResponse:
     """Return all appeals of the list, unpaginated, as CSV (UTF-8); personal data is masked in the texts.
 
     Rows are sent as they are read; `X-Total-Count` is their number. More than 100,000 rows are a 409. The export
     is logged.
     """
-    rows, headers = await _listed(request, caller, filters, sort, "csv")
-    return StreamingResponse(files.csv_stream(rows), media_type=files.CSV_MEDIA_TYPE, headers=headers)
+    rows, headers = await _listed(request, caller, filters, sort, "csv", layout=layout)
+    return StreamingResponse(
+        files.csv_stream(rows, LAYOUTS[layout]), media_type=files.CSV_MEDIA_TYPE, headers=headers
+    )
 
 
 @router.get(
@@ -94,7 +105,12 @@ async def export_appeals_csv(
     summary="Export a list of appeals as a workbook",
 )
 async def export_appeals_xlsx(
-    *, request: Request, caller: Reader, filters: AppealQuery, sort: Sort = "-opened_at"
+    *,
+    request: Request,
+    caller: Reader,
+    filters: AppealQuery,
+    sort: Sort = "-opened_at",
+    layout: LayoutName = "list",
 ) -> StreamingResponse:
     """Return all appeals of the list as a workbook (XLSX): dates and numbers are typed cells, and each column has
     a filter.
@@ -102,5 +118,7 @@ async def export_appeals_xlsx(
     More than 20,000 appeals are a 409: export them as CSV. Personal data is masked in the texts, and the export is
     logged.
     """
-    rows, headers = await _listed(request, caller, filters, sort, "xlsx")
-    return StreamingResponse(files.xlsx_stream(rows), media_type=files.XLSX_MEDIA_TYPE, headers=headers)
+    rows, headers = await _listed(request, caller, filters, sort, "xlsx", layout=layout)
+    return StreamingResponse(
+        files.xlsx_stream(rows, LAYOUTS[layout]), media_type=files.XLSX_MEDIA_TYPE, headers=headers
+    )

@@ -63,8 +63,8 @@ def _address(row: SimpleNamespace) -> str | None:
     return ", ".join(part for part in parts if part) or None
 
 
-def _local(moment: datetime | None) -> datetime | None:
-    # Spreadsheets have no UTC offsets: return the local time of the region.
+def local_moment(moment: datetime | None) -> datetime | None:
+    """Return the local time of the region without its offset, which spreadsheets do not have."""
     return None if moment is None else moment.astimezone(clock.REGION_TIME_ZONE).replace(tzinfo=None)
 
 
@@ -73,7 +73,7 @@ def _attribute(name: str) -> Callable[[SimpleNamespace], Any]:
 
 
 def _moment(name: str) -> Callable[[SimpleNamespace], datetime | None]:
-    return lambda row: _local(getattr(row, name))
+    return lambda row: local_moment(getattr(row, name))
 
 
 def _word(name: str, words: Mapping[str, str]) -> Callable[[SimpleNamespace], str | None]:
@@ -85,7 +85,7 @@ COLUMNS = (
     Column("Статус", 22, _word("status", STATUSES)),
     Column("Срочность", 11, _word("urgency", URGENCIES)),
     Column("Просрочено", 11, lambda row: "да" if breaches.is_overdue(row, clock.now()) else None),
-    Column("Следующий ответ до", 18, lambda row: _local(breaches.next_due_at(row))),
+    Column("Следующий ответ до", 18, lambda row: local_moment(breaches.next_due_at(row))),
     Column("Организация", 40, _attribute("organisation")),
     Column("Исполнитель", 25, _attribute("assignee")),
     Column("Группа тем", 25, _attribute("topic_group")),
@@ -105,8 +105,5 @@ COLUMNS = (
     Column("Ссылка", 40, _attribute("url")),
 )
 HEADINGS = [column.heading for column in COLUMNS]
-
-
-def cells(row: SimpleNamespace) -> list[Cell]:
-    """Return the cells of a row of the list, with personal data masked in the text."""
-    return [column.cell(row) for column in COLUMNS]
+# Cells of an erased appeal.
+ERASED: Mapping[str, Cell] = dict.fromkeys(("Место", "Метки", "Ссылка")) | {"Текст": ERASED_TEXT}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, delete, func, or_, select
@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
 from services.appeals import jobs
+from services.appeals.exports.layouts import LAYOUTS, ExportLayout, Layout
 from services.appeals.exports.listed_rows import PAGE_ROWS, listed_ids
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import AppealSort
@@ -35,7 +36,13 @@ _RETRY_AFTER = {"Retry-After": "60"}
 
 
 async def request_export(
-    session: WriteSession, caller: Caller, file_format: ExportFormat, filters: AppealFilter, sort: AppealSort
+    session: WriteSession,
+    caller: Caller,
+    file_format: ExportFormat,
+    filters: AppealFilter,
+    sort: AppealSort,
+    *,
+    layout: ExportLayout = "list",
 ) -> AppealExport:
     """Store an export of the appeals now in the list, and enqueue its job. Raises `Conflict` for more appeals than
     the format allows, `TooManyRequests` beyond the caller's quota, and `Invalid` as the list does.
@@ -43,7 +50,8 @@ async def request_export(
     await _check_quota(session, caller)
     ids = await listed_ids(session, caller, filters, sort, max_rows=MAX_ROWS[file_format])
     export = AppealExport(
-        id=new_id(), author=caller.actor, format=file_format, status="queued", total=len(ids), rows_done=0,
+        id=new_id(), author=caller.actor, format=file_format, layout=layout, status="queued", total=len(ids),
+        rows_done=0,
         scopes=sorted(caller.scopes) if caller.scopes is not None else None, created_at=clock.now(),
     )  # fmt: skip
     session.add(export)
@@ -55,6 +63,11 @@ async def request_export(
     await insert_rows(session, AppealExportPart, parts)
     await jobs.queue.enqueue(session, jobs.RUN_EXPORT, {"export_id": str(export.id)})
     return export
+
+
+def layout_of(export: AppealExport) -> Layout:
+    """Return the layout of an export."""
+    return LAYOUTS[cast(ExportLayout, export.layout)]
 
 
 async def _check_quota(session: WriteSession, caller: Caller) -> None:

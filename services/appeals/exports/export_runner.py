@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import actor_id
 from services.appeals.exports import stored_rows
-from services.appeals.exports.export_requests import UNFINISHED
+from services.appeals.exports.export_requests import UNFINISHED, layout_of
 from services.appeals.lists import appeal_list
 from shared import clock
 from shared.auth.callers import Caller
@@ -46,10 +46,11 @@ async def run_part(database: Database, export_id: UUID) -> bool:
         rows = None
         if part is not None and caller is not None:
             rows = await appeal_list.read_rows(session, caller, part.appeal_ids)
+            await layout_of(export).complete(session, rows)
     content = None
     if rows is not None:
         async with _AT_ONCE:
-            content = await asyncio.to_thread(stored_rows.encode, rows)
+            content = await asyncio.to_thread(stored_rows.encode, rows, layout_of(export))
     async with database.write() as session:
         locked = await session.scalar(select(AppealExport).where(AppealExport.id == export_id).with_for_update())
         if locked is None or locked.status not in UNFINISHED:

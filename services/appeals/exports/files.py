@@ -3,14 +3,15 @@
 # ruff: noqa: PLC0415 - openpyxl loads Pillow: 7 MB in each process, and most processes never write a workbook
 
 import asyncio
-import re
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from services.appeals.exports.columns import COLUMNS, HEADINGS, Cell, cells
+from services.appeals.exports.columns import Cell
+from services.appeals.exports.layouts import LIST, Layout
 from shared.tabular.writer import csv_bytes
+from shared.text.xml_characters import without_forbidden
 
 Pages = AsyncIterator[Sequence[Any]]
 # Function that returns the cells of a row.
@@ -21,20 +22,20 @@ XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.s
 _AT_ONCE = asyncio.Semaphore(2)
 # Excel refuses a file with a longer cell: the limit is 32,767 UTF-16 code units.
 MAX_CELL_BYTES = 2 * 32_767
-# Characters that XML 1.0 forbids.
-_FORBIDDEN = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _MOMENT = "DD.MM.YYYY HH:MM"
 _IN_MEMORY = 4 * 1024 * 1024
 _CHUNK = 64 * 1024
 
 
-async def csv_stream(pages: Pages, cells_of: CellsOf = cells) -> AsyncIterator[bytes]:
-    """Yield a CSV file in UTF-8, page by page, with times in the region's time zone."""
-    yield csv_bytes([HEADINGS], with_mark=True)
+async def csv_stream(pages: Pages, layout: Layout = LIST, cells_of: CellsOf | None = None) -> AsyncIterator[bytes]:
+    """Yield a CSV file in UTF-8, page by page, with times in the region's time zone. `cells_of` is for rows other
+    than those of the list.
+    """
+    yield csv_bytes([layout.headings], with_mark=True)
     async for rows in pages:
         # The semaphore is not held while a slow client reads.
         async with _AT_ONCE:
-            chunk = await asyncio.to_thread(_csv_rows, rows, cells_of)
+            chunk = await asyncio.to_thread(_csv_rows, rows, cells_of or layout.cells)
         yield chunk
 
 
@@ -46,19 +47,21 @@ def _as_text(cell: Cell) -> Cell:
     return f"{cell:%d.%m.%Y %H:%M}" if isinstance(cell, datetime) else cell
 
 
-async def xlsx_stream(pages: Pages, cells_of: CellsOf = cells) -> AsyncIterator[bytes]:
+async def xlsx_stream(
+    pages: Pages, layout: Layout = LIST, cells_of: CellsOf | None = None
+) -> AsyncIterator[bytes]:
     """Yield a workbook in chunks once it is complete: one sheet with typed cells, and a frozen heading with a
-    filter.
+    filter. `cells_of` as in `csv_stream`.
     """
     with tempfile.SpooledTemporaryFile(_IN_MEMORY) as file:
         async with _AT_ONCE:
-            await _write_workbook(pages, file, cells_of)
+            await _write_workbook(pages, file, layout, cells_of or layout.cells)
         file.seek(0)
         while chunk := file.read(_CHUNK):
             yield chunk
 
 
-async def _write_workbook(pages: Pages, file: Any, cells_of: CellsOf = cells) -> None:
+async def _write_workbook(pages: Pages, file: Any, layout: Layout, cells_of: CellsOf) -> None:
     from openpyxl import Workbook
     from openpyxl.utils import get_column_letter
 
@@ -66,14 +69,14 @@ async def _write_workbook(pages: Pages, file: Any, cells_of: CellsOf = cells) ->
     sheet: Any = workbook.create_sheet("Обращения")
     try:
         sheet.freeze_panes = "C2"
-        for number, column in enumerate(COLUMNS, 1):
+        for number, column in enumerate(layout.columns, 1):
             sheet.column_dimensions[get_column_letter(number)].width = column.width
-        sheet.append([_cell(sheet, heading, bold=True) for heading in HEADINGS])
+        sheet.append([_cell(sheet, heading, bold=True) for heading in layout.headings])
         count = 0
         async for rows in pages:
             await asyncio.to_thread(_append, sheet, rows, cells_of)
             count += len(rows)
-        sheet.auto_filter.ref = f"A1:{get_column_letter(len(COLUMNS))}{count + 1}"
+        sheet.auto_filter.ref = f"A1:{get_column_letter(len(layout.columns))}{count + 1}"
     except BaseException:
         # Raised for example when the client disconnects. The rows are in a temporary file that otherwise only
         # `save` removes.
@@ -95,7 +98,7 @@ def _cell(sheet: Any, value: Cell, *, bold: bool = False) -> Any:
     if value is None:
         return None
     if isinstance(value, str):
-        value = _FORBIDDEN.sub(" ", value).encode("utf-16-le")[:MAX_CELL_BYTES].decode("utf-16-le", "ignore")
+        value = without_forbidden(value).encode("utf-16-le")[:MAX_CELL_BYTES].decode("utf-16-le", "ignore")
     cell = WriteOnlyCell(sheet, value)
     if isinstance(value, str):
         # A text that begins with = must not become a formula.

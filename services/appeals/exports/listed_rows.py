@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.exports.layouts import LIST, Layout
 from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import AppealSort
@@ -32,9 +33,10 @@ async def listed_ids(
 
 
 async def pages(
-    database: Database, caller: Caller, ids: Sequence[UUID]
+    database: Database, caller: Caller, ids: Sequence[UUID], layout: Layout = LIST
 ) -> AsyncIterator[Sequence[SimpleNamespace]]:
-    """Yield the rows of these appeals in this order, as they are now, at most 200 at a time.
+    """Yield the rows of these appeals in this order, as they are now, at most 200 at a time, completed for the
+    layout.
 
     Raises `Unauthenticated` when the caller has lost the access that the token grants. Checked for each page: a
     slow client may read for long.
@@ -44,4 +46,5 @@ async def pages(
             if not await token_recheck.callers_with_access(session, [caller]):
                 raise token_recheck.access_changed()
             rows = await appeal_list.read_rows(session, caller, ids[start : start + PAGE_ROWS])
+            await layout.complete(session, rows)
         yield rows

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import SimpleNamespace
@@ -12,20 +12,14 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.exports.columns import HEADINGS, Cell, cells
+from services.appeals.exports.columns import Cell
+from services.appeals.exports.layouts import Layout
 from shared.auth import token_recheck
 from shared.auth.callers import Caller
-from shared.contracts.erasures import ERASED_TEXT
 from shared.database.sessions import Database
 from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_exports import AppealExport, AppealExportPart
-
-# Replacement values for the cells of an erased appeal, by number of the column.
-_ERASED: Mapping[int, Cell] = {
-    HEADINGS.index(heading): ERASED_TEXT if heading == "Текст" else None
-    for heading in ("Место", "Метки", "Текст", "Ссылка")
-}
 
 
 @dataclass(frozen=True)
@@ -36,9 +30,9 @@ class StoredRow:
     cells: Sequence[Cell]
 
 
-def encode(rows: Sequence[SimpleNamespace]) -> bytes:
-    """Return the masked cells of rows of the list in the form stored in a part."""
-    found = [[str(row.id), [_to_json(cell) for cell in cells(row)]] for row in rows]
+def encode(rows: Sequence[SimpleNamespace], layout: Layout) -> bytes:
+    """Return the masked cells of completed rows of the list in the form stored in a part."""
+    found = [[str(row.id), [_to_json(cell) for cell in layout.cells(row)]] for row in rows]
     return zlib.compress(json.dumps(found, ensure_ascii=False).encode())
 
 
@@ -77,7 +71,7 @@ async def count_parts(session: AsyncSession, export: AppealExport) -> int:
 
 
 async def pages(
-    database: Database, caller: Caller, export_id: UUID, parts: int
+    database: Database, caller: Caller, export_id: UUID, parts: int, layout: Layout
 ) -> AsyncIterator[Sequence[StoredRow]]:
     """Yield the rows of an export with `parts` parts, part by part, without appeals that the caller may not read
     now. Cells of erased appeals are emptied. Raises `Unauthenticated` when the caller has lost the access that the
@@ -99,12 +93,16 @@ async def pages(
             erased = {row.id: row.erased_at is not None for row in rows}
             stored = part.rows
         if stored is not None:
-            yield [_as_now(row, erased=erased[row.appeal_id]) for row in decode(stored) if row.appeal_id in erased]
+            yield [
+                _as_now(row, layout, erased=erased[row.appeal_id])
+                for row in decode(stored)
+                if row.appeal_id in erased
+            ]
 
 
-def _as_now(row: StoredRow, *, erased: bool) -> StoredRow:
+def _as_now(row: StoredRow, layout: Layout, *, erased: bool) -> StoredRow:
     # An erasure deletes the exports that it finds. It does not see an export requested at the same moment, whose
     # job may have read the texts before they were erased.
     if not erased:
         return row
-    return StoredRow(row.appeal_id, [_ERASED.get(number, cell) for number, cell in enumerate(row.cells)])
+    return StoredRow(row.appeal_id, layout.erased_cells(row.cells))

@@ -6,6 +6,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.appeals.exports.export_requests import ExportFormat, ExportStatus
+from services.appeals.exports.layouts import LAYOUT_HELP, ExportLayout
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort
 from services.appeals.schemas.bulk import BulkFilter
 from services.appeals.schemas.common import RequestBody
@@ -17,6 +18,7 @@ class ExportIn(RequestBody):
     format: ExportFormat = Field(
         description="`csv`: up to 300,000 appeals, `xlsx`: a workbook of up to 50,000", examples=["csv"]
     )
+    layout: ExportLayout = Field(default="list", description=LAYOUT_HELP)
     filter: BulkFilter = Field(
         default_factory=BulkFilter,
         description="The filter of `GET /appeals`; empty: all that the caller may read",
@@ -30,6 +32,7 @@ class ExportOut(BaseModel):
 
     id: UUID
     format: ExportFormat
+    layout: ExportLayout
     status: ExportStatus = Field(examples=["running"])
     total: int = Field(description="How many appeals the list had at the request", examples=[48_000])
     rows_done: int = Field(description="How many of them are read", examples=[12_400])

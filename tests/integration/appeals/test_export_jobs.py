@@ -16,6 +16,7 @@ from services.appeals import jobs
 from services.appeals.erasure.appeal_rows import delete_exports, erase_appeals
 from services.appeals.exports import export_requests, export_runner, stored_rows
 from services.appeals.exports.columns import HEADINGS
+from services.appeals.exports.layouts import LIST, Layout
 from services.appeals.retention import purge_rules
 from shared import clock
 from shared.auth import token_recheck
@@ -214,7 +215,8 @@ async def test_download_ends_with_an_error_when_the_export_is_deleted(
     database = scenario.appeals.service.database
     caller = Caller(subject=str(uuid4()), name="", role=Role.MODERATOR, organisation_id=None)
     monkeypatch.setattr(token_recheck, "callers_with_access", lambda _session, callers: _ready(callers))
-    pages = stored_rows.pages(database, caller.with_right(Right.APPEALS_READ), UUID(export["id"]), len(TEXTS))
+    reader = caller.with_right(Right.APPEALS_READ)
+    pages = stored_rows.pages(database, reader, UUID(export["id"]), len(TEXTS), LIST)
     assert len(await anext(pages)) == 1
     await request(scenario, "DELETE", f"/exports/{export['id']}", role="moderator")
     with pytest.raises(NotFound):
@@ -257,11 +259,11 @@ async def test_process_encodes_one_export_at_a_time(
     both, met = threading.Barrier(2), []
     encode = stored_rows.encode
 
-    def observed(rows: Any) -> bytes:
+    def observed(rows: Any, layout: Layout) -> bytes:
         with contextlib.suppress(threading.BrokenBarrierError):
             both.wait(timeout=0.3)
             met.append(rows)
-        return encode(rows)
+        return encode(rows, layout)
 
     monkeypatch.setattr(stored_rows, "encode", observed)
     exports = [await requested(scenario) for _ in range(2)]
