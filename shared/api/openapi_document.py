@@ -176,32 +176,41 @@ def _describe_problems(
         content = response.get("content", {})
         if not status.isdigit() or int(status) < 400 or not content.keys() <= {_JSON, problems.MEDIA_TYPE}:
             continue
-        if _is_other_error(content.get(_JSON, {}).get("schema", {})):
+        if _is_other_error(_json_schema(response)):
             continue
         add(*(by_slug[slug] for slug in content.get(problems.MEDIA_TYPE, {}).get("examples", ())))
         if status == str(problems.Invalid.status):
             add(problems.Invalid)
-    if get_caller in needed:
+    # A route with errors in another format declares those of its dependencies itself: their statuses may differ.
+    in_problem_format = not any(
+        _is_other_error(_json_schema(response)) for status, response in responses.items() if status[:1] in "45"
+    )
+    if get_caller in needed and in_problem_format:
         # The caller cannot be identified while the issuer is unavailable.
         add(problems.Unauthenticated, problems.TooManyRequests, problems.Unavailable)
         if method in _READS:
             add(problems.TooSlow)
     if "requestBody" in operation:
         add(problems.BadRequest, problems.TooLarge)
-    if idempotency_key in needed:
+    if idempotency_key in needed and in_problem_format:
         add(problems.InFlight, problems.KeyReused, problems.Invalid)
     if required_version in needed:
         add(problems.PreconditionFailed, problems.PreconditionRequired, problems.Invalid)
     described: set[type[problems.Problem]] = set()
     for status, kinds in found.items():
         response = responses.setdefault(str(status), {})
-        if _is_other_error(response.get("content", {}).get(_JSON, {}).get("schema", {})):
+        if _is_other_error(_json_schema(response)):
             continue
         response["description"] = "; ".join(sorted({kind.title for kind in kinds}))
         response["content"] = {problems.MEDIA_TYPE: problem_schemas.media_type(kinds)}
         described |= kinds
     operation["responses"] = dict(sorted(responses.items()))
     return frozenset(described)
+
+
+def _json_schema(response: Mapping[str, Any]) -> Mapping[str, Any]:
+    schema: Mapping[str, Any] = response.get("content", {}).get(_JSON, {}).get("schema", {})
+    return schema
 
 
 def _is_other_error(schema: Mapping[str, Any]) -> bool:

@@ -93,6 +93,12 @@ def in_topic(column: InstrumentedAttribute[Any], topic_id: UUID) -> ColumnElemen
     return column.in_(select(beneath.id).where(or_(beneath.id == topic_id, beneath.group_id == topic_id)))
 
 
+def in_any_topic(column: InstrumentedAttribute[Any], topic_ids: Collection[UUID]) -> ColumnElement[bool]:
+    """Return the SQL condition that `column` is one of these topics or a topic of one of these groups."""
+    beneath = aliased(Topic)
+    return column.in_(select(beneath.id).where(or_(beneath.id.in_(topic_ids), beneath.group_id.in_(topic_ids))))
+
+
 class TopicName(NamedTuple):
     """The name of a topic, with the group of the topic; for a group without."""
 

@@ -30,8 +30,10 @@ from shared.networks import NETWORKS
 from shared.tables.appeals import Appeal, AppealSubmission, TimelineEntry
 from shared.tables.registry import Organisation
 
-# Sources that people enter; every other source is a system, which must give an id.
-PEOPLES_SOURCES = frozenset({"phone", "reception", "letter"})
+OPEN311_SOURCE = "open311"
+# Sources that people enter, and Open311, whose requests need no id. Every other source is a system, which must
+# give one.
+SOURCES_WITHOUT_IDS = frozenset({"phone", "reception", "letter", OPEN311_SOURCE})
 # Tolerated lead of another system's clock; a time of writing that is ahead by less counts as now.
 CLOCK_TOLERANCE = timedelta(minutes=5)
 # The same text from the same caller within this time is treated as one appeal sent twice.
@@ -141,7 +143,7 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
             f"`{submission.source}` is a network, whose messages are collected automatically: give `phone`, "
             "`reception`, `letter` or a system's name",
         )
-    if submission.source not in PEOPLES_SOURCES and submission.external_id is None:
+    if submission.source not in SOURCES_WITHOUT_IDS and submission.external_id is None:
         raise Invalid.field(
             "/external_id",
             "Give `external_id` (the system's own id), so that a repeated request opens no second appeal",

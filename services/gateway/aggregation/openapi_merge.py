@@ -13,7 +13,7 @@ log = get_logger(__name__)
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 # Only paths that the gateway routes are published.
-_PUBLIC = ("/api/v1/", "/callbacks/", "/.well-known/")
+_PUBLIC = ("/api/v1/", "/callbacks/", "/open311/", "/.well-known/")
 
 
 def merge_documents(

@@ -31,12 +31,13 @@ A right says what a caller may do; each cell is its scope, the organisations who
   organisations below it in the organisation tree, at any depth;
 - –: not at all.
 
-A call without a valid token answers 401, a call without the right 403. An object outside the caller's scope
-answers 404, as if it did not exist, and no list, count, search, cursor or feed shows it. The registry itself
-(organisations, pages, municipalities, calendars, coverage) is the region's public directory, and topics, SLA
-policies and routing rules are shared by the region: every signed-in caller reads all of it, so a change to an
-object that the caller may read but not change answers 403. The token of an API client may hold fewer rights
-than its role (`scopes` of the client, claim `scope`), never more. `GET /me` shows the caller's own rights.
+A call without a valid token answers 401 (403 in Open311), a call without the right 403. An object outside the
+caller's scope answers 404, as if it did not exist, and no list, count, search, cursor or feed shows it. The
+registry itself (organisations, pages, municipalities, calendars, coverage) is the region's public directory,
+and topics, SLA policies and routing rules are shared by the region: every signed-in caller reads all of it,
+so a change to an object that the caller may read but not change answers 403. The token of an API client may
+hold fewer rights than its role (`scopes` of the client, claim `scope`), never more. `GET /me` shows the
+caller's own rights.
 
 Nobody grants more than they have. A member of an organisation grants that organisation's roles in it, and in
 subordinate organisations when the member has `include_subordinates`; only then may they grant it, change

@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from uuid import uuid5
 
 import httpx
@@ -25,6 +26,8 @@ from tests.integration.access.sample_data import NAMESPACE, SampleData, Things
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
 SERVICES: tuple[ServiceName, ...] = ("registry", "ingest", "appeals", "metrics", "webhooks")
+# Routes of Open311 have its errors and statuses: 403 for a missing or invalid token, 400 for invalid parameters.
+OPEN311 = re.compile(r" /open311/")
 # Health checks and process metrics are not reachable from outside; each service's OpenAPI document is public.
 INTERNAL = re.compile(r" /(internal|health|metrics|openapi\.json)")
 
@@ -115,7 +118,11 @@ class AllServices:
         method, path = route.split()
         filled = path.format_map(_Named(sample_ids, call.names))
         made = call.body(sample_ids) if call.body else None
-        return RouteRequest(method, filled, dict(call.query), dict(call.headers), made, call.content)
+        headers, content = dict(call.headers), call.content
+        if call.form is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            content = urlencode(call.form(sample_ids)).encode()
+        return RouteRequest(method, filled, dict(call.query), headers, made, content)
 
     async def send(self, route: str, asked: RouteRequest, token: str | None, **query: Any) -> httpx.Response:
         """Call a route with this token; a change accepts any current version (`If-Match: *`)."""

@@ -42,6 +42,28 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals/suggestions": RouteCall(Right.APPEALS_READ, query={"q": "баб"}),
     "GET /api/v1/appeals.csv": RouteCall(Right.APPEALS_READ),
     "GET /api/v1/appeals.xlsx": RouteCall(Right.APPEALS_READ),
+    "GET /open311/v2/discovery.json": PublicRoute("tells where Open311 is and how to get a key"),
+    "GET /open311/v2/services.json": RouteCall(Right.REGISTRY_READ),
+    "GET /open311/v2/services/{service_code}.json": RouteCall(
+        Right.REGISTRY_READ, names={"service_code": "topic_id"}
+    ),
+    "GET /open311/v2/requests.json": ListRoute(
+        Right.APPEALS_READ,
+        shows="appeal_id",
+        key="service_request_id",
+        query={"start_date": "2026-03-01T00:00:00Z"},
+    ),
+    "GET /open311/v2/requests/{service_request_id}.json": ListRoute(
+        Right.APPEALS_READ,
+        shows="appeal_id",
+        key="service_request_id",
+        names={"service_request_id": "appeal_id"},
+    ),
+    "POST /open311/v2/requests.json": RouteCall(
+        Right.APPEALS_OPEN, form=body(service_code=sample_id("topic_id"), address_string="Речная, 1")
+    ),
+    "GET /open311/v2/{path:path}": PublicRoute("says that there is no such resource"),
+    "POST /open311/v2/{path:path}": PublicRoute("says that there is no such resource"),
     # Each caller sees only their own exports: tests/integration/appeals/test_export_jobs.py.
     "GET /api/v1/exports": RouteCall(Right.APPEALS_READ),
     "POST /api/v1/exports": RouteCall(Right.APPEALS_READ, body(format="csv")),

@@ -22,7 +22,7 @@ class RouteCall:
     organisation. `hidden` is the status for a caller whose right does not cover these rows: 404, or 403 if
     everybody may read the row or the body names the organisation. `answers` are the statuses for a permitted
     caller. `names` maps path parameters to names of sample rows, where they differ; `query` are the required
-    parameters, `headers` and `content` are other parts of a valid request.
+    parameters, `headers` and `content` are other parts of a valid request; `form` makes the fields of a form.
     """
 
     right: Right | None
@@ -33,6 +33,7 @@ class RouteCall:
     query: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
+    form: Callable[[Things], Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ UNRECORDED = dict.fromkeys(
     "DELETE /api/v1/appeals/{appeal_id}/reply-lease": "likewise",
     "PUT /api/v1/appeals/{appeal_id}/read": "it changes what the caller is shown as new, and no appeal",
     "POST /api/v1/stream/tickets": "it ends within a minute; reading events changes nothing",
+    "POST /open311/v2/{path:path}": "it refuses every path",
     "POST /internal/pages/describe": "it asks the networks and changes nothing",
     "POST /internal/pages/resolve": "likewise",
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",

@@ -48,6 +48,8 @@ FINDS = {
     "organisation": "organisation_id",
     "topic": "topic_id",
     "topic_group": "topic_id",
+    "service_code": "topic_id",
+    "service_request_id": "appeal_id",
 }
 # Other filters: each with values that keep all sample rows in the list or exclude all.
 NAMES_NOBODY: dict[str, list[str]] = {
@@ -91,6 +93,11 @@ NAMES_NOBODY: dict[str, list[str]] = {
     "external_id": ["А-1"],
     "on": ["2099-01-02"],
     "week": ["2026-W08", "2026-W09", "2026-W10"],
+    "start_date": ["2026-03-01T00:00:00Z"],
+    "end_date": ["2026-03-05T00:00:00Z"],
+    "jurisdiction_id": ["example.ru"],
+    # Several values separated by commas: the document names no list of values.
+    "GET /open311/v2/requests.json status": ["open", "open,closed"],
     "peer_group": ["schools", "other_institutions", "districts"],
 }
 PAGED = {"limit", "cursor"}
@@ -109,6 +116,7 @@ DIRECTORY = {
     "GET /api/v1/coverage/missing",
     "GET /api/v1/coverage/history",
     "GET /api/v1/topics",
+    "GET /open311/v2/services.json",
     "GET /api/v1/sla-policies",
     "GET /api/v1/approval-rules",
 }
@@ -227,9 +235,10 @@ def values(all_services: AllServices, route: str, parameter: dict[str, Any], sam
     if name in FINDS:
         yield str(sample_ids[FINDS[name]])
         return
-    if name in NAMES_NOBODY:
-        yield from NAMES_NOBODY[name]
-        return
+    for known in (f"{route} {name}", name):
+        if known in NAMES_NOBODY:
+            yield from NAMES_NOBODY[known]
+            return
     schemas = [parameter["schema"]]
     while schemas:
         schema = schemas.pop()
@@ -276,9 +285,11 @@ async def test_filters_find_no_hidden_rows(all_services: AllServices, route: str
                         assert listing.counts(answer.json()) == 0, f"{who}, {name}={value}: {told}"
 
 
-# The feed is paged by positions that all callers share; an appeal's replies, templates and similar appeals are not
-# paged.
+# The feed is paged by positions that all callers share; an appeal's replies, templates and similar appeals, and
+# lists of Open311 are not paged.
 NO_CURSORS = {
+    "GET /open311/v2/requests.json",
+    "GET /open311/v2/requests/{service_request_id}.json",
     "GET /api/v1/events",
     "GET /api/v1/appeals/{appeal_id}/replies",
     "GET /api/v1/appeals/{appeal_id}/reply-templates",

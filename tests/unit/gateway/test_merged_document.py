@@ -58,6 +58,7 @@ _OPEN = {
     "TokenResponse.token_type",
     "GET /api/v1/events types",
     "GET /api/v1/stream type",
+    "GET /open311/v2/requests.json status",
 }
 
 
@@ -112,8 +113,12 @@ def test_unused_statuses_are_not_in_the_document() -> None:
     assert "discarded" not in schemas["ReplyStatus"]["enum"]
 
 
-# Routes whose errors are not problem documents: OAuth (RFC 6749) and health.
+# Routes whose errors are not problem documents: OAuth (RFC 6749), health, and those of Open311.
 _OTHER_ERRORS = {"POST /api/v1/auth/token", "POST /api/v1/auth/revoke", "GET /health"}
+
+
+def _has_other_errors(operation: Operation) -> bool:
+    return str(operation) in _OTHER_ERRORS or operation.path.startswith("/open311/")
 
 
 def _responses(*, good: bool) -> Iterator[tuple[Operation, str, dict[str, Any]]]:
@@ -126,7 +131,7 @@ def _responses(*, good: bool) -> Iterator[tuple[Operation, str, dict[str, Any]]]
 def test_errors_of_an_operation_are_distinguished_by_type() -> None:
     schemas = merged_document()["components"]["schemas"]
     for operation, status, response in _responses(good=False):
-        if str(operation) in _OTHER_ERRORS and status != "500":
+        if _has_other_errors(operation) and "application/problem+json" not in response["content"]:
             continue
         (body,) = response["content"].items()
         assert body[0] == "application/problem+json", operation
@@ -136,6 +141,22 @@ def test_errors_of_an_operation_are_distinguished_by_type() -> None:
         for kind, reference in schema["discriminator"]["mapping"].items():
             described = schemas[reference.removeprefix(_SCHEMAS)]["properties"]
             assert (described["type"]["const"], described["status"]["const"]) == (kind, int(status)), operation
+
+
+def test_errors_of_open311_are_lists_with_the_statuses_of_its_specification() -> None:
+    found = {str(operation): operation for operation in operations() if operation.path.startswith("/open311/")}
+    assert len(found) == 6
+    for name, operation in found.items():
+        responses = operation.described["responses"]
+        for status in responses.keys() & {"400", "403", "404", "429", "503"}:
+            (body,) = responses[status]["content"].items()
+            reference = {"$ref": f"{_SCHEMAS}Open311Errors"}
+            assert (body[0], body[1]["schema"]) == ("application/json", reference), name
+            _valid(body[1]["example"], reference)
+        assert {"400", "403"} <= responses.keys(), name
+        assert ("404" in responses) is ("{" in name or name.startswith("POST ")), name
+        # 422 is the answer to a NUL character in the address, before the route is found.
+        assert not {"401", "409"} & responses.keys(), name
 
 
 def test_schema_of_invalid_fields_requires_pointer_and_detail() -> None:
@@ -267,7 +288,7 @@ def test_headers_of_successful_responses_are_declared() -> None:
     assert declared["POST /api/v1/appeals/{appeal_id}/replies 201"] == limits | {"ETag", "Idempotent-Replay"}
     assert declared["POST /callbacks/vk 200"] == set()
     for operation, status, response in _responses(good=False):
-        if status in {"429", "503"} and str(operation) not in _OTHER_ERRORS:
+        if status in {"429", "503"} and not _has_other_errors(operation):
             assert "Retry-After" in response["headers"], operation
 
 
