@@ -109,7 +109,9 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "appeal_merges": frozenset({"former_status", "merged_by", "undone_by"}),
     "appeal_exports": frozenset({"author", "format", "layout", "status", "scopes"}),
     "bulk_operations": frozenset({"action", "author", "scopes"}),
-    "webhook_endpoints": frozenset({"event_types", "created_by", "suspended_reason", "disabled_reason"}),
+    "webhook_endpoints": frozenset(
+        {"event_types", "municipalities", "created_by", "suspended_reason", "disabled_reason"}
+    ),
     "webhook_deliveries": frozenset({"event_type", "status"}),
     "notice_settings": frozenset({"choices", "channels", "address_state"}),
     "notice_accounts": frozenset({"network", "state", "ended_reason"}),

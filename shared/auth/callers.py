@@ -103,6 +103,17 @@ class Caller:
             self.include_subordinates and self.organisation_id in lineage
         )
 
+    def may_access_subtree(self, right: Right, lineage: Collection[UUID]) -> bool:
+        """Return whether the caller has the right for an organisation and all those below it.
+
+        `lineage` is that of the organisation, as for `may_access`.
+        """
+        if right not in self.rights:
+            return False
+        return RIGHTS[self.role][right] is RightScope.REGION or (
+            self.include_subordinates and self.organisation_id in lineage
+        )
+
     @property
     def is_region_wide(self) -> bool:
         """Return whether the current right applies to the whole region.

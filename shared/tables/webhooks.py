@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables.base import Base, ConsumerOffsetMixin, CreatedAt, Id, IdempotencyMixin, UpdatedAt
@@ -25,6 +26,10 @@ class WebhookEndpoint(Base):
     url: Mapped[str]
     description: Mapped[str]
     event_types: Mapped[list[str]]
+    # Filters: an event must match each that is not empty.
+    organisation_subtree: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default="{}")
+    topics: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default="{}")
+    municipalities: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     active: Mapped[bool] = mapped_column(default=True)
     # Whether texts are sent unmasked; otherwise phones, names and other personal data are masked.

@@ -10,6 +10,7 @@ from services.webhooks.api.dependencies import EndpointReader, WebhooksConsenter
 from services.webhooks.api.presenters import present_delivery, present_health
 from services.webhooks.deliveries.replay import replay
 from services.webhooks.endpoints import endpoints, entitlements, health
+from services.webhooks.endpoints.filters import EndpointFilters
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
@@ -119,7 +120,9 @@ async def create_webhook_endpoint(
 ) -> WebhookEndpointWithSecret:
     """Create an endpoint.
 
-    Only this response contains the secret. Organisation staff get the events of their organisation.
+    Only this response contains the secret. Organisation staff get the events of their organisation; with
+    `organisation_subtree`, those of organisations below it too, if the caller may read these. An event is sent if it
+    matches each given filter.
 
     Each event type needs a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: the
     endpoint receives events as long as the owner may read them. Personal data in citizens' texts is masked.
@@ -140,6 +143,7 @@ async def create_webhook_endpoint(
             url=body.url,
             event_types=body.event_types,
             description=body.description,
+            wanted=EndpointFilters(body.organisation_subtree, body.topics, body.municipalities),
             personal_data=body.personal_data,
         )
         made.append(secret)
@@ -187,8 +191,9 @@ async def update_webhook_endpoint(
 
     `active: true` enables an endpoint again that was disabled because its receiver was dead.
 
-    A caller who changes the URL or the event types, or asks for personal data, needs the rights for it and becomes
-    the endpoint's owner. A new URL needs a new consent to personal data.
+    A caller who changes the URL, the event types or the filters, or asks for personal data, needs the rights for it
+    and becomes the endpoint's owner. A new URL or `organisation_subtree` needs a new consent to personal data. An
+    empty list removes a filter.
     """
     if body.url is not None:
         await _check_url(body.url)

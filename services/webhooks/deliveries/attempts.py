@@ -57,6 +57,12 @@ class ClaimedDelivery:
     claimed_at: datetime
     personal_data: bool = False
 
+    @property
+    def organisation_id(self) -> UUID | None:
+        """Return the organisation that the event concerns, by the body."""
+        organisation = self.payload["data"].get("organisation")
+        return UUID(organisation["id"]) if organisation else None
+
 
 @dataclass(frozen=True)
 class Answer:

@@ -3,18 +3,20 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
+from services.webhooks.deliveries.event_subjects import EventSubject, load_subjects
 from services.webhooks.endpoints.entitlements import Entitlement
 from services.webhooks.event_catalogue import message_text
-from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
+from services.webhooks.event_catalogue.catalogue import delivery_body_of_event, subscribed_types
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.common import Event
 from shared.tables.registry import Organisation
+from shared.tables.webhooks import WebhookEndpoint
 
 
 @dataclass(frozen=True)
@@ -24,10 +26,35 @@ class Subscriber:
     id: UUID
     organisation_id: UUID | None
     event_types: Sequence[str]
+    organisation_subtree: frozenset[UUID]
+    topics: frozenset[UUID]
+    municipalities: frozenset[str]
 
-    def receives(self, event: Event) -> bool:
-        """Return whether the endpoint subscribes to the event's type and organisation."""
-        return event.type in self.event_types and self.organisation_id in {None, event.organisation_id}
+    @classmethod
+    def of(cls, row: WebhookEndpoint | Row[*tuple[Any, ...]]) -> Self:
+        """Return the subscriber of an endpoint's row."""
+        return cls(
+            row.id,
+            row.organisation_id,
+            subscribed_types(row.event_types),
+            frozenset(row.organisation_subtree),
+            frozenset(row.topics),
+            frozenset(row.municipalities),
+        )
+
+    def receives(self, event: Event, subject: EventSubject, entitlement: Entitlement) -> bool:
+        """Return whether the endpoint subscribes to the event's type and organisation, its filters match, and its
+        owner may read events of this organisation.
+        """
+        if event.type not in self.event_types or not subject.matches(event.type, self):
+            return False
+        if self.organisation_id in {None, event.organisation_id}:
+            return True
+        return (
+            bool(self.organisation_subtree)
+            and event.organisation_id is not None
+            and entitlement.subordinate_refusal_reason(event.type, event.organisation_id, subject.lineage) is None
+        )
 
 
 async def delivery_rows(
@@ -48,9 +75,11 @@ async def delivery_rows(
     texts = await message_text.load_message_texts(
         session, [event for event in events if event.type in event_types and event.id not in without_text]
     )
+    subjects = await load_subjects(session, events, subscribers)
     rows = []
     for event in events:
-        receivers = [subscriber for subscriber in subscribers if subscriber.receives(event)]
+        subject = subjects[event.id]
+        receivers = [one for one in subscribers if one.receives(event, subject, entitled[one.id])]
         if not receivers:
             continue
         payloads = {

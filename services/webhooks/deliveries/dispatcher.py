@@ -17,6 +17,7 @@ from uuid import UUID
 
 import aiohttp
 from sqlalchemy import DateTime, Integer, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.deliveries.attempts import (
     HTTP_GONE,
@@ -29,6 +30,7 @@ from services.webhooks.deliveries.attempts import (
 )
 from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, requested_wait
 from services.webhooks.endpoints import disabling, entitlements, health, pending_deliveries
+from services.webhooks.endpoints.entitlements import Entitlement
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret, signed_headers
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
 from services.webhooks.event_catalogue.catalogue import mask_personal_data
@@ -165,11 +167,14 @@ class Dispatcher:
             by_endpoint = await entitlements.load_entitlements(
                 session, self._hosts, {claim.endpoint_id for claim in claims}
             )
+            subordinate = await _of_subordinates(session, claims, by_endpoint)
         refused: dict[UUID, str] = {}
         for claim in claims:
             entitled = by_endpoint.get(claim.endpoint_id)
             # The endpoint was deleted meanwhile, together with its deliveries.
             why = "the endpoint was deleted" if entitled is None else entitled.refusal_reason(claim.event_type)
+            if why is None and entitled is not None and claim.id in subordinate:
+                why = entitled.subordinate_refusal_reason(claim.event_type, *subordinate[claim.id])
             if why is not None:
                 refused[claim.id] = why
         if refused:
@@ -270,6 +275,22 @@ class Dispatcher:
                 for task in in_flight:
                     task.cancel()
                 await asyncio.gather(*in_flight, return_exceptions=True)
+
+
+async def _of_subordinates(
+    session: AsyncSession, claims: Sequence[ClaimedDelivery], by_endpoint: Mapping[UUID, Entitlement]
+) -> dict[UUID, tuple[UUID, Sequence[UUID]]]:
+    """Return the organisations, with their lineages, of the claims that are not about the endpoint's own
+    organisation, by delivery id.
+    """
+    found = {}
+    for claim in claims:
+        entitled, organisation_id = by_endpoint.get(claim.endpoint_id), claim.organisation_id
+        if entitled is not None and entitled.organisation_id is not None and organisation_id is not None:
+            if organisation_id != entitled.organisation_id:
+                found[claim.id] = organisation_id
+    lineages = await entitlements.lineages_of(session, set(found.values()))
+    return {claim_id: (of, lineages.get(of, ())) for claim_id, of in found.items()}
 
 
 async def _answer(response: aiohttp.ClientResponse) -> Answer:

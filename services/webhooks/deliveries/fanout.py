@@ -9,7 +9,6 @@ from sqlalchemy import select
 
 from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
 from services.webhooks.endpoints import entitlements
-from services.webhooks.event_catalogue.catalogue import subscribed_types
 from services.webhooks.settings import webhooks_settings
 from shared import clock
 from shared.database.bulk_insert import insert_rows
@@ -36,6 +35,9 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
                 WebhookEndpoint.id,
                 WebhookEndpoint.organisation_id,
                 WebhookEndpoint.event_types,
+                WebhookEndpoint.organisation_subtree,
+                WebhookEndpoint.topics,
+                WebhookEndpoint.municipalities,
             )
             .where(
                 WebhookEndpoint.active, WebhookEndpoint.suspended_at.is_(None), WebhookEndpoint.id.in_(entitled)
@@ -46,7 +48,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     ).all()
     if not endpoints:
         return
-    subscribers = [Subscriber(row.id, row.organisation_id, subscribed_types(row.event_types)) for row in endpoints]
+    subscribers = [Subscriber.of(row) for row in endpoints]
     rows = await delivery_rows(session, events, subscribers, entitled, clock.now())
     await insert_rows(session, WebhookDelivery, rows, skip_conflicts=True)
 

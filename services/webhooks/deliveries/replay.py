@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
 from services.webhooks.deliveries.event_range import DISORDER, first_position
+from services.webhooks.deliveries.event_subjects import load_subjects
 from services.webhooks.deliveries.fanout import CONSUMER
 from services.webhooks.endpoints import endpoints, entitlements, health
 from services.webhooks.event_catalogue.catalogue import subscribed_types
@@ -32,6 +33,7 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.tables.appeals import Appeal
 from shared.tables.common import Event
+from shared.tables.registry import Organisation
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhooksConsumerOffset
 
 # How many deliveries one request queues, and how many events it reads to find them.
@@ -91,9 +93,9 @@ async def replay(
             found = await _failed(session, endpoint, request)
         case WebhookReplayKind.ALL:
             assert bounds is not None
-            found = await _of_time(session, endpoint, request, bounds, fanned_out or 0)
+            found = await _of_time(session, endpoint, request, bounds, fanned_out or 0, entitled[endpoint.id])
         case WebhookReplayKind.EVENT:
-            found = await _one(session, endpoint, request)
+            found = await _one(session, endpoint, request, entitled[endpoint.id])
     spread = timedelta(seconds=1 / settings.webhooks_replays_per_second)
     first_due = now if request.what is WebhookReplayKind.EVENT else await _end_of_queue(session, endpoint, now)
     # Lock existing deliveries before looking for missing ones: a delivery purged in between would be in neither.
@@ -183,8 +185,11 @@ async def _of_time(
     request: WebhookReplayRequest,
     bounds: tuple[int, int | None],
     fanned_out: int,
+    entitled: entitlements.Entitlement,
 ) -> _Found:
-    """Return the next events of the period that the fan-out has read; it delivers later ones itself."""
+    """Return the next events of the period that match the filters and that the fan-out has read; it delivers later
+    ones itself.
+    """
     after, end_of_time = bounds
     last = fanned_out if end_of_time is None else min(fanned_out, end_of_time)
     window = (
@@ -198,23 +203,53 @@ async def _of_time(
     if end is None:
         return _Found()
     query = select(Event).where(
-        Event.position > after,
         Event.position <= end,
         Event.created_at >= request.since,
         Event.type.in_(subscribed_types(endpoint.event_types)),
     )
     if request.until is not None:
         query = query.where(Event.created_at < request.until)
-    if endpoint.organisation_id is not None:
+    if endpoint.organisation_subtree:
+        below = select(Organisation.id).where(Organisation.lineage.overlap(endpoint.organisation_subtree))
+        query = query.where(Event.organisation_id.in_(below))
+    elif endpoint.organisation_id is not None:
         query = query.where(Event.organisation_id == endpoint.organisation_id)
-    events = (await session.scalars(query.order_by(Event.position).limit(REPLAYED_AT_ONCE))).all()
-    reached = end
-    if len(events) == REPLAYED_AT_ONCE and events[-1].position is not None:
-        reached = events[-1].position
+    oldest_first = query.order_by(Event.position).limit(REPLAYED_AT_ONCE)
+    events: list[Event] = []
+    reached = after
+    while reached < end and len(events) < REPLAYED_AT_ONCE:
+        batch = (await session.scalars(oldest_first.where(Event.position > reached))).all()
+        reached = end if len(batch) < REPLAYED_AT_ONCE else _position(batch[-1])
+        events += await _matching(session, endpoint, batch, entitled)
+    if len(events) > REPLAYED_AT_ONCE:
+        events = events[:REPLAYED_AT_ONCE]
+        reached = _position(events[-1])
     return _Found(events=events, has_more=reached < last, next_after=reached if reached < last else None)
 
 
-async def _one(session: AsyncSession, endpoint: WebhookEndpoint, request: WebhookReplayRequest) -> _Found:
+def _position(event: Event) -> int:
+    assert event.position is not None, "only numbered events are replayed"
+    return event.position
+
+
+async def _matching(
+    session: AsyncSession,
+    endpoint: WebhookEndpoint,
+    events: Sequence[Event],
+    entitled: entitlements.Entitlement,
+) -> list[Event]:
+    """Return the events that the endpoint receives."""
+    subscriber = Subscriber.of(endpoint)
+    subjects = await load_subjects(session, events, [subscriber])
+    return [event for event in events if subscriber.receives(event, subjects[event.id], entitled)]
+
+
+async def _one(
+    session: AsyncSession,
+    endpoint: WebhookEndpoint,
+    request: WebhookReplayRequest,
+    entitled: entitlements.Entitlement,
+) -> _Found:
     existing = await session.scalar(
         select(WebhookDelivery.id).where(
             WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id == request.event_id
@@ -224,13 +259,9 @@ async def _one(session: AsyncSession, endpoint: WebhookEndpoint, request: Webhoo
         return _Found(deliveries=[existing])
     kept = (Event.position.is_not(None), Event.created_at >= _oldest_replayed())
     event = await session.scalar(select(Event).where(Event.id == request.event_id, *kept))
-    if event is None or not _subscriber(endpoint).receives(event):
+    if event is None or not await _matching(session, endpoint, [event], entitled):
         raise NotFound("No such event among those that the endpoint subscribes to")
     return _Found(events=[event])
-
-
-def _subscriber(endpoint: WebhookEndpoint) -> Subscriber:
-    return Subscriber(endpoint.id, endpoint.organisation_id, subscribed_types(endpoint.event_types))
 
 
 async def _end_of_queue(session: AsyncSession, endpoint: WebhookEndpoint, now: datetime) -> datetime:
@@ -266,25 +297,26 @@ async def _missing(
     )
     fresh = [event for event in events if event.id not in known]
     lost = await _of_appeals_of_another_organisation(session, endpoint, fresh)
-    rows = await delivery_rows(session, fresh, [_subscriber(endpoint)], entitled, now, without_text=lost)
+    rows = await delivery_rows(session, fresh, [Subscriber.of(endpoint)], entitled, now, without_text=lost)
     return {row["event_id"]: row for row in rows}
 
 
 async def _of_appeals_of_another_organisation(
     session: AsyncSession, endpoint: WebhookEndpoint, events: Sequence[Event]
 ) -> set[UUID]:
-    """Return ids of the events about appeals that have left the endpoint's organisation since.
+    """Return ids of the events about appeals that have left the organisation of the event since.
 
-    Their deliveries get the current text, which the organisation may no longer read.
+    Their deliveries get the current text, which the endpoint's organisation may no longer read.
     """
     if endpoint.organisation_id is None:
         return set()
-    query = select(Appeal.id).where(
-        is_one_of(Appeal.id, [event.subject_id for event in events]),
-        Appeal.organisation_id.is_distinct_from(endpoint.organisation_id),
+    query = select(Appeal.id, Appeal.organisation_id).where(
+        is_one_of(Appeal.id, [event.subject_id for event in events])
     )
-    lost = set(await session.scalars(query))
-    return {event.id for event in events if event.subject_id in lost}
+    current = {row.id: row.organisation_id for row in await session.execute(query)}
+    return {
+        event.id for event in events if current.get(event.subject_id, event.organisation_id) != event.organisation_id
+    }
 
 
 async def _lock_finished(session: AsyncSession, endpoint: WebhookEndpoint, found: _Found) -> dict[UUID, UUID]:

@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.endpoints import entitlements, health, pending_deliveries
+from services.webhooks.endpoints import entitlements, filters, health, pending_deliveries
+from services.webhooks.endpoints.filters import EndpointFilters
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, delivery_body, subscribed_types
 from services.webhooks.settings import WebhooksSettings
@@ -32,7 +33,12 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 # A caller who changes one of these fields, or asks for personal data, decides where data goes and becomes the
 # owner.
-OWNERSHIP_FIELDS = frozenset({"url", "event_types"})
+FILTER_FIELDS = frozenset({"organisation_subtree", "topics", "municipalities"})
+OWNERSHIP_FIELDS = frozenset({"url", "event_types"}) | FILTER_FIELDS
+# A consent to personal data is given for these.
+CONSENT_FIELDS = frozenset({"url", "personal_data", "organisation_subtree"})
+# Lists in which the same value needs to be only once.
+_SETS = FILTER_FIELDS | {"event_types"}
 TEST_RATE_WINDOW = timedelta(minutes=1)
 
 
@@ -45,14 +51,19 @@ async def create(
     url: str,
     event_types: Sequence[str],
     description: str,
+    wanted: EndpointFilters,
     personal_data: bool = False,
 ) -> tuple[WebhookEndpoint, str]:
     """Create an endpoint of the caller's organisation (for the centre: of all events); return it and its secret.
 
-    Raise `Forbidden` for events or personal data that the caller may not read, `Conflict` when the organisation
-    has the maximum number of endpoints.
+    Raise `Forbidden` for events or personal data that the caller may not read, `Invalid` for a filter by something
+    that does not exist, `Conflict` when the organisation has the maximum number of endpoints.
     """
     _require_types(caller, event_types, caller.organisation_id, ())
+    await filters.require_valid(session, wanted)
+    await filters.require_subtree(
+        session, caller, event_types, caller.organisation_id, wanted.organisation_subtree
+    )
     await _check_quota(session, caller.organisation_id, settings.webhooks_max_endpoints)
     if personal_data:
         _require_personal_data_rights(caller, caller.organisation_id, url, settings)
@@ -63,6 +74,9 @@ async def create(
         url=url,
         description=description,
         event_types=list(dict.fromkeys(event_types)),
+        organisation_subtree=list(dict.fromkeys(wanted.organisation_subtree)),
+        topics=list(dict.fromkeys(wanted.topics)),
+        municipalities=list(dict.fromkeys(wanted.municipalities)),
         secret=cipher.encrypt(SigningSecrets(secret)),
         active=True,
         personal_data=personal_data,
@@ -171,15 +185,15 @@ async def change(
     """Update the given fields. Deactivation fails pending deliveries, which can be retried; activation enables a
     disabled endpoint again.
 
-    A caller who changes the destination or the content becomes the owner. A new URL needs a new consent to
-    personal data.
+    A caller who changes the destination or the content becomes the owner. A new URL, and other organisations, need
+    a new consent to personal data.
 
-    Raise `Forbidden` when the caller may not read the events or personal data that would be sent.
+    Raise `Forbidden` when the caller may not read the events or personal data that would be sent, `Invalid` for a
+    filter by something that does not exist.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
-    if "event_types" in changes:
-        changes = changes | {"event_types": list(dict.fromkeys(changes["event_types"]))}
+    changes = changes | {name: list(dict.fromkeys(changes[name])) for name in _SETS & changes.keys()}
     changed = {name for name, value in changes.items() if getattr(endpoint, name) != value}
     for name in changed:
         setattr(endpoint, name, changes[name])
@@ -189,12 +203,14 @@ async def change(
     if {"active", "url"} & changed:
         await health.restart(session, endpoint.id)
     if changed & OWNERSHIP_FIELDS or (endpoint.personal_data and "personal_data" in changed):
-        lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
-        _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
+        await filters.require_valid(
+            session, EndpointFilters(topics=changes.get("topics", ()), municipalities=changes.get("municipalities", ()))
+        )
+        lineage = await _require_content(session, caller, endpoint)
         if endpoint.personal_data:
             _require_personal_data_rights(caller, endpoint.organisation_id, endpoint.url, settings)
         _set_owner(endpoint, caller)
-        if {"url", "personal_data"} & changed:
+        if CONSENT_FIELDS & changed:
             endpoint.consent_by = endpoint.consent_at = None
         if endpoint.personal_data and endpoint.consent_at is None:
             await _record_consent_if_allowed(session, caller, endpoint, lineage)
@@ -211,6 +227,16 @@ async def change(
     return endpoint
 
 
+async def _require_content(session: AsyncSession, caller: Caller, endpoint: WebhookEndpoint) -> Sequence[UUID]:
+    """Raise `Forbidden` unless the caller may read all events of the endpoint; return its organisation's lineage."""
+    lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
+    _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
+    await filters.require_subtree(
+        session, caller, endpoint.event_types, endpoint.organisation_id, endpoint.organisation_subtree
+    )
+    return lineage
+
+
 def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:
     endpoint.owner_id = UUID(caller.subject)
     endpoint.suspended_at = endpoint.suspended_reason = None
@@ -219,8 +245,7 @@ def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:
 async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
     """Make the caller the owner and end a suspension. Raise `Forbidden` without the rights of its event types."""
     endpoint = await get(session, caller, endpoint_id, lock="update")
-    lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
-    _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
+    await _require_content(session, caller, endpoint)
     _set_owner(endpoint, caller)
     await health.restart(session, endpoint.id)
     endpoint.version += 1

@@ -20,6 +20,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.contracts.webhook_events import WebhookEndpointSuspended
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.tables.registry import Organisation
@@ -45,11 +46,32 @@ class Entitlement:
             self.owner, [event_type], self.organisation_id, self.lineage
         )
 
+    def subordinate_refusal_reason(
+        self, event_type: str, organisation_id: UUID, lineage: Sequence[UUID]
+    ) -> str | None:
+        """Return why an event of another organisation than the endpoint's must not be sent; None if it may be.
+
+        The endpoint has an organisation, and may receive the type.
+        """
+        if self.organisation_id not in lineage:
+            return "the event's organisation is not under the endpoint's"
+        right = EVENT_RIGHTS[event_type]
+        if self.owner is None or not self.owner.may_access(right, organisation_id, lineage):
+            return f"its owner lacks the right «{right}» for the event's organisation"
+        return None
+
 
 def refusal_reason(
-    owner: Caller | None, event_types: Collection[str], organisation_id: UUID | None, lineage: Collection[UUID]
+    owner: Caller | None,
+    event_types: Collection[str],
+    organisation_id: UUID | None,
+    lineage: Collection[UUID],
+    subtree: Collection[Collection[UUID]] = (),
 ) -> str | None:
-    """Return why the owner may not receive these events of this organisation; None if the owner may."""
+    """Return why the owner may not receive these events of this organisation; None if the owner may.
+
+    `subtree`: the lineages of the organisations that the endpoint asks for with all those below them.
+    """
     if owner is None:
         return "its owner no longer has access"
     if not owner.may_access(Right.WEBHOOKS_MANAGE, organisation_id, lineage):
@@ -58,6 +80,10 @@ def refusal_reason(
         right = EVENT_RIGHTS[event_type]
         if not owner.may_access(right, organisation_id, lineage):
             return f"its owner lacks the right «{right}», which «{event_type}» needs"
+        if not all(owner.may_access_subtree(right, filtered) for filtered in subtree):
+            return f"its owner lacks the right «{right}» for an organisation of its filter with those below it"
+    if organisation_id is not None and any(organisation_id not in filtered for filtered in subtree):
+        return "an organisation of its filter is not under the endpoint's organisation any more"
     return None
 
 
@@ -65,6 +91,16 @@ async def lineage_of(session: AsyncSession, organisation_id: UUID | None) -> Seq
     """Return the ids from the top of the organisation tree down to this organisation; none for the centre."""
     lineage = await session.scalar(select(Organisation.lineage).where(Organisation.id == organisation_id))
     return lineage or ()
+
+
+async def lineages_of(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Sequence[UUID]]:
+    """Return the lineages of these organisations by id; an unknown organisation has none."""
+    if not ids:
+        return {}
+    rows = await session.execute(
+        select(Organisation.id, Organisation.lineage).where(is_one_of(Organisation.id, ids))
+    )
+    return {row.id: row.lineage for row in rows}
 
 
 async def load_entitlements(
@@ -79,6 +115,7 @@ async def load_entitlements(
         WebhookEndpoint.owner_id,
         WebhookEndpoint.organisation_id,
         WebhookEndpoint.event_types,
+        WebhookEndpoint.organisation_subtree,
         WebhookEndpoint.url,
         WebhookEndpoint.personal_data,
         WebhookEndpoint.consent_at,
@@ -90,6 +127,7 @@ async def load_entitlements(
         query = query.where(WebhookEndpoint.id.in_(ids))
     rows = (await session.execute(query)).all()
     owners = await token_recheck.load_callers(session, {row.owner_id for row in rows if row.owner_id})
+    lineages = await lineages_of(session, {of for row in rows for of in row.organisation_subtree})
     by_endpoint = {}
     for row in rows:
         owner, lineage = owners.get(row.owner_id), row.lineage or ()
@@ -103,7 +141,13 @@ async def load_entitlements(
             owner_id=row.owner_id,
             organisation_id=row.organisation_id,
             lineage=lineage,
-            suspension_reason=refusal_reason(owner, row.event_types, row.organisation_id, lineage),
+            suspension_reason=refusal_reason(
+                owner,
+                row.event_types,
+                row.organisation_id,
+                lineage,
+                [lineages.get(of, ()) for of in row.organisation_subtree],
+            ),
             masking_reason=masked,
         )
     return by_endpoint

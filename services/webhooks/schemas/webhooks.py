@@ -36,6 +36,38 @@ EventTypes = Annotated[
 Description = Annotated[MultilineText, Field(max_length=500, examples=["Приёмная главы"])]
 
 
+# Filters. An endpoint gets the events that match each filter that is not empty.
+MAX_FILTERED = 100
+OrganisationSubtree = Annotated[
+    list[UUID],
+    Field(
+        max_length=MAX_FILTERED,
+        description="Only events of these organisations and of those below them; of an organisation's endpoint, its "
+        "own or organisations below it. Empty: an organisation's endpoint gets the events of this organisation "
+        "alone, the centre's those of all",
+        examples=[["0198f3a0-0000-7000-8000-000000000001"]],
+    ),
+]
+Topics = Annotated[
+    list[UUID],
+    Field(
+        max_length=MAX_FILTERED,
+        description="Only events about appeals and incidents with one of these topics at the time of the event; a "
+        "topic group stands for all its topics. Empty: all events",
+        examples=[["0198f3a0-aaaa-7000-8000-000000000012"]],
+    ),
+]
+Municipalities = Annotated[
+    list[Annotated[str, Field(pattern=r"^\d{8}(\d{3})?$")]],
+    Field(
+        max_length=MAX_FILTERED,
+        description="Only events about appeals and incidents located in one of these municipalities at the time of "
+        "the event, by OKTMO code. Empty: all events",
+        examples=[["81624000"]],
+    ),
+]
+
+
 PersonalData = Annotated[
     bool,
     Field(
@@ -52,6 +84,9 @@ class WebhookEndpointCreate(BaseModel):
 
     url: Url
     event_types: EventTypes
+    organisation_subtree: OrganisationSubtree = []
+    topics: Topics = []
+    municipalities: Municipalities = []
     description: Description = ""
     personal_data: PersonalData = False
 
@@ -63,6 +98,9 @@ class WebhookEndpointUpdate(BaseModel):
 
     url: Url | None = None
     event_types: EventTypes | None = None
+    organisation_subtree: OrganisationSubtree | None = None
+    topics: Topics | None = None
+    municipalities: Municipalities | None = None
     description: Description | None = None
     personal_data: PersonalData | None = None
     active: bool | None = Field(default=None, description="false: nothing is sent, pending deliveries fail")
@@ -81,10 +119,14 @@ class WebhookEndpoint(BaseModel):
     id: UUID
     version: int
     organisation_id: UUID | None = Field(
-        description="The organisation whose events it receives; null: all events of the region"
+        description="The organisation whose events it receives; null: all events of the region. Filters may limit "
+        "both, and `organisation_subtree` may add organisations below"
     )
     url: str = Field(examples=["https://crm.example.org/hooks/gospablik"])
     event_types: list[WebhookSubscription] = Field(examples=[["appeal.opened", "reply.*"]])
+    organisation_subtree: OrganisationSubtree
+    topics: Topics
+    municipalities: Municipalities
     description: str = Field(examples=["Приёмная главы"])
     personal_data: PersonalData
     personal_data_masking_reason: str | None = Field(

@@ -1,0 +1,29 @@
+"""Filter the events of a webhook endpoint by organisation, topic and municipality."""
+
+from collections.abc import Sequence
+
+from alembic import op
+
+revision: str = "0068"
+down_revision: str | None = "0067"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+# The services that may read an endpoint, and its new columns, which they may read.
+_OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
+_COLUMNS = {
+    "organisation_subtree": "uuid[] NOT NULL DEFAULT '{}'",
+    "topics": "uuid[] NOT NULL DEFAULT '{}'",
+    "municipalities": "jsonb NOT NULL DEFAULT '[]'",
+}
+
+
+def upgrade() -> None:
+    for name, definition in _COLUMNS.items():
+        op.execute(f"ALTER TABLE webhook_endpoints ADD COLUMN {name} {definition}")
+    op.execute(f"GRANT SELECT ({', '.join(_COLUMNS)}) ON webhook_endpoints TO {_OTHERS}")
+
+
+def downgrade() -> None:
+    for name in reversed(_COLUMNS):
+        op.drop_column("webhook_endpoints", name)
