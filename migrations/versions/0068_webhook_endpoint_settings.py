@@ -1,4 +1,4 @@
-"""Filter the events of a webhook endpoint by organisation, topic and municipality."""
+"""Filter the events of a webhook endpoint by organisation, topic and municipality; pause an endpoint."""
 
 from collections.abc import Sequence
 
@@ -15,6 +15,7 @@ _COLUMNS = {
     "organisation_subtree": "uuid[] NOT NULL DEFAULT '{}'",
     "topics": "uuid[] NOT NULL DEFAULT '{}'",
     "municipalities": "jsonb NOT NULL DEFAULT '[]'",
+    "paused": "boolean NOT NULL DEFAULT false",
 }
 
 

@@ -1,10 +1,12 @@
 """Background work of webhooks: make deliveries and notices from events, send them, and purge expired rows."""
 
 import asyncio
+from datetime import timedelta
 
 from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
+from services.webhooks.endpoints import pending_deliveries
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.notices import outcomes
 from services.webhooks.notices.claims import is_any_due
@@ -97,6 +99,12 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def purge_expired() -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])
+
+    @queue.schedule("fail-held-deliveries", "43 * * * *")
+    async def fail_held_deliveries() -> None:
+        term = timedelta(days=RetentionSettings().deliveries_days)
+        if count := await pending_deliveries.fail_held(service.database, term):
+            log.warning("deliveries of paused endpoints failed after their term", count=count)
 
     @queue.schedule("reencrypt-secrets", "51 18 * * *")
     async def reencrypt_secrets() -> None:

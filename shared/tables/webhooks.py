@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, Uuid, text
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, Uuid, false, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -32,6 +32,8 @@ class WebhookEndpoint(Base):
     municipalities: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     secret: Mapped[bytes] = mapped_column(LargeBinary)
     active: Mapped[bool] = mapped_column(default=True)
+    # While it is paused, deliveries are made and wait.
+    paused: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Whether texts are sent unmasked; otherwise phones, names and other personal data are masked.
     personal_data: Mapped[bool] = mapped_column(default=False)
     created_by: Mapped[str]

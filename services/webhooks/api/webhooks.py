@@ -189,7 +189,8 @@ async def update_webhook_endpoint(
 ) -> WebhookEndpoint:
     """Change the given fields. Deactivation fails pending deliveries; they can be replayed after reactivation.
 
-    `active: true` enables an endpoint again that was disabled because its receiver was dead.
+    `active: true` enables an endpoint again that was disabled because its receiver was dead. `paused: true` lets
+    deliveries wait until `paused: false`, which sends them in the order in which they became due.
 
     A caller who changes the URL, the event types or the filters, or asks for personal data, needs the rights for it
     and becomes the endpoint's owner. A new URL or `organisation_subtree` needs a new consent to personal data. An

@@ -54,7 +54,7 @@ _ANY_DUE = text(
     """SELECT EXISTS (SELECT FROM webhook_endpoints AS endpoint CROSS JOIN LATERAL (
         SELECT FROM webhook_deliveries
         WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now LIMIT 1
-    ) AS due) AS is_any_due"""
+    ) AS due WHERE NOT endpoint.paused) AS is_any_due"""
 ).bindparams(bindparam("now", type_=DateTime(timezone=True)))
 _CLAIM = (
     text(
@@ -70,6 +70,7 @@ _CLAIM = (
             LIMIT least(coalesce(held.room, :share), :limit)
             FOR UPDATE SKIP LOCKED
         ) AS delivery
+        WHERE NOT endpoint.paused
         ORDER BY delivery.next_attempt_at
         LIMIT :limit
     )

@@ -183,7 +183,7 @@ async def change(
     changes: dict[str, Any],
 ) -> WebhookEndpoint:
     """Update the given fields. Deactivation fails pending deliveries, which can be retried; activation enables a
-    disabled endpoint again.
+    disabled endpoint again. While an endpoint is paused, its deliveries wait.
 
     A caller who changes the destination or the content becomes the owner. A new URL, and other organisations, need
     a new consent to personal data.
@@ -200,7 +200,8 @@ async def change(
     if changes.get("active") is True:
         endpoint.disabled_at = endpoint.disabled_reason = None
     was_suspended = endpoint.suspended_at is not None
-    if {"active", "url"} & changed:
+    if {"active", "url"} & changed or ("paused" in changed and not endpoint.paused):
+        # A paused endpoint received nothing: the time of the pause is no time of failures.
         await health.restart(session, endpoint.id)
     if changed & OWNERSHIP_FIELDS or (endpoint.personal_data and "personal_data" in changed):
         await filters.require_valid(
@@ -310,10 +311,13 @@ async def send_test(
 ) -> tuple[WebhookDelivery, int]:
     """Queue a `webhook.test` delivery to this endpoint; return it and how many tests are left this minute.
 
-    Raise `Conflict` for an endpoint that is inactive or suspended, `TooManyRequests` beyond `limit` per minute.
+    Raise `Conflict` for an endpoint that is inactive, suspended or paused, `TooManyRequests` beyond `limit` per
+    minute.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")
     require_receiving(endpoint)
+    if endpoint.paused:
+        raise Conflict("The endpoint is paused: resume it first")
     left = await _remaining_tests(session, endpoint.organisation_id, limit)
     now = clock.now()
     delivery_id = new_id()

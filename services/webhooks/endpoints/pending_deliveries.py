@@ -1,13 +1,19 @@
-"""Pending deliveries of endpoints that stop receiving."""
+"""Pending deliveries of endpoints that stop receiving, or have been paused for too long."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from shared import clock
+from shared.api.pagination import inline_literal
 from shared.audit import recorder
-from shared.database.sessions import WriteSession
-from shared.tables.webhooks import WebhookDelivery
+from shared.database.sessions import Database, WriteSession
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
+
+# Deliveries that one transaction of `fail_held` changes.
+HELD_BATCH = 2_000
 
 
 async def fail_for_endpoints(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
@@ -31,3 +37,40 @@ async def fail_deliveries(session: WriteSession, reasons: Mapping[UUID, str]) ->
             .values(status="failed", last_error=reason)
             .execution_options(synchronize_session=False)
         )
+
+
+async def fail_held(database: Database, term: timedelta) -> int:
+    """Mark deliveries as failed that have been due for longer than `term` at a paused endpoint; return how many.
+
+    They can be replayed. A waiting delivery keeps its event, and with it all later ones, from being purged, so none
+    may wait forever.
+    """
+    count = 0
+    while True:
+        async with database.write() as session:
+            failed = await _fail_some_held(session, term)
+        count += failed
+        if failed < HELD_BATCH:
+            return count
+
+
+async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
+    held = (
+        select(WebhookDelivery.id)
+        .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
+        .where(
+            WebhookEndpoint.paused,
+            WebhookDelivery.status == inline_literal("pending"),
+            WebhookDelivery.next_attempt_at < clock.now() - term,
+        )
+        .limit(HELD_BATCH)
+        .with_for_update(skip_locked=True, of=WebhookDelivery)
+    )
+    failed = await session.scalars(
+        update(WebhookDelivery)
+        .where(WebhookDelivery.id.in_(held))
+        .values(status="failed", last_error=f"the endpoint was paused for {term / timedelta(days=1):g} days")
+        .returning(WebhookDelivery.id)
+        .execution_options(synchronize_session=False)
+    )
+    return len(failed.all())

@@ -104,6 +104,9 @@ class WebhookEndpointUpdate(BaseModel):
     description: Description | None = None
     personal_data: PersonalData | None = None
     active: bool | None = Field(default=None, description="false: nothing is sent, pending deliveries fail")
+    paused: bool | None = Field(
+        default=None, description="true: nothing is sent, deliveries wait until it is resumed; false: it is resumed"
+    )
 
     @field_validator("*", mode="before")
     @classmethod
@@ -135,6 +138,7 @@ class WebhookEndpoint(BaseModel):
     consent_by: UUID | None = Field(default=None, description="Who consented to sending personal data")
     consent_at: datetime | None = None
     active: bool
+    paused: bool = Field(description="Whether its deliveries wait until it is resumed")
     owner_id: UUID | None = Field(
         description="The person or client who last decided where its events go: it receives what they may read now"
     )

@@ -611,11 +611,12 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
         event_types=["page.changed"], created_by="matrix", owner_id=sample_ids["deputy_id"],
     )  # fmt: skip
     sample_ids["endpoint_id"] = await _add(session, endpoint)
-    # An endpoint that receives citizens' texts unmasked.
+    # A paused endpoint with a filter that receives citizens' texts unmasked.
     telling = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/telling-{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],
-        created_by="matrix", personal_data=True, consent_by=new_id(), consent_at=THEN,
+        created_by="matrix", personal_data=True, consent_by=new_id(), consent_at=THEN, paused=True,
+        municipalities=["81701000"],
     )  # fmt: skip
     sample_ids["telling_endpoint_id"] = await _add(session, telling)
     delivery = webhooks.WebhookDelivery(

@@ -127,6 +127,7 @@ async def test_endpoint_is_changed_with_the_version_that_was_shown(
     ("action", "form", "call"),
     [
         ("activity", {"active": "no", "version": '"1"'}, ("PATCH", "", 200)),
+        ("pause", {"paused": "yes", "version": '"1"'}, ("PATCH", "", 200)),
         ("take-over", {}, ("POST", "/take-over", 200)),
         ("removal", {}, ("DELETE", "", 204)),
     ],
@@ -139,6 +140,19 @@ async def test_each_endpoint_action_calls_its_route(
     assert _made(visited) == [(method, f"/webhooks/endpoints/{own['endpoint_id']}{path}", status)]
     assert visited.response.status_code == 303
     assert note_kind_of(visited.response) == "done"
+
+
+async def test_paused_endpoint_with_filters_is_shown_as_such(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
+    page = text_of((await _get(console, f"/webhooks/{own['telling_endpoint_id']}")).response)
+    assert "на паузе" in page
+    assert "Продолжить" in page
+    assert "Отбор: 1 муниципалитет." in page
+    assert "Отправить проверку" not in page
+    running = text_of((await _get(console, f"/webhooks/{own['endpoint_id']}")).response)
+    assert "Поставить на паузу" in running
+    assert "Отбор" not in running.split("Доставки")[0]
 
 
 async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: dict[str, str]) -> None:

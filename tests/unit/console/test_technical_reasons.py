@@ -25,6 +25,7 @@ def test_parse_error_is_explained_in_russian(error: Exception, words: str) -> No
 @pytest.mark.parametrize(
     ("error", "words"),
     [
+        ("the endpoint was paused for 30 days", "Подписка была на паузе 30 дн.: событие можно отправить ещё раз"),
         ("no answer within 10 s", "Система не ответила за 10 с"),
         ("HTTP 503: maintenance\nat night", "Система ответила отказом: код 503"),
         ("The host one.example was not found", "Адрес не найден: проверьте имя сервера"),

@@ -1,5 +1,6 @@
 """One webhook endpoint: its state, settings, secret and consent."""
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,15 +18,29 @@ from services.console.pages.webhook_endpoints.event_words import event_groups, e
 from services.console.site.addresses import asked, first_page, next_page
 from services.console.site.forms import refusal_of
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.formats import counted
 
 _STATES = ("failed", "pending", "delivered")
-_NOT_RECEIVING = "Подписка выключена или приостановлена: сначала включите её."
+_NOT_RECEIVING = "Подписка выключена, приостановлена или на паузе: сначала включите или продолжите её."
 _ROTATED = (
     "Подписку изменили, пока страница была открыта: возможно, новый секрет уже выпущен. Проверьте и повторите."
 )
 _SWITCHED = {
     True: "Подписка включена.",
     False: "Подписка выключена. Неотправленные события помечены недоставленными.",
+}
+_PAUSED = {
+    True: "Подписка на паузе: события копятся и уйдут, когда вы её продолжите.",
+    False: "Подписка продолжена: накопленные события отправляются.",
+}
+_FILTERS = {
+    "organisation_subtree": (
+        "организация с подведомственными",
+        "организации с подведомственными",
+        "организаций с подведомственными",
+    ),
+    "topics": ("тема или группа тем", "темы или группы тем", "тем или групп тем"),
+    "municipalities": ("муниципалитет", "муниципалитета", "муниципалитетов"),
 }
 # Actions without fields: method and path of the API call, and the note shown afterwards.
 _ACTIONS = {
@@ -66,6 +81,18 @@ async def switch_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
     except ApiProblem as problem:
         return visit.redirect(f"/webhooks/{endpoint_id}", note=refusal_of(problem), kind="failed")
     return visit.redirect(f"/webhooks/{endpoint_id}", note=_SWITCHED[active])
+
+
+@router.post("/webhooks/{endpoint_id}/pause")
+async def pause_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
+    """Pause or resume an endpoint."""
+    form = await visit.request.form()
+    paused = form.get("paused") == "yes"
+    try:
+        await _patched(visit, endpoint_id, {"paused": paused}, str(form.get("version", "")))
+    except ApiProblem as problem:
+        return visit.redirect(f"/webhooks/{endpoint_id}", note=refusal_of(problem), kind="failed")
+    return visit.redirect(f"/webhooks/{endpoint_id}", note=_PAUSED[paused])
 
 
 @router.post("/webhooks/{endpoint_id}/secret")
@@ -117,6 +144,10 @@ async def _patched(visit: Visit, endpoint_id: UUID, body: dict[str, Any], versio
     return await visit.api.send("PATCH", f"/webhooks/endpoints/{endpoint_id}", body, version=version)
 
 
+def _filter_words(endpoint: Mapping[str, Any]) -> list[str]:
+    return [counted(len(endpoint[name]), *words) for name, words in _FILTERS.items() if endpoint[name]]
+
+
 async def _endpoint(
     visit: Visit, endpoint_id: UUID, fields: EndpointFields | None = None, *, status: int = 200
 ) -> HTMLResponse:
@@ -136,6 +167,7 @@ async def _endpoint(
         status=status,
         endpoint=endpoint,
         version=answer.version,
+        filters=_filter_words(endpoint),
         fields=shown,
         groups=event_groups([*types, *endpoint["event_types"]]),
         deliveries=deliveries["items"],
