@@ -1,6 +1,7 @@
 """Routes of endpoints: each parses the request, authorises the caller and calls one function of a capability."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -24,6 +25,7 @@ from services.webhooks.schemas.webhooks import (
     WebhookEndpointWithSecret,
     WebhookEventTypeInfo,
     WebhookEventTypeList,
+    WebhookSecretRotation,
 )
 from services.webhooks.settings import webhooks_settings
 from shared.api.pagination import Page, PagingDep
@@ -254,14 +256,18 @@ async def rotate_webhook_secret(
     endpoint_id: UUID,
     seen: OptionalVersion,
     response: Response,
+    body: WebhookSecretRotation | None = None,
 ) -> WebhookEndpointWithSecret:
     """Issue a new secret, which only this response contains.
 
-    For 24 hours each attempt is signed with both secrets. With `If-Match` a repeated request gets 412
-    instead of another secret.
+    For 24 hours, or `keep_old_hours`, each attempt is signed with both secrets. With `If-Match` a repeated request
+    gets 412 instead of another secret.
     """
+    overlap = timedelta(hours=(body or WebhookSecretRotation()).keep_old_hours)
     try:
-        endpoint, secret = await endpoints.rotate_secret(session, caller, _cipher(), endpoint_id, seen.version)
+        endpoint, secret = await endpoints.rotate_secret(
+            session, caller, _cipher(), endpoint_id, overlap=overlap, version=seen.version
+        )
     except UndecryptableSecret as error:
         raise Conflict("The old secret cannot be decrypted any more: create a new endpoint") from error
     return WebhookEndpointWithSecret(**(await _shown(session, endpoint, response)).model_dump(), secret=secret)

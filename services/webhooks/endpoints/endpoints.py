@@ -291,15 +291,21 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
 
 
 async def rotate_secret(
-    session: WriteSession, caller: Caller, cipher: SecretCipher, endpoint_id: UUID, version: int | None = None
+    session: WriteSession,
+    caller: Caller,
+    cipher: SecretCipher,
+    endpoint_id: UUID,
+    *,
+    overlap: timedelta,
+    version: int | None,
 ) -> tuple[WebhookEndpoint, str]:
     """Issue a new secret and return it with the endpoint. Raise `PreconditionFailed` for an outdated `version`.
 
-    For 24 hours attempts are signed with the old secret too, so that receivers can switch to the new one.
+    During the overlap attempts are signed with the old secret too, so that receivers can switch to the new one.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
-    rotated = cipher.decrypt(endpoint.secret).rotated(clock.now())
+    rotated = cipher.decrypt(endpoint.secret).rotated(clock.now(), overlap)
     endpoint.secret = cipher.encrypt(rotated)
     endpoint.version += 1
     await session.flush()

@@ -12,9 +12,8 @@ from standardwebhooks import Webhook
 
 from shared import encryption
 
+# How long the old secret signs too, unless the caller says otherwise.
 ROTATION_OVERLAP = timedelta(hours=24)
-
-
 class UndecryptableSecret(Exception):  # noqa: N818
     """The stored secret was encrypted with a key that is no longer in the settings."""
 
@@ -33,9 +32,11 @@ class SigningSecrets:
             return [self.current, self.previous]
         return [self.current]
 
-    def rotated(self, now: datetime) -> "SigningSecrets":
-        """Return the secrets with a new one; the current one keeps signing for `ROTATION_OVERLAP`."""
-        return SigningSecrets(new_secret(), self.current, now + ROTATION_OVERLAP)
+    def rotated(self, now: datetime, overlap: timedelta = ROTATION_OVERLAP) -> "SigningSecrets":
+        """Return the secrets with a new one; the current one keeps signing for the time of the overlap."""
+        if not overlap:
+            return SigningSecrets(new_secret())
+        return SigningSecrets(new_secret(), self.current, now + overlap)
 
 
 def new_secret() -> str:

@@ -1,12 +1,13 @@
 """API models of webhooks."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
+from services.webhooks.endpoints.signing import ROTATION_OVERLAP
 from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, WebhookEventType, WebhookSubscription
 from shared.auth.rights import Right
 
@@ -198,6 +199,19 @@ class WebhookEndpointWithSecret(WebhookEndpoint):
         default=None,
         description="Store it: it is shown once. Null when a repeated request returns the first response again",
         examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="],
+    )
+
+
+class WebhookSecretRotation(BaseModel):
+    """How a secret is rotated."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    keep_old_hours: int = Field(
+        default=ROTATION_OVERLAP // timedelta(hours=1),
+        ge=0,
+        le=168,
+        description="For how many hours attempts are signed with the old secret too; 0: it is replaced at once",
     )
 
 

@@ -102,6 +102,29 @@ async def test_test_delivery_after_rotation_is_signed_with_both_secrets(
     assert (item.json()["status"], item.json()["payload"]) == ("delivered", request.json)
 
 
+async def test_secret_replaced_at_once_does_not_sign_any_more(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    made = await harness.endpoint(receiver.url)
+    path = f"{ENDPOINTS}/{made['id']}"
+    headers = harness.headers("moderator")
+    for body, pointer in (
+        ({"keep_old_hours": 169}, "/keep_old_hours"),
+        ({"keep_old_hours": -1}, "/keep_old_hours"),
+        ({"keep_old_days": 1}, "/keep_old_days"),
+    ):
+        refused = await harness.app.client.post(f"{path}/rotate-secret", json=body, headers=headers)
+        assert refused.status_code == 422
+        assert [error["pointer"] for error in refused.json()["errors"]] == [pointer]
+    rotated = await harness.app.client.post(f"{path}/rotate-secret", json={"keep_old_hours": 0}, headers=headers)
+    await harness.app.client.post(f"{path}/test", headers=headers)
+    await harness.deliver()
+    [request] = receiver.received
+    standardwebhooks.Webhook(rotated.json()["secret"]).verify(request.body, request.headers)
+    with pytest.raises(standardwebhooks.webhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(made["secret"]).verify(request.body, request.headers)
+
+
 async def test_endpoints_of_other_organisations_are_404(harness: WebhooksHarness, receiver: Receiver) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
     clinic = await insert_organisation(harness.test_database, name="Больница")

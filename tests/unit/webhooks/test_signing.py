@@ -55,6 +55,15 @@ def test_both_secrets_verify_for_a_day_after_rotation() -> None:
     assert rotated.current != old.current
 
 
+def test_old_secret_is_kept_for_the_requested_time() -> None:
+    old, week = SigningSecrets(new_secret()), timedelta(days=7)
+    rotated = old.rotated(NOW, week)
+    assert rotated.active(NOW + week - timedelta(seconds=1)) == [rotated.current, old.current]
+    assert rotated.active(NOW + week) == [rotated.current]
+    replaced = old.rotated(NOW, timedelta(0))
+    assert (replaced.active(NOW), replaced.previous) == ([replaced.current], None)
+
+
 def test_secret_encrypted_with_an_older_key_is_decrypted() -> None:
     old, new = Fernet.generate_key().decode(), Fernet.generate_key().decode()
     value = SigningSecrets(new_secret()).rotated(NOW)
