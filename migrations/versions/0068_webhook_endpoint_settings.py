@@ -1,4 +1,4 @@
-"""Filter the events of a webhook endpoint by organisation, topic and municipality; pause an endpoint."""
+"""Filter the events of a webhook endpoint by organisation, topic and municipality; pause it; store own headers."""
 
 from collections.abc import Sequence
 
@@ -16,15 +16,19 @@ _COLUMNS = {
     "topics": "uuid[] NOT NULL DEFAULT '{}'",
     "municipalities": "jsonb NOT NULL DEFAULT '[]'",
     "paused": "boolean NOT NULL DEFAULT false",
+    "header_names": "jsonb NOT NULL DEFAULT '[]'",
 }
 
 
 def upgrade() -> None:
     for name, definition in _COLUMNS.items():
         op.execute(f"ALTER TABLE webhook_endpoints ADD COLUMN {name} {definition}")
+    # Only webhooks may read it: the encrypted values of the headers.
+    op.execute("ALTER TABLE webhook_endpoints ADD COLUMN headers bytea")
     op.execute(f"GRANT SELECT ({', '.join(_COLUMNS)}) ON webhook_endpoints TO {_OTHERS}")
 
 
 def downgrade() -> None:
+    op.drop_column("webhook_endpoints", "headers")
     for name in reversed(_COLUMNS):
         op.drop_column("webhook_endpoints", name)

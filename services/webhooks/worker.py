@@ -32,6 +32,7 @@ log = get_logger(__name__)
 SUPPRESS_SECONDS = 60.0
 ENCRYPTED_COLUMNS: tuple[encryption.EncryptedColumn, ...] = (
     (WebhookEndpoint.id, WebhookEndpoint.secret),
+    (WebhookEndpoint.id, WebhookEndpoint.headers),
     (NoticeSettings.person_id, NoticeSettings.address),
     (NoticeSettings.person_id, NoticeSettings.former_address),
 )

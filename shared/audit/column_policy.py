@@ -110,7 +110,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "appeal_exports": frozenset({"author", "format", "layout", "status", "scopes"}),
     "bulk_operations": frozenset({"action", "author", "scopes"}),
     "webhook_endpoints": frozenset(
-        {"event_types", "municipalities", "created_by", "suspended_reason", "disabled_reason"}
+        {"event_types", "municipalities", "header_names", "created_by", "suspended_reason", "disabled_reason"}
     ),
     "webhook_deliveries": frozenset({"event_type", "status"}),
     "notice_settings": frozenset({"choices", "channels", "address_state"}),

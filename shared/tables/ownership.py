@@ -145,7 +145,7 @@ RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "appeal_export_parts": {"rows"},
     "appeal_search_documents": {"words"},
     "reply_leases": {"holder_name"},
-    "webhook_endpoints": {"secret"},
+    "webhook_endpoints": {"secret", "headers"},
     "webhook_attempts": {"response_head", "response_body", "error"},
     "stream_tickets": {"digest"},
     "notice_settings": {"address", "former_address", "confirmation_nonce"},

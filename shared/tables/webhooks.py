@@ -12,7 +12,7 @@ from shared.tables.base import Base, ConsumerOffsetMixin, CreatedAt, Id, Idempot
 
 
 class WebhookEndpoint(Base):
-    """A webhook endpoint of another system; `secret` is encrypted and readable only by webhooks.
+    """A webhook endpoint of another system; `secret` and `headers` are encrypted and readable only by webhooks.
 
     `owner_id` is the person or client whose rights limit its events; if the owner loses them, the endpoint
     is suspended.
@@ -31,6 +31,9 @@ class WebhookEndpoint(Base):
     topics: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), default=list, server_default="{}")
     municipalities: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     secret: Mapped[bytes] = mapped_column(LargeBinary)
+    # Headers that each attempt has besides our own, null if there are none, and their names.
+    headers: Mapped[bytes | None] = mapped_column(LargeBinary)
+    header_names: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     active: Mapped[bool] = mapped_column(default=True)
     # While it is paused, deliveries are made and wait.
     paused: Mapped[bool] = mapped_column(default=False, server_default=false())

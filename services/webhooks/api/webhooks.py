@@ -146,6 +146,7 @@ async def create_webhook_endpoint(
             event_types=body.event_types,
             description=body.description,
             wanted=EndpointFilters(body.organisation_subtree, body.topics, body.municipalities),
+            headers=body.headers,
             personal_data=body.personal_data,
         )
         made.append(secret)
@@ -194,15 +195,15 @@ async def update_webhook_endpoint(
     `active: true` enables an endpoint again that was disabled because its receiver was dead. `paused: true` lets
     deliveries wait until `paused: false`, which sends them in the order in which they became due.
 
-    A caller who changes the URL, the event types or the filters, or asks for personal data, needs the rights for it
-    and becomes the endpoint's owner. A new URL or `organisation_subtree` needs a new consent to personal data. An
-    empty list removes a filter.
+    A caller who changes the URL, the headers, the event types or the filters, or asks for personal data, needs the
+    rights for it and becomes the endpoint's owner. A new URL, other headers or another `organisation_subtree` need a
+    new consent to personal data. An empty list removes a filter; `headers` replaces all headers.
     """
     if body.url is not None:
         await _check_url(body.url)
     changes = body.model_dump(exclude_unset=True)
     endpoint = await endpoints.change(
-        session, caller, webhooks_settings(), endpoint_id, version=version, changes=changes
+        session, caller, _cipher(), webhooks_settings(), endpoint_id, version=version, changes=changes
     )
     return await _shown(session, endpoint, response)
 

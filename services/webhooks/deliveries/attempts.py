@@ -55,6 +55,7 @@ class ClaimedDelivery:
     payload: dict[str, Any]
     attempts: int
     claimed_at: datetime
+    headers: bytes | None = None
     personal_data: bool = False
 
     @property

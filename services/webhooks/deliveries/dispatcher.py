@@ -30,6 +30,7 @@ from services.webhooks.deliveries.attempts import (
 )
 from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, requested_wait
 from services.webhooks.endpoints import disabling, entitlements, health, pending_deliveries
+from services.webhooks.endpoints.custom_headers import without_values
 from services.webhooks.endpoints.entitlements import Entitlement
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret, signed_headers
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
@@ -79,7 +80,7 @@ _CLAIM = (
     FROM due, webhook_endpoints AS endpoint
     WHERE delivery.id = due.id AND endpoint.id = delivery.endpoint_id
     RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, endpoint.url,
-        endpoint.secret, delivery.payload, delivery.attempts
+        endpoint.secret, endpoint.headers, delivery.payload, delivery.attempts
     """
     )
     .bindparams(
@@ -95,6 +96,7 @@ _CLAIM = (
         WebhookDelivery.event_type,
         WebhookEndpoint.url,
         WebhookEndpoint.secret,
+        WebhookEndpoint.headers,
         WebhookDelivery.payload,
         WebhookDelivery.attempts,
     )
@@ -107,7 +109,9 @@ class Dispatcher:
     def __init__(self, database: Database, settings: WebhooksSettings, *, https_only: bool) -> None:
         self._database = database
         # Cached, because decrypting takes a fifth of the time of an attempt.
-        self._decrypt = lru_cache(maxsize=1_024)(SecretCipher(settings.encryption_keys).decrypt)
+        cipher = SecretCipher(settings.encryption_keys)
+        self._decrypt = lru_cache(maxsize=1_024)(cipher.decrypt)
+        self._decrypt_headers = lru_cache(maxsize=1_024)(cipher.decrypt_headers)
         self._allowed = settings.webhooks_allowed_networks
         self._hosts = settings.webhooks_personal_data_hosts
         self._timeout = settings.webhooks_timeout_seconds
@@ -213,14 +217,15 @@ class Dispatcher:
         body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
         try:
             keys = self._decrypt(claim.secret).active(clock.now())
+            own = {} if claim.headers is None else self._decrypt_headers(claim.headers)
             url = parse_url(claim.url, https_only=self._https_only)
             async with http.post(
                 url,
                 data=body.encode(),
-                headers=signed_headers(claim.event_id, body, keys),
+                headers=own | signed_headers(claim.event_id, body, keys),
                 allow_redirects=False,
             ) as response:
-                return await _answer(response)
+                return await _answer(response, own)
         except TimeoutError:
             return Answer(error=f"no answer within {self._timeout:g} s")
         except (aiohttp.ClientError, OSError, ValueError, UrlNotAllowed, UndecryptableSecret) as error:
@@ -294,7 +299,7 @@ async def _of_subordinates(
     return {claim_id: (of, lineages.get(of, ())) for claim_id, of in found.items()}
 
 
-async def _answer(response: aiohttp.ClientResponse) -> Answer:
+async def _answer(response: aiohttp.ClientResponse, own: Mapping[str, str]) -> Answer:
     accepted = 200 <= response.status < 300
     # Keep only the start of the body. If the delivery was accepted, do not wait for a body: take what came with
     # the head.
@@ -303,10 +308,11 @@ async def _answer(response: aiohttp.ClientResponse) -> Answer:
     head = "\n".join(
         _printable(f"{name}: {value}") for name, value in response.headers.items() if name.lower() != "set-cookie"
     )
+    body = _printable(start.decode("utf-8", errors="replace"))
     kept = Answer(
         status=response.status,
-        head=head[:RESPONSE_KEPT],
-        body=_printable(start.decode("utf-8", errors="replace"))[:RESPONSE_KEPT].strip() or None,
+        head=without_values(head, own)[:RESPONSE_KEPT],
+        body=without_values(body, own)[:RESPONSE_KEPT].strip() or None,
     )
     if accepted:
         return kept

@@ -1,7 +1,7 @@
 """Endpoints: URL, event types, owner and signing secret."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
@@ -10,8 +10,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints import entitlements, filters, health, pending_deliveries
+from services.webhooks.endpoints.custom_headers import require_valid_headers
 from services.webhooks.endpoints.filters import EndpointFilters
-from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
+from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, UndecryptableSecret, new_secret
 from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, delivery_body, subscribed_types
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
@@ -34,9 +35,11 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 # A caller who changes one of these fields, or asks for personal data, decides where data goes and becomes the
 # owner.
 FILTER_FIELDS = frozenset({"organisation_subtree", "topics", "municipalities"})
-OWNERSHIP_FIELDS = frozenset({"url", "event_types"}) | FILTER_FIELDS
+# A header may name the account, or be the credentials, under which the receiver takes the data: like the URL, it
+# decides who gets it.
+OWNERSHIP_FIELDS = frozenset({"url", "headers", "event_types"}) | FILTER_FIELDS
 # A consent to personal data is given for these.
-CONSENT_FIELDS = frozenset({"url", "personal_data", "organisation_subtree"})
+CONSENT_FIELDS = frozenset({"url", "headers", "personal_data", "organisation_subtree"})
 # Lists in which the same value needs to be only once.
 _SETS = FILTER_FIELDS | {"event_types"}
 TEST_RATE_WINDOW = timedelta(minutes=1)
@@ -52,13 +55,16 @@ async def create(
     event_types: Sequence[str],
     description: str,
     wanted: EndpointFilters,
+    headers: Mapping[str, str],
     personal_data: bool = False,
 ) -> tuple[WebhookEndpoint, str]:
     """Create an endpoint of the caller's organisation (for the centre: of all events); return it and its secret.
 
     Raise `Forbidden` for events or personal data that the caller may not read, `Invalid` for a filter by something
-    that does not exist, `Conflict` when the organisation has the maximum number of endpoints.
+    that does not exist or a header that is not allowed, `Conflict` when the organisation has the maximum number of
+    endpoints.
     """
+    require_valid_headers(headers)
     _require_types(caller, event_types, caller.organisation_id, ())
     await filters.require_valid(session, wanted)
     await filters.require_subtree(
@@ -78,6 +84,8 @@ async def create(
         topics=list(dict.fromkeys(wanted.topics)),
         municipalities=list(dict.fromkeys(wanted.municipalities)),
         secret=cipher.encrypt(SigningSecrets(secret)),
+        headers=cipher.encrypt_headers(headers) if headers else None,
+        header_names=list(headers),
         active=True,
         personal_data=personal_data,
         created_by=caller.actor,
@@ -176,6 +184,7 @@ async def get(
 async def change(
     session: WriteSession,
     caller: Caller,
+    cipher: SecretCipher,
     settings: WebhooksSettings,
     endpoint_id: UUID,
     *,
@@ -185,22 +194,25 @@ async def change(
     """Update the given fields. Deactivation fails pending deliveries, which can be retried; activation enables a
     disabled endpoint again. While an endpoint is paused, its deliveries wait.
 
-    A caller who changes the destination or the content becomes the owner. A new URL, and other organisations, need
-    a new consent to personal data.
+    A caller who changes the destination or the content becomes the owner. A new URL, other headers and other
+    organisations need a new consent to personal data.
 
     Raise `Forbidden` when the caller may not read the events or personal data that would be sent, `Invalid` for a
-    filter by something that does not exist.
+    filter by something that does not exist or a header that is not allowed.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
     changes = changes | {name: list(dict.fromkeys(changes[name])) for name in _SETS & changes.keys()}
-    changed = {name for name, value in changes.items() if getattr(endpoint, name) != value}
+    fields = {name: value for name, value in changes.items() if name != "headers"}
+    changed = {name for name, value in fields.items() if getattr(endpoint, name) != value}
     for name in changed:
-        setattr(endpoint, name, changes[name])
+        setattr(endpoint, name, fields[name])
+    if "headers" in changes and _set_headers(cipher, endpoint, changes["headers"]):
+        changed.add("headers")
     if changes.get("active") is True:
         endpoint.disabled_at = endpoint.disabled_reason = None
     was_suspended = endpoint.suspended_at is not None
-    if {"active", "url"} & changed or ("paused" in changed and not endpoint.paused):
+    if {"active", "url", "headers"} & changed or ("paused" in changed and not endpoint.paused):
         # A paused endpoint received nothing: the time of the pause is no time of failures.
         await health.restart(session, endpoint.id)
     if changed & OWNERSHIP_FIELDS or (endpoint.personal_data and "personal_data" in changed):
@@ -236,6 +248,20 @@ async def _require_content(session: AsyncSession, caller: Caller, endpoint: Webh
         session, caller, endpoint.event_types, endpoint.organisation_id, endpoint.organisation_subtree
     )
     return lineage
+
+
+def _set_headers(cipher: SecretCipher, endpoint: WebhookEndpoint, headers: Mapping[str, str]) -> bool:
+    """Store the headers and return whether they differ from the stored ones. Raise `Invalid`."""
+    require_valid_headers(headers)
+    try:
+        stored = {} if endpoint.headers is None else cipher.decrypt_headers(endpoint.headers)
+    except UndecryptableSecret:
+        stored = None
+    if stored == headers:
+        return False
+    endpoint.headers = cipher.encrypt_headers(headers) if headers else None
+    endpoint.header_names = list(headers)
+    return True
 
 
 def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:

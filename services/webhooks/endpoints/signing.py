@@ -1,7 +1,8 @@
-"""Signing secrets of endpoints, encrypted at rest, and signatures by Standard Webhooks."""
+"""Signing secrets and own headers of endpoints, encrypted at rest, and signatures by Standard Webhooks."""
 
 import base64
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -14,8 +15,10 @@ from shared import encryption
 
 # How long the old secret signs too, unless the caller says otherwise.
 ROTATION_OVERLAP = timedelta(hours=24)
+
+
 class UndecryptableSecret(Exception):  # noqa: N818
-    """The stored secret was encrypted with a key that is no longer in the settings."""
+    """The stored secret or headers were encrypted with a key that is no longer in the settings."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,20 @@ class SecretCipher:
                 "the secret was encrypted with a key that is no longer configured: rotate it"
             ) from error
         return SigningSecrets(current, previous, datetime.fromisoformat(until) if until else None)
+
+    def encrypt_headers(self, headers: Mapping[str, str]) -> bytes:
+        """Return the encrypted bytes of own headers to store."""
+        return encryption.encrypt(self._keys, dict(headers))
+
+    def decrypt_headers(self, sealed: bytes) -> dict[str, str]:
+        """Return the decrypted headers. Raise `UndecryptableSecret` when no key fits."""
+        try:
+            headers: dict[str, str] = encryption.decrypt(self._keys, sealed)
+        except InvalidToken as error:
+            raise UndecryptableSecret(
+                "the headers were encrypted with a key that is no longer configured: set them again"
+            ) from error
+        return headers
 
 
 def signed_headers(event_id: UUID, body: str, keys: list[str]) -> dict[str, str]:

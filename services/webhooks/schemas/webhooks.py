@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
+from services.webhooks.endpoints.custom_headers import MAX_HEADERS, MAX_VALUE_LENGTH
 from services.webhooks.endpoints.signing import ROTATION_OVERLAP
 from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, WebhookEventType, WebhookSubscription
 from shared.auth.rights import Right
@@ -37,6 +38,16 @@ EventTypes = Annotated[
 Description = Annotated[MultilineText, Field(max_length=500, examples=["Приёмная главы"])]
 
 
+Headers = Annotated[
+    dict[str, str],
+    Field(
+        max_length=MAX_HEADERS,
+        description="Headers that each request to the URL has besides our own: names, and values of up to "
+        f"{MAX_VALUE_LENGTH:,} printable ASCII characters. They are stored encrypted, and values are never shown again. "
+        "Not allowed: `Host`, `Content-*`, `Cookie`, `User-Agent`, `webhook-*` and headers of the connection",
+        examples=[{"Authorization": "Bearer 5f2b1c0e8d"}],
+    ),
+]
 # Filters. An endpoint gets the events that match each filter that is not empty.
 MAX_FILTERED = 100
 OrganisationSubtree = Annotated[
@@ -88,6 +99,7 @@ class WebhookEndpointCreate(BaseModel):
     organisation_subtree: OrganisationSubtree = []
     topics: Topics = []
     municipalities: Municipalities = []
+    headers: Headers = {}
     description: Description = ""
     personal_data: PersonalData = False
 
@@ -102,6 +114,7 @@ class WebhookEndpointUpdate(BaseModel):
     organisation_subtree: OrganisationSubtree | None = None
     topics: Topics | None = None
     municipalities: Municipalities | None = None
+    headers: Headers | None = Field(default=None, description="Replaces all headers; empty: none is sent")
     description: Description | None = None
     personal_data: PersonalData | None = None
     active: bool | None = Field(default=None, description="false: nothing is sent, pending deliveries fail")
@@ -118,7 +131,7 @@ class WebhookEndpointUpdate(BaseModel):
 
 
 class WebhookEndpoint(BaseModel):
-    """An endpoint. Its secret is shown only when it is created or rotated."""
+    """An endpoint. Its secret is shown only when it is created or rotated, the values of its headers never."""
 
     id: UUID
     version: int
@@ -131,6 +144,9 @@ class WebhookEndpoint(BaseModel):
     organisation_subtree: OrganisationSubtree
     topics: Topics
     municipalities: Municipalities
+    header_names: list[str] = Field(
+        description="The names of the headers that each request has besides our own", examples=[["Authorization"]]
+    )
     description: str = Field(examples=["Приёмная главы"])
     personal_data: PersonalData
     personal_data_masking_reason: str | None = Field(
