@@ -110,6 +110,9 @@ def build_receiver(secret: str | None) -> "web.Application":
             typer.echo(f"refused {delivery}: the body is not JSON")
             return web.Response(status=400, text="the body is not JSON")
         typer.echo(f"{delivery} ({signature})\n{_shown(event)}")
+        if isinstance(event, dict) and event.get("type") == "webhook.verification":
+            # The answer that makes the endpoint get other deliveries.
+            return web.json_response({"challenge": event["data"]["challenge"]})
         return web.Response(status=204)
 
     receiver = web.Application(client_max_size=1024 * 1024)

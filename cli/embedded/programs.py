@@ -105,6 +105,8 @@ class ProgramSpecs:
             # Allow a webhook receiver on the same machine.
             environment["GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS"] = "127.0.0.0/8"
             environment["GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS"] = "127.0.0.1,localhost"
+            # Receivers that somebody tries need not answer a challenge.
+            environment["GOSPABLIK_WEBHOOKS_REQUIRE_VERIFICATION"] = "false"
             # An embedded run writes e-mail into a folder instead of sending it.
             environment["GOSPABLIK_MAIL_DIR"] = str(self._data_dir.mail)
             environment["GOSPABLIK_SMTP_HOST"] = ""

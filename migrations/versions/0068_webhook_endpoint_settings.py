@@ -1,4 +1,4 @@
-"""Filter the events of a webhook endpoint by organisation, topic and municipality; pause it; store own headers."""
+"""Store filters, own headers, a pause and the verification of the URL of a webhook endpoint."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,9 @@ _COLUMNS = {
     "municipalities": "jsonb NOT NULL DEFAULT '[]'",
     "paused": "boolean NOT NULL DEFAULT false",
     "header_names": "jsonb NOT NULL DEFAULT '[]'",
+    # Existing endpoints count as verified, and those that the previous version creates during the upgrade.
+    "verified_at": "timestamptz DEFAULT now()",
+    "verification_id": "uuid",
 }
 
 

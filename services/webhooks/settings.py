@@ -34,7 +34,13 @@ class WebhooksSettings(SecretFileSettings):
         default=20, ge=1, description="Maximum number of endpoints of one organisation, or of the centre"
     )
     webhooks_tests_per_minute: int = Field(
-        default=10, ge=1, description="Maximum number of test deliveries per minute of one organisation"
+        default=10,
+        ge=1,
+        description="Maximum number of tests and verifications of URLs per minute of one organisation",
+    )
+    webhooks_require_verification: bool = Field(
+        default=True,
+        description="Whether a new URL gets deliveries only once its receiver has repeated a challenge",
     )
     webhooks_replays_per_second: float = Field(
         default=20, gt=0, le=1000, description="How many replayed deliveries of one endpoint become due per second"

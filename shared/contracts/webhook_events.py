@@ -20,7 +20,9 @@ class WebhookEndpointSuspended(EventData):
 
 
 class WebhookEndpointDisabled(EventData):
-    """An endpoint was disabled, because its receiver answered 410 or accepted nothing for days."""
+    """An endpoint was disabled, because its receiver answered 410, accepted nothing for days, or never repeated
+    the challenge.
+    """
 
     event_type = "webhook.endpoint_disabled"
     required_right = Right.WEBHOOKS_READ
@@ -44,3 +46,19 @@ class WebhookTest(EventData):
     example: ClassVar = {"endpoint_id": "0198f3a0-2222-7000-8000-000000000003"}
 
     endpoint_id: UUID = Field(description="The endpoint")
+
+
+class WebhookVerification(EventData):
+    """An endpoint was created or its URL changed: the receiver must repeat the challenge in its response. Until
+    then the endpoint gets nothing else.
+    """
+
+    event_type = "webhook.verification"
+    required_right = Right.WEBHOOKS_READ
+    example: ClassVar = {
+        "endpoint_id": "0198f3a0-2222-7000-8000-000000000003",
+        "challenge": "J8vS0m1yq3nT5wXzB7dF9hKjL2pQ4rUaCeGiMoNkVbY",
+    }
+
+    endpoint_id: UUID = Field(description="The endpoint")
+    challenge: str = Field(description="Random text, which the body of the response must be")

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint, Uuid, false, text
+from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, UniqueConstraint, Uuid, false, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -16,6 +16,8 @@ class WebhookEndpoint(Base):
 
     `owner_id` is the person or client whose rights limit its events; if the owner loses them, the endpoint
     is suspended.
+    `verified_at` is when its receiver proved that it wants deliveries at this URL; null: only the delivery
+    `verification_id`, which asks for that, is sent.
     `consent_by` is the person who consented to unmasked personal data, if any.
     """
 
@@ -39,6 +41,11 @@ class WebhookEndpoint(Base):
     paused: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Whether texts are sent unmasked; otherwise phones, names and other personal data are masked.
     personal_data: Mapped[bool] = mapped_column(default=False)
+    # `evaluates_none`: None is stored, where otherwise the server's default would be.
+    verified_at: Mapped[datetime | None] = mapped_column(
+        DateTime(timezone=True).evaluates_none(), server_default=func.now()
+    )
+    verification_id: Mapped[UUID | None]
     created_by: Mapped[str]
     owner_id: Mapped[UUID | None]
     consent_by: Mapped[UUID | None]

@@ -145,6 +145,7 @@ def environment(name: str, database: TestDatabase, keys_dir: Path, **more: str) 
         "GOSPABLIK_ATTACHMENTS_DIR": str(keys_dir / "attachments"),
         "GOSPABLIK_WEBHOOKS_ALLOWED_NETWORKS": "127.0.0.0/8",
         "GOSPABLIK_WEBHOOKS_PERSONAL_DATA_HOSTS": "127.0.0.1",
+        "GOSPABLIK_WEBHOOKS_REQUIRE_VERIFICATION": "false",
         # Nothing listens on port 1: a run on the same machine must not respond instead of the tested services.
         **{f"GOSPABLIK_{service.upper()}_URL": "http://127.0.0.1:1" for service in SERVICES},
     } | {f"GOSPABLIK_{key.upper()}": value for key, value in more.items()}

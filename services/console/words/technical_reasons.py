@@ -14,7 +14,12 @@ _UNREADABLE = (
 )
 _UNREADABLE_OTHERWISE = "Данные записаны не так, как ожидает система"
 _UNSENT = (
-    (r"the endpoint was paused for (\d+) days", "Подписка была на паузе {0} дн.: событие можно отправить ещё раз"),
+    (
+        r"the endpoint was paused or not verified for (\d+) days",
+        "Подписка {0} дн. была на паузе или не подтверждена: событие можно отправить ещё раз",
+    ),
+    (r"the response does not repeat the challenge.*", "Система не повторила в ответе присланный код"),
+    (r"another verification was requested", "Вместо этой проверки адреса отправлена новая"),
     (r"no answer within (\d+).*", "Система не ответила за {0} с"),
     (r"HTTP (\d+).*", "Система ответила отказом: код {0}"),
     (r"The host .* was not found.*", "Адрес не найден: проверьте имя сервера"),

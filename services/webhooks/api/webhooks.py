@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.webhooks.api.dependencies import EndpointReader, WebhooksConsenter, WebhooksManager
 from services.webhooks.api.presenters import present_delivery, present_health
 from services.webhooks.deliveries.replay import replay
-from services.webhooks.endpoints import endpoints, entitlements, health
+from services.webhooks.endpoints import direct_deliveries, endpoints, entitlements, health
 from services.webhooks.endpoints.filters import EndpointFilters
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
@@ -52,7 +52,7 @@ from shared.tables import webhooks as tables
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))
 
 NOT_FOUND_ERROR = responses(NotFound)
-UPDATE_ERRORS = responses(NotFound, PreconditionFailed, PreconditionRequired)
+UPDATE_ERRORS = responses(NotFound, PreconditionFailed, PreconditionRequired, TooManyRequests)
 IDEMPOTENCY_ERRORS = responses(InFlight, Conflict, KeyReused)
 
 
@@ -109,7 +109,7 @@ async def list_webhook_event_types(caller: EndpointReader) -> WebhookEventTypeLi
 @router.post(
     "/endpoints",
     status_code=201,
-    responses=IDEMPOTENCY_ERRORS | with_headers(201, "Location"),
+    responses=IDEMPOTENCY_ERRORS | responses(TooManyRequests) | with_headers(201, "Location"),
     summary="Subscribe a system to events",
 )
 async def create_webhook_endpoint(
@@ -123,8 +123,9 @@ async def create_webhook_endpoint(
     """Create an endpoint.
 
     Only this response contains the secret. Organisation staff get the events of their organisation; with
-    `organisation_subtree`, those of organisations below it too, if the caller may read these. An event is sent if it
-    matches each given filter.
+    `organisation_subtree`, those of organisations below it too, if the caller may read these. An event is sent if
+    it matches each given filter. The URL gets `webhook.verification` first, and other deliveries once its response
+    has repeated the challenge, unless the operator requires no verification.
 
     Each event type needs a right (`GET /webhooks/event-types`). The caller becomes the endpoint's owner: the
     endpoint receives events as long as the owner may read them. Personal data in citizens' texts is masked.
@@ -192,12 +193,13 @@ async def update_webhook_endpoint(
 ) -> WebhookEndpoint:
     """Change the given fields. Deactivation fails pending deliveries; they can be replayed after reactivation.
 
-    `active: true` enables an endpoint again that was disabled because its receiver was dead. `paused: true` lets
-    deliveries wait until `paused: false`, which sends them in the order in which they became due.
+    A new URL must be verified, as that of a new endpoint: until then, deliveries wait. `active: true` enables an
+    endpoint again that was disabled because its receiver was dead. `paused: true` lets deliveries wait until
+    `paused: false`, which sends them in the order in which they became due.
 
-    A caller who changes the URL, the headers, the event types or the filters, or asks for personal data, needs the
-    rights for it and becomes the endpoint's owner. A new URL, other headers or another `organisation_subtree` need a
-    new consent to personal data. An empty list removes a filter; `headers` replaces all headers.
+    A caller who changes the URL, the headers, the event types or the filters, or asks for personal data, needs
+    the rights for it and becomes the endpoint's owner. A new URL, other headers or another `organisation_subtree`
+    need a new consent to personal data. An empty list removes a filter; `headers` replaces all headers.
     """
     if body.url is not None:
         await _check_url(body.url)
@@ -217,13 +219,17 @@ async def delete_webhook_endpoint(session: WriteTransaction, caller: WebhooksMan
 
 
 @router.post(
-    "/endpoints/{endpoint_id}/take-over", responses=NOT_FOUND_ERROR, summary="Become the owner of an endpoint"
+    "/endpoints/{endpoint_id}/take-over",
+    responses=responses(NotFound, TooManyRequests),
+    summary="Become the owner of an endpoint",
 )
 async def take_over_webhook_endpoint(
     session: WriteTransaction, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
     """Make the caller the owner; the caller needs the rights of all its event types. Ends a suspension."""
-    return await _shown(session, await endpoints.take_over(session, caller, endpoint_id), response)
+    return await _shown(
+        session, await endpoints.take_over(session, caller, webhooks_settings(), endpoint_id), response
+    )
 
 
 @router.post(
@@ -252,6 +258,7 @@ async def withdraw_personal_data_consent(
     summary="Rotate the secret",
 )
 async def rotate_webhook_secret(
+    *,
     session: WriteTransaction,
     caller: WebhooksManager,
     endpoint_id: UUID,
@@ -296,7 +303,36 @@ async def send_webhook_test(
     async def work() -> WebhookDeliveryWithPayload:
         limit = webhooks_settings().webhooks_tests_per_minute
         delivery, left = await endpoints.send_test(session, caller, endpoint_id, limit)
-        response.headers.update(endpoints.test_rate_limit_headers(limit, left, 60))
+        response.headers.update(direct_deliveries.limit_headers(limit, left, 60))
+        return present_delivery(caller, delivery)
+
+    return await once(WebhookDeliveryWithPayload, work)
+
+
+@router.post(
+    "/endpoints/{endpoint_id}/verification",
+    status_code=202,
+    responses=NOT_FOUND_ERROR | IDEMPOTENCY_ERRORS | responses(TooManyRequests),
+    summary="Send webhook.verification to an endpoint again",
+)
+async def send_webhook_verification(
+    *,
+    session: WriteTransaction,
+    caller: WebhooksManager,
+    endpoint_id: UUID,
+    once: Once,
+    response: Response,
+) -> WebhookDeliveryWithPayload:
+    """Send a new challenge to an endpoint that is not verified; a former one does not count any more.
+
+    Return the pending delivery; request it, or the endpoint with its `verified_at`, again for the result. The
+    header `RateLimit` says how many tests and verifications are left this minute.
+    """
+
+    async def work() -> WebhookDeliveryWithPayload:
+        limit = webhooks_settings().webhooks_tests_per_minute
+        delivery, left = await endpoints.send_verification(session, caller, endpoint_id, limit)
+        response.headers.update(direct_deliveries.limit_headers(limit, left, 60))
         return present_delivery(caller, delivery)
 
     return await once(WebhookDeliveryWithPayload, work)

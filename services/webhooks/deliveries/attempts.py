@@ -11,6 +11,7 @@ from sqlalchemy import DateTime, Integer, Text, Uuid, and_, bindparam, case, sel
 from services.webhooks.deliveries.retry_schedule import next_attempt_at
 from services.webhooks.endpoints import health
 from services.webhooks.endpoints.health import AttemptOutcomes
+from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
@@ -57,6 +58,14 @@ class ClaimedDelivery:
     claimed_at: datetime
     headers: bytes | None = None
     personal_data: bool = False
+
+    @property
+    def challenge(self) -> str | None:
+        """Return the challenge that the response must repeat; None for other deliveries than verifications."""
+        if self.event_type != VERIFICATION_EVENT_TYPE:
+            return None
+        challenge: str = self.payload["data"]["challenge"]
+        return challenge
 
     @property
     def organisation_id(self) -> UUID | None:

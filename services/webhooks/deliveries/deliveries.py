@@ -9,13 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints.endpoints import require_receiving
+from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE
 from services.webhooks.schemas.webhooks import BoundedMoment, DeliveredEventType, WebhookDeliveryStatus
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
-from shared.http.problems import NotFound
+from shared.http.problems import Conflict, NotFound
 from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 
@@ -80,9 +81,11 @@ async def list_attempts(
 async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
     """Schedule the delivery for now, also a delivered one, with the same id and a new round of attempts.
 
-    Raise `Conflict` for an endpoint that is inactive or suspended.
+    Raise `Conflict` for an endpoint that is inactive or suspended, and for a verification.
     """
     delivery = await get(session, caller, delivery_id)
+    if delivery.event_type == VERIFICATION_EVENT_TYPE:
+        raise Conflict("A verification is not repeated: request a new one with POST …/verification")
     # Lock order: endpoints before deliveries, as everywhere, to avoid deadlocks.
     endpoint = await session.scalar(
         select(WebhookEndpoint).where(WebhookEndpoint.id == delivery.endpoint_id).with_for_update(read=True)

@@ -28,8 +28,8 @@ from services.webhooks.deliveries.attempts import (
     ClaimedDelivery,
     record_results,
 )
-from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, requested_wait
-from services.webhooks.endpoints import disabling, entitlements, health, pending_deliveries
+from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, is_last, requested_wait
+from services.webhooks.endpoints import disabling, entitlements, health, pending_deliveries, verification
 from services.webhooks.endpoints.custom_headers import without_values
 from services.webhooks.endpoints.entitlements import Entitlement
 from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret, signed_headers
@@ -51,15 +51,22 @@ LEASE_MARGIN = timedelta(seconds=30)
 # is low, so that a receiver that always times out does not delay the others.
 FAILING_ENDPOINT_CONCURRENCY = 4
 
+# The condition on endpoints to which something is sent: an unverified one gets only its verification. That is
+# looked up by its id: to read all that waits for the endpoint in each round would take long.
+_IS_SENDING = """NOT endpoint.paused AND (endpoint.verified_at IS NOT NULL OR EXISTS (
+        SELECT FROM webhook_deliveries AS verification
+        WHERE verification.id = endpoint.verification_id AND verification.status = 'pending'
+            AND verification.next_attempt_at <= :now
+    ))"""
 _ANY_DUE = text(
-    """SELECT EXISTS (SELECT FROM webhook_endpoints AS endpoint CROSS JOIN LATERAL (
+    f"""SELECT EXISTS (SELECT FROM webhook_endpoints AS endpoint CROSS JOIN LATERAL (
         SELECT FROM webhook_deliveries
         WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now LIMIT 1
-    ) AS due WHERE NOT endpoint.paused) AS is_any_due"""
+    ) AS due WHERE {_IS_SENDING}) AS is_any_due"""  # noqa: S608 — a constant
 ).bindparams(bindparam("now", type_=DateTime(timezone=True)))
 _CLAIM = (
     text(
-        """
+        f"""
     WITH due AS (
         SELECT delivery.id
         FROM webhook_endpoints AS endpoint
@@ -67,11 +74,12 @@ _CLAIM = (
         CROSS JOIN LATERAL (
             SELECT id, next_attempt_at FROM webhook_deliveries
             WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now
+                AND (endpoint.verified_at IS NOT NULL OR id = endpoint.verification_id)
             ORDER BY next_attempt_at
             LIMIT least(coalesce(held.room, :share), :limit)
             FOR UPDATE SKIP LOCKED
         ) AS delivery
-        WHERE NOT endpoint.paused
+        WHERE {_IS_SENDING}
         ORDER BY delivery.next_attempt_at
         LIMIT :limit
     )
@@ -81,7 +89,7 @@ _CLAIM = (
     WHERE delivery.id = due.id AND endpoint.id = delivery.endpoint_id
     RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, endpoint.url,
         endpoint.secret, endpoint.headers, delivery.payload, delivery.attempts
-    """
+    """  # noqa: S608 — a constant
     )
     .bindparams(
         bindparam("now", type_=DateTime(timezone=True)),
@@ -225,7 +233,7 @@ class Dispatcher:
                 headers=own | signed_headers(claim.event_id, body, keys),
                 allow_redirects=False,
             ) as response:
-                return await _answer(response, own)
+                return await _answer(response, own, claim.challenge)
         except TimeoutError:
             return Answer(error=f"no answer within {self._timeout:g} s")
         except (aiohttp.ClientError, OSError, ValueError, UrlNotAllowed, UndecryptableSecret) as error:
@@ -239,16 +247,32 @@ class Dispatcher:
         gone = {
             result.claim.endpoint_id: result.claim.url for result in results if result.answer.status == HTTP_GONE
         }
+        verified = {
+            result.claim.endpoint_id: result.claim.id
+            for result in results
+            if result.claim.challenge is not None and result.error is None
+        }
+        if verified:
+            # Before the results are recorded: a worker that dies in between sends the challenge again, and no
+            # endpoint stays unverified although it has answered.
+            async with self._database.write() as session:
+                await verification.confirm(session, verified)
+        unverified = {
+            result.claim.endpoint_id: result.claim.id
+            for result in results
+            if result.claim.challenge is not None and result.error is not None and is_last(result.claim.attempts)
+        }
         failing = {result.claim.endpoint_id for result in results if result.error is not None} - gone.keys()
         async with self._database.write() as session:
             await record_results(session, results, clock.now())
             dead = await health.failing_for(session, failing, self._disable_after) if failing else ()
-        if gone or dead:
+        if gone or dead or unverified:
             # A separate transaction: the first one holds shared locks of the endpoints, and so may other workers;
             # to upgrade them to exclusive locks could deadlock.
             async with self._database.write() as session:
                 await disabling.disable_gone(session, gone)
                 await disabling.disable_failing(session, dead, self._disable_after)
+                await disabling.disable_unverified(session, unverified)
 
     async def run(self) -> None:
         """Deliver until cancelled, at most `webhooks_concurrency` attempts at a time."""
@@ -292,19 +316,23 @@ async def _of_subordinates(
     found = {}
     for claim in claims:
         entitled, organisation_id = by_endpoint.get(claim.endpoint_id), claim.organisation_id
-        if entitled is not None and entitled.organisation_id is not None and organisation_id is not None:
-            if organisation_id != entitled.organisation_id:
-                found[claim.id] = organisation_id
+        if entitled is None or organisation_id is None:
+            continue
+        if entitled.organisation_id not in {None, organisation_id}:
+            found[claim.id] = organisation_id
     lineages = await entitlements.lineages_of(session, set(found.values()))
     return {claim_id: (of, lineages.get(of, ())) for claim_id, of in found.items()}
 
 
-async def _answer(response: aiohttp.ClientResponse, own: Mapping[str, str]) -> Answer:
+async def _answer(response: aiohttp.ClientResponse, own: Mapping[str, str], challenge: str | None) -> Answer:
     accepted = 200 <= response.status < 300
-    # Keep only the start of the body. If the delivery was accepted, do not wait for a body: take what came with
-    # the head.
+    # Keep only the start of the body. If the delivery was accepted, do not wait for a body that does not matter:
+    # take what came with the head.
     content = response.content
-    start = content.read_nowait(RESPONSE_KEPT) if accepted else await content.read(RESPONSE_KEPT)
+    if accepted and challenge is None:
+        start = content.read_nowait(RESPONSE_KEPT)
+    else:
+        start = await _read_start(content)
     head = "\n".join(
         _printable(f"{name}: {value}") for name, value in response.headers.items() if name.lower() != "set-cookie"
     )
@@ -314,11 +342,21 @@ async def _answer(response: aiohttp.ClientResponse, own: Mapping[str, str]) -> A
         head=without_values(head, own)[:RESPONSE_KEPT],
         body=without_values(body, own)[:RESPONSE_KEPT].strip() or None,
     )
+    if accepted and challenge is not None and not verification.repeats_challenge(start, challenge):
+        return replace(kept, error=verification.WRONG_RESPONSE)
     if accepted:
         return kept
     asks = response.status in ASKS_TO_WAIT
     wait = requested_wait(response.headers.get("Retry-After"), clock.now()) if asks else None
     return replace(kept, error=f"HTTP {response.status}", requested_wait=wait)
+
+
+async def _read_start(content: aiohttp.StreamReader) -> bytes:
+    """Return the first bytes of a body, which may come in several parts."""
+    start = b""
+    while len(start) < RESPONSE_KEPT and (part := await content.read(RESPONSE_KEPT - len(start))):
+        start += part
+    return start
 
 
 def _printable(text: str) -> str:

@@ -18,7 +18,7 @@ from services.webhooks.deliveries.event_range import DISORDER, first_position
 from services.webhooks.deliveries.event_subjects import load_subjects
 from services.webhooks.deliveries.fanout import CONSUMER
 from services.webhooks.endpoints import endpoints, entitlements, health
-from services.webhooks.event_catalogue.catalogue import subscribed_types
+from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE, subscribed_types
 from services.webhooks.feed.positions import format_position, parse_position
 from services.webhooks.schemas.replays import WebhookReplay, WebhookReplayKind, WebhookReplayRequest
 from services.webhooks.settings import WebhooksSettings
@@ -93,7 +93,10 @@ async def replay(
             found = await _failed(session, endpoint, request)
         case WebhookReplayKind.ALL:
             assert bounds is not None
-            found = await _of_time(session, endpoint, request, bounds, fanned_out or 0, entitled[endpoint.id])
+            after, end = bounds
+            # The fan-out delivers events itself that it has not read yet.
+            last = min(fanned_out or 0, end) if end is not None else fanned_out or 0
+            found = await _of_time(session, endpoint, request, (after, last), entitled[endpoint.id])
         case WebhookReplayKind.EVENT:
             found = await _one(session, endpoint, request, entitled[endpoint.id])
     spread = timedelta(seconds=1 / settings.webhooks_replays_per_second)
@@ -158,6 +161,7 @@ async def _failed(session: AsyncSession, endpoint: WebhookEndpoint, request: Web
     query = select(WebhookDelivery.id).where(
         WebhookDelivery.endpoint_id == endpoint.id,
         WebhookDelivery.status == inline_literal("failed"),
+        WebhookDelivery.event_type != VERIFICATION_EVENT_TYPE,
         WebhookDelivery.created_at >= request.since,
     )
     if request.until is not None:
@@ -183,15 +187,14 @@ async def _of_time(
     session: AsyncSession,
     endpoint: WebhookEndpoint,
     request: WebhookReplayRequest,
-    bounds: tuple[int, int | None],
-    fanned_out: int,
+    positions: tuple[int, int],
     entitled: entitlements.Entitlement,
 ) -> _Found:
-    """Return the next events of the period that match the filters and that the fan-out has read; it delivers later
-    ones itself.
+    """Return the next events of the period that the endpoint receives, by its filters as they are now.
+
+    `positions`: after the first, up to the last.
     """
-    after, end_of_time = bounds
-    last = fanned_out if end_of_time is None else min(fanned_out, end_of_time)
+    after, last = positions
     window = (
         select(Event.position)
         .where(Event.position > after, Event.position <= last)
@@ -252,7 +255,9 @@ async def _one(
 ) -> _Found:
     existing = await session.scalar(
         select(WebhookDelivery.id).where(
-            WebhookDelivery.endpoint_id == endpoint.id, WebhookDelivery.event_id == request.event_id
+            WebhookDelivery.endpoint_id == endpoint.id,
+            WebhookDelivery.event_id == request.event_id,
+            WebhookDelivery.event_type != VERIFICATION_EVENT_TYPE,
         )
     )
     if existing is not None:
@@ -315,7 +320,9 @@ async def _of_appeals_of_another_organisation(
     )
     current = {row.id: row.organisation_id for row in await session.execute(query)}
     return {
-        event.id for event in events if current.get(event.subject_id, event.organisation_id) != event.organisation_id
+        event.id
+        for event in events
+        if current.get(event.subject_id, event.organisation_id) != event.organisation_id
     }
 
 

@@ -24,12 +24,17 @@ LONGEST_REQUESTED = timedelta(hours=24)
 ASKS_TO_WAIT = frozenset({429, 503})
 
 
+def is_last(attempts: int) -> bool:
+    """Return whether a delivery is not tried again after this many failed attempts."""
+    return attempts > len(RETRY_DELAYS)
+
+
 def next_attempt_at(now: datetime, attempts: int, requested: timedelta | None) -> datetime | None:
     """Return when a delivery is tried again after this many failed attempts; None: never.
 
     The pause is at least `requested`, the wait that the receiver asked for.
     """
-    if attempts > len(RETRY_DELAYS):
+    if is_last(attempts):
         return None
     pause = RETRY_DELAYS[attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311 — spreads load, no secret
     return now + max(pause, requested or timedelta())

@@ -1,4 +1,6 @@
-"""Disabling of endpoints whose receiver is gone or has failed for days. Pending deliveries can be replayed."""
+"""Disabling of endpoints whose receiver is gone, has failed for days, or did not repeat the challenge. Pending
+deliveries can be replayed.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from shared.tables.webhooks import WebhookEndpoint, WebhookEndpointHealth
 # The purpose of the letter to the owner of a disabled endpoint.
 LETTER_PURPOSE = "endpoint_disabled"
 GONE_REASON = "the receiver answered 410 Gone"
+UNVERIFIED_REASON = "the receiver did not repeat the challenge"
 
 
 async def disable_gone(session: WriteSession, urls: Mapping[UUID, str]) -> None:
@@ -36,6 +39,13 @@ async def disable_failing(session: WriteSession, ids: Collection[UUID], limit: t
         await _disable(
             session, locked[endpoint_id], f"no delivery succeeded for {limit / timedelta(days=1):g} days"
         )
+
+
+async def disable_unverified(session: WriteSession, deliveries: Mapping[UUID, UUID]) -> None:
+    """Disable unverified endpoints after the last attempt of these verifications, unless another was requested."""
+    for endpoint in await _lock_active(session, deliveries):
+        if endpoint.verified_at is None and endpoint.verification_id == deliveries[endpoint.id]:
+            await _disable(session, endpoint, UNVERIFIED_REASON)
 
 
 @dataclass(frozen=True)

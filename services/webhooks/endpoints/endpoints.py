@@ -1,19 +1,25 @@
 """Endpoints: URL, event types, owner and signing secret."""
 
-import math
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence, Set
+from datetime import datetime, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.webhooks.endpoints import entitlements, filters, health, pending_deliveries
+from services.webhooks.endpoints import (
+    direct_deliveries,
+    entitlements,
+    filters,
+    health,
+    pending_deliveries,
+    verification,
+)
 from services.webhooks.endpoints.custom_headers import require_valid_headers
 from services.webhooks.endpoints.filters import EndpointFilters
 from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, UndecryptableSecret, new_secret
-from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, delivery_body, subscribed_types
+from services.webhooks.event_catalogue.catalogue import subscribed_types
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.api.pagination import Paging
@@ -24,11 +30,8 @@ from shared.auth.rights import Right
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.contracts.webhook_events import WebhookTest
 from shared.database.sessions import WriteSession
-from shared.events.outbox import NewEvent, emit
-from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound, TooManyRequests
-from shared.http.rate_limit import rate_limit_headers
+from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from shared.ids import new_id
-from shared.tables.common import Event
 from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
@@ -42,7 +45,6 @@ OWNERSHIP_FIELDS = frozenset({"url", "headers", "event_types"}) | FILTER_FIELDS
 CONSENT_FIELDS = frozenset({"url", "headers", "personal_data", "organisation_subtree"})
 # Lists in which the same value needs to be only once.
 _SETS = FILTER_FIELDS | {"event_types"}
-TEST_RATE_WINDOW = timedelta(minutes=1)
 
 
 async def create(
@@ -60,9 +62,11 @@ async def create(
 ) -> tuple[WebhookEndpoint, str]:
     """Create an endpoint of the caller's organisation (for the centre: of all events); return it and its secret.
 
+    A challenge is sent to its URL, unless the settings require none.
+
     Raise `Forbidden` for events or personal data that the caller may not read, `Invalid` for a filter by something
     that does not exist or a header that is not allowed, `Conflict` when the organisation has the maximum number of
-    endpoints.
+    endpoints, `TooManyRequests` for too many challenges.
     """
     require_valid_headers(headers)
     _require_types(caller, event_types, caller.organisation_id, ())
@@ -88,6 +92,7 @@ async def create(
         header_names=list(headers),
         active=True,
         personal_data=personal_data,
+        verified_at=_unless_required(settings),
         created_by=caller.actor,
         owner_id=UUID(caller.subject),
         version=1,
@@ -96,7 +101,21 @@ async def create(
         await _record_consent_if_allowed(session, caller, endpoint, ())
     session.add(endpoint)
     await session.flush()
+    await _request_verification(session, caller, settings, endpoint)
     return endpoint, secret
+
+
+def _unless_required(settings: WebhooksSettings) -> datetime | None:
+    """Return when a new URL counts as verified: now if the settings require no challenge, None if they do."""
+    return None if settings.webhooks_require_verification else clock.now()
+
+
+async def _request_verification(
+    session: WriteSession, caller: Caller, settings: WebhooksSettings, endpoint: WebhookEndpoint
+) -> None:
+    """Send a challenge to an unverified endpoint, unless nothing may be sent to it."""
+    if endpoint.verified_at is None and endpoint.active and endpoint.suspended_at is None:
+        await verification.request(session, caller, endpoint, settings.webhooks_tests_per_minute)
 
 
 async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limit: int) -> None:
@@ -189,44 +208,27 @@ async def change(
     endpoint_id: UUID,
     *,
     version: int | None,
-    changes: dict[str, Any],
+    changes: Mapping[str, Any],
 ) -> WebhookEndpoint:
     """Update the given fields. Deactivation fails pending deliveries, which can be retried; activation enables a
     disabled endpoint again. While an endpoint is paused, its deliveries wait.
 
-    A caller who changes the destination or the content becomes the owner. A new URL, other headers and other
-    organisations need a new consent to personal data.
+    A new URL must be verified, as that of a new endpoint. A caller who changes the destination or the content
+    becomes the owner. A new URL, other headers and other organisations need a new consent to personal data.
 
     Raise `Forbidden` when the caller may not read the events or personal data that would be sent, `Invalid` for a
-    filter by something that does not exist or a header that is not allowed.
+    filter by something that does not exist or a header that is not allowed, `TooManyRequests` for too many
+    challenges.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
-    changes = changes | {name: list(dict.fromkeys(changes[name])) for name in _SETS & changes.keys()}
-    fields = {name: value for name, value in changes.items() if name != "headers"}
-    changed = {name for name, value in fields.items() if getattr(endpoint, name) != value}
-    for name in changed:
-        setattr(endpoint, name, fields[name])
-    if "headers" in changes and _set_headers(cipher, endpoint, changes["headers"]):
-        changed.add("headers")
-    if changes.get("active") is True:
-        endpoint.disabled_at = endpoint.disabled_reason = None
     was_suspended = endpoint.suspended_at is not None
+    changed = _apply(cipher, settings, endpoint, changes)
     if {"active", "url", "headers"} & changed or ("paused" in changed and not endpoint.paused):
         # A paused endpoint received nothing: the time of the pause is no time of failures.
         await health.restart(session, endpoint.id)
     if changed & OWNERSHIP_FIELDS or (endpoint.personal_data and "personal_data" in changed):
-        await filters.require_valid(
-            session, EndpointFilters(topics=changes.get("topics", ()), municipalities=changes.get("municipalities", ()))
-        )
-        lineage = await _require_content(session, caller, endpoint)
-        if endpoint.personal_data:
-            _require_personal_data_rights(caller, endpoint.organisation_id, endpoint.url, settings)
-        _set_owner(endpoint, caller)
-        if CONSENT_FIELDS & changed:
-            endpoint.consent_by = endpoint.consent_at = None
-        if endpoint.personal_data and endpoint.consent_at is None:
-            await _record_consent_if_allowed(session, caller, endpoint, lineage)
+        await _decide_content(session, caller, settings, endpoint, changed)
         if was_suspended:
             # A suspended endpoint received nothing, so its earlier failures say nothing about the receiver now.
             await health.restart(session, endpoint.id)
@@ -235,13 +237,64 @@ async def change(
     if changes:
         endpoint.version += 1
     await session.flush()
+    if {"url", "active"} & changed or (was_suspended and endpoint.suspended_at is None):
+        await _request_verification(session, caller, settings, endpoint)
     if changes.get("active") is False:
         await pending_deliveries.fail_for_endpoints(session, [endpoint.id], "the endpoint was deactivated")
     return endpoint
 
 
+def _apply(
+    cipher: SecretCipher, settings: WebhooksSettings, endpoint: WebhookEndpoint, changes: Mapping[str, Any]
+) -> set[str]:
+    """Set the given fields; return the names of those that differ from before. Raise `Invalid` for a header."""
+    changed = set()
+    for name, value in changes.items():
+        if name == "headers":
+            is_new = _set_headers(cipher, endpoint, value)
+        else:
+            wanted = list(dict.fromkeys(value)) if name in _SETS else value
+            is_new = getattr(endpoint, name) != wanted
+            setattr(endpoint, name, wanted)
+        if is_new:
+            changed.add(name)
+    if changes.get("active") is True:
+        endpoint.disabled_at = endpoint.disabled_reason = None
+    if "url" in changed:
+        endpoint.verified_at = _unless_required(settings)
+    return changed
+
+
+async def _decide_content(
+    session: AsyncSession,
+    caller: Caller,
+    settings: WebhooksSettings,
+    endpoint: WebhookEndpoint,
+    changed: Set[str],
+) -> None:
+    """Make the caller, who changed what is sent or where, the owner; ask for a new consent if it needs one.
+
+    Raise `Forbidden` for events or personal data that the caller may not read, `Invalid` for an unknown filter.
+    """
+    await filters.require_valid(
+        session,
+        EndpointFilters(
+            topics=endpoint.topics if "topics" in changed else (),
+            municipalities=endpoint.municipalities if "municipalities" in changed else (),
+        ),
+    )
+    lineage = await _require_content(session, caller, endpoint)
+    if endpoint.personal_data:
+        _require_personal_data_rights(caller, endpoint.organisation_id, endpoint.url, settings)
+    _set_owner(endpoint, caller)
+    if CONSENT_FIELDS & changed:
+        endpoint.consent_by = endpoint.consent_at = None
+    if endpoint.personal_data and endpoint.consent_at is None:
+        await _record_consent_if_allowed(session, caller, endpoint, lineage)
+
+
 async def _require_content(session: AsyncSession, caller: Caller, endpoint: WebhookEndpoint) -> Sequence[UUID]:
-    """Raise `Forbidden` unless the caller may read all events of the endpoint; return its organisation's lineage."""
+    """Return the lineage of the endpoint's organisation. Raise `Forbidden` for events the caller may not read."""
     lineage = await entitlements.lineage_of(session, endpoint.organisation_id)
     _require_types(caller, endpoint.event_types, endpoint.organisation_id, lineage)
     await filters.require_subtree(
@@ -269,14 +322,19 @@ def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:
     endpoint.suspended_at = endpoint.suspended_reason = None
 
 
-async def take_over(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
+async def take_over(
+    session: WriteSession, caller: Caller, settings: WebhooksSettings, endpoint_id: UUID
+) -> WebhookEndpoint:
     """Make the caller the owner and end a suspension. Raise `Forbidden` without the rights of its event types."""
     endpoint = await get(session, caller, endpoint_id, lock="update")
     await _require_content(session, caller, endpoint)
+    was_suspended = endpoint.suspended_at is not None
     _set_owner(endpoint, caller)
     await health.restart(session, endpoint.id)
     endpoint.version += 1
     await session.flush()
+    if was_suspended:
+        await _request_verification(session, caller, settings, endpoint)
     return endpoint
 
 
@@ -343,42 +401,39 @@ async def send_test(
 ) -> tuple[WebhookDelivery, int]:
     """Queue a `webhook.test` delivery to this endpoint; return it and how many tests are left this minute.
 
-    Raise `Conflict` for an endpoint that is inactive, suspended or paused, `TooManyRequests` beyond `limit` per
-    minute.
+    Raise `Conflict` for an endpoint that is inactive, suspended, paused or not verified, `TooManyRequests` beyond
+    `limit` per minute.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")
     require_receiving(endpoint)
+    _require_running(endpoint)
+    if endpoint.verified_at is None:
+        raise Conflict("The endpoint is not verified: its receiver must repeat the challenge first")
+    left = await direct_deliveries.take_from_limit(session, endpoint.organisation_id, limit)
+    data = WebhookTest(endpoint_id=endpoint.id)
+    delivery = await direct_deliveries.queue(session, endpoint, caller.actor, data, new_id())
+    return delivery, left
+
+
+async def send_verification(
+    session: WriteSession, caller: Caller, endpoint_id: UUID, limit: int
+) -> tuple[WebhookDelivery, int]:
+    """Queue another `webhook.verification` delivery; return it and how many requests are left this minute.
+
+    Raise `Conflict` for an endpoint that is inactive, suspended, paused or already verified, `TooManyRequests`
+    beyond `limit` per minute.
+    """
+    endpoint = await get(session, caller, endpoint_id, lock="update")
+    require_receiving(endpoint)
+    _require_running(endpoint)
+    if endpoint.verified_at is not None:
+        raise Conflict("The endpoint is verified already: there is nothing to prove")
+    return await verification.request(session, caller, endpoint, limit)
+
+
+def _require_running(endpoint: WebhookEndpoint) -> None:
     if endpoint.paused:
         raise Conflict("The endpoint is paused: resume it first")
-    left = await _remaining_tests(session, endpoint.organisation_id, limit)
-    now = clock.now()
-    delivery_id = new_id()
-    data = WebhookTest(endpoint_id=endpoint.id)
-    await emit(
-        session,
-        NewEvent(
-            data=data,
-            subject_id=delivery_id,
-            organisation_id=endpoint.organisation_id,
-            actor=caller.actor,
-            occurred_at=now,
-        ),
-    )
-    event_id = await session.scalar(select(Event.id).where(Event.subject_id == delivery_id))
-    delivery = WebhookDelivery(
-        id=delivery_id,
-        endpoint_id=endpoint.id,
-        event_id=event_id,
-        event_type=TEST_EVENT_TYPE,
-        organisation_id=endpoint.organisation_id,
-        payload=delivery_body(TEST_EVENT_TYPE, now, data.to_stored(), event_id=event_id),
-        status="pending",
-        attempts=0,
-        next_attempt_at=now,
-    )
-    session.add(delivery)
-    await session.flush()
-    return delivery, left
 
 
 def require_receiving(endpoint: WebhookEndpoint) -> None:
@@ -389,32 +444,3 @@ def require_receiving(endpoint: WebhookEndpoint) -> None:
         raise Conflict("The endpoint is inactive: activate it first")
     if endpoint.suspended_at is not None:
         raise Conflict(f"The endpoint is suspended because {endpoint.suspended_reason}: take it over first")
-
-
-def test_rate_limit_headers(limit: int, remaining: int, reset: int) -> dict[str, str]:
-    """Return the `RateLimit` headers of test deliveries."""
-    return rate_limit_headers("webhook-tests", limit, int(TEST_RATE_WINDOW.total_seconds()), remaining, reset)
-
-
-async def _remaining_tests(session: AsyncSession, organisation_id: UUID | None, limit: int) -> int:
-    await session.execute(
-        select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhook tests\n{organisation_id}", 0)))
-    )
-    now = clock.now()
-    oldest_first = (
-        select(WebhookDelivery.created_at)
-        .where(
-            WebhookDelivery.organisation_id.is_not_distinct_from(organisation_id),
-            WebhookDelivery.created_at > now - TEST_RATE_WINDOW,
-            WebhookDelivery.event_type == TEST_EVENT_TYPE,
-        )
-        .order_by(WebhookDelivery.created_at)
-    )
-    sent = (await session.scalars(oldest_first)).all()
-    if len(sent) >= limit:
-        wait = max(math.ceil((sent[-limit] + TEST_RATE_WINDOW - now).total_seconds()), 1)
-        raise TooManyRequests(
-            f"An organisation may send at most {limit} test deliveries per minute: try again in {wait} s",
-            headers={"Retry-After": str(wait), **test_rate_limit_headers(limit, 0, wait)},
-        )
-    return limit - len(sent) - 1

@@ -1,10 +1,10 @@
-"""Pending deliveries of endpoints that stop receiving, or have been paused for too long."""
+"""Pending deliveries of endpoints that stop receiving, or have been paused or unverified for too long."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 
 from shared import clock
 from shared.api.pagination import inline_literal
@@ -40,10 +40,11 @@ async def fail_deliveries(session: WriteSession, reasons: Mapping[UUID, str]) ->
 
 
 async def fail_held(database: Database, term: timedelta) -> int:
-    """Mark deliveries as failed that have been due for longer than `term` at a paused endpoint; return how many.
+    """Mark deliveries as failed that have been due for longer than `term` at an endpoint that is paused or not
+    verified; return how many.
 
-    They can be replayed. A waiting delivery keeps its event, and with it all later ones, from being purged, so none
-    may wait forever.
+    They can be replayed. A waiting delivery keeps its event, and with it all later ones, from being purged, so
+    none may wait forever.
     """
     count = 0
     while True:
@@ -59,7 +60,7 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
         select(WebhookDelivery.id)
         .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
         .where(
-            WebhookEndpoint.paused,
+            or_(WebhookEndpoint.paused, WebhookEndpoint.verified_at.is_(None)),
             WebhookDelivery.status == inline_literal("pending"),
             WebhookDelivery.next_attempt_at < clock.now() - term,
         )
@@ -69,7 +70,10 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
     failed = await session.scalars(
         update(WebhookDelivery)
         .where(WebhookDelivery.id.in_(held))
-        .values(status="failed", last_error=f"the endpoint was paused for {term / timedelta(days=1):g} days")
+        .values(
+            status="failed",
+            last_error=f"the endpoint was paused or not verified for {term / timedelta(days=1):g} days",
+        )
         .returning(WebhookDelivery.id)
         .execution_options(synchronize_session=False)
     )

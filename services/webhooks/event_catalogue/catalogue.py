@@ -23,7 +23,7 @@ from shared.contracts.appeal_events import AlertRaised, AppealMessageAdded, Appe
 from shared.contracts.catalogue import EVENT_MODELS
 from shared.contracts.event_base import EventData, FeedOnly
 from shared.contracts.stored_events import current_data
-from shared.contracts.webhook_events import WebhookTest
+from shared.contracts.webhook_events import WebhookTest, WebhookVerification
 from shared.masking import mask_values
 from shared.tables.common import Event
 
@@ -42,6 +42,9 @@ WebhookSubscription = StrEnum(  # type: ignore[misc]
 WebhookSubscription.__doc__ = "Event types that an endpoint can subscribe to; `appeal.*`: all types of a subject."
 
 TEST_EVENT_TYPE = WebhookTest.event_type
+VERIFICATION_EVENT_TYPE = WebhookVerification.event_type
+# Sent to one endpoint on request, whatever it subscribes to.
+DIRECT_EVENT_TYPES = (TEST_EVENT_TYPE, VERIFICATION_EVENT_TYPE)
 # Events about a message of a citizen: their deliveries contain its text.
 WITH_TEXT = (AppealOpened, AppealMessageAdded)
 
@@ -85,7 +88,7 @@ class Delivery(BaseModel):
     timestamp: AwareDatetime = Field(description="When it happened")
     id: UUID = Field(description="Id of the event, as in the feed")
     position: str | None = Field(
-        description="Position in the feed; null in a test that was sent before it was numbered"
+        description="Position in the feed; null in a test or verification that was sent before it was numbered"
     )
     data: BaseModel
 
@@ -108,8 +111,8 @@ def description_of(model: type[EventData]) -> str:
 
 def _delivered_model(model: type[EventData]) -> type[BaseModel]:
     base: type[BaseModel] = DeliveredData
-    if model is WebhookTest:
-        base = BaseModel  # A test delivery is about no subject.
+    if model.event_type in DIRECT_EVENT_TYPES:
+        base = BaseModel  # These are about no subject.
     elif issubclass(model, WITH_TEXT):
         base = DeliveredMessage
     fields: dict[str, Any] = {
@@ -172,15 +175,15 @@ def _entry(event_type: str) -> CatalogueEntry:
 
 
 CATALOGUE: Mapping[str, CatalogueEntry] = {
-    event_type: _entry(event_type) for event_type in (*WebhookEventType, TEST_EVENT_TYPE)
+    event_type: _entry(event_type) for event_type in (*WebhookEventType, *DIRECT_EVENT_TYPES)
 }
 
 
-# Fields that are not masked: names and ids from the registry or a network, which masking would corrupt.
+# Fields that are not masked, since masking would corrupt them: names, ids of a network, random texts.
 UNMASKED_FIELDS = frozenset(
     {
         "id", "url", "reply_url", "organisation", "name", "screen_name", "code", "external_id", "external_ids",
-        "thread_key", "author_key", "reply_to",
+        "thread_key", "author_key", "reply_to", "challenge",
     }
 )  # fmt: skip
 

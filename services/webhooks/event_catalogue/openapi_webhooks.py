@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import FastAPI, Header
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.webhooks.event_catalogue.catalogue import CATALOGUE, CatalogueEntry
+from services.webhooks.event_catalogue.catalogue import CATALOGUE, VERIFICATION_EVENT_TYPE, CatalogueEntry
 
 
 class DeliveryHeaders(BaseModel):
@@ -37,11 +37,28 @@ RESPONSES: dict[int | str, dict[str, Any]] = {
     503: {"description": "Sent again, not before the time that `Retry-After` names"},
     "default": {"description": "Sent again by the published schedule. Redirects are not followed"},
 }
+VERIFIED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The challenge, as the whole text or as a JSON object: the endpoint is verified. A body "
+        "without it is a failed attempt",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"challenge": {"type": "string"}},
+                    "required": ["challenge"],
+                }
+            },
+            "text/plain": {"schema": {"type": "string"}},
+        },
+    }
+}
 
 
 def add_webhooks(app: FastAPI) -> None:
     """Add the requests that receivers get to the app's OpenAPI document."""
     for event_type, entry in CATALOGUE.items():
+        is_verification = event_type == VERIFICATION_EVENT_TYPE
         app.webhooks.add_api_route(
             event_type,
             _receiver(entry),
@@ -50,8 +67,10 @@ def add_webhooks(app: FastAPI) -> None:
             operation_id=f"receive_{event_type.replace('.', '_')}",
             summary=f"Delivery of {event_type}",
             description=entry.description,
-            status_code=204,
-            responses=RESPONSES,
+            status_code=200 if is_verification else 204,
+            responses={key: value for key, value in RESPONSES.items() if key != 204} | VERIFIED
+            if is_verification
+            else RESPONSES,
             openapi_extra={"requestBody": {"content": {"application/json": {"example": dict(entry.example)}}}},
         )
 

@@ -9,7 +9,12 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.webhooks.endpoints.custom_headers import MAX_HEADERS, MAX_VALUE_LENGTH
 from services.webhooks.endpoints.signing import ROTATION_OVERLAP
-from services.webhooks.event_catalogue.catalogue import TEST_EVENT_TYPE, WebhookEventType, WebhookSubscription
+from services.webhooks.event_catalogue.catalogue import (
+    TEST_EVENT_TYPE,
+    VERIFICATION_EVENT_TYPE,
+    WebhookEventType,
+    WebhookSubscription,
+)
 from shared.auth.rights import Right
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -43,8 +48,8 @@ Headers = Annotated[
     Field(
         max_length=MAX_HEADERS,
         description="Headers that each request to the URL has besides our own: names, and values of up to "
-        f"{MAX_VALUE_LENGTH:,} printable ASCII characters. They are stored encrypted, and values are never shown again. "
-        "Not allowed: `Host`, `Content-*`, `Cookie`, `User-Agent`, `webhook-*` and headers of the connection",
+        f"{MAX_VALUE_LENGTH:,} printable ASCII characters. They are stored encrypted, and values are never shown "
+        "again. Not allowed: `Host`, `Content-*`, `Cookie`, `User-Agent`, `webhook-*`, headers of the connection",
         examples=[{"Authorization": "Bearer 5f2b1c0e8d"}],
     ),
 ]
@@ -54,9 +59,9 @@ OrganisationSubtree = Annotated[
     list[UUID],
     Field(
         max_length=MAX_FILTERED,
-        description="Only events of these organisations and of those below them; of an organisation's endpoint, its "
-        "own or organisations below it. Empty: an organisation's endpoint gets the events of this organisation "
-        "alone, the centre's those of all",
+        description="Only events of these organisations and of those below them; for an organisation's endpoint, "
+        "its own or organisations below it. Empty: an organisation's endpoint gets the events of this "
+        "organisation alone, the centre's those of all",
         examples=[["0198f3a0-0000-7000-8000-000000000001"]],
     ),
 ]
@@ -73,8 +78,8 @@ Municipalities = Annotated[
     list[Annotated[str, Field(pattern=r"^\d{8}(\d{3})?$")]],
     Field(
         max_length=MAX_FILTERED,
-        description="Only events about appeals and incidents located in one of these municipalities at the time of "
-        "the event, by OKTMO code. Empty: all events",
+        description="Only events about appeals and incidents located in one of these municipalities at the time "
+        "of the event, by OKTMO code. Empty: all events",
         examples=[["81624000"]],
     ),
 ]
@@ -119,7 +124,8 @@ class WebhookEndpointUpdate(BaseModel):
     personal_data: PersonalData | None = None
     active: bool | None = Field(default=None, description="false: nothing is sent, pending deliveries fail")
     paused: bool | None = Field(
-        default=None, description="true: nothing is sent, deliveries wait until it is resumed; false: it is resumed"
+        default=None,
+        description="true: nothing is sent, deliveries wait until it is resumed; false: it is resumed",
     )
 
     @field_validator("*", mode="before")
@@ -156,6 +162,10 @@ class WebhookEndpoint(BaseModel):
     consent_at: datetime | None = None
     active: bool
     paused: bool = Field(description="Whether its deliveries wait until it is resumed")
+    verified_at: datetime | None = Field(
+        description="When its receiver proved that it wants deliveries at this URL, by repeating the challenge of "
+        "`webhook.verification`; null: it has not, and other deliveries wait"
+    )
     owner_id: UUID | None = Field(
         description="The person or client who last decided where its events go: it receives what they may read now"
     )
@@ -166,7 +176,8 @@ class WebhookEndpoint(BaseModel):
         default=None, examples=["its owner lacks the right «appeals:read», which «appeal.opened» needs"]
     )
     disabled_at: datetime | None = Field(
-        default=None, description="Since when it is inactive because its receiver is dead; null: not disabled"
+        default=None,
+        description="Since when it is inactive because its receiver is dead or unverified; null: not disabled",
     )
     disabled_reason: str | None = Field(default=None, examples=["no delivery succeeded for 5 days"])
     created_at: datetime
@@ -239,7 +250,10 @@ class WebhookDeliveryStatus(StrEnum):
     FAILED = "failed"
 
 
-_DELIVERED = {name.name: name.value for name in WebhookEventType} | {"TEST": TEST_EVENT_TYPE}
+_DELIVERED = {name.name: name.value for name in WebhookEventType} | {
+    "TEST": TEST_EVENT_TYPE,
+    "VERIFICATION": VERIFICATION_EVENT_TYPE,
+}
 DeliveredEventType = StrEnum("DeliveredEventType", _DELIVERED)  # type: ignore[misc]
 
 

@@ -1,5 +1,5 @@
 // Gives a delivery to the receiver of the guide, as it is and with a changed byte.
-const { verify, describe } = require("./compiled/receiver.js");
+const { verify, describe, responseTo } = require("./compiled/receiver.js");
 
 const { secret, headers, body } = JSON.parse(process.argv[2]);
 let changed = "accepted";
@@ -8,4 +8,5 @@ try {
 } catch (error) {
   changed = error.constructor.name;
 }
-console.log(JSON.stringify({ described: describe(verify(secret, headers, body)), changed }));
+const delivery = verify(secret, headers, body);
+console.log(JSON.stringify({ described: describe(delivery), response: responseTo(delivery), changed }));

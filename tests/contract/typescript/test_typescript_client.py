@@ -38,6 +38,12 @@ def test_receiver_of_the_guide_compiles_and_verifies_a_delivery(project: Path, r
     told = json.loads(run("node", "receive.cjs", json.dumps({"secret": secret, "headers": headers, "body": body})))
     assert told["described"].startswith("appeal 1024 is assigned: Когда починят дорогу")
     assert told["changed"] == "WebhookVerificationError"
+    assert told["response"] == {"status": 204, "body": ""}
+    example = CATALOGUE["webhook.verification"].example
+    body = json.dumps(example)
+    headers = signed_headers(example["id"], body, [secret])
+    told = json.loads(run("node", "receive.cjs", json.dumps({"secret": secret, "headers": headers, "body": body})))
+    assert told["response"] == {"status": 200, "body": example["data"]["challenge"]}
 
 
 def test_generated_functions_compile_in_strict_mode(project: Path, run: Run) -> None:

@@ -479,6 +479,9 @@ WEBHOOKS: dict[str, Row] = {
     ),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret": RouteCall(Right.WEBHOOKS_MANAGE),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/test": RouteCall(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/webhooks/endpoints/{endpoint_id}/verification": RouteCall(
+        Right.WEBHOOKS_MANAGE, names={"endpoint_id": "unverified_endpoint_id"}
+    ),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/replay": RouteCall(
         Right.WEBHOOKS_MANAGE, body(what="failed", since="2026-03-01T00:00:00Z")
     ),

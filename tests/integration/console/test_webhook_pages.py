@@ -155,6 +155,21 @@ async def test_paused_endpoint_with_filters_is_shown_as_such(
     assert "Отбор" not in running.split("Доставки")[0]
 
 
+async def test_unverified_address_is_shown_and_can_be_checked_again(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
+    endpoint = own["unverified_endpoint_id"]
+    page = text_of((await _get(console, f"/webhooks/{endpoint}")).response)
+    assert "адрес не подтверждён" in page
+    assert "Проверить адрес ещё раз" in page
+    assert "адрес не подтверждён" not in text_of((await _get(console, f"/webhooks/{own['endpoint_id']}")).response)
+    sent = await _post(console, f"/webhooks/{endpoint}/verification")
+    assert _made(sent) == [("POST", f"/webhooks/endpoints/{endpoint}/verification", 202)]
+    assert note_kind_of(sent.response) == "done"
+    refused = await _post(console, f"/webhooks/{own['endpoint_id']}/verification")
+    assert note_kind_of(refused.response) == "failed"
+
+
 async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     endpoint = own["telling_endpoint_id"]
     page = (await _get(console, f"/webhooks/{endpoint}")).response

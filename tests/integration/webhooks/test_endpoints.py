@@ -250,7 +250,7 @@ async def test_routes_refuse_callers_without_their_rights(harness: WebhooksHarne
 async def test_published_examples_are_valid_by_the_published_schemas(harness: WebhooksHarness) -> None:
     found = await harness.app.client.get("/api/v1/webhooks/event-types", headers=harness.headers("operations"))
     items = {item["type"]: item for item in found.json()["items"]}
-    assert set(items) == {*WebhookEventType, "webhook.test"}
+    assert set(items) == {*WebhookEventType, "webhook.test", "webhook.verification"}
     for item in items.values():
         # A reference to anything outside the schema would be refused.
         jsonschema.Draft202012Validator(item["schema"]).validate(item["example"])

@@ -135,7 +135,7 @@ async def test_delivery_that_waited_for_the_whole_term_fails_and_can_be_replayed
     assert await pending_deliveries.fail_held(harness.database, TERM) == 0
     failed = await harness.deliveries(status="failed")
     assert {(row["endpoint_id"], row["last_error"]) for row in failed} == {
-        (endpoint["id"], "the endpoint was paused for 30 days")
+        (endpoint["id"], "the endpoint was paused or not verified for 30 days")
     }
     await pause(harness, endpoint, paused=False)
     replayed = await harness.app.client.post(

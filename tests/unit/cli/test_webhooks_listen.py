@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from cli.api_client.client import ApiError, Connection, signed_in
 from cli.commands import webhooks
+from services.webhooks.endpoints.verification import repeats_challenge
+from services.webhooks.event_catalogue.catalogue import CATALOGUE
 
 pytestmark = pytest.mark.enable_socket  # a receiver, and an API, on loopback
 
@@ -42,6 +44,16 @@ async def test_delivery_is_printed_unchanged(capsys: pytest.CaptureFixture[str])
     first, _, shown = capsys.readouterr().out.partition("\n")
     assert first == "msg_1 (signature not checked: no --secret given)"
     assert json.loads(shown) == sent
+
+
+async def test_challenge_is_answered_only_with_a_valid_signature() -> None:
+    body = json.dumps(CATALOGUE["webhook.verification"].example)
+    challenge = CATALOGUE["webhook.verification"].example["data"]["challenge"]
+    async with TestClient(TestServer(webhooks.build_receiver(SECRET))) as client:
+        answered = await client.post("/hook", data=body, headers=_signed(body))
+        assert (answered.status, repeats_challenge(await answered.read(), challenge)) == (200, True)
+        refused = await client.post("/hook", data=body)
+        assert (refused.status, challenge in await refused.text()) == (401, False)
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe\xff"])

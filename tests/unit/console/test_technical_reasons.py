@@ -25,7 +25,11 @@ def test_parse_error_is_explained_in_russian(error: Exception, words: str) -> No
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        ("the endpoint was paused for 30 days", "Подписка была на паузе 30 дн.: событие можно отправить ещё раз"),
+        (
+            "the endpoint was paused or not verified for 30 days",
+            "Подписка 30 дн. была на паузе или не подтверждена: событие можно отправить ещё раз",
+        ),
+        ("the response does not repeat the challenge: hello", "Система не повторила в ответе присланный код"),
         ("no answer within 10 s", "Система не ответила за 10 с"),
         ("HTTP 503: maintenance\nat night", "Система ответила отказом: код 503"),
         ("The host one.example was not found", "Адрес не найден: проверьте имя сервера"),

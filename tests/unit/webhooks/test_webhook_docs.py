@@ -10,6 +10,8 @@ import pytest
 
 from services.webhooks.deliveries.retry_schedule import RETRY_DELAYS
 from services.webhooks.endpoints.signing import new_secret, signed_headers
+from services.webhooks.endpoints.verification import repeats_challenge
+from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from services.webhooks.event_catalogue.documentation import DOCUMENT, with_current_tables
 from shared.contracts.catalogue import EVENT_MODELS
 
@@ -27,6 +29,16 @@ def test_published_code_verifies_a_delivery(number: int) -> None:
     assert names["verify"](secret, headers, body.encode())["type"] == "appeal.opened"
     with pytest.raises(Exception, match="No matching signature"):
         names["verify"](secret, headers, body.encode() + b" ")
+
+
+def test_published_code_repeats_a_challenge() -> None:
+    names: dict[str, Any] = {}
+    exec(SNIPPETS[2], names)
+    challenge = CATALOGUE["webhook.verification"].example
+    status, body = names["response_to"](challenge)
+    assert status == 200
+    assert repeats_challenge(body.encode(), challenge["data"]["challenge"])
+    assert names["response_to"](CATALOGUE["appeal.opened"].example) == (204, "")
 
 
 def test_published_schedule_equals_the_one_in_the_code() -> None:

@@ -128,6 +128,7 @@ ACTIONS = {
     "rotate_webhook_secret": "выпустил секрет подписки",
     "take_over_webhook_endpoint": "взял подписку на себя",
     "send_webhook_test": "отправил проверку вебхука",
+    "send_webhook_verification": "отправил проверку адреса подписки",
     "gospablik starter-rules": "установлены начальные правила",
     "gospablik create-demo-people": "созданы учебные сотрудники",
 }

@@ -16,6 +16,8 @@ _WRONG_URL = (
 )
 _NO_RIGHT = "На часть событий у вас нет прав. Снимите их."
 _HOST = "Тексты без масок можно отправлять только на серверы, которые внёс в список администратор системы."
+# Sent on request, whatever an endpoint subscribes to.
+_SENT_ON_REQUEST = frozenset({"webhook.test", "webhook.verification"})
 _TOO_MANY = "Подписок уже столько, сколько разрешено. Удалите ненужную."
 
 
@@ -73,4 +75,6 @@ def endpoint_refusal(problem: ApiProblem, fields: EndpointFields) -> EndpointFie
 async def selectable_types(visit: Visit) -> list[str]:
     """Return the event types that the person has the right to."""
     listed = await visit.api.get("/webhooks/event-types")
-    return [one["type"] for one in listed["items"] if visit.may(one["right"]) and one["type"] != "webhook.test"]
+    return [
+        one["type"] for one in listed["items"] if visit.may(one["right"]) and one["type"] not in _SENT_ON_REQUEST
+    ]

@@ -46,6 +46,11 @@ _FILTERS = {
 _ACTIONS = {
     "consent": ("POST", "consent", "Согласие записано: тексты уходят без масок."),
     "withdrawal": ("DELETE", "consent", "Согласие отозвано: персональные данные в текстах скрываются."),
+    "verification": (
+        "POST",
+        "verification",
+        "Проверка адреса отправляется: система должна повторить код в ответе.",
+    ),
     "take-over": ("POST", "take-over", "Теперь за подписку отвечаете вы. Она продолжится со следующего события."),
 }
 router = APIRouter()
@@ -128,7 +133,7 @@ async def remove_endpoint(visit: VisitDep, endpoint_id: UUID) -> Response:
 
 @router.post("/webhooks/{endpoint_id}/{action}")
 async def act(visit: VisitDep, endpoint_id: UUID, action: str) -> Response:
-    """Give or withdraw the consent, or take responsibility for the endpoint."""
+    """Give or withdraw the consent, verify the address, or take responsibility for the endpoint."""
     back = f"/webhooks/{endpoint_id}"
     if action not in _ACTIONS:
         return visit.redirect(back)

@@ -65,7 +65,10 @@ EVENTS = {
     "Отчёты": {"report.ready": "опубликован недельный отчёт"},
     "Подписки": {"webhook.endpoint_disabled": "другая подписка отключена: получатель не отвечает"},
 }
-_WORDS = {name: words for group in EVENTS.values() for name, words in group.items()} | {"webhook.test": "проверка"}
+_WORDS = {name: words for group in EVENTS.values() for name, words in group.items()} | {
+    "webhook.test": "проверка",
+    "webhook.verification": "проверка адреса",
+}
 
 
 def event_words(event_type: str) -> str:

@@ -1,0 +1,316 @@
+"""A new URL gets deliveries only once its receiver has repeated the challenge."""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import standardwebhooks
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from services.webhooks.endpoints import pending_deliveries
+from tests.conftest import TestDatabase
+from tests.integration.webhooks.conftest import Received, Receiver, WebhooksHarness
+from tests.support.service_under_test import insert_organisation, service_under_test
+
+ENDPOINTS = "/api/v1/webhooks/endpoints"
+
+
+@pytest.fixture
+async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[WebhooksHarness]:
+    """The service with the default of production: new URLs must be verified."""
+    async with service_under_test(
+        "webhooks", database, keys_dir, webhooks_require_verification="true", webhooks_tests_per_minute="3"
+    ) as app:
+        yield WebhooksHarness(app, database)
+
+
+@dataclass
+class VerifyingReceiver(Receiver):
+    """A receiver that answers challenges, in several parts if `parts` is more than one."""
+
+    answers: bool = True
+    parts: int = 1
+
+    async def respond(self, request: web.Request) -> web.StreamResponse:
+        usual = await self.answer(request)
+        event = self.received[-1].json
+        if event["type"] != "webhook.verification" or not self.answers or usual.status != 200:
+            return usual
+        body = json.dumps({"challenge": event["data"]["challenge"]}).encode()
+        response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        await response.prepare(request)
+        size = -(-len(body) // self.parts)
+        for start in range(0, len(body), size):
+            await response.write(body[start : start + size])
+        return response
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[VerifyingReceiver]:
+    app = web.Application()
+    server = TestServer(app, host="127.0.0.1")
+    found = VerifyingReceiver(server)
+    app.router.add_post("/hook", found.respond)
+    async with server:
+        yield found
+
+
+def of_type(receiver: Receiver, kind: str) -> list[Received]:
+    return [request for request in receiver.received if request.json["type"] == kind]
+
+
+async def shown(harness: WebhooksHarness, endpoint: dict[str, Any]) -> dict[str, Any]:
+    answer = await harness.app.client.get(f"{ENDPOINTS}/{endpoint['id']}", headers=harness.headers("moderator"))
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def post(harness: WebhooksHarness, endpoint: dict[str, Any], action: str) -> Any:
+    return await harness.app.client.post(
+        f"{ENDPOINTS}/{endpoint['id']}/{action}", headers=harness.headers("moderator")
+    )
+
+
+async def patch(harness: WebhooksHarness, endpoint: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    answer = await harness.app.client.patch(
+        f"{ENDPOINTS}/{endpoint['id']}",
+        json=changes,
+        headers=harness.headers("moderator", **{"If-Match": "*"}),
+    )
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_events_wait_until_the_receiver_has_repeated_the_challenge(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    assert endpoint["verified_at"] is None
+    await harness.emit(number=1)
+    await harness.fan_out()
+    assert [result.error for result in await harness.deliver()] == [None]
+    [request] = receiver.received
+    standardwebhooks.Webhook(endpoint["secret"]).verify(request.body, request.headers)
+    assert (request.json["type"], request.json["data"]["endpoint_id"]) == ("webhook.verification", endpoint["id"])
+    verified = await shown(harness, endpoint)
+    # The version stays: nothing changed that a caller could change.
+    assert (verified["verified_at"] is not None, verified["version"]) == (True, 1)
+    await harness.deliver()
+    assert [one.json["data"]["number"] for one in of_type(receiver, "appeal.opened")] == [1]
+    again = await post(harness, endpoint, "verification")
+    assert (again.status_code, "verified already" in again.json()["detail"]) == (409, True)
+
+
+async def test_challenge_that_comes_in_parts_verifies(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    receiver.parts = 7
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.deliver()
+    assert (await shown(harness, endpoint))["verified_at"] is not None
+
+
+async def test_other_response_is_a_failed_attempt_and_the_challenge_is_sent_again(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    receiver.answers, receiver.body = False, "ok"
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.emit(number=1)
+    await harness.fan_out()
+    [failed] = await harness.deliver()
+    assert failed.error == "the response does not repeat the challenge: ok"
+    # Neither the event nor, before its time, the verification is sent.
+    assert await harness.deliver() == []
+    assert not await harness.dispatcher()._is_any_due()
+    found = await shown(harness, endpoint)
+    assert (found["verified_at"], found["health"]["consecutive_failures"]) == (None, 1)
+    test = await post(harness, endpoint, "test")
+    assert (test.status_code, "not verified" in test.json()["detail"]) == (409, True)
+    receiver.answers = True
+    await harness.make_due()
+    assert await harness.dispatcher()._is_any_due()
+    await harness.deliver()
+    await harness.deliver()
+    assert (await shown(harness, endpoint))["verified_at"] is not None
+    first, second = of_type(receiver, "webhook.verification")
+    assert (first.id, first.json) == (second.id, second.json)
+    assert len(of_type(receiver, "appeal.opened")) == 1
+
+
+async def test_requested_challenge_replaces_the_former_one(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    # An attempt with the first challenge is under way while the second is requested.
+    dispatcher = harness.dispatcher()
+    [claim] = await dispatcher.claim(10)
+    sent = await post(harness, endpoint, "verification")
+    assert (sent.status_code, sent.json()["event_type"]) == (202, "webhook.verification")
+    assert sent.headers["RateLimit"].startswith('"webhook-tests";r=1')
+    async with dispatcher.client() as http:
+        await dispatcher.record([await dispatcher.attempt(http, claim)])
+    assert (await shown(harness, endpoint))["verified_at"] is None
+    await harness.deliver()
+    assert (await shown(harness, endpoint))["verified_at"] is not None
+    first, second = (request.json["data"]["challenge"] for request in receiver.received)
+    assert first != second
+
+
+async def test_verifications_have_a_rate_limit(harness: WebhooksHarness, receiver: VerifyingReceiver) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    for status in (202, 202, 429):
+        answer = await post(harness, endpoint, "verification")
+        assert answer.status_code == status, answer.text
+    assert int(answer.headers["Retry-After"]) > 0
+    created = await harness.app.client.post(
+        ENDPOINTS,
+        json={"url": receiver.url, "event_types": ["appeal.opened"]},
+        headers=harness.headers("moderator"),
+    )
+    assert created.status_code == 429
+    assert len(await harness.sql("SELECT FROM webhook_endpoints")) == 1
+
+
+async def test_new_url_must_be_verified_before_waiting_deliveries_go_there(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.deliver()
+    await harness.emit(number=1)
+    await harness.fan_out()
+    receiver.answers = False
+    moved = await patch(harness, endpoint, url=f"{receiver.url}?moved")
+    assert moved["verified_at"] is None
+    await harness.emit(number=2)
+    await harness.fan_out()
+    await harness.deliver()
+    assert len(await harness.deliveries(status="pending")) == 3
+    assert of_type(receiver, "appeal.opened") == []
+    receiver.answers = True
+    await harness.make_due()
+    await harness.deliver()
+    await harness.deliver()
+    assert sorted(one.json["data"]["number"] for one in of_type(receiver, "appeal.opened")) == [1, 2]
+    # A change of something else needs no verification.
+    assert (await patch(harness, endpoint, description="Иное"))["verified_at"] is not None
+
+
+@pytest.mark.parametrize("event", ["activated", "taken over"])
+async def test_unverified_endpoint_that_may_receive_again_gets_a_challenge(
+    harness: WebhooksHarness, receiver: VerifyingReceiver, event: str
+) -> None:
+    school = await insert_organisation(harness.test_database, name="Школа")
+    endpoint = await harness.endpoint(receiver.url, organisation_id=school, role="executor")
+    if event == "activated":
+        await patch(harness, endpoint, active=False)
+        assert await harness.deliver() == []
+        await patch(harness, endpoint, active=True)
+    else:
+        await harness.sql("UPDATE people SET active = false")
+        assert await harness.deliver() == []
+        assert (await shown(harness, endpoint))["suspended_at"] is not None
+        assert (await post(harness, endpoint, "take-over")).status_code == 200
+    await harness.deliver()
+    assert (await shown(harness, endpoint))["verified_at"] is not None
+    assert len(receiver.received) == 1
+
+
+async def test_verification_is_neither_retried_nor_replayed(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    await post(harness, endpoint, "verification")
+    [former] = await harness.deliveries(status="failed")
+    assert former["last_error"] == "another verification was requested"
+    headers = harness.headers("moderator")
+    retried = await harness.app.client.post(f"/api/v1/webhooks/deliveries/{former['id']}/retry", headers=headers)
+    assert (retried.status_code, "request a new one" in retried.json()["detail"]) == (409, True)
+    path = f"{ENDPOINTS}/{endpoint['id']}/replay"
+    body = {"what": "failed", "since": "2020-01-01T00:00:00Z"}
+    assert (await harness.app.client.post(path, json=body, headers=headers)).json()["queued"] == 0
+    body = {"what": "event", "event_id": former["event_id"]}
+    assert (await harness.app.client.post(path, json=body, headers=headers)).status_code == 404
+
+
+async def test_endpoint_is_disabled_after_the_last_attempt_and_gets_a_new_challenge_when_activated(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    receiver.answers = False
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.emit(number=1)
+    await harness.fan_out()
+    await harness.sql("UPDATE webhook_deliveries SET attempts = 8 WHERE event_type = 'webhook.verification'")
+    for active in (True, False):
+        await harness.make_due()
+        await harness.deliver()
+        assert (await shown(harness, endpoint))["active"] is active
+    disabled = await shown(harness, endpoint)
+    assert disabled["disabled_reason"] == "the receiver did not repeat the challenge"
+    assert {row["status"] for row in await harness.deliveries()} == {"failed"}
+    receiver.answers = True
+    await patch(harness, endpoint, active=True)
+    await harness.deliver()
+    verified = await shown(harness, endpoint)
+    assert (verified["verified_at"] is not None, verified["disabled_reason"]) == (True, None)
+
+
+async def test_last_attempt_of_a_former_challenge_disables_nothing(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    receiver.answers = False
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.sql("UPDATE webhook_deliveries SET attempts = 9")
+    dispatcher = harness.dispatcher()
+    [claim] = await dispatcher.claim(10)
+    await post(harness, endpoint, "verification")
+    async with dispatcher.client() as http:
+        await dispatcher.record([await dispatcher.attempt(http, claim)])
+    assert (await shown(harness, endpoint))["active"] is True
+
+
+async def test_events_of_an_endpoint_that_is_never_verified_fail_after_the_term(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    receiver.answers = False
+    await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    await harness.sql("UPDATE webhook_deliveries SET next_attempt_at = now() - interval '31 days'")
+    assert await pending_deliveries.fail_held(harness.database, timedelta(days=30)) == 2
+
+
+async def test_endpoint_from_before_the_upgrade_is_verified(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    # The former version inserts rows without the column.
+    await harness.sql(
+        """INSERT INTO webhook_endpoints (id, url, description, event_types, secret, active, created_by, owner_id,
+            version, created_at, updated_at)
+        SELECT gen_random_uuid(), url, 'former', event_types, secret, true, created_by, owner_id, 1, now(), now()
+        FROM webhook_endpoints WHERE id = $1::text::uuid""",
+        endpoint["id"],
+    )
+    await harness.emit()
+    await harness.fan_out()
+    receiver.answers = False
+    await harness.deliver()
+    assert len(of_type(receiver, "appeal.opened")) == 1
+
+
+async def test_no_challenge_is_sent_when_none_is_required(
+    database: TestDatabase, keys_dir: Path, receiver: VerifyingReceiver
+) -> None:
+    async with service_under_test("webhooks", database, keys_dir, webhooks_require_verification="false") as app:
+        harness = WebhooksHarness(app, database)
+        endpoint = await harness.endpoint(receiver.url)
+        changed = await patch(harness, endpoint, url=f"{receiver.url}?other")
+        assert endpoint["verified_at"] is not None
+        assert changed["verified_at"] is not None
+        assert await harness.deliver() == []
