@@ -12,18 +12,15 @@ from services.webhooks.schemas.webhooks import (
     WebhookHealthState,
     WebhookLastAttempt,
 )
-from shared.auth.callers import Caller
-from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.masking import mask
 from shared.tables import webhooks as tables
 
 _HTTP_STATUS = re.compile(r"HTTP \d{3}")
 
 
-def present_delivery(caller: Caller, row: tables.WebhookDelivery) -> WebhookDeliveryWithPayload:
+def present_delivery(row: tables.WebhookDelivery, *, may_read: bool) -> WebhookDeliveryWithPayload:
     """Return the response model of a delivery. Its body is masked; null if the caller may not read the event."""
     shown = WebhookDeliveryWithPayload.model_validate(row, from_attributes=True)
-    may_read = EVENT_RIGHTS[row.event_type] in caller.rights
     shown.payload = mask_personal_data(row.payload) if may_read else None
     shown.last_error = _error(row.last_error, may_read=may_read)
     if shown.status is not WebhookDeliveryStatus.PENDING:

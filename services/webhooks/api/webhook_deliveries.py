@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.api.dependencies import EndpointReader, WebhooksManager
 from services.webhooks.api.presenters import present_attempt, present_delivery
@@ -14,15 +15,22 @@ from services.webhooks.schemas.webhooks import (
     WebhookDeliveryWithPayload,
 )
 from shared.api.pagination import Page, PagingDep
-from shared.contracts.catalogue import EVENT_RIGHTS
+from shared.auth.callers import Caller
 from shared.http.problems import Conflict, Forbidden, Invalid, NotFound, Unauthenticated, responses
 from shared.service import ReadTransaction, WriteTransaction
+from shared.tables import webhooks as tables
 
 router = APIRouter(
     prefix="/webhooks/deliveries", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid)
 )
 
 NOT_FOUND_ERROR = responses(NotFound)
+
+
+async def _shown(
+    session: AsyncSession, caller: Caller, delivery: tables.WebhookDelivery
+) -> WebhookDeliveryWithPayload:
+    return present_delivery(delivery, may_read=bool(await deliveries.readable_ids(session, caller, [delivery])))
 
 
 @router.get("", summary="Deliveries to the caller's endpoints")
@@ -37,9 +45,10 @@ async def list_webhook_deliveries(
     """Return deliveries, newest first."""
     rows = await deliveries.list_deliveries(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
+    readable = await deliveries.readable_ids(session, caller, kept)
+    shown = [present_delivery(row, may_read=row.id in readable) for row in kept]
     return Page(
-        items=[WebhookDelivery(**present_delivery(caller, row).model_dump(exclude={"payload"})) for row in kept],
-        next_cursor=cursor,
+        items=[WebhookDelivery(**one.model_dump(exclude={"payload"})) for one in shown], next_cursor=cursor
     )
 
 
@@ -48,7 +57,7 @@ async def get_webhook_delivery(
     session: ReadTransaction, caller: EndpointReader, delivery_id: UUID
 ) -> WebhookDeliveryWithPayload:
     """Return the delivery with its body and the result of its last attempt."""
-    return present_delivery(caller, await deliveries.get(session, caller, delivery_id))
+    return await _shown(session, caller, await deliveries.get(session, caller, delivery_id))
 
 
 @router.get("/{delivery_id}/attempts", responses=NOT_FOUND_ERROR, summary="Every attempt of one delivery")
@@ -64,7 +73,7 @@ async def list_webhook_attempts(
     delivery = await deliveries.get(session, caller, delivery_id)
     rows = await deliveries.list_attempts(session, delivery, paging)
     kept, cursor = paging.page(rows, lambda row: (row.id,), response)
-    may_read = EVENT_RIGHTS[delivery.event_type] in caller.rights
+    may_read = bool(await deliveries.readable_ids(session, caller, [delivery]))
     return Page(items=[present_attempt(row, may_read=may_read) for row in kept], next_cursor=cursor)
 
 
@@ -81,4 +90,4 @@ async def retry_webhook_delivery(
 
     Also for a delivery that was accepted before.
     """
-    return present_delivery(caller, await deliveries.retry(session, caller, delivery_id))
+    return await _shown(session, caller, await deliveries.retry(session, caller, delivery_id))

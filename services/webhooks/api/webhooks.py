@@ -304,7 +304,7 @@ async def send_webhook_test(
         limit = webhooks_settings().webhooks_tests_per_minute
         delivery, left = await endpoints.send_test(session, caller, endpoint_id, limit)
         response.headers.update(direct_deliveries.limit_headers(limit, left, 60))
-        return present_delivery(caller, delivery)
+        return present_delivery(delivery, may_read=EVENT_RIGHTS[delivery.event_type] in caller.rights)
 
     return await once(WebhookDeliveryWithPayload, work)
 
@@ -333,7 +333,7 @@ async def send_webhook_verification(
         limit = webhooks_settings().webhooks_tests_per_minute
         delivery, left = await endpoints.send_verification(session, caller, endpoint_id, limit)
         response.headers.update(direct_deliveries.limit_headers(limit, left, 60))
-        return present_delivery(caller, delivery)
+        return present_delivery(delivery, may_read=EVENT_RIGHTS[delivery.event_type] in caller.rights)
 
     return await once(WebhookDeliveryWithPayload, work)
 

@@ -11,7 +11,7 @@ from sqlalchemy import DateTime, Integer, Text, Uuid, and_, bindparam, case, sel
 from services.webhooks.deliveries.retry_schedule import next_attempt_at
 from services.webhooks.endpoints import health
 from services.webhooks.endpoints.health import AttemptOutcomes
-from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE
+from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE, organisation_of
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
@@ -70,8 +70,7 @@ class ClaimedDelivery:
     @property
     def organisation_id(self) -> UUID | None:
         """Return the organisation that the event concerns, by the body."""
-        organisation = self.payload["data"].get("organisation")
-        return UUID(organisation["id"]) if organisation else None
+        return organisation_of(self.payload)
 
 
 @dataclass(frozen=True)

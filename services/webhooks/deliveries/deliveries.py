@@ -9,12 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints.endpoints import require_receiving
-from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE
+from services.webhooks.endpoints.entitlements import lineages_of
+from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE, organisation_of
 from services.webhooks.schemas.webhooks import BoundedMoment, DeliveredEventType, WebhookDeliveryStatus
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
+from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, NotFound
 from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint
@@ -65,6 +67,25 @@ async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> Webho
     if delivery is None:
         raise NotFound("No such delivery")
     return delivery
+
+
+async def readable_ids(session: AsyncSession, caller: Caller, rows: Sequence[WebhookDelivery]) -> set[UUID]:
+    """Return the ids of the deliveries whose events the caller may read.
+
+    An endpoint may get events of organisations below its own, which not everybody may read who sees the endpoint.
+    """
+    subordinate = {
+        row.id: of
+        for row in rows
+        if (of := organisation_of(row.payload)) is not None and row.organisation_id not in {None, of}
+    }
+    lineages = await lineages_of(session, set(subordinate.values()))
+    return {
+        row.id
+        for row in rows
+        if (right := EVENT_RIGHTS[row.event_type]) in caller.rights
+        and ((of := subordinate.get(row.id)) is None or caller.may_access(right, of, lineages.get(of, ())))
+    }
 
 
 async def list_attempts(

@@ -194,6 +194,12 @@ def mask_personal_data(data: Mapping[str, Any]) -> dict[str, Any]:
     return masked_data
 
 
+def organisation_of(body: Mapping[str, Any]) -> UUID | None:
+    """Return the id of the organisation that a delivery's body concerns; None: the centre, or none."""
+    organisation = body["data"].get("organisation")
+    return UUID(organisation["id"]) if organisation else None
+
+
 def delivery_body(
     event_type: str,
     occurred_at: datetime,

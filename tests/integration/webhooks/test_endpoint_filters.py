@@ -93,6 +93,40 @@ async def test_owner_with_subordinates_gets_their_events_for_an_organisation(
     assert await delivered(harness, receiver) == [1, 2, 11]
 
 
+async def test_colleague_without_subordinates_does_not_see_their_events(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    found = await tree(harness)
+    await create(
+        harness,
+        receiver.url,
+        with_subordinates(harness, found["school"]),
+        organisation_subtree=[str(found["school"])],
+    )
+    await harness.emit("appeal.opened", found["kindergarten"], number=1)
+    await harness.emit("appeal.opened", found["school"], number=2)
+    await harness.fan_out()
+    receiver.statuses, receiver.body = [500, 500], "Нет света"
+    await harness.deliver()
+    colleague = harness.headers("executor", found["school"])
+    for headers, visible in (
+        (colleague, {2}),
+        (with_subordinates(harness, found["school"], "executor"), {1, 2}),
+        (harness.headers("moderator"), {1, 2}),
+    ):
+        listed = (await harness.app.client.get("/api/v1/webhooks/deliveries", headers=headers)).json()["items"]
+        assert sum("Нет света" in one["last_error"] for one in listed) == len(visible)
+        assert len(listed) == 2
+        numbers = set()
+        for one in listed:
+            path = f"/api/v1/webhooks/deliveries/{one['id']}"
+            payload = (await harness.app.client.get(path, headers=headers)).json()["payload"]
+            [attempt] = (await harness.app.client.get(f"{path}/attempts", headers=headers)).json()["items"]
+            assert (payload is None) == (attempt["response_body"] is None)
+            numbers |= {payload["data"]["number"]} if payload else set()
+        assert numbers == visible
+
+
 @pytest.mark.parametrize(
     ("wanted", "subordinates", "status"),
     [("school", False, 403), ("department", True, 422), ("clinic", True, 422), ("nobody", True, 422)],
