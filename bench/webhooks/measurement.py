@@ -22,7 +22,7 @@ from bench.server_process import server_process
 from cli.deployment import provisioning as bootstrap
 from cli.deployment.signing_keys import ensure_keys
 from cli.embedded.temporary_postgres import TEST_PASSWORD, migrate, temporary_server
-from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret, signed_headers
+from services.webhooks.endpoints.signing import signed_headers
 from shared import gc_tuning
 from shared.contracts.appeal_events import AppealAnswered
 from shared.database.sessions import Database
@@ -30,6 +30,7 @@ from shared.events.listen_notify import NotificationListener
 from shared.events.outbox import NewEvent, emit
 from shared.events.relay import relay
 from shared.ids import new_id
+from shared.signing_secrets import SecretCipher, SigningSecrets, new_secret
 
 ENDPOINTS = 5
 # The default number of connections of the dispatcher.

@@ -12,7 +12,6 @@ from services.webhooks.api.presenters import present_delivery, present_health
 from services.webhooks.deliveries.replay import replay
 from services.webhooks.endpoints import direct_deliveries, endpoints, entitlements, health
 from services.webhooks.endpoints.filters import EndpointFilters
-from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from services.webhooks.schemas.replays import WebhookReplay, WebhookReplayRequest
@@ -47,6 +46,7 @@ from shared.http.problems import (
 )
 from shared.service import Once, ReadTransaction, WriteTransaction
 from shared.settings import settings
+from shared.signing_secrets import SecretCipher, UndecryptableSecret
 from shared.tables import webhooks as tables
 
 router = APIRouter(prefix="/webhooks", tags=["webhooks"], responses=responses(Unauthenticated, Forbidden, Invalid))

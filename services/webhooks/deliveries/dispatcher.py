@@ -32,7 +32,7 @@ from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, is_last, r
 from services.webhooks.endpoints import disabling, entitlements, health, pending_deliveries, verification
 from services.webhooks.endpoints.custom_headers import without_values
 from services.webhooks.endpoints.entitlements import Entitlement
-from services.webhooks.endpoints.signing import SecretCipher, UndecryptableSecret, signed_headers
+from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
 from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.settings import WebhooksSettings
@@ -40,6 +40,7 @@ from shared import clock
 from shared.database.sessions import Database
 from shared.http.client_tls import client_tls
 from shared.logs import get_logger
+from shared.signing_secrets import SecretCipher, UndecryptableSecret
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 log = get_logger(__name__)

@@ -18,7 +18,6 @@ from services.webhooks.endpoints import (
 )
 from services.webhooks.endpoints.custom_headers import require_valid_headers
 from services.webhooks.endpoints.filters import EndpointFilters
-from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, UndecryptableSecret, new_secret
 from services.webhooks.event_catalogue.catalogue import subscribed_types
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
@@ -32,6 +31,7 @@ from shared.contracts.webhook_events import WebhookTest
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
 from shared.ids import new_id
+from shared.signing_secrets import SecretCipher, SigningSecrets, UndecryptableSecret, new_secret
 from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 

@@ -8,7 +8,6 @@ from uuid import UUID
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
 
 from services.webhooks.endpoints.custom_headers import MAX_HEADERS, MAX_VALUE_LENGTH
-from services.webhooks.endpoints.signing import ROTATION_OVERLAP
 from services.webhooks.event_catalogue.catalogue import (
     TEST_EVENT_TYPE,
     VERIFICATION_EVENT_TYPE,
@@ -16,6 +15,7 @@ from services.webhooks.event_catalogue.catalogue import (
     WebhookSubscription,
 )
 from shared.auth.rights import Right
+from shared.signing_secrets import ROTATION_OVERLAP
 
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _LATEST = datetime(2100, 1, 1, tzinfo=UTC)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from services.webhooks.endpoints.signing import new_secret, signed_headers
+from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from services.webhooks.event_catalogue.documentation import DOCUMENT
+from shared.signing_secrets import new_secret
 from tests.contract.typescript.conftest import Run
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import time_machine
 
-from services.webhooks.endpoints.signing import SigningSecrets, new_secret, signed_headers
+from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
+from shared.signing_secrets import SigningSecrets, new_secret
 from tests.contract.typescript.conftest import Run
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]

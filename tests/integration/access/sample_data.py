@@ -22,10 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from services.appeals.moderation.decision_undo import FormerAppeal
 from services.appeals.search.documents import index_appeals
-from services.webhooks.endpoints.signing import SecretCipher, SigningSecrets, new_secret
 from shared import clock
 from shared.database.sessions import WriteSession, create_engine
 from shared.ids import new_id
+from shared.signing_secrets import SecretCipher, SigningSecrets, new_secret
 from shared.tables import (
     appeals,
     appeals_bulk,

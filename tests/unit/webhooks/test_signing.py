@@ -10,13 +10,13 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 from standardwebhooks.webhooks import WebhookVerificationError
 
-from services.webhooks.endpoints.signing import (
+from services.webhooks.endpoints.signing import signed_headers
+from shared.signing_secrets import (
     ROTATION_OVERLAP,
     SecretCipher,
     SigningSecrets,
     UndecryptableSecret,
     new_secret,
-    signed_headers,
 )
 
 BODY = '{"type":"appeal.opened","data":{"organisation":{"name":"Школа № 1"}}}'

@@ -9,11 +9,12 @@ from uuid import uuid4
 import pytest
 
 from services.webhooks.deliveries.retry_schedule import RETRY_DELAYS
-from services.webhooks.endpoints.signing import new_secret, signed_headers
+from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.endpoints.verification import repeats_challenge
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from services.webhooks.event_catalogue.documentation import DOCUMENT, with_current_tables
 from shared.contracts.catalogue import EVENT_MODELS
+from shared.signing_secrets import new_secret
 
 TEXT = DOCUMENT.read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
