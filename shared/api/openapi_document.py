@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
-from fastapi import APIRouter, FastAPI, Query, Response
+from fastapi import APIRouter, Body, FastAPI, Query, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
@@ -23,6 +23,7 @@ from shared.api.openapi_examples import add_examples
 from shared.api.pagination import paging
 from shared.api.preconditions import required_version
 from shared.api.query_parameters import FilterFromQuery
+from shared.api.raw_body import RawBody
 from shared.auth.callers import SIGN_IN_SCHEMES, RequiredRight, get_caller
 from shared.http import problem_schemas, problems
 
@@ -83,6 +84,7 @@ def _completed(made: Document, app: FastAPI) -> Document:
                 _describe_access(operation, needed)
                 document["components"]["securitySchemes"] = _SECURITY_SCHEMES
             _describe_filters(operation, needed, schemas)
+            _describe_raw_body(operation, needed, schemas)
             _describe_parameters(operation, needed)
             used |= _describe_problems(operation, method, needed)
             _describe_headers(operation, needed, schemas)
@@ -142,6 +144,21 @@ def _describe_filters(operation: Document, needed: frozenset[Any], schemas: Docu
         document = get_openapi(title="", version="", routes=router.routes)
         parameters = document["paths"]["/"]["get"]["parameters"]
         operation["parameters"] = [*parameters, *operation.get("parameters", ())]
+        components = document["components"]["schemas"]
+        schemas |= {name: schema for name, schema in components.items() if name not in _OTHER_ERRORS}
+
+
+def _describe_raw_body(operation: Document, needed: frozenset[Any], schemas: Document) -> None:
+    """Describe a body that the route parses itself as FastAPI describes the bodies that it parses."""
+    for model in (found.model for found in needed if isinstance(found, RawBody)):
+        router = APIRouter()
+
+        @router.post("/")
+        async def described(_body: Annotated[model, Body()]) -> None:  # type: ignore[valid-type]
+            """Declare the body, so that FastAPI describes it."""
+
+        document = get_openapi(title="", version="", routes=router.routes)
+        operation["requestBody"] = document["paths"]["/"]["post"]["requestBody"]
         components = document["components"]["schemas"]
         schemas |= {name: schema for name, schema in components.items() if name not in _OTHER_ERRORS}
 

@@ -60,6 +60,12 @@ class Quota:
         self._full_at[caller] = full_at
         return self._verdict(full_at - now, 0)
 
+    def wait_seconds(self, caller: str) -> int:
+        """Return how long the caller's next request has to wait, without counting one; zero: not at all."""
+        now = self._now()
+        full_at = max(self._full_at.get(caller, now), now) + self._window / self._allowed
+        return max(math.ceil(full_at - now - self._window), 0)
+
     def _verdict(self, full_in: float, wait: int) -> Verdict:
         left = math.floor((self._window - full_in) * self._allowed / self._window + 1e-6)
         return Verdict(self._allowed, self._window, max(left, 0), math.ceil(full_in), wait)
