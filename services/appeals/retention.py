@@ -13,6 +13,7 @@ from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
 from shared.tables.appeals_exports import AppealExport, AppealExportPart
 from shared.tables.appeals_incidents import Alert, Incident
 from shared.tables.appeals_lists import UnreadAppeal
+from shared.tables.appeals_partners import PartnerEvent
 from shared.tables.appeals_work import UNDO_MINUTES, AppealPresence, UndoableDecision
 from shared.tables.attachments import Attachment
 
@@ -34,6 +35,7 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     unattached = timedelta(days=terms.unattached_uploads_days)
     bulk = timedelta(days=terms.bulk_operations_days)
     unread = timedelta(days=terms.unread_marks_days)
+    partner_events = timedelta(days=terms.partner_events_days)
     undo = aliased(BulkOperation)
     has_rows = exists().where(BulkOperationRow.operation_id == BulkOperation.id)
     taken_back = exists().where(undo.undoes_id == BulkOperation.id)
@@ -59,6 +61,12 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
             lambda: [UndoableDecision.decided_at < clock.now() - timedelta(minutes=UNDO_MINUTES)],
         ),
         purge_rule(UnreadAppeal, UnreadAppeal.last_at, lambda: [UnreadAppeal.last_at < clock.now() - unread]),
+        # Much longer than a message may be late: a purged id cannot be sent again.
+        purge_rule(
+            PartnerEvent,
+            PartnerEvent.received_at,
+            lambda: [PartnerEvent.received_at < func.clock_timestamp() - partner_events],
+        ),
         purge_rule(
             Attachment,
             Attachment.created_at,

@@ -88,6 +88,15 @@ class AppealsSettings(SecretFileSettings):
         description="What ends a final reply whose author wants to ask for a mark; empty: nobody is asked",
     )
 
+    partner_events_per_minute: int = Field(
+        default=600, ge=1, description="Events of one partner per minute that a process accepts"
+    )
+    partner_refusals_per_minute: int = Field(
+        default=60,
+        ge=1,
+        description="Messages to partners' addresses per minute that may be refused for one client",
+    )
+
     notices_pages: NoticesPages = Field(
         default=(),
         description="Pages to which colleagues write codes that link their account with notices, such as "

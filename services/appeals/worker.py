@@ -24,6 +24,7 @@ from services.appeals.incidents.bulk_reply import create_all_replies, create_del
 from services.appeals.lifecycle import access_changes
 from services.appeals.lists import appeal_counts
 from services.appeals.moderation import contacts
+from services.appeals.partners import partners
 from services.appeals.promises import promise_lifecycle
 from services.appeals.publication import change_results, publication_events, publication_requests
 from services.appeals.publication.publication_requests import on_job_dead_lettered
@@ -215,6 +216,7 @@ def _register_maintenance(service: Service, queue: Jobs) -> None:
     @queue.schedule("reencrypt-contacts", "49 18 * * *")
     async def reencrypt_contacts() -> None:
         await contacts.reencrypt_contacts(service.database)
+        await partners.reencrypt_secrets(service.database)
 
     @queue.schedule("purge", "27 * * * *")
     async def purge_expired() -> None:

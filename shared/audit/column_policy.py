@@ -108,6 +108,7 @@ READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "appeal_notes": frozenset({"author", "visibility"}),
     "appeal_merges": frozenset({"former_status", "merged_by", "undone_by"}),
     "appeal_exports": frozenset({"author", "format", "layout", "status", "scopes"}),
+    "partners": frozenset({"source", "created_by"}),
     "bulk_operations": frozenset({"action", "author", "scopes"}),
     "webhook_endpoints": frozenset(
         {"event_types", "municipalities", "header_names", "created_by", "suspended_reason", "disabled_reason"}
@@ -180,6 +181,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     "webhook_attempts": "a record itself, written by the worker",
     "stream_tickets": "end within a minute; reading events changes nothing",
     "undoable_decisions": "what the last decision replaced, for minutes; taking it back is audited itself",
+    "partner_events": "the record of a received event; each change of an appeal is audited itself",
     "bulk_operation_rows": "the record of a bulk operation; each change of an appeal is audited itself",
     "reply_versions": "the record of a draft's texts, with their authors",
     "appeal_presence": "expires within a minute; an open page changes nothing",

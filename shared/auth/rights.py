@@ -76,8 +76,9 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     "figures",
     Right.ANSWERS_GRADE: "grade answers of weekly samples, and decide about objections to other people's grades",
     Right.GRADES_OBJECT: "object to the grades of the organisation's answers",
-    Right.WEBHOOKS_READ: "see endpoints and deliveries, and whom notices reached",
-    Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read",
+    Right.WEBHOOKS_READ: "see endpoints, deliveries and partners, and whom notices reached",
+    Right.WEBHOOKS_MANAGE: "subscribe other systems to events of the types that the caller may read; connect "
+    "partners, which act with the caller's rights",
     Right.WEBHOOKS_CONSENT: "consent that an endpoint receives citizens' texts with personal data unmasked",
     Right.EVENTS_READ: "read the event feed",
     Right.AUDIT_READ: "read who changed what, and who read which citizens' texts",

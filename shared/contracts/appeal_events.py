@@ -21,6 +21,7 @@ from shared.contracts.values import (
     IncidentOrigin,
     Language,
     NoteVisibility,
+    PartnerStatus,
     ReplyChangeKind,
     ReplyKind,
     ReplyOrigin,
@@ -169,6 +170,22 @@ class AppealTagsChanged(AppealSnapshot):
     event_type = "appeal.tags_changed"
     sent_by_webhooks = False
     example = _APPEAL
+
+
+class AppealPartnerStatusChanged(AppealSnapshot):
+    """A partner system reported how far it is with the appeal, whose own status stays. The partner's note is not
+    in the event. `GET /appeals/{id}` shows it.
+    """
+
+    event_type = "appeal.partner_status_changed"
+    sent_by_webhooks = False
+    example = _APPEAL | {
+        "partner_id": "0198f3a5-4444-7000-8000-000000000005",
+        "partner_status": "in_progress",
+    }
+
+    partner_id: UUID = Field(description="The partner that reported it")
+    partner_status: PartnerStatus = Field(description="How far it is")
 
 
 class AppealMoved(AppealSnapshot):

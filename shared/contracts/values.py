@@ -35,6 +35,8 @@ FeedbackKind = TypeAliasType("FeedbackKind", Literal["thanks", "not_solved", "ma
 IncidentOrigin = TypeAliasType("IncidentOrigin", Literal["spike", "person"])
 Language = TypeAliasType("Language", Literal["ru", "bxr", "mixed"])
 MessageKind = TypeAliasType("MessageKind", Literal["comment", "wall_post", "message"])
+# How far a partner system is with an appeal.
+PartnerStatus = TypeAliasType("PartnerStatus", Literal["accepted", "in_progress", "done", "rejected"])
 PersonalDataSubject = TypeAliasType("PersonalDataSubject", Literal["appeal", "message", "payload"])
 PhotoType = TypeAliasType("PhotoType", Literal["image/jpeg"])
 PromiseStatus = TypeAliasType("PromiseStatus", Literal["open", "kept", "moved", "broken"])

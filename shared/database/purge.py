@@ -41,6 +41,7 @@ class RetentionSettings(BaseSettings):
     bulk_operations_days: int = Field(default=400, ge=35)
     exports_days: int = Field(default=3, ge=1)
     unread_marks_days: int = Field(default=90, ge=30)
+    partner_events_days: int = Field(default=30, ge=7)
     notices_days: int = Field(default=365, ge=30)
 
 

@@ -30,7 +30,8 @@ REPLY_STATUSES_UNDER_WAY = ("draft", "on_approval", *PENDING_REPLY_STATUSES)
 
 class Reply(Base):
     """A reply: written here (`origin: "gospablik"`), by staff in the network (`"network"`), or given by phone, in
-    person or in writing and recorded (`"recorded"`, with its `channel`).
+    person or in writing and recorded (`"recorded"`, with its `channel`; `answered_by` is who gave it, as a partner
+    system says).
 
     `in_reply_to` is the citizen's message that it answers, chosen once when the reply is created; null if staff
     replied to no particular message. `message_id` is the message of a reply written in the network. `created_at`
@@ -82,6 +83,7 @@ class Reply(Base):
     message_id: Mapped[UUID | None] = mapped_column(ForeignKey("messages.id"))
     url: Mapped[str | None]
     channel: Mapped[str | None]
+    answered_by: Mapped[str | None]
     published_at: Mapped[datetime | None]
     failure: Mapped[dict[str, Any] | None]
     version: Mapped[int] = mapped_column(default=1)

@@ -28,4 +28,6 @@ ClassificationReader = Annotated[Caller, require_right(Right.CLASSIFICATIONS_REA
 
 RegistryReader = Annotated[Caller, require_right(Right.REGISTRY_READ)]
 AssigneeManager = Annotated[Caller, require_right(Right.ASSIGNEES_MANAGE)]
+PartnerReader = Annotated[Caller, require_right(Right.WEBHOOKS_READ)]
+PartnerManager = Annotated[Caller, require_right(Right.WEBHOOKS_MANAGE)]
 RuleManager = Annotated[Caller, require_right(Right.RULES_MANAGE)]

@@ -1,7 +1,7 @@
-"""People and API clients as appeals show and use them: names of actors, and who may work on appeals.
+"""People, API clients and partners as appeals show and use them: names of actors, and who may work on appeals.
 
-Registry owns both tables and grants `full_name` of people to appeals. Names are shown to colleagues, and with an
-appeal that the caller may see. They are never logged.
+Registry owns the tables of people and clients, and grants `full_name` of people to appeals. Names are shown to
+colleagues, and with an appeal that the caller may see. They are never logged.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
 from shared.auth.rights import RIGHTS, Right, RightScope, Role
+from shared.tables.appeals_partners import Partner
 from shared.tables.registry import ApiClient, Person
 
 # Roles of an organisation's staff, and of the centre, that work on appeals.
@@ -25,22 +26,27 @@ CENTRE_WORK_ROLES: frozenset[Role] = frozenset(
     role for role, rights in RIGHTS.items() if rights.get(Right.APPEALS_WORK) is RightScope.REGION
 )
 
-ActorKind = TypeAliasType("ActorKind", Literal["person", "client", "system", "network"])
-# Actors that are neither people nor clients.
+ActorKind = TypeAliasType("ActorKind", Literal["person", "client", "partner", "system", "network"])
+# Actors without an id.
 _OTHER_ACTORS: Mapping[str, tuple[str, ActorKind]] = {"network": ("Сотрудник страницы в соцсети", "network")}
 _SYSTEM: tuple[str, ActorKind] = ("Система", "system")
 _UNKNOWN_PERSON = "Неизвестный сотрудник"
 # Built once: building the statement takes longer than executing it.
 _PEOPLE = select(Person.id, Person.full_name).where(Person.id.in_(bindparam("ids", expanding=True)))
 _CLIENTS = select(ApiClient.id, ApiClient.name).where(ApiClient.id.in_(bindparam("ids", expanding=True)))
+_PARTNERS = select(Partner.id, Partner.name).where(Partner.id.in_(bindparam("ids", expanding=True)))
 
 STAFF_COLUMNS = (Person.id, Person.role, Person.organisation_id, Person.include_subordinates)
 
 
 class ActorRef(BaseModel):
-    """Who did something: a person, an API client, this system, or a page's staff in the network itself."""
+    """Who did something: a person, an API client, a partner system, this system, or a page's staff in the network
+    itself.
+    """
 
-    id: UUID | None = Field(description="Of a person or client", examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
+    id: UUID | None = Field(
+        description="Of a person, client or partner", examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"]
+    )
     name: str = Field(examples=["Цыренова Баирма Дашиевна"])
     kind: ActorKind = Field(examples=["person"])
 
@@ -73,14 +79,15 @@ class Staff:
 
 @dataclass(frozen=True)
 class ActorNames:
-    """The names of people and clients by id."""
+    """The names of people, clients and partners by id."""
 
     people: Mapping[UUID, str] = field(default_factory=dict)
     clients: Mapping[UUID, str] = field(default_factory=dict)
+    partners: Mapping[UUID, str] = field(default_factory=dict)
 
     @staticmethod
     async def load(session: AsyncSession, actors: Iterable[str | UUID | None]) -> "ActorNames":
-        """Load the names of these actors; actors that are neither people nor clients have no name."""
+        """Load the names of these actors; other actors have no name."""
         ids = {found for actor in actors if (found := actor_id(actor)) is not None}
         if not ids:
             return ActorNames()
@@ -89,7 +96,11 @@ class ActorNames:
         if not ids - names.keys():
             return ActorNames(names)
         clients = await session.execute(_CLIENTS, {"ids": list(ids - names.keys())})
-        return ActorNames(names, {row.id: row.name for row in clients})
+        of_clients = {row.id: row.name for row in clients}
+        if not (unknown := ids - names.keys() - of_clients.keys()):
+            return ActorNames(names, of_clients)
+        partners = await session.execute(_PARTNERS, {"ids": list(unknown)})
+        return ActorNames(names, of_clients, {row.id: row.name for row in partners})
 
     def ref(self, actor: str | UUID) -> ActorRef:
         """Return a reference to the actor, with the name."""
@@ -99,11 +110,13 @@ class ActorNames:
             return ActorRef(id=None, name=name, kind=kind)
         if (client := self.clients.get(found)) is not None:
             return ActorRef(id=found, name=client, kind="client")
+        if (partner := self.partners.get(found)) is not None:
+            return ActorRef(id=found, name=partner, kind="partner")
         return ActorRef(id=found, name=self.people.get(found, _UNKNOWN_PERSON), kind="person")
 
 
 def actor_id(actor: str | UUID | None) -> UUID | None:
-    """Return the id of a person or client; None for the system and other actors."""
+    """Return the id of a person, client or partner; None for the system and other actors."""
     if actor is None or isinstance(actor, UUID):
         return actor
     try:

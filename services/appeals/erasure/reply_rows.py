@@ -30,6 +30,7 @@ async def erase_replies(session: WriteSession, direct: Sequence[UUID], appeal_id
     for row in rows.all():
         values: dict[str, Any] = {
             "text": "",
+            "answered_by": None,
             "failure": without_words(row.failure),
             "approval": without_words(row.approval),
         }

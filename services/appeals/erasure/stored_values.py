@@ -13,6 +13,7 @@ KEPT_FIELDS = frozenset(
         "code", "mark", "mode", "type", "outcome", "origin", "relation", "needs_answer", "urgency", "language",
         "unit", "source", "municipality", "deleted_by", "decision", "triage_reason", "assignment_kind", "rule",
         "read_by", "channel", "utility_failure", "location_source", "classified_by", "predicted_by", "network",
+        "partner_status",
     }
 )  # fmt: skip
 

@@ -43,6 +43,7 @@ TimelineEntryKind = TypeAliasType(
         "extension_ended",
         "merged", "merged_in", "unmerged", "feedback_received", "feedback_corrected",
         "reply_edited", "reply_withdrawn", "reply_change_failed", "tags_changed",
+        "partner_status", "partner_answer_proposed",
     ],
 )  # fmt: skip
 

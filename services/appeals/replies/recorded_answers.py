@@ -38,6 +38,7 @@ class NewRecordedAnswer:
     kind: ReplyKind
     promised_at: datetime | None
     outcome: str | None = None
+    answered_by: str | None = None
 
 
 async def record_answer(
@@ -58,7 +59,7 @@ async def record_answer(
             f"An appeal in status «{appeal.status}» cannot be answered",
             allowed_moves=allowed_moves(appeal.status, caller.role),
         )
-    if await session.scalar(select(exists().where(AppealMessage.appeal_id == appeal.id))):
+    if await has_thread(session, appeal):
         raise Conflict("The citizen wrote in a network: reply in the thread, with POST …/replies")
     written = NewReply(new.text, new.kind, new.promised_at, None, outcome=new.outcome)
     check_promise(written)
@@ -70,7 +71,7 @@ async def record_answer(
     reply = Reply(
         id=new_id(), appeal_id=appeal.id, origin=RECORDED, kind=new.kind, text=new.text, status="published",
         author=caller.actor, promised_at=new.promised_at, published_at=new.answered_at, channel=new.channel,
-        outcome=new.outcome,
+        answered_by=new.answered_by, outcome=new.outcome,
         created_at=now, updated_at=now,
     )  # fmt: skip
     session.add(reply)
@@ -82,6 +83,11 @@ async def record_answer(
     await apply_reply_to_promises(session, appeal, reply, recorder)
     await recorder.write(session)
     return reply
+
+
+async def has_thread(session: AsyncSession, appeal: Appeal) -> bool:
+    """Return whether the citizen wrote in a network, where replies are published."""
+    return bool(await session.scalar(select(exists().where(AppealMessage.appeal_id == appeal.id))))
 
 
 def _check_time(appeal: Appeal, answered_at: datetime) -> None:

@@ -234,7 +234,30 @@ class AppealOut(AppealSummary):
     timeline: list[TimelineEntryOut]
 
 
-class AppealIn(LocationIn):
+AppealText = Annotated[
+    NonBlankText, Field(max_length=20_000, examples=["По телефону: на ул. Гагарина не горят фонари"])
+]
+
+
+class AppealFields(LocationIn):
+    """What may be given of an appeal that is opened from a text, besides the text and its source."""
+
+    written_at: BoundedDatetime | None = Field(
+        default=None, description="When the citizen called or wrote; default: now"
+    )
+    contact: ContactIn | None = None
+    metadata: Metadata | None = Field(default=None, description="Data of the source, kept as they are")
+    organisation_id: UUID | None = None
+    topic_id: UUID | None = None
+    urgency: Urgency | None = None
+    url: Annotated[SingleLine, Field(pattern=r"^https?://")] | None = None
+
+    def corrections(self) -> Corrections:
+        """Return the person's corrections of the classification."""
+        return Corrections(self.organisation_id, self.topic_id, self.urgency, location=self.parts())
+
+
+class AppealIn(AppealFields):
     """An appeal to be opened manually: from a stored message, or from a text received in another way. Staff of an
     organisation must give the `source`, and may give only their own organisation.
     """
@@ -245,22 +268,7 @@ class AppealIn(LocationIn):
         default=None,
         description="The id in the source; a system gives one. The same again returns the first appeal, for good",
     )
-    written_at: BoundedDatetime | None = Field(
-        default=None, description="When the citizen called or wrote; default: now"
-    )
-    contact: ContactIn | None = None
-    metadata: Metadata | None = Field(default=None, description="Data of the source, kept as they are")
-    text: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
-        default=None, examples=["По телефону: на ул. Гагарина не горят фонари"]
-    )
-    organisation_id: UUID | None = None
-    topic_id: UUID | None = None
-    urgency: Urgency | None = None
-    url: Annotated[SingleLine, Field(pattern=r"^https?://")] | None = None
-
-    def corrections(self) -> Corrections:
-        """Return the person's corrections of the classification."""
-        return Corrections(self.organisation_id, self.topic_id, self.urgency, location=self.parts())
+    text: AppealText | None = None
 
     def submission(self) -> NewSubmission | None:
         """Return how the appeal was submitted; None without a source. Raises `Invalid` naming a field that

@@ -121,6 +121,9 @@ class ReplyOut(BaseModel):
         "writing"
     )
     channel: AnswerChannel | None = Field(description="How a recorded answer was given", examples=[None])
+    answered_by: str | None = Field(
+        default=None, description="Who gave an answer that a partner reported, in its words", examples=[None]
+    )
     kind: ReplyKind
     text: str = Field(
         description="Of a published reply: what the network confirmed last; of a withdrawn one: what stood there",

@@ -28,12 +28,12 @@ class AuditEntry(BaseModel):
     created_at: datetime
     service: str = Field(description="The service that wrote the entry", examples=["registry"])
     actor: str = Field(
-        description="Who made the change: id of a person or API client, a service, `operator:` and a user id, or "
-        "`link:` and the id of the person whose letter had the link",
+        description="Who made the change: id of a person, API client or partner, a service, `operator:` and a "
+        "user id, or `link:` and the id of the person whose letter had the link",
         examples=[EXAMPLE_ID],
     )
     on_behalf_of: str | None = Field(
-        description="The person on whose behalf a service acted", examples=[EXAMPLE_ID]
+        description="The person on whose behalf a service acted; of a partner its owner", examples=[EXAMPLE_ID]
     )
     action: str = Field(description="The `operationId` of the request, or the command", examples=["update_page"])
     subject_kind: AuditedTable = Field(description="The table of the changed row", examples=["pages"])

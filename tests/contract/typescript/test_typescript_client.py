@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from standardwebhooks import Webhook
 
 from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
@@ -14,6 +15,7 @@ from tests.contract.typescript.conftest import Run
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
+PARTNERS = Path(__file__).parents[3] / "docs" / "integrator" / "partners.md"
 STRICT = ("--strict", "--target", "es2022")
 NODE_MODULES = ("--module", "nodenext", "--moduleResolution", "nodenext")
 BROWSER = ("--lib", "es2022,dom", "--module", "esnext", "--moduleResolution", "bundler", "--skipLibCheck")
@@ -45,6 +47,20 @@ def test_receiver_of_the_guide_compiles_and_verifies_a_delivery(project: Path, r
     headers = signed_headers(example["id"], body, [secret])
     told = json.loads(run("node", "receive.cjs", json.dumps({"secret": secret, "headers": headers, "body": body})))
     assert told["response"] == {"status": 200, "body": example["data"]["challenge"]}
+
+
+def test_sender_of_the_partners_guide_compiles_and_signs(project: Path, run: Run) -> None:
+    (published,) = re.findall(r"```typescript\n(.*?)```", PARTNERS.read_text(encoding="utf-8"), re.DOTALL)
+    (project / "sender.ts").write_text(published, encoding="utf-8")
+    run("npx", "tsc", *STRICT, *NODE_MODULES, "--lib", "es2022,dom", "--outDir", "compiled", "sender.ts")
+    secret, body = new_secret(), json.dumps({"type": "appeal.status", "data": {"note": "Готово"}})
+    given = json.dumps([secret, "evt_1", body])
+    script = (
+        f"import('./compiled/sender.js').then((found) => found.signedHeaders(...{given}))"
+        ".then((headers) => console.log(JSON.stringify(headers)))"
+    )
+    headers = json.loads(run("node", "-e", script))
+    assert Webhook(secret).verify(body, headers)["type"] == "appeal.status"
 
 
 def test_generated_functions_compile_in_strict_mode(project: Path, run: Run) -> None:

@@ -306,6 +306,20 @@ APPEALS: dict[str, Row] = {
         Right.RULES_MANAGE, body(page_id=sample_id("page_id"))
     ),
     "GET /api/v1/rule-sets/{rule_set_id}/changes": RouteCall(Right.REGISTRY_READ),
+    "GET /api/v1/partners": ListRoute(Right.WEBHOOKS_READ, shows="partner_id"),
+    # The creator, and who rotates or takes over, must have the partner's rights in its own organisation:
+    # tests/integration/appeals/test_partners.py.
+    "POST /api/v1/partners": RouteCall(
+        Right.WEBHOOKS_MANAGE, body(name="Портал", source="portal"), answers=GOOD | {403}
+    ),
+    "GET /api/v1/partners/{partner_id}": RouteCall(Right.WEBHOOKS_READ),
+    "PATCH /api/v1/partners/{partner_id}": RouteCall(Right.WEBHOOKS_MANAGE, body(active=False)),
+    "DELETE /api/v1/partners/{partner_id}": RouteCall(Right.WEBHOOKS_MANAGE),
+    "POST /api/v1/partners/{partner_id}/take-over": RouteCall(Right.WEBHOOKS_MANAGE, answers=GOOD | {403}),
+    "POST /api/v1/partners/{partner_id}/rotate-secret": RouteCall(Right.WEBHOOKS_MANAGE, answers=GOOD | {403}),
+    "POST /api/v1/partners/{partner_id}/events": PublicRoute(
+        "the signature of the partner, whose owner has rights"
+    ),
 }
 
 

@@ -34,6 +34,7 @@ from shared.tables import (
     appeals_incidents,
     appeals_lists,
     appeals_merges,
+    appeals_partners,
     appeals_replies,
     appeals_routing,
     appeals_sla,
@@ -625,6 +626,12 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
         created_by="matrix", owner_id=sample_ids["deputy_id"], verified_at=None,
     )  # fmt: skip
     sample_ids["unverified_endpoint_id"] = await _add(session, unverified)
+    partner = appeals_partners.Partner(
+        organisation_id=organisation_id, name=f"Портал {mark}", source=f"portal-{mark}",
+        secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), created_by="matrix",
+        owner_id=sample_ids["deputy_id"],
+    )  # fmt: skip
+    sample_ids["partner_id"] = await _add(session, partner)
     delivery = webhooks.WebhookDelivery(
         endpoint_id=endpoint.id, event_id=event_id, event_type="appeal.opened", organisation_id=organisation_id,
         payload={"data": {"of": mark}}, status="delivered", next_attempt_at=THEN,

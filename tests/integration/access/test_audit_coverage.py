@@ -48,11 +48,15 @@ UNRECORDED = dict.fromkeys(
     "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",
 }
 # Routes for which the sample data has nothing to change. Other tests cover them: in tests/integration/webhooks
-# test_notice_settings.py the links of letters and test_notice_messages.py the accounts;
-# appeals/test_export_jobs.py the exports; audit/test_audit_trail.py all other routes.
+# test_notice_settings.py the links of letters and test_notice_messages.py the accounts; in
+# tests/integration/appeals test_export_jobs.py the exports, test_partners.py and test_partner_events.py the
+# partners; audit/test_audit_trail.py all other routes.
 ELSEWHERE = {
     "DELETE /api/v1/me/notice-accounts/{network}",
     "DELETE /api/v1/exports/{export_id}",
+    "POST /api/v1/partners/{partner_id}/take-over",
+    "POST /api/v1/partners/{partner_id}/rotate-secret",
+    "POST /api/v1/partners/{partner_id}/events",
     "DELETE /api/v1/me/sessions",
     "DELETE /api/v1/me/sessions/{session_id}",
     "POST /api/v1/people/{person_id}/unlock",

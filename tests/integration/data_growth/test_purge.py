@@ -335,3 +335,13 @@ async def test_old_unread_marks_are_purged(raw_connection: asyncpg.Connection, p
     """)
     await purged("appeals")
     assert await raw_connection.fetchval("SELECT max(reason::int) FROM unread_appeals") == 89
+
+
+async def test_old_events_of_partners_are_purged(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+    await raw_connection.execute("""
+        INSERT INTO partner_events (partner_id, webhook_id, type, fingerprint, opened, received_at)
+            SELECT gen_random_uuid(), age::text, 'appeal.status', '', false, now() - age * interval '1 day'
+            FROM generate_series(26, 35) age
+    """)
+    await purged("appeals")
+    assert await raw_connection.fetchval("SELECT max(webhook_id::int) FROM partner_events") == 29

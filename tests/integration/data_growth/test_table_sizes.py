@@ -54,6 +54,7 @@ SIZE_LIMITS = {
     "events": SizeLimit(MESSAGES + APPEALS * 8, RETENTION.events_days, 1_200),
     "page_checks": SizeLimit(PAGES, RETENTION.page_checks_days, 400),
     "personal_data_reads": SizeLimit(READS, RETENTION.personal_data_reads_days, 1_200),
+    "partner_events": SizeLimit(APPEALS * 3, RETENTION.partner_events_days, 10),
     "alerts": SizeLimit(ALERTS, RETENTION.seen_alerts_days, 4),
 }
 
@@ -110,6 +111,10 @@ BEGIN
             md5((n % 500)::text)::uuid, 'executor', md5((n % 500)::text)::uuid, 'get_appeal', 'appeal',
             ARRAY[gen_random_uuid()], 1
         FROM generate_series(1, {READS * 7}) n;
+    INSERT INTO partner_events (partner_id, webhook_id, type, fingerprint, appeal_id, opened, received_at)
+        SELECT md5('partner')::uuid, 'evt_' || before + n, 'appeal.status', repeat(md5(n::text), 2),
+            gen_random_uuid(), false, since + n * interval '7 days' / ({APPEALS} * 3 * 7)
+        FROM generate_series(1, {APPEALS * 3 * 7}) n;
     INSERT INTO alerts (id, kind, appeal_id, why, seen_at, created_at)
         SELECT gen_random_uuid(), 'urgent', gen_random_uuid(), 'слова об опасности', since,
             since + n * interval '7 days' / ({ALERTS} * 7)

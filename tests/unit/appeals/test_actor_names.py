@@ -1,4 +1,4 @@
-"""References to actors: people and clients by name, the system and a page's staff without an id."""
+"""References to actors: people, clients and partners by name, the system and a page's staff without an id."""
 
 from uuid import uuid4
 
@@ -8,12 +8,14 @@ from shared.auth.rights import Right, Role
 
 
 def test_every_kind_of_actor_has_a_reference() -> None:
-    person, client, stranger = uuid4(), uuid4(), uuid4()
-    names = ActorNames({person: "Дарима Бальжиева"}, {client: "Система ПОС"})
-    found = {actor: names.ref(actor) for actor in (str(person), str(client), str(stranger), SYSTEM_ACTOR)}
+    person, client, partner, stranger = uuid4(), uuid4(), uuid4(), uuid4()
+    names = ActorNames({person: "Дарима Бальжиева"}, {client: "Система ПОС"}, {partner: "Портал ЕДДС"})
+    actors = (str(person), str(client), str(partner), str(stranger), SYSTEM_ACTOR)
+    found = {actor: names.ref(actor) for actor in actors}
     assert [(one.id, one.name, one.kind) for one in found.values()] == [
         (person, "Дарима Бальжиева", "person"),
         (client, "Система ПОС", "client"),
+        (partner, "Портал ЕДДС", "partner"),
         (stranger, "Неизвестный сотрудник", "person"),
         (None, "Система", "system"),
     ]

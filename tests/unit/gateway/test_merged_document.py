@@ -304,3 +304,15 @@ def test_operations_name_the_right_and_the_scope_that_they_need() -> None:
         if right is not None:
             assert right in set(Right)
         assert scopes == ([[right]] if right else [[]] if "security" in operation.described else []), operation
+
+
+def test_body_that_is_verified_before_it_is_parsed_is_described() -> None:
+    document = merged_document()
+    operation = document["paths"]["/api/v1/partners/{partner_id}/events"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/PartnerEventIn"}
+    kinds = document["components"]["schemas"]["PartnerEventIn"]["discriminator"]["mapping"]
+    assert kinds.keys() == {"appeal.create", "appeal.status", "appeal.answer"}
+    assert "security" not in operation
+    headers = {one["name"] for one in operation["parameters"] if one["in"] == "header" and one["required"]}
+    assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}

@@ -177,6 +177,7 @@ _ROUTES = {
     "/api/v1/assignee-rules": "appeals",
     "/api/v1/absences/5a": "appeals",
     "/api/v1/tags": "appeals",
+    "/api/v1/partners/5a/events": "appeals",
     "/api/v1/views/5a": "appeals",
     "/api/v1/promises/ledger": "appeals",
     "/api/v1/classifications": "appeals",

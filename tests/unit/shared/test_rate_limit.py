@@ -27,6 +27,16 @@ def test_caller_over_the_limit_waits_and_others_do_not() -> None:
     assert found.take("a").left == 59
 
 
+def test_asking_for_the_wait_counts_nothing() -> None:
+    clock = Clock()
+    found = Quota(2, 60, clock)
+    assert [found.wait_seconds("a") for _ in range(5)] == [0] * 5
+    assert [found.take("a").left for _ in range(2)] == [1, 0]
+    assert (found.wait_seconds("a"), found.wait_seconds("b")) == (30, 0)
+    clock.now += 30
+    assert found.wait_seconds("a") == 0
+
+
 def test_headers_follow_the_rate_limit_draft() -> None:
     first = Quota(60, 60, Clock()).take("a")
     assert first.headers == {"RateLimit-Policy": '"default";q=60;w=60', "RateLimit": '"default";r=59;t=1'}

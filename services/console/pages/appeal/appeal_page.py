@@ -24,7 +24,8 @@ _ENDED = frozenset({"closed", "not_required", "merged"})
 LIVE = (
     "appeal.message_added,appeal.moved,appeal.assigned,appeal.assignee_changed,appeal.answered,appeal.reopened,"
     "appeal.closed,appeal.merged,appeal.unmerged,appeal.reclassified,appeal.deadline_changed,appeal.note_added,"
-    "appeal.tags_changed,appeal.clock_paused,appeal.clock_resumed,appeal.extension_requested,"
+    "appeal.tags_changed,appeal.partner_status_changed,appeal.clock_paused,appeal.clock_resumed,"
+    "appeal.extension_requested,"
     "appeal.extension_approved,appeal.extension_refused,appeal.message_split_off,appeal.feedback_received,"
     "reply.queued,reply.failed,reply.approval_requested,reply.approved,reply.refused,reply.edited,reply.withdrawn"
 )

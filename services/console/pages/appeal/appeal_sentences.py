@@ -140,6 +140,11 @@ def _tags(data: Document, _names: Names) -> str:
     return text[0].upper() + text[1:]
 
 
+def _partner_status(data: Document, _names: Names) -> str:
+    status = words.PARTNER_STATUS.get(data.get("partner_status") or "", "есть новости")
+    return f"Внешняя система сообщила: {status}"
+
+
 def _incident(text: str) -> _Sentence:
     return lambda data, _names: f"{text}: {data['title']}" if data.get("title") else text
 
@@ -217,4 +222,6 @@ SENTENCES: Mapping[str, _Sentence] = {
     ),
     "reply_change_failed": _failure("Исправить или удалить ответ не удалось"),
     "tags_changed": _tags,
+    "partner_status": _partner_status,
+    "partner_answer_proposed": _said("Внешняя система предложила ответ: он в черновике"),
 }

@@ -10,7 +10,7 @@ from services.console.pages.appeal.appeal_locations import (
 )
 from services.console.pages.appeal.appeal_sentences import SENTENCES, Names
 
-_DETAILS = ("why", "reason", "remarks", "deadline")
+_DETAILS = ("why", "reason", "remarks", "deadline", "note")
 # Entries whose `reason` is a code or a text for developers: their sentence says what matters.
 _WITHOUT_REASON = frozenset({"extension_ended", "incident_reply_skipped"})
 

@@ -5,8 +5,8 @@ from services.console.words.labels import LABELS
 FIELDS = {
     "accepted_at": "принято", "action": "действие", "activated_at": "включён", "activated_by": "кто включил",
     "active": "действует", "added_by": "кто добавил", "address": "адрес", "address_state": "состояние адреса",
-    "aliases": "другие названия", "answered_at": "ответ дан", "approval": "согласование",
-    "appeal_id": "обращение", "asks_mark": "просит оценку", "assigned_at": "назначено",
+    "aliases": "другие названия", "answered_at": "ответ дан", "answered_by": "кто ответил",
+    "approval": "согласование", "appeal_id": "обращение", "asks_mark": "просит оценку", "assigned_at": "назначено",
     "assignee_id": "исполнитель", "attachment_ids": "фото", "attachments": "фото", "attempts": "попыток",
     "author": "автор", "author_key": "ключ автора", "base_id": "основан на календаре",
     "bounces": "возвратов писем", "calendar_id": "календарь", "ceiling_hours": "не больше календарных часов",

@@ -1,0 +1,1 @@
+"""Partners: other systems that open appeals, report their status and answer them by signed events."""
