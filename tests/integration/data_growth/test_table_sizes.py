@@ -54,7 +54,7 @@ SIZE_LIMITS = {
     "events": SizeLimit(MESSAGES + APPEALS * 8, RETENTION.events_days, 1_200),
     "page_checks": SizeLimit(PAGES, RETENTION.page_checks_days, 400),
     "personal_data_reads": SizeLimit(READS, RETENTION.personal_data_reads_days, 1_200),
-    "partner_events": SizeLimit(APPEALS * 3, RETENTION.partner_events_days, 10),
+    "partner_events": SizeLimit(APPEALS * 3, RETENTION.partner_events_days, 15),
     "alerts": SizeLimit(ALERTS, RETENTION.seen_alerts_days, 4),
 }
 
