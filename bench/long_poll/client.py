@@ -46,7 +46,7 @@ class FixedAccounts:
     """Accounts in which every page has its own healthy token."""
 
     def __init__(self, pages: Sequence[PageRef]) -> None:
-        self._pages = {page.id: page for page in pages}
+        self._pages = {page.external_id: page for page in pages}
         self._credentials = {
             page.id: Credential(id=uuid4(), network="vk", kind=TokenKind.GROUP, page_id=page.id, token="bench")
             for page in pages
@@ -56,7 +56,7 @@ class FixedAccounts:
         return list(self._pages.values()) if network == "vk" else []
 
     def page(self, network: str, external_id: str) -> PageRef | None:
-        return next((page for page in self.pages(network) if page.external_id == external_id), None)
+        return self._pages.get(external_id) if network == "vk" else None
 
     def select(
         self, network: str, kind: TokenKind, page_id: UUID | None = None, *, method: str | None = None

@@ -1,5 +1,6 @@
 """Edits, deletions, missed events, revoked tokens and database outages with emulated networks."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -9,6 +10,7 @@ import pytest
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
 from tests.support.eventually import eventually, eventually_true
+from tests.support.service_under_test import insert_organisation
 
 
 async def _row(system: Connected, condition: str, *values: Any) -> Any:
@@ -76,6 +78,32 @@ async def test_vk_polling_stores_messages_missed_by_push(
         assert await system.raw_connection.fetchval(
             "SELECT count(*) FROM messages WHERE NOT from_community"
         ) == len(texts)
+
+
+async def test_vk_long_poll_uses_changed_organisation_and_go_live_time(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_moved_page")
+    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+        page_id = await system.connect_page("vk", vk, page)
+        change = "UPDATE pages SET go_live_at = $2 WHERE id = $1"
+        await system.raw_connection.execute(change, page_id, datetime(2099, 1, 1, tzinfo=UTC))
+
+        async def pushed(text: str, **expected: Any) -> None:
+            # A message that was written while the pages are reloaded has the former values.
+            async def look() -> bool:
+                written = f"{text} {uuid4()}"
+                vk.citizen(page, written, "message")
+                row = await _row(system, "text = $1", written)
+                return bool(row["source_kind"] == "long_poll" and expected.items() <= dict(row).items())
+
+            await eventually(look, f"a message with {expected}", seconds=60)
+
+        await pushed("До запуска", history=True, organisation_id=system.organisation)
+        organisation = await insert_organisation(database)
+        change = "UPDATE pages SET go_live_at = $2, organisation_id = $3 WHERE id = $1"
+        await system.raw_connection.execute(change, page_id, datetime(2020, 1, 1, tzinfo=UTC), organisation)
+        await pushed("После запуска", history=False, organisation_id=organisation)
 
 
 async def test_vk_thread_of_several_pages_is_read_completely(

@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from services.ingest.networks.calls import NoUsableToken, NoValidResponse, transport_failure
-from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, TokenKind
+from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, TokenKind, TokenPool
 from services.ingest.networks.retry import run_periodically
 from services.ingest.networks.vk import suggested_posts, vk_push
 from services.ingest.networks.vk.vk_client import VkClient
@@ -43,12 +43,14 @@ class LongPollContext:
         self,
         client: VkClient,
         http: aiohttp.ClientSession,
+        token_pool: TokenPool,
         intake: IntakeStore,
         settings: IngestSettings,
         missed: Callable[[PageRef], None],
     ) -> None:
         self.client = client
         self.http = http
+        self.token_pool = token_pool
         self.intake = intake
         self.settings = settings
         self.missed = missed
@@ -106,6 +108,8 @@ class LongPoll:
             self._shared.missed(self._page)
         self._session = session
         answer = await self._check(session)
+        # The page's organisation or go-live time may have changed during the call.
+        self._page = self._shared.token_pool.page(NETWORK, self._page.external_id) or self._page
         if "failed" in answer:
             await self._recover(session, answer)
             # A page that always fails must not request keys in a tight loop.

@@ -88,7 +88,7 @@ class VkNetwork:
         )
         self._tokens = TokenProbe(self.name, token_pool, self._try, settings.token_probe_seconds)
         self._long_poll_context = long_poll.LongPollContext(
-            self._client, http, intake, settings, self.request_check
+            self._client, http, token_pool, intake, settings, self.request_check
         )
 
     def source_loops(self) -> dict[str, SourceLoop]:
