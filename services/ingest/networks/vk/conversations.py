@@ -54,22 +54,27 @@ class ConversationReader:
         return self._client.has_token("messages.getConversations", TokenKind.GROUP, page_id=page.id)
 
     async def check_page(self, page: PageRef) -> None:
-        """Read conversations with unread messages, most recent first, until a result page has none."""
+        """Read the conversations with unread messages.
+
+        They are listed first, most recent first, until a result page has none, and then read oldest first: after
+        an interruption, the unread conversations are still at the top of the list.
+        """
+        news: dict[str, tuple[Conversation, int]] = {}
         for offset in range(0, MAX_CONVERSATIONS, PAGE_SIZE):
-            answer = await self._conversations(page, offset, PAGE_SIZE)
-            talks = _talks(list_items(answer, "messages.getConversations"), page)
+            listed = list_items(await self._conversations(page, offset, PAGE_SIZE), "messages.getConversations")
+            talks = _talks(listed, page)
             known = await self._intake.thread_states([talk.key for talk in talks])
-            news = [
-                (talk, int(mark.marker or 0) if (mark := known.get(talk.key)) else 0)
+            here = {
+                talk.key: (talk, int(mark.marker or 0) if (mark := known.get(talk.key)) else 0)
                 for talk in talks
                 if talk.key not in known or int(known[talk.key].marker or 0) < talk.last_message_id
-            ]
-            # Oldest first: after an interruption, the unread conversations are still at the top of the list.
-            news.sort(key=lambda one: one[0].last_message_id)
-            for start in range(0, len(news), STORE_BATCH):
-                await self._catch_up(page, news[start : start + STORE_BATCH])
-            if not news or len(talks) < PAGE_SIZE:
+            }
+            news |= here
+            if not here or len(listed) < PAGE_SIZE:
                 break
+        oldest_first = sorted(news.values(), key=lambda one: one[0].last_message_id)
+        for start in range(0, len(oldest_first), STORE_BATCH):
+            await self._catch_up(page, oldest_first[start : start + STORE_BATCH])
         self._intake.report_success(page, SOURCE)
 
     async def _catch_up(self, page: PageRef, news: Sequence[tuple[Conversation, int]]) -> None:
