@@ -187,8 +187,7 @@ class WallPoller:
         parsed, counts, back_to = await self._posts(page, seen)
         known = await self._intake.thread_states(list(counts))
         parsed.items += await self._reader.deleted_posts(page, seen, back_to, observed_at, self._intake)
-        quiet = [ThreadState(key, "0") for key, count in counts.items() if key not in known and count == 0]
-        stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=quiet)
+        stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at)
         found = _newest(parsed, stored.new)
         others = await self._intake.threads_with_other_count(counts)
         differing = [
@@ -196,11 +195,15 @@ class WallPoller:
             for key, count in counts.items()
             if key in others or (count if key not in known else known[key].marker != str(count))
         ]
-        # First the threads that push reported as changed, then the threads of recent posts.
+        # First the threads that push reported as changed. Then oldest first, and states of threads without comments
+        # last: after an interruption, the first result pages still have unknown threads, so that all are read.
         invalidated = {key for key in differing if key in known and known[key].marker is None}
-        differing.sort(key=lambda key: (key not in invalidated, -int(id_suffix(key))))
+        differing.sort(key=lambda key: (key not in invalidated, int(id_suffix(key))))
         for start in range(0, len(differing), THREADS_PER_BATCH):
             found += await self._read_threads(page, differing[start : start + THREADS_PER_BATCH], counts)
+        quiet = [ThreadState(key, "0") for key, count in counts.items() if key not in known and count == 0]
+        if quiet:
+            await self._intake.store(page, SOURCE, ParsedBatch(), thread_states=quiet)
         return found
 
     async def _posts(

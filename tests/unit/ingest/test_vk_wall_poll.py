@@ -1,0 +1,112 @@
+"""Polls of VK walls against a scripted network: their order, interruptions and failures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from services.ingest.networks.calls import NoValidResponse
+from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, ThreadState
+from services.ingest.networks.vk.wall_poll import WallPoller
+from services.ingest.networks.vk.wall_reader import POSTS_PER_CALL, WallPage
+from services.ingest.settings import IngestSettings
+from tests.unit.ingest.settings_keys import KEYS
+
+PAGE = PageRef(
+    id=UUID(int=1),
+    organisation_id=UUID(int=2),
+    network="vk",
+    external_id="101",
+    go_live_at=datetime(2026, 1, 1, tzinfo=UTC),
+)
+
+
+@dataclass
+class FakeWall:
+    """A wall: comment counts by post. `threads_left` threads are read, then the network does not respond."""
+
+    counts: dict[int, int]
+    threads_left: int = 1_000_000
+    read: list[int] = field(default_factory=list)
+    offsets: list[int] = field(default_factory=list)
+    on_wall_get: Any = None
+
+    async def read_posts(self, page: PageRef, offset: int) -> WallPage:
+        """Return a hundred posts, newest first."""
+        self.offsets.append(offset)
+        shown = sorted(self.counts, reverse=True)[offset : offset + POSTS_PER_CALL]
+        counts = {f"vk:-{page.external_id}_{post}": self.counts[post] for post in shown}
+        return WallPage(counts=counts, oldest_at=page.go_live_at, is_last=len(shown) < POSTS_PER_CALL)
+
+    async def deleted_posts(self, *_: Any) -> list[Any]:
+        """Return none."""
+        return []
+
+    async def read_threads_with_deletions(
+        self, _page: PageRef, post_ids: Sequence[int], _intake: Any
+    ) -> dict[int, ParsedBatch]:
+        """Record the threads that are read."""
+        self.threads_left -= len(post_ids)
+        if self.threads_left < 0:
+            raise NoValidResponse("vk", "wall.getComments", "no response in time")
+        self.read += post_ids
+        return {post_id: ParsedBatch() for post_id in post_ids}
+
+
+@dataclass
+class FakeFeed:
+    """An in-memory store of thread states."""
+
+    states: dict[str, ThreadState] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+
+    async def thread_states(self, thread_keys: Sequence[str]) -> dict[str, ThreadState]:
+        """Return the stored states."""
+        return {key: self.states[key] for key in thread_keys if key in self.states}
+
+    async def threads_with_other_count(self, _counts: Mapping[str, int]) -> dict[str, int]:
+        """Return none: only the states are compared."""
+        return {}
+
+    async def store(self, _page: PageRef, _source: str, _parsed: ParsedBatch, **more: Any) -> StoreResult:
+        """Store the states."""
+        self.states |= {one.thread_key: one for one in more.get("thread_states", ())}
+        return StoreResult()
+
+    def report_failure(self, _page: PageRef, _source: str, error: str) -> None:
+        """Record the error."""
+        self.errors.append(error)
+
+
+def _poller(wall: FakeWall, feed: FakeFeed) -> WallPoller:
+    reader: Any = wall
+    intake: Any = feed
+    token_pool: Any = None
+    return WallPoller(reader, token_pool, intake, IngestSettings(**KEYS))
+
+
+@pytest.mark.parametrize("before", [0, 40, 100, 130, 199])
+@pytest.mark.parametrize("quiet", [60, 100])
+async def test_interrupted_first_poll_of_a_long_wall_resumes_without_loss(quiet: int, before: int) -> None:
+    # Some or all posts of the first result page have no comments.
+    counts = {post: 0 if 200 < post <= 200 + quiet else 3 for post in range(1, 301)}
+    wall, feed = FakeWall(counts, threads_left=before), FakeFeed()
+    with pytest.raises(NoValidResponse):
+        await _poller(wall, feed).poll_page(PAGE)
+    wall.threads_left = 1_000
+    await _poller(wall, feed).poll_page(PAGE)
+    assert sorted(wall.read) == [post for post, count in counts.items() if count]
+    assert len(feed.states) == 300
+    wall.offsets.clear()
+    await _poller(wall, feed).poll_page(PAGE)
+    assert wall.offsets == [0]
+
+
+async def test_threads_that_push_reported_are_read_first() -> None:
+    wall, feed = FakeWall(dict.fromkeys(range(1, 51), 2)), FakeFeed()
+    feed.states = {f"vk:-101_{post}": ThreadState(f"vk:-101_{post}", None) for post in (30, 40)}
+    await _poller(wall, feed).poll_page(PAGE)
+    assert wall.read == [30, 40, *(post for post in range(1, 51) if post not in {30, 40})]
