@@ -80,6 +80,33 @@ async def test_vk_polling_stores_messages_missed_by_push(
         ) == len(texts)
 
 
+async def test_vk_comment_under_an_old_post_is_found_after_push_lost_it(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_gap_old_post")
+    old = vk.citizen(page, "Старая запись", "wall_post")
+    vk.citizen(page, "До", thread=old["thread"])
+    for number in range(100):
+        vk.citizen(page, f"Запись {number}", "wall_post")
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_long_poll_wait_seconds="1") as system:
+        await system.connect_page("vk", vk, page)
+
+        async def polled() -> bool:
+            # The states of threads without comments are stored last.
+            count = await system.raw_connection.fetchval("SELECT count(*) FROM threads WHERE marker IS NOT NULL")
+            return bool(count >= 101)
+
+        await eventually(polled, "a complete poll of the wall")
+        vk.post("faults", kind="drop", rate=1, method="a_check")
+        await eventually_true(lambda: not vk.control.get("/_control/longpoll").json()["held"], "no held call")
+        text = f"Под старой записью {uuid4()}"
+        vk.citizen(page, text, thread=old["thread"])
+        vk.post("longpoll", page=page, event="history_lost")
+        vk.control.delete("/_control/faults")
+        row = await _row(system, "text = $1", text)
+        assert row["source_kind"] == "wall_poll"
+
+
 async def test_vk_long_poll_uses_changed_organisation_and_go_live_time(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:

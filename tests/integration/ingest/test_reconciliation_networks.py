@@ -32,12 +32,12 @@ class Polls:
             monkeypatch.setattr(owner, name, self._stoppable(getattr(owner, name)))
 
     def _stoppable(self, poll: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
-        async def run(*arguments: Any) -> Any:
+        async def run(*arguments: Any, **more: Any) -> Any:
             if self._stopped:
                 return None if poll.__name__ == "_one" else []
             self._running += 1
             try:
-                return await poll(*arguments)
+                return await poll(*arguments, **more)
             finally:
                 self._running -= 1
 

@@ -110,3 +110,23 @@ async def test_threads_that_push_reported_are_read_first() -> None:
     feed.states = {f"vk:-101_{post}": ThreadState(f"vk:-101_{post}", None) for post in (30, 40)}
     await _poller(wall, feed).poll_page(PAGE)
     assert wall.read == [30, 40, *(post for post in range(1, 51) if post not in {30, 40})]
+
+
+async def test_requested_deep_poll_is_repeated_after_a_failure() -> None:
+    wall, feed = FakeWall(dict.fromkeys(range(1, 201), 0)), FakeFeed()
+    poller = _poller(wall, feed)
+    await poller._one(PAGE)
+    wall.counts[1] = 1
+    wall.offsets.clear()
+    await poller._one(PAGE)
+    assert (wall.offsets, wall.read) == ([0], [])
+    poller.poll_soon(PAGE, deep=True)
+    wall.threads_left = 0
+    await poller._one(PAGE)
+    assert wall.read == []
+    wall.threads_left = 1
+    await poller._one(PAGE)
+    assert wall.read == [1]
+    wall.offsets.clear()
+    await poller._one(PAGE)
+    assert wall.offsets == [0]

@@ -37,7 +37,10 @@ INTERVAL_SMOOTHING = 8
 
 
 class LongPollContext:
-    """State shared by all long polls. `on_possible_loss` requests a poll when events may have been lost."""
+    """State shared by all long polls.
+
+    `missed` requests a poll when events may have been lost, `silent` one when there were fewer than usual.
+    """
 
     def __init__(
         self,
@@ -46,7 +49,9 @@ class LongPollContext:
         token_pool: TokenPool,
         intake: IntakeStore,
         settings: IngestSettings,
+        *,
         missed: Callable[[PageRef], None],
+        silent: Callable[[PageRef], None],
     ) -> None:
         self.client = client
         self.http = http
@@ -54,6 +59,7 @@ class LongPollContext:
         self.intake = intake
         self.settings = settings
         self.missed = missed
+        self.silent = silent
         # The network answers after up to `wait` seconds; proxies and scheduling add some time.
         self.timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait_seconds + 10, connect=10)
         self.opening = asyncio.Semaphore(KEY_REQUEST_CONCURRENCY)
@@ -105,7 +111,7 @@ class LongPoll:
         if silent:
             log.warning("long poll silent longer than usual", page_id=str(self._page.id), source_kind=SOURCE)
             self._last_event_at = clock.now().timestamp()
-            self._shared.missed(self._page)
+            self._shared.silent(self._page)  # the new connection delivers what came after `ts`
         self._session = session
         answer = await self._check(session)
         # The page's organisation or go-live time may have changed during the call.

@@ -88,7 +88,13 @@ class VkNetwork:
         )
         self._tokens = TokenProbe(self.name, token_pool, self._try, settings.token_probe_seconds)
         self._long_poll_context = long_poll.LongPollContext(
-            self._client, http, token_pool, intake, settings, self.request_check
+            self._client,
+            http,
+            token_pool,
+            intake,
+            settings,
+            missed=self.request_check,
+            silent=self._check_soon,
         )
 
     def source_loops(self) -> dict[str, SourceLoop]:
@@ -212,7 +218,12 @@ class VkNetwork:
         return parsed
 
     def request_check(self, page: PageRef) -> None:
-        """Compare the page's wall and conversations as soon as the limits allow."""
+        """Compare the page's wall, also its older posts, and conversations as soon as the limits allow."""
+        self._walls.poll_soon(page, deep=True)
+        self._conversation_scheduler.run_soon(page)
+
+    def _check_soon(self, page: PageRef) -> None:
+        """Compare the page's newest posts and conversations as soon as the limits allow."""
         self._walls.poll_soon(page)
         self._conversation_scheduler.run_soon(page)
 

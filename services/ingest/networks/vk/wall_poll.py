@@ -69,12 +69,16 @@ class WallPoller:
         self._pages: dict[UUID, PageRef] = {}
         self._not_before: dict[UUID, float] = {}
         self._failures: dict[UUID, int] = {}
+        # Pages whose push lost events: all posts are compared, because anybody may have commented on older ones.
+        self._deep: set[UUID] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._aligned_at = -LONGEST_WAIT
 
-    def poll_soon(self, page: PageRef) -> None:
-        """Poll this page's wall as soon as the limits allow."""
+    def poll_soon(self, page: PageRef, *, deep: bool = False) -> None:
+        """Poll this page's wall as soon as the limits allow; `deep`: all posts, not only the newest hundred."""
+        if deep:
+            self._deep.add(page.id)
         self._not_before.pop(page.id, None)
         self._schedule.prioritize(page.id)
         self._woken.set()
@@ -115,6 +119,7 @@ class WallPoller:
             self._schedule.remove(page_id)
             self._not_before.pop(page_id, None)
             self._failures.pop(page_id, None)
+            self._deep.discard(page_id)
         for page_id in self._pages:
             self._schedule.add(page_id, self._known.get(page_id))
         allowed = self._token_pool.daily_call_limit(NETWORK, "wall.get")
@@ -145,8 +150,10 @@ class WallPoller:
     async def _one(self, page: PageRef) -> None:
         rest = LONGEST_WAIT
         done = False
+        deep = page.id in self._deep
+        self._deep.discard(page.id)  # a request during this poll needs another one
         try:
-            found = await self.poll_page(page)
+            found = await self.poll_page(page, deep=deep)
             done = True
         except CallError as error:
             if error.treatment in CLOSED_TREATMENTS:
@@ -167,6 +174,9 @@ class WallPoller:
             else:
                 self._not_before[page.id] = now + rest
                 self._schedule.record_failure(page.id, now, rest)
+                if deep:
+                    self._deep.add(page.id)
+                    asyncio.get_running_loop().call_later(rest, self.poll_soon, page)
 
     def _trouble(self, page: PageRef, error: Exception) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
@@ -177,14 +187,16 @@ class WallPoller:
         )
         return rest
 
-    async def poll_page(self, page: PageRef) -> list[datetime]:
+    async def poll_page(self, page: PageRef, *, deep: bool = False) -> list[datetime]:
         """Read the wall of a page and the threads that differ from the stored state.
+
+        The wall is read up to a result page without new posts; if `deep`, up to `MAX_DEPTH` posts.
 
         Return when the new messages were written, as far as known: the times of the newest ones.
         """
         observed_at = clock.now()
         seen = ObservedIds()
-        parsed, counts, back_to = await self._posts(page, seen)
+        parsed, counts, back_to = await self._posts(page, seen, deep=deep)
         known = await self._intake.thread_states(list(counts))
         parsed.items += await self._reader.deleted_posts(page, seen, back_to, observed_at, self._intake)
         stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at)
@@ -207,9 +219,9 @@ class WallPoller:
         return found
 
     async def _posts(
-        self, page: PageRef, seen: ObservedIds
+        self, page: PageRef, seen: ObservedIds, *, deep: bool
     ) -> tuple[ParsedBatch, dict[str, int], datetime | None]:
-        """Return posts up to a result page without new ones, comment counts by thread, and the time reached."""
+        """Return posts, comment counts by thread, and the time reached; see `poll_page`."""
         parsed = ParsedBatch()
         counts: dict[str, int] = {}
         back_to: datetime | None = None
@@ -221,7 +233,7 @@ class WallPoller:
             counts |= found.counts
             back_to = None if found.is_last else found.oldest_at
             old = found.oldest_at is None or found.oldest_at < page.go_live_at
-            if found.is_last or old or known.keys() >= found.counts.keys():
+            if found.is_last or old or (not deep and known.keys() >= found.counts.keys()):
                 break
         return parsed, counts, back_to
 
