@@ -13,6 +13,7 @@ from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, Thr
 from services.ingest.networks.vk.wall_poll import WallPoller
 from services.ingest.networks.vk.wall_reader import POSTS_PER_CALL, WallPage
 from services.ingest.settings import IngestSettings
+from shared import clock
 from tests.unit.ingest.settings_keys import KEYS
 
 PAGE = PageRef(
@@ -30,12 +31,15 @@ class FakeWall:
 
     counts: dict[int, int]
     threads_left: int = 1_000_000
+    bug: Exception | None = None
     read: list[int] = field(default_factory=list)
     offsets: list[int] = field(default_factory=list)
     on_wall_get: Any = None
 
     async def read_posts(self, page: PageRef, offset: int) -> WallPage:
         """Return a hundred posts, newest first."""
+        if self.bug is not None:
+            raise self.bug
         self.offsets.append(offset)
         shown = sorted(self.counts, reverse=True)[offset : offset + POSTS_PER_CALL]
         counts = {f"vk:-{page.external_id}_{post}": self.counts[post] for post in shown}
@@ -130,3 +134,12 @@ async def test_requested_deep_poll_is_repeated_after_a_failure() -> None:
     wall.offsets.clear()
     await poller._one(PAGE)
     assert wall.offsets == [0]
+
+
+async def test_unexpected_error_of_a_poll_is_reported_and_delays_the_next() -> None:
+    wall, feed = FakeWall({1: 1}, bug=KeyError("id")), FakeFeed()
+    poller = _poller(wall, feed)
+    for _ in range(6):
+        await poller._one(PAGE)
+    assert feed.errors == ["KeyError('id')"] * 6
+    assert poller._not_before[PAGE.id] > clock.now().timestamp() + 10

@@ -163,6 +163,9 @@ class WallPoller:
                 rest = self._trouble(page, error)
         except TRANSIENT_ERRORS as error:
             rest = self._trouble(page, error)
+        except Exception as bug:  # a bug in the poll of one page must not be repeated every second
+            log.exception("poll failed", source_kind=SOURCE, page_id=str(page.id))
+            rest = self._trouble(page, bug)
         finally:
             now = clock.now().timestamp()
             if done:
@@ -180,10 +183,11 @@ class WallPoller:
 
     def _trouble(self, page: PageRef, error: Exception) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-        self._intake.report_failure(page, SOURCE, str(error))
+        words = str(error) if isinstance(error, TRANSIENT_ERRORS) else repr(error)
+        self._intake.report_failure(page, SOURCE, words)
         rest = retry_delay(error, failures)
         log.warning(
-            "poll failed", source_kind=SOURCE, page_id=str(page.id), error=str(error)[:300], retry_in_seconds=rest
+            "poll failed", source_kind=SOURCE, page_id=str(page.id), error=words[:300], retry_in_seconds=rest
         )
         return rest
 
