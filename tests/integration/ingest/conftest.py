@@ -157,15 +157,17 @@ class Connected:
         for token in emulator.tokens():
             if token["kind"] == "group" and str(token["page"]) != page:
                 continue
-            body = {key: token[key] for key in token if key in TOKEN_FIELDS}
-            body |= {"network": network}
-            if token["kind"] == "group":
-                body["page_id"] = str(page_id)
-            answer = await self.ingest.client.post(
-                "/api/v1/sources/tokens", json=body, headers=self.ingest.headers("moderator")
-            )
-            assert answer.status_code in {200, 201}, answer.text
+            await self.add_token(network, token, page_id if token["kind"] == "group" else None)
         return page_id
+
+    async def add_token(self, network: str, token: dict[str, Any], page_id: UUID | None = None) -> None:
+        """Add a token of an emulator: of this page, or of no page."""
+        body = {key: token[key] for key in token if key in TOKEN_FIELDS}
+        body |= {"network": network} | ({"page_id": str(page_id)} if page_id else {})
+        answer = await self.ingest.client.post(
+            "/api/v1/sources/tokens", json=body, headers=self.ingest.headers("moderator")
+        )
+        assert answer.status_code in {200, 201}, answer.text
 
     async def answer(
         self, message_id: UUID, text: str, reply_id: UUID | None = None, *, photos: Sequence[UUID] = ()

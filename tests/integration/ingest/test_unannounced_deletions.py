@@ -19,6 +19,7 @@ from tests.integration.data_growth.query_plans import MODES, explain
 from tests.integration.ingest.conftest import Connected, Emulator, connected
 from tests.integration.ingest.ingest_harness import build_harness
 from tests.support.eventually import eventually
+from tests.support.service_under_test import insert_page
 
 NETWORKS = "services.ingest.networks"
 OK_DISCUSSIONS = f"{NETWORKS}.ok.discussion_poll.DiscussionPoller"
@@ -153,6 +154,29 @@ async def test_vk_comment_with_missed_deletion_event_is_marked_deleted(
             assert (await _reconciled(system, page_id))["deleted"] == 1
         row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
         assert (row["deleted_by"], row["text"]) == ("unknown", "Нет воды")
+
+
+async def test_vk_deletion_beside_a_new_comment_is_found_without_push(
+    vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
+    page = vk.page("vk_without_push")
+    post = vk.citizen(page, f"Запись {uuid4()}", "wall_post")
+    gone = vk.citizen(page, "Сгоряча", thread=post["thread"])
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_calls_per_day='{"wall.get": 50000}') as system:
+        await insert_page(database, system.organisation, network="vk", external_id=page)
+        for token in vk.tokens():
+            if token["kind"] != "group":
+                await system.add_token("vk", token)
+        await _row(system, "external_id = $1", f"-{page}_{gone['id']}")
+        await _marked(system, f"vk:-{page}_{post['id']}")
+        # No poll sees only one of the two changes, so the count stays equal.
+        vk.post("faults", kind="drop", rate=1, method="wall.get")
+        vk.post("delete", page=page, id=gone["id"], by="author")
+        later = vk.citizen(page, "Подумав", thread=post["thread"])
+        vk.control.delete("/_control/faults")
+        await _row(system, "external_id = $1", f"-{page}_{later['id']}")
+        await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{gone['id']}")
 
 
 async def test_vk_board_comment_missing_in_network_is_marked_deleted(

@@ -85,11 +85,11 @@ class FakeFeed:
         self.errors.append(error)
 
 
-def _poller(wall: FakeWall, feed: FakeFeed) -> WallPoller:
+def _poller(wall: FakeWall, feed: FakeFeed, *, pushed: bool = True) -> WallPoller:
     reader: Any = wall
     intake: Any = feed
     token_pool: Any = None
-    return WallPoller(reader, token_pool, intake, IngestSettings(**KEYS))
+    return WallPoller(reader, token_pool, intake, IngestSettings(**KEYS), lambda _page: pushed)
 
 
 @pytest.mark.parametrize("before", [0, 40, 100, 130, 199])
@@ -143,3 +143,13 @@ async def test_unexpected_error_of_a_poll_is_reported_and_delays_the_next() -> N
         await poller._one(PAGE)
     assert feed.errors == ["KeyError('id')"] * 6
     assert poller._not_before[PAGE.id] > clock.now().timestamp() + 10
+
+
+@pytest.mark.parametrize(("pushed", "read"), [(True, []), (False, [3, 4, 5, 6, 7, 8, 9, 10])])
+async def test_unchanged_recent_threads_are_read_only_without_push(pushed: bool, read: list[int]) -> None:
+    wall, feed = FakeWall({post: 0 if post > 10 else 2 for post in range(1, 21)}), FakeFeed()
+    poller = _poller(wall, feed, pushed=pushed)
+    await poller.poll_page(PAGE)
+    wall.read.clear()
+    await poller.poll_page(PAGE)
+    assert wall.read == read

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import aiohttp
 from yarl import URL
@@ -40,6 +41,7 @@ class LongPollContext:
     """State shared by all long polls.
 
     `missed` requests a poll when events may have been lost, `silent` one when there were fewer than usual.
+    `failing`: the pages whose last call failed.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class LongPollContext:
         self.settings = settings
         self.missed = missed
         self.silent = silent
+        self.failing: set[UUID] = set()
         # The network answers after up to `wait` seconds; proxies and scheduling add some time.
         self.timeout = aiohttp.ClientTimeout(total=settings.vk_long_poll_wait_seconds + 10, connect=10)
         self.opening = asyncio.Semaphore(KEY_REQUEST_CONCURRENCY)
@@ -97,6 +100,7 @@ class LongPoll:
         await run_periodically(f"{SOURCE}:{self._page.external_id}", self._round, self._failed)
 
     def _failed(self, error: str) -> None:
+        self._shared.failing.add(self._page.id)
         self._intake.report_failure(self._page, SOURCE, error)
 
     async def _round(self) -> float:
@@ -122,6 +126,7 @@ class LongPoll:
             self._recoveries += 1
             return 0 if self._recoveries == 1 else RECOVERY_BACKOFF.delay(self._recoveries)
         self._recoveries = 0
+        self._shared.failing.discard(self._page.id)
         await self._take(session, answer)
         return 0
 

@@ -69,7 +69,7 @@ class VkNetwork:
         self._reader = WallReader(self._client)
         self._boards = BoardReader(self._client)
         self._suggests = SuggestedPosts(self._client)
-        self._walls = WallPoller(self._reader, token_pool, intake, settings)
+        self._walls = WallPoller(self._reader, token_pool, intake, settings, self._is_pushed)
         self._dialogs = ConversationReader(self._client, intake)
         self._publishing = VkPublisher(self._client, self._reader, self._boards, self._dialogs)
         self._changes = VkReplyChanges(self._client)
@@ -151,6 +151,12 @@ class VkNetwork:
             for page in self._token_pool.pages(self.name)
             if self._token_pool.select(self.name, TokenKind.GROUP, page.id) is not None
         ]
+
+    def _is_pushed(self, page: PageRef) -> bool:
+        if self._settings.vk_push != "long_poll" and self._callback_monitor.is_working(page):
+            return True
+        own = self._token_pool.select(self.name, TokenKind.GROUP, page.id)
+        return own is not None and page.id not in self._long_poll_context.failing
 
     def _listener(self, page: PageRef) -> long_poll.LongPoll:
         return long_poll.LongPoll(page, self._long_poll_context)

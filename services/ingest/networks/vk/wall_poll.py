@@ -1,12 +1,13 @@
 """Poll walls to find messages that push did not deliver.
 
 One wall.get returns the comment counts of a hundred posts. A thread is read completely if its count differs from
-the count at the last read, or from the number of stored undeleted comments. The poll schedule chooses the next
-wall within the daily budget of wall.get.
+the count at the last read, or from the number of stored undeleted comments. If the page's events are not pushed,
+the threads of the newest posts are always read. The poll schedule chooses the next wall within the daily budget of
+wall.get.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -33,6 +34,8 @@ log = get_logger(__name__)
 SOURCE = "wall_poll"
 MAX_DEPTH = 1_000
 CONCURRENCY = 4
+# How many recent threads of a page without push are always read.
+RECENT_THREADS = 8
 # The rest of the day's calls is for scans, suggested posts and requested checks.
 SCHEDULED_BUDGET_SHARE = 0.9
 SHORTEST_WAIT, LONGEST_WAIT = 0.2, 1.0
@@ -53,15 +56,24 @@ def closed_reason(error: CallError) -> str:
 
 
 class WallPoller:
-    """Polls all walls in the order of the schedule, requested pages first."""
+    """Polls all walls in the order of the schedule, requested pages first.
+
+    `is_pushed`: whether a page's events are pushed now.
+    """
 
     def __init__(
-        self, reader: WallReader, token_pool: TokenPool, intake: IntakeStore, settings: IngestSettings
+        self,
+        reader: WallReader,
+        token_pool: TokenPool,
+        intake: IntakeStore,
+        settings: IngestSettings,
+        is_pushed: Callable[[PageRef], bool],
     ) -> None:
         self._reader = reader
         self._token_pool = token_pool
         self._intake = intake
         self._settings = settings
+        self._is_pushed = is_pushed
         self._schedule: PollSchedule[UUID] = PollSchedule(0.0)
         reader.on_wall_get = lambda: self._schedule.spend_calls(1)
         self._rate_store: RateStore | None = None
@@ -211,10 +223,15 @@ class WallPoller:
             for key, count in counts.items()
             if key in others or (count if key not in known else known[key].marker != str(count))
         ]
-        # First the threads that push reported as changed. Then oldest first, and states of threads without comments
-        # last: after an interruption, the first result pages still have unknown threads, so that all are read.
+        if not self._is_pushed(page):
+            # Counts do not show an edit, or a deletion together with a new comment.
+            recent = sorted((key for key, count in counts.items() if count), key=_post_id, reverse=True)
+            differing += [key for key in recent[:RECENT_THREADS] if key not in differing]
+        # First the threads that push reported as changed. Then oldest first, and states of threads without
+        # comments last: after an interruption, the first result pages still have unknown threads, so that the next
+        # poll reads on behind them.
         invalidated = {key for key in differing if key in known and known[key].marker is None}
-        differing.sort(key=lambda key: (key not in invalidated, int(id_suffix(key))))
+        differing.sort(key=lambda key: (key not in invalidated, _post_id(key)))
         for start in range(0, len(differing), THREADS_PER_BATCH):
             found += await self._read_threads(page, differing[start : start + THREADS_PER_BATCH], counts)
         quiet = [ThreadState(key, "0") for key, count in counts.items() if key not in known and count == 0]
@@ -245,7 +262,7 @@ class WallPoller:
         """Read threads completely. The marker is the count before the read, so that later comments change it."""
         observed_at = clock.now()
         by_post = await self._reader.read_threads_with_deletions(
-            page, [int(id_suffix(key)) for key in keys], self._intake
+            page, [_post_id(key) for key in keys], self._intake
         )
         parsed = ParsedBatch()
         for one in by_post.values():
@@ -253,6 +270,10 @@ class WallPoller:
         marks = [ThreadState(key, str(counts[key]), count=counts[key]) for key in keys]
         stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
         return _newest(parsed, stored.new)
+
+
+def _post_id(thread_key: str) -> int:
+    return int(id_suffix(thread_key))
 
 
 def _newest(parsed: ParsedBatch, count: int) -> list[datetime]:
