@@ -11,7 +11,10 @@ import time
 
 from aiohttp import web
 
+from services.ingest.networks.vk.vk_push import SUPPORTED_EVENTS
+
 KEY = "bench"
+EVENTS = dict.fromkeys(SUPPORTED_EVENTS, 1)
 
 
 class Polls:
@@ -31,6 +34,10 @@ class Polls:
         ts = str(self._ts.setdefault(group, 1))
         base = f"{request.url.scheme}://{request.url.authority}"
         return web.json_response({"response": {"key": KEY, "server": f"{base}/whp/{group}", "ts": ts}})
+
+    async def get_settings(self, _request: web.Request) -> web.Response:
+        """Respond to `groups.getLongPollSettings`: all events are enabled."""
+        return web.json_response({"response": {"is_enabled": True, "api_version": "5.199", "events": EVENTS}})
 
     async def check(self, request: web.Request) -> web.Response:
         """Respond to `a_check` with the events since `ts`, or with none after `wait` seconds."""
@@ -89,6 +96,7 @@ async def serve(events_per_second: float, seed: int) -> None:
     polls = Polls(seed)
     app = web.Application()
     app.router.add_post("/method/groups.getLongPollServer", polls.get_server)
+    app.router.add_post("/method/groups.getLongPollSettings", polls.get_settings)
     app.router.add_get("/whp/{group}", polls.check)
     app.router.add_get("/state", polls.state)
     runner = web.AppRunner(app, access_log=None)

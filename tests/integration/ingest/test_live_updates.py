@@ -107,6 +107,72 @@ async def test_vk_comment_under_an_old_post_is_found_after_push_lost_it(
         assert row["source_kind"] == "wall_poll"
 
 
+def _method(vk: Emulator, page: str, name: str, **params: Any) -> Any:
+    """Call a method of the network with the community's token; return the response."""
+    token = next(one["token"] for one in vk.tokens() if one["kind"] == "group" and str(one["page"]) == page)
+    form = {"access_token": token, "v": "5.199", "group_id": page, **params}
+    return vk.control.post(f"/method/{name}", data=form).json()["response"]
+
+
+async def test_vk_long_poll_switches_its_events_on(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+    page = vk.page("vk_switched_off")
+    old = vk.citizen(page, "Старая запись", "wall_post")
+    for number in range(100):
+        vk.citizen(page, f"Запись {number}", "wall_post")
+    _method(vk, page, "groups.setLongPollSettings", enabled=0, message_new=0)
+    settings = {"vk_api_url": vk.url, "vk_long_poll_wait_seconds": "1"}
+    async with connected(database, keys_dir, **settings) as system:
+        await system.connect_page("vk", vk, page)
+
+        async def pushed(kind: str) -> bool:
+            text = f"{kind} {uuid4()}"
+            vk.citizen(page, text, kind)
+            return bool((await _row(system, "text = $1", text))["source_kind"] == "long_poll")
+
+        await eventually(lambda: pushed("message"), "a message by long poll")
+
+        async def polled() -> bool:
+            count = await system.raw_connection.fetchval("SELECT count(*) FROM threads WHERE marker = '0'")
+            return bool(count >= 101)
+
+        await eventually(polled, "a complete poll of the wall")
+        # Comments that were written while their event was off are found, also under old posts.
+        _method(vk, page, "groups.setLongPollSettings", wall_reply_new=0)
+        text = f"Без события {uuid4()}"
+        vk.citizen(page, text, thread=old["thread"])
+        vk.post("longpoll", page=page, event="key_expired")
+        assert (await _row(system, "text = $1", text))["source_kind"] == "wall_poll"
+        assert _method(vk, page, "groups.getLongPollSettings")["events"]["wall_reply_new"] == 1
+
+
+async def test_vk_long_poll_goes_on_if_its_events_may_not_be_switched_on(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_may_not_switch")
+    _method(vk, page, "groups.setLongPollSettings", wall_reply_new=0)
+    vk.post("faults", kind="error", code=15, rate=1, method="groups.setLongPollSettings")
+    async with connected(database, keys_dir, vk_api_url=vk.url, vk_long_poll_wait_seconds="1") as system:
+        page_id = await system.connect_page("vk", vk, page)
+
+        async def pushed() -> bool:
+            text = f"Сообщение {uuid4()}"
+            vk.citizen(page, text, "message")
+            return bool((await _row(system, "text = $1", text))["source_kind"] == "long_poll")
+
+        await eventually(pushed, "a message by long poll")
+
+        async def shown() -> Any:
+            return await system.raw_connection.fetchval(
+                "SELECT last_error FROM sources WHERE page_id = $1 AND kind = 'long_poll'"
+                " AND consecutive_failures > 0",
+                page_id,
+            )
+
+        reason = await eventually(shown, "the reason")
+        assert reason.startswith("Сеть не даёт проверить и включить события")
+        assert "error 15" in reason
+
+
 async def test_vk_long_poll_uses_changed_organisation_and_go_live_time(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:

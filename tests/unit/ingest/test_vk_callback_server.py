@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from services.ingest.networks.port import PageRef, RegisteredCallback
+from services.ingest.networks.port import CallbackState, PageRef, RegisteredCallback
 from services.ingest.networks.vk.callback_servers import CONFIRMATION_WINDOW_SECONDS, TITLE, CallbackServerMonitor
+from services.ingest.networks.vk.vk_push import SUPPORTED_EVENTS
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.settings_keys import KEYS
 
@@ -50,14 +51,19 @@ class Network:
         self._book = book
         self.servers: list[dict[str, Any]] = []
         self.awaited: list[tuple[str, float | None]] = []
+        self.switches: dict[str, int] = dict.fromkeys(SUPPORTED_EVENTS, 1)
 
     def select_token(self, *_: object, **__: object) -> None:
         """Return None: the fake network needs no token."""
 
-    async def call(self, _credential: object, method: str, **_: Any) -> Any:
+    async def call(self, _credential: object, method: str, **params: Any) -> Any:
         """Return the response of a call; note the confirmation window open at that time."""
         if method == "groups.getCallbackServers":
             return {"items": self.servers}
+        if method == "groups.getCallbackSettings":
+            return {"api_version": "5.199", "events": dict(self.switches)}
+        if method == "groups.setCallbackSettings":
+            self.switches |= {name: params[name] for name in SUPPORTED_EVENTS if name in params}
         if method in {"groups.addCallbackServer", "groups.editCallbackServer"}:
             assert self._book.last is not None
             self.awaited.append((method, self._book.last.confirmation_window_seconds))
@@ -80,3 +86,29 @@ async def test_saving_the_server_opens_the_confirmation_window() -> None:
     network.servers.append(server)
     await watch._look(PAGE)
     assert network.awaited[1:] == [("groups.editCallbackServer", CONFIRMATION_WINDOW_SECONDS)]
+
+
+async def test_event_that_was_switched_off_is_switched_on_and_its_loss_reported() -> None:
+    book = FakeRepository()
+    network = Network(book)
+    settings = IngestSettings(**KEYS, callbacks_url="https://feedback.example.org")
+    client: Any = network
+    feed: Any = book
+    nobody: Any = None
+    missed: list[PageRef] = []
+    book.last = RegisteredCallback(
+        page_id=PAGE.id,
+        url="https://feedback.example.org/callbacks/vk",
+        secret="s",
+        server_id="7",
+        state=CallbackState.ACTIVE,
+    )
+    network.servers.append({"id": 7, "url": book.last.url, "title": TITLE, "secret_key": "s", "status": "ok"})
+    watch = CallbackServerMonitor(client, nobody, feed, settings, missed.append)
+    await watch._look(PAGE)
+    assert missed == []
+    network.switches["wall_reply_new"] = 0
+    for _ in range(2):
+        await watch._look(PAGE)
+    assert network.switches["wall_reply_new"] == 1
+    assert missed == [PAGE]

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +20,7 @@ from services.ingest.networks.port import (
     TokenPool,
 )
 from services.ingest.networks.retry import run_periodically
-from services.ingest.networks.vk import vk_push
+from services.ingest.networks.vk.event_switches import all_switches, ensure_events_enabled
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.networks.vk.wall_reader import list_items
@@ -28,7 +29,6 @@ from services.ingest.settings import IngestSettings
 SOURCE = "callback"
 PATH = "/callbacks/vk"
 TITLE = "gospablik"
-VERSION = "5.199"
 CONCURRENCY = 4
 RECHECK_SECONDS = 5.0
 STATE_REFRESH_SECONDS = 30.0
@@ -210,20 +210,20 @@ class CallbackServerMonitor:
     async def _ensure_events_set(self, page: PageRef, mine: RegisteredCallback, server: dict[str, Any]) -> None:
         """Ensure that a working server still has the supported events enabled."""
         number = int(server["id"])
-        settings = await self._call(page, "groups.getCallbackSettings", server_id=number)
-        if not _brings_all(settings):
-            await self._set_events(page, number)
+        changed = await ensure_events_enabled(
+            partial(self._call, page, "groups.getCallbackSettings", server_id=number),
+            partial(self._call, page, "groups.setCallbackSettings", server_id=number),
+        )
+        if changed or mine.state is not CallbackState.ACTIVE:
+            self._missed(page)  # not all events were pushed until now
         if mine.server_id != str(number):
             await self._callbacks.save(NETWORK, replace(mine, server_id=str(number)))
         self._waited.pop(page.id, None)
         self._tried.pop(page.id, None)
         await self._state(page, CallbackState.ACTIVE, None)
-        if mine.state is not CallbackState.ACTIVE:
-            self._missed(page)  # no events were pushed until now
 
     async def _set_events(self, page: PageRef, number: int) -> None:
-        flags = dict.fromkeys(vk_push.SUPPORTED_EVENTS, 1)
-        await self._call(page, "groups.setCallbackSettings", server_id=number, api_version=VERSION, **flags)
+        await self._call(page, "groups.setCallbackSettings", server_id=number, **all_switches())
 
     async def _state(self, page: PageRef, state: CallbackState, reason: str | None) -> None:
         await self._callbacks.record_check(page.id, state, reason)
@@ -247,13 +247,6 @@ def _ours(listed: list[Any], mine: RegisteredCallback) -> dict[str, Any] | None:
     # If the response with the id of our server was lost, its URL and title identify it.
     by_url = next((one for one in servers if one.get("url") == mine.url and one.get("title") == TITLE), None)
     return by_id or by_url
-
-
-def _brings_all(answer: Any) -> bool:
-    flags = answer.get("events") if isinstance(answer, dict) else None
-    if not isinstance(flags, dict) or answer.get("api_version") != VERSION:
-        return False
-    return all(flags.get(name) for name in vk_push.SUPPORTED_EVENTS)
 
 
 def _reason(error: CallError) -> str | None:

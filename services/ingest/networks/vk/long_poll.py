@@ -7,16 +7,18 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import aiohttp
 from yarl import URL
 
-from services.ingest.networks.calls import NoUsableToken, NoValidResponse, transport_failure
+from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse, transport_failure
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, TokenKind, TokenPool
 from services.ingest.networks.retry import run_periodically
 from services.ingest.networks.vk import suggested_posts, vk_push
+from services.ingest.networks.vk.event_switches import ensure_events_enabled
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.settings import IngestSettings
@@ -35,6 +37,7 @@ KEY_REQUEST_CONCURRENCY = 16
 # Silence is unusual if it lasts this many times the usual interval between events.
 SILENCE_FACTOR = 10
 INTERVAL_SMOOTHING = 8
+NOT_CHECKED_TEXT = "Сеть не даёт проверить и включить события сообщества в Long Poll API."
 
 
 class LongPollContext:
@@ -84,13 +87,14 @@ class _Session:
 class LongPoll:
     """Long poll of one page."""
 
-    __slots__ = ("_gap", "_intake", "_last_event_at", "_page", "_recoveries", "_session", "_shared")
+    __slots__ = ("_gap", "_intake", "_last_event_at", "_page", "_problem", "_recoveries", "_session", "_shared")
 
     def __init__(self, page: PageRef, shared: LongPollContext) -> None:
         self._page = page
         self._shared = shared
         self._intake = shared.intake
         self._session: _Session | None = None
+        self._problem: str | None = None
         self._recoveries = 0
         self._last_event_at = 0.0
         self._gap = 0.0
@@ -166,17 +170,42 @@ class LongPoll:
         return session
 
     async def _open(self, ts: str | None) -> _Session:
-        """Request a new key; keep `ts`, or use the network's if it is None."""
-        client, method = self._shared.client, "groups.getLongPollServer"
+        """Check the events and request a new key; keep `ts`, or use the network's if it is None."""
+        await self._ensure_events_enabled()
+        method = "groups.getLongPollServer"
         async with self._shared.opening:
-            credential = client.select_token(method, TokenKind.GROUP, TokenKind.USER, page_id=self._page.id)
-            got = await client.read_with_retries(credential, method, group_id=self._page.external_id)
+            got = await self._call(method)
         try:
             return _Session(
                 str(got["server"]), str(got["key"]), str(got["ts"]) if ts is None else ts, clock.now().timestamp()
             )
         except (KeyError, TypeError) as error:
             raise NoValidResponse(NETWORK, method, "no server in the response") from error
+
+    async def _ensure_events_enabled(self) -> None:
+        """Switch on long poll and its events, which an administrator of the community may have switched off.
+
+        If VK refuses that, the events that are on are still received, and the page's source shows the reason.
+        """
+        self._problem = None
+        try:
+            async with self._shared.opening:
+                changed = await ensure_events_enabled(
+                    partial(self._call, "groups.getLongPollSettings"),
+                    partial(self._call, "groups.setLongPollSettings", enabled=1),
+                )
+        except (CallError, NoUsableToken, NoValidResponse) as error:
+            log.warning("long poll events not checked", page_id=str(self._page.id), error=str(error)[:300])
+            if isinstance(error, CallError):
+                self._problem = f"{NOT_CHECKED_TEXT} ({error})"
+            return
+        if changed:
+            self._shared.missed(self._page)
+
+    async def _call(self, method: str, **params: Any) -> Any:
+        client = self._shared.client
+        credential = client.select_token(method, TokenKind.GROUP, TokenKind.USER, page_id=self._page.id)
+        return await client.read_with_retries(credential, method, group_id=self._page.external_id, **params)
 
     async def _check(self, session: _Session) -> dict[str, Any]:
         query = {
@@ -212,7 +241,10 @@ class LongPoll:
     async def _take(self, session: _Session, answer: dict[str, Any]) -> None:
         ts, updates = str(answer["ts"]), answer.get("updates")
         if not updates and ts == session.ts:
-            self._intake.report_success(self._page, SOURCE)
+            if self._problem is None:
+                self._intake.report_success(self._page, SOURCE)
+            else:
+                self._intake.report_failure(self._page, SOURCE, self._problem)
             return
         if updates:
             self._heard()
