@@ -12,7 +12,10 @@ _PERMISSIONS = {"photos": 4, "messages": 4_096, "wall": 8_192, "docs": 131_072, 
 
 @method("groups.getById", "UGS")
 def get_by_id(call: MethodCall) -> dict[str, Any]:
-    """Return communities by id or short name; without both, the token's community."""
+    """Return communities by id or short name; without both, the token's community.
+
+    A person is told whether they manage it.
+    """
     names = call.list_param("group_ids") or call.list_param("group_id")
     if not names:
         if call.token.page is None:
@@ -27,7 +30,10 @@ def get_by_id(call: MethodCall) -> dict[str, Any]:
             if row is None and number.isascii() and number.isdigit():
                 row = call.page(int(number[:18]))
         if row is not None:
-            groups.append(call.world.views.group(row, fields))
+            group = call.world.views.group(row, fields)
+            if call.token.kind == "user":
+                group["is_admin"] = int(call.token.manages(row["id"]))
+            groups.append(group)
     if not groups:
         raise vk_error(100, "group_ids is invalid")
     return {"groups": groups, "profiles": []}

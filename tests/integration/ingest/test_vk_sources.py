@@ -142,6 +142,31 @@ async def test_suggested_posts_are_stored_and_not_marked_deleted(
         assert row["deleted_at"] is None
 
 
+async def test_withdrawn_suggested_post_is_marked_deleted(
+    vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
+    page = vk.page("vk_withdrawn")
+    _deaf(vk)
+    stays, withdrawn, published = (
+        vk.citizen(page, f"Предлагаю {number} {uuid4()}", "suggested_post") for number in range(3)
+    )
+    settings = {"vk_api_url": vk.url, "vk_suggested_post_poll_seconds": "1", **POLLED}
+    async with connected(database, keys_dir, **settings) as system:
+        await system.connect_page("vk", vk, page)
+        for one in (stays, withdrawn, published):
+            await _row(system, "external_id = $1", f"-{page}_{one['id']}")
+        vk.post("delete", page=page, id=withdrawn["id"], by="community", kind="wall_post")
+        row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{withdrawn['id']}")
+        assert row["deleted_by"] == "unknown"
+        # A published suggestion is another post, with another id.
+        post = vk.post("publish_suggested", page=page, id=published["id"])
+        row = await _row(system, "external_id = $1", f"-{page}_{post['id']}")
+        assert (row["from_community"], row["deleted_at"]) == (True, None)
+        await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", f"-{page}_{published['id']}")
+        assert (await _row(system, "external_id = $1", f"-{page}_{stays['id']}"))["deleted_at"] is None
+
+
 @asynccontextmanager
 async def _adapter(
     database: TestDatabase, system: Connected

@@ -52,6 +52,16 @@ def id_suffix(key: str) -> str:
     return key.rpartition("_")[2]
 
 
+def standing_posts(answer: Any) -> set[str]:
+    """Return the ids of the undeleted posts in a response of wall.getById. Raises like `list_items`."""
+    listed = answer if isinstance(answer, list) else list_items(answer, "wall.getById")
+    return {
+        f"{raw.get('owner_id')}_{raw.get('id')}"
+        for raw in listed
+        if isinstance(raw, dict) and not raw.get("is_deleted")
+    }
+
+
 class ObservedIds:
     """Ids that a read returned, parsed or not. If a payload has no id, no item counts as missing."""
 
@@ -230,13 +240,7 @@ class WallReader:
         return found
 
     async def _standing(self, names: Sequence[str]) -> set[str]:
-        answer = await self._read("wall.getById", posts=",".join(names))
-        listed = answer if isinstance(answer, list) else list_items(answer, "wall.getById")
-        return {
-            f"{raw.get('owner_id')}_{raw.get('id')}"
-            for raw in listed
-            if isinstance(raw, dict) and not raw.get("is_deleted")
-        }
+        return standing_posts(await self._read("wall.getById", posts=",".join(names)))
 
     async def _read(self, method: str, **params: Any) -> Any:
         if method == "wall.get":
