@@ -11,6 +11,7 @@ import pytest
 
 from services.ingest.networks.port import Credential, PageRef, ParsedBatch, StoreResult, ThreadState, TokenKind
 from services.ingest.networks.vk.suggested_posts import SuggestedPosts
+from services.ingest.networks.vk.wall_poll import SCHEDULED_BUDGET_SHARE
 
 PAGE = PageRef(
     id=UUID(int=1),
@@ -138,3 +139,13 @@ async def test_suggestions_that_a_token_may_not_see_do_not_count_as_deleted(
     feed = await _stored(5, 6)
     await _checked(FakeVk(managers, {5}), feed, times=4)
     assert feed.deleted == deleted
+
+
+async def test_suggestions_are_read_with_the_calls_that_polls_of_walls_leave() -> None:
+    vk, feed = FakeVk([True], {5}), FakeFeed()
+    vk.left = int(vk.daily_call_limit() * (1 - SCHEDULED_BUDGET_SHARE)) - 25  # calls are reserved in blocks
+    await _checked(vk, feed)
+    assert list(feed.posts) == ["-101_5"]
+    vk.left, vk.suggested = 100, {5, 6}
+    await _checked(vk, feed)
+    assert list(feed.posts) == ["-101_5"]

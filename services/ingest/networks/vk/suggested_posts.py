@@ -31,7 +31,8 @@ from shared import clock
 SOURCE = "suggested_posts_poll"
 MAX_DEPTH = 1_000
 SUGGESTED_MARKER = "suggest"
-RESERVED_SHARE = 0.2
+# Below the share that the schedule of the walls leaves.
+RESERVED_SHARE = 0.05
 STATES_PER_READ = 1_000
 
 
