@@ -202,13 +202,17 @@ class Jobs(JobQueue):
     max_attempts: int = 8
     initial_delay: timedelta = timedelta(seconds=1)
     handlers: dict[str, JobHandler] = field(default_factory=dict)
+    concurrency: dict[str, int] = field(default_factory=dict)
     on_dead_letter: dict[str, DeadLetterHandler] = field(default_factory=dict)
     schedules: dict[str, tuple[str, ScheduleHandler]] = field(default_factory=dict)
 
     def handler(
-        self, name: str, *, on_dead_letter: DeadLetterHandler | None = None
+        self, name: str, *, on_dead_letter: DeadLetterHandler | None = None, concurrency: int = 0
     ) -> Callable[[JobHandler], JobHandler]:
         """Decorator: register the handler of jobs with this name; it gets the payload.
+
+        At most `concurrency` of these jobs run at once, in all workers of the service together; 0 means no limit.
+        Long jobs need one: otherwise they take all connections, and other jobs and consumers wait.
 
         `on_dead_letter(session, payload, reason)` is called in the transaction that dead-letters a job, so that
         rows that wait for the job can be ended.
@@ -216,6 +220,7 @@ class Jobs(JobQueue):
 
         def register(handler: JobHandler) -> JobHandler:
             self.handlers[name] = handler
+            self.concurrency[name] = concurrency
             if on_dead_letter is not None:
                 self.on_dead_letter[name] = on_dead_letter
             return handler
@@ -299,7 +304,8 @@ class Jobs(JobQueue):
                 await self._hold(database, outcomes, job, payload, error)
                 raise
 
-        queuer.entrypoint(name, on_failure="hold", accepts_context=False)(run)
+        limit = self.concurrency.get(name, 0)
+        queuer.entrypoint(name, concurrency_limit=limit, on_failure="hold", accepts_context=False)(run)
 
     async def _hold(
         self, database: Database, outcomes: _OutcomeWriter, job: Job, payload: dict[str, Any], error: Exception

@@ -38,6 +38,12 @@ from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.appeals import AppealsConsumerOffset
 
+# Jobs that people start and that run for minutes. More at once would take the connections of publications and
+# consumers: with three such kinds at least two of the pool remain.
+_LONG_JOBS_AT_ONCE = 2
+# Jobs that go through many appeals after a change of the rules or the registry.
+_RECOMPUTATIONS_AT_ONCE = 1
+
 
 def consumers(queue: Jobs) -> tuple[Consumer, ...]:
     """Return the consumers; dead-lettered events go to `queue`."""
@@ -97,7 +103,7 @@ def register(service: Service, queue: Jobs) -> None:
     async def change_publication(payload: dict[str, Any]) -> None:
         await change_results.send_change_request(service, UUID(payload["change_id"]))
 
-    @queue.handler(jobs.REROUTE_APPEALS)
+    @queue.handler(jobs.REROUTE_APPEALS, concurrency=_RECOMPUTATIONS_AT_ONCE)
     async def reroute_appeals(payload: dict[str, Any]) -> None:
         asked_by = payload.get("rule_set_id")
         await rerouting.reroute_appeals(
@@ -106,7 +112,7 @@ def register(service: Service, queue: Jobs) -> None:
             rule_set_id=UUID(asked_by) if asked_by else None,
         )
 
-    @queue.handler(jobs.RECOMPUTE_DEADLINES)
+    @queue.handler(jobs.RECOMPUTE_DEADLINES, concurrency=_RECOMPUTATIONS_AT_ONCE)
     async def recompute_deadlines(payload: dict[str, Any]) -> None:
         await deadline_recomputation.recompute_deadlines(
             service.database,
@@ -128,7 +134,7 @@ def register(service: Service, queue: Jobs) -> None:
     async def release_remaining_appeals() -> None:
         await access_changes.release_appeals(service.database)
 
-    @queue.handler(jobs.CREATE_INCIDENT_REPLIES)
+    @queue.handler(jobs.CREATE_INCIDENT_REPLIES, concurrency=_LONG_JOBS_AT_ONCE)
     async def create_incident_replies(payload: dict[str, Any]) -> None:
         reply_id, appeal_id = UUID(payload["incident_reply_id"]), payload.get("appeal_id")
         if appeal_id is not None:
@@ -141,11 +147,15 @@ def register(service: Service, queue: Jobs) -> None:
         for appeal_id in payload["appeal_ids"]:
             await later_members.reply_to_assigned_member(service.database, UUID(appeal_id))
 
-    @queue.handler(jobs.RUN_EXPORT, on_dead_letter=export_runner.on_job_dead_lettered)
+    @queue.handler(
+        jobs.RUN_EXPORT, on_dead_letter=export_runner.on_job_dead_lettered, concurrency=_LONG_JOBS_AT_ONCE
+    )
     async def run_export(payload: dict[str, Any]) -> None:
         await export_runner.run_export(service.database, UUID(payload["export_id"]))
 
-    @queue.handler(jobs.RUN_BULK_OPERATION, on_dead_letter=bulk_runner.on_job_dead_lettered)
+    @queue.handler(
+        jobs.RUN_BULK_OPERATION, on_dead_letter=bulk_runner.on_job_dead_lettered, concurrency=_LONG_JOBS_AT_ONCE
+    )
     async def run_bulk_operation(payload: dict[str, Any]) -> None:
         await bulk_runner.run_operation(service.database, UUID(payload["operation_id"]))
 
@@ -193,7 +203,7 @@ def _register_search(service: Service, queue: Jobs) -> None:
         async with service.database.write() as session:
             await index_appeals(session, [UUID(payload["appeal_id"])])
 
-    @queue.handler(jobs.INDEX_ORGANISATION)
+    @queue.handler(jobs.INDEX_ORGANISATION, concurrency=_RECOMPUTATIONS_AT_ONCE)
     async def index_organisation(payload: dict[str, Any]) -> None:
         await indexing.index_organisation(service.database, UUID(payload["organisation_id"]))
 

@@ -13,7 +13,7 @@ from services.appeals.schemas.bulk import BulkOperationIn, BulkOperationOut, Bul
 from shared.api.pagination import Page, PagingDep
 from shared.api.response_headers import with_headers
 from shared.http import problems
-from shared.http.problems import Duplicate, NotFound
+from shared.http.problems import Duplicate, NotFound, TooManyRequests
 from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/appeals/bulk", tags=["appeals"])
@@ -22,7 +22,7 @@ router = APIRouter(prefix="/appeals/bulk", tags=["appeals"])
 @router.post(
     "",
     status_code=202,
-    responses=problems.responses(*WRITE_PROBLEMS) | with_headers(202, "Location"),
+    responses=problems.responses(*WRITE_PROBLEMS, TooManyRequests) | with_headers(202, "Location"),
     summary="Change many appeals",
 )
 async def change_appeals_in_bulk(
@@ -34,6 +34,8 @@ async def change_appeals_in_bulk(
     with the rights that you have for each at that moment. `GET /appeals/bulk/{id}` shows the progress, and `GET
     /appeals/bulk/{id}/rows` the outcome of each appeal: `done`, `refused` with the problem, or `unchanged` if the
     appeal already was in the requested state.
+
+    A caller may have two unfinished operations at a time, undos included: further requests get 429.
 
     `triage` needs `appeals:triage`. It decides about the appeal's last unclear message, or about its first message
     if none is unclear.
@@ -94,7 +96,8 @@ async def list_bulk_operation_rows(
 @router.post(
     "/{operation_id}/undo",
     status_code=202,
-    responses=problems.responses(*WRITE_PROBLEMS, NotFound, Duplicate) | with_headers(202, "Location"),
+    responses=problems.responses(*WRITE_PROBLEMS, NotFound, Duplicate, TooManyRequests)
+    | with_headers(202, "Location"),
     summary="Undo a bulk operation",
 )
 async def undo_bulk_operation(

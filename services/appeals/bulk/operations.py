@@ -25,12 +25,15 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, Duplicate, Invalid, NotFound, Problem
+from shared.http.problems import Conflict, Duplicate, Invalid, NotFound, Problem, TooManyRequests
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
 
 MAX_APPEALS = 5_000
+# Limit of one person or client: their jobs run before those of others who asked later.
+MAX_UNFINISHED = 2
+_RETRY_AFTER = {"Retry-After": "60"}
 # Without `triage`: its decisions are part of the training set and may open, join or close appeals. Decide again
 # instead.
 UNDOABLE_ACTIONS = frozenset({"assign", "transfer", "close"})
@@ -55,9 +58,11 @@ class Selection:
 async def submit(session: WriteSession, caller: Caller, selection: Selection, change: BulkChange) -> BulkOperation:
     """Store the operation with its appeals, and enqueue the job that changes them.
 
-    Raises `Forbidden` and `Invalid` as `check_change` does, and `Invalid` for more than `MAX_APPEALS` appeals.
+    Raises `Forbidden` and `Invalid` as `check_change` does, `Invalid` for more than `MAX_APPEALS` appeals, and
+    `TooManyRequests` beyond the caller's quota.
     """
     await check_change(session, caller, change)
+    await _check_quota(session, caller)
     chosen = await _choose(session, caller, selection)
     operation = await _store(session, caller, change, total=len(chosen))
     rows = [
@@ -72,8 +77,10 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
     """Store the operation that undoes another one on the appeals that it changed, and enqueue its job. If
     unexpected errors left an earlier undo incomplete, the new one covers the remaining appeals. Raises `NotFound`;
     `Duplicate` naming the earlier undo; `Conflict` if the operation is under way, its action cannot be undone, or
-    none of its appeals is in the caller's scope any more.
+    none of its appeals is in the caller's scope any more; `TooManyRequests` beyond the caller's quota.
     """
+    # Before the row is locked, so that all requests of the caller take both locks in the same order.
+    await _check_quota(session, caller)
     undone = await get_visible(session, caller, operation_id, lock=True)
     if undone.action not in UNDOABLE_ACTIONS:
         raise Conflict(f"The action «{undone.action}» cannot be undone in bulk: correct its appeals one by one")
@@ -97,6 +104,20 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
     ).where(*changed)
     await session.execute(insert(BulkOperationRow).from_select(columns, rows))
     return operation
+
+
+async def _check_quota(session: WriteSession, caller: Caller) -> None:
+    # Locked, so that two concurrent requests cannot both take the last free operation.
+    key = func.hashtextextended(f"bulk operations {caller.actor}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    unfinished = select(func.count()).where(
+        BulkOperation.author == caller.actor, BulkOperation.completed_at.is_(None)
+    )
+    if (await session.scalar(unfinished) or 0) >= MAX_UNFINISHED:
+        raise TooManyRequests(
+            f"{MAX_UNFINISHED} of your bulk operations are not finished yet: wait until one is",
+            headers=_RETRY_AFTER,
+        )
 
 
 async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -> dict[UUID, int | None]:

@@ -199,7 +199,7 @@ async def test_concurrent_operations_on_the_same_appeals_lose_no_change(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner, "BULK_BATCH", 3)
-    manager = await register(scenario, "Анна", "manager")
+    manager, colleague = await register(scenario, "Анна", "manager"), await register(scenario, "Дарья", "manager")
     people = [await register(scenario, name) for name in ("Борис", "Вера")]
     ids = await insert_appeals(scenario, 12)
     wanted = [
@@ -208,7 +208,8 @@ async def test_concurrent_operations_on_the_same_appeals_lose_no_change(
         {"action": "transfer", "organisation_id": str(scenario.other_organisation), "reason": "Их фонари",
          "appeal_ids": ids[6:]},
     ]  # fmt: skip
-    made = [await submitted(manager, body) for body in wanted]
+    authors = (manager, manager, colleague)
+    made = [await submitted(author, body) for author, body in zip(authors, wanted, strict=True)]
     # Two workers run each operation.
     await asyncio.gather(*(run(scenario, operation) for operation in [*made, *made]))
     rows = [row for operation in made for row in await rows_of(manager, operation)]
@@ -223,6 +224,27 @@ async def test_concurrent_operations_on_the_same_appeals_lose_no_change(
         steps = [entry["data"] for entry in appeal["timeline"] if entry["kind"] == "assignee_changed"]
         assert all(before["assignee_id"] == after["previous_assignee_id"] for before, after in pairwise(steps))
         assert (steps[-1]["assignee_id"] if steps else None) == (appeal["assignee"] or {"id": None})["id"]
+
+
+async def test_third_unfinished_operation_of_a_person_is_refused(scenario: AppealsScenario) -> None:
+    manager, boris = await register(scenario, "Анна", "manager"), await register(scenario, "Борис")
+    body = {"action": "assign", "assignee_id": boris.ref, "appeal_ids": await insert_appeals(scenario, 2)}
+    before = await completed(scenario, manager, body)
+    # Of five concurrent requests two are accepted.
+    answers = await asyncio.gather(*(manager.post("/appeals/bulk", body) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [202, 202, 429, 429, 429]
+    for refused in (
+        next(answer for answer in answers if answer.status_code == 429),
+        await manager.post(f"/appeals/bulk/{before['id']}/undo"),
+    ):
+        assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+        assert refused.json()["type"] == "/problems/too-many-requests"
+    await submitted(boris, body)
+    queue = scenario.appeals.service.jobs
+    assert queue is not None
+    assert queue.concurrency["run_bulk_operation"] == 2
+    await run(scenario, next(answer.json() for answer in answers if answer.status_code == 202))
+    await submitted(manager, body)
 
 
 async def test_rights_are_those_at_the_moment_of_the_change(scenario: AppealsScenario) -> None:

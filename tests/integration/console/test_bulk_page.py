@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from services.appeals.bulk import operations
+from services.console.pages.bulk.bulk_request import TWO_UNFINISHED
 from services.console.pages.bulk.bulk_words import refused_words
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
@@ -128,6 +130,19 @@ async def test_operation_shows_its_result_and_can_be_undone(console: ConsoleUnde
     undone = await console.send(MANAGER, "POST", f"{path}/undo", data={"key": "k"})
     assert [call.status for call in undone.calls if call.method == "POST"] == [202]
     assert undone.response.headers["location"] != path
+
+
+async def test_third_unfinished_operation_and_undo_are_refused_with_the_reason(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(operations, "MAX_UNFINISHED", 0)
+    response = (await _start(console, MANAGER, "assign", assignee_id="nobody")).response
+    assert response.status_code == 429
+    assert TWO_UNFINISHED in response.text
+    path = console.filled("/bulk/{bulk_operation_id}")
+    undone = await console.send(MANAGER, "POST", f"{path}/undo", data={"key": "k"})
+    assert [call.status for call in undone.calls if call.method == "POST"] == [429]
+    assert TWO_UNFINISHED in note_of(undone.response)
 
 
 async def test_htmx_gets_only_the_progress_of_an_operation(console: ConsoleUnderTest) -> None:

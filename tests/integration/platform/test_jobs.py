@@ -68,6 +68,51 @@ async def test_job_runs_with_its_payload(appeals_database: Database, database: T
     assert done == [{"who": "Баир"}]
 
 
+async def test_kind_with_a_limit_runs_no_more_at_once_in_all_workers(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    running, most, done = 0, 0, 0
+    other, over = asyncio.Event(), asyncio.Event()
+
+    def worker() -> Jobs:
+        jobs = Jobs("appeals")
+
+        @jobs.handler("long", concurrency=2)
+        async def long(_payload: dict[str, Any]) -> None:
+            nonlocal running, most, done
+            running += 1
+            most = max(most, running)
+            await over.wait()
+            running -= 1
+            done += 1
+
+        @jobs.handler("short")
+        async def short(_payload: dict[str, Any]) -> None:
+            other.set()
+
+        return jobs
+
+    jobs, url = worker(), database.url("appeals")
+    for _ in range(6):
+        await enqueue(appeals_database, jobs, "long")
+    async with (
+        running_worker(jobs, url, appeals_database),
+        running_worker(worker(), url, appeals_database),
+        asyncio.timeout(HANG_SECONDS),
+    ):
+        while running < 2:
+            await asyncio.sleep(0.02)
+        # A job of another kind, enqueued last, runs while the others wait.
+        await enqueue(appeals_database, jobs, "short")
+        await other.wait()
+        counts = running, done
+        over.set()
+        while done < 6 or await waiting_jobs(database):
+            await asyncio.sleep(0.02)
+    assert counts == (2, 0)
+    assert most == 2
+
+
 async def test_failed_job_is_kept_and_can_be_requeued(appeals_database: Database, database: TestDatabase) -> None:
     jobs = Jobs("appeals", max_attempts=1, initial_delay=timedelta(milliseconds=50))
     broken = True

@@ -78,7 +78,7 @@ async def start(visit: VisitDep) -> Response:
     except WrongFields as wrong:
         return await _shown(visit, form, wrong, status=422)
     except ApiProblem as problem:
-        if problem.status not in {403, 409, 422}:
+        if problem.status not in {403, 409, 422, 429}:
             raise
         return await _shown(visit, form, reason_words(problem), status=problem.status)
     return visit.redirect(f"/bulk/{answer.data['id']}")

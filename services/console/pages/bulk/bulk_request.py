@@ -22,6 +22,7 @@ _BY_FIELD = {
     "/topic_id": "Выберите другую тему.",
 }
 _TOO_MANY = "Обращений больше 5 000: столько за раз изменить нельзя. Сузьте отбор."
+TWO_UNFINISHED = "Две ваши операции ещё не закончены. Дождитесь одной из них и повторите."
 _MAY_NOT = "У вас нет права на это действие с обращениями."
 
 
@@ -39,7 +40,8 @@ def reason_words(problem: ApiProblem) -> WrongFields:
     fields = {pointer.lstrip("/"): _BY_FIELD[pointer] for pointer in problem.fields if pointer in _BY_FIELD}
     if "/filter" in problem.fields:
         return WrongFields(text=_TOO_MANY)
-    text = _MAY_NOT if problem.status == 403 else "" if fields else explained(problem)
+    by_status = {403: _MAY_NOT, 429: TWO_UNFINISHED}
+    text = by_status.get(problem.status) or ("" if fields else explained(problem))
     return WrongFields(fields, text)
 
 

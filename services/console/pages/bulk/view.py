@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.pages.bulk import bulk_form
+from services.console.pages.bulk.bulk_request import TWO_UNFINISHED
 from services.console.pages.bulk.bulk_words import OPERATIONS, OUTCOMES, refused_words
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
@@ -76,8 +77,8 @@ async def undo_operation(
     try:
         answer = await visit.api.send("POST", f"/appeals/bulk/{bulk_operation_id}/undo", key=key)
     except ApiProblem as problem:
-        if problem.status not in {409, 422}:
+        if problem.status not in {409, 422, 429}:
             raise
-        note = _UNDONE if problem.status == 409 else explained(problem)
+        note = {409: _UNDONE, 429: TWO_UNFINISHED}.get(problem.status) or explained(problem)
         return visit.redirect(f"/bulk/{bulk_operation_id}", note=note, kind="failed")
     return visit.redirect(f"/bulk/{answer.data['id']}")
