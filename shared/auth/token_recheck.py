@@ -78,6 +78,16 @@ async def callers_with_access(session: AsyncSession, callers: Collection[Caller]
     }
 
 
+async def require_access(session: AsyncSession, caller: Caller) -> None:
+    """Raise `Unauthenticated` unless the caller still has the access that the token names.
+
+    A write transaction checks this itself, but only with its first statement: a route that does slow work before
+    checks it first.
+    """
+    if not await callers_with_access(session, [caller]):
+        raise access_changed()
+
+
 def recheck_on_first_statement(session: WriteSession, caller: Caller) -> None:
     """Check the caller's current access with the session's first statement.
 

@@ -75,6 +75,23 @@ async def find_by_token(session: AsyncSession, caller: Caller) -> Person | None:
     return await session.get(Person, person_id)
 
 
+async def require_grantable_access(session: AsyncSession, caller: Caller | None, new: PersonCreate) -> None:
+    """Raise `Invalid` for a role that does not fit the organisation, `Forbidden` for access that the caller may
+    not grant; `caller` is None for a command of the operator.
+    """
+    await require_grantable_scope(
+        session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates
+    )
+    require_grantable_rights(caller, new.role)
+
+
+async def require_changeable(session: AsyncSession, caller: Caller, person_id: UUID) -> None:
+    """Raise `NotFound` or `Forbidden` unless the caller may change the person."""
+    person = await get(session, caller, person_id)
+    require_scope_not_wider(caller, person)
+    require_grantable_rights(caller, Role(person.role))
+
+
 async def register(
     session: WriteSession, caller: Caller | None, new: PersonCreate, *, password_hash: str | None
 ) -> Person:
@@ -86,10 +103,7 @@ async def register(
     Raises `Duplicate` for a user name or external subject in use, `Invalid` for a role that does not fit the
     organisation, `Forbidden` for access that the caller may not grant.
     """
-    await require_grantable_scope(
-        session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates
-    )
-    require_grantable_rights(caller, new.role)
+    await require_grantable_access(session, caller, new)
     if new.password is None and new.external_subject is None:
         raise Invalid.field(
             "/password", "Give a password or an external subject: the person needs a way to sign in"

@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from services.registry.access import people
 from services.registry.access.person_presenter import present_people, present_person
@@ -15,28 +15,46 @@ from services.registry.api.common import (
     PeopleManager,
     PeopleReader,
 )
-from services.registry.authentication import passwords
+from services.registry.authentication import sign_in
 from services.registry.schemas.people import Person, PersonCreate, PersonUpdate
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
+from shared.auth import token_recheck
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
-from shared.service import Once, ReadTransaction, WriteTransaction
+from shared.http.client_address import client_address
+from shared.http.problems import TooManyRequests, responses
+from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
 
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON_ERRORS)
 
 # Password hashing is slow: these dependencies run before the transaction's first statement, so that no connection
-# is held during hashing.
+# is held during hashing. They check in a transaction of their own what the change checks again later, so that
+# nobody without access can fill the queue of passwords.
 ManagerBeforeHashing = Annotated[Caller, require_right(Right.PEOPLE_MANAGE)]
 
 
-async def _new(_may: ManagerBeforeHashing, body: PersonCreate) -> tuple[PersonCreate, str | None]:
-    return body, await passwords.hash_optional_password(body.password)
+async def _new(
+    request: Request, service: ServiceDep, caller: ManagerBeforeHashing, body: PersonCreate
+) -> tuple[PersonCreate, str | None]:
+    if body.password is None:
+        return body, None
+    async with service.database.read() as session:
+        await token_recheck.require_access(session, caller)
+        await people.require_grantable_access(session, caller, body)
+    return body, await sign_in.hash_new_password(body.password, caller.subject, client_address(request))
 
 
-async def _changed(_may: ManagerBeforeHashing, body: PersonUpdate) -> tuple[PersonUpdate, str | None]:
-    return body, await passwords.hash_optional_password(body.password)
+async def _changed(
+    request: Request, service: ServiceDep, caller: ManagerBeforeHashing, person_id: UUID, body: PersonUpdate
+) -> tuple[PersonUpdate, str | None]:
+    if body.password is None:
+        return body, None
+    async with service.database.read() as session:
+        await token_recheck.require_access(session, caller)
+        await people.require_changeable(session, caller, person_id)
+    return body, await sign_in.hash_new_password(body.password, caller.subject, client_address(request))
 
 
 PersonCreateWithHash = Annotated[tuple[PersonCreate, str | None], Depends(_new)]
@@ -72,7 +90,7 @@ async def get_person(
     "",
     summary="Give a person access",
     status_code=201,
-    responses=CREATE_ERRORS | with_headers(201, "Location"),
+    responses=CREATE_ERRORS | responses(TooManyRequests) | with_headers(201, "Location"),
 )
 async def create_person(
     body_and_hash: PersonCreateWithHash,
@@ -94,7 +112,11 @@ async def create_person(
     return made
 
 
-@router.patch("/{person_id}", summary="Change a person's access", responses=NOT_FOUND_ERROR | UPDATE_ERRORS)
+@router.patch(
+    "/{person_id}",
+    summary="Change a person's access",
+    responses=NOT_FOUND_ERROR | UPDATE_ERRORS | responses(TooManyRequests),
+)
 async def update_person(
     *,
     person_id: UUID,

@@ -8,13 +8,14 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.authentication import passwords, sessions, throttle
-from services.registry.authentication.fair_queue import FairQueue, QueueFull
 from services.registry.authentication.throttle import SignInAttempt
 from services.registry.authentication.token_issuer import IssuedTokens, OAuthRefusal, TokenIssuer, refuse_locked
 from shared import clock, security_log
 from shared.audit import recorder
 from shared.database.sessions import Database, WriteSession
+from shared.fair_queue import FairQueue, QueueFull
 from shared.http.client_address import counted_address
+from shared.http.problems import TooManyRequests
 from shared.tables.registry import Person
 
 # A check occupies one core and 64 MiB for about 50 ms.
@@ -61,6 +62,11 @@ async def check_password(
         stored = person.password_hash if person is not None and person.active else None
         async with PASSWORD_CHECK_QUEUE.slot(address, name, priority=attempt.from_known_address):
             good = await passwords.verify_password(stored, password)
+            if issuer.production and password == DEMO_PASSWORD:
+                good = False
+            renewed = None
+            if good and stored and passwords.needs_rehash(stored):
+                renewed = await passwords.hash_password(password)
     except QueueFull:
         security_log.log_security_event("sign_in_throttled", reason="queue", ip_address=address)
         raise OAuthRefusal(
@@ -69,12 +75,22 @@ async def check_password(
             status=429,
             retry_after=QUEUE_FULL_RETRY_SECONDS,
         ) from None
-    if issuer.production and password == DEMO_PASSWORD:
-        good = False
-    renewed = (
-        await passwords.hash_password(password) if good and stored and passwords.needs_rehash(stored) else None
-    )
     return PasswordCheck(attempt, person.id if person is not None else None, stored, good, renewed)
+
+
+async def hash_new_password(password: str, subject: str, ip_address: str | None) -> str:
+    """Return the hash of a password that `subject` sets for somebody, in turn with the checks of passwords.
+
+    Raises `TooManyRequests` when the queue is full.
+    """
+    try:
+        async with PASSWORD_CHECK_QUEUE.slot(counted_address(ip_address), subject, priority=False):
+            return await passwords.hash_password(password)
+    except QueueFull:
+        raise TooManyRequests(
+            f"Too many passwords are being checked; try again in {QUEUE_FULL_RETRY_SECONDS} s",
+            headers={"Retry-After": str(QUEUE_FULL_RETRY_SECONDS)},
+        ) from None
 
 
 async def sign_in_person(

@@ -1,5 +1,6 @@
 """People with access: who may grant it, and what ends sessions."""
 
+import asyncio
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -7,7 +8,9 @@ from uuid import uuid4
 import pytest
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from shared.fair_queue import FairQueue
 from tests.integration.registry.conftest import make, pointers, sign_in
+from tests.support.eventually import HANG_SECONDS
 from tests.support.service_under_test import ServiceUnderTest
 
 PATH = "/api/v1/people"
@@ -52,6 +55,61 @@ async def test_no_connection_is_held_during_password_hashing(registry: ServiceUn
         changed = await registry.client.patch(f"{PATH}/{made.json()['id']}", json=change, headers=operations)
     assert (made.status_code, changed.status_code) == (201, 200)
     assert held == [0, 0]
+
+
+async def test_password_is_hashed_only_for_a_caller_who_may_set_it(registry: ServiceUnderTest) -> None:
+    hashed: list[str] = []
+
+    async def count(password: str) -> str:
+        hashed.append(password)
+        return "hash"
+
+    operations = registry.headers("operations", **{"If-Match": "*"})
+    place = (await make(registry, "/organisations", name="Школа", kind="institution"))["id"]
+    other = (await make(registry, "/organisations", name="Другая школа", kind="institution"))["id"]
+    made = (await registry.client.post(PATH, json=PERSON, headers=operations)).json()
+    # The token of somebody who has no access any more.
+    gone = {"Authorization": f"Bearer {registry.token('operations', subject=str(uuid4()))}", "If-Match": "*"}
+    manager = registry.headers("manager", place, **{"If-Match": "*"})
+    new = PERSON | {"username": "other", "role": "executor", "organisation_id": other}
+    change, path = {"password": "another horse 10"}, f"{PATH}/{made['id']}"
+    with mock.patch("services.registry.authentication.passwords.hash_password", count):
+        answers = [
+            await registry.client.post(PATH, json=PERSON | {"username": "other"}, headers=gone),
+            await registry.client.patch(path, json=change, headers=gone),
+            await registry.client.post(PATH, json=new, headers=manager),
+            await registry.client.patch(path, json=change, headers=manager),
+            await registry.client.patch(f"{PATH}/{uuid4()}", json=change, headers=operations),
+        ]
+    assert [answer.status_code for answer in answers] == [401, 401, 403, 404, 404]
+    assert hashed == []
+
+
+async def test_new_passwords_wait_in_the_queue_of_sign_in(registry: ServiceUnderTest) -> None:
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def waits(_password: str) -> str:
+        if not begun.is_set():
+            begun.set()
+            await released.wait()
+        return "hash"
+
+    operations = registry.headers("operations", **{"If-Match": "*"})
+    queue = FairQueue(concurrency=1, max_waiting=0)
+    with (
+        mock.patch("services.registry.authentication.passwords.hash_password", waits),
+        mock.patch("services.registry.authentication.sign_in.PASSWORD_CHECK_QUEUE", queue),
+    ):
+        async with asyncio.timeout(HANG_SECONDS):
+            first = asyncio.create_task(registry.client.post(PATH, json=PERSON, headers=operations))
+            await begun.wait()
+            refused = await registry.client.post(PATH, json=PERSON | {"username": "other"}, headers=operations)
+            signed_in = await sign_in(registry, username="t.ivanova", password=PASSWORD)
+            released.set()
+            made = await first
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "2")
+    assert signed_in.status_code == 429
+    assert made.status_code == 201
 
 
 @pytest.mark.parametrize(

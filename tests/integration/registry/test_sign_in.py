@@ -22,11 +22,11 @@ from services.registry import worker
 from services.registry.access import people
 from services.registry.authentication import passwords, throttle
 from services.registry.authentication import sign_in as sign_in_module
-from services.registry.authentication.fair_queue import FairQueue
 from services.registry.authentication.token_issuer import ACCESS_TOKEN_LIFETIME
 from shared import clock
 from shared.auth import tokens
 from shared.database.sessions import POOL_SIZES
+from shared.fair_queue import FairQueue
 from shared.tables.registry import Person
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, sign_in

@@ -1,4 +1,4 @@
-"""A bounded, fair queue in front of password hashing, which is slow on purpose.
+"""A bounded, fair queue in front of work that is slow or takes much memory, such as password hashing.
 
 Slots are given round-robin over addresses, and within one address round-robin over user names, so a flood of
 attempts delays mostly itself. Attempts from an address where that user has signed in before have priority. When

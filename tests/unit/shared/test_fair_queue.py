@@ -1,10 +1,10 @@
-"""The queue in front of password hashing: bounded, and fair between addresses and names."""
+"""The queue in front of slow work: bounded, and fair between addresses and names."""
 
 import asyncio
 
 import pytest
 
-from services.registry.authentication.fair_queue import FairQueue, QueueFull
+from shared.fair_queue import FairQueue, QueueFull
 
 
 class Stage:
