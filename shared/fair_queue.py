@@ -6,14 +6,14 @@ the queue is full, the newest attempt of the busiest address is evicted.
 """
 
 import asyncio
-from collections import OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 
 class QueueFull(Exception):  # noqa: N818 — reads better where it is raised
-    """The queue is full, or the wait timed out."""
+    """The queue is full, the name has too many attempts in it, or the wait timed out."""
 
 
 Waiter = asyncio.Future[None]
@@ -88,10 +88,21 @@ class _RoundRobin:
 
 
 class FairQueue:
-    """Grants `concurrency` slots at a time; at most `max_waiting` attempts wait, each up to `timeout_seconds`."""
+    """Grants `concurrency` slots at a time; at most `max_waiting` attempts wait, each up to `timeout_seconds`. One
+    name at one address has at most `max_per_name` attempts, with a slot or waiting; None means no limit.
+    """
 
-    def __init__(self, *, concurrency: int, max_waiting: int, timeout_seconds: float = 10) -> None:
+    def __init__(
+        self,
+        *,
+        concurrency: int,
+        max_waiting: int,
+        max_per_name: int | None = None,
+        timeout_seconds: float = 10,
+    ) -> None:
         self._timeout_seconds = timeout_seconds
+        self._max_per_name = max_per_name
+        self._by_name: Counter[tuple[str, str]] = Counter()
         self._free = concurrency
         self._max_waiting = max_waiting
         self.waiting = 0
@@ -101,21 +112,37 @@ class FairQueue:
     async def slot(self, address: str, name: str, *, priority: bool) -> AsyncIterator[None]:
         """Hold a slot for the block.
 
-        Raises `QueueFull` if too many attempts wait, after the timeout, or if this waiter is evicted.
+        Raises `QueueFull` if too many attempts wait, or too many of this name, after the timeout, or if this
+        waiter is evicted.
         """
-        if self._free:
-            self._free -= 1
-        else:
+        with self._counted(address, name):
+            if self._free:
+                self._free -= 1
+            else:
+                try:
+                    # Shorter than the gateway's timeout of 30 s, whose response would have no Retry-After.
+                    async with asyncio.timeout(self._timeout_seconds):
+                        await self._wait(address, name, self._priority if priority else self._others)
+                except TimeoutError:
+                    raise QueueFull from None
             try:
-                # Shorter than the gateway's timeout of 30 s, after which its response would have no Retry-After.
-                async with asyncio.timeout(self._timeout_seconds):
-                    await self._wait(address, name, self._priority if priority else self._others)
-            except TimeoutError:
-                raise QueueFull from None
+                yield
+            finally:
+                self._release()
+
+    @contextmanager
+    def _counted(self, address: str, name: str) -> Iterator[None]:
+        """Count an attempt of the name during the block. Raises `QueueFull` beyond `max_per_name`."""
+        key = (address, name)
+        if self._max_per_name is not None and self._by_name[key] >= self._max_per_name:
+            raise QueueFull
+        self._by_name[key] += 1
         try:
             yield
         finally:
-            self._release()
+            self._by_name[key] -= 1
+            if not self._by_name[key]:
+                del self._by_name[key]
 
     async def _wait(self, address: str, name: str, round_robin: _RoundRobin) -> None:
         if self.waiting >= self._max_waiting:

@@ -11,14 +11,14 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Rea
 from services.appeals.api.presenters.replies import attachment_out
 from services.appeals.attachments import uploads
 from services.appeals.attachments.file_storage import file_storage
-from services.appeals.attachments.images import CONTENT_TYPE, FILE_POINTER, clean_image
+from services.appeals.attachments.images import CONTENT_TYPE, FILE_POINTER, IMAGE_QUEUE, clean_image
 from services.appeals.schemas.attachments import AttachmentOut
 from shared.api.response_headers import with_headers
 from shared.auth.callers import ServiceCaller, require_service
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
 from shared.http import problems
-from shared.http.problems import Invalid, NotFound, TooLarge, Unavailable
-from shared.service import ReadTransaction, WriteTransaction
+from shared.http.problems import Invalid, NotFound, TooLarge, TooManyRequests, Unavailable
+from shared.service import ReadTransaction, ServiceDep, WriteTransaction
 
 router = APIRouter(prefix="/attachments", tags=["attachments"])
 internal = APIRouter(prefix="/internal/attachments", include_in_schema=False)
@@ -54,11 +54,12 @@ _IMAGE: dict[int | str, dict[str, Any]] = {
     "",
     status_code=201,
     openapi_extra=_FORM,
-    responses=problems.responses(*WRITE_PROBLEMS, TooLarge, Unavailable) | with_headers(201, "Location"),
+    responses=problems.responses(*WRITE_PROBLEMS, TooLarge, TooManyRequests, Unavailable)
+    | with_headers(201, "Location"),
     summary="Upload a photo",
 )
 async def upload_attachment(
-    request: Request, session: WriteTransaction, caller: Replier, response: Response
+    request: Request, service: ServiceDep, session: WriteTransaction, caller: Replier, response: Response
 ) -> AttachmentOut:
     """Store a photo to attach it to a reply: `multipart/form-data` with one part, `file`.
 
@@ -68,11 +69,14 @@ async def upload_attachment(
     why.
 
     Until a photo is attached, only your organisation can read or attach it. A photo that is not attached expires
-    after some days. Uploading the same file again creates another attachment.
+    after some days. Uploading the same file again creates another attachment. A person has two uploads at a time
+    (429).
     """
+    await uploads.require_may_upload(service.database, caller)
     name, content = await _file(request)
     uploads.check_size(content)
-    image = await clean_image(content)
+    async with IMAGE_QUEUE.turn(caller):
+        image = await clean_image(content)
     stored = await uploads.store_upload(session, file_storage(), caller, image, name)
     response.headers["Location"] = f"{UPLOAD_PATH}/{stored.id}"
     return attachment_out(stored)

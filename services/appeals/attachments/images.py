@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.caller_queue import CallerQueue
 from shared.http.problems import Invalid
 from shared.logs import get_logger
 
@@ -18,7 +19,13 @@ MAX_CONCURRENT_IMAGES = 2
 TIMEOUT_SECONDS = 30.0
 NOT_DECODED = "The image takes too long or too much memory to decode"
 _PROGRAM = Path(__file__).with_name("image_program.py")
-_slots = asyncio.Semaphore(MAX_CONCURRENT_IMAGES)
+# A waiting image takes up to 20 MiB of memory. One person has two at once, and organisations are served in turn.
+IMAGE_QUEUE = CallerQueue(
+    "Too many photos are being uploaded, two by yourself or several by others",
+    concurrency=MAX_CONCURRENT_IMAGES,
+    max_waiting=16,
+    max_per_caller=2,
+)
 
 
 @dataclass(frozen=True)
@@ -31,13 +38,13 @@ class CleanImage:
 
 
 async def clean_image(content: bytes) -> CleanImage:
-    """Return the re-encoded image of an uploaded file. Its type is determined by the content alone.
+    """Return the re-encoded image of an uploaded file, in a turn of `IMAGE_QUEUE`. Its type is determined by the
+    content alone.
 
     Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged image, and for an
     image with too many pixels, which is not decoded.
     """
-    async with _slots:
-        code, output = await _run(content)
+    code, output = await _run(content)
     header, _, image = output.partition(b"\n")
     if code != 0 or not header:
         # The program exceeded one of its limits and was killed.

@@ -11,6 +11,7 @@ from services.appeals.attachments.display_names import display_name
 from services.appeals.attachments.images import CONTENT_TYPE, FILE_POINTER, CleanImage
 from services.appeals.attachments.storage_port import FileStorage, StorageUnavailable
 from shared import clock
+from shared.auth import token_recheck
 from shared.auth.callers import Caller
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
 from shared.database.sessions import Database, ReadSession, WriteSession
@@ -44,6 +45,15 @@ def check_size(content: bytes) -> None:
         raise Invalid.field(FILE_POINTER, "The file is empty")
     if len(content) > MAX_ATTACHMENT_BYTES:
         raise TooLarge(f"The file has {len(content)} bytes; an attachment has at most {MAX_ATTACHMENT_BYTES}")
+
+
+async def require_may_upload(database: Database, caller: Caller) -> None:
+    """Raise `Unauthenticated` if the caller has no access any more, `Conflict` when the caller has too many photos
+    that are not attached. `store_upload` checks both again: re-encoding a photo takes seconds.
+    """
+    async with database.read() as session:
+        await token_recheck.require_access(session, caller)
+        await _check_unattached(session, caller)
 
 
 async def store_upload(

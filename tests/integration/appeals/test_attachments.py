@@ -1,5 +1,6 @@
 """Uploads of photos over real HTTP: refused files, removed metadata, and read access."""
 
+import asyncio
 import io
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -29,6 +30,7 @@ from tests.integration.appeals.attachment_helpers import (
 )
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.reply_helpers import appeal, draft
+from tests.support.eventually import HANG_SECONDS
 from tests.support.sample_images import (
     SECRETS,
     jpeg,
@@ -209,6 +211,66 @@ async def test_image_bomb_is_refused_before_it_is_decoded(
 async def test_webp_bomb_is_refused(scenario: AppealsScenario, http: httpx.AsyncClient) -> None:
     detail = refusal(await upload(scenario, http, webp_bomb(), "photo.webp"))
     assert detail in {image_program.UNKNOWN, image_program.DAMAGED}
+
+
+async def test_photo_of_a_caller_without_access_or_beyond_the_limit_is_not_decoded(
+    scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = 0
+
+    async def count(_content: bytes) -> images.CleanImage:
+        nonlocal decoded
+        decoded += 1
+        return images.CleanImage(jpeg(), 64, 48)
+
+    monkeypatch.setattr("services.appeals.api.attachments.clean_image", count)
+    token = scenario.appeals.token("executor", scenario.organisation, subject=str(uuid4()))
+    scenario.appeals.granted_access.pop(token)
+    gone = await http.post(
+        PATH, files={"file": ("a.jpg", jpeg(), "image/jpeg")}, headers={"Authorization": f"Bearer {token}"}
+    )
+    monkeypatch.setattr(uploads, "MAX_UNATTACHED", 0)
+    many = await upload(scenario, http, jpeg())
+    assert (gone.status_code, many.status_code) == (401, 409)
+    assert decoded == 0
+
+
+async def test_third_upload_of_a_person_at_once_is_refused(
+    scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released, decoding = asyncio.Event(), 0
+
+    async def wait(_content: bytes) -> images.CleanImage:
+        nonlocal decoding
+        decoding += 1
+        await released.wait()
+        return images.CleanImage(jpeg(), 64, 48)
+
+    monkeypatch.setattr("services.appeals.api.attachments.clean_image", wait)
+    async with asyncio.timeout(HANG_SECONDS):
+        two = [asyncio.create_task(upload(scenario, http, jpeg())) for _ in range(2)]
+        while decoding < 2:
+            await asyncio.sleep(0.01)
+        third = asyncio.create_task(upload(scenario, http, jpeg()))
+        while not third.done() and not images.IMAGE_QUEUE.waiting:
+            await asyncio.sleep(0.01)
+        assert not images.IMAGE_QUEUE.waiting
+        refused = await third
+        colleague = scenario.appeals.token("executor", scenario.organisation, subject=str(uuid4()))
+        other = asyncio.create_task(
+            http.post(
+                PATH,
+                files={"file": ("a.jpg", jpeg(), "image/jpeg")},
+                headers={"Authorization": f"Bearer {colleague}"},
+            )
+        )
+        while not images.IMAGE_QUEUE.waiting:
+            await asyncio.sleep(0.01)
+        assert decoding == 2
+        released.set()
+        accepted = [answer.status_code for answer in await asyncio.gather(*two, other)]
+    assert accepted == [201, 201, 201]
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
 
 
 async def test_image_that_takes_too_long_is_refused(

@@ -68,6 +68,33 @@ async def test_newest_attempt_of_a_flood_is_evicted_when_the_queue_is_full(known
     assert "honest" in stage.had
 
 
+async def test_name_with_two_attempts_in_the_queue_is_refused_until_one_ends() -> None:
+    turns = FairQueue(concurrency=1, max_waiting=10, max_per_name=2)
+    begun = asyncio.Event()
+
+    async def attempt() -> None:
+        async with turns.slot("office", "busy", priority=False):
+            begun.set()
+
+    async with turns.slot("office", "busy", priority=False):
+        waiting = asyncio.create_task(attempt())
+        await asyncio.sleep(0)
+        with pytest.raises(QueueFull):
+            await attempt()
+        assert (turns.waiting, begun.is_set()) == (1, False)
+        # Another person of the office, and the same name elsewhere, have places of their own.
+        others = [asyncio.create_task(_hold(turns, *who)) for who in (("office", "calm"), ("home", "busy"))]
+        await asyncio.sleep(0)
+        assert turns.waiting == 3
+    await asyncio.gather(waiting, *others)
+    await attempt()
+
+
+async def _hold(turns: FairQueue, address: str, name: str) -> None:
+    async with turns.slot(address, name, priority=False):
+        await asyncio.sleep(0)
+
+
 async def test_slot_of_a_cancelled_waiter_passes_to_the_next() -> None:
     stage = Stage()
     async with stage.turns.slot("x", "holder", priority=False):

@@ -1,0 +1,46 @@
+"""Slow work of requests in turns of organisations and people, with a 429 for requests beyond the queue."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from shared.auth.callers import Caller, ServiceCaller
+from shared.fair_queue import FairQueue, QueueFull
+from shared.http.problems import TooManyRequests
+
+_RETRY_AFTER = {"Retry-After": "5"}
+
+
+class CallerQueue:
+    """A `FairQueue` for work of signed-in callers; one caller has at most `max_per_caller` places in it.
+
+    A semaphore instead has no limit of waiting requests, and the caller with most requests gets most of it.
+    """
+
+    def __init__(
+        self, refusal: str, *, concurrency: int, max_waiting: int, max_per_caller: int | None = None
+    ) -> None:
+        """`refusal` is the sentence that tells a caller what there is too much of."""
+        self._refusal = refusal
+        self._queue = FairQueue(concurrency=concurrency, max_waiting=max_waiting, max_per_name=max_per_caller)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many requests wait."""
+        return self._queue.waiting
+
+    @asynccontextmanager
+    async def turn(self, caller: Caller | ServiceCaller) -> AsyncIterator[None]:
+        """Wait for the caller's turn and hold it during the block. Begin it before the first statement of a
+        session, since a request that waits must not hold a connection.
+
+        Raises `TooManyRequests` if the queue is full, or the caller has too many places in it.
+        """
+        if isinstance(caller, ServiceCaller):
+            group, name = caller.service, caller.on_behalf_of
+        else:
+            group, name = str(caller.organisation_id), caller.subject
+        try:
+            async with self._queue.slot(group, name, priority=False):
+                yield
+        except QueueFull:
+            raise TooManyRequests(f"{self._refusal}: try again in a moment", headers=_RETRY_AFTER) from None
