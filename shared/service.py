@@ -109,13 +109,13 @@ class Service:
         """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
 
         `api_parts` run wherever the API is served; routes get a part by `part`. `large_bodies` maps single paths
-        to body limits in bytes; `body_limit` is the limit of all other paths, if it is smaller than the setting.
-        `before_bodies` is middleware that sees requests before their bodies are read. `find_person` finds people
-        of an external issuer, by default by calling registry. `answers` is the table of stored responses to
-        requests with an idempotency key. `before` runs at the start of each process, `before_api` only where the
-        API is served; an exception in them prevents the start. `dependencies` are checked by `/health/ready`; an
-        unavailable one is only a warning, since most of the service works without it. `install` adds the service's
-        own handlers and middleware to the finished app.
+        to body limits in bytes, smaller ones too; `body_limit` is the limit of all other paths, if it is smaller
+        than the setting. `before_bodies` is middleware that sees requests before their bodies are read.
+        `find_person` finds people of an external issuer, by default by calling registry. `answers` is the table
+        of stored responses to requests with an idempotency key. `before` runs at the start of each process,
+        `before_api` only where the API is served; an exception in them prevents the start. `dependencies` are
+        checked by `/health/ready`; an unavailable one is only a warning, since most of the service works without
+        it. `install` adds the service's own handlers and middleware to the finished app.
         """
         self.name = name
         self.title = title

@@ -1,7 +1,7 @@
 """Build the registry service: its routes, worker loops and settings."""
 
 from services.registry import api, worker
-from services.registry.api import import_export
+from services.registry.api import auth, cookie_sessions, import_export
 from services.registry.authentication import external_identities
 from services.registry.import_export.importer import MAX_IMPORT_BYTES
 from shared.service import Service
@@ -16,7 +16,12 @@ def build_service() -> Service:
         routers=api.routers,
         root=api.root_routers,
         find_person=external_identities.local_lookup,
-        large_bodies={import_export.IMPORT_PATH: MAX_IMPORT_BYTES},
+        large_bodies={
+            import_export.IMPORT_PATH: MAX_IMPORT_BYTES,
+            auth.TOKEN_PATH: auth.MAX_FORM_BYTES,
+            auth.REVOKE_PATH: auth.MAX_FORM_BYTES,
+            cookie_sessions.PATH: auth.MAX_FORM_BYTES,
+        },
         workers={
             "purge-expired": worker.purge_expired,
             "record-coverage": worker.record_coverage,

@@ -28,7 +28,9 @@ class PathLimits:
 class BodyLimit:
     """ASGI middleware: bodies over `limit()` bytes get 413 and are discarded; `others` contains limits by path.
 
-    JSON that nests too deep gets 400, because recursive code that processes it later would fail.
+    JSON that nests too deep gets 400, because recursive code that processes it later would fail. Limits above
+    `limit()` are for files: JSON over `limit()` gets 413 there too, since it would be examined before its sender
+    is known.
     """
 
     def __init__(self, app: ASGIApp, limit: Callable[[], int], others: Mapping[str, int] | None = None) -> None:
@@ -41,7 +43,8 @@ class BodyLimit:
         if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             await self.app(scope, receive, send)
             return
-        limit = self.others.of(scope["path"]) or self.limit()
+        common = self.limit()
+        limit = self.others.of(scope["path"]) or common
         kept: list[Message] = []
         size, more = 0, True
         while more:
@@ -57,7 +60,15 @@ class BodyLimit:
         if size > limit:
             await _refuse(TooLarge(f"The body has {size} bytes; this service takes {limit}"), scope, receive, send)
             return
-        if _may_be_json(scope) and too_deep(b"".join(message.get("body", b"") for message in kept)):
+        if size > common:
+            # The limit of a path for files. A body without a content type is a file there.
+            if b"json" in _content_type(scope):
+                refusal = TooLarge(
+                    f"The JSON has {size} bytes; this service takes {common}, and more in files only"
+                )
+                await _refuse(refusal, scope, receive, send)
+                return
+        elif _may_be_json(scope) and too_deep(b"".join(message.get("body", b"") for message in kept)):
             await _refuse(
                 BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels"), scope, receive, send
             )
@@ -73,7 +84,12 @@ async def _refuse(problem: Problem, scope: Scope, receive: Receive, send: Send) 
     await problem.response(scope["path"])(scope, receive, send)
 
 
+def _content_type(scope: Scope) -> bytes:
+    kind: bytes = dict(scope["headers"]).get(b"content-type", b"").lower()
+    return kind
+
+
 def _may_be_json(scope: Scope) -> bool:
     """Return whether the body may be parsed as JSON: a JSON or absent content type, or a pushed event."""
-    kind = dict(scope["headers"]).get(b"content-type", b"").lower()
+    kind = _content_type(scope)
     return not kind or b"json" in kind or scope["path"].startswith("/callbacks/")

@@ -30,6 +30,7 @@ from shared.http.problems import (
 )
 from shared.service import ServiceDep, UncheckedWriteTransaction
 
+PATH = "/api/v1/auth/session"
 router = APIRouter(
     prefix="/auth/session",
     tags=["sign-in"],

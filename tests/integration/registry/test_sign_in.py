@@ -53,6 +53,14 @@ async def test_person_signs_in_with_password(registry_with_people: ServiceUnderT
     assert "people:manage" not in me["rights"]
 
 
+@pytest.mark.parametrize("path", ["token", "revoke", "session"])
+async def test_large_body_of_a_stranger_is_refused_unread(registry: ServiceUnderTest, path: str) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    for size, status in ((16 * 1024, {400, 403, 422}), (16 * 1024 + 1, {413})):
+        answer = await registry.client.post(f"/api/v1/auth/{path}", content=b"&" * size, headers=form)
+        assert answer.status_code in status, answer.text
+
+
 async def test_published_keys_verify_a_token(registry_with_people: ServiceUnderTest) -> None:
     body = (await sign_in(registry_with_people, username="head", password="demo")).json()
     published = (await registry_with_people.client.get("/.well-known/jwks.json")).json()

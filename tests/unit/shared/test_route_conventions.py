@@ -23,6 +23,7 @@ from shared.auth.rights import Right
 from shared.http import problems
 from shared.http.body_limit import BodyLimit
 from shared.http.conditional_reads import ConditionalReads
+from shared.http.json_depth import too_deep
 from shared.http.problems import Conflict, Problem
 from shared.identity import PersonCache, TokenReader
 from shared.settings import settings
@@ -346,3 +347,37 @@ async def test_path_can_have_a_higher_body_limit(path: str, status: int) -> None
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=limited), base_url="http://test") as client:
         assert (await client.post(path, content=b"a" * 2_000)).status_code == status
         assert (await client.post(path, content=b"a" * 2_001)).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "status"),
+    [
+        ("application/json", 1_000, 200),
+        ("application/json", 1_001, 413),
+        ("application/merge-patch+json; charset=utf-8", 1_001, 413),
+        ("text/csv", 2_000, 200),
+        (None, 2_000, 200),
+        (None, 900, 400),
+    ],
+)
+async def test_json_above_the_common_limit_is_refused_unread_on_a_path_for_files(
+    monkeypatch: pytest.MonkeyPatch, kind: str | None, size: int, status: int
+) -> None:
+    app = FastAPI()
+    examined: list[int] = []
+
+    def examine(body: bytes) -> bool:
+        examined.append(len(body))
+        return too_deep(body)
+
+    @app.post("/files")
+    async def swallow(request: Request) -> int:
+        return len(await request.body())
+
+    monkeypatch.setattr("shared.http.body_limit.too_deep", examine)
+    limited = BodyLimit(app, limit=lambda: 1_000, others={"/files": 2_000})
+    body = b"[" * size if status == 400 else b"[" + b" " * (size - 1)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=limited), base_url="http://test") as client:
+        answer = await client.post("/files", content=body, headers={} if kind is None else {"Content-Type": kind})
+    assert answer.status_code == status, answer.text
+    assert max(examined, default=0) <= 1_000
