@@ -47,14 +47,18 @@ class HealthResponse(JSONResponse):
 
 def create_app(settings: GatewaySettings) -> FastAPI:
     """Return the gateway service as an ASGI application."""
-    processes = settings.process_urls()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         refuse_renamed_variables(os.environ)
         # Shorter than uvicorn's keep-alive of five seconds, so that no closed connection is reused.
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=4)) as http:
-            app.state.http = http
+            app.state.health = health.HealthCache(
+                http,
+                settings.process_urls(),
+                timeout_seconds=settings.health_timeout_seconds,
+                fresh_seconds=settings.health_cache_seconds,
+            )
             app.state.documents = OpenApiCache(http, settings.api_urls(), settings.openapi_cache_seconds)
             yield
 
@@ -84,10 +88,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         },
     )
     async def get_health(request: Request) -> HealthResponse:
-        """Return whether every service and every worker is ready."""
-        document = await health.aggregate_health(
-            request.app.state.http, processes, settings.health_timeout_seconds
-        )
+        """Return whether every service and every worker is ready, as they were a second ago at most."""
+        document = await request.app.state.health.document()
         return HealthResponse(
             document,
             status_code=503 if document["status"] == "fail" else 200,

@@ -36,6 +36,9 @@ class GatewaySettings(BaseSettings):
         description="Maximum size of a request body at the gateway; services have lower limits, at most 21 MiB",
     )
     health_timeout_seconds: float = 3.0
+    health_cache_seconds: float = Field(
+        default=1.0, ge=0, description="How long the health of all processes is reused for other requests"
+    )
     openapi_cache_seconds: float = Field(
         default=15.0, description="How long OpenAPI documents of services are cached"
     )

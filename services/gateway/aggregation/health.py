@@ -2,11 +2,40 @@
 
 import asyncio
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 import aiohttp
 
 MEDIA_TYPE = "application/health+json"
+
+
+class HealthCache:
+    """Shares one aggregation between all requests: anybody may ask, and each process opens a transaction."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        processes: Mapping[str, str],
+        *,
+        timeout_seconds: float,
+        fresh_seconds: float,
+    ) -> None:
+        self._http = http
+        self._processes = processes
+        self._timeout_seconds = timeout_seconds
+        self._fresh_seconds = fresh_seconds
+        self._document: dict[str, Any] | None = None
+        self._due = 0.0
+        self._lock = asyncio.Lock()
+
+    async def document(self) -> dict[str, Any]:
+        """Return the readiness of all processes, at most `fresh_seconds` old."""
+        async with self._lock:
+            if self._document is None or monotonic() >= self._due:
+                self._document = await aggregate_health(self._http, self._processes, self._timeout_seconds)
+                self._due = monotonic() + self._fresh_seconds
+            return self._document
 
 
 async def aggregate_health(

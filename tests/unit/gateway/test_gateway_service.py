@@ -1,6 +1,7 @@
 """The gateway service in front of stand-in services: health, the merged document, its page, error pages."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -25,10 +26,12 @@ class Fake:
         self.warnings: dict[str, str] = {}
         self.delay = 0.0
         self.documented = True
+        self.readiness_reads = 0
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         await asyncio.sleep(self.delay)
         if request.path == "/health/ready":
+            self.readiness_reads += 1
             status = "fail" if not self.ready else "warn" if self.warnings else "pass"
             checks = self.warnings if self.ready else {"database": "secret-host refused"}
             return web.json_response({"status": status, "checks": checks}, status=200 if self.ready else 503)
@@ -91,13 +94,29 @@ async def test_health_names_the_failing_service_without_internal_details(
 async def test_health_names_a_worker_that_is_down(services: dict[str, Fake], serve: Serve) -> None:
     urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}
     worker = Fake("ingest-worker")
-    settings = GatewaySettings.model_validate(urls | {"ingest_worker_url": await serve(worker)})
+    own = {"ingest_worker_url": await serve(worker), "health_cache_seconds": 0}
+    settings = GatewaySettings.model_validate(urls | own)
     async with _gateway(settings) as client:
         before = await client.get("/health")
         worker.ready = False
         after = await client.get("/health")
     assert before.json()["checks"]["ingest-worker:ready"][0]["status"] == "pass"
     assert (after.status_code, after.json()["output"]) == (503, "not ready: ingest-worker")
+
+
+async def test_parallel_and_soon_repeated_requests_ask_each_process_once(
+    services: dict[str, Fake], serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}
+    async with _gateway(GatewaySettings.model_validate(urls)) as client:
+        answers = await asyncio.gather(*(client.get("/health") for _ in range(20)))
+        assert {answer.json()["status"] for answer in answers} == {"pass"}
+        assert {fake.readiness_reads for fake in services.values()} == {1}
+        later = time.monotonic() + 1.0
+        monkeypatch.setattr("services.gateway.aggregation.health.monotonic", lambda: later)
+        services["ingest"].ready = False
+        assert (await client.get("/health")).status_code == 503
+    assert {fake.readiness_reads for fake in services.values()} == {2}
 
 
 async def test_health_warns_of_a_partly_ready_service(
