@@ -11,6 +11,9 @@ class RegistrySettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore")
 
+    max_clients: int = Field(
+        default=50, ge=1, description="Maximum number of active API clients of one organisation, or of the centre"
+    )
     page_checks_calls_per_day: int = Field(
         default=1_000,
         ge=0,

@@ -71,6 +71,12 @@ class WebhooksSettings(SecretFileSettings):
         default=30, gt=0, description="How long one send may wait for the reader before the stream is cut off"
     )
     stream_per_caller: int = Field(default=10, ge=1, description="Open streams and waiting reads of one caller")
+    stream_per_organisation: int = Field(
+        default=100,
+        ge=1,
+        description="Open streams and waiting reads of one organisation, or of the centre, in one process; "
+        "keep it at a fifth of `stream_per_process`",
+    )
     stream_per_process: int = Field(
         default=500, ge=0, description="Maximum number of open streams of one process; 0: streams are off"
     )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
@@ -12,6 +12,7 @@ from services.registry.access.grantable_scope import require_grantable_scope
 from services.registry.authentication import client_secrets
 from services.registry.persistence import versioned_update
 from services.registry.schemas.clients import ClientCreate, ClientUpdate
+from services.registry.settings import registry_settings
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
@@ -19,7 +20,7 @@ from shared.auth.callers import Caller
 from shared.auth.grant_limits import require_grantable_rights, require_scope_not_wider
 from shared.auth.rights import RIGHTS, Role
 from shared.database.sessions import WriteSession
-from shared.http.problems import Invalid, NotFound
+from shared.http.problems import Conflict, Invalid, NotFound
 from shared.tables.registry import ApiClient
 
 
@@ -65,13 +66,15 @@ async def _get_active_for_update(session: WriteSession, caller: Caller, client_i
 async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> tuple[ApiClient, str]:
     """Create a client; return it and its secret, which is stored only as a digest.
 
-    Raises `Invalid` for an organisation that does not fit the role, scopes outside the role or a past expiry, and
-    `Forbidden` for access that the caller may not grant.
+    Raises `Invalid` for an organisation that does not fit the role, scopes outside the role or a past expiry,
+    `Forbidden` for access that the caller may not grant, and `Conflict` when the organisation has the maximum
+    number of active clients.
     """
     await require_grantable_scope(
         session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates
     )
     _check_limits(caller, new.role, new.scopes, new.expires_at)
+    await _check_quota(session, new.organisation_id)
     client = ApiClient(
         name=new.name,
         role=new.role.value,
@@ -142,6 +145,24 @@ async def deactivate(session: WriteSession, caller: Caller, client_id: UUID) -> 
     client.version += 1
     await session.flush()
     await access_events.emit_access_changed(session, client, caller.actor, ["active"])
+
+
+async def _check_quota(session: WriteSession, organisation_id: UUID | None) -> None:
+    # Two concurrent requests must not both create the last allowed client (TOCTOU).
+    key = func.hashtextextended(f"clients\n{organisation_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
+    count = await session.scalar(
+        select(func.count()).where(
+            ApiClient.organisation_id.is_not_distinct_from(organisation_id), ApiClient.active
+        )
+    )
+    limit = registry_settings().max_clients
+    if (count or 0) >= limit:
+        holder = "The centre" if organisation_id is None else "The organisation"
+        raise Conflict(
+            f"{holder} has {count} active clients; the limit is {limit} (GOSPABLIK_MAX_CLIENTS): deactivate at "
+            "least one first"
+        )
 
 
 def _check_limits(caller: Caller, role: Role, scopes: Sequence[str] | None, expires_at: datetime | None) -> None:

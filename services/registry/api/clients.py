@@ -94,12 +94,16 @@ async def get_client(
     "",
     summary="Create an API client",
     status_code=201,
-    responses=BODY_ERRORS | with_headers(201, "Location"),
+    responses=BODY_ERRORS | responses(Conflict) | with_headers(201, "Location"),
 )
 async def create_client(
     body: ClientCreate, session: WriteTransaction, caller: ClientsManager, response: Response
 ) -> ClientWithSecret:
-    """Create a client. Only this response contains the secret, so a repeated request creates another client."""
+    """Create a client. Only this response contains the secret, so a repeated request creates another client.
+
+    An organisation, and the centre, has at most 50 active clients unless the operator sets another limit: a
+    further one is a 409.
+    """
     client, secret = await clients.register(session, caller, body)
     response.headers["Location"] = f"/api/v1/clients/{client.id}"
     return await _with_secret(session, client, secret, response)

@@ -52,7 +52,10 @@ async def _slot_by_ticket(
     live = service.part(LiveStream)
     with live.reserve(subject) as slot:
         async with live.reading(within=READ_WAIT_SECONDS), service.database.write() as session:
-            request.scope[AUTHENTICATED] = await use_ticket(session, ticket)
+            caller = await use_ticket(session, ticket)
+            # Within the transaction, so that a refusal leaves the ticket unused.
+            live.count_organisation(slot, caller.organisation_id)
+            request.scope[AUTHENTICATED] = caller
         yield slot
 
 
@@ -66,7 +69,9 @@ async def _slot(by_ticket: SlotByTicket, caller: EventReader, service: ServiceDe
     if by_ticket is not None:
         yield by_ticket
         return
-    with service.part(LiveStream).reserve(caller.subject) as slot:
+    live = service.part(LiveStream)
+    with live.reserve(caller.subject) as slot:
+        live.count_organisation(slot, caller.organisation_id)
         yield slot
 
 

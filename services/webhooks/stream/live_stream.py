@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from uuid import UUID
 
 import prometheus_client
 
@@ -40,6 +41,8 @@ class Slot:
 
     def __init__(self, subject: str) -> None:
         self.subject = subject
+        # The key of the counted organisation, None for the centre; empty until it is known.
+        self.organisation: tuple[UUID | None, ...] = ()
         self.listener: Listener | None = None
 
 
@@ -53,6 +56,7 @@ class LiveStream:
         self._reads = asyncio.Semaphore(CATCH_UP_READS)
         self._open: set[Slot] = set()
         self._by_caller: Counter[str] = Counter()
+        self._by_organisation: Counter[UUID | None] = Counter()
         self._stopping = False
 
     @contextmanager
@@ -87,7 +91,27 @@ class LiveStream:
             self._by_caller[subject] -= 1
             if not self._by_caller[subject]:
                 del self._by_caller[subject]
+            for organisation_id in slot.organisation:
+                self._by_organisation[organisation_id] -= 1
+                if not self._by_organisation[organisation_id]:
+                    del self._by_organisation[organisation_id]
             OPEN_STREAMS.set(len(self._open))
+
+    def count_organisation(self, slot: Slot, organisation_id: UUID | None) -> None:
+        """Count the slot for the caller's organisation too; the centre (None) counts as one organisation.
+
+        Raise `TooManyRequests` if it has too many streams: with many clients an organisation could otherwise take
+        all streams of the process. It is known later than the subject, since a ticket names only that.
+        """
+        limit = webhooks_settings().stream_per_organisation
+        if self._by_organisation[organisation_id] >= limit:
+            holder = "The centre" if organisation_id is None else "Your organisation"
+            raise TooManyRequests(
+                f"{holder} has {limit} open event streams: close one of them",
+                headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+            )
+        self._by_organisation[organisation_id] += 1
+        slot.organisation = (organisation_id,)
 
     def look_after(self, slot: Slot, listener: Listener) -> None:
         """Register the slot's listener: it is ended when its caller loses access, or when the process stops."""

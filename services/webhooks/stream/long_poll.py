@@ -35,6 +35,7 @@ async def next_events(
     """
     until = monotonic() + seconds
     with live.reserve(caller.subject) as slot:
+        live.count_organisation(slot, caller.organisation_id)
         reached = None
         while True:
             # The gateway waits a little longer than the longest `seconds`.

@@ -3,6 +3,10 @@
 import html
 import re
 
+import pytest
+
+from services.registry.access import clients
+from services.registry.settings import RegistrySettings
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest
 from tests.integration.console.test_registry_pages import changes, version_of
@@ -135,6 +139,17 @@ async def test_client_secret_is_shown_once(console: ConsoleUnderTest) -> None:
     again = await console.send(OPERATIONS, "POST", f"{own}/secrets", data=form)
     assert changes(again) == [("POST", 201)]
     assert "registry-secret" in again.response.text
+
+
+async def test_client_beyond_the_limit_of_its_organisation_is_refused(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "registry_settings", lambda: RegistrySettings(max_clients=1))
+    form = {"name": "Витрина", "role": "executor", "organisation": OWN}
+    refused = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
+    assert (refused.response.status_code, changes(refused)) == (409, [("POST", 409)])
+    assert "столько клиентов, сколько можно" in refused.response.text
+    assert 'value="Витрина"' in refused.response.text
 
 
 async def test_repeated_form_creates_no_second_client_or_secret(console: ConsoleUnderTest) -> None:

@@ -1,5 +1,6 @@
 """API clients: grantable rights, rights of their tokens, and rotation of secrets."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -7,7 +8,9 @@ from uuid import uuid4
 
 import pytest
 
+from services.registry.access import clients
 from services.registry.authentication import client_secrets
+from services.registry.settings import RegistrySettings
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import pointers, sign_in
@@ -43,6 +46,26 @@ async def rights(registry: ServiceUnderTest, client: dict[str, Any], **form: str
     found = set(me.json()["rights"])
     assert signed.json().get("scope", "") in {"", " ".join(sorted(found))}
     return found
+
+
+async def test_number_of_active_clients_of_an_organisation_is_limited(
+    registry: ServiceUnderTest, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "registry_settings", lambda: RegistrySettings(max_clients=2))
+    operations = registry.headers("operations")
+    place = str(await insert_organisation(database, name="Школа"))
+    body = {"name": "Сайт", "role": "executor", "organisation_id": place}
+    # Of four concurrent requests two are accepted.
+    answers = await asyncio.gather(*(registry.client.post(PATH, json=body, headers=operations) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409]
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert refused.json()["detail"].startswith("The organisation has 2 active clients; the limit is 2")
+    # The centre has a number of its own, and a deactivated client counts no more.
+    await create_client(registry)
+    first = next(answer.json() for answer in answers if answer.status_code == 201)
+    gone = await registry.client.delete(f"{PATH}/{first['id']}", headers=operations | NEVER)
+    assert gone.status_code == 204, gone.text
+    await create_client(registry, **body)
 
 
 async def test_scopes_restrict_the_rights_of_the_role(registry: ServiceUnderTest) -> None:

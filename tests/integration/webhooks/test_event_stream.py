@@ -550,6 +550,35 @@ async def test_streams_beyond_the_limit_of_a_caller_or_process_are_refused(
             pass
 
 
+async def test_streams_beyond_the_limit_of_an_organisation_are_refused(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with streams(database, keys_dir, stream_per_organisation="1") as running:
+        place, other = [await insert_organisation(database, name=name) for name in ("Школа", "Больница")]
+        first, second = [await running.signed_in(role, place) for role in ("manager", "executor")]
+        elsewhere, centre = await running.signed_in("executor", other), await running.signed_in("moderator")
+        ticket = await running.ticket(second)
+        async with open_stream(running.http, running.base, first):
+            async with running.http.get(f"{running.base}/api/v1/stream", headers=second) as response:
+                assert response.status == 429
+            status, problem = await running.refused(second)
+            assert (status, problem["detail"]) == (
+                429,
+                "Your organisation has 1 open event streams: close one of them",
+            )
+            assert (await running.refused(ticket=ticket))[0] == 429
+            async with (
+                open_stream(running.http, running.base, elsewhere),
+                open_stream(running.http, running.base, centre),
+            ):
+                assert (await running.refused(await running.signed_in("analyst")))[0] == 429
+        await eventually_true(lambda: not running.live._open, "closed streams are counted no more")
+        assert not running.live._by_organisation
+        # The refused ticket is unused.
+        async with open_stream(running.http, running.base, ticket=ticket):
+            pass
+
+
 async def test_parallel_requests_cannot_open_more_streams_than_allowed(
     database: TestDatabase, keys_dir: Path
 ) -> None:

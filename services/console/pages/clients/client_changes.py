@@ -24,6 +24,7 @@ _WRONG = {
     "scopes": "У этой роли нет одного из отмеченных прав: снимите отметку.",
     "expires_at": "День уже прошёл.",
 }
+_TOO_MANY = "У организации столько клиентов, сколько можно. Отключите тот, что больше не нужен."
 _CREATED = "Клиент с таким названием только что заведён. Если нужен второй, заведите его ещё раз."
 
 
@@ -57,6 +58,8 @@ async def create_client(visit: VisitDep) -> Response:
     try:
         made = await visit.api.send("POST", PATH, body)
     except ApiProblem as problem:
+        if problem.status == 409:
+            return _form(visit, form, scopes, organisation, newest=newest["id"], refusal=_TOO_MANY)
         return _form(visit, form, scopes, organisation, problem, newest=newest["id"])
     return visit.render("clients/secret.html", client=made.data, is_new=True)
 
