@@ -26,7 +26,7 @@ from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.database.sessions import retry_on_deadlock
 from shared.http import problems
-from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired
+from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired, TooManyRequests
 from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["incidents"])
@@ -34,7 +34,7 @@ router = APIRouter(tags=["incidents"])
 
 @router.get(
     "/appeals/{appeal_id}/similar",
-    responses=problems.responses(*READ_PROBLEMS, NotFound),
+    responses=problems.responses(*READ_PROBLEMS, NotFound, TooManyRequests),
     summary="List similar appeals",
     tags=["appeals"],
 )
@@ -50,8 +50,8 @@ async def list_similar_appeals(
     ] = False,
 ) -> SimilarAppealList:
     """Return appeals similar by text, location, topic, author and time, most similar first, each with the reasons.
-    At most 500 appeals are compared. The same text posted in another network within hours is probably from the
-    same person.
+    At most 500 appeals are compared, by the first 2,000 characters of their texts. The same text posted in another
+    network within hours is probably from the same person.
     """
     similar, compared_count = await similar_appeals.like(
         session, caller, appeal_id, days=days, all_organisations=all_organisations

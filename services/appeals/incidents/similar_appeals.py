@@ -3,6 +3,7 @@ reads only the rows nearest in time, so the cost does not grow with the table. R
 dropped afterwards and never shown.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,12 +16,16 @@ from sqlalchemy.orm import raiseload
 
 from services.appeals.incidents.similarity import MIN_SHOWN_SCORE, Similarity, compare
 from shared.auth.callers import Caller
+from shared.caller_queue import CallerQueue
 from shared.http.problems import NotFound
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Organisation
 
 MAX_COMPARED = 500
+# A comparison uses a CPU core for up to a second: more at once would slow other requests down. Organisations and
+# people are served in turn.
+COMPARISON_QUEUE = CallerQueue("Too many appeals are being compared", concurrency=2, max_waiting=32)
 # Forces custom plans: a generic plan reads and sorts whole windows, a custom plan stops after the nearest rows.
 FORCE_CUSTOM_PLAN = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _BY_AUTHOR, _BY_WORDS, _BY_STREET, _BY_UTILITY_FAILURE, _BY_OWNER, _BY_PLACE, _BY_TOPIC = (
@@ -54,8 +59,15 @@ async def like(
 ) -> tuple[list[SimilarAppeal], int]:
     """Return the appeals similar to this one, most similar first, and how many were compared. Compares appeals of
     the same organisation, or of all with `all_organisations` or if the appeal has no organisation; always within
-    the caller's scope. Raises `NotFound` for an appeal out of scope.
+    the caller's scope. Raises `NotFound` for an appeal out of scope, `TooManyRequests` if too many callers wait.
     """
+    async with COMPARISON_QUEUE.turn(caller):
+        return await _compared(session, caller, appeal_id, days=days, all_organisations=all_organisations)
+
+
+async def _compared(
+    session: AsyncSession, caller: Caller, appeal_id: UUID, *, days: int, all_organisations: bool
+) -> tuple[list[SimilarAppeal], int]:
     asked = await session.scalar(
         select(Appeal)
         .options(raiseload(Appeal.clocks))
@@ -79,7 +91,7 @@ async def like(
         query = query.where(Appeal.organisation_id == asked.organisation_id)
     rows = (await session.execute(query)).all()
     groups = await groups_of_topics(session)
-    likenesses = compare(asked, [row[0] for row in rows], groups)
+    likenesses = await asyncio.to_thread(compare, asked, [row[0] for row in rows], groups)
     found = [
         SimilarAppeal(row[0], row[1], row[2], similarity)
         for row, similarity in zip(rows, likenesses, strict=True)

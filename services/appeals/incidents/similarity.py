@@ -1,5 +1,6 @@
 """Similarity of two appeals by text, location, topic, author and time, with reasons in Russian. No I/O. Texts are
-compared by n-grams of three and four letters, so that endings and typos hardly matter; stop words are left out.
+compared by n-grams of three and four letters, so that endings and typos hardly matter; stop words are left out. Of
+each text the first `MAX_COMPARED_CHARACTERS` are compared.
 """
 
 import math
@@ -21,6 +22,8 @@ from services.appeals.classification.rules.urgency_signals import utility_failur
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from shared.russian import in_words
 
+# People say what happened at the beginning; the time of a comparison grows with the length of the texts.
+MAX_COMPARED_CHARACTERS = 2_000
 # Minimum score of an appeal that is shown as similar.
 MIN_SHOWN_SCORE = 0.45
 # Minimum ratio of texts that are the same apart from typos, and their minimum length in characters: many people
@@ -106,7 +109,7 @@ def content_words(text: str, besides: Collection[str] = ()) -> str:
     """Return the content words of a text; `besides` are stems of location names to leave out."""
     return " ".join(
         word
-        for word in tokenize(clean_text(text))
+        for word in tokenize(clean_text(text[:MAX_COMPARED_CHARACTERS]))
         if word not in _STOP_WORDS and not any(word.startswith(start) for start in besides)
     )
 
@@ -144,7 +147,7 @@ def text_vectors(texts: Sequence[str], location_names: Iterable[str | None] = ()
 
 def normalized_words(text: str) -> str:
     """Return the folded words of a text: equal for texts that differ only in punctuation, case and white space."""
-    return " ".join(tokenize(clean_text(text)))
+    return " ".join(tokenize(clean_text(text[:MAX_COMPARED_CHARACTERS])))
 
 
 def distinctive_text(text: str) -> str | None:

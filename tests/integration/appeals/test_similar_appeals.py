@@ -1,8 +1,10 @@
 """Similar appeals: found within the caller's scope, with reasons, and with few rows read among many appeals."""
 
+import asyncio
 import re
 import statistics
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -17,13 +19,16 @@ from sqlalchemy.dialects import postgresql
 
 from services.appeals.incidents import similar_appeals
 from services.appeals.incidents.clustering import ClusteringBatch
+from services.appeals.incidents.similarity import Similarity
 from services.appeals.settings import settings
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
+from shared.caller_queue import CallerQueue
 from shared.database.sessions import Database
 from shared.tables.appeals import Appeal
 from tests.conftest import TestDatabase
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.support.eventually import HANG_SECONDS
 from tests.support.large_size import MANY_APPEALS
 from tests.support.service_under_test import insert_organisation
 
@@ -78,6 +83,36 @@ async def test_similar_appeals_of_the_same_person_and_of_neighbours_are_distingu
     assert (
         await scenario.get(f"/appeals/{elsewhere}/similar", role="executor", org=scenario.organisation)
     ).status_code == 404
+
+
+async def test_comparison_leaves_the_event_loop_and_a_waiting_request_holds_no_connection(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = await case_of(scenario, TROUBLE, author="anna", thread="vk:-101_1")
+    await case_of(scenario, TROUBLE, author="boris", thread="vk:-101_2")
+    begun, released = threading.Semaphore(0), threading.Event()
+
+    def wait(*_given: Any) -> list[Similarity]:
+        begun.release()
+        if threading.current_thread() is threading.main_thread():
+            raise RuntimeError("the event loop waits")
+        assert released.wait(HANG_SECONDS)
+        return [Similarity(1.0, ())]
+
+    monkeypatch.setattr(similar_appeals, "compare", wait)
+    monkeypatch.setattr(similar_appeals, "COMPARISON_QUEUE", CallerQueue("", concurrency=1, max_waiting=1))
+    pool = scenario.appeals.service.database.engine.pool
+    async with asyncio.timeout(HANG_SECONDS):
+        first = asyncio.create_task(like(scenario, asked))
+        await asyncio.to_thread(begun.acquire)
+        second = asyncio.create_task(like(scenario, asked))
+        while not similar_appeals.COMPARISON_QUEUE.waiting and not first.done():
+            await asyncio.sleep(0.01)
+        assert pool.checkedout() == 1  # type: ignore[attr-defined]
+        refused = await scenario.get(f"/appeals/{asked}/similar")
+        released.set()
+        assert len(await first) == len(await second) == 1
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
 
 
 DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from services.appeals.incidents.similarity import (
+    MAX_COMPARED_CHARACTERS,
     MIN_SHOWN_SCORE,
     Similarity,
     compare,
@@ -54,6 +55,14 @@ def test_same_text_in_another_network_within_hours_is_probably_the_same_person()
     assert (late.same_person, late.why[0]) == (None, "тот же текст")
     here = like(replace(copy, network="vk"))
     assert here.same_person is None, "two accounts of one network are two people"
+
+
+def test_only_the_beginning_of_long_texts_is_compared() -> None:
+    words = ASKED.text + " свет" * 1_000
+    start = words[:MAX_COMPARED_CHARACTERS]
+    one, other = replace(ASKED, text=start + " вода" * 1_000), replace(ASKED, text=start + " дорога" * 1_000)
+    assert like(other, one).why[0] == "тот же текст"
+    assert content_words(one.text) == content_words(start)
 
 
 def test_common_phrases_do_not_identify_a_person() -> None:
