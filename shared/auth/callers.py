@@ -83,6 +83,10 @@ class Caller:
                 raise Forbidden(f"The token's scope does not include the right «{right}»")
             raise Forbidden(f"The role «{self.role}» has no right «{right}»")
 
+    def token_includes(self, right: Right) -> bool:
+        """Return whether the scope of the caller's token includes the right, which the role may lack."""
+        return self.scopes is None or right in self.scopes
+
     def with_right(self, right: Right) -> "Caller":
         """Return the caller with this right, which determines `scope`. Raise `Forbidden` without the right."""
         self.require(right)

@@ -202,7 +202,8 @@ async def move_appeal(
     response: Response,
 ) -> appeals.AppealOut:
     """Move the appeal to another status; with `assigned` also to another organisation; with `assignee_id` also to
-    that person. A move that is not allowed is a 409 naming the allowed moves.
+    that person. A move that is not allowed is a 409 naming the allowed moves. Moves that only the centre may make,
+    and its choice of the organisation, need `appeals:triage` too (403).
 
     `{"assignee_id": …}` alone assigns it to a person and leaves its status. Everybody who works on appeals of the
     organisation may take an unassigned appeal, and pass on or release their own. Reassigning a colleague's appeal

@@ -97,5 +97,9 @@ def _check_move(caller: Caller, change: BulkChange) -> None:
     moves = [move for found in MOVES.values() for move in found if move.to == to and caller.role in move.roles]
     if not moves:
         raise Forbidden(f"The role «{caller.role}» may not move appeals to «{to}»")
+    if Right.APPEALS_TRIAGE not in caller.rights:
+        moves = [move for move in moves if not move.needs_triage(caller.role)]
+        if not moves:
+            caller.require(Right.APPEALS_TRIAGE)
     if not change.reason and all(move.requires_reason(caller.role) for move in moves):
         raise Invalid.field("/reason", f"A move to «{to}» needs a reason")

@@ -55,8 +55,11 @@ async def take_back(
 
 def _check_restorable(appeal: Appeal, action: str, former: FormerRowState, caller: Caller) -> None:
     to = MOVE_TO[action]
-    if find_move(former.status, to, caller.role) is None:
+    move = find_move(former.status, to, caller.role)
+    if move is None:
         raise Forbidden(f"The role «{caller.role}» may not move an appeal from «{former.status}» to «{to}»")
+    if move.needs_triage(caller.role):
+        caller.require(Right.APPEALS_TRIAGE)
     # The appeal was unassigned and unanswered: it returns to triage.
     untouched = former.status == "triage" and former.organisation_id is None and appeal.first_response_at is None
     if action == "transfer" and former.status not in _RESTORED_AFTER_TRANSFER and not untouched:

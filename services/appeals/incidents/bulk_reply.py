@@ -29,6 +29,7 @@ from services.appeals.sla.clocks import awaits_reply, runs_next_response_clock
 from shared import clock
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
+from shared.auth.rights import Right
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
 from shared.ids import new_id
@@ -60,9 +61,13 @@ async def submit_bulk_reply(
 ) -> IncidentReply:
     """Store the reply and enqueue the job that creates one reply per appeal. A moderator's reply goes to all
     appeals, a staff member's to the appeals of their organisation. `allow_duplicate`: the caller repeats an equal
-    final text on purpose. Raises `NotFound`, `Duplicate` naming the first reply, and `Invalid` naming the wrong
-    field or the text that must not be published.
+    final text on purpose. Raises `NotFound`, `Duplicate` naming the first reply, `Forbidden` for a moderator whose
+    token does not include `appeals:triage`, and `Invalid` naming the wrong field or the text that must not be
+    published.
     """
+    if caller.is_region_wide:
+        # The reply also assigns the appeals in triage.
+        caller.require(Right.APPEALS_TRIAGE)
     incident = await service.lock(session, caller, incident_id)
     submission.check_promise(NewReply(given.text, given.kind, given.promised_at, None))
     await check_context.require_publishable_for_all(

@@ -13,6 +13,7 @@ from services.appeals.sla.limits import return_until
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.auth.callers import Caller
+from shared.auth.rights import Right
 from shared.contracts.appeal_events import AppealClosed, AppealMoved
 from shared.contracts.values import AppealOutcome
 from shared.http.problems import Conflict, Invalid
@@ -34,17 +35,21 @@ def apply_move(
     """Apply a person's move. `organisation_id` must exist and be open; `previous_organisations` have had the
     appeal before.
 
-    Raises `Conflict` naming the allowed moves, `Invalid` naming a field that is missing or does not belong to the
-    move.
+    Raises `Conflict` naming the allowed moves, `Forbidden` for a decision of the centre if the scope of the token
+    does not include `appeals:triage`, `Invalid` naming a field that is missing or does not belong to the move.
     """
     step = find_move(appeal.status, to, caller.role)
-    allowed = allowed_moves(appeal.status, caller.role, returns=appeal.returns)
+    allowed = allowed_moves(
+        appeal.status, caller.role, returns=appeal.returns, may_triage=caller.token_includes(Right.APPEALS_TRIAGE)
+    )
     if step is None:
         allowed_names = ", ".join(allowed) if allowed else "none"
         raise Conflict(
             f"You may not move the appeal from «{appeal.status}» to «{to}»; allowed: {allowed_names}",
             allowed_moves=allowed,
         )
+    if step.needs_triage(caller.role):
+        caller.require(Right.APPEALS_TRIAGE)
     if step.is_exhausted(caller.role, appeal.returns):
         raise Conflict(
             "The appeal was already returned once: only the centre may now decide who answers",

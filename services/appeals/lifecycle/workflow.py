@@ -48,6 +48,12 @@ class AllowedMove:
     once_for_staff: bool = False
     event: type[AppealSnapshot] | None = None
 
+    def needs_triage(self, role: Role) -> bool:
+        """Return whether the move is a decision of the centre, which needs the right `appeals:triage`: a move that
+        only the centre may make, and its choice of the organisation.
+        """
+        return role in _CENTRE and (self.roles == _CENTRE or self.to == "assigned")
+
     @property
     def takes_owner_away(self) -> bool:
         """Return whether the organisation can lose the appeal by this move."""
@@ -142,16 +148,22 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
 )
 
 
-def allowed_moves(status: str, role: Role, *, returns: int = 0) -> list[str]:
+def allowed_moves(status: str, role: Role, *, returns: int = 0, may_triage: bool = True) -> list[str]:
     """Return the statuses to which a person of this role may move an appeal in this status. `returns`: how often
-    staff have returned it.
+    staff have returned it. `may_triage`: whether a moderator's token includes the right `appeals:triage`.
     """
-    return list(_allowed_moves(status, role, returns))
+    return list(_allowed_moves(status, role, returns, may_triage))
 
 
 @lru_cache(maxsize=1024)
-def _allowed_moves(status: str, role: Role, returns: int) -> tuple[str, ...]:
-    return tuple(move.to for move in MOVES[status] if role in move.roles and not move.is_exhausted(role, returns))
+def _allowed_moves(status: str, role: Role, returns: int, may_triage: bool) -> tuple[str, ...]:
+    return tuple(
+        move.to
+        for move in MOVES[status]
+        if role in move.roles
+        and not move.is_exhausted(role, returns)
+        and (may_triage or not move.needs_triage(role))
+    )
 
 
 def is_centre_role(role: Role) -> bool:

@@ -185,8 +185,12 @@ def _restorable(
     former_status = FormerAppeal.model_validate(decision.former).status
     if decision.message_id is not None or former_status == appeal.status:
         caller.require(Right.APPEALS_TRIAGE)
-    elif find_move(former_status, appeal.status, caller.role) is None:
+        return decision
+    move = find_move(former_status, appeal.status, caller.role)
+    if move is None:
         raise Forbidden(f"The role «{caller.role}» may not move an appeal from «{former_status}»")
+    if move.needs_triage(caller.role):
+        caller.require(Right.APPEALS_TRIAGE)
     return decision
 
 

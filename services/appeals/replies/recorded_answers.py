@@ -18,6 +18,7 @@ from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaiting_since
 from shared import clock
 from shared.auth.callers import Caller
+from shared.auth.rights import Right
 from shared.contracts.values import AnswerChannel, ReplyKind
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, Invalid
@@ -57,7 +58,9 @@ async def record_answer(
     if appeal.status in FINAL_STATUSES or appeal.status == "triage":
         raise Conflict(
             f"An appeal in status «{appeal.status}» cannot be answered",
-            allowed_moves=allowed_moves(appeal.status, caller.role),
+            allowed_moves=allowed_moves(
+                appeal.status, caller.role, may_triage=caller.token_includes(Right.APPEALS_TRIAGE)
+            ),
         )
     if await has_thread(session, appeal):
         raise Conflict("The citizen wrote in a network: reply in the thread, with POST …/replies")

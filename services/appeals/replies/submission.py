@@ -59,7 +59,9 @@ def require_takes_reply(appeal: Appeal, caller: Caller) -> None:
     if appeal.status in FINAL_STATUSES or appeal.status == "triage":
         raise Conflict(
             f"An appeal in status «{appeal.status}» cannot be replied to",
-            allowed_moves=allowed_moves(appeal.status, caller.role),
+            allowed_moves=allowed_moves(
+                appeal.status, caller.role, may_triage=caller.token_includes(Right.APPEALS_TRIAGE)
+            ),
         )
 
 

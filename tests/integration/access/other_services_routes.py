@@ -196,7 +196,9 @@ APPEALS: dict[str, Row] = {
     ),
     "DELETE /api/v1/incidents/{incident_id}/members/{appeal_id}": RouteCall(Right.APPEALS_WORK),
     "GET /api/v1/incidents/{incident_id}/replies": ListRoute(Right.APPEALS_READ, shows="incident_reply_id"),
-    "POST /api/v1/incidents/{incident_id}/replies": RouteCall(Right.APPEALS_ANSWER, body(text="Включим")),
+    "POST /api/v1/incidents/{incident_id}/replies": RouteCall(
+        Right.APPEALS_ANSWER, body(text="Включим"), right_of_centre=Right.APPEALS_TRIAGE
+    ),
     "GET /api/v1/alerts": ListRoute(Right.APPEALS_TRIAGE, shows="alert_id"),
     "POST /api/v1/alerts/{alert_id}/seen": RouteCall(Right.APPEALS_TRIAGE),
     "GET /api/v1/classifications": ListRoute(Right.CLASSIFICATIONS_READ, shows="message_id", key="message_id"),
@@ -218,7 +220,10 @@ APPEALS: dict[str, Row] = {
     ),
     # The decision is the moderator's: other callers cannot undo it and get 409.
     "POST /api/v1/appeals/{appeal_id}/undo": RouteCall(
-        Right.APPEALS_WORK, names={"appeal_id": "phone_appeal_id"}, answers=GOOD | {409}
+        Right.APPEALS_WORK,
+        names={"appeal_id": "phone_appeal_id"},
+        answers=GOOD | {409},
+        right_of_centre=Right.APPEALS_TRIAGE,
     ),
     "POST /api/v1/appeals/{appeal_id}/unmerge": RouteCall(
         Right.APPEALS_TRIAGE,

@@ -23,6 +23,7 @@ class RouteCall:
     everybody may read the row or the body names the organisation. `answers` are the statuses for a permitted
     caller. `names` maps path parameters to names of sample rows, where they differ; `query` are the required
     parameters, `headers` and `content` are other parts of a valid request; `form` makes the fields of a form.
+    `right_of_centre` is a further right that the request needs from a moderator.
     """
 
     right: Right | None
@@ -34,6 +35,7 @@ class RouteCall:
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes | None = None
     form: Callable[[Things], Any] | None = None
+    right_of_centre: Right | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
+import httpx
 import pytest
 
 from services.appeals.bulk import operations, row_changes, runner
@@ -295,6 +296,41 @@ async def test_operation_is_limited_by_the_scopes_of_its_token(scenario: Appeals
         await connection.close()
     await run(scenario, accepted.json())
     assert reasons(await rows_of(moderator, accepted.json())) == {"forbidden": 1}
+
+
+async def test_token_without_the_right_to_triage_decides_nothing_for_the_centre(scenario: AppealsScenario) -> None:
+    (waiting,) = await insert_appeals(scenario, 1, status="triage", unassigned=True)
+    (assigned,) = await insert_appeals(scenario, 1)
+    moderator = await register(scenario, "Модератор", "moderator")
+
+    async def send(path: str, body: Any = None) -> httpx.Response:
+        scope = "appeals:read appeals:work appeals:answer"
+        token = scenario.appeals.token("moderator", subject=moderator.ref, scope=scope)
+        headers = {"Authorization": f"Bearer {token}", "If-Match": "*"}
+        return await scenario.appeals.client.post(f"/api/v1/appeals{path}", json=body, headers=headers)
+
+    other = str(scenario.other_organisation)
+    for appeal_id, body in (
+        (waiting, {"to": "assigned", "organisation_id": other}),
+        (waiting, {"to": "not_required", "reason": "Спасибо"}),
+        (assigned, {"to": "assigned", "organisation_id": other}),
+        (assigned, {"to": "closed", "reason": "Решено"}),
+    ):
+        refused = _is_problem(await send(f"/{appeal_id}/moves", body), 403)
+        assert "appeals:triage" in refused["detail"], body
+    transfer = {"action": "transfer", "organisation_id": other, "appeal_ids": [assigned]}
+    assert "appeals:triage" in _is_problem(await send("/bulk", transfer), 403)["detail"]
+    # The undo of what a whole token did is a decision too.
+    done = await completed(scenario, moderator, transfer)
+    undone = await send(f"/bulk/{done['id']}/undo")
+    await run(scenario, undone.json())
+    assert reasons(await rows_of(moderator, undone.json())) == {"forbidden": 1}
+    decided = {"to": "assigned", "organisation_id": other}
+    assert (await moderator.post(f"/appeals/{waiting}/moves", decided, If_Match="*")).is_success
+    assert "appeals:triage" in _is_problem(await send(f"/{waiting}/undo"), 403)["detail"]
+    # Moves that staff make need only `appeals:work`.
+    moved = await send(f"/{assigned}/moves", {"to": "in_progress"})
+    assert (moved.status_code, moved.json()["allowed_moves"]) == (200, ["triage"])
 
 
 async def test_operation_is_shown_to_its_author_managers_and_the_centre(scenario: AppealsScenario) -> None:

@@ -48,6 +48,14 @@ def test_allowed_moves_differ_by_role() -> None:
         assert allowed_moves(status, Role.HEAD) == allowed_moves(status, Role.OPERATIONS) == []
 
 
+def test_moderator_without_the_right_to_triage_makes_the_moves_of_staff() -> None:
+    assert allowed_moves("assigned", Role.MODERATOR, may_triage=False) == ["in_progress", "triage"]
+    assert allowed_moves("answered", Role.MODERATOR, may_triage=False) == ["closed"]
+    assert allowed_moves("triage", Role.MODERATOR, may_triage=False) == []
+    for status in APPEAL_STATUSES:
+        assert allowed_moves(status, Role.MANAGER, may_triage=False) == allowed_moves(status, Role.MANAGER)
+
+
 def test_published_reply_changes_only_open_statuses() -> None:
     assert status_after_reply("in_progress", "final") == "answered"
     assert status_after_reply("assigned", "interim") == "interim"

@@ -263,7 +263,12 @@ def summary_fields(
         "overdue": breaches.is_overdue(appeal, clock.now()),
         "triage_reason": route_of(appeal).triage_reason if appeal.status == "triage" else None,
         "possible_other_matters": possible_other_matters(appeal),
-        "allowed_moves": allowed_moves(appeal.status, caller.role, returns=appeal.returns),
+        "allowed_moves": allowed_moves(
+            appeal.status,
+            caller.role,
+            returns=appeal.returns,
+            may_triage=caller.token_includes(Right.APPEALS_TRIAGE),
+        ),
     }
 
 
