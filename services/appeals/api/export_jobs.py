@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader
+from services.appeals.api.file_downloads import COUNTED_FILE
 from services.appeals.exports import export_requests, files, stored_rows
 from services.appeals.schemas.exports import ExportIn, ExportOut
 from shared import clock, personal_data_reads, security_log
@@ -96,7 +97,8 @@ async def delete_export(session: WriteTransaction, caller: Reader, export_id: UU
 @router.get(
     "/{export_id}/file",
     response_class=StreamingResponse,
-    responses=problems.responses(*READ_PROBLEMS, NotFound, Conflict) | _FILE,
+    dependencies=[COUNTED_FILE],
+    responses=problems.responses(*READ_PROBLEMS, NotFound, Conflict, TooManyRequests) | _FILE,
     summary="Download the file of an export",
 )
 async def download_export(request: Request, caller: Reader, export_id: UUID) -> StreamingResponse:
@@ -105,7 +107,7 @@ async def download_export(request: Request, caller: Reader, export_id: UUID) -> 
 
     Appeals that the caller may not read any more are left out. When the data of a citizen is erased, all exports
     with an appeal of theirs are deleted: the response is a 404, and a running download breaks off. Each download
-    is logged and recorded. 409 if the export is not ready.
+    is logged and recorded. 409 if the export is not ready, 429 for a third file at the same time.
     """
     service = get_service(request)
     async with service.database.read() as session:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 
 from services.appeals.api.dependencies import READ_PROBLEMS, Reader
+from services.appeals.api.file_downloads import COUNTED_FILE
 from services.appeals.exports import files, listed_rows
 from services.appeals.exports.layouts import LAYOUT_HELP, LAYOUTS, ExportLayout
 from services.appeals.lists.appeal_filter import AppealFilter
@@ -15,7 +16,7 @@ from shared.api.query_parameters import from_query, refuse_unknown_parameters
 from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.http import problems
-from shared.http.problems import Conflict
+from shared.http.problems import Conflict, TooManyRequests
 from shared.personal_data_reads import Read
 from shared.service import get_service
 
@@ -74,7 +75,8 @@ async def _listed(
 @router.get(
     "/appeals.csv",
     response_class=StreamingResponse,
-    responses=problems.responses(*READ_PROBLEMS, Conflict)
+    dependencies=[COUNTED_FILE],
+    responses=problems.responses(*READ_PROBLEMS, Conflict, TooManyRequests)
     | _file_response(files.CSV_MEDIA_TYPE, {"type": "string"}, "№,Статус\r\n1024,назначено\r\n"),
     summary="Export a list of appeals as CSV",
 )
@@ -88,8 +90,8 @@ async def export_appeals_csv(
 ) -> StreamingResponse:
     """Return all appeals of the list, unpaginated, as CSV (UTF-8); personal data is masked in the texts.
 
-    Rows are sent as they are read; `X-Total-Count` is their number. More than 100,000 rows are a 409. The export
-    is logged.
+    Rows are sent as they are read; `X-Total-Count` is their number. More than 100,000 rows are a 409, a third file
+    at the same time is a 429. The export is logged.
     """
     rows, headers = await _listed(request, caller, filters, sort, "csv", layout=layout)
     return StreamingResponse(
@@ -100,7 +102,8 @@ async def export_appeals_csv(
 @router.get(
     "/appeals.xlsx",
     response_class=StreamingResponse,
-    responses=problems.responses(*READ_PROBLEMS, Conflict)
+    dependencies=[COUNTED_FILE],
+    responses=problems.responses(*READ_PROBLEMS, Conflict, TooManyRequests)
     | _file_response(files.XLSX_MEDIA_TYPE, {"type": "string", "format": "binary"}, None),
     summary="Export a list of appeals as a workbook",
 )
@@ -115,8 +118,8 @@ async def export_appeals_xlsx(
     """Return all appeals of the list as a workbook (XLSX): dates and numbers are typed cells, and each column has
     a filter.
 
-    More than 20,000 appeals are a 409: export them as CSV. Personal data is masked in the texts, and the export is
-    logged.
+    More than 20,000 appeals are a 409: export them as CSV. A third file at the same time is a 429. Personal data
+    is masked in the texts, and the export is logged.
     """
     rows, headers = await _listed(request, caller, filters, sort, "xlsx", layout=layout)
     return StreamingResponse(

@@ -22,9 +22,10 @@ from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.auth.callers import Caller, ServiceCaller, require_right, require_service
 from shared.auth.rights import Right
+from shared.caller_queue import CallerQueue
 from shared.database.sessions import use_snapshot
 from shared.http import problems
-from shared.http.problems import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from shared.http.problems import Forbidden, Invalid, NotFound, TooManyRequests, Unauthenticated, Unavailable
 from shared.service import ReadTransaction, Service, ServiceDep
 
 router = APIRouter(prefix="/reports", tags=["reports"])
@@ -32,14 +33,14 @@ internal = APIRouter(prefix="/internal/reports", include_in_schema=False)
 
 MAX_CSV_ROWS = 50_000
 # Building and rendering a report uses one core for seconds: the limit keeps other requests fast.
-_AT_ONCE = asyncio.Semaphore(2)
+REPORT_QUEUE = CallerQueue("Too many reports are being made", concurrency=2, max_waiting=32)
 HTML_MEDIA_TYPE, PDF_MEDIA_TYPE = "text/html; charset=utf-8", "application/pdf"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 BINARY = {"type": "string", "format": "binary"}
 
 WebhooksService = Annotated[ServiceCaller, require_service("webhooks")]
 ReportReader = Annotated[Caller, require_right(Right.REPORTS_READ)]
-COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, Unavailable)
+COMMON_ERRORS = problems.responses(Unauthenticated, Forbidden, Invalid, TooManyRequests, Unavailable)
 
 
 async def _week(
@@ -55,16 +56,22 @@ async def _week(
 ReportWeek = Annotated[Week, Depends(_week)]
 
 
-async def _report(service: Service, week: Week) -> ReportOut:
-    async with _AT_ONCE:
+async def _report(service: Service, caller: Caller | ServiceCaller, week: Week) -> ReportOut:
+    async with REPORT_QUEUE.turn(caller):
         return await read_report(service.database, week, clock.now())
 
 
 async def _rendered(
-    service: Service, week: Week, render: Callable[[ReportOut], bytes], kind: str, media_type: str
+    service: Service,
+    caller: Caller | ServiceCaller,
+    week: Week,
+    *,
+    render: Callable[[ReportOut], bytes],
+    kind: str,
+    media_type: str,
 ) -> Response:
-    report = await _report(service, week)
-    async with _AT_ONCE:
+    report = await _report(service, caller, week)
+    async with REPORT_QUEUE.turn(caller):
         content = await asyncio.to_thread(render, report)
     return _attachment(week, kind, content, media_type)
 
@@ -95,7 +102,7 @@ def _attachment(week: Week, kind: str, content: bytes, media_type: str) -> Respo
 @router.get("/weekly/{week}.json", responses=COMMON_ERRORS, summary="The report of a week as JSON")
 async def get_weekly_report_json(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> ReportOut:
     """Return the same as `GET /reports/weekly/{week}`, regardless of `Accept`."""
-    return await _report(service, week)
+    return await _report(service, caller, week)
 
 
 @router.get(
@@ -123,7 +130,7 @@ async def get_published_document(session: ReadTransaction, caller: ReportReader,
 )
 async def get_weekly_report_html(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
     """Return the report as one HTML page in Russian, without scripts or external files."""
-    return await _rendered(service, week, html.render, "html", HTML_MEDIA_TYPE)
+    return await _rendered(service, caller, week, render=html.render, kind="html", media_type=HTML_MEDIA_TYPE)
 
 
 @router.get(
@@ -134,7 +141,7 @@ async def get_weekly_report_html(service: ServiceDep, caller: ReportReader, week
 )
 async def get_weekly_report_pdf(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
     """Return the report as a tagged PDF in Russian."""
-    return await _rendered(service, week, pdf.render, "pdf", PDF_MEDIA_TYPE)
+    return await _rendered(service, caller, week, render=pdf.render, kind="pdf", media_type=PDF_MEDIA_TYPE)
 
 
 @router.get(
@@ -148,8 +155,8 @@ async def get_weekly_report_xlsx(service: ServiceDep, caller: ReportReader, week
 
     A sheet has at most 20,000 rows; the CSV files have all rows.
     """
-    report = await _report(service, week)
-    async with _AT_ONCE:
+    report = await _report(service, caller, week)
+    async with REPORT_QUEUE.turn(caller):
         async with service.database.read() as session:
             await use_snapshot(session)
             tables = await read_row_tables(session, reported_time(week, clock.now()))
@@ -178,7 +185,7 @@ async def get_weekly_report(
     """
     wanted = accept.split(",")[0].split(";")[0].strip().lower()
     render = _BY_MEDIA_TYPE.get(wanted)
-    return await _report(service, week) if render is None else await render(service, caller, week)
+    return await _report(service, caller, week) if render is None else await render(service, caller, week)
 
 
 @router.get(
@@ -199,7 +206,9 @@ async def export_report_rows(
     names, rows = await report_rows.read_all_rows(session, population, time, MAX_CSV_ROWS + 1)
     if len(rows) > MAX_CSV_ROWS:
         raise Invalid.field("path/population", f"More than {MAX_CSV_ROWS:,} rows: read them in pages")
-    async with _AT_ONCE:
+    # A request that waits for its turn must not hold a connection.
+    await session.close()
+    async with REPORT_QUEUE.turn(caller):
         content = await asyncio.to_thread(row_files.csv_file, names, rows)
     name = f"{week.name}-{population}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
@@ -233,4 +242,4 @@ async def get_weekly_report_pdf_for_service(
     async with service.database.read() as session:
         if await publication.read_document(session, week) is None:
             raise NotFound(f"The report of the week {week.name} is not published")
-    return await _rendered(service, week, pdf.render, "pdf", PDF_MEDIA_TYPE)
+    return await _rendered(service, caller, week, render=pdf.render, kind="pdf", media_type=PDF_MEDIA_TYPE)

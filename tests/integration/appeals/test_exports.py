@@ -1,9 +1,11 @@
 """Lists of appeals as CSV and XLSX files: complete, masked, in the order of the list, without formulas."""
 
+import asyncio
 import csv
 import io
 import os
 import tempfile
+import threading
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,7 +17,7 @@ import openpyxl
 import pytest
 from structlog.testing import capture_logs
 
-from services.appeals.api import exports
+from services.appeals.api import exports, file_downloads
 from services.appeals.exports import files, listed_rows
 from services.appeals.exports.columns import HEADINGS
 from services.appeals.lists.appeal_filter import AppealFilter
@@ -24,6 +26,7 @@ from shared.auth.rights import Right, Role
 from shared.http.problems import Unauthenticated
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_search import as_superuser
+from tests.support.eventually import HANG_SECONDS
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 TEXTS = (
@@ -186,6 +189,34 @@ async def test_export_of_too_long_a_list_is_refused(
         answer = await scenario.get(f"/appeals.{kind}")
         assert (answer.status_code, answer.json()["type"]) == (409, "/problems/conflict")
         assert (await scenario.get(f"/appeals.{kind}", status="closed")).status_code == 200
+
+
+async def test_third_file_of_a_caller_at_once_is_refused(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _insert(scenario, list(TEXTS))
+    begun, released, cells = 0, threading.Event(), files._csv_rows
+
+    def wait(*given: Any) -> bytes:
+        nonlocal begun
+        begun += 1
+        assert released.wait(HANG_SECONDS)
+        return cells(*given)
+
+    monkeypatch.setattr(files, "_csv_rows", wait)
+    async with asyncio.timeout(HANG_SECONDS):
+        two = [asyncio.create_task(scenario.get("/appeals.csv")) for _ in range(2)]
+        while begun < 2:
+            await asyncio.sleep(0.01)
+        third = [asyncio.create_task(scenario.get(f"/appeals.{kind}")) for kind in ("csv", "xlsx")]
+        while not all(one.done() for one in third) and file_downloads._open.total() == 2:
+            await asyncio.sleep(0.01)
+        released.set()
+        for refused in await asyncio.gather(*third):
+            assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+        assert [answer.status_code for answer in await asyncio.gather(*two)] == [200, 200]
+    assert (await scenario.get("/appeals.csv")).status_code == 200
+    assert not file_downloads._open
 
 
 @pytest.mark.parametrize("query", [{"q": "и"}, {"q": "дорога", "sort": "due"}, {"unknown": "1"}])

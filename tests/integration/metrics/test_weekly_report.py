@@ -22,8 +22,12 @@ from openpyxl import Workbook, load_workbook
 from pypdf import PdfReader
 
 from cli.demo.past.row_writer import RowWriter
+from services.metrics.api import weekly_reports
 from services.registry.coverage.history import record_day
+from shared.auth.callers import ServiceCaller
+from shared.caller_queue import CallerQueue
 from tests.conftest import TestDatabase
+from tests.support.eventually import HANG_SECONDS
 from tests.support.generated_reports import GeneratedAppeals, add_page_scores, add_pages, read_surroundings
 from tests.support.large_size import REPORT_APPEALS
 from tests.support.recomputed_report import TABLES, Recomputation, percent
@@ -332,6 +336,27 @@ async def test_each_attention_item_lists_exactly_the_rows_it_counts(reports: Rep
         )
         assert refused.status_code == 422, wrong
         assert refused.json()["errors"][0]["pointer"] == "query/" + wrong.partition("?")[2].partition("=")[0]
+
+
+async def test_export_of_rows_that_waits_for_its_turn_holds_no_connection(
+    reports: Reports, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = CallerQueue("", concurrency=1, max_waiting=3)
+    monkeypatch.setattr(weekly_reports, "REPORT_QUEUE", queue)
+    path, headers = "/api/v1/reports/weekly/2026-W47", reports.metrics.headers("head")
+    pool: Any = reports.metrics.service.database.engine.pool
+    async with asyncio.timeout(HANG_SECONDS):
+        async with queue.turn(ServiceCaller("webhooks", "webhooks")):
+            waiting = [
+                asyncio.create_task(reports.metrics.client.get(f"{path}/rows/opened.csv", headers=headers))
+                for _ in range(3)
+            ]
+            while queue.waiting < 3:
+                await asyncio.sleep(0.01)
+            assert pool.checkedout() == 0
+            refused = await reports.metrics.client.get(f"{path}.json", headers=headers)
+        assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {200}
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
 
 
 async def test_rows_of_each_population_are_listed_and_exported(reports: Reports) -> None:

@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
+from uuid import uuid4
 
 import pytest
 
 from services.registry.api import import_export
 from services.registry.import_export import importer
 from shared.database.sessions import POOL_SIZES
-from tests.integration.registry.import_export.conftest import csv_file, exported, imported
+from tests.integration.registry.import_export.conftest import IMPORT, csv_file, exported, imported
 from tests.support.eventually import eventually_true
 from tests.support.service_under_test import ServiceUnderTest
 
@@ -42,6 +43,14 @@ class _Held:
 
     def release(self) -> None:
         self._release.set()
+
+
+async def test_file_of_a_caller_without_access_is_not_read(registry: ServiceUnderTest) -> None:
+    read: list[bytes] = []
+    token = registry.token("moderator", subject=str(uuid4()))
+    with mock.patch.object(import_export, "read_file", read.append):
+        answer = await registry.client.post(IMPORT, content=CONTENT, headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, read) == (401, [])
 
 
 @pytest.mark.parametrize(
