@@ -178,6 +178,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     "erased_keys": "follow from an erasure, which is recorded",
     "console_sessions": "registry audits the sign-in; a row holds its tokens for one browser",
     "webhook_endpoint_health": "figures, written by the worker",
+    "webhook_claim_turns": "internal state of the worker",
     "webhook_attempts": "a record itself, written by the worker",
     "stream_tickets": "end within a minute; reading events changes nothing",
     "undoable_decisions": "what the last decision replaced, for minutes; taking it back is audited itself",

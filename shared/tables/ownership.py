@@ -109,6 +109,7 @@ TABLE_OWNERS: dict[str, str] = {
             "webhook_deliveries",
             "webhook_attempts",
             "webhook_endpoint_health",
+            "webhook_claim_turns",
             "stream_tickets",
             "notice_settings",
             "notice_accounts",

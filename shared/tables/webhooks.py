@@ -4,7 +4,18 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, ForeignKey, Index, LargeBinary, UniqueConstraint, Uuid, false, func, text
+from sqlalchemy import (
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    Uuid,
+    false,
+    func,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -46,6 +57,10 @@ class WebhookEndpoint(Base):
         DateTime(timezone=True).evaluates_none(), server_default=func.now()
     )
     verification_id: Mapped[UUID | None]
+    # Whether the events of one subject are sent one after another, and how fast and how many at once at most.
+    ordered: Mapped[bool] = mapped_column(default=False, server_default=false())
+    max_per_second: Mapped[int | None]
+    max_concurrency: Mapped[int | None]
     created_by: Mapped[str]
     owner_id: Mapped[UUID | None]
     consent_by: Mapped[UUID | None]
@@ -82,6 +97,10 @@ class WebhookDelivery(Base):
     """The delivery of an event to an endpoint; `event_id` is the `webhook-id` of all attempts.
 
     `organisation_id` is the endpoint's organisation and determines who may see the delivery.
+    `ordering_key` is the subject whose events an ordered endpoint gets in the order of `event_position`; both are
+    null for a test, and for what was written before migration 0067: it neither waits nor holds anything back.
+    `next_attempt_at` is infinity while the delivery waits for an earlier one of its subject. `leased_until` is the
+    end of the lease of the last claim: while the lease holds, it equals `next_attempt_at`.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -94,6 +113,13 @@ class WebhookDelivery(Base):
             "endpoint_id",
             "next_attempt_at",
             postgresql_where=text("status = 'pending'"),
+        ),
+        Index(
+            "ix_webhook_deliveries_order",
+            "endpoint_id",
+            "ordering_key",
+            "event_position",
+            postgresql_where=text("status = 'pending' AND ordering_key IS NOT NULL"),
         ),
         Index("ix_webhook_deliveries_endpoint_id_created_at", "endpoint_id", "created_at", "id"),
         Index("ix_webhook_deliveries_organisation_id_created_at", "organisation_id", "created_at", "id"),
@@ -112,16 +138,34 @@ class WebhookDelivery(Base):
     endpoint_id: Mapped[UUID] = mapped_column(ForeignKey("webhook_endpoints.id"))
     event_id: Mapped[UUID] = mapped_column(ForeignKey("events.id"))
     event_type: Mapped[str]
+    ordering_key: Mapped[UUID | None]
+    event_position: Mapped[int | None] = mapped_column(BigInteger)
     organisation_id: Mapped[UUID | None]
     payload: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(default="pending")
     attempts: Mapped[int] = mapped_column(default=0)
     next_attempt_at: Mapped[datetime]
+    leased_until: Mapped[datetime | None]
     last_attempt_at: Mapped[datetime | None]
     response_status: Mapped[int | None]
     last_error: Mapped[str | None]
     delivered_at: Mapped[datetime | None]
     created_at: Mapped[CreatedAt]
+
+
+class WebhookClaimTurn(Base):
+    """The turn of claiming deliveries of an endpoint with an order or a limit.
+
+    A claim locks the row alone, so that at most one worker claims deliveries of the endpoint; who ends a delivery
+    of an ordered endpoint shares it. `next_send_at`: when the next request may be sent, by the database's clock.
+    """
+
+    __tablename__ = "webhook_claim_turns"
+
+    endpoint_id: Mapped[UUID] = mapped_column(
+        ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), primary_key=True
+    )
+    next_send_at: Mapped[datetime]
 
 
 class WebhookAttempt(Base):

@@ -2,6 +2,7 @@
 
 import re
 
+from services.webhooks.endpoints import ordering
 from services.webhooks.endpoints.health import EndpointHealth
 from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.schemas.webhooks import (
@@ -23,7 +24,8 @@ def present_delivery(row: tables.WebhookDelivery, *, may_read: bool) -> WebhookD
     shown = WebhookDeliveryWithPayload.model_validate(row, from_attributes=True)
     shown.payload = mask_personal_data(row.payload) if may_read else None
     shown.last_error = _error(row.last_error, may_read=may_read)
-    if shown.status is not WebhookDeliveryStatus.PENDING:
+    shown.waits_for_earlier = ordering.waits(row)
+    if shown.status is not WebhookDeliveryStatus.PENDING or shown.waits_for_earlier:
         shown.next_attempt_at = None
     return shown
 

@@ -149,6 +149,9 @@ async def create_webhook_endpoint(
             wanted=EndpointFilters(body.organisation_subtree, body.topics, body.municipalities),
             headers=body.headers,
             personal_data=body.personal_data,
+            ordered=body.ordered,
+            max_per_second=body.max_per_second,
+            max_concurrency=body.max_concurrency,
         )
         made.append(secret)
         [shown] = await _all_shown(session, [endpoint])

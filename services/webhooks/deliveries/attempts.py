@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import DateTime, Integer, Text, Uuid, and_, bindparam, case, select, text, update
 
 from services.webhooks.deliveries.retry_schedule import next_attempt_at
-from services.webhooks.endpoints import health
+from services.webhooks.endpoints import health, ordering
 from services.webhooks.endpoints.health import AttemptOutcomes
 from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE, organisation_of
 from shared.database.sessions import WriteSession
@@ -45,7 +45,7 @@ _INSERT_ATTEMPT = text(
 
 @dataclass(frozen=True)
 class ClaimedDelivery:
-    """A delivery that this worker has leased."""
+    """A delivery that this worker has leased; it is sent at `send_at`, by the clock of the event loop."""
 
     id: UUID
     endpoint_id: UUID
@@ -58,6 +58,7 @@ class ClaimedDelivery:
     claimed_at: datetime
     headers: bytes | None = None
     personal_data: bool = False
+    send_at: float = 0.0
 
     @property
     def challenge(self) -> str | None:
@@ -109,15 +110,26 @@ class AttemptResult:
 async def record_results(session: WriteSession, results: Sequence[AttemptResult], now: datetime) -> None:
     """Store the attempts and the endpoints' health; update deliveries that have not been claimed again.
 
+    A delivery of an ordered endpoint that ends makes the next one of its subject due.
+
     Lock order: endpoints before deliveries, each by id, to avoid deadlocks.
     """
-    await session.execute(
-        select(WebhookEndpoint.id)
+    endpoints = await session.execute(
+        select(WebhookEndpoint.id, WebhookEndpoint.ordered)
         .where(WebhookEndpoint.id.in_({result.claim.endpoint_id for result in results}))
         .order_by(WebhookEndpoint.id)
         .with_for_update(read=True)
     )
-    ordered = sorted(results, key=lambda result: result.claim.id)
+    in_order = {row.id for row in endpoints if row.ordered}
+    by_id = sorted(results, key=lambda result: result.claim.id)
+    new_values = [_delivery_row(result, now) for result in by_id]
+    ended = [
+        result.claim.id
+        for result, row in zip(by_id, new_values, strict=True)
+        if result.claim.endpoint_id in in_order and row["new_status"] != "pending"
+    ]
+    if ended:
+        await ordering.wake_following(session, ended, now)
     rows = WebhookDelivery.__table__
     new_status = bindparam("new_status", type_=Text)
     # The endpoint was deactivated during the attempt, which failed its deliveries: do not try again.
@@ -134,8 +146,8 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
         )
     )
     connection = await session.connection()
-    await connection.execute(statement, [_delivery_row(result, now) for result in ordered])
-    await connection.execute(_INSERT_ATTEMPT, [_attempt_row(result) for result in ordered])
+    await connection.execute(statement, new_values)
+    await connection.execute(_INSERT_ATTEMPT, [_attempt_row(result) for result in by_id])
     await health.record_outcomes(session, outcomes_by_endpoint(results))
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row, select
 
 from services.webhooks.deliveries.event_subjects import EventSubject, load_subjects
 from services.webhooks.endpoints.entitlements import Entitlement
+from services.webhooks.endpoints.ordering import ordering_key
 from services.webhooks.event_catalogue import message_text
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event, subscribed_types
 from shared.database.sessions import WriteSession
@@ -92,6 +93,8 @@ async def delivery_rows(
                 "endpoint_id": receiver.id,
                 "event_id": event.id,
                 "event_type": event.type,
+                "ordering_key": ordering_key(event),
+                "event_position": event.position,
                 "organisation_id": receiver.organisation_id,
                 "payload": payloads[entitled[receiver.id].masking_reason is None],
                 "status": "pending",

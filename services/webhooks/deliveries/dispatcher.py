@@ -29,7 +29,14 @@ from services.webhooks.deliveries.attempts import (
     record_results,
 )
 from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, is_last, requested_wait
-from services.webhooks.endpoints import disabling, entitlements, health, pending_deliveries, verification
+from services.webhooks.endpoints import (
+    claim_turns,
+    disabling,
+    entitlements,
+    health,
+    pending_deliveries,
+    verification,
+)
 from services.webhooks.endpoints.custom_headers import without_values
 from services.webhooks.endpoints.entitlements import Entitlement
 from services.webhooks.endpoints.signing import signed_headers
@@ -37,7 +44,7 @@ from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket
 from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
-from shared.database.sessions import Database
+from shared.database.sessions import Database, WriteSession
 from shared.http.client_tls import client_tls
 from shared.logs import get_logger
 from shared.signing_secrets import SecretCipher, UndecryptableSecret
@@ -51,6 +58,11 @@ LEASE_MARGIN = timedelta(seconds=30)
 # Concurrent attempts of an endpoint whose last attempt failed; others get at most half of all attempts. The limit
 # is low, so that a receiver that always times out does not delay the others.
 FAILING_ENDPOINT_CONCURRENCY = 4
+# How many due deliveries of an ordered endpoint a claim reads at most. Those that wait for an earlier one are not
+# due any more after it.
+LOOKED_AT = 250
+# How far the clocks of workers may differ.
+CLOCK_DIFFERENCE = timedelta(minutes=1)
 
 # The condition on endpoints to which something is sent: an unverified one gets only its verification. That is
 # looked up by its id: to read all that waits for the endpoint in each round would take long.
@@ -68,26 +80,56 @@ _ANY_DUE = text(
 _CLAIM = (
     text(
         f"""
-    WITH due AS (
-        SELECT delivery.id
+    WITH endpoint AS MATERIALIZED (
+        SELECT endpoint.id, endpoint.ordered, endpoint.verified_at, endpoint.verification_id, greatest(0, least(
+            coalesce(held.room, :share), :limit, turn.room, endpoint.max_concurrency - (
+                SELECT count(*) FROM webhook_deliveries
+                WHERE endpoint.max_concurrency IS NOT NULL AND endpoint_id = endpoint.id AND status = 'pending'
+                    AND next_attempt_at > :now AND next_attempt_at <= :latest_lease
+                    AND leased_until = next_attempt_at
+            )
+        )) AS room
         FROM webhook_endpoints AS endpoint
         LEFT JOIN unnest(CAST(:busy AS uuid[]), CAST(:rooms AS int[])) AS held (id, room) ON held.id = endpoint.id
+        LEFT JOIN unnest(CAST(:taken AS uuid[]), CAST(:turns AS int[])) AS turn (id, room) ON turn.id = endpoint.id
+        WHERE {_IS_SENDING} AND (
+            turn.id IS NOT NULL
+            OR NOT endpoint.ordered AND endpoint.max_per_second IS NULL AND endpoint.max_concurrency IS NULL
+        )
+    ), due AS (
+        SELECT delivery.id, delivery.next_attempt_at, endpoint.id AS endpoint_id, endpoint.room,
+            endpoint.ordered AND coalesce(delivery.event_position > (
+                SELECT event_position FROM webhook_deliveries
+                WHERE endpoint_id = endpoint.id AND ordering_key = delivery.ordering_key AND status = 'pending'
+                ORDER BY event_position
+                LIMIT 1
+            ), false) AS waits
+        FROM endpoint
         CROSS JOIN LATERAL (
-            SELECT id, next_attempt_at FROM webhook_deliveries
+            SELECT id, next_attempt_at, ordering_key, event_position FROM webhook_deliveries
             WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now
                 AND (endpoint.verified_at IS NOT NULL OR id = endpoint.verification_id)
             ORDER BY next_attempt_at
-            LIMIT least(coalesce(held.room, :share), :limit)
+            LIMIT CASE WHEN endpoint.ordered AND endpoint.room > 0 THEN :looked_at ELSE endpoint.room END
             FOR UPDATE SKIP LOCKED
         ) AS delivery
-        WHERE {_IS_SENDING}
-        ORDER BY delivery.next_attempt_at
+    ), waiting AS (
+        UPDATE webhook_deliveries SET next_attempt_at = 'infinity'
+        WHERE id = ANY(ARRAY(SELECT id FROM due WHERE waits))
+    ), claimed AS (
+        SELECT id FROM (
+            SELECT id, next_attempt_at, room,
+                row_number() OVER (PARTITION BY endpoint_id ORDER BY next_attempt_at, id) AS place
+            FROM due WHERE NOT waits
+        ) AS first
+        WHERE place <= room
+        ORDER BY next_attempt_at, place
         LIMIT :limit
     )
     UPDATE webhook_deliveries AS delivery
-    SET next_attempt_at = :lease, last_attempt_at = :now, attempts = delivery.attempts + 1
-    FROM due, webhook_endpoints AS endpoint
-    WHERE delivery.id = due.id AND endpoint.id = delivery.endpoint_id
+    SET next_attempt_at = :lease, leased_until = :lease, last_attempt_at = :now, attempts = delivery.attempts + 1
+    FROM webhook_endpoints AS endpoint
+    WHERE delivery.id = ANY(ARRAY(SELECT id FROM claimed)) AND endpoint.id = delivery.endpoint_id
     RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, endpoint.url,
         endpoint.secret, endpoint.headers, delivery.payload, delivery.attempts
     """  # noqa: S608 — a constant
@@ -95,8 +137,10 @@ _CLAIM = (
     .bindparams(
         bindparam("now", type_=DateTime(timezone=True)),
         bindparam("lease", type_=DateTime(timezone=True)),
+        bindparam("latest_lease", type_=DateTime(timezone=True)),
         bindparam("share", type_=Integer),
         bindparam("limit", type_=Integer),
+        bindparam("looked_at", type_=Integer),
     )
     .columns(
         WebhookDelivery.id,
@@ -149,26 +193,49 @@ class Dispatcher:
     async def claim(self, limit: int, in_flight: Mapping[UUID, int] | None = None) -> list[ClaimedDelivery]:
         """Claim up to `limit` due deliveries, earliest due first, and commit. Return those that may be sent.
 
-        `in_flight` counts the running attempts of each endpoint, so that no endpoint gets more than its share.
+        `in_flight` counts the running attempts of each endpoint, so that no endpoint gets more than its share. Of
+        an ordered endpoint, only the first pending delivery of each subject is claimed. A claimed delivery of an
+        endpoint with a rate has the time at which it may be sent, about a second ahead at most.
         """
-        now = clock.now()
         rooms = dict.fromkeys(self._failing_endpoints, FAILING_ENDPOINT_CONCURRENCY)
         for endpoint, count in (in_flight or {}).items():
             rooms[endpoint] = max(rooms.get(endpoint, self._share) - count, 0)
         async with self._database.write() as session:
-            rows = await session.execute(
-                _CLAIM,
-                {
-                    "busy": list(rooms),
-                    "rooms": list(rooms.values()),
-                    "share": self._share,
-                    "limit": limit,
-                    "now": now,
-                    "lease": now + timedelta(seconds=self._timeout) + LEASE_MARGIN,
-                },
-            )
-            claims = [ClaimedDelivery(**row._mapping, claimed_at=now) for row in rows]
+            claims = await self.lease(session, limit, rooms)
         return await self._filter_entitled(claims)
+
+    async def lease(self, session: WriteSession, limit: int, rooms: Mapping[UUID, int]) -> list[ClaimedDelivery]:
+        """Lease up to `limit` due deliveries, of each endpoint at most its room: by default, the share of one."""
+        now = clock.now()
+        lease = now + timedelta(seconds=self._timeout) + LEASE_MARGIN
+        turns = {turn.endpoint_id: turn for turn in await claim_turns.take_due(session, now)}
+        taken_at = asyncio.get_running_loop().time()
+        # A separate statement: it sees what others did before they gave up the turns.
+        rows = await session.execute(
+            _CLAIM,
+            {
+                "busy": list(rooms),
+                "rooms": list(rooms.values()),
+                "taken": list(turns),
+                "turns": [turn.room for turn in turns.values()],
+                "share": self._share,
+                "limit": limit,
+                "looked_at": LOOKED_AT,
+                "now": now,
+                "lease": lease,
+                "latest_lease": lease + CLOCK_DIFFERENCE,
+            },
+        )
+        claimed: Counter[UUID] = Counter()
+        claims = []
+        for row in rows:
+            send_at = taken_at
+            if (turn := turns.get(row.endpoint_id)) is not None:
+                send_at += turn.seconds_until(claimed[row.endpoint_id])
+                claimed[row.endpoint_id] += 1
+            claims.append(ClaimedDelivery(**row._mapping, claimed_at=now, send_at=send_at))
+        await claim_turns.reserve(session, list(turns.values()), claimed)
+        return claims
 
     async def _filter_entitled(self, claims: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
         """Return the claims whose endpoint's owner may read the event now.
@@ -206,7 +273,8 @@ class Dispatcher:
         return bool((await self._database.execute_alone(_ANY_DUE, {"now": clock.now()})).is_any_due)
 
     async def attempt(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> AttemptResult:
-        """Send the delivery once and return the result, also for a failure of the receiver or the connection."""
+        """Send the delivery once, at its time, and return the result, also if the receiver or connection fails."""
+        await asyncio.sleep(claim.send_at - asyncio.get_running_loop().time())
         started_at, begun = clock.now(), time.perf_counter()
         answer = await self._send(http, claim)
         return AttemptResult(claim, started_at, time.perf_counter() - begun, answer)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
@@ -277,6 +277,8 @@ async def _end_of_queue(session: AsyncSession, endpoint: WebhookEndpoint, now: d
             WebhookDelivery.status == inline_literal("pending"),
             # Deliveries with attempts are due for a retry, not for a replay.
             WebhookDelivery.attempts == 0,
+            # Those that wait for an earlier one were due before.
+            WebhookDelivery.next_attempt_at < text("'infinity'"),
         )
     )
     return max(now, last or now)

@@ -9,10 +9,12 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints import (
+    claim_turns,
     direct_deliveries,
     entitlements,
     filters,
     health,
+    ordering,
     pending_deliveries,
     verification,
 )
@@ -45,6 +47,8 @@ OWNERSHIP_FIELDS = frozenset({"url", "headers", "event_types"}) | FILTER_FIELDS
 CONSENT_FIELDS = frozenset({"url", "headers", "personal_data", "organisation_subtree"})
 # Lists in which the same value needs to be only once.
 _SETS = FILTER_FIELDS | {"event_types"}
+# Fields that say which deliveries a worker may claim.
+CLAIM_FIELDS = frozenset({"ordered", "max_per_second", "max_concurrency"})
 
 
 async def create(
@@ -59,6 +63,9 @@ async def create(
     wanted: EndpointFilters,
     headers: Mapping[str, str],
     personal_data: bool = False,
+    ordered: bool = False,
+    max_per_second: int | None = None,
+    max_concurrency: int | None = None,
 ) -> tuple[WebhookEndpoint, str]:
     """Create an endpoint of the caller's organisation (for the centre: of all events); return it and its secret.
 
@@ -93,6 +100,9 @@ async def create(
         active=True,
         personal_data=personal_data,
         verified_at=_unless_required(settings),
+        ordered=ordered,
+        max_per_second=max_per_second,
+        max_concurrency=max_concurrency,
         created_by=caller.actor,
         owner_id=UUID(caller.subject),
         version=1,
@@ -101,6 +111,7 @@ async def create(
         await _record_consent_if_allowed(session, caller, endpoint, ())
     session.add(endpoint)
     await session.flush()
+    await claim_turns.lock(session, endpoint.id)
     await _request_verification(session, caller, settings, endpoint)
     return endpoint, secret
 
@@ -224,6 +235,7 @@ async def change(
     check_version(endpoint.version, version)
     was_suspended = endpoint.suspended_at is not None
     changed = _apply(cipher, settings, endpoint, changes)
+    await _apply_to_claims(session, endpoint, changed)
     if {"active", "url", "headers"} & changed or ("paused" in changed and not endpoint.paused):
         # A paused endpoint received nothing: the time of the pause is no time of failures.
         await health.restart(session, endpoint.id)
@@ -315,6 +327,15 @@ def _set_headers(cipher: SecretCipher, endpoint: WebhookEndpoint, headers: Mappi
     endpoint.headers = cipher.encrypt_headers(headers) if headers else None
     endpoint.header_names = list(headers)
     return True
+
+
+async def _apply_to_claims(session: WriteSession, endpoint: WebhookEndpoint, changed: set[str]) -> None:
+    """Make claims follow changed order and limits; no claim is under way until the end of the transaction."""
+    if not changed & CLAIM_FIELDS:
+        return
+    await claim_turns.lock(session, endpoint.id)
+    if not endpoint.ordered:
+        await ordering.release(session, endpoint.id)
 
 
 def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import and_, or_, select, text, update
 
+from services.webhooks.endpoints import claim_turns, ordering
 from shared import clock
 from shared.api.pagination import inline_literal
 from shared.audit import recorder
@@ -29,7 +30,8 @@ async def fail_for_endpoints(session: WriteSession, ids: Sequence[UUID], reason:
 
 
 async def fail_deliveries(session: WriteSession, reasons: Mapping[UUID, str]) -> None:
-    """Mark these deliveries as failed, each with its reason."""
+    """Mark these deliveries as failed, each with its reason; what waited for them becomes due."""
+    await ordering.wake_following(session, list(reasons), clock.now())
     for delivery_id, reason in sorted(reasons.items()):
         await session.execute(
             update(WebhookDelivery)
@@ -56,20 +58,33 @@ async def fail_held(database: Database, term: timedelta) -> int:
 
 
 async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
+    now = clock.now()
     held = (
-        select(WebhookDelivery.id)
+        select(WebhookDelivery.id, WebhookDelivery.endpoint_id)
         .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
         .where(
             or_(WebhookEndpoint.paused, WebhookEndpoint.verified_at.is_(None)),
             WebhookDelivery.status == inline_literal("pending"),
-            WebhookDelivery.next_attempt_at < clock.now() - term,
+            or_(
+                WebhookDelivery.next_attempt_at < now - term,
+                # One that waits for an earlier delivery of its subject is due at no time.
+                and_(
+                    WebhookDelivery.next_attempt_at == text("'infinity'"), WebhookDelivery.created_at < now - term
+                ),
+            ),
         )
         .limit(HELD_BATCH)
-        .with_for_update(skip_locked=True, of=WebhookDelivery)
     )
+    rows = (await session.execute(held)).all()
+    if not rows:
+        return 0
+    # Turns are locked before deliveries.
+    await claim_turns.share(session, {row.endpoint_id for row in rows})
     failed = await session.scalars(
         update(WebhookDelivery)
-        .where(WebhookDelivery.id.in_(held))
+        .where(
+            WebhookDelivery.id.in_([row.id for row in rows]), WebhookDelivery.status == inline_literal("pending")
+        )
         .values(
             status="failed",
             last_error=f"the endpoint was paused or not verified for {term / timedelta(days=1):g} days",
@@ -77,4 +92,6 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
         .returning(WebhookDelivery.id)
         .execution_options(synchronize_session=False)
     )
-    return len(failed.all())
+    ids = failed.all()
+    await ordering.wake_following(session, ids, now)
+    return len(rows)

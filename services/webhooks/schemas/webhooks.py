@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from services.webhooks.endpoints.custom_headers import MAX_HEADERS, MAX_VALUE_LENGTH
 from services.webhooks.event_catalogue.catalogue import (
@@ -94,6 +94,23 @@ PersonalData = Annotated[
 ]
 
 
+Ordered = Annotated[
+    bool,
+    Field(
+        description="true: the events of one subject, such as an appeal, are sent one after another, in the order "
+        "of `position`: the next one when the one before was accepted or has failed for good"
+    ),
+]
+MaxPerSecond = Annotated[
+    int | None,
+    Field(ge=1, le=1000, description="Requests per second at most, evenly spaced; null: no limit", examples=[20]),
+]
+MaxConcurrency = Annotated[
+    int | None,
+    Field(ge=1, le=64, description="Requests at the same time at most; null: the limit of a worker", examples=[4]),
+]
+
+
 class WebhookEndpointCreate(BaseModel):
     """An endpoint to create."""
 
@@ -107,6 +124,13 @@ class WebhookEndpointCreate(BaseModel):
     headers: Headers = {}
     description: Description = ""
     personal_data: PersonalData = False
+    ordered: Ordered = False
+    max_per_second: MaxPerSecond = None
+    max_concurrency: MaxConcurrency = None
+
+
+# Fields that a change may set to null.
+NULLABLE_FIELDS = frozenset({"max_per_second", "max_concurrency"})
 
 
 class WebhookEndpointUpdate(BaseModel):
@@ -127,11 +151,14 @@ class WebhookEndpointUpdate(BaseModel):
         default=None,
         description="true: nothing is sent, deliveries wait until it is resumed; false: it is resumed",
     )
+    ordered: Ordered | None = None
+    max_per_second: MaxPerSecond = None
+    max_concurrency: MaxConcurrency = None
 
     @field_validator("*", mode="before")
     @classmethod
-    def _given(cls, value: object) -> object:
-        if value is None:
+    def _given(cls, value: object, info: ValidationInfo) -> object:
+        if value is None and info.field_name not in NULLABLE_FIELDS:
             raise ValueError("null is not allowed here: leave the field out to keep its value")
         return value
 
@@ -160,6 +187,9 @@ class WebhookEndpoint(BaseModel):
     )
     consent_by: UUID | None = Field(default=None, description="Who consented to sending personal data")
     consent_at: datetime | None = None
+    ordered: Ordered = False
+    max_per_second: MaxPerSecond = None
+    max_concurrency: MaxConcurrency = None
     active: bool
     paused: bool = Field(description="Whether its deliveries wait until it is resumed")
     verified_at: datetime | None = Field(
@@ -266,7 +296,13 @@ class WebhookDelivery(BaseModel):
     event_type: DeliveredEventType = Field(examples=["appeal.opened"])
     status: WebhookDeliveryStatus
     attempts: int = Field(description="Attempts since it was created or last retried by hand")
-    next_attempt_at: datetime | None = Field(description="Null unless pending")
+    next_attempt_at: datetime | None = Field(
+        description="Null unless pending, and while it waits for an earlier one"
+    )
+    waits_for_earlier: bool = Field(
+        default=False,
+        description="true: it awaits the end of an earlier delivery of its subject (`ordered` endpoint)",
+    )
     last_attempt_at: datetime | None
     response_status: int | None = Field(description="HTTP status of the last response", examples=[500])
     last_error: str | None = Field(description="Why the last attempt failed", examples=["HTTP 500: try later"])

@@ -129,6 +129,8 @@ def _literal(value: Any) -> str:
             return "'" + str(value).replace("'", "''") + "'"
         case date():  # `datetime` too: a subclass
             return f"'{value.isoformat()}'"
+        case list() if all(one is None or isinstance(one, int) for one in value):
+            return "'{" + ", ".join(map(_literal, value)) + "}'"
         case list():
             kind = "::uuid[]" if value and isinstance(value[0], UUID) else ""
             return f"ARRAY[{', '.join(map(_literal, value))}]{kind}"

@@ -198,7 +198,10 @@ class WebhooksHarness:
 
     async def make_due(self) -> None:
         """Make a delivery due, as if its delay or a dead worker's lease had passed."""
-        await self.sql("UPDATE webhook_deliveries SET next_attempt_at = now() WHERE status = 'pending'")
+        await self.sql(
+            "UPDATE webhook_deliveries SET next_attempt_at = now()"
+            " WHERE status = 'pending' AND next_attempt_at < 'infinity'"
+        )
 
     async def sql(self, query: str, *arguments: Any) -> list[Any]:
         connection = await self.test_database.connect()

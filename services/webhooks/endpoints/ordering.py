@@ -1,0 +1,97 @@
+"""Order of deliveries: an ordered endpoint gets the events of one subject one after another.
+
+A claim takes the pending delivery of a subject with the lowest position. Those behind it that are due wait: their
+`next_attempt_at` becomes infinity, so that later claims do not read them again and again. Whoever ends a delivery
+makes the first one of its subject that waits due. So while any delivery of a subject waits, another one is pending
+that does not wait.
+"""
+
+from collections.abc import Sequence
+from datetime import MAXYEAR, datetime
+from uuid import UUID
+
+from sqlalchemy import ARRAY, DateTime, Uuid, bindparam, text, update
+
+from services.webhooks.endpoints import claim_turns
+from shared import clock
+from shared.audit import recorder
+from shared.contracts.appeal_events import AlertRaised
+from shared.database.sessions import WriteSession
+from shared.tables.common import Event
+from shared.tables.webhooks import WebhookDelivery
+
+_ENDPOINTS = text(
+    "SELECT DISTINCT endpoint_id FROM webhook_deliveries WHERE id = ANY(:ids) AND ordering_key IS NOT NULL"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+# All rows are locked first, by id, as everywhere, to avoid deadlocks. `isfinite` keeps the planner from the index
+# of what is due, at whose end is all that waits.
+_WAKE = text(
+    """
+    WITH following AS (
+        SELECT next.id
+        FROM webhook_deliveries AS ended
+        CROSS JOIN LATERAL (
+            SELECT id FROM webhook_deliveries
+            WHERE endpoint_id = ended.endpoint_id AND ordering_key = ended.ordering_key AND status = 'pending'
+                AND NOT isfinite(next_attempt_at)
+            ORDER BY event_position
+            LIMIT 1
+        ) AS next
+        WHERE ended.id = ANY(:ids)
+    ), locked AS (
+        SELECT id FROM webhook_deliveries
+        WHERE id = ANY(array_cat(CAST(:ids AS uuid[]), ARRAY(SELECT id FROM following)))
+        ORDER BY id
+        FOR NO KEY UPDATE
+    )
+    UPDATE webhook_deliveries SET next_attempt_at = :now
+    WHERE id = ANY(ARRAY(SELECT id FROM locked)) AND status = 'pending' AND NOT isfinite(next_attempt_at)
+    """
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)))
+
+
+def ordering_key(event: Event) -> UUID:
+    """Return the subject within which an ordered endpoint gets the event in order.
+
+    It is the subject of the event; of an alert, the appeal or the incident that it is about.
+    """
+    if event.type == AlertRaised.event_type:
+        about = event.data.get("appeal_id") or event.data.get("incident_id")
+        if about is not None:
+            return UUID(about)
+    return event.subject_id
+
+
+def waits(delivery: WebhookDelivery) -> bool:
+    """Return whether the delivery waits for an earlier one of its subject."""
+    # The driver returns the time `infinity` as the last one that Python knows.
+    return delivery.status == "pending" and delivery.next_attempt_at.year == MAXYEAR
+
+
+async def wake_following(session: WriteSession, ids: Sequence[UUID], now: datetime) -> None:
+    """Make due what waits for these deliveries, which end in this transaction.
+
+    The caller has locked no delivery yet: their rows are locked here, together with those that wait.
+    """
+    endpoint_ids = (await session.scalars(_ENDPOINTS, {"ids": list(ids)})).all()
+    if not endpoint_ids:
+        return
+    # A separate statement, so that the next one sees what the claims before have made waiting.
+    await claim_turns.share(session, endpoint_ids)
+    await session.execute(_WAKE, {"ids": list(ids), "now": now})
+
+
+async def release(session: WriteSession, endpoint_id: UUID) -> None:
+    """Make all waiting deliveries of the endpoint due; the caller holds its turn alone."""
+    await session.execute(
+        update(WebhookDelivery)
+        .where(
+            WebhookDelivery.endpoint_id == endpoint_id,
+            WebhookDelivery.status == "pending",
+            WebhookDelivery.next_attempt_at == text("'infinity'"),
+        )
+        .values(next_attempt_at=clock.now())
+        .execution_options(synchronize_session=False)
+    )
+    # No audit rows of deliveries: the endpoint's audit row says that it is not ordered any more.
+    await recorder.record(session, WebhookDelivery)
