@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
+from typing import Any
 from uuid import UUID
 
 import aiohttp
@@ -42,6 +43,7 @@ from services.webhooks.endpoints.entitlements import Entitlement
 from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
 from services.webhooks.event_catalogue.catalogue import mask_personal_data
+from services.webhooks.feed.positions import parse_position
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.database.sessions import Database, WriteSession
@@ -286,6 +288,7 @@ class Dispatcher:
             "timestamp": claim.payload["timestamp"],
             "id": str(claim.event_id),
             "position": claim.payload.get("position"),
+            "sequence": _sequence(claim.payload),
             "data": claim.payload["data"],
         }
         if not claim.personal_data:
@@ -391,6 +394,12 @@ async def _of_subordinates(
             found[claim.id] = organisation_id
     lineages = await entitlements.lineages_of(session, set(found.values()))
     return {claim_id: (of, lineages.get(of, ())) for claim_id, of in found.items()}
+
+
+def _sequence(payload: Mapping[str, Any]) -> int | None:
+    """Return the number of the event in the feed, also for a body that an earlier version stored without it."""
+    position = payload.get("position")
+    return None if position is None else parse_position(position)
 
 
 async def _answer(response: aiohttp.ClientResponse, own: Mapping[str, str], challenge: str | None) -> Answer:

@@ -90,6 +90,10 @@ class Delivery(BaseModel):
     position: str | None = Field(
         description="Position in the feed; null in a test or verification that was sent before it was numbered"
     )
+    sequence: int | None = Field(
+        description="Grows from event to event, with gaps: the event with the lower number was first; null like "
+        "`position`"
+    )
     data: BaseModel
 
 
@@ -150,6 +154,7 @@ def _example(model: type[EventData], data: type[BaseModel]) -> dict[str, Any]:
         "timestamp": "2026-11-23T02:00:04+00:00",
         "id": "0198f3a0-9a11-7c52-8d6e-3f0a5f1b2c3d",
         "position": "0.42",
+        "sequence": 42,
         "data": _delivered(data, {**added, **model.example}),
     }
 
@@ -206,14 +211,15 @@ def delivery_body(
     data: Mapping[str, Any],
     *,
     event_id: UUID | None = None,
-    position: str | None = None,
+    position: int | None = None,
 ) -> dict[str, Any]:
     """Return the body of a delivery: the event's type, time, id and feed position, and the fields of its model."""
     return {
         "type": event_type,
         "timestamp": occurred_at.isoformat(),
         "id": None if event_id is None else str(event_id),
-        "position": position,
+        "position": None if position is None else format_position(position),
+        "sequence": position,
         "data": _delivered(CATALOGUE[event_type].data, data),
     }
 
@@ -234,8 +240,7 @@ def delivery_body_of_event(
     data |= {"id": event.subject_id, "organisation": organisation}
     if text is not None:
         data["text"] = text
-    position = None if event.position is None else format_position(event.position)
-    body = delivery_body(event.type, event.occurred_at, data, event_id=event.id, position=position)
+    body = delivery_body(event.type, event.occurred_at, data, event_id=event.id, position=event.position)
     if not personal_data:
         body["data"] = mask_personal_data(body["data"])
     return body

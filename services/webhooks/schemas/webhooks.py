@@ -98,7 +98,7 @@ Ordered = Annotated[
     bool,
     Field(
         description="true: the events of one subject, such as an appeal, are sent one after another, in the order "
-        "of `position`: the next one when the one before was accepted or has failed for good"
+        "of `sequence`: the next one when the one before was accepted or has failed for good"
     ),
 ]
 MaxPerSecond = Annotated[

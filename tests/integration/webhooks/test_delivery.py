@@ -39,7 +39,8 @@ async def test_event_is_delivered_with_signature(harness: WebhooksHarness, recei
     standardwebhooks.Webhook(endpoint["secret"]).verify(request.body, request.headers)
     svix.Webhook(endpoint["secret"]).verify(request.body, request.headers)
     assert request.headers["content-type"] == "application/json"
-    assert list(request.json) == ["type", "timestamp", "id", "position", "data"]
+    assert list(request.json) == ["type", "timestamp", "id", "position", "sequence", "data"]
+    assert request.json["position"] == f"0.{request.json['sequence']}"
     assert request.json["type"] == "appeal.opened"
     data = request.json["data"]
     assert data["organisation"] == {"id": str(school), "name": "Школа № 1"}
