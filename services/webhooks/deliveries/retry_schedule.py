@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 
 # Pauses after the first, second, … failed attempt; after the last one the delivery has failed. Published in
 # docs/integrator/webhooks.md.
-RETRY_DELAYS = (
+RETRY_DELAYS: tuple[timedelta, ...] = (
     timedelta(seconds=5),
     timedelta(minutes=5),
     timedelta(minutes=30),

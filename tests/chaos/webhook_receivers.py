@@ -1,0 +1,136 @@
+"""Fifty receivers of webhooks in one server: healthy, slow, failing at random, dead for a while, and busy (429).
+
+What each one refuses follows from a seed, not from time. Every receiver notes what it accepted and what broke its
+order.
+"""
+
+import asyncio
+import random
+import time
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+# No event is refused more often by a receiver that fails at random or is busy, so every event has an attempt left.
+MOST_REFUSALS = 4
+REFUSED_SHARE = 0.3
+
+
+class Temper(StrEnum):
+    """What a receiver does with deliveries."""
+
+    HEALTHY = "healthy"
+    SLOW = "slow"
+    FAILS = "fails at random"
+    DIES = "dies for a while"
+    BUSY = "answers 429"
+
+
+RECEIVERS = {Temper.HEALTHY: 20, Temper.SLOW: 10, Temper.FAILS: 10, Temper.DIES: 5, Temper.BUSY: 5}
+
+
+@dataclass
+class Receiver:
+    """One receiver. `places` and `appeals` are those of the numbered events, as they were written."""
+
+    number: int
+    temper: Temper
+    ordered: bool
+    seed: int
+    # The ids that each event came with, by the event's number.
+    ids: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
+    arrived_at: dict[int, float] = field(default_factory=dict)
+    accepted: Counter[int] = field(default_factory=Counter)
+    # How many events of each appeal were accepted.
+    of_appeal: Counter[str] = field(default_factory=Counter)
+    highest_sequence: dict[str, int] = field(default_factory=dict)
+    out_of_order: list[str] = field(default_factory=list)
+    refusals: Counter[int] = field(default_factory=Counter)
+
+    def arrives(self, event: dict[str, Any], place: int) -> None:
+        """Note an attempt. `place`: how many earlier events its appeal has."""
+        number, appeal = event["data"]["number"], event["data"]["id"]
+        self.arrived_at.setdefault(number, time.monotonic())
+        self.ids[number].add(event["id"])
+        if self.ordered and place > self.of_appeal[appeal]:
+            accepted = self.of_appeal[appeal]
+            self.out_of_order.append(f"event {number}, place {place} of {appeal}, came after {accepted} accepted")
+
+    def accepts(self, event: dict[str, Any]) -> None:
+        """Note that the attempt was accepted."""
+        number, appeal = event["data"]["number"], event["data"]["id"]
+        self.accepted[number] += 1
+        if self.accepted[number] == 1:
+            self.of_appeal[appeal] += 1
+            if self.ordered and event["sequence"] < self.highest_sequence.get(appeal, 0):
+                self.out_of_order.append(f"event {number} has a lower sequence than one accepted before")
+            self.highest_sequence[appeal] = event["sequence"]
+
+    def refuses(self, number: int) -> bool:
+        """Return whether this attempt is refused; how often that is for each event follows from the seed."""
+        dice = random.Random(f"{self.seed} {self.number} {number}")
+        refused = next((n for n in range(MOST_REFUSALS) if dice.random() >= REFUSED_SHARE), MOST_REFUSALS)
+        self.refusals[number] += 1
+        return self.refusals[number] <= refused
+
+
+class Receivers:
+    """The server of all receivers; every second receiver of each temper is ordered."""
+
+    def __init__(self, seed: int) -> None:
+        tempers = [temper for temper, count in RECEIVERS.items() for _ in range(count)]
+        self.all = [Receiver(number, temper, number % 2 == 0, seed) for number, temper in enumerate(tempers)]
+        self.appeals: dict[str, list[int]] = defaultdict(list)
+        self.written_at: dict[int, float] = {}
+        self.dead = False
+        self._dice = random.Random(seed)
+        self._runner: web.AppRunner | None = None
+        self._places: dict[int, int] = {}
+
+    def of(self, *tempers: Temper) -> list[Receiver]:
+        """Return the receivers of these tempers."""
+        return [receiver for receiver in self.all if receiver.temper in tempers]
+
+    def write(self, number: int, appeal: UUID) -> None:
+        """Note that the event is written now, as the last one of its appeal so far."""
+        self._places[number] = len(self.appeals[str(appeal)])
+        self.appeals[str(appeal)].append(number)
+        self.written_at[number] = time.monotonic()
+
+    async def start(self) -> str:
+        """Serve on a free port of loopback; return the URL."""
+        app = web.Application()
+        app.router.add_post("/{receiver}", self._receive)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, backlog=1_024).start()
+        return f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+
+    async def stop(self) -> None:
+        """Close the server."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        receiver = self.all[int(request.match_info["receiver"])]
+        event = await request.json()
+        assert event["id"] == request.headers["webhook-id"]
+        number = event["data"]["number"]
+        receiver.arrives(event, self._places[number])
+        match receiver.temper:
+            case Temper.SLOW:
+                await asyncio.sleep(self._dice.uniform(0.1, 0.3))
+            case Temper.FAILS if receiver.refuses(number):
+                return web.Response(status=500)
+            case Temper.BUSY if receiver.refuses(number):
+                return web.Response(status=429, headers={"Retry-After": "1"})
+            case Temper.DIES if self.dead:
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response(status=503)
+        receiver.accepts(event)
+        return web.Response(status=204)
