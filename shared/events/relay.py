@@ -23,12 +23,14 @@ RELAY_ADVISORY_LOCK = 0x676F7370  # "gosp"
 
 EPOCH_BITS = 32
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(lock=RELAY_ADVISORY_LOCK)
-# The timeline changes after a promotion or restore. It is read from the WAL, since the checkpoint shows it later.
+# The timeline changes after a promotion or a recovery; the table's OID changes if a dump is restored into the same
+# server. The timeline is read from the WAL, since the checkpoint shows it later.
 _OUTBOX = text(
     """SELECT coalesce((SELECT max(position) FROM events), 0) AS last,
         EXISTS (SELECT FROM events WHERE position IS NULL) AS events_wait,
         EXISTS (SELECT FROM audit WHERE position IS NULL) AS audit_waits,
-        system_identifier AS system, CASE WHEN current_setting('transaction_read_only') = 'off' THEN
+        system_identifier AS system, 'events'::regclass::oid::bigint AS table_oid,
+        CASE WHEN current_setting('transaction_read_only') = 'off' THEN
         ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int END AS timeline,
         feed.epoch, feed.server
     FROM pg_control_system()
@@ -77,18 +79,22 @@ async def _number(database: Database, limit: int = 5_000) -> int | None:
 
 
 def _last_position(session: WriteSession, outbox: Row[Any]) -> int:
-    """Return the last position; after a failover, the position before the first one of a new epoch.
+    """Return the last position; after a failover or a restore, the position before the first one of a new epoch.
 
-    Consumers may have read positions of the lost server that are missing here, so those numbers are not reused.
+    Consumers may have read positions of the lost server that are missing here, so those numbers are not reused. A
+    dump that is restored twice does not contain the epoch of the first time, so the number of an epoch is at least
+    that of the minute.
     """
     last = int(outbox.last)
     if outbox.timeline is None:
         raise ReadOnlyServerError("the server is read-only")
-    server = f"{outbox.system}/{outbox.timeline}"
+    server = f"{outbox.system}/{outbox.timeline}/{outbox.table_oid}"
     if outbox.server == server:
         return max(last, int(outbox.epoch) << EPOCH_BITS)
-    epoch = 0 if outbox.server is None else max(int(outbox.timeline), (last >> EPOCH_BITS) + 1)
+    epoch = 0
     if outbox.server is not None:
+        minute = int(clock.now().timestamp()) // 60
+        epoch = max(int(outbox.timeline), (last >> EPOCH_BITS) + 1, minute)
         log.warning("event epoch changed", server=server, before=outbox.server, epoch=epoch)
     session.add(FeedEpoch(epoch=epoch, server=server, created_at=clock.now()))
     return max(last, epoch << EPOCH_BITS)
