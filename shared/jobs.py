@@ -36,7 +36,7 @@ from shared.database.outages import is_application_error, is_outage
 from shared.database.purge import PurgeRule, RetentionSettings
 from shared.database.sessions import JOB_CONNECTIONS, Database, WriteSession, connect, driver_connection
 from shared.logs import get_logger
-from shared.supervision import Backoff, run_forever
+from shared.supervision import Backoff, WorkerReport, report_nothing, run_forever
 
 log = get_logger(__name__)
 
@@ -236,25 +236,27 @@ class Jobs(JobQueue):
 
         return register
 
-    async def run(self, url: str, database: Database) -> None:
+    async def run(self, url: str, database: Database, report: WorkerReport = report_nothing) -> None:
         """Run jobs and schedules until cancelled; reconnect with limited backoff after an outage.
 
-        `url` is a connection that can LISTEN; the transactions of `on_dead_letter` run in `database`.
+        `url` is a connection that can LISTEN; the transactions of `on_dead_letter` run in `database`. `report`
+        gets the error while there is no connection: `url` may fail alone.
         """
         stopping = asyncio.Event()
 
         def failed(error: Exception, delay: float) -> None:
             log.warning("job worker lost the database", error=repr(error), retry_in_seconds=delay)
+            report(repr(error))
 
         await run_forever(
-            lambda: _run_cancellable(self._run_once(url, database, stopping), stopping),
+            lambda: _run_cancellable(self._run_once(url, database, stopping, report), stopping),
             RECONNECT_BACKOFF,
             on_failure=failed,
             reset_after=30.0,
             is_retried=lambda error: is_outage(error) or _is_listener_error(error),
         )
 
-    async def _run_once(self, url: str, database: Database, stopping: asyncio.Event) -> None:
+    async def _run_once(self, url: str, database: Database, stopping: asyncio.Event, report: WorkerReport) -> None:
         async with asyncpg.create_pool(
             url,
             connect=connect,
@@ -265,6 +267,8 @@ class Jobs(JobQueue):
             server_settings={"application_name": f"gospablik-{self.service}-jobs"},
         ) as pool:
             queries = _OutcomeWriter(pool, self.service, stopping)
+            await queries.ping()
+            report(None)
             queuer = PgQueuer(connection=queries.driver, channel=queries.qbe.settings.channel, queries=queries)
             for name, handler in self.handlers.items():
                 self._register(queuer, queries, database, name, handler)

@@ -12,7 +12,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 from uuid import UUID
 
@@ -308,13 +308,13 @@ class Service:
         parts = self._api_parts.values() if process != "worker" else ()
         work: dict[str, WorkerFunction] = {part.name: part.run for part in parts}
         if process != "api" or parts:
-            work["listen"] = lambda s: s.wakeups.run(s.settings.direct_url)
+            work["listen"] = lambda s: s.wakeups.run(s.settings.direct_url, partial(s.report_worker, "listen"))
         if process == "api":
             return work
         if self._with_relay:
             work["relay"] = lambda s: relay(s.database, s.wakeups)
         if (jobs := self.jobs) is not None:
-            work["jobs"] = lambda s: jobs.run(s.settings.direct_url, s.database)
+            work["jobs"] = lambda s: jobs.run(s.settings.direct_url, s.database, partial(s.report_worker, "jobs"))
         if (answers := self.answers) is not None:
             work["purge-idempotency-keys"] = lambda s: idempotency.purge_periodically(s.database, answers)
         for consumer in self.consumers:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 Work = Callable[[], Awaitable[None]]
 Report = Callable[[str, str | None], None]
+# Gets the error of one worker, None if it is healthy.
+WorkerReport = Callable[[str | None], None]
 
 # Enough for every maximum here; larger exponents overflow a float.
 MAX_DOUBLINGS = 60
@@ -29,6 +31,10 @@ class Backoff:
         doublings = min(max(failures - 1, 0), MAX_DOUBLINGS)
         delay: float = min(self.initial * 2.0**doublings, self.maximum)
         return delay * random.uniform(1.0 - self.jitter, 1.0) if self.jitter else delay  # noqa: S311 — no secret
+
+
+def report_nothing(_error: str | None) -> None:
+    """Ignore a worker's state: where no service reports it."""
 
 
 class WorkEnded(Exception):  # noqa: N818 — an outcome

@@ -8,7 +8,7 @@ from typing import Any
 from shared.database.outages import is_outage
 from shared.database.sessions import ReadOnlyServerError, connect
 from shared.logs import get_logger
-from shared.supervision import Backoff
+from shared.supervision import Backoff, WorkerReport, report_nothing
 
 EVENTS_WRITTEN = "gospablik_outbox"  # events were written and have to be numbered
 EVENTS_NUMBERED = "gospablik_events"  # events were numbered and can be read
@@ -68,8 +68,16 @@ class NotificationListener:
         for channel in self._waiting:
             self.notify_local(channel)
 
-    async def run(self, url: str, channels: tuple[str, ...] = (EVENTS_WRITTEN, EVENTS_NUMBERED)) -> None:
-        """Hold the LISTEN connection until cancelled, reconnecting with a bounded back-off."""
+    async def run(
+        self,
+        url: str,
+        report: WorkerReport = report_nothing,
+        channels: tuple[str, ...] = (EVENTS_WRITTEN, EVENTS_NUMBERED),
+    ) -> None:
+        """Hold the LISTEN connection until cancelled, reconnecting with a bounded back-off.
+
+        `report` gets the error while there is no connection: `url` may fail alone.
+        """
         failures = 0
         while True:
             try:
@@ -80,6 +88,7 @@ class NotificationListener:
                 failures += 1
                 delay = RECONNECT_BACKOFF.delay(failures)
                 log.warning("listen connection failed", error=repr(error), retry_in_seconds=delay)
+                report(repr(error))
                 await asyncio.sleep(delay)
                 continue
             failures = 0
@@ -93,6 +102,7 @@ class NotificationListener:
                 for channel in channels:
                     await connection.add_listener(channel, on_notification)
                 self._connected = True
+                report(None)
                 self.notify_all_local()
                 while not closed.is_set():
                     with suppress(TimeoutError):
@@ -109,6 +119,7 @@ class NotificationListener:
                 if not is_outage(error):
                     raise
                 log.warning("listen connection lost", error=repr(error))
+                report(repr(error))
             finally:
                 self._connected = False
                 connection.terminate()

@@ -315,6 +315,23 @@ async def test_worker_stops_during_an_outage_and_the_next_worker_runs_its_job(
             await done.wait()
 
 
+async def test_worker_reports_that_it_cannot_connect_until_it_can(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals")
+    reported: list[str | None] = []
+    async with asyncio.timeout(HANG_SECONDS):
+        async with no_connections(database):
+            task = asyncio.create_task(jobs.run(database.url("appeals"), appeals_database, reported.append))
+            while not reported:
+                await asyncio.sleep(0.02)
+        while reported[-1] is not None:
+            await asyncio.sleep(0.02)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert reported[0] is not None
+
+
 async def test_stopping_worker_finishes_the_running_job(
     appeals_database: Database, database: TestDatabase
 ) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from shared.database.sessions import WriteSession
 from tests.conftest import API_SERVICES, TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
+from tests.support.eventually import eventually
 from tests.support.service_under_test import service_under_test
 
 READS = {
@@ -30,6 +31,25 @@ async def test_metrics_and_health_respond_without_the_database(database: TestDat
         assert (ready.status_code, ready.json()["status"]) == (503, "fail")
         assert "database" in ready.json()["checks"]
         assert (await appeals.client.get("/health/live")).status_code == 200
+
+
+async def test_workers_without_their_direct_connection_are_not_ready(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    """LISTEN and jobs connect by a URL of their own, which may fail while the pool of the service works."""
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    async with service_under_test(
+        "metrics", database, keys_dir, process="worker", database_direct_url=nowhere
+    ) as metrics:
+
+        async def both_fail() -> bool:
+            checks = (await metrics.client.get("/health/ready")).json()["checks"]
+            assert "database" not in checks
+            return {"worker:jobs", "worker:listen"} <= set(checks)
+
+        await eventually(both_fail, "jobs and listen are reported")
+        figures = (await metrics.client.get("/metrics")).text
+        assert 'gospablik_worker_up{service="metrics",worker="jobs"} 0.0' in figures
 
 
 @pytest.mark.parametrize("name", API_SERVICES)
