@@ -284,7 +284,18 @@ class Jobs(JobQueue):
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(work)
                 if self.schedules:
-                    tasks.create_task(queuer.sm.run())
+                    tasks.create_task(self._run_schedules(queuer, pool))
+
+    async def _run_schedules(self, queuer: PgQueuer, pool: asyncpg.Pool) -> None:
+        """Run schedules until cancelled, first those that became due, or were interrupted, without a worker."""
+        names = queue_settings(self.service).qualified
+        outdated = (
+            f"DELETE FROM {names.schedules_table} WHERE (entrypoint, expression) NOT IN"  # noqa: S608 — our own name
+            " (SELECT * FROM unnest($1::text[], $2::text[]))"
+        )
+        kept = list(queuer.sm.registry)
+        await pool.execute(outdated, [one.entrypoint for one in kept], [one.expression for one in kept])
+        await queuer.sm.run()
 
     def _register(
         self, queuer: PgQueuer, outcomes: _OutcomeWriter, database: Database, name: str, handler: JobHandler
@@ -337,7 +348,8 @@ class Jobs(JobQueue):
             except Exception:  # logged; the schedule runs again at the next tick
                 log.exception("schedule failed", schedule=name)
 
-        queuer.schedule(name, cron, clean_old=True, accepts_context=False)(run)
+        # Not `clean_old`: a run that is due, or was interrupted, would be deleted with its row at the next start.
+        queuer.schedule(name, cron, accepts_context=False)(run)
 
     def purge_rules(self, retention: RetentionSettings) -> Sequence[PurgeRule]:
         """Return the purge rules of PgQueuer's log and statistics. PgQueuer's own command would delete everything.

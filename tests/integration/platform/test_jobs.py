@@ -332,6 +332,50 @@ async def test_worker_reports_that_it_cannot_connect_until_it_can(
     assert reported[0] is not None
 
 
+ADD_SCHEDULE = """
+INSERT INTO appeals_jobs.pgqueuer_schedules (expression, entrypoint, next_run, status, heartbeat)
+VALUES ($1, $2, now() - interval '1 minute', $3, now() - interval '1 hour')
+"""
+
+
+@pytest.mark.parametrize("status", ["queued", "picked"])
+async def test_schedule_that_became_due_or_was_interrupted_runs_at_the_next_start(
+    appeals_database: Database, database: TestDatabase, status: str
+) -> None:
+    jobs = Jobs("appeals")
+    done = asyncio.Event()
+
+    @jobs.schedule("yearly", "0 0 1 1 *")
+    async def yearly() -> None:
+        done.set()
+
+    connection = await database.connect()
+    # A worker that was killed while it ran a schedule leaves it `picked`.
+    await connection.execute(ADD_SCHEDULE, "0 0 1 1 *", "yearly", status)
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        await done.wait()
+    await connection.close()
+
+
+async def test_schedules_of_another_version_are_removed(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals")
+
+    @jobs.schedule("yearly", "0 0 1 1 *")
+    async def yearly() -> None:
+        pass
+
+    connection = await database.connect()
+    await connection.execute(ADD_SCHEDULE, "0 0 1 2 *", "yearly", "queued")
+    await connection.execute(ADD_SCHEDULE, "0 0 1 1 *", "removed", "queued")
+    query = "SELECT entrypoint, expression FROM appeals_jobs.pgqueuer_schedules"
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        while [tuple(row) for row in await connection.fetch(query)] != [("yearly", "0 0 1 1 *")]:
+            await asyncio.sleep(0.02)
+    await connection.close()
+
+
 async def test_stopping_worker_finishes_the_running_job(
     appeals_database: Database, database: TestDatabase
 ) -> None:
