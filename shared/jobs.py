@@ -25,9 +25,10 @@ from pgqueuer.adapters.persistence.qb import (
 from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.domain.models import Job, Schedule, TracebackRecord
 from pgqueuer.domain.settings import DBSettings
-from pgqueuer.domain.types import JOB_STATUS, Channel, JobId
+from pgqueuer.domain.types import JOB_STATUS, Channel, JobId, ScheduleId
 from pgqueuer.errors import PgqException, RetryRequested
 from pgqueuer.ports.driver import Driver
+from prometheus_client import Counter, Gauge
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -35,7 +36,7 @@ from shared import clock
 from shared.database.outages import is_application_error, is_outage
 from shared.database.purge import PurgeRule, RetentionSettings
 from shared.database.sessions import JOB_CONNECTIONS, Database, WriteSession, connect, driver_connection
-from shared.logs import get_logger
+from shared.logs import get_logger, redact
 from shared.supervision import Backoff, WorkerReport, report_nothing, run_forever
 
 log = get_logger(__name__)
@@ -48,6 +49,15 @@ MAX_RETRY_DELAY = timedelta(minutes=5)
 RECONNECT_BACKOFF = Backoff(0.5, 5.0)
 OUTCOME_BACKOFF = Backoff(0.5, 2.0)
 OUTAGE_RETRY_DELAY = timedelta(seconds=2)
+# A schedule that meets an outage runs again, for about an hour: its next tick may be tomorrow.
+SCHEDULE_BACKOFF = Backoff(OUTAGE_RETRY_DELAY.total_seconds(), 30.0)
+SCHEDULE_RETRIES = 120
+SCHEDULE_FAILURES = Counter(
+    "gospablik_schedule_failures_total", "Runs of a schedule that failed", ["service", "schedule"]
+)
+SCHEDULE_FAILING = Gauge(
+    "gospablik_schedule_failing", "1 while the last run of a schedule was a failure", ["service", "schedule"]
+)
 
 
 def queue_settings(service: str) -> DBSettings:
@@ -80,6 +90,7 @@ class _OutcomeWriter(Queries):
         self._table = f"{service}_jobs.pgqueuer"
         self._stopping = stopping
         self._waiting: set[JobId] = set()
+        self._interrupted: set[ScheduleId] = set()
 
     def wait(self, job: Job, delay: timedelta, reason: str) -> RetryRequested:
         """Return the exception that runs a job again after `delay` without counting an attempt."""
@@ -106,6 +117,14 @@ class _OutcomeWriter(Queries):
         """Delete successful jobs and keep dead letters."""
         await self._when_back(lambda: super(_OutcomeWriter, self).log_jobs(job_status))
 
+    def interrupt(self, schedule: Schedule) -> None:
+        """Leave a schedule picked when it ends: a worker runs it again when its heartbeat has expired."""
+        self._interrupted.add(schedule.id)
+
+    async def set_schedule_queued(self, ids: set[ScheduleId]) -> None:
+        """Release schedules that have run."""
+        await super().set_schedule_queued(ids - self._interrupted)
+
     async def _when_back(self, write: Callable[[], Awaitable[object]]) -> None:
         failures = 0
         while True:
@@ -121,10 +140,15 @@ class _OutcomeWriter(Queries):
                 await self._pool.expire_connections()
             else:
                 return
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopping.wait(), delay)
+            if await self.is_stopped_within(delay):
                 # The job remains assigned to this worker and is run again when its heartbeat expires.
                 return
+
+    async def is_stopped_within(self, seconds: float) -> bool:
+        """Wait, at most until the worker stops; return whether it does."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+        return self._stopping.is_set()
 
 
 def queue_schema_sql(service: str) -> str:
@@ -205,6 +229,8 @@ class Jobs(JobQueue):
     concurrency: dict[str, int] = field(default_factory=dict)
     on_dead_letter: dict[str, DeadLetterHandler] = field(default_factory=dict)
     schedules: dict[str, tuple[str, ScheduleHandler]] = field(default_factory=dict)
+    # The errors of schedules whose last run in this process failed.
+    failing_schedules: dict[str, str] = field(default_factory=dict)
 
     def handler(
         self, name: str, *, on_dead_letter: DeadLetterHandler | None = None, concurrency: int = 0
@@ -273,7 +299,7 @@ class Jobs(JobQueue):
             for name, handler in self.handlers.items():
                 self._register(queuer, queries, database, name, handler)
             for name, (cron, scheduled) in self.schedules.items():
-                self._schedule(queuer, name, cron, scheduled)
+                self._schedule(queuer, queries, name, cron, scheduled)
             # A job of a killed worker is run again after the heartbeat timeout. The queue is polled every few
             # seconds anyway, so a listener that missed its first probe is no reason to stop.
             work = queuer.qm.run(
@@ -341,15 +367,48 @@ class Jobs(JobQueue):
                 raise outcomes.wait(job, OUTAGE_RETRY_DELAY, repr(failure)) from failure
             log.exception("dead-letter handler failed", job=job.entrypoint, job_id=job.id)
 
-    def _schedule(self, queuer: PgQueuer, name: str, cron: str, handler: ScheduleHandler) -> None:
-        async def run(_schedule: Schedule) -> None:
-            try:
-                await handler()
-            except Exception:  # logged; the schedule runs again at the next tick
-                log.exception("schedule failed", schedule=name)
+    def _schedule(
+        self, queuer: PgQueuer, outcomes: _OutcomeWriter, name: str, cron: str, handler: ScheduleHandler
+    ) -> None:
+        SCHEDULE_FAILURES.labels(self.service, name)
+        SCHEDULE_FAILING.labels(self.service, name)
+
+        async def run(schedule: Schedule) -> None:
+            failures = 0
+            while True:
+                try:
+                    await handler()
+                except Exception as error:  # reported; the schedule runs again at the next tick
+                    failures += 1
+                    if failures > SCHEDULE_RETRIES or await is_application_error(error, outcomes.ping):
+                        log.exception("schedule failed", schedule=name)
+                        self._report_schedule(name, error)
+                        return
+                    delay = SCHEDULE_BACKOFF.delay(failures)
+                    log.warning(
+                        "schedule waiting for the end of an outage",
+                        schedule=name,
+                        error=repr(error)[:300],
+                        retry_in_seconds=delay,
+                    )
+                else:
+                    self._report_schedule(name, None)
+                    return
+                if await outcomes.is_stopped_within(delay):
+                    outcomes.interrupt(schedule)
+                    return
 
         # Not `clean_old`: a run that is due, or was interrupted, would be deleted with its row at the next start.
         queuer.schedule(name, cron, accepts_context=False)(run)
+
+    def _report_schedule(self, name: str, error: Exception | None) -> None:
+        """Store the error of a schedule's last run, None if it succeeded, for `/health/ready` and `/metrics`."""
+        if error is None:
+            self.failing_schedules.pop(name, None)
+        else:
+            self.failing_schedules[name] = redact(repr(error))
+            SCHEDULE_FAILURES.labels(self.service, name).inc()
+        SCHEDULE_FAILING.labels(self.service, name).set(0 if error is None else 1)
 
     def purge_rules(self, retention: RetentionSettings) -> Sequence[PurgeRule]:
         """Return the purge rules of PgQueuer's log and statistics. PgQueuer's own command would delete everything.

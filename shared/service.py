@@ -391,6 +391,8 @@ def _health_routes() -> APIRouter:
         database_error, warnings = await asyncio.gather(_ping(service), service.failing_dependencies())
         if database_error is not None:
             checks["database"] = database_error
+        if service.jobs is not None:
+            warnings |= {f"schedule:{name}": error for name, error in service.jobs.failing_schedules.items()}
         status = "fail" if checks else "warn" if warnings else "pass"
         return JSONResponse({"status": status, "checks": checks | warnings}, status_code=503 if checks else 200)
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 from itertools import takewhile
 from uuid import UUID
 
+from prometheus_client import Gauge
 from sqlalchemy import Select, exists, func, select, union_all
 
 from shared import clock
@@ -20,6 +21,13 @@ from shared.tables.registry import Person
 from shared.tables.webhooks import StreamTicket, WebhookAttempt, WebhookDelivery, WebhooksConsumerOffset
 
 log = get_logger(__name__)
+
+PURGE_HELD_BACK = Gauge(
+    "gospablik_event_purge_held_back",
+    "1 while expired events are kept, because a consumer, a delivery or a job needs one",
+    ["blocked_by"],
+)
+_HOLDERS = ("consumer", "delivery", "job")
 
 
 def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
@@ -116,14 +124,19 @@ async def _purge_events(session: WriteSession, term: timedelta, limit: int) -> i
     before = clock.now() - term
     old = list(takewhile(lambda row: row.created_at < before, oldest[:-1]))
     if not old:
+        for holder in _HOLDERS:
+            PURGE_HELD_BACK.labels(holder).set(0)
         return 0
     ids = [row.id for row in old]
     cut = old[-1].position + 1
-    for holder, query in (("a consumer", _unread()), ("a delivery", _delivered(ids)), ("a job", _of_jobs(ids))):
+    for holder, query in zip(_HOLDERS, (_unread(), _delivered(ids), _of_jobs(ids)), strict=True):
         needed = await session.scalar(query)
-        if needed is not None and needed < cut:
-            log.warning("event purge held back", blocked_by=holder, position=needed)
-            cut = needed
+        if needed is None or needed >= cut:
+            PURGE_HELD_BACK.labels(holder).set(0)
+            continue
+        PURGE_HELD_BACK.labels(holder).set(1)
+        log.warning("event purge held back", blocked_by=holder, position=needed)
+        cut = needed
     return await session.scalar(select(func.purge_events(cut))) or 0
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from services.appeals import retention as appeals_retention
@@ -183,32 +184,39 @@ async def test_expired_events_are_purged_oldest_first(raw_connection: asyncpg.Co
 
 
 @pytest.mark.parametrize(
-    ("statement", "first"),
+    ("statement", "first", "blocked_by"),
     [
-        ("UPDATE appeals_consumer_offsets SET position = 4", 5),
+        ("UPDATE appeals_consumer_offsets SET position = 4", 5, "consumer"),
         (
             """INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, payload, status, attempts,
                    next_attempt_at, created_at)
                SELECT gen_random_uuid(), gen_random_uuid(), id, type, '{}', 'pending', 1, now(), now() FROM events
                WHERE position = 6""",
             6,
+            "delivery",
         ),
         (
             """INSERT INTO appeals_jobs.pgqueuer (priority, status, entrypoint, payload)
                SELECT 0, 'failed', 'event:appeals', convert_to(json_build_object('event_id', id)::text, 'UTF8')
                FROM events WHERE position = 8""",
             8,
+            "job",
         ),
     ],
     ids=["consumer", "delivery", "dead letter"],
 )
 async def test_needed_event_and_later_ones_are_kept(
-    raw_connection: asyncpg.Connection, purged: Purge, statement: str, first: int
+    raw_connection: asyncpg.Connection, purged: Purge, statement: str, first: int, blocked_by: str
 ) -> None:
     await raw_connection.execute(_EVENTS)
     await raw_connection.execute(statement)
     await purged("webhooks")
     assert await _first(raw_connection) == first
+    held = {
+        holder: REGISTRY.get_sample_value("gospablik_event_purge_held_back", {"blocked_by": holder})
+        for holder in ("consumer", "delivery", "job")
+    }
+    assert held == {holder: float(holder == blocked_by) for holder in held}
 
 
 async def test_newest_event_is_kept_however_old_it_is(raw_connection: asyncpg.Connection, purged: Purge) -> None:

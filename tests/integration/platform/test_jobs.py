@@ -8,10 +8,13 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
+from shared.database.outages import DependencyUnavailable
 from shared.database.sessions import Database, WriteSession
 from shared.jobs import Jobs, RetryLater
+from shared.supervision import Backoff
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
 from tests.support.eventually import HANG_SECONDS
@@ -373,6 +376,86 @@ async def test_schedules_of_another_version_are_removed(
     async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         while [tuple(row) for row in await connection.fetch(query)] != [("yearly", "0 0 1 1 *")]:
             await asyncio.sleep(0.02)
+    await connection.close()
+
+
+def schedule_metric(name: str, schedule: str) -> float | None:
+    return REGISTRY.get_sample_value(name, {"service": "appeals", "schedule": schedule})
+
+
+async def test_failing_schedule_is_reported_until_it_succeeds(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals")
+    runs = 0
+    mended = asyncio.Event()
+
+    @jobs.schedule("fragile", "* * * * * *")
+    async def fragile() -> None:
+        nonlocal runs
+        runs += 1
+        if not mended.is_set():
+            raise ValueError("no such week")
+
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        while runs < 2:
+            await asyncio.sleep(0.02)
+        assert jobs.failing_schedules == {"fragile": "ValueError('no such week')"}
+        assert schedule_metric("gospablik_schedule_failing", "fragile") == 1
+        assert (schedule_metric("gospablik_schedule_failures_total", "fragile") or 0) >= 1
+        mended.set()
+        while jobs.failing_schedules:
+            await asyncio.sleep(0.02)
+    assert schedule_metric("gospablik_schedule_failing", "fragile") == 0
+
+
+async def test_schedule_that_meets_an_outage_runs_again_before_its_next_tick(
+    appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.jobs.SCHEDULE_BACKOFF", Backoff(0.05, 0.05))
+    jobs = Jobs("appeals")
+    errors: list[Exception] = [ConnectionRefusedError(), DependencyUnavailable("registry")]
+    done = asyncio.Event()
+
+    @jobs.schedule("yearly", "0 0 1 1 *")
+    async def yearly() -> None:
+        if errors:
+            raise errors.pop()
+        done.set()
+
+    connection = await database.connect()
+    await connection.execute(ADD_SCHEDULE, "0 0 1 1 *", "yearly", "queued")
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        await done.wait()
+    assert jobs.failing_schedules == {}
+    assert schedule_metric("gospablik_schedule_failures_total", "yearly") == 0
+    await connection.close()
+
+
+async def test_schedule_that_waits_for_the_end_of_an_outage_is_left_to_the_next_worker(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals")
+    failed, is_over, done = asyncio.Event(), False, asyncio.Event()
+
+    @jobs.schedule("yearly", "0 0 1 1 *")
+    async def yearly() -> None:
+        if not is_over:
+            failed.set()
+            raise ConnectionRefusedError
+        done.set()
+
+    connection = await database.connect()
+    await connection.execute(ADD_SCHEDULE, "0 0 1 1 *", "yearly", "queued")
+    async with asyncio.timeout(HANG_SECONDS):
+        async with running_worker(jobs, database.url("appeals"), appeals_database):
+            await failed.wait()
+        is_over = True
+        await connection.execute(
+            "UPDATE appeals_jobs.pgqueuer_schedules SET heartbeat = now() - interval '1 hour'"
+        )
+        async with running_worker(jobs, database.url("appeals"), appeals_database):
+            await done.wait()
     await connection.close()
 
 

@@ -52,6 +52,19 @@ async def test_workers_without_their_direct_connection_are_not_ready(
         assert 'gospablik_worker_up{service="metrics",worker="jobs"} 0.0' in figures
 
 
+async def test_failing_schedule_is_a_warning_of_the_readiness_check(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with service_under_test("metrics", database, keys_dir) as metrics:
+        assert metrics.service.jobs is not None
+        metrics.service.jobs.failing_schedules["purge"] = "ValueError('no such week')"
+        ready = await metrics.client.get("/health/ready")
+    assert (ready.status_code, ready.json()) == (
+        200,
+        {"status": "warn", "checks": {"schedule:purge": "ValueError('no such week')"}},
+    )
+
+
 @pytest.mark.parametrize("name", API_SERVICES)
 async def test_read_during_an_outage_gets_503_with_retry_after(
     name: str, database: TestDatabase, keys_dir: Path
