@@ -89,14 +89,22 @@ class _Progress:
         self._stored_at = time.monotonic()
 
 
+@dataclass
+class _Attempt:
+    """The first event of the batch that a consumer has tried last; None if it has read none."""
+
+    event_id: UUID | None = None
+
+
 @dataclass(frozen=True)
 class Consumer:
     """Reads events in order, exactly once: the offset is stored in the transaction of the handler's changes.
 
     A failed batch is retried event by event, to find the failing one. An event that fails alone more than
     `MAX_FAILURES` times is dead-lettered: a job is enqueued in the transaction that advances the offset; the job
-    is retried with backoff and then kept for a person, while the consumer goes on. Without `jobs` the event is
-    retried forever. Outages are not counted, and reset the count. `/health/ready` reports a failing consumer.
+    is retried with backoff and then kept for a person, while the consumer goes on. Each worker counts for itself,
+    and dead-letters only the event whose failures it counted. Without `jobs` the event is retried forever. Outages
+    are not counted, and reset the count. `/health/ready` reports a failing consumer.
     """
 
     name: str
@@ -110,30 +118,39 @@ class Consumer:
         """Return the name of the job that handles a dead-lettered event."""
         return f"event:{self.name}"
 
-    async def process_batch(self, database: Database, limit: int = BATCH) -> int:
-        """Handle the next events in one transaction and return their number."""
+    async def process_batch(self, database: Database, limit: int = BATCH, attempt: _Attempt | None = None) -> int:
+        """Handle the next events in one transaction and return their number; note them in `attempt` before."""
         async with database.write() as session:
-            return await self._advance(session, limit, self.handler)
+            events, reached = await self._next(session, limit)
+            if events:
+                if attempt is not None:
+                    attempt.event_id = events[0].id
+                await self.handler(session, events)
+            await self._store(session, reached)
+            return len(events)
 
-    async def dead_letter_next(self, database: Database) -> None:
-        """Dead-letter the next event: enqueue a job for it and advance the offset."""
+    async def dead_letter_next(self, database: Database, event_id: UUID) -> None:
+        """Dead-letter an event: enqueue a job for it and advance the offset.
+
+        Do nothing if another event is the next one: another worker has dead-lettered or handled this one.
+        """
         if (jobs := self.jobs) is None:
             return
-
-        async def enqueue_jobs(session: WriteSession, events: Sequence[Event]) -> None:
-            for event in events:
-                log.error("event dead-lettered", consumer=self.name, event_id=str(event.id), type=event.type)
-                await jobs.enqueue(session, self.dead_letter_job, {"event_id": str(event.id)})
-
         async with database.write() as session:
-            await self._advance(session, 1, enqueue_jobs)
+            events, reached = await self._next(session, 1)
+            if [event.id for event in events] != [event_id]:
+                return
+            log.error("event dead-lettered", consumer=self.name, event_id=str(event_id), type=events[0].type)
+            await jobs.enqueue(session, self.dead_letter_job, {"event_id": str(event_id)})
+            await self._store(session, reached)
 
     async def handle_dead_letter(self, database: Database, event_id: UUID) -> None:
         """Handle a dead-lettered event; called by its job."""
         async with database.write() as session:
             await self.handler(session, [await session.get_one(Event, event_id)])
 
-    async def _advance(self, session: WriteSession, limit: int, handler: Handler) -> int:
+    async def _next(self, session: WriteSession, limit: int) -> tuple[list[Event], int | None]:
+        """Lock the offset; return the next events, and the offset after them, None if it stays."""
         offsets = self.offsets_table
         own_offset = select(offsets.position).where(offsets.consumer == self.name).with_for_update()
         position = await session.scalar(own_offset)
@@ -143,13 +160,14 @@ class Consumer:
         # Read the last position before the events: later ones belong to the next batch.
         last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
         if last == position:
-            return 0
+            return [], None
         events = await read_after(session, position or 0, until=last, types=self.types, limit=limit)
-        if events:
-            await handler(session, events)
-        reached = events[-1].position if len(events) == limit else last
-        await session.execute(update(offsets).where(offsets.consumer == self.name).values(position=reached))
-        return len(events)
+        return events, events[-1].position if len(events) == limit else last
+
+    async def _store(self, session: WriteSession, reached: int | None) -> None:
+        offsets = self.offsets_table
+        if reached is not None:
+            await session.execute(update(offsets).where(offsets.consumer == self.name).values(position=reached))
 
     def _look(self) -> Select[int, bool, int | None]:
         """Return the query for the arguments of `_Progress.has_work`, in one round trip."""
@@ -165,6 +183,8 @@ class Consumer:
     ) -> None:
         """Handle events until cancelled; `report(name, error or None)` feeds the readiness check."""
         limit, failures, timeouts = BATCH, 0, 0
+        # The event that the failures are counted of, None if they came before an event was read.
+        failing: UUID | None = None
         progress, look = _Progress(), self._look()
         async with wakeups.subscribe(EVENTS_NUMBERED) as notified:
             while True:
@@ -172,16 +192,18 @@ class Consumer:
                 await wait_for_notification(
                     notified, seconds if progress.is_stored else min(seconds, STORE_SECONDS)
                 )
+                attempt = _Attempt()
                 try:
-                    if self._exhausted(failures, timeouts):
-                        await self.dead_letter_next(database)
-                        failures = timeouts = 0
+                    if failing is not None and self._exhausted(failures, timeouts):
+                        await self.dead_letter_next(database, failing)
+                        failing, failures, timeouts = None, 0, 0
                     found = await database.execute_alone(look, {"reached": progress.reached})
                     if not progress.has_work(found.last, found.stored, is_wanted=found.wanted):
                         continue
                     handled = 1
                     while handled:
-                        handled = await self.process_batch(database, limit)
+                        attempt = _Attempt()
+                        handled = await self.process_batch(database, limit, attempt)
                         # Report after each batch, because under load the loop rarely ends.
                         report(self.name, None)
                         failures = timeouts = 0
@@ -198,9 +220,12 @@ class Consumer:
                         continue
                     log.exception("consumer failed", consumer=self.name, limit=limit)
                     if limit == 1:
+                        # With several workers another one may have dead-lettered the event that failed before.
+                        if attempt.event_id != failing:
+                            failing, failures, timeouts = attempt.event_id, 0, 0
                         failures, timeouts = failures + (not is_timeout(error)), timeouts + is_timeout(error)
                         # Do not pause if the event is dead-lettered next.
-                        if not self._exhausted(failures, timeouts):
+                        if failing is None or not self._exhausted(failures, timeouts):
                             await asyncio.sleep(BACKOFF.delay(failures + timeouts))
                     limit = 1
 

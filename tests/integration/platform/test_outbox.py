@@ -351,8 +351,8 @@ async def test_event_is_retried_after_the_last_pause_before_it_is_dead_lettered(
         steps.append("pause")
         return 0.0
 
-    async def dead_letter(consumer: Consumer, pool: Database) -> None:
-        await dead_letter_next(consumer, pool)
+    async def dead_letter(consumer: Consumer, pool: Database, event_id: UUID) -> None:
+        await dead_letter_next(consumer, pool, event_id)
         steps.append("dead letter")
         done.set()
 
@@ -362,6 +362,43 @@ async def test_event_is_retried_after_the_last_pause_before_it_is_dead_lettered(
         await done.wait()
     # The first attempt handles the whole batch.
     assert steps == ["try", "try", "pause", "try", "pause", "try", "dead letter"]
+
+
+async def test_event_after_one_that_another_worker_dead_lettered_is_handled(
+    appeals_database: Database, database: TestDatabase, fast_dead_letter: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two workers have counted the failures of an event; the other one dead-letters it first."""
+    bad, good = uuid4(), uuid4()
+    async with appeals_database.write() as session:
+        await emit(session, event(subject=bad), event(subject=good))
+    await number_committed_events(appeals_database)
+    raw_connection = await database.connect()
+    failures = 0
+    done: list[UUID] = []
+    finished = asyncio.Event()
+    ping = appeals_database.ping
+
+    async def handle(_session: WriteSession, events: Sequence[Event]) -> None:
+        nonlocal failures
+        if any(found.subject_id == bad for found in events):
+            failures += 1
+            raise ValueError
+        done.extend(found.subject_id for found in events)
+        finished.set()
+
+    async def ping_after_the_other_worker() -> None:
+        if failures == 4:  # of the batch, and three of the event alone: it is dead-lettered next
+            await raw_connection.execute(
+                "INSERT INTO appeals_consumer_offsets (consumer, position) VALUES ('reader', 1)"
+            )
+        await ping()
+
+    monkeypatch.setattr(appeals_database, "ping", ping_after_the_other_worker)
+    async with asyncio.timeout(HANG_SECONDS), reading(appeals_database, handle):
+        await finished.wait()
+    assert done == [good]
+    assert await raw_connection.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
+    await raw_connection.close()
 
 
 async def test_event_that_always_times_out_is_dead_lettered_and_later_events_are_handled(
