@@ -12,7 +12,7 @@ from services.webhooks.notices.relevance import Line
 from services.webhooks.notices.reports.published_reports import ReportLine
 from services.webhooks.notices.reports.report_pdf import NoPdf
 from services.webhooks.schemas.notices import NoticeStatus
-from shared.database.sessions import Database
+from shared.database.sessions import Database, wait_for_standby_commit
 from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 from shared.tables.registry import Person
 from shared.working_time import WorkingCalendar
@@ -60,6 +60,8 @@ async def begin_sending(database: Database, claim: Claim) -> bool:
         Person.id == NoticeLetter.person_id, Person.active, Person.locked_at.is_(None)
     )
     async with database.write() as session:
+        # If a failover lost this update, nothing would record the attempt, and the letter could be sent twice.
+        await wait_for_standby_commit(session)
         changed = await session.execute(
             update(NoticeLetter)
             .where(

@@ -287,6 +287,36 @@ async def test_letter_that_cannot_be_composed_blocks_no_other_letter(
     assert attempts[broken] == 1
 
 
+LOGGED = """
+CREATE TABLE waited (setting text);
+CREATE FUNCTION note_wait() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+    INSERT INTO waited VALUES (current_setting('synchronous_commit'));
+    RETURN NULL;
+END $$;
+CREATE CONSTRAINT TRIGGER note_wait AFTER UPDATE ON notice_letters DEFERRABLE INITIALLY DEFERRED
+    FOR EACH ROW WHEN (NEW.status = 'sending' AND OLD.status <> 'sending') EXECUTE FUNCTION note_wait();
+"""
+
+
+async def test_sending_state_is_committed_synchronously_before_the_text_is_sent(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    """`sending` is committed synchronously, although other commits of the service are asynchronous."""
+    await office.person()
+    await told(office, now)
+    harness = office.harness
+    owner = await harness.test_database.connect()
+    await owner.execute(f"ALTER DATABASE {harness.test_database.name} SET synchronous_commit = off")
+    await owner.execute(LOGGED)
+    # Connections that are open already have the former setting.
+    await harness.database.engine.dispose()
+    assert await office.send() == 1
+    assert len(mail.letters) == 1
+    assert await owner.fetch("SELECT setting FROM waited") == [("on",)]
+    await owner.close()
+
+
 async def test_letter_waits_during_an_outage_of_the_database(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
