@@ -49,6 +49,9 @@ MAX_RETRY_DELAY = timedelta(minutes=5)
 RECONNECT_BACKOFF = Backoff(0.5, 5.0)
 OUTCOME_BACKOFF = Backoff(0.5, 2.0)
 OUTAGE_RETRY_DELAY = timedelta(seconds=2)
+# Jobs that wait or run for longer are counted in the metrics.
+OVERDUE = timedelta(minutes=10)
+LONG_RUNNING = timedelta(hours=1)
 # A schedule that meets an outage runs again, for about an hour: its next tick may be tomorrow.
 SCHEDULE_BACKOFF = Backoff(OUTAGE_RETRY_DELAY.total_seconds(), 30.0)
 SCHEDULE_RETRIES = 120
@@ -187,6 +190,19 @@ class RetryLater(Exception):  # noqa: N818 — a request, not an error
         super().__init__(reason)
         self.after = after
         self.reason = reason
+
+
+@dataclass(frozen=True)
+class StuckJobs:
+    """Numbers of jobs that do not go on.
+
+    `overdue` ones are due for long and not begun: no worker runs, all are busy, or none knows the name of the job,
+    as after a return to a former version. `long_running` ones perhaps hang.
+    """
+
+    dead_letters: float
+    overdue: float
+    long_running: float
 
 
 @dataclass
@@ -441,10 +457,16 @@ class Jobs(JobQueue):
 
         return rule(names.queue_table_log, log_statement), rule(names.statistics_table, statistics_statement)
 
-    async def count_dead_letters(self, session: AsyncSession) -> int:
-        """Return the number of dead letters."""
-        query = f"SELECT count(*) FROM {self.service}_jobs.pgqueuer WHERE status = 'failed'"  # noqa: S608 — our own name
-        return int(await session.scalar(text(query)) or 0)
+    async def count_stuck(self, session: AsyncSession) -> StuckJobs:
+        """Return how many jobs of the queue do not go on."""
+        query = f"""
+            SELECT count(*) FILTER (WHERE status = 'failed') AS dead_letters,
+                count(*) FILTER (WHERE status = 'queued' AND now() - execute_after > :overdue) AS overdue,
+                count(*) FILTER (WHERE status = 'picked' AND now() - updated > :long_running) AS long_running
+            FROM {self.service}_jobs.pgqueuer
+        """  # noqa: S608 — our own name
+        counts = (await session.execute(text(query), {"overdue": OVERDUE, "long_running": LONG_RUNNING})).one()
+        return StuckJobs(counts.dead_letters, counts.overdue, counts.long_running)
 
     async def list_dead_letters(self, connection: asyncpg.Connection, limit: int = 100) -> list[Job]:
         """Return the dead letters, newest first."""

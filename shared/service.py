@@ -42,7 +42,7 @@ from shared.http.client_tls import client_tls
 from shared.http.conditional_reads import ConditionalReads
 from shared.http.request_log import API_HEADERS, Observe
 from shared.http.server_protocol import HttpProtocol
-from shared.jobs import Jobs
+from shared.jobs import Jobs, StuckJobs
 from shared.renamed_settings import refuse_renamed_variables
 from shared.service_client import ServiceClient
 from shared.settings import ServiceName, Settings, settings
@@ -56,6 +56,10 @@ WORKER_FAILURES = Counter("gospablik_worker_failures_total", "Times a worker loo
 DEAD_LETTER_JOBS = Gauge(
     "gospablik_dead_letter_jobs", "Jobs that failed for good and wait for a person", ["service"]
 )
+OVERDUE_JOBS = Gauge(
+    "gospablik_overdue_jobs", "Jobs that have been due for ten minutes and were not begun", ["service"]
+)
+LONG_RUNNING_JOBS = Gauge("gospablik_long_running_jobs", "Jobs that have been running for an hour", ["service"])
 # Less than the time that the gateway waits for a service's readiness.
 DEPENDENCY_TIMEOUT_SECONDS = 2.0
 RESTART_BACKOFF = Backoff(0.5, 15.0)
@@ -353,17 +357,17 @@ class Service:
             return logs.redact(str(error)) or f"no answer within {DEPENDENCY_TIMEOUT_SECONDS:g} s"
         return None
 
-    async def count_dead_letters(self, jobs: Jobs) -> float:
-        """Return how many jobs failed permanently; NaN while the database is unavailable."""
+    async def count_stuck_jobs(self, jobs: Jobs) -> StuckJobs:
+        """Return how many jobs do not go on; NaN while the database is unavailable."""
         # `/metrics` must not fail: the other metrics are especially needed during an outage.
         try:
             async with asyncio.timeout(3), self.database.read() as session:
-                return await jobs.count_dead_letters(session)
+                return await jobs.count_stuck(session)
         except Exception as error:
             if not is_outage(error):
                 raise
-            logs.get_logger(__name__).warning("dead-letter count failed", error=repr(error)[:300])
-            return math.nan
+            logs.get_logger(__name__).warning("job count failed", error=repr(error)[:300])
+            return StuckJobs(math.nan, math.nan, math.nan)
 
 
 def get_service(request: Request) -> Service:
@@ -400,7 +404,10 @@ def _health_routes() -> APIRouter:
     async def metrics(request: Request) -> Response:
         service = get_service(request)
         if service.jobs is not None:
-            DEAD_LETTER_JOBS.labels(service.name).set(await service.count_dead_letters(service.jobs))
+            stuck = await service.count_stuck_jobs(service.jobs)
+            DEAD_LETTER_JOBS.labels(service.name).set(stuck.dead_letters)
+            OVERDUE_JOBS.labels(service.name).set(stuck.overdue)
+            LONG_RUNNING_JOBS.labels(service.name).set(stuck.long_running)
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     return router

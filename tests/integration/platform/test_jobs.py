@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from shared.database.outages import DependencyUnavailable
 from shared.database.sessions import Database, WriteSession
-from shared.jobs import Jobs, RetryLater
+from shared.jobs import Jobs, RetryLater, StuckJobs
 from shared.supervision import Backoff
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
@@ -376,6 +376,28 @@ async def test_schedules_of_another_version_are_removed(
     async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
         while [tuple(row) for row in await connection.fetch(query)] != [("yearly", "0 0 1 1 *")]:
             await asyncio.sleep(0.02)
+    await connection.close()
+
+
+async def test_jobs_that_do_not_go_on_are_counted(appeals_database: Database, database: TestDatabase) -> None:
+    jobs = Jobs("appeals")
+    connection = await database.connect()
+    rows = [
+        ("renamed", "queued", "1 hour", "1 hour"),
+        ("renamed", "queued", "11 minutes", "1 day"),
+        ("recent", "queued", "9 minutes", "9 minutes"),
+        ("delayed", "queued", "-1 hour", "1 day"),
+        ("hangs", "picked", "1 day", "61 minutes"),
+        ("runs", "picked", "1 day", "59 minutes"),
+        ("failed", "failed", "1 day", "1 day"),
+    ]
+    await connection.executemany(
+        "INSERT INTO appeals_jobs.pgqueuer (priority, entrypoint, status, execute_after, updated, heartbeat)"
+        " VALUES (0, $1, $2, now() - $3::text::interval, now() - $4::text::interval, now())",
+        rows,
+    )
+    async with appeals_database.read() as reader:
+        assert await jobs.count_stuck(reader) == StuckJobs(dead_letters=1, overdue=2, long_running=1)
     await connection.close()
 
 

@@ -26,7 +26,8 @@ async def test_metrics_and_health_respond_without_the_database(database: TestDat
     async with service_under_test("appeals", database, keys_dir, database_url=nowhere) as appeals:
         figures = await appeals.client.get("/metrics")
         assert figures.status_code == 200
-        assert 'gospablik_dead_letter_jobs{service="appeals"} NaN' in figures.text
+        for gauge in ("dead_letter", "overdue", "long_running"):
+            assert f'gospablik_{gauge}_jobs{{service="appeals"}} NaN' in figures.text
         ready = await appeals.client.get("/health/ready")
         assert (ready.status_code, ready.json()["status"]) == (503, "fail")
         assert "database" in ready.json()["checks"]
