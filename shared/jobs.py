@@ -81,6 +81,27 @@ def _queries(driver: Driver, service: str) -> Queries:
     return Queries(driver, **_builders(service))
 
 
+def _storable_text(value: str) -> str:
+    """Return a text without NUL and lone surrogates, which Postgres does not store."""
+    return value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+
+
+def _storable_record(record: TracebackRecord | None) -> TracebackRecord | None:
+    """Return the record with texts that Postgres can store: an error may quote any input."""
+    if record is None:
+        return None
+    context = record.additional_context or {}
+    return record.model_copy(
+        update={
+            "exception_message": _storable_text(record.exception_message),
+            "traceback": _storable_text(record.traceback),
+            "additional_context": {
+                key: _storable_text(value) if isinstance(value, str) else value for key, value in context.items()
+            },
+        }
+    )
+
+
 class _OutcomeWriter(Queries):
     """Writes the outcomes of jobs, and waits during an outage of the database.
 
@@ -107,7 +128,8 @@ class _OutcomeWriter(Queries):
     async def retry_job(self, job: Job, delay: timedelta, traceback_record: TracebackRecord | None) -> None:
         """Queue a job again; count and log a failure, but not a requested retry."""
         if job.id not in self._waiting:
-            await self._when_back(lambda: super(_OutcomeWriter, self).retry_job(job, delay, traceback_record))
+            record = _storable_record(traceback_record)
+            await self._when_back(lambda: super(_OutcomeWriter, self).retry_job(job, delay, record))
             return
         self._waiting.discard(job.id)
         query = (
@@ -117,8 +139,24 @@ class _OutcomeWriter(Queries):
         await self._when_back(lambda: self._pool.execute(query, job.id, delay))
 
     async def log_jobs(self, job_status: list[tuple[Job, JOB_STATUS, TracebackRecord | None]]) -> None:
-        """Delete successful jobs and keep dead letters."""
-        await self._when_back(lambda: super(_OutcomeWriter, self).log_jobs(job_status))
+        """Delete successful jobs and keep dead letters.
+
+        If the outcomes cannot be written together, each is written alone, so that one blocks no other. A job whose
+        outcome is not written is run again when its heartbeat has expired.
+        """
+        outcomes = [(job, status, _storable_record(record)) for job, status, record in job_status]
+        try:
+            await self._when_back(lambda: super(_OutcomeWriter, self).log_jobs(outcomes))
+        except Exception:
+            log.exception("job outcomes not written together", count=len(outcomes))
+            for outcome in outcomes:
+                await self._log_alone(outcome)
+
+    async def _log_alone(self, outcome: tuple[Job, JOB_STATUS, TracebackRecord | None]) -> None:
+        try:
+            await self._when_back(lambda: super(_OutcomeWriter, self).log_jobs([outcome]))
+        except Exception:  # the other outcomes are written
+            log.exception("job outcome not written", job=outcome[0].entrypoint, job_id=outcome[0].id)
 
     def interrupt(self, schedule: Schedule) -> None:
         """Leave a schedule picked when it ends: a worker runs it again when its heartbeat has expired."""
@@ -377,7 +415,7 @@ class Jobs(JobQueue):
         try:
             async with database.write() as session:
                 await session.execute(text(hold), {"id": job.id})
-                await on_dead_letter(session, payload, str(error))
+                await on_dead_letter(session, payload, _storable_text(str(error)))
         except Exception as failure:
             if is_outage(failure):
                 raise outcomes.wait(job, OUTAGE_RETRY_DELAY, repr(failure)) from failure

@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from pgqueuer.adapters.persistence.queries import Queries
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
@@ -140,6 +141,70 @@ async def test_failed_job_is_kept_and_can_be_requeued(appeals_database: Database
         finally:
             await connection.close()
         await done.wait()
+
+
+async def test_error_with_text_that_postgres_does_not_store_blocks_no_outcome(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    """JSONB stores no NUL and no lone surrogate, which a message of an error may quote."""
+    jobs = Jobs("appeals", max_attempts=1, initial_delay=timedelta(milliseconds=50))
+    reasons: list[str] = []
+
+    async def on_dead_letter(session: WriteSession, _payload: dict[str, Any], reason: str) -> None:
+        await session.execute(text("SELECT length(:reason)"), {"reason": reason})
+        reasons.append(reason)
+
+    @jobs.handler("hostile", on_dead_letter=on_dead_letter)
+    async def hostile(payload: dict[str, Any]) -> None:
+        raise ValueError(f"cannot read {payload['text']}!")
+
+    @jobs.handler("good")
+    async def good(_payload: dict[str, Any]) -> None:
+        pass
+
+    for hostile_text in ("\x00", "\ud800"):
+        await enqueue(appeals_database, jobs, "hostile", text=hostile_text)
+    await enqueue(appeals_database, jobs, "good")
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        while await waiting_jobs(database) != [("hostile", "failed")] * 2:
+            await asyncio.sleep(0.05)
+    messages = ["cannot read ?!", "cannot read \N{REPLACEMENT CHARACTER}!"]
+    assert sorted(reasons) == messages
+    connection = await database.connect()
+    query = "SELECT traceback->>'exception_message' FROM appeals_jobs.pgqueuer_log WHERE traceback IS NOT NULL"
+    # Of the retry and of the dead letter; the stopped worker has written both.
+    assert sorted(row[0] for row in await connection.fetch(query)) == sorted(messages * 2)
+    await connection.close()
+
+
+async def test_outcome_that_cannot_be_written_blocks_no_other(
+    appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = Jobs("appeals")
+    log_jobs = Queries.log_jobs
+    ran: set[str] = set()
+    both = asyncio.Event()
+
+    async def log_or_raise(queries: Queries, outcomes: list[Any]) -> None:
+        if any(job.entrypoint == "bad" for job, _, _ in outcomes):
+            raise ValueError("cannot be written")
+        await log_jobs(queries, outcomes)
+
+    async def run(name: str) -> None:
+        # Both outcomes are in the buffer at the same time.
+        ran.add(name)
+        if len(ran) == 2:
+            both.set()
+        await both.wait()
+
+    jobs.handler("bad")(lambda _payload: run("bad"))
+    jobs.handler("good")(lambda _payload: run("good"))
+    monkeypatch.setattr(Queries, "log_jobs", log_or_raise)
+    await enqueue(appeals_database, jobs, "bad")
+    await enqueue(appeals_database, jobs, "good")
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        while [name for name, _ in await waiting_jobs(database)] != ["bad"]:
+            await asyncio.sleep(0.05)
 
 
 async def test_retry_later_is_not_counted_as_a_failure(appeals_database: Database, database: TestDatabase) -> None:
