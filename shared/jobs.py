@@ -102,14 +102,37 @@ def _storable_record(record: TracebackRecord | None) -> TracebackRecord | None:
     )
 
 
+class _Connections(AsyncpgPoolDriver):
+    """The connections of one run of PgQueuer.
+
+    If a poll of the queue fails, PgQueuer raises the error only when all running jobs have ended; `lost` has it at
+    once.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, lost: asyncio.Future[Exception]) -> None:
+        super().__init__(pool)
+        self._lost = lost
+
+    async def fetch(self, query: str, *args: object) -> list[dict[str, object]]:
+        """Return the rows of a query."""
+        try:
+            return await super().fetch(query, *args)
+        except Exception as error:
+            if _is_retried(error) and not self._lost.done():
+                self._lost.set_result(error)
+            raise
+
+
 class _OutcomeWriter(Queries):
     """Writes the outcomes of jobs, and waits during an outage of the database.
 
     PgQueuer itself would dead-letter a job whose retry it cannot write.
     """
 
-    def __init__(self, pool: asyncpg.Pool, service: str, stopping: asyncio.Event) -> None:
-        super().__init__(AsyncpgPoolDriver(pool), **_builders(service))
+    def __init__(
+        self, pool: asyncpg.Pool, service: str, stopping: asyncio.Event, lost: asyncio.Future[Exception]
+    ) -> None:
+        super().__init__(_Connections(pool, lost), **_builders(service))
         self._pool = pool
         self._table = f"{service}_jobs.pgqueuer"
         self._stopping = stopping
@@ -164,7 +187,9 @@ class _OutcomeWriter(Queries):
 
     async def set_schedule_queued(self, ids: set[ScheduleId]) -> None:
         """Release schedules that have run."""
-        await super().set_schedule_queued(ids - self._interrupted)
+        interrupted = ids & self._interrupted
+        self._interrupted -= interrupted
+        await super().set_schedule_queued(ids - interrupted)
 
     async def _when_back(self, write: Callable[[], Awaitable[object]]) -> None:
         failures = 0
@@ -204,17 +229,16 @@ def _is_listener_error(error: BaseException) -> bool:
     return isinstance(error, (PgqException, asyncpg.InterfaceError))
 
 
-async def _run_cancellable(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> None:
-    # In a separate task, so that errors during its teardown do not replace the caller's cancellation.
-    task = asyncio.create_task(work)
+def _is_retried(error: BaseException) -> bool:
+    return is_outage(error) or _is_listener_error(error)
+
+
+async def _end_with(queuer: PgQueuer, work: Coroutine[Any, Any, None]) -> None:
+    """Run one of the two managers of PgQueuer; when it ends, the other one picks nothing more and ends too."""
     try:
-        await asyncio.wait({task})
-    except asyncio.CancelledError:
-        stopping.set()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        raise
-    task.result()
+        await work
+    finally:
+        queuer.shutdown.set()
 
 
 async def _keep_session(_connection: asyncpg.Connection) -> None:
@@ -283,6 +307,9 @@ class Jobs(JobQueue):
     concurrency: dict[str, int] = field(default_factory=dict)
     on_dead_letter: dict[str, DeadLetterHandler] = field(default_factory=dict)
     schedules: dict[str, tuple[str, ScheduleHandler]] = field(default_factory=dict)
+    # The jobs and schedules that run in this process.
+    running: set[JobId] = field(default_factory=set)
+    running_schedules: set[str] = field(default_factory=set)
     # The errors of schedules whose last run in this process failed.
     failing_schedules: dict[str, str] = field(default_factory=dict)
 
@@ -323,20 +350,69 @@ class Jobs(JobQueue):
         gets the error while there is no connection: `url` may fail alone.
         """
         stopping = asyncio.Event()
+        draining: set[asyncio.Task[None]] = set()
 
         def failed(error: Exception, delay: float) -> None:
             log.warning("job worker lost the database", error=repr(error), retry_in_seconds=delay)
             report(repr(error))
 
-        await run_forever(
-            lambda: _run_cancellable(self._run_once(url, database, stopping, report), stopping),
-            RECONNECT_BACKOFF,
-            on_failure=failed,
-            reset_after=30.0,
-            is_retried=lambda error: is_outage(error) or _is_listener_error(error),
-        )
+        try:
+            await run_forever(
+                lambda: self._run_until_lost(url, database, stopping, report, draining),
+                RECONNECT_BACKOFF,
+                on_failure=failed,
+                reset_after=30.0,
+                is_retried=_is_retried,
+            )
+        finally:
+            stopping.set()
+            await asyncio.gather(*draining, return_exceptions=True)
 
-    async def _run_once(self, url: str, database: Database, stopping: asyncio.Event, report: WorkerReport) -> None:
+    async def _run_until_lost(
+        self,
+        url: str,
+        database: Database,
+        stopping: asyncio.Event,
+        report: WorkerReport,
+        draining: set[asyncio.Task[None]],
+    ) -> None:
+        """Run jobs and schedules until a statement is lost; those that run then end in `draining`.
+
+        Otherwise one lost statement would stop all jobs until the slowest running one has ended.
+        """
+        lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+        # In a separate task, so that errors during its teardown do not replace the caller's cancellation.
+        task = asyncio.create_task(self._run_once(url, database, stopping, report, lost))
+        waited: set[asyncio.Future[Any]] = {task, lost}
+        try:
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            stopping.set()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            raise
+        if task.done():
+            lost.cancel()
+            task.result()
+            return
+
+        def ended(task: asyncio.Task[None]) -> None:
+            draining.discard(task)
+            if not task.cancelled() and (error := task.exception()) is not None:
+                log.info("former connections of the job worker closed", error=repr(error)[:300])
+
+        draining.add(task)
+        task.add_done_callback(ended)
+        raise lost.result()
+
+    async def _run_once(
+        self,
+        url: str,
+        database: Database,
+        stopping: asyncio.Event,
+        report: WorkerReport,
+        lost: asyncio.Future[Exception],
+    ) -> None:
         async with asyncpg.create_pool(
             url,
             connect=connect,
@@ -346,7 +422,7 @@ class Jobs(JobQueue):
             reset=_keep_session,
             server_settings={"application_name": f"gospablik-{self.service}-jobs"},
         ) as pool:
-            queries = _OutcomeWriter(pool, self.service, stopping)
+            queries = _OutcomeWriter(pool, self.service, stopping, lost)
             await queries.ping()
             report(None)
             queuer = PgQueuer(connection=queries.driver, channel=queries.qbe.settings.channel, queries=queries)
@@ -354,17 +430,22 @@ class Jobs(JobQueue):
                 self._register(queuer, queries, database, name, handler)
             for name, (cron, scheduled) in self.schedules.items():
                 self._schedule(queuer, queries, name, cron, scheduled)
+            lost.add_done_callback(lambda _: queuer.shutdown.set())
             # A job of a killed worker is run again after the heartbeat timeout. The queue is polled every few
             # seconds anyway, so a listener that missed its first probe is no reason to stop.
-            work = queuer.qm.run(
-                dequeue_timeout=timedelta(seconds=5),
-                heartbeat_timeout=timedelta(seconds=10),
-                shutdown_on_listener_failure=False,
-            )
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(work)
-                if self.schedules:
-                    tasks.create_task(self._run_schedules(queuer, pool))
+            work = [
+                queuer.qm.run(
+                    dequeue_timeout=timedelta(seconds=5),
+                    heartbeat_timeout=timedelta(seconds=10),
+                    shutdown_on_listener_failure=False,
+                )
+            ]
+            if self.schedules:
+                work.append(self._run_schedules(queuer, pool))
+            # Neither is cancelled when the other one fails: that would cancel jobs, or forget runs of schedules.
+            ends = await asyncio.gather(*(_end_with(queuer, one) for one in work), return_exceptions=True)
+            if errors := [error for error in ends if isinstance(error, Exception)]:
+                raise ExceptionGroup("jobs and schedules have ended", errors)
 
     async def _run_schedules(self, queuer: PgQueuer, pool: asyncpg.Pool) -> None:
         """Run schedules until cancelled, first those that became due, or were interrupted, without a worker."""
@@ -381,6 +462,16 @@ class Jobs(JobQueue):
         self, queuer: PgQueuer, outcomes: _OutcomeWriter, database: Database, name: str, handler: JobHandler
     ) -> None:
         async def run(job: Job) -> None:
+            # While connections were lost, the heartbeat of a job that runs here may have expired.
+            if job.id in self.running:
+                raise outcomes.wait(job, OUTAGE_RETRY_DELAY, "the job still runs in this worker")
+            self.running.add(job.id)
+            try:
+                await attempt(job)
+            finally:
+                self.running.discard(job.id)
+
+        async def attempt(job: Job) -> None:
             payload = json.loads(job.payload or b"{}")
             try:
                 await handler(payload)
@@ -428,6 +519,17 @@ class Jobs(JobQueue):
         SCHEDULE_FAILING.labels(self.service, name)
 
         async def run(schedule: Schedule) -> None:
+            # While connections were lost, the heartbeat of a schedule that runs here may have expired.
+            if name in self.running_schedules:
+                outcomes.interrupt(schedule)
+                return
+            self.running_schedules.add(name)
+            try:
+                await attempt(schedule)
+            finally:
+                self.running_schedules.discard(name)
+
+        async def attempt(schedule: Schedule) -> None:
             failures = 0
             while True:
                 try:

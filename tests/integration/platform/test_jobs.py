@@ -9,12 +9,13 @@ from typing import Any
 import asyncpg
 import pytest
 from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.domain.models import Schedule
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from shared.database.outages import DependencyUnavailable
 from shared.database.sessions import Database, WriteSession
-from shared.jobs import Jobs, RetryLater, StuckJobs
+from shared.jobs import Jobs, RetryLater, StuckJobs, _OutcomeWriter
 from shared.supervision import Backoff
 from tests.conftest import TestDatabase
 from tests.integration.platform.simulated_outages import no_connections, read_only
@@ -348,6 +349,133 @@ async def test_job_is_not_dead_lettered_when_its_outcome_cannot_be_written(
             assert await waiting_jobs(database) != [("waits", "failed")]
             await asyncio.sleep(0.02)
     assert (runs, lost) == (2, 1)
+
+
+async def test_other_jobs_run_while_a_job_outlives_a_lost_statement(
+    appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = Jobs("appeals")
+    runs, losses = 0, 0
+    started, quick_ran, over = (asyncio.Event() for _ in range(3))
+    fetch = asyncpg.Pool.fetch
+
+    @jobs.handler("slow")
+    async def slow(_payload: dict[str, Any]) -> None:
+        nonlocal runs
+        runs += 1
+        started.set()
+        await over.wait()
+
+    @jobs.handler("quick")
+    async def quick(_payload: dict[str, Any]) -> None:
+        quick_ran.set()
+
+    async def lose_first(pool: asyncpg.Pool, query: str, *values: Any, **options: Any) -> Any:
+        nonlocal losses
+        if started.is_set() and not losses:
+            losses += 1
+            raise ConnectionResetError("connection lost")
+        return await fetch(pool, query, *values, **options)
+
+    monkeypatch.setattr(asyncpg.Pool, "fetch", lose_first)
+    await enqueue(appeals_database, jobs, "slow")
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        await started.wait()
+        while not losses:
+            await asyncio.sleep(0.02)
+        await enqueue(appeals_database, jobs, "quick")
+        await quick_ran.wait()
+        connection = await database.connect()
+        # The heartbeat of the slow job expires, as during an outage, and it is picked again, but not run twice.
+        expire = "UPDATE appeals_jobs.pgqueuer SET heartbeat = now() - interval '1 hour' WHERE status = 'picked'"
+        while await waiting_jobs(database) != [("slow", "queued")]:
+            await connection.execute(expire)
+            await asyncio.sleep(0.1)
+        await connection.close()
+        over.set()
+        while await waiting_jobs(database):
+            await asyncio.sleep(0.05)
+    assert (runs, losses) == (1, 1)
+
+
+async def test_schedule_that_outlives_a_lost_statement_is_not_run_twice(
+    appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = Jobs("appeals")
+    runs, losses = 0, 0
+    started, picked_again, over = (asyncio.Event() for _ in range(3))
+    fetch, interrupt = asyncpg.Pool.fetch, _OutcomeWriter.interrupt
+
+    @jobs.schedule("slow", "* * * * * *")
+    async def slow() -> None:
+        nonlocal runs
+        runs += 1
+        started.set()
+        await over.wait()
+
+    async def lose_first(pool: asyncpg.Pool, query: str, *values: Any, **options: Any) -> Any:
+        nonlocal losses
+        if started.is_set() and not losses:
+            losses += 1
+            raise ConnectionResetError("connection lost")
+        return await fetch(pool, query, *values, **options)
+
+    def interrupt_second(outcomes: _OutcomeWriter, schedule: Schedule) -> None:
+        interrupt(outcomes, schedule)
+        picked_again.set()
+
+    monkeypatch.setattr(asyncpg.Pool, "fetch", lose_first)
+    monkeypatch.setattr(_OutcomeWriter, "interrupt", interrupt_second)
+    connection = await database.connect()
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        try:
+            while not (losses and picked_again.is_set()):
+                await connection.execute(
+                    "UPDATE appeals_jobs.pgqueuer_schedules SET heartbeat = now() - interval '1 hour'"
+                )
+                await asyncio.sleep(0.05)
+            assert runs == 1
+        finally:
+            over.set()  # a stopping worker waits for it
+        while runs < 2:  # it goes on with the next ticks
+            await asyncio.sleep(0.05)
+    await connection.close()
+
+
+async def test_stopping_worker_finishes_a_job_that_outlives_a_lost_statement(
+    appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = Jobs("appeals")
+    lost, over, done, started = False, asyncio.Event(), asyncio.Event(), asyncio.Event()
+    reported: list[str | None] = []
+    fetch = asyncpg.Pool.fetch
+
+    @jobs.handler("slow")
+    async def slow(_payload: dict[str, Any]) -> None:
+        started.set()
+        await over.wait()
+        done.set()
+
+    async def lose(pool: asyncpg.Pool, query: str, *values: Any, **options: Any) -> Any:
+        nonlocal lost
+        if started.is_set():
+            lost = True
+            raise ConnectionResetError("connection lost")
+        return await fetch(pool, query, *values, **options)
+
+    monkeypatch.setattr(asyncpg.Pool, "fetch", lose)
+    await enqueue(appeals_database, jobs, "slow")
+    async with asyncio.timeout(HANG_SECONDS):
+        task = asyncio.create_task(jobs.run(database.url("appeals"), appeals_database, reported.append))
+        while reported.count(None) < 2:
+            await asyncio.sleep(0.02)
+        task.cancel()
+        await asyncio.sleep(0.1)
+        assert not task.done()
+        over.set()
+        await asyncio.gather(task, return_exceptions=True)
+    assert done.is_set()
+    assert await waiting_jobs(database) == []
 
 
 async def test_worker_stops_during_an_outage_and_the_next_worker_runs_its_job(
