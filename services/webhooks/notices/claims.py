@@ -5,7 +5,7 @@ A letter is sent at most once. A worker leases it, sends the mail server everyth
 letter that stays `sending` has perhaps been sent, and fails as `uncertain`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID, uuid4
@@ -30,6 +30,7 @@ from shared.api.pagination import inline_literal
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
 from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
+from shared.tables.registry import Person
 from shared.working_time import WorkingCalendar
 
 # Due notices that are read to find people: more than needed, since other workers may have locked some people.
@@ -93,8 +94,10 @@ class _Round:
         settings: dict[UUID, NoticeSettings],
         hours: WorkingHours,
         pdfs: ReportPdfs,
+        recipients: Collection[UUID],
     ) -> None:
         self._session = session
+        self._recipients = recipients
         self._pdfs = pdfs
         self._settings = settings
         self._hours = hours
@@ -129,7 +132,8 @@ class _Round:
         every = [notice for notices in (*by_letter.values(), *by_person.values()) for notice in notices]
         settings = await settings_of(session, {*people, *(letter.person_id for letter in letters)})
         hours = await WorkingHours.load(session, {notice.organisation_id for notice in every})
-        found = _Round(session, settings, hours, pdfs)
+        recipients = await _active_people(session, {letter.person_id for letter in letters})
+        found = _Round(session, settings, hours, pdfs, recipients)
         found.links = [letter for letter in letters if letter.purpose == "confirmation"]
         found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
         found.warnings = [letter for letter in letters if letter.purpose == "linked"]
@@ -158,20 +162,24 @@ class _Round:
         return self._leased(letter, address, self._hours.default, nonce=settings.confirmation_nonce)
 
     def claim_farewell(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter to a former address saying that somebody else replaced it."""
+        """Lease the letter to a former address saying that somebody else replaced it; cancel it if it is old."""
         settings = self._settings.get(letter.person_id)
         address = None if settings is None else preferences.former_address_of(settings, keys)
-        if address is None:
+        if settings is None or address is None or self._is_too_late(letter):
             letter.status = "cancelled"
+            if settings is not None:
+                settings.former_address = None
             return None
         found = self._leased(letter, address, self._hours.default)
         letter.address_generation = None
         return found
 
     def claim_warning(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter saying that an account in a network was linked."""
+        """Lease the letter saying that an account in a network was linked; cancel it if it is old, or the person
+        was deactivated or locked.
+        """
         address = self._confirmed_address(letter, keys)
-        if address is None:
+        if address is None or self._is_too_late(letter) or letter.person_id not in self._recipients:
             letter.status = "cancelled"
             return None
         return self._leased(letter, address, self._hours.default, account_linked=True)
@@ -180,11 +188,13 @@ class _Round:
         """Lease the letter saying that an endpoint was disabled; cancel it if it is old or no longer true."""
         address = self._confirmed_address(letter, keys)
         endpoint = await load_disabled(self._session, letter.person_id, letter.endpoint_id)
-        is_old = self._now - letter.created_at > TOO_LATE_AFTER
-        if address is None or endpoint is None or is_old:
+        if address is None or endpoint is None or self._is_too_late(letter):
             letter.status = "cancelled"
             return None
         return self._leased(letter, address, self._hours.default, endpoint=endpoint)
+
+    def _is_too_late(self, letter: NoticeLetter) -> bool:
+        return self._now - letter.created_at > TOO_LATE_AFTER
 
     def _confirmed_address(self, letter: NoticeLetter, keys: SecretStr) -> str | None:
         settings = self._settings.get(letter.person_id)
@@ -254,6 +264,17 @@ class _Round:
         letter.lease_id = uuid4()
         letter.leased_until = func.clock_timestamp() + LEASE
         return Claim(letter.id, letter.person_id, letter.lease_id, letter.attempts, address, calendar, **content)
+
+
+async def _active_people(session: WriteSession, people: Collection[UUID]) -> Collection[UUID]:
+    """Return those of the people who are neither deactivated nor locked."""
+    if not people:
+        return ()
+    return set(
+        await session.scalars(
+            select(Person.id).where(Person.id.in_(people), Person.active, Person.locked_at.is_(None))
+        )
+    )
 
 
 def _letters_of(notices: Sequence[Notice]) -> Iterable[list[Notice]]:

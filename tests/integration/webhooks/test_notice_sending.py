@@ -17,6 +17,7 @@ from services.webhooks.notices import leases, links, outcomes, preferences
 from services.webhooks.notices.bounces import Bounce
 from services.webhooks.notices.outcomes import RETRY_DELAYS
 from services.webhooks.notices.preferences import MAX_BOUNCES
+from services.webhooks.notices.relevance import TOO_LATE_AFTER
 from services.webhooks.notices.rendering import Envelope
 from services.webhooks.notices.sender import MAX_REFUSALS, NoticeSender
 from services.webhooks.retention import purge_rules
@@ -168,6 +169,45 @@ async def test_letter_whose_notices_are_all_obsolete_is_cancelled(
     now.shift(RETRY_DELAYS[0])
     assert await office.send() == 0
     assert (await only_letter(office))["status"] == "cancelled"
+
+
+async def queue_letter(office: Office, person_id: UUID, purpose: str) -> None:
+    await office.harness.sql(
+        """INSERT INTO notice_letters (id, person_id, purpose, channel, status, attempts, next_attempt_at,
+               created_at)
+           VALUES (gen_random_uuid(), $1, $2, 'email', 'waiting', 0, $3, $3)""",
+        person_id,
+        purpose,
+        now_utc(),
+    )
+
+
+@pytest.mark.parametrize("change", ["active = false", "locked_at = now()"])
+async def test_letter_about_a_linked_account_is_cancelled_for_a_person_who_left(
+    office: Office, mail: MailServer, now: time_machine.Traveller, change: str
+) -> None:
+    person_id = await office.person()
+    await queue_letter(office, person_id, "linked")
+    await office.harness.sql(f"UPDATE people SET {change}")
+    assert await office.send() == 0
+    assert (await only_letter(office))["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("purpose", ["linked", "replaced"])
+async def test_letter_that_the_mail_server_did_not_take_for_three_days_is_cancelled(
+    office: Office, mail: MailServer, now: time_machine.Traveller, purpose: str
+) -> None:
+    person_id = await office.person()
+    await office.harness.sql("UPDATE notice_settings SET former_address = address")
+    await queue_letter(office, person_id, purpose)
+    port, office.port = office.port, 1
+    assert await office.send() == 1
+    now.shift(TOO_LATE_AFTER + timedelta(minutes=2))
+    office.port = port
+    assert await office.send() == 0
+    assert (await only_letter(office))["status"] == "cancelled"
+    assert mail.letters == []
+    assert ((await office.settings_of(person_id)).former_address is None) is (purpose == "replaced")
 
 
 async def test_repeatedly_refused_address_gets_no_more_letters(
