@@ -133,8 +133,9 @@ async def _publish(
             appeal.outcome = reply.outcome
     else:
         published_replies.record_published_reply(
-            appeal, reply, data.published_at, routing_context, recorder, actor=reply.author, superseded=overtaken
-        )
+            appeal, reply, data.published_at, routing_context, recorder, actor=reply.author,
+            has_effect=not overtaken and not await later_messages.awaits_later_answer(session, appeal, reply),
+        )  # fmt: skip
     if taken_twice or unpublished is not None:
         recorder.add_timeline_entry(appeal, "reply_recognised", reply_id=str(reply.id), unpublished=unpublished)
     if not overtaken:

@@ -1,6 +1,8 @@
 """Messages of the citizen that a published reply does not answer, because its author could not have seen them."""
 
-from sqlalchemy import ColumnElement, Row, func, select
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Row, exists, func, select
 
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
@@ -8,6 +10,7 @@ from services.appeals.lifecycle.route_snapshot import TriageReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.transitions import reopen
 from services.appeals.lifecycle.workflow import status_after_message
+from services.appeals.sla.clock_rows import unfinished
 from services.appeals.sla.sla_context import SlaContext
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage
@@ -23,8 +26,24 @@ async def reopen_after_own_reply(
     Both times are the database's, read while the appeal is locked, so clocks of different machines are never
     compared.
     """
-    submitted_at = reply.submitted_at or reply.created_at
-    await _reopen(session, appeal, AppealMessage.created_at > submitted_at, sla, recorder)
+    await _reopen(session, appeal, AppealMessage.created_at > _submitted_at(reply), sla, recorder)
+
+
+async def awaits_later_answer(session: WriteSession, appeal: Appeal, reply: Reply) -> bool:
+    """Return whether the answered appeal was reopened by a message received after the reply was submitted, so that
+    the reply cannot be the answer that the citizen awaits now. The times are those of `reopen_after_own_reply`.
+    """
+    awaited = unfinished(appeal, "next_response")
+    if appeal.first_response_at is None or awaited is None or awaited.message_id is None:
+        return False
+    later = exists().where(
+        AppealMessage.message_id == awaited.message_id, AppealMessage.created_at > _submitted_at(reply)
+    )
+    return bool(await session.scalar(select(later)))
+
+
+def _submitted_at(reply: Reply) -> datetime:
+    return reply.submitted_at or reply.created_at
 
 
 async def reopen_after_staff_reply(

@@ -29,16 +29,17 @@ def record_published_reply(
     recorder: AppealRecorder,
     *,
     actor: str,
-    superseded: bool = False,
+    has_effect: bool = True,
 ) -> None:
     """Stop the clocks that the reply answers at the moment of publication, and set the new status. A second reply,
-    or a reply to an appeal that ended meanwhile, is recorded without changing the figures of the first. A reply
-    that is `superseded` by a later published one is recorded without changing clocks or promises.
+    or a reply to an appeal that ended meanwhile, is recorded without changing the figures of the first.
+    `has_effect` false: a later reply is published, or a later message awaits an answer; the reply is recorded
+    without changing clocks, status or feedback.
     """
     on_time = None
     appeal.reply_failed = None
     was_open = appeal.status in OPEN_APPEAL_STATUSES
-    if not superseded:
+    if has_effect:
         if appeal.status == "triage" and appeal.organisation_id is None:
             _assign_by_reply(appeal, routing_context, recorder, actor)
         on_time = clocks.stop_clocks(

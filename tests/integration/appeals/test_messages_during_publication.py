@@ -141,3 +141,46 @@ async def test_own_reply_mistaken_for_a_staff_reply_answers_only_messages_its_au
     await scenario.emit_published(reply, at=WEDNESDAY + 2 * HOUR, external_id=await scenario.external_id(own))
     after = await scenario.appeal(found["id"])
     assert (after["status"], len(after["replies"])) == ("reopened", 1)
+
+
+async def test_further_reply_does_not_answer_dissatisfaction_that_its_author_had_not_seen(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    await scenario.emit_published(await answer(scenario, found), at=WEDNESDAY + HOUR)
+    further = await answer(scenario, found, "Приглашаем на субботник.")
+    await scenario.citizen_writes("Не решено!", at=WEDNESDAY + 2 * HOUR)
+    before = await scenario.appeal(found["id"])
+    assert (before["status"], before["feedback_kind"]) == ("reopened", "not_solved")
+    await scenario.emit_published(further, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
+    after = await scenario.appeal(found["id"])
+    kept = ("status", "feedback", "feedback_kind", "next_response_due_at", "resolution_due_at", "outcome")
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert [reply["status"] for reply in after["replies"]] == ["published", "published"]
+    assert [json.loads(event["data"])["on_time"] for event in await scenario.events("appeal.answered")][1:] == [
+        None
+    ]
+    third = await answer(scenario, after, "Починим завтра.")
+    await scenario.emit_published(third, at=WEDNESDAY + 4 * HOUR, external_id="-101_79")
+    assert (await scenario.appeal(found["id"]))["status"] == "answered"
+
+
+async def test_further_interim_reply_leaves_a_later_unclear_message_to_a_moderator(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    await scenario.emit_published(await answer(scenario, found), at=WEDNESDAY + HOUR)
+    promise = {"kind": "interim", "promised_at": "2099-01-01T00:00:00+08:00"}
+    further = await answer(scenario, found, "Уточним.", **promise)
+    message = await scenario.citizen_writes("", attachments=[{"type": "photo"}], at=WEDNESDAY + 2 * HOUR)
+    assert (await scenario.appeal(found["id"]))["status"] == "triage"
+    await scenario.emit_published(further, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["promised_at"]) == ("triage", None)
+    # The promise was made, so it is watched.
+    assert [one["status"] for one in after["promises"]] == ["open"]
+    decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": True})
+    assert decided.status_code == 200, decided.text
+    after = await scenario.appeal(found["id"])
+    assert after["status"] == "reopened"
+    assert after["next_response_due_at"] is not None
