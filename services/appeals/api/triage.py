@@ -55,8 +55,9 @@ async def triage_message(
     `If-Match` names the `version` of the classification that you saw (`classification.version`, 0 if there is
     none): a 412 contains the current version and the `decision` made meanwhile. Without `If-Match`, a decision
     that contradicts another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming
-    that decision; a decision that only adds to it is accepted. `appeal_version` checks the appeal likewise, since
-    a colleague may have moved it: a 412 contains its `version` and its `last_change`.
+    that decision; a decision that only adds to it is accepted. If the message was classified during the request,
+    the answer is 409 too: read it again. `appeal_version` checks the appeal likewise, since a colleague may have
+    moved it: a 412 contains its `version` and its `last_change`.
     """
     corrections, needs_answer = body.corrections(), body.needs_answer
     decided = await retry_on_deadlock(

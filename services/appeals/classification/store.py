@@ -22,30 +22,35 @@ _UPDATED_COLUMNS = tuple(
 )
 
 
-async def store_classifications(session: WriteSession, results: Mapping[UUID, dict[str, Any]]) -> None:
+async def store_classifications(session: WriteSession, results: Mapping[UUID, dict[str, Any]]) -> dict[UUID, int]:
     """Write the classifications of messages, replacing former ones; an automatic classification never replaces a
-    person's.
+    person's. Return the versions of the written ones by message id.
+
+    A row that another transaction writes is waited for, so this serialises the consumer with a person's decision.
     """
     if not results:
-        return
+        return {}
     before = await _previous_values(session, results)
-    row = insert_into(Classification)
-    await session.execute(
-        row.on_conflict_do_update(
+    new = insert_into(Classification)
+    written = await session.execute(
+        new.on_conflict_do_update(
             index_elements=["message_id"],
-            set_={name: row.excluded[name] for name in _UPDATED_COLUMNS} | {"version": Classification.version + 1},
+            set_={name: new.excluded[name] for name in _UPDATED_COLUMNS} | {"version": Classification.version + 1},
             # A person may have decided while the classifier was running.
             where=or_(
-                _is_automatic(Classification.classified_by), not_(_is_automatic(row.excluded.classified_by))
+                _is_automatic(Classification.classified_by), not_(_is_automatic(new.excluded.classified_by))
             ),
-        ),
-        list(results.values()),
+        ).returning(new.table.c.message_id, new.table.c.version),
+        # Sorted, so that two transactions with the same messages wait for each other instead of deadlocking.
+        [results[message_id] for message_id in sorted(results)],
     )
+    versions = {row.message_id: row.version for row in written}
     changes = (
-        recorder.RowChange(subject_id=message_id, before=before.get(message_id), after=values)
-        for message_id, values in results.items()
+        recorder.RowChange(subject_id=message_id, before=before.get(message_id), after=results[message_id])
+        for message_id in versions
     )
     await recorder.record(session, Classification, changes)
+    return versions
 
 
 def _is_automatic(classified_by: ColumnElement[str] | InstrumentedAttribute[str]) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ with the winner's appeal too. A message within 30 days after the answer reopens 
 appeal. Feedback on the last final answer (`feedback/`) belongs to the answered or closed appeal.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -55,7 +55,7 @@ _DRAFTED = frozenset(column.key for column in Appeal.__table__.columns if column
 
 
 class AppealMatcher:
-    """Opens and joins appeals in one transaction; `write` stores links and classifications."""
+    """Opens and joins appeals in one transaction: `store_results`, `place`, `match` of each message, `write`."""
 
     def __init__(
         self,
@@ -73,9 +73,17 @@ class AppealMatcher:
         self._nearest: dict[UUID, Comparison | None] = {}
         self._clarifier = Clarifier(routing_context, recorder)
         self._links: list[dict[str, Any]] = []
-        self._results: dict[UUID, dict[str, Any]] = {}
         self._opened_clocks: dict[UUID, OpenedClocks] = {}
         self._awaited_feedback = AwaitedFeedback()
+
+    async def store_results(self, items: Iterable[ClassifiedMessage]) -> dict[UUID, int]:
+        """Write the classifications of messages; return their versions by message id. A person's classification
+        is kept, and the message left out, if the new one is automatic. Call it before `place`: if the consumer and
+        a person decide about a message at the same time, the second waits here and sees what the first decided.
+        """
+        return await store.store_classifications(
+            self._session, {item.message.id: self._row(item) for item in items}
+        )
 
     async def place(self, items: Sequence[ClassifiedMessage]) -> None:
         """Decide which appeal each message belongs to, and insert the appeals that must be opened. Call `match`
@@ -156,7 +164,6 @@ class AppealMatcher:
     def match(self, item: ClassifiedMessage) -> Appeal | None:
         """Match one message; return its appeal, or None if it needs no appeal."""
         message = item.message
-        self._store_result(item)
         if message.id in self.locked.by_message:
             return self.locked.appeals.get(self.locked.by_message[message.id])
         if (appeal := self.opened.get(message.id)) is not None:
@@ -188,8 +195,6 @@ class AppealMatcher:
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)
-        if not decided:
-            self._store_result(item)
         if not was_urgent:
             self._raise_urgency(appeal, item, only_alert=decided or appeal.status in FINAL_STATUSES)
         if not decided and appeal.status == "triage" and item.result.needs_answer == "yes":
@@ -310,9 +315,9 @@ class AppealMatcher:
         self.locked.by_message[message.id] = appeal.id
         self._links.append({"message_id": message.id, "appeal_id": appeal.id})
 
-    def _store_result(self, item: ClassifiedMessage) -> None:
+    def _row(self, item: ClassifiedMessage) -> dict[str, Any]:
         result, now = item.result, clock.now()
-        self._results[item.message.id] = {
+        return {
             "message_id": item.message.id,
             "needs_answer": result.needs_answer,
             "type": result.type,
@@ -339,10 +344,9 @@ class AppealMatcher:
         }
 
     async def write(self) -> None:
-        """Write the links of messages to appeals, classifications, timeline and events."""
+        """Write the links of messages to appeals, timeline and events."""
         await self._session.flush()
         # Replies are compared with this time, so it is the database's and is read while the appeals are locked.
         await insert_rows(self._session, AppealMessage, self._links, created_at=func.clock_timestamp())
-        await store.store_classifications(self._session, self._results)
         await self._recorder.write(self._session)
-        self._links, self._results = [], {}
+        self._links = []

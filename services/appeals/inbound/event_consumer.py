@@ -1,6 +1,6 @@
 """Consumer of message events (received, edited, deleted) and publication events; one batch is one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from sqlalchemy import Row, select, tuple_
@@ -145,7 +145,8 @@ class _MessageBatch:
             )
             for (event, message), found in zip(new, outcomes, strict=True)
         }
-        await self._matcher.place(list(classified.values()))
+        decided = await self._store_results(classified.values())
+        await self._matcher.place([item for item in classified.values() if item.message.id not in decided])
         await self._staff_replies.load([message for _, message in steps])
         for event, message in steps:
             is_known = message.id in self._locked.by_message
@@ -153,10 +154,14 @@ class _MessageBatch:
                 self._record_change(event, message)
             elif message.from_community:
                 self._attach_staff_reply(message)
-            if event.id in classified and is_known:
-                self._reclassify_edited(classified[event.id])
-            elif event.id in classified:
-                self._matcher.match(classified[event.id])
+            item = classified.get(event.id)
+            if item is not None and message.id in decided:
+                if is_known and event.type == MessageEdited.event_type:
+                    self._reclassify_edited(item, decided=True)
+            elif item is not None and is_known:
+                self._reclassify_edited(item, decided=False)
+            elif item is not None:
+                self._matcher.match(item)
         await self._attach_earlier_staff_replies()
         await self._matcher.write()
         for appeal, reply in self._staff_replies.answered:
@@ -182,13 +187,22 @@ class _MessageBatch:
         by_classifier = known is not None and is_automatic(known.classified_by)
         return event.type == "message.edited" and (by_classifier or message.id in self._locked.by_message)
 
-    def _reclassify_edited(self, item: ClassifiedMessage) -> None:
+    async def _store_results(self, items: Collection[ClassifiedMessage]) -> set[UUID]:
+        """Write the classifications; return the messages that a person has decided about, even while the
+        classifier was running. The appeals that these decisions opened or joined are locked.
+        """
+        written = await self._matcher.store_results(items)
+        decided = {item.message.id: item.message for item in items if item.message.id not in written}
+        unknown = [message for message in decided.values() if message.id not in self._locked.by_message]
+        if unknown:
+            await self._locked.add(self._session, unknown)
+            await self._routing_context.sla.calendars.add(self._session, self._locked.organisation_ids())
+        return set(decided)
+
+    def _reclassify_edited(self, item: ClassifiedMessage, *, decided: bool) -> None:
         known = self._known.get(item.message.id)
-        self._matcher.reclassify(
-            item,
-            was_urgent=known is not None and known.urgency == "high",
-            decided=known is not None and not is_automatic(known.classified_by),
-        )
+        was_urgent = known is not None and known.urgency == "high"
+        self._matcher.reclassify(item, was_urgent=was_urgent, decided=decided)
 
     def _attach_staff_reply(self, message: Message) -> None:
         self._staff_replies.attach(message, self._context.parents, self._context.citizen_posts())

@@ -24,7 +24,7 @@ from services.appeals.moderation.decision_undo import BeforeDecision, remember
 from services.appeals.moderation.earlier_decisions import require_not_decided_by_another
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
-from shared.api.preconditions import UNSEEN, Seen
+from shared.api.preconditions import UNSEEN, Seen, check_version
 from shared.auth.callers import Caller
 from shared.contracts.values import AppealOutcome
 from shared.database.sessions import WriteSession
@@ -119,6 +119,8 @@ async def _decide(
     opening = AppealMatcher(session, subject.routing, recorder, subject.locked)
     # The rules assign the appeal, unless the person gives an organisation: then the corrections assign it.
     item = subject.classified_message(result, caller.actor, by_rules=corrections.organisation_id is None)
+    written = await opening.store_results([item])
+    _require_unchanged(subject, seen, written[message.id])
     if subject.appeal is None:
         await opening.place([item])
     appeal, state = opening.match(item), subject.state
@@ -174,6 +176,16 @@ async def _require_seen(
         await require_not_decided_by_another(
             session, caller, subject.appeal, Corrections(organisation_id=corrections.organisation_id)
         )
+
+
+def _require_unchanged(subject: DecisionSubject, seen: Seen, written: int) -> None:
+    """Raise `PreconditionFailed` or `Conflict` if the message was classified since the subject was loaded: then it
+    may belong to an appeal now. `written` is the version of the decided classification.
+    """
+    before, current = subject.classification.version if subject.classification else 0, written - 1
+    if current != before:
+        check_version(current, seen.version, version=current)
+        raise Conflict("The message was classified in this moment: read its classification, and decide again")
 
 
 def _base_prediction(

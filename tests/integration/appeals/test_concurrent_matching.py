@@ -1,13 +1,14 @@
 """Concurrent workers open one appeal for each matter of a person in a thread."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
@@ -50,6 +51,7 @@ class Workers:
         """Handle a message in one transaction."""
         async with database.write() as session:
             matcher, item = await self.place(session, message_id)
+            await matcher.store_results([item])
             await matcher.place([item])
             matcher.match(item)
             await matcher.write()
@@ -113,11 +115,83 @@ async def test_worker_that_waited_for_the_lock_joins_the_appeal_opened_meanwhile
         matcher, item = await workers.place(session, first)
         waiting = asyncio.create_task(workers.handle(workers.two, second))
         await _waits_for_lock(scenario)
+        await matcher.store_results([item])
         await matcher.place([item])
         matcher.match(item)
         await matcher.write()
     await waiting
     assert await workers.appeals() == [(thread, 2, 2, 3)]
+
+
+class _PausedClassifier:
+    """Lets the first classification wait: `begun` is set when it begins, and it ends after `go_on`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.go_on = asyncio.Event(), asyncio.Event()
+        classify = ClassifierPool.classify
+
+        async def paused(pool: ClassifierPool, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
+            if not self.begun.is_set():
+                self.begun.set()
+                await self.go_on.wait()
+            return await classify(pool, items)
+
+        monkeypatch.setattr(ClassifierPool, "classify", paused)
+
+
+async def test_message_decided_while_the_classifier_runs_opens_no_appeal(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = _PausedClassifier(monkeypatch)
+    message = await scenario.insert_message(QUESTION)
+    working = asyncio.create_task(scenario.process_events())
+    await classifier.begun.wait()
+    decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": False})
+    classifier.go_on.set()
+    await working
+    assert decided.status_code == 200, decided.text
+    assert await scenario.all() == []
+    row = await scenario.ingest.fetchrow(
+        "SELECT needs_answer, version FROM classifications WHERE message_id = $1", message
+    )
+    assert (row["needs_answer"], f'"{row["version"]}"') == ("no", decided.headers["ETag"])
+
+
+async def test_message_for_which_a_person_opens_an_appeal_while_the_classifier_runs_opens_no_second_one(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = _PausedClassifier(monkeypatch)
+    message = await scenario.insert_message(QUESTION)
+    working = asyncio.create_task(scenario.process_events())
+    await classifier.begun.wait()
+    decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": True})
+    classifier.go_on.set()
+    await working
+    assert decided.status_code == 200, decided.text
+    appeal = await scenario.single_appeal()
+    assert [entry["kind"] for entry in appeal["timeline"]].count("opened") == 1
+    assert [one["id"] for one in appeal["messages"]] == [str(message)]
+
+
+@pytest.mark.parametrize(("version", "status"), [(None, 409), ("0", 412)], ids=["unseen", "seen"])
+async def test_decision_is_refused_if_the_message_opens_an_appeal_meanwhile(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, version: str | None, status: int
+) -> None:
+    classifier = _PausedClassifier(monkeypatch)
+    message = await scenario.insert_message(QUESTION)
+    path = f"/messages/{message}/triage"
+    seen: dict[str, Any] = {} if version is None else {"If_Match": f'"{version}"'}
+    deciding = asyncio.create_task(scenario.post(path, {"needs_answer": False}, **seen))
+    await classifier.begun.wait()
+    await scenario.process_events()
+    classifier.go_on.set()
+    refused = await deciding
+    assert refused.status_code == status, refused.text
+    appeal = await scenario.single_appeal()
+    assert (appeal["status"], appeal["messages"][0]["classification"]["needs_answer"]) == ("assigned", "yes")
+    again = await scenario.post(path, {"needs_answer": False})
+    assert again.status_code == 200, again.text
+    assert (await scenario.single_appeal())["status"] == "not_required"
 
 
 async def _waits_for_lock(scenario: AppealsScenario) -> None:
