@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from services.appeals.feedback.recording import forget_word
 from services.appeals.inbound.appeal_matching import AppealMatcher
@@ -132,7 +132,7 @@ async def _require_splittable(session: WriteSession, appeal: Appeal, message: Me
         select(Reply.id).where(
             Reply.appeal_id == appeal.id,
             Reply.in_reply_to == message.id,
-            Reply.status.not_in(VOID_REPLY_STATUSES),
+            or_(Reply.status.not_in(VOID_REPLY_STATUSES), reply_queries.is_resumed()),
         )
     )
     if replied is not None:

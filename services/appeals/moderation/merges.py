@@ -13,7 +13,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from services.appeals.lifecycle import appeal_queries, classification_changes, clock_pauses
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
 from services.appeals.lifecycle.workflow import MERGE
-from services.appeals.replies import submission
+from services.appeals.replies import reply_queries, submission
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
@@ -174,7 +174,9 @@ async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal
     await submission.require_none_under_way(session, appeal)
     submitted = ("on_approval", *PENDING_REPLY_STATUSES)
     unseen = await session.scalar(
-        select(Reply.id).where(Reply.appeal_id == into.id, Reply.status.in_(submitted)).limit(1)
+        select(Reply.id)
+        .where(Reply.appeal_id == into.id, or_(Reply.status.in_(submitted), reply_queries.is_resumed()))
+        .limit(1)
     )
     if unseen is not None:
         raise Conflict(
@@ -212,7 +214,7 @@ async def _require_nothing_published_since(
     of_either = Reply.appeal_id.in_((appeal.id, into.id))
     # A withdrawn reply does not count as an answer, neither for clocks nor for promises.
     since = (Reply.published_at > found.merged_at) & (Reply.status != "withdrawn")
-    under_way = Reply.status.in_(PENDING_REPLY_STATUSES)
+    under_way = or_(Reply.status.in_(PENDING_REPLY_STATUSES), reply_queries.is_resumed())
     # Drafts count too: they answer a message that would leave the appeal.
     answers_moved = Reply.in_reply_to.in_(found.message_ids) & Reply.status.not_in(VOID_REPLY_STATUSES)
     reply_id = await session.scalar(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, exists, func, select
+from sqlalchemy import ColumnElement, bindparam, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import ActorNames
@@ -14,8 +14,8 @@ from shared.http.problems import Conflict, Invalid, NotFound
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification
 from shared.tables.appeals_feedback import FeedbackRound
-from shared.tables.appeals_replies import Reply
-from shared.tables.ingest import Message
+from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, Reply
+from shared.tables.ingest import Message, Publication
 
 # Built once: building the statement takes longer than executing it.
 _REPLIES = (
@@ -117,6 +117,14 @@ async def last_outcome(session: AsyncSession, appeal: Appeal) -> str | None:
         .limit(1)
     )
     return outcome
+
+
+def is_resumed() -> ColumnElement[bool]:
+    """Return the SQL condition of failed replies whose publication ingest has restarted, so that they may still be
+    published.
+    """
+    resumed = exists().where(Publication.reply_id == Reply.id, Publication.status.in_(PENDING_REPLY_STATUSES))
+    return (Reply.status == "failed") & resumed
 
 
 async def final_reply_stands(session: AsyncSession, appeal: Appeal) -> bool:

@@ -107,15 +107,12 @@ async def require_none_under_way(session: AsyncSession, appeal: Appeal, *, besid
     """Raise `ReplyUnderWay` if a reply other than `besides` to the locked appeal is under way. A failed reply
     counts if ingest has restarted its publication.
     """
-    resumed = exists().where(
-        Publication.reply_id == Reply.id, Publication.status.in_(("queued", "sending", "uncertain"))
-    )
     first = await session.scalar(
         select(Reply)
         .where(
             Reply.appeal_id == appeal.id,
             Reply.id != besides.id if besides is not None else true(),
-            or_(Reply.status.in_(REPLY_STATUSES_UNDER_WAY), (Reply.status == "failed") & resumed),
+            or_(Reply.status.in_(REPLY_STATUSES_UNDER_WAY), reply_queries.is_resumed()),
         )
         .order_by(Reply.created_at, Reply.id)
         .limit(1)

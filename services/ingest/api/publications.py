@@ -85,7 +85,8 @@ async def retry_publication(
     e-mail. A part that was sent before becomes `uncertain`: it is sent again only if the thread lacks it.
 
     The appeal of the reply must be the caller's: the former organisation of a transferred appeal gets 404. An
-    appeal that was merged, or to which another reply is under way, gets 409.
+    appeal that was merged, that has lost the answered message to another one, or to which another reply is under
+    way, gets 409.
 
     The text belongs to the appeal: send a corrected `text` to `POST /appeals/{id}/replies/{reply_id}/retry`.
     """

@@ -14,7 +14,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
-from tests.integration.appeals.reply_helpers import answer, draft, reply_fails, request
+from tests.integration.appeals.reply_helpers import answer, draft, reply_fails, request, restart_publication
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_concurrent_matching import _waits_for_lock
 from tests.integration.appeals.test_reply_changes import published, withdrawn
@@ -353,6 +353,19 @@ async def test_failed_reply_is_not_retried_under_a_message_that_was_split_off(sc
         assert "was moved to another appeal" in refused.json()["detail"]
     (kept,) = (await scenario.appeal(appeal["id"]))["replies"]
     assert (kept["status"], kept["text"]) == ("failed", reply["text"])
+
+
+async def test_message_whose_failed_reply_is_being_published_again_is_not_split_off(
+    scenario: AppealsScenario,
+) -> None:
+    await scenario.citizen_writes(QUESTION)
+    message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
+    appeal = await scenario.single_appeal()
+    reply = await answer(scenario, appeal, message_id=str(message))
+    await reply_fails(scenario, reply)
+    await restart_publication(scenario, reply)
+    refused = await _decide(scenario, await scenario.appeal(appeal["id"]), message, "split_off")
+    assert (refused.status_code, refused.json()["reply_id"]) == (409, reply["id"])
 
 
 async def test_appeal_reopened_by_the_message_is_answered_again_after_the_split(

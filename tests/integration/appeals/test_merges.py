@@ -14,7 +14,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
-from tests.integration.appeals.reply_helpers import answer, reply_fails
+from tests.integration.appeals.reply_helpers import answer, reply_fails, restart_publication
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import UNCLEAR, _is_problem
 from tests.integration.appeals.test_bulk_operations import insert_appeals
@@ -332,6 +332,24 @@ async def test_failed_reply_is_not_retried_under_a_message_that_left_with_the_un
     refused = await scenario.post(path, {})
     assert refused.status_code == 409
     assert "was moved to another appeal" in refused.json()["detail"]
+
+
+async def test_merge_and_its_undo_are_refused_while_a_failed_reply_is_being_published_again(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    early = await answer(scenario, first)
+    await reply_fails(scenario, early)
+    await restart_publication(scenario, early)
+    refused = _is_problem(await _merge(scenario, second, first), 409)
+    assert refused["reply_id"] == early["id"]
+    await scenario.ingest.execute("UPDATE publications SET status = 'failed'")
+    assert (await _merge(scenario, second, first)).is_success
+    reply = await answer(scenario, first, "Починим завтра.", message_id=second["messages"][0]["id"])
+    await reply_fails(scenario, reply)
+    await restart_publication(scenario, reply)
+    refused = _is_problem(await _unmerge(scenario, second["id"]), 409)
+    assert refused["reply_id"] == reply["id"]
 
 
 async def test_undo_of_a_merge_is_refused_after_a_reply_of_the_merged_appeal_was_published(

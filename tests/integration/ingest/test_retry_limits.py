@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from shared.database.sessions import WriteSession, create_engine
-from shared.tables.appeals import Appeal
+from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Publication
 from tests.conftest import TestDatabase
@@ -30,11 +30,17 @@ async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Publ
 
 
 async def have_appeal(
-    scenario: PublicationScenario, organisation: UUID | None, status: str = "in_progress", other: str | None = None
+    scenario: PublicationScenario,
+    organisation: UUID | None,
+    status: str = "in_progress",
+    other: str | None = None,
+    *,
+    has_message: bool = True,
 ) -> None:
     """Insert the appeal of the reply, which this organisation has now, and another reply with the status `other`.
 
-    `other` is `resumed` for a failed reply that ingest is publishing again.
+    `other` is `resumed` for a failed reply that ingest is publishing again. `has_message`: the appeal still has
+    the message that the reply answers.
     """
     engine = create_engine(scenario.system.database.url("gospablik_owner"), name="retry limits")
     try:
@@ -47,7 +53,10 @@ async def have_appeal(
             session.add(appeal)
             await session.flush()
             values = {"appeal_id": appeal.id, "origin": "gospablik", "kind": "final", "author": "someone"}
-            session.add(Reply(**values, id=publication.reply_id, text="Ответ", status="failed"))
+            answered = {"in_reply_to": scenario.question_id}
+            session.add(Reply(**values, **answered, id=publication.reply_id, text="Ответ", status="failed"))
+            if has_message:
+                session.add(AppealMessage(message_id=scenario.question_id, appeal_id=appeal.id))
             if other is not None:
                 reply_id, is_resumed = uuid4(), other == "resumed"
                 session.add(
@@ -116,3 +125,10 @@ async def test_reply_of_a_merged_appeal_is_not_published(scenario: PublicationSc
     answer, status = await retried(scenario, "moderator")
     assert (answer.status_code, status) == (409, "failed"), answer.text
     assert "merged" in answer.json()["detail"]
+
+
+async def test_reply_to_a_message_that_left_the_appeal_is_not_published(scenario: PublicationScenario) -> None:
+    await have_appeal(scenario, scenario.system.organisation, has_message=False)
+    answer, status = await retried(scenario, "moderator")
+    assert (answer.status_code, status) == (409, "failed"), answer.text
+    assert "was moved to another appeal" in answer.json()["detail"]
