@@ -1,7 +1,6 @@
 """Corrections by a moderator of how the citizen's feedback on a final answer was classified."""
 
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, select
@@ -11,12 +10,12 @@ from services.appeals.feedback.feedback_reading import LOWEST_CONTENT_MARK
 from services.appeals.feedback.recording import feedback_data, last_round, reopen_unsolved
 from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.transitions import answer_again
 from services.appeals.routing.context import RoutingContext
-from services.appeals.sla import clocks
 from services.appeals.sla.clock_rows import unfinished
 from shared import clock
 from shared.auth.callers import Caller
-from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealMoved
+from shared.contracts.appeal_events import AppealFeedbackCorrected
 from shared.contracts.values import FeedbackKind
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
@@ -132,13 +131,5 @@ async def _answer_again(
     waiting = unfinished(appeal, "next_response")
     if appeal.status != "reopened" or waiting is None or waiting.message_id != row.message_id:
         return
-    before, appeal.status = appeal.status, "answered"
-    appeal.outcome = await session.scalar(select(Reply.outcome).where(Reply.id == row.reply_id))
-    clocks.withdraw_awaited_reply(appeal, context.sla, caller.actor)
-    payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": row.reason}
-    recorder.add_timeline_entry(appeal, "moved", caller.actor, **payload)
-    recorder.add_event(
-        AppealMoved(**event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=row.reason),
-        caller.actor,
-    )
-    recorder.queue_assignee_choice(appeal)
+    outcome = await session.scalar(select(Reply.outcome).where(Reply.id == row.reply_id))
+    answer_again(appeal, outcome, context.sla, recorder, caller.actor, reason=row.reason)

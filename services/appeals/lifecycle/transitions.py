@@ -3,7 +3,7 @@
 workflow.py defines the allowed transitions, moves.py applies transitions that people request.
 """
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from typing_extensions import TypeAliasType
@@ -217,6 +217,28 @@ def reopen(
     deadline = clocks.next_response_text(appeal, sla)
     recorder.add_timeline_entry(appeal, "reopened", actor, status=status, reason=reason, deadline=deadline)
     recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
+    recorder.queue_assignee_choice(appeal)
+
+
+def answer_again(
+    appeal: Appeal,
+    outcome: str | None,
+    sla: SlaContext,
+    recorder: AppealRecorder,
+    actor: str,
+    *,
+    reason: str | None,
+) -> None:
+    """Make the appeal answered again with this outcome, because the message that reopened it needs no answer or
+    was split off; the clocks of the message end.
+    """
+    before, appeal.status, appeal.outcome = appeal.status, "answered", outcome
+    clocks.withdraw_awaited_reply(appeal, sla, actor)
+    payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": reason}
+    recorder.add_timeline_entry(appeal, "moved", actor, **payload)
+    moved = AppealMoved(**event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=reason)
+    recorder.add_event(moved, actor)
+    # A moderator who had the appeal in triage does not work for the organisation.
     recorder.queue_assignee_choice(appeal)
 
 

@@ -130,6 +130,13 @@ _INTERIM_WITHDRAWN = AutomaticTransition(
     "the interim reply is withdrawn, an earlier final one stands", ("interim",), "answered", AppealMoved
 )
 
+_ANSWERED_AGAIN = AutomaticTransition(
+    "the message that reopened it needs no answer, or is split off",
+    ("triage", "reopened"),
+    "answered",
+    AppealMoved,
+)
+
 AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     AutomaticTransition(
         "an answer is due, the rules name an organisation", ("triage",), "assigned", AppealAssigned
@@ -142,6 +149,7 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     _MESSAGE,
     _UNCLEAR_MESSAGE,
     _NOT_SOLVED,
+    _ANSWERED_AGAIN,
     _WITHDRAWN,
     _FINAL_WITHDRAWN,
     _INTERIM_WITHDRAWN,

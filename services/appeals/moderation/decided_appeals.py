@@ -88,9 +88,12 @@ async def close_unneeded(
         and await reply_queries.final_reply_stands(session, appeal)
     ):
         # The unclear message came after a reply: the appeal stays answered.
-        appeal.status, appeal.outcome = "answered", await reply_queries.last_outcome(session, appeal)
-        clocks.withdraw_awaited_reply(appeal, routing_context.sla, caller.actor)
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
+        outcome = await reply_queries.last_outcome(session, appeal)
+        transitions.answer_again(
+            appeal, outcome, routing_context.sla, recorder, caller.actor, reason=MODERATOR_REASON
+        )
+        appeal.updated_at = clock.now()
     elif not state.work_started:
         moves.apply_move(appeal, "not_required", caller, routing_context.sla, recorder, reason=MODERATOR_REASON)
     else:

@@ -1,7 +1,6 @@
 """Decisions of moderators about a message that may be about another matter than its appeal."""
 
 from dataclasses import replace
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import func, or_, select
@@ -13,7 +12,7 @@ from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.other_matters import withdraw_suggestion
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.lifecycle.transitions import record_first_assignment
+from services.appeals.lifecycle.transitions import answer_again, record_first_assignment
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrected_results import MODERATOR_REASON, stored_result
 from services.appeals.replies import reply_queries
@@ -23,7 +22,7 @@ from services.appeals.sla import clocks
 from services.appeals.sla.clock_rows import STARTED_STATES, unfinished
 from shared import clock
 from shared.auth.callers import Caller
-from shared.contracts.appeal_events import AppealMessageSplitOff, AppealMoved, AppealOpened
+from shared.contracts.appeal_events import AppealMessageSplitOff, AppealOpened
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid
 from shared.tables.appeals import Appeal, AppealMessage
@@ -172,14 +171,5 @@ async def _withdraw_reopening(
         return
     if not await reply_queries.final_reply_stands(session, appeal):
         return
-    before = appeal.status
-    appeal.status, appeal.outcome = "answered", await reply_queries.last_outcome(session, appeal)
-    clocks.withdraw_awaited_reply(appeal, routing_context.sla, actor)
-    payload: dict[str, Any] = {"from": before, "to": appeal.status, "reason": MODERATOR_REASON}
-    recorder.add_timeline_entry(appeal, "moved", actor, **payload)
-    moved = AppealMoved(
-        **event_snapshot(appeal), from_status=before, to_status=appeal.status, reason=MODERATOR_REASON
-    )
-    recorder.add_event(moved, actor)
-    # Assignees may change: a moderator who had the appeal in triage does not work for the organisation.
-    recorder.queue_assignee_choice(appeal)
+    outcome = await reply_queries.last_outcome(session, appeal)
+    answer_again(appeal, outcome, routing_context.sla, recorder, actor, reason=MODERATOR_REASON)

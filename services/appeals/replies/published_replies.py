@@ -38,7 +38,7 @@ def record_published_reply(
     """
     on_time = None
     appeal.reply_failed = None
-    was_open = appeal.status in OPEN_APPEAL_STATUSES
+    was_open, was_in_triage = appeal.status in OPEN_APPEAL_STATUSES, appeal.status == "triage"
     if has_effect:
         if appeal.status == "triage" and appeal.organisation_id is None:
             _assign_by_reply(appeal, routing_context, recorder, actor)
@@ -46,6 +46,9 @@ def record_published_reply(
             appeal, published_at, routing_context.sla, actor, is_final=reply.kind != "interim"
         )
         appeal.status = status_after_reply(appeal.status, reply.kind)
+        if was_in_triage:
+            # A moderator who had the appeal does not work for the organisation.
+            recorder.queue_assignee_choice(appeal)
         promised_at = reply.promised_at if appeal.status == "interim" else None
         clocks.set_promise(appeal, promised_at, routing_context.sla)
         # A breach is recorded once per clock or promise: clear the record for the next clock.

@@ -1,9 +1,12 @@
 """An appeal becomes answered again only by an answer that is not withdrawn; its outcome and feedback return."""
 
+import json
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import appeal
 from tests.integration.appeals.test_feedback import HOUR, NEXT_DAY, correct, event_types, says, set_time
 from tests.integration.appeals.test_reply_changes import published, withdrawn
@@ -72,6 +75,43 @@ async def test_outcome_is_kept_when_an_unclear_message_needs_no_answer(scenario:
     assert decided.status_code == 200, decided.text
     after = await scenario.appeal(found["id"])
     assert (after["status"], after["outcome"], after["feedback_kind"]) == ("answered", "solved", "thanks")
+
+
+async def _taken_by_moderator(scenario: AppealsScenario) -> tuple[dict[str, Any], str, int]:
+    """Return an answered appeal in triage for an unclear message, which a moderator has taken, the id of the
+    message, and the number of events `appeal.moved` so far.
+    """
+    found = await appeal(scenario)
+    await published(scenario, found, "Починили.", outcome="solved")
+    unclear = await says(scenario, found, "", **PHOTO)
+    olga = await register(scenario, "Ольга", "moderator")
+    taken = await olga.move(found, assignee_id=olga.ref)
+    assert (taken.status_code, taken.json()["assignee"]["id"]) == (200, olga.ref), taken.text
+    assert taken.json()["status"] == "triage"
+    return found, unclear["messages"][-1]["id"], len(await scenario.events("appeal.moved"))
+
+
+async def test_answered_again_appeal_is_released_by_its_moderator_with_an_event(scenario: AppealsScenario) -> None:
+    found, message, moves = await _taken_by_moderator(scenario)
+    decided = await _needs_no_answer(scenario, {"id": message})
+    assert decided.status_code == 200, decided.text
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["outcome"], after["assignee"]) == ("answered", "solved", None)
+    assert after["organisation"]["id"] == str(scenario.organisation)
+    moved = [json.loads(event["data"]) for event in (await scenario.events("appeal.moved"))[moves:]]
+    assert [(data["from"], data["to"]) for data in moved] == [("triage", "answered")]
+    kinds = [entry["kind"] for entry in after["timeline"]]
+    assert kinds[-3:] == ["triage_decided", "moved", "assignee_changed"]
+
+
+async def test_appeal_answered_in_triage_is_released_by_its_moderator(scenario: AppealsScenario) -> None:
+    found, message, _ = await _taken_by_moderator(scenario)
+    await scenario.citizen_writes(
+        "Видим, спасибо за фото.", from_community=True, reply_to=await scenario.external_id(UUID(message)),
+        at=NEXT_DAY + HOUR,
+    )  # fmt: skip
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["assignee"]) == ("answered", None)
 
 
 async def test_appeal_with_a_withdrawn_answer_cannot_be_decided_to_need_no_answer(
