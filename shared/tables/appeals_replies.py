@@ -36,8 +36,9 @@ class Reply(Base):
     `in_reply_to` is the citizen's message that it answers, chosen once when the reply is created; null if staff
     replied to no particular message. `message_id` is the message of a reply written in the network. `created_at`
     and `submitted_at` (the last attempt; null: `created_at`) of a reply written here are the database's times.
-    `created_at` of a draft is when it was begun, and is set again when the reply is handed over for publication. A
-    `discarded` draft is kept for its versions. `approval` is the last request for approval and its decision.
+    `created_at` of a draft is when it was begun, and is set again when the reply is handed over for publication;
+    `organisation_id` is the organisation that had the appeal then (null: not handed over, or by a former version).
+    A `discarded` draft is kept for its versions. `approval` is the last request for approval and its decision.
     """
 
     __tablename__ = "replies"
@@ -68,6 +69,7 @@ class Reply(Base):
     id: Mapped[Id]
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"))
     incident_reply_id: Mapped[UUID | None] = mapped_column(ForeignKey("incident_replies.id"))
+    organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     origin: Mapped[str]
     kind: Mapped[str]
     text: Mapped[ExactTextColumn]

@@ -67,7 +67,7 @@ async def _request_approval(session: WriteSession, appeal: Appeal, reply: Reply,
 async def queue_reply(session: WriteSession, appeal: Appeal, reply: Reply, actor: str) -> None:
     """Request the publication of a reply that needs no approval, or no longer needs it."""
     mark_question.append_question(reply)
-    reply.status = "queued"
+    reply.status, reply.organisation_id = "queued", appeal.organisation_id
     reply.created_at = await database_time(session)
     reply.updated_at = clock.now()
     session.add(reply)

@@ -187,6 +187,7 @@ async def retry_reply(
     recorder.add_event(ReplyQueued(**event_snapshot(appeal), reply_id=reply.id), caller.actor)
     await recorder.write(session)
     if reply.publication_id is None:
+        reply.organisation_id = appeal.organisation_id
         await handover.enqueue_publication_request(session, reply)
     else:
         await jobs.queue.enqueue(session, jobs.RETRY_PUBLICATION, {"reply_id": str(reply.id)})

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from aiohttp import web
 
+from services.appeals import jobs
 from shared.auth import tokens
 from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
@@ -443,6 +444,28 @@ async def test_reply_is_requested_once_on_behalf_of_its_writer(
             assert request["body"]["text"] == reply["text"]
             assert request["body"]["appeal_id"] == (await scenario.single_appeal())["id"]
             assert UUID(request["act"]) == UUID(int=1)
+    finally:
+        await ingest.close()
+
+
+async def test_reply_is_published_for_the_organisation_that_gave_it(
+    database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
+) -> None:
+    fake, url = fake_ingest
+    fake.failures = 0
+    ingest = await database.connect("ingest")
+    try:
+        async with service_under_test("appeals", database, keys_dir, ingest_url=url) as appeals:
+            scenario = await build_scenario(database, appeals, ingest)
+            await scenario.citizen_writes(QUESTION)
+            reply = await _answer(scenario, await scenario.single_appeal())
+            # Ingest does not answer until the appeal has been transferred.
+            new_owner = str(scenario.other_organisation)
+            moved = await scenario.move(await scenario.single_appeal(), "assigned", organisation_id=new_owner)
+            assert (moved.status_code, moved.json()["organisation"]["id"]) == (200, new_owner), moved.text
+            await scenario.handle_job(jobs.REQUEST_PUBLICATION, {"reply_id": reply["id"]})
+            (request,) = fake.publication_jobs
+            assert request["body"]["organisation_id"] == str(scenario.organisation)
     finally:
         await ingest.close()
 
