@@ -35,7 +35,7 @@ from shared.http.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
 from shared.ids import new_id
 from shared.jobs import RetryLater
 from shared.service import Service
-from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal
+from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, TimelineEntry
 from shared.tables.appeals_incidents import Incident, IncidentMember, IncidentReply
 from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, Reply
 from shared.tables.registry import Organisation
@@ -188,6 +188,7 @@ class _ReplyBatch:
         self._session = session
         self._reply = reply
         self._recorder = AppealRecorder()
+        self._skipped: set[tuple[UUID, str]] = set()
 
     async def run(self, appeal_ids: Sequence[UUID]) -> list[UUID]:
         """Create the replies; return the appeals that must wait for a reply under way."""
@@ -214,6 +215,7 @@ class _ReplyBatch:
             and appeal.id not in answered
         ]
         pages = {appeal.page_id for appeal in waiting if appeal.page_id}
+        self._skipped = await self._load_skipped({appeal.id for appeal in waiting})
         incident = await self._session.get_one(Incident, self._reply.incident_id)
         owners = {appeal.organisation_id for appeal in waiting if appeal.organisation_id}
         if incident.organisation_id is not None:
@@ -248,6 +250,19 @@ class _ReplyBatch:
         )
         return set(rows)
 
+    async def _load_skipped(self, appeal_ids: set[UUID]) -> set[tuple[UUID, str]]:
+        """Return which of these appeals this reply has skipped, with the reasons: a job that was killed runs again
+        from its start.
+        """
+        rows = await self._session.execute(
+            select(TimelineEntry.appeal_id, TimelineEntry.data["reason"].astext).where(
+                TimelineEntry.appeal_id.in_(appeal_ids),
+                TimelineEntry.kind == "incident_reply_skipped",
+                TimelineEntry.data["incident_reply_id"].astext == str(self._reply.id),
+            )
+        )
+        return {(appeal_id, reason) for appeal_id, reason in rows}
+
     def _decide(self, appeal: Appeal, routing_context: RoutingContext, incident: Incident) -> bool:
         """Assign an appeal in triage: by answering it the moderator has decided that an answer is due."""
         if self._reply.organisation_id is not None:
@@ -281,6 +296,9 @@ class _ReplyBatch:
         return True
 
     def _skip(self, appeal: Appeal, reason: str) -> None:
+        """Record in the timeline, once for each reason, that the appeal gets no reply."""
+        if (appeal.id, reason) in self._skipped:
+            return
         self._recorder.add_timeline_entry(
             appeal,
             "incident_reply_skipped",

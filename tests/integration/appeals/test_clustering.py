@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import event
 
+from services.appeals import jobs
 from services.appeals.incidents import bulk_reply, service
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
@@ -419,6 +420,10 @@ async def test_staff_bulk_reply_skips_appeals_in_triage_and_of_other_organisatio
     assert mine["by_status"] == {"queued": 6}
     assert (await scenario.get(path, role="executor", org=scenario.other_organisation)).json()["items"] == []
     assert (await scenario.appeal(str(unclear)))["timeline"][-1]["kind"] == "incident_reply_skipped"
+    # A job that was killed runs again from its start.
+    await scenario.handle_job(jobs.CREATE_INCIDENT_REPLIES, {"incident_reply_id": answer.json()["id"]})
+    kinds = [entry["kind"] for entry in (await scenario.appeal(str(unclear)))["timeline"]]
+    assert kinds.count("incident_reply_skipped") == 1
     # The centre replies to the appeals that have no reply; for the appeal in triage, the reply is the decision.
     await scenario.post(path, {"text": "Свет включат до 18:00."})
     await make_replies(scenario)
