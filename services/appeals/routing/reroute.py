@@ -68,6 +68,9 @@ async def reroute_appeals(database: Database, *, include_untouched: bool, rule_s
     moved, position = 0, None
     while True:
         async with database.write() as session:
+            # An activation waits for this batch. Otherwise its own reroute may miss an appeal that this batch
+            # assigns by the former set: the statement that waits for the row sees no assignment made meanwhile.
+            await repository.lock_active_set_shared(session)
             active = await repository.active_set(session)
             if rule_set_id is not None and active.id != rule_set_id:
                 return moved

@@ -14,6 +14,7 @@ import pytest
 from services.appeals import jobs
 from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
 from services.appeals.routing import dry_run, reroute
+from services.appeals.routing.context import RoutingContext
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_rule_sets import (
@@ -323,6 +324,45 @@ async def test_messages_classified_during_an_activation_are_rerouted_by_the_new_
     appeal = await scenario.single_appeal()
     assert appeal["organisation"]["name"] == "Комитет по строительству"
     assert [hand["kind"] for hand in appeal["assignments"]] == ["routed", "rerouted"]
+
+
+async def test_appeals_rerouted_during_an_activation_are_rerouted_by_the_new_set(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on, load = asyncio.Event(), asyncio.Event(), RoutingContext.load
+
+    async def slow(*given: Any) -> RoutingContext:
+        loaded = await load(*given)
+        if not begun.is_set():
+            begun.set()
+            await go_on.wait()
+        return loaded
+
+    await activated(scenario, await made(scenario, default={"send_to": "moderators"}))
+    await scenario.citizen_writes(QUESTION)
+    assert (await scenario.single_appeal())["status"] == "triage"
+    own = {"send_to": "organisation", "organisation_id": str(scenario.organisation)}
+    await activated(scenario, await made(scenario, default=own))
+    other = {"send_to": "organisation", "organisation_id": str(scenario.other_organisation)}
+    draft = await made(scenario, default=other)
+    monkeypatch.setattr(RoutingContext, "load", slow)
+    watch = await scenario.database.connect()
+    try:
+        applying = asyncio.create_task(_apply(scenario))
+        await begun.wait()
+        renewing = asyncio.create_task(_activate_and_reroute(scenario, draft))
+        await eventually(lambda: _somebody_waits(watch))
+        go_on.set()
+        await asyncio.gather(applying, renewing)
+    finally:
+        await watch.close()
+    appeal = await scenario.single_appeal()
+    assert appeal["organisation"]["name"] == "Комитет по строительству"
+
+
+async def _activate_and_reroute(scenario: AppealsScenario, draft: dict[str, Any]) -> None:
+    await activated(scenario, draft, reroute=True)
+    await _reroute_as_asked(scenario)
 
 
 async def _reroute_as_asked(scenario: AppealsScenario) -> None:
