@@ -347,8 +347,8 @@ class AppealEscalated(AppealSnapshot):
 
 
 class AppealDeadlineChanged(AppealSnapshot):
-    """A deadline of the appeal moved, because a working calendar or the choice of the organisation's calendar
-    changed.
+    """A deadline of the appeal moved: a working calendar or the choice of the organisation's calendar changed, the
+    appeal begins with a later, clear message now, or an appeal that started earlier was merged into it.
     """
 
     event_type = "appeal.deadline_changed"

@@ -11,14 +11,14 @@ from sqlalchemy import Select, exists, or_, select
 
 from services.appeals import jobs
 from services.appeals.lifecycle.actors import SYSTEM_ACTOR
-from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.deadline_changes import due_dates, record_changed_deadline
+from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla import clocks
 from services.appeals.sla.clock_rows import STARTED_STATES
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.api.pagination import inline_literal
-from shared.contracts.appeal_events import AppealDeadlineChanged
 from shared.contracts.registry_events import CalendarChanged, OrganisationChanged
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import Database, WriteSession
@@ -129,20 +129,13 @@ async def _recompute(session: WriteSession, appeals: Sequence[Appeal], organisat
     recorder = AppealRecorder()
     changed = 0
     for appeal in appeals:
-        before = _due_dates(appeal)
+        before = due_dates(appeal)
         if appeal.organisation_id in organisations:
             clocks.follow_appeal(appeal, sla, SYSTEM_ACTOR)
         else:
             clocks.recompute_clocks(appeal, sla)
-        if _due_dates(appeal) != before:
+        if record_changed_deadline(recorder, appeal, before, sla):
             changed += 1
             appeal.updated_at = clock.now()
-            text = clocks.awaited_response_text(appeal, sla)
-            recorder.add_timeline_entry(appeal, "deadline_changed", deadline=text)
-            recorder.add_event(AppealDeadlineChanged(**event_snapshot(appeal)))
     await recorder.write(session)
     return changed
-
-
-def _due_dates(appeal: Appeal) -> tuple[object, ...]:
-    return appeal.first_response_due_at, appeal.next_response_due_at, appeal.resolution_due_at

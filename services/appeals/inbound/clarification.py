@@ -17,6 +17,7 @@ from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.message_reading import MessageReading
 from services.appeals.inbound.placement import Placement
 from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
+from services.appeals.lifecycle.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.lifecycle.route_snapshot import UnclearNeedReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.routing import dry_run, reroute
@@ -101,8 +102,10 @@ class Clarifier:
             appeal, "clarified", message_id=str(message.id), written_at=message.written_at.isoformat()
         )
         if appeal.organisation_id is not None and appeal.status != "triage":
+            before = due_dates(appeal)
             clocks.start_again(appeal, self._routing_context.sla, SYSTEM_ACTOR)
             appeal.overdue_recorded_at = None
+            record_changed_deadline(self._recorder, appeal, before, self._routing_context.sla)
 
     def _set_topic(
         self,

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.appeals.lifecycle import appeal_queries, classification_changes, clock_pauses
+from services.appeals.lifecycle.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
 from services.appeals.lifecycle.workflow import MERGE
 from services.appeals.replies import reply_queries, submission
@@ -204,7 +205,9 @@ def _keep_earlier_deadline(
     why = f"Присоединено обращение № {merged.number}: его вопрос ждёт ответа"
     if clocks.end_pause_by_question(into, merged, context.sla, caller.actor, message_id=question, reason=why):
         clock_pauses.record_resumed(into, context.sla, recorder, caller, why)
+    before = due_dates(into)
     clocks.keep_earlier_start(into, merged, context.sla, caller.actor)
+    record_changed_deadline(recorder, into, before, context.sla, caller.actor)
 
 
 async def _require_nothing_published_since(

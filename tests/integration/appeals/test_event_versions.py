@@ -1,12 +1,14 @@
 """Each event of an appeal contains the version after the change, which equals the ETag of the appeal."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 from shared import clock
-from tests.integration.appeals.conftest import AppealsScenario
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_matters import VAGUE
 
 
 async def _event_versions(scenario: AppealsScenario, appeal_id: str) -> list[tuple[str, int]]:
@@ -23,6 +25,20 @@ async def _etag_version(scenario: AppealsScenario, appeal_id: str) -> int:
     answer = await scenario.get(f"/appeals/{appeal_id}")
     assert answer.status_code == 200, answer.text
     return int(answer.headers["ETag"].strip('W/"').partition("-")[0])
+
+
+async def test_deadline_that_starts_again_with_a_clear_message_has_an_event(scenario: AppealsScenario) -> None:
+    await scenario.citizen_writes(VAGUE)
+    before = await scenario.single_appeal()
+    assert before["status"] == "assigned"
+    await scenario.citizen_writes(QUESTION, at=WEDNESDAY + timedelta(hours=2))
+    after = await scenario.single_appeal()
+    assert after["first_response_due_at"] > before["first_response_due_at"]
+    (event,) = await scenario.events("appeal.deadline_changed")
+    data = json.loads(event["data"])
+    due_at = datetime.fromisoformat(data["first_response_due_at"])
+    assert due_at == datetime.fromisoformat(after["first_response_due_at"])
+    assert data["version"] == after["version"]
 
 
 async def test_version_of_each_event_is_the_etag_read_afterwards(scenario: AppealsScenario) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,7 +14,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
-from tests.integration.appeals.reply_helpers import answer, reply_fails, restart_publication
+from tests.integration.appeals.reply_helpers import answer, execute, reply_fails, restart_publication
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import UNCLEAR, _is_problem
 from tests.integration.appeals.test_bulk_operations import insert_appeals
@@ -192,6 +192,23 @@ async def test_question_on_the_merged_appeals_page_keeps_the_remaining_appeals_o
     into = await scenario.appeal(first["id"])
     assert (into["status"], len(into["messages"])) == ("assigned", 3)
     assert into["organisation"]["id"] == str(scenario.organisation), "the owner of the page of the appeal"
+
+
+async def test_earlier_start_of_the_merged_appeal_moves_the_deadline_with_an_event(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    # As by a policy that counts from the assignment, if the earlier appeal was assigned later.
+    earlier = "UPDATE sla_clocks SET started_at = started_at - interval '90 minutes' WHERE appeal_id = $1"
+    await execute(scenario, earlier, UUID(second["id"]))
+    assert (await _merge(scenario, second, first)).is_success
+    into = await scenario.appeal(first["id"])
+    assert into["first_response_due_at"] < first["first_response_due_at"]
+    (event,) = await scenario.events("appeal.deadline_changed")
+    data = json.loads(event["data"])
+    assert (data["id"], data["version"]) == (first["id"], into["version"])
+    due_at = datetime.fromisoformat(data["first_response_due_at"])
+    assert due_at == datetime.fromisoformat(into["first_response_due_at"])
 
 
 async def test_urgent_appeal_makes_the_remaining_one_urgent(scenario: AppealsScenario) -> None:
