@@ -46,7 +46,8 @@ _TAKE = text(
         ORDER BY next_attempt_at
         LIMIT 1
     ) AS due
-    WHERE endpoint.ordered OR endpoint.max_per_second IS NOT NULL OR endpoint.max_concurrency IS NOT NULL
+    WHERE NOT endpoint.paused
+        AND (endpoint.ordered OR endpoint.max_per_second IS NOT NULL OR endpoint.max_concurrency IS NOT NULL)
     FOR NO KEY UPDATE OF turn SKIP LOCKED
     """
 ).bindparams(bindparam("now", type_=DateTime(timezone=True)))

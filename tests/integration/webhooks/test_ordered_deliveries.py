@@ -1,6 +1,7 @@
 """An ordered endpoint gets the events of one subject one after another, whatever fails, dies or is sent again."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from unittest import mock
 from uuid import UUID, uuid4
@@ -375,3 +376,23 @@ async def test_claim_reads_indexes_with_many_pending_deliveries_of_one_appeal(
     for plan in found.plans:
         assert "webhook_deliveries" not in plan.sequential, plan.statement
         assert plan.sorted_rows <= dispatchers.LOOKED_AT, plan.statement
+
+
+async def test_deliveries_held_for_too_long_fail_and_the_younger_ones_behind_them_become_due(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url, ordered=True)
+    await emit(harness, (ONE, 10), (ONE, 11), (ONE, 12), (ONE, 13))
+    dispatcher = harness.dispatcher()
+    # The claim of the first makes the others wait; its worker dies.
+    assert claimed(await dispatcher.claim(4)) == [10]
+    await change(harness, endpoint, paused=True)
+    await harness.sql(
+        """UPDATE webhook_deliveries SET created_at = now() - interval '31 days',
+            next_attempt_at = CASE WHEN isfinite(next_attempt_at) THEN now() - interval '31 days'
+                ELSE next_attempt_at END
+        FROM events WHERE events.id = event_id AND (data->>'number')::int < 12"""
+    )
+    assert await pending_deliveries.fail_held(harness.database, timedelta(days=30)) == 2
+    await change(harness, endpoint, paused=False)
+    assert await rounds(harness, receiver, 2) == [[12], [13]]
