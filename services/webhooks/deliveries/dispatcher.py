@@ -57,8 +57,9 @@ log = get_logger(__name__)
 IDLE_SECONDS = 0.5
 RECORD_BATCH_SECONDS = 0.02
 LEASE_MARGIN = timedelta(seconds=30)
-# Concurrent attempts of an endpoint whose last attempt failed; others get at most half of all attempts. The limit
-# is low, so that a receiver that always times out does not delay the others.
+# Concurrent attempts of an endpoint whose last attempt failed; others get at most half of all attempts, and all
+# endpoints of an organisation together a quarter. So a receiver that times out, or answers slowly, does not delay
+# those of others.
 FAILING_ENDPOINT_CONCURRENCY = 4
 # How many due deliveries of an ordered endpoint a claim reads at most. Those that wait for an earlier one are not
 # due any more after it.
@@ -81,8 +82,15 @@ _ANY_DUE = text(
 _CLAIM = (
     text(
         f"""
-    WITH endpoint AS MATERIALIZED (
-        SELECT endpoint.id, endpoint.ordered, endpoint.verified_at, endpoint.verification_id, greatest(0, least(
+    WITH running AS (
+        SELECT endpoint.organisation_id, sum(running.count) AS count
+        FROM unnest(CAST(:busy AS uuid[]), CAST(:counts AS int[])) AS running (id, count)
+        JOIN webhook_endpoints AS endpoint ON endpoint.id = running.id
+        WHERE endpoint.organisation_id IS NOT NULL
+        GROUP BY endpoint.organisation_id
+    ), endpoint AS MATERIALIZED (
+        SELECT endpoint.id, endpoint.organisation_id, endpoint.ordered, endpoint.verified_at,
+            endpoint.verification_id, greatest(0, least(
             coalesce(held.room, :share), :limit, turn.room, endpoint.max_concurrency - (
                 SELECT count(*) FROM webhook_deliveries
                 WHERE endpoint.max_concurrency IS NOT NULL AND endpoint_id = endpoint.id AND status = 'pending'
@@ -98,8 +106,8 @@ _CLAIM = (
             OR NOT endpoint.ordered AND endpoint.max_per_second IS NULL AND endpoint.max_concurrency IS NULL
         )
     ), due AS (
-        SELECT delivery.id, delivery.next_attempt_at, endpoint.id AS endpoint_id, endpoint.room,
-            endpoint.ordered AND coalesce(delivery.event_position > (
+        SELECT delivery.id, delivery.next_attempt_at, endpoint.id AS endpoint_id, endpoint.organisation_id,
+            endpoint.room, endpoint.ordered AND coalesce(delivery.event_position > (
                 SELECT event_position FROM webhook_deliveries
                 WHERE endpoint_id = endpoint.id AND ordering_key = delivery.ordering_key AND status = 'pending'
                 ORDER BY event_position
@@ -117,13 +125,17 @@ _CLAIM = (
     ), waiting AS (
         UPDATE webhook_deliveries SET next_attempt_at = 'infinity'
         WHERE id = ANY(ARRAY(SELECT id FROM due WHERE waits))
+    ), first AS (
+        SELECT id, organisation_id, next_attempt_at, room,
+            row_number() OVER (PARTITION BY endpoint_id ORDER BY next_attempt_at, id) AS place
+        FROM due WHERE NOT waits
     ), claimed AS (
         SELECT id FROM (
-            SELECT id, next_attempt_at, room,
-                row_number() OVER (PARTITION BY endpoint_id ORDER BY next_attempt_at, id) AS place
-            FROM due WHERE NOT waits
-        ) AS first
-        WHERE place <= room
+            SELECT *, row_number() OVER (PARTITION BY organisation_id ORDER BY next_attempt_at, id) AS number
+            FROM first WHERE place <= room
+        ) AS fair
+        LEFT JOIN running USING (organisation_id)
+        WHERE organisation_id IS NULL OR number <= :organisation_share - coalesce(running.count, 0)
         ORDER BY next_attempt_at, place
         LIMIT :limit
     )
@@ -140,6 +152,7 @@ _CLAIM = (
         bindparam("lease", type_=DateTime(timezone=True)),
         bindparam("latest_lease", type_=DateTime(timezone=True)),
         bindparam("share", type_=Integer),
+        bindparam("organisation_share", type_=Integer),
         bindparam("limit", type_=Integer),
         bindparam("looked_at", type_=Integer),
     )
@@ -172,6 +185,7 @@ class Dispatcher:
         self._disable_after = timedelta(days=settings.webhooks_disable_after_days)
         self._concurrency = settings.webhooks_concurrency
         self._share = max(self._concurrency // 2, 1)
+        self._organisation_share = max(self._concurrency // 4, 1)
         self._failing_endpoints: set[UUID] = set()
         self._https_only = https_only
 
@@ -194,19 +208,22 @@ class Dispatcher:
     async def claim(self, limit: int, in_flight: Mapping[UUID, int] | None = None) -> list[ClaimedDelivery]:
         """Claim up to `limit` due deliveries, earliest due first, and commit. Return those that may be sent.
 
-        `in_flight` counts the running attempts of each endpoint, so that no endpoint gets more than its share. Of
-        an ordered endpoint, only the first pending delivery of each subject is claimed. A claimed delivery of an
-        endpoint with a rate has the time at which it may be sent, about a second ahead at most.
+        `in_flight` counts the running attempts of each endpoint, so that no endpoint gets more than its share, nor
+        the endpoints of an organisation more than theirs. Of an ordered endpoint, only the first pending delivery
+        of each subject is claimed. A claimed delivery of an endpoint with a rate has the time at which it may be
+        sent, about a second ahead at most.
         """
-        rooms = dict.fromkeys(self._failing_endpoints, FAILING_ENDPOINT_CONCURRENCY)
-        for endpoint, count in (in_flight or {}).items():
-            rooms[endpoint] = max(rooms.get(endpoint, self._share) - count, 0)
         async with self._database.write() as session:
-            claims = await self.lease(session, limit, rooms)
+            claims = await self.lease(session, limit, in_flight or {})
         return await self._filter_entitled(claims)
 
-    async def lease(self, session: WriteSession, limit: int, rooms: Mapping[UUID, int]) -> list[ClaimedDelivery]:
-        """Lease up to `limit` due deliveries, of each endpoint at most its room: by default, the share of one."""
+    async def lease(
+        self, session: WriteSession, limit: int, in_flight: Mapping[UUID, int]
+    ) -> list[ClaimedDelivery]:
+        """Lease up to `limit` due deliveries, within the shares of endpoints and organisations."""
+        rooms = dict.fromkeys(self._failing_endpoints, FAILING_ENDPOINT_CONCURRENCY)
+        for endpoint, count in in_flight.items():
+            rooms[endpoint] = max(rooms.get(endpoint, self._share) - count, 0)
         now = clock.now()
         lease = now + timedelta(seconds=self._timeout) + LEASE_MARGIN
         turns = {turn.endpoint_id: turn for turn in await claim_turns.take_due(session, now)}
@@ -217,9 +234,11 @@ class Dispatcher:
             {
                 "busy": list(rooms),
                 "rooms": list(rooms.values()),
+                "counts": [in_flight.get(endpoint, 0) for endpoint in rooms],
                 "taken": list(turns),
                 "turns": [turn.room for turn in turns.values()],
                 "share": self._share,
+                "organisation_share": self._organisation_share,
                 "limit": limit,
                 "looked_at": LOOKED_AT,
                 "now": now,

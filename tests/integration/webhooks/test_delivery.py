@@ -1,6 +1,7 @@
 """From a committed event to a verified delivery, despite failures, replays and killed workers."""
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
@@ -240,6 +241,31 @@ async def test_silent_receiver_does_not_delay_other_endpoints(
         finally:
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_slow_receivers_of_one_organisation_take_a_quarter_of_the_attempts(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    ours, theirs = [await insert_organisation(harness.test_database, name=name) for name in ("Школа", "Больница")]
+    slow = [
+        await harness.endpoint(f"{receiver.url}?{name}", OPENED, organisation_id=ours, role="manager")
+        for name in "abc"
+    ]
+    await harness.endpoint(f"{receiver.url}?other", OPENED, organisation_id=theirs, role="manager")
+    for _ in range(10):
+        await harness.emit(OPENED, ours)
+    await harness.emit(OPENED, theirs)
+    await harness.fan_out()
+    dispatcher = harness.dispatcher(webhooks_concurrency=16)
+    claims = await dispatcher.claim(16)
+    assert Counter(str(claim.organisation_id) for claim in claims) == {str(ours): 4, str(theirs): 1}
+    # None of them answers: nothing more of this organisation is claimed, and the next event of the other one is.
+    in_flight = Counter(claim.endpoint_id for claim in claims)
+    assert sum(in_flight[UUID(endpoint["id"])] for endpoint in slow) == 4
+    await harness.emit(OPENED, theirs)
+    await harness.fan_out()
+    claims = await dispatcher.claim(11, in_flight)
+    assert [claim.organisation_id for claim in claims] == [theirs]
 
 
 async def test_internal_address_is_refused_at_delivery(harness: WebhooksHarness, receiver: Receiver) -> None:
