@@ -77,6 +77,11 @@ def _hide_secrets(_logger: object, _name: str, event: structlog.typing.EventDict
     return event
 
 
+def _encodable(_logger: object, _name: str, line: Any) -> str:
+    """Return the rendered line without lone surrogates, which a stream in UTF-8 refuses; networks send them."""
+    return str(line).encode("utf-8", "backslashreplace").decode()
+
+
 # The order matters: values in tracebacks are redacted too. All calls of `configure` use the same list: loggers
 # keep a reference to it, and structlog's capture_logs replaces its content in place.
 PROCESSORS: list[structlog.typing.Processor] = [
@@ -87,6 +92,7 @@ PROCESSORS: list[structlog.typing.Processor] = [
     structlog.processors.format_exc_info,
     _redact_values,
     structlog.processors.JSONRenderer(ensure_ascii=False),
+    _encodable,
 ]
 
 

@@ -122,6 +122,17 @@ def test_traceback_has_no_personal_data() -> None:
     assert PHONE not in line["exception"]
 
 
+def test_line_with_a_lone_surrogate_can_be_written() -> None:
+    """A network may send one, and an error that quotes it is logged while another one is handled."""
+    written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    log = structlog.wrap_logger(structlog.PrintLogger(written), processors=PROCESSORS)
+    log.warning("failed", error="a\ud800b")
+    written.seek(0)
+    assert json.loads(written.read())["error"] == "a\ud800b"
+    record = logging.LogRecord("aiohttp", logging.ERROR, "x.py", 1, "answer: a\ud800b", None, None)
+    assert LibraryFormatter().format(record).encode()
+
+
 def test_library_log_line_has_no_personal_data() -> None:
     record = logging.LogRecord("aiohttp", logging.ERROR, "x.py", 1, "answer: %s", (f"{NAME} {PHONE}",), None)
     assert json.loads(LibraryFormatter().format(record))["event"] == "answer: [имя] [телефон]"
