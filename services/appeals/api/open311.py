@@ -23,6 +23,7 @@ from services.appeals.open311.service_requests import RequestQuery
 from services.appeals.schemas import open311 as schemas
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth.callers import identify_by_token
+from shared.caller_queue import CallerQueue
 from shared.database.sessions import retry_on_deadlock
 from shared.http.problems import BadRequest, Invalid, NotFound
 from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
@@ -33,7 +34,7 @@ _SPECIFICATION = "http://wiki.open311.org/GeoReport_v2"
 # Topics change only with a version: the date of the last change of a topic or of these routes.
 _CHANGESET = "2026-12-01 00:00"
 # Masking occupies a CPU core: more responses at once would slow other requests down.
-_AT_ONCE = asyncio.Semaphore(2)
+REQUEST_QUEUE = CallerQueue("Too many requests are being listed", concurrency=2, max_waiting=16, max_per_caller=2)
 
 
 async def _accept_api_key(
@@ -196,7 +197,8 @@ async def list_open311_requests(
     an earlier `end_date`.
 
     Without dates those of the last 90 days; with one date the 90 days after or before it. Two dates must not span
-    more than 90 days. Personal data is masked in `description`, as in `GET /api/v1/appeals`.
+    more than 90 days. Personal data is masked in `description`, as in `GET /api/v1/appeals`. A caller has two of
+    these lists made at once; a third gets 429, and so does everybody while too many wait.
     """
     query = RequestQuery(
         service_request_id=service_request_id,
@@ -205,11 +207,12 @@ async def list_open311_requests(
         end_date=end_date,
         status=status,
     )
-    # The connection is given back before the texts are masked, which takes longer than reading them.
-    async with service.database.read() as session:
-        rows = await service_requests.find_requests(session, caller, query)
-        locations = await service_requests.submitted_locations(session, rows)
-    async with _AT_ONCE:
+    # A request that waits holds neither a connection nor rows.
+    async with REQUEST_QUEUE.turn(caller):
+        # The connection is given back before the texts are masked, which takes longer than reading them.
+        async with service.database.read() as session:
+            rows = await service_requests.find_requests(session, caller, query)
+            locations = await service_requests.submitted_locations(session, rows)
         return await asyncio.to_thread(presenter.requests_out, rows, locations)
 
 

@@ -1,6 +1,8 @@
 """Open311 GeoReport v2: each public rule of the specification, on the appeals that the caller may read."""
 
+import asyncio
 import json
+import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,15 +12,19 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from services.appeals.api import open311
+from services.appeals.api.presenters import open311 as presenter
 from services.appeals.lists import appeal_list
 from services.appeals.open311 import service_requests
 from shared import clock
 from shared.contracts.erasures import ERASED_TEXT
 from shared.database.outages import is_outage
+from shared.masking import mask as shared_mask
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.people_helpers import Colleague, register
 from tests.integration.appeals.reply_helpers import execute
 from tests.integration.appeals.test_incident_layout import topics
+from tests.support.eventually import HANG_SECONDS
 
 BASE = "/open311/v2"
 JSON = "application/json; charset=utf-8"
@@ -174,6 +180,63 @@ async def test_description_is_masked_as_in_the_list_and_limited(scenario: Appeal
     await execute(scenario, "UPDATE appeals SET text = '', erased_at = now()")
     (request,) = (await ask(scenario, "/requests.json")).json()
     assert request["description"] == ERASED_TEXT
+
+
+def test_only_the_beginning_of_a_long_text_is_masked_with_a_number_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    masked: list[int] = []
+
+    def mask(text: str) -> str:
+        masked.append(len(text))
+        return shared_mask(text)
+
+    monkeypatch.setattr(presenter, "mask", mask)
+    number = "+7 914 123-45-67"
+    # The description ends within the number, or the part of the text that is masked does; links get shorter.
+    links = "https://vk.com/id1234567890?w=wall-1234567890_1234567890 " * 20
+    for start in ("б " * 1_995, links + "б " * ((4_000 - len(links)) // 2)):
+        for length in range(0, 400, 5):
+            text = f"{start}{'б' * length} {number} {'б ' * 1_000}"
+            shown = presenter._description(text)
+            assert len(shown) <= 4_000
+            assert not any(part in shown for part in ("914", "+7")), length
+    assert max(masked) < 4_500
+
+
+async def test_caller_has_two_lists_made_at_once_and_others_are_served(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = await insert(scenario)
+    staff: dict[str, Any] = {"role": "executor", "org": scenario.organisation}
+    begun, released = threading.Semaphore(0), threading.Event()
+    shown = presenter.requests_out
+
+    def wait(*given: Any) -> Any:
+        begun.release()
+        assert released.wait(HANG_SECONDS)
+        return shown(*given)
+
+    monkeypatch.setattr(presenter, "requests_out", wait)
+    pool = scenario.appeals.service.database.engine.pool
+    async with asyncio.timeout(HANG_SECONDS):
+        flood = [asyncio.create_task(ask(scenario, "/requests.json")) for _ in range(2)]
+        for _ in flood:
+            await asyncio.to_thread(begun.acquire)
+        answer = await ask(scenario, "/requests.json")
+        refused(answer, 429, "Too many requests are being listed")
+        assert answer.headers["retry-after"] == "5"
+        answer = await ask(scenario, "/requests.xml")
+        assert (answer.status_code, ElementTree.fromstring(answer.content).tag) == (429, "errors")
+        other = asyncio.create_task(ask(scenario, "/requests.json", **staff))
+        while not open311.REQUEST_QUEUE.waiting and not other.done():
+            await asyncio.sleep(0.01)
+        # It waits without a connection.
+        assert (other.done(), pool.checkedout()) == (False, 0)  # type: ignore[attr-defined]
+        released.set()
+        answers = await asyncio.gather(*flood, other)
+    assert [one.status_code for one in answers] == [200, 200, 200]
+    assert answers[-1].json()[0]["service_request_id"] == found
 
 
 async def test_client_sees_only_what_it_may_read(scenario: AppealsScenario) -> None:
