@@ -109,6 +109,7 @@ def build_service() -> Service:
         large_bodies={
             attachments.UPLOAD_PATH: attachments.MAX_UPLOAD_BODY,
             partner_events.EVENTS_PATH: partner_events.MAX_EVENT_BODY,
+            **dict.fromkeys(open311.REQUESTS_PATHS, open311.MAX_FORM_BODY),
         },
         jobs=queue,
         consumers=worker.consumers(queue),

@@ -29,6 +29,10 @@ from shared.http.problems import BadRequest, Invalid, NotFound
 from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
 
 _PREFIX = "/open311/v2"
+REQUESTS_PATHS = (f"{_PREFIX}/requests.json", f"{_PREFIX}/requests.xml")
+# A form is read before its sender is known, since it may contain the key.
+MAX_FORM_BODY = 64 * 1024
+_MAX_FORM_FIELDS = 200
 _FORM = "application/x-www-form-urlencoded"
 _SPECIFICATION = "http://wiki.open311.org/GeoReport_v2"
 # Topics change only with a version: the date of the last change of a topic or of these routes.
@@ -46,8 +50,8 @@ async def _accept_api_key(
         str | None, Header(description="An access token, if it is not in `Authorization`")
     ] = None,
 ) -> None:
-    """Identify the caller by the access token in the header `X-Api-Key` or the form field `api_key`, unless there
-    is a header `Authorization`. Raises `Invalid` for a token in the address, which proxies write to their logs.
+    """Identify the caller by the access token in the header `X-Api-Key`, unless there is a header `Authorization`.
+    Raises `Invalid` for a token in the address, which proxies write to their logs.
     """
     if "api_key" in request.query_params:
         raise Invalid.field(
@@ -55,13 +59,20 @@ async def _accept_api_key(
             "Addresses are written to logs: send the token in the header `Authorization` (Bearer) or `X-Api-Key`, "
             "or as `api_key` in the form of a POST. This token should not be used any more",
         )
-    if "authorization" in request.headers:
+    if x_api_key and "authorization" not in request.headers:
+        await identify_by_token(request, x_api_key)
+
+
+async def _accept_api_key_of_form(request: Request) -> None:
+    """Identify the caller by the access token in the form field `api_key`, unless a header contains one."""
+    if "authorization" in request.headers or request.headers.get("x-api-key") or not _has_form(request):
         return
-    key = x_api_key
-    if not key and _has_form(request):
-        # Without checks, which follow once the caller is known.
-        key = dict(parse_qsl((await request.body()).decode("latin-1"))).get("api_key")
-    if key:
+    try:
+        # Without further checks, which follow once the caller is known.
+        pairs = parse_qsl((await request.body()).decode("latin-1"), max_num_fields=_MAX_FORM_FIELDS)
+    except ValueError:  # too many fields: no key is looked for
+        return
+    if key := dict(pairs).get("api_key"):
         await identify_by_token(request, key)
 
 
@@ -240,9 +251,9 @@ async def _request_form(request: Request) -> schemas.Open311RequestIn:
     if not _has_form(request):
         raise BadRequest(f"The body must be {_FORM}")
     try:
-        pairs = parse_qsl((await request.body()).decode(), errors="strict", max_num_fields=200)
+        pairs = parse_qsl((await request.body()).decode(), errors="strict", max_num_fields=_MAX_FORM_FIELDS)
     except ValueError as error:
-        raise BadRequest("The form is not UTF-8, or has more than 200 fields") from error
+        raise BadRequest(f"The form is not UTF-8, or has more than {_MAX_FORM_FIELDS} fields") from error
     fields = _collected(pairs)
     try:
         return schemas.Open311RequestIn.model_validate(fields)
@@ -270,6 +281,7 @@ def _collected(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:
 @router.post(
     "/requests.json",
     status_code=201,
+    dependencies=[Depends(_accept_api_key_of_form)],
     responses=_READ_ERRORS
     | _errors(404)
     | {200: {"model": list[schemas.Open311Receipt], "description": "Submitted before with this `external_id`"}},

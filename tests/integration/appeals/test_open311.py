@@ -408,6 +408,34 @@ async def test_missing_or_invalid_key_is_a_403(scenario: AppealsScenario, key: s
     assert "www-authenticate" not in answer.headers
 
 
+async def test_form_is_limited_before_its_sender_is_known(scenario: AppealsScenario) -> None:
+    topic, *_ = await topics(scenario)
+    _, token = await client_of(scenario)
+    client = scenario.appeals.client
+    form = {"service_code": str(topic["id"]), "address_id": "1", "api_key": token}
+    # With more fields than a form may have, no key is looked for.
+    many = form | {f"attribute[{number}]": "x" for number in range(198)}
+    refused(await client.post(f"{BASE}/requests.json", data=many), 403)
+    for path in ("/requests.json", "/requests.xml"):
+        large = await client.post(f"{BASE}{path}", data=form | {"description": "x" * open311.MAX_FORM_BODY})
+        assert large.status_code == 413, large.text
+    # A description of the greatest length in Cyrillic and an address fit.
+    longest = form | {"description": "б" * 4_000, "address_string": "б" * 1_000}
+    made = await client.post(f"{BASE}/requests.json", data=longest)
+    assert made.status_code == 201, made.text
+
+
+async def test_forms_to_other_paths_are_not_read(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(*_given: Any, **_named: Any) -> Any:
+        raise AssertionError("the form is read")
+
+    monkeypatch.setattr(open311, "parse_qsl", parse)
+    answer = await scenario.appeals.client.post(f"{BASE}/tokens.json", data={"api_key": "x"})
+    refused(answer, 404)
+
+
 async def test_caller_without_the_right_gets_a_403(scenario: AppealsScenario) -> None:
     topic, *_ = await topics(scenario)
     answer = await scenario.appeals.client.post(
