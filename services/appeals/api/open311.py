@@ -139,7 +139,11 @@ _FORM_SCHEMA: dict[str, Any] = {
         "device_id": _TEXT | {"maxLength": 300, "description": "Not kept"},
         "account_id": _TEXT | {"maxLength": 300, "description": "Returned and not kept"},
         "external_id": _TEXT
-        | {"maxLength": 200, "description": "Not in the specification: the same id again creates nothing"},
+        | {
+            "maxLength": 200,
+            "description": "Not in the specification: the same id again from the same caller creates nothing. "
+            "Stored as `{id of the caller}:{external_id}`, by which `GET /api/v1/appeals` finds the appeal",
+        },
     },
 }
 
@@ -316,7 +320,7 @@ async def create_open311_request(
             caller,
             form.text(topic.name),
             Corrections(topic_id=topic.id),
-            form.submission(),
+            form.submission(caller.subject),
             url=form.media_url,
             repeats=once.has_key,
         )

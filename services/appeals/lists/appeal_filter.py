@@ -45,7 +45,10 @@ class AppealFilter(ListFilter):
     source: SingleLine | None = Field(
         default=None, description="`phone`, `reception`, `letter`, or the name of a system", examples=["phone"]
     )
-    external_id: SingleLine | None = Field(default=None, description="The id in the source, if it gave one")
+    external_id: SingleLine | None = Field(
+        default=None,
+        description="The id in the source, if it gave one; of Open311 `{id of the client}:{its id}`",
+    )
     topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
     municipality: str | None = Field(default=None, pattern=OKTMO_PATTERN, description="OKTMO of the location")
     settlement: SingleLine | None = Field(default=None, description="As shown in `location`")

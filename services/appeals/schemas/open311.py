@@ -159,8 +159,10 @@ class Open311RequestIn(RequestBody):
             lines.append(f"Координаты: {self.lat}, {self.long}")
         return "\n".join(lines)
 
-    def submission(self) -> NewSubmission:
-        """Return how the appeal was submitted. Ids of the device and of the account are not kept."""
+    def submission(self, sender: str) -> NewSubmission:
+        """Return how the appeal was submitted by the caller with the id `sender`. Ids of the device and of the
+        account are not kept.
+        """
         names = " ".join(part for part in (self.last_name, self.first_name) if part)
         contact = {"name": names, "phone": self.phone, "email": self.email}
         given = {name: value for name, value in contact.items() if value}
@@ -173,7 +175,8 @@ class Open311RequestIn(RequestBody):
         metadata = {name: value for name, value in kept.items() if value is not None}
         return NewSubmission(
             source=OPEN311_SOURCE,
-            external_id=self.external_id,
+            # All apps have one source: the same id of two apps of an organisation names two requests.
+            external_id=f"{sender}:{self.external_id}" if self.external_id is not None else None,
             written_at=None,
             contact=given or None,
             metadata=metadata,

@@ -545,6 +545,26 @@ async def test_repeated_request_creates_one_appeal(scenario: AppealsScenario) ->
     assert await scenario.ingest.fetchval("SELECT count(*) FROM appeals") == 3
 
 
+async def test_clients_of_one_organisation_have_external_ids_of_their_own(scenario: AppealsScenario) -> None:
+    topic, *_ = await topics(scenario)
+    client, place = scenario.appeals.client, {"service_code": str(topic["id"]), "external_id": "1" * 200}
+    made = []
+    for name, text in (("Борис", "Яма"), ("Анна", "Лужа")):
+        person = await register(scenario, name, "moderator")
+        token = scenario.appeals.token("moderator", subject=person.ref)
+        form = place | {"address_id": "1", "description": text}
+        headers = {"X-Api-Key": token}
+        answer = await client.post(f"{BASE}/requests.json", data=form, headers=headers)
+        assert answer.status_code == 201, answer.text
+        again = await client.post(f"{BASE}/requests.json", data=form, headers=headers)
+        assert (again.status_code, again.json()) == (200, answer.json())
+        (receipt,) = answer.json()
+        made.append(receipt["service_request_id"])
+        found = await person.get(f"/appeals?source=open311&external_id={person.ref}:{'1' * 200}")
+        assert [one["id"] for one in found.json()["items"]] == made[-1:]
+    assert len(set(made)) == 2
+
+
 INVALID_FORMS: list[tuple[dict[str, Any], int, str]] = [
     ({"service_code": None}, 400, "service_code: Field required"),
     ({"service_code": ""}, 400, "service_code: Field required"),
