@@ -88,8 +88,13 @@ class AppealsSettings(SecretFileSettings):
         description="What ends a final reply whose author wants to ask for a mark; empty: nobody is asked",
     )
 
+    max_partners: int = Field(
+        default=20, ge=1, description="Maximum number of partners of one organisation, or of the centre"
+    )
     partner_events_per_minute: int = Field(
-        default=600, ge=1, description="Events of one partner per minute that a process accepts"
+        default=600,
+        ge=1,
+        description="Events of the partners of one organisation per minute that a process accepts",
     )
     partner_refusals_per_minute: int = Field(
         default=60,

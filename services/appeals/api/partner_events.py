@@ -86,7 +86,7 @@ _NOBODYS_SECRET = new_secret()
 
 @dataclass(frozen=True)
 class PartnerQuotas:
-    """The rate limits of this process: events by partner, refused messages by address."""
+    """The rate limits of this process: events by the partner's organisation, refused messages by address."""
 
     events: Quota
     refusals: Quota
@@ -187,7 +187,7 @@ async def _verified(
     request: Request, session: WriteSession, partner_id: UUID, body: bytes
 ) -> tuple[Partner, SignedMessage]:
     """Return the partner and its verified message. Raise `Unauthenticated` for every other message, and
-    `TooManyRequests` above the limit of the partner, or after too many refused messages from this address.
+    `TooManyRequests` above the limit of its organisation, or after too many refused messages from this address.
     """
     set_log_context(request, None)
     quotas, address = _quotas(request), client_address(request)
@@ -206,8 +206,9 @@ async def _verified(
         )
         raise Unauthenticated(NOT_VERIFIED) from refused
     set_log_context(request, str(partner.id), str(partner.owner_id))
-    # Only verified messages count: a stranger must not use up the partner's limit.
-    check_rate_limit(request, str(partner.id), quotas.events)
+    # Only verified messages count: a stranger must not use up the limit. It is one of the organisation, which
+    # could otherwise have as many limits as partners.
+    check_rate_limit(request, str(partner.organisation_id), quotas.events)
     return partner, message
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.moderation.manual_appeals import SOURCES_WITHOUT_IDS
 from services.appeals.partners import entitlement
-from services.appeals.settings import contact_settings
+from services.appeals.settings import contact_settings, settings
 from shared import clock, encryption
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version
@@ -38,14 +38,19 @@ async def create(session: WriteSession, caller: Caller, *, name: str, source: st
     its secret.
 
     Raise `Forbidden` if the caller lacks a right that the partner would use, `Invalid` for the name of a network
-    or of people's channels, `Duplicate` if the organisation has a partner with this source.
+    or of people's channels, `Duplicate` if the organisation has a partner with this source, `Conflict` if it has
+    as many partners as it may.
     """
     entitlement.require_may_own(caller, caller.organisation_id)
     if source in NETWORKS or source in SOURCES_WITHOUT_IDS:
         raise Invalid.field(
             "/source", f"`{source}` is not the name of a system: give the partner a name of its own"
         )
+    # Of two concurrent requests, the second waits for the first and sees its partner.
+    key = func.hashtextextended(f"partners\n{caller.organisation_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(key)))
     await _require_new_source(session, caller.organisation_id, source)
+    await _check_quota(session, caller.organisation_id)
     secret = new_secret()
     partner = Partner(
         id=new_id(),
@@ -64,9 +69,6 @@ async def create(session: WriteSession, caller: Caller, *, name: str, source: st
 
 
 async def _require_new_source(session: WriteSession, organisation_id: UUID | None, source: str) -> None:
-    # Of two concurrent requests, the second waits for the first and sees its partner.
-    key = f"partner\n{source}\n{organisation_id}"
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
     first = await session.scalar(
         select(Partner.id).where(
             Partner.source == source,
@@ -76,6 +78,21 @@ async def _require_new_source(session: WriteSession, organisation_id: UUID | Non
     )
     if first is not None:
         raise Duplicate(f"There is a partner with the source «{source}» already", partner_id=str(first))
+
+
+async def _check_quota(session: WriteSession, organisation_id: UUID | None) -> None:
+    count = await session.scalar(
+        select(func.count()).where(
+            Partner.organisation_id.is_not_distinct_from(organisation_id), Partner.deleted_at.is_(None)
+        )
+    )
+    limit = settings().max_partners
+    if (count or 0) >= limit:
+        holder = "The centre" if organisation_id is None else "The organisation"
+        raise Conflict(
+            f"{holder} has {count} partners; the limit is {limit} (GOSPABLIK_MAX_PARTNERS): delete at least one "
+            "first"
+        )
 
 
 async def list_partners(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[Partner]:

@@ -484,7 +484,9 @@ def _limit(scenario: AppealsScenario, *, events: int = 600, refusals: int = 60) 
     app.state.partner_quotas = PartnerQuotas(Quota(events, 60), Quota(refusals, 60))
 
 
-async def test_events_of_one_partner_are_limited(scenario: AppealsScenario, partner: ConnectedPartner) -> None:
+async def test_events_of_the_partners_of_one_organisation_are_limited(
+    scenario: AppealsScenario, partner: ConnectedPartner
+) -> None:
     await partner.opened()
     _limit(scenario, events=2)
     answers = [await partner.send("appeal.status", external_id="17-204", status="done") for _ in range(3)]
@@ -493,8 +495,11 @@ async def test_events_of_one_partner_are_limited(scenario: AppealsScenario, part
         f'"default";r={left}' for left in (1, 0, 0)
     ]
     assert int(answers[-1].headers["retry-after"]) > 0
-    other = await connect(scenario, await register(scenario, "Анна", "manager"), source="portal")
-    assert (await other.send("appeal.status", external_id="1", status="done")).status_code == 404
+    # The limit is one of the organisation.
+    colleague = await connect(scenario, await register(scenario, "Анна", "manager"), source="portal")
+    assert (await colleague.send("appeal.status", external_id="1", status="done")).status_code == 429
+    foreign = await connect(scenario, await register(scenario, "Чужой", organisation=scenario.other_organisation))
+    assert (await foreign.send("appeal.status", external_id="1", status="done")).status_code == 404
 
 
 async def test_wrong_signatures_are_limited_by_address_and_do_not_use_up_the_partners_limit(

@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from services.appeals.partners import partners
-from services.appeals.settings import ContactSettings, contact_settings
+from services.appeals.settings import AppealsSettings, ContactSettings, contact_settings
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.partner_helpers import connect
 from tests.integration.appeals.people_helpers import Colleague, change_access, register
@@ -116,6 +116,27 @@ async def test_source_is_taken_by_one_partner_of_an_organisation(scenario: Appea
     # The source of a deleted partner can be used again.
     assert (await executor.request("DELETE", f"/partners/{first['id']}")).status_code == 204
     assert (await executor.post("/partners", body)).status_code == 201
+
+
+async def test_number_of_partners_of_an_organisation_is_limited(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partners, "settings", lambda: AppealsSettings(max_partners=2))
+    executor = await register(scenario, "Борис")
+    bodies = [{"name": "Портал", "source": f"portal-{number}"} for number in range(4)]
+    # Of four concurrent requests two are accepted.
+    answers = await asyncio.gather(*(executor.post("/partners", body) for body in bodies))
+    assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409]
+    refused = next(answer for answer in answers if answer.status_code == 409)
+    assert refused.json()["detail"].startswith("The organisation has 2 partners; the limit is 2")
+    # Other organisations and the centre have numbers of their own, and a deleted partner counts no more.
+    foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
+    moderator = await register(scenario, "Модератор", "moderator")
+    for colleague in (foreign, moderator):
+        assert (await colleague.post("/partners", bodies[0])).status_code == 201
+    first = next(answer.json() for answer in answers if answer.status_code == 201)
+    assert (await executor.request("DELETE", f"/partners/{first['id']}")).status_code == 204
+    assert (await executor.post("/partners", {"name": "Портал", "source": "new"})).status_code == 201
 
 
 async def test_deleted_partner_is_gone_for_everybody(scenario: AppealsScenario) -> None:
