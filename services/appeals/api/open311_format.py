@@ -21,6 +21,9 @@ log = get_logger(__name__)
 _JSON, _XML = "application/json; charset=utf-8", "text/xml; charset=utf-8"
 # The specification: 404 for what does not exist, 403 for a missing or wrong key, 400 for every other refusal.
 _STATUSES: Mapping[int, int] = {401: 403, 409: 400, 422: 400}
+# Except of what may succeed in a moment: a client would take 400 for a final refusal.
+_IN_FLIGHT = f"/problems/{problems.InFlight.slug}"
+_RETRY_AFTER = "1"
 # Root elements of XML documents by the end of the route's path, and elements of the items in lists.
 _ROOTS = {
     "/discovery.json": "discovery",
@@ -82,6 +85,8 @@ class _Answer:
         """Return the response in the format of Open311."""
         document, status = json.loads(self._body), self._status
         if self._headers["content-type"] == problems.MEDIA_TYPE:
+            if document["type"] == _IN_FLIGHT:
+                status, self._headers["Retry-After"] = 503, _RETRY_AFTER
             status = _STATUSES.get(status, status)
             root, document = "errors", _errors(document, status)
         headers = {

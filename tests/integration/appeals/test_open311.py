@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 from services.appeals.api import open311
 from services.appeals.api.presenters import open311 as presenter
 from services.appeals.lists import appeal_list
-from services.appeals.open311 import service_requests
+from services.appeals.open311 import service_catalogue, service_requests
 from shared import clock
 from shared.contracts.erasures import ERASED_TEXT
 from shared.database.outages import is_outage
@@ -563,6 +563,32 @@ async def test_clients_of_one_organisation_have_external_ids_of_their_own(scenar
         found = await person.get(f"/appeals?source=open311&external_id={person.ref}:{'1' * 200}")
         assert [one["id"] for one in found.json()["items"]] == made[-1:]
     assert len(set(made)) == 2
+
+
+async def test_repetition_while_the_first_request_runs_is_a_503(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    topic, *_ = await topics(scenario)
+    form = {"service_code": str(topic["id"]), "address_id": "1"}
+    begun, released = asyncio.Event(), asyncio.Event()
+    get_service = service_catalogue.get_service
+
+    async def wait(*given: Any) -> Any:
+        begun.set()
+        await released.wait()
+        return await get_service(*given)
+
+    monkeypatch.setattr(service_catalogue, "get_service", wait)
+    async with asyncio.timeout(HANG_SECONDS):
+        first = asyncio.create_task(send(scenario, form, Idempotency_Key="k"))
+        await begun.wait()
+        answer = await send(scenario, form, Idempotency_Key="k")
+        released.set()
+        made = await first
+    refused(answer, 503, "in progress")
+    assert answer.headers["retry-after"] == "1"
+    again = await send(scenario, form, Idempotency_Key="k")
+    assert (made.status_code, again.status_code, again.json()) == (201, 201, made.json())
 
 
 INVALID_FORMS: list[tuple[dict[str, Any], int, str]] = [
