@@ -109,6 +109,8 @@ async def submit_draft(
         await repeated_texts.require_new_text(session, appeal, reply.text)
     message = await reply_queries.find_message(session, reply.in_reply_to)
     hints = await check_context.require_publishable(session, appeal, written, message)
+    # The text that a partner proposed is now the answer of whoever submits it, and may have been rewritten.
+    reply.answered_by = None
     reply.version += 1
     await handover.hand_over(session, appeal, reply, caller.actor, hints)
     await edit_lease.release_lease(session, appeal, caller)

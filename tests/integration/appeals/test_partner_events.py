@@ -315,12 +315,18 @@ async def test_answer_to_an_appeal_with_a_thread_becomes_a_draft_that_staff_can_
     found = await written_appeal(scenario)
     at = datetime.now(UTC).isoformat()
     answer = await partner.send(
-        "appeal.answer", appeal_id=found["id"], channel="system", text="Починим во вторник", answered_at=at
+        "appeal.answer",
+        appeal_id=found["id"],
+        channel="system",
+        text="Починим во вторник",
+        answered_at=at,
+        answered_by="Диспетчер Иванова",
     )
     receipt = await _receipt(answer)
     changed = await scenario.appeal(found["id"])
     (draft,) = changed["replies"]
     assert (draft["id"], draft["status"], draft["text"]) == (receipt["reply_id"], "draft", "Починим во вторник")
+    assert draft["answered_by"] == "Диспетчер Иванова"
     assert (changed["status"], changed["first_response_at"]) == (found["status"], None)
     entry = changed["timeline"][-1]
     assert (entry["kind"], entry["data"]["reply_id"]) == ("partner_answer_proposed", draft["id"])
@@ -332,6 +338,11 @@ async def test_answer_to_an_appeal_with_a_thread_becomes_a_draft_that_staff_can_
         "appeal.answer", appeal_id=found["id"], channel="system", text="Ещё раз", answered_at=at
     )
     assert _is_problem(second, 409)["type"] == "/problems/reply-under-way"
+    # Submitted, it is an answer of staff.
+    path = f"/appeals/{found['id']}/replies/{draft['id']}/submit"
+    submitted = await owner.request("POST", path, If_Match="*")
+    assert (submitted.status_code, submitted.json()["text"]) == (200, "Починим в среду"), submitted.text
+    assert submitted.json()["answered_by"] is None
 
 
 async def test_partner_cannot_reach_appeals_of_another_organisation(
