@@ -236,7 +236,8 @@ def _parsed(body: bytes) -> PartnerEventModel:
     if too_deep(body):
         raise BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels")
     try:
-        document = json.loads(body)
+        # Of bytes, `json` would guess the encoding, but the depth was checked in UTF-8.
+        document = json.loads(body.decode())
     except ValueError as error:
         raise BadRequest("The body is not JSON in UTF-8") from error
     kind = document.get("type") if isinstance(document, dict) else None

@@ -184,6 +184,9 @@ async def test_unknown_partner_and_unreadable_body_get_the_same_answer_as_a_wron
         (b"{not json", 400),
         (b'"\xff"', 400),
         (b"[" * 100_000, 400),
+        # Its bytes contain an odd number of quotation marks before the arrays.
+        (('["∀", ' + "[" * 50_000 + "]" * 50_001).encode("utf-16"), 400),
+        ('{"type": "appeal.close", "data": {}}'.encode("utf-16"), 400),
         (b"[]", 422),
         (b"null", 422),
         (b'{"type": 5, "data": {}}', 422),
@@ -191,7 +194,19 @@ async def test_unknown_partner_and_unreadable_body_get_the_same_answer_as_a_wron
         (b'{"type": "\\ud800", "data": {}}', 422),
         (b'{"type": "appeal.\\u0000", "data": {}}', 422),
     ],
-    ids=["no JSON", "no UTF-8", "deep", "array", "null", "number", "unknown", "surrogate", "NUL"],
+    ids=[
+        "no JSON",
+        "no UTF-8",
+        "deep",
+        "deep UTF-16",
+        "UTF-16",
+        "array",
+        "null",
+        "number",
+        "unknown",
+        "surrogate",
+        "NUL",
+    ],
 )
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])
 async def test_signed_body_that_is_no_event_is_refused(
