@@ -268,6 +268,7 @@ class WebhookSecretRotation(BaseModel):
         default=ROTATION_OVERLAP // timedelta(hours=1),
         ge=0,
         le=168,
+        examples=[24],
         description="For how many hours attempts are signed with the old secret too; 0: it is replaced at once",
     )
 
