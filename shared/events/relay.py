@@ -21,7 +21,9 @@ from shared.tables.common import Event, FeedEpoch
 
 RELAY_ADVISORY_LOCK = 0x676F7370  # "gosp"
 
-EPOCH_BITS = 32
+# An epoch has the number of its minute since 1970. With this many bits for its events, positions stay below 2**53
+# until 2097: JavaScript and others round greater ones. An epoch with more events uses the numbers of later epochs.
+EPOCH_BITS = 27
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(lock=RELAY_ADVISORY_LOCK)
 # The timeline changes after a promotion or a recovery; the table's OID changes if a dump is restored into the same
 # server. The timeline is read from the WAL, since the checkpoint shows it later.
@@ -83,7 +85,8 @@ def _last_position(session: WriteSession, outbox: Row[Any]) -> int:
 
     Consumers may have read positions of the lost server that are missing here, so those numbers are not reused. A
     dump that is restored twice does not contain the epoch of the first time, so the number of an epoch is at least
-    that of the minute.
+    that of the minute. Versions that stored no OID get a new epoch at their upgrade too: their row may come from a
+    dump.
     """
     last = int(outbox.last)
     if outbox.timeline is None:
@@ -94,7 +97,7 @@ def _last_position(session: WriteSession, outbox: Row[Any]) -> int:
     epoch = 0
     if outbox.server is not None:
         minute = int(clock.now().timestamp()) // 60
-        epoch = max(int(outbox.timeline), (last >> EPOCH_BITS) + 1, minute)
+        epoch = max(int(outbox.epoch) + 1, (last >> EPOCH_BITS) + 1, minute)
         log.warning("event epoch changed", server=server, before=outbox.server, epoch=epoch)
     session.add(FeedEpoch(epoch=epoch, server=server, created_at=clock.now()))
     return max(last, epoch << EPOCH_BITS)

@@ -125,7 +125,7 @@ class PersonalDataRead(Base):
 
 
 class FeedEpoch(Base):
-    """The server, and its table, that number events since a time: a position is `epoch << 32` plus a number."""
+    """The server, and its table, that number events since a time: a position is at least `epoch << 27`."""
 
     __tablename__ = "feed_epochs"
 
