@@ -271,7 +271,7 @@ def _grouped_by_event(items: Sequence[IncomingItem]) -> list[list[IncomingItem]]
 
 
 def _stored(taken: BatchResult) -> StoreResult:
-    return StoreResult(taken.new, taken.edited, taken.deleted, taken.restored)
+    return StoreResult(taken.new, taken.edited, taken.deleted, taken.restored, frozenset(taken.unsettled_threads))
 
 
 def _sum(total: StoreResult, taken: StoreResult | BatchResult) -> StoreResult:
@@ -280,13 +280,14 @@ def _sum(total: StoreResult, taken: StoreResult | BatchResult) -> StoreResult:
         total.edited + taken.edited,
         total.deleted + taken.deleted,
         total.restored + taken.restored,
+        total.unsettled_threads | taken.unsettled_threads,
     )
 
 
 async def _read_again(session: WriteSession, taken: Sequence[BatchResult]) -> None:
     unsettled = {key for one in taken for key in one.unsettled_threads}
     if unsettled:
-        await clear_markers(session, unsettled)
+        await clear_markers(session, unsettled, cursors=True)
 
 
 async def _record_success(session: WriteSession, done: Sequence[tuple[_Delivery, BatchResult]]) -> None:

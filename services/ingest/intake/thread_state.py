@@ -98,12 +98,15 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
         await session.execute(_COMPLETE, _columns(complete))
 
 
-async def clear_markers(session: WriteSession, thread_keys: Collection[str]) -> None:
-    """Clear the markers of these threads, in the order of their keys, so that they are read again."""
+async def clear_markers(session: WriteSession, thread_keys: Collection[str], *, cursors: bool = False) -> None:
+    """Clear the markers of these threads, in the order of their keys, so that they are read again; with `cursors`
+    from their first comment.
+    """
     keys = select(Thread.thread_key).where(Thread.thread_key.in_(thread_keys)).order_by(Thread.thread_key)
     locked = (await session.scalars(keys.with_for_update())).all()
     if locked:
-        await session.execute(update(Thread).where(Thread.thread_key.in_(locked)).values(marker=None))
+        cleared = {"marker": None} | ({"cursor": None} if cursors else {})
+        await session.execute(update(Thread).where(Thread.thread_key.in_(locked)).values(cleared))
 
 
 async def read_thread_states(session: AsyncSession, thread_keys: Sequence[str]) -> dict[str, ThreadState]:

@@ -243,12 +243,17 @@ class ThreadState:
 
 @dataclass(frozen=True, slots=True)
 class StoreResult:
-    """Numbers of messages that a batch changed in the database."""
+    """Numbers of messages that a batch changed in the database.
+
+    `unsettled_threads`: threads to read again, completely and some time later, because a text read may be a former
+    one; their markers are cleared.
+    """
 
     new: int = 0
     edited: int = 0
     deleted: int = 0
     restored: int = 0
+    unsettled_threads: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The list of discussions: full passes in parts, few calls, and errors of single discussions."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -10,10 +10,11 @@ import pytest
 
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
 from services.ingest.networks.ok import discussion_list, discussion_poll
+from services.ingest.networks.ok.cooldowns import Cooldowns
 from services.ingest.networks.ok.discussion_list import DiscussionList
 from services.ingest.networks.ok.discussion_poll import DiscussionPoller
 from services.ingest.networks.ok.ok_payloads import MOSCOW
-from services.ingest.networks.port import PageRef, ParsedBatch, ThreadState
+from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, ThreadState
 from services.ingest.settings import IngestSettings
 from shared import clock
 from tests.unit.ingest.settings_keys import KEYS
@@ -52,6 +53,7 @@ class FakeApi:
     failure: Callable[[str], Exception | None] = lambda _: None
     pages: list[str | None] = field(default_factory=list)
     read: list[str] = field(default_factory=list)
+    anchors: list[str | None] = field(default_factory=list)
 
     async def discussions(self, types: str, anchor: str | None) -> tuple[list[Any], str | None]:
         """Return a page of the list, and the next anchor."""
@@ -65,6 +67,7 @@ class FakeApi:
     async def comments(self, page: PageRef, place: str, anchor: str | None) -> tuple[ParsedBatch, str | None]:
         """Return no comments of a discussion, or raise its error."""
         self.read.append(place)
+        self.anchors.append(anchor)
         if (error := self.failure(place)) is not None:
             raise error
         return ParsedBatch(), "end"
@@ -86,6 +89,8 @@ class FakeThreadStates:
 
     kept: dict[str, ThreadState] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    # Threads with a text that may be a former one.
+    unsettled: set[str] = field(default_factory=set)
 
     async def thread_states(self, keys: list[str]) -> dict[str, ThreadState]:
         """Return how far each thread was read."""
@@ -95,9 +100,14 @@ class FakeThreadStates:
         """Return no threads: all stored counts equal those of the network."""
         return {}
 
-    async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **more: Any) -> None:
-        """Store the states of threads."""
-        self.kept |= {mark.thread_key: mark for mark in more.get("thread_states", ())}
+    async def store(self, page: PageRef, source: str, parsed: ParsedBatch, **more: Any) -> StoreResult:
+        """Store the states of threads; clear those of unsettled ones."""
+        marks = more.get("thread_states", ())
+        unsettled = frozenset(mark.thread_key for mark in marks if mark.thread_key in self.unsettled)
+        for mark in marks:
+            key = mark.thread_key
+            self.kept[key] = replace(mark, marker=None, cursor=None) if key in unsettled else mark
+        return StoreResult(unsettled_threads=unsettled)
 
     def report_success(self, page: PageRef, source: str) -> None:
         """Do nothing: the tests check only failures."""
@@ -213,3 +223,24 @@ async def test_unknown_anchor_restarts_full_pass() -> None:
         except CallError as error:
             assert error.treatment is ErrorTreatment.CLIENT_ERROR  # noqa: PT017 — the error may occur once
     assert len(memory.kept) == 40
+
+
+async def test_discussion_with_a_doubtful_text_is_read_again_whole_after_a_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wire, memory = FakeApi([_row(1, timedelta(hours=1))]), FakeThreadStates(unsettled={"ok:1"})
+    _, polling = _made(wire, memory)
+    for _ in range(20):
+        await polling._round()
+    assert wire.read == ["1"]
+    # A new comment ends the rest.
+    wire.rows = [_row(1, timedelta(minutes=30), count=2)]
+    for _ in range(20):
+        await polling._round()
+    assert wire.read == ["1"] * 2
+    monkeypatch.setattr(Cooldowns, "is_active", lambda _self, _name: False)
+    memory.unsettled.clear()
+    for _ in range(20):
+        await polling._round()
+    assert wire.read == ["1"] * 3
+    assert wire.anchors == [None] * 3

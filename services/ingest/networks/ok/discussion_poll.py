@@ -1,7 +1,7 @@
 """Poll discussions: find changed ones in the list of all groups' discussions and read their new comments."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -28,6 +28,8 @@ CONCURRENCY = 4
 # Prefix of a marker read during its second: more comments may follow in the same second.
 OPEN_SECOND_PREFIX = "~"
 SECOND_ENDED_AFTER = timedelta(minutes=5)
+# How long a discussion rests in which a text may be a former one: it becomes certain within ten minutes.
+UNSETTLED_REST_SECONDS = 60.0
 # How long the error of one discussion is shown before a success replaces it, in seconds.
 ERROR_SHOWN_SECONDS = 10.0
 BACKOFF = Backoff(2.0, 120.0)
@@ -175,12 +177,16 @@ class DiscussionPoller:
         """Read one discussion; return the error if it concerns all discussions, else None."""
         async with gate:
             try:
-                await self._comments(one)
+                is_settled = await self._comments(one)
             except TRANSIENT_ERRORS as error:
                 return self._handle_error(one, error)
         self._rests.clear(one.key)
         if self._todo.get(one.key) is one:
-            del self._todo[one.key]
+            if is_settled:
+                del self._todo[one.key]
+            else:  # stays queued, so that `_notice` ends the rest if the discussion changes
+                self._todo[one.key] = replace(one, read_whole=True)
+                self._rests.start(one.key, UNSETTLED_REST_SECONDS)
         return None
 
     def _handle_error(self, one: ChangedDiscussion, error: Exception) -> Exception | None:
@@ -226,8 +232,11 @@ class DiscussionPoller:
         for page, parsed in by_page:
             await self._intake.store(page, SOURCE, parsed, observed_at=observed_at)
 
-    async def _comments(self, one: ChangedDiscussion) -> None:
-        """Read a discussion from its anchor, or completely if comments are missing."""
+    async def _comments(self, one: ChangedDiscussion) -> bool:
+        """Read a discussion from its anchor, or completely if comments are missing.
+
+        Return whether the stored texts are certain; else it has to be read again.
+        """
         observed_at = clock.now()
         before = comment_count(one.stored_state)
         whole = (
@@ -246,7 +255,8 @@ class DiscussionPoller:
         if not old and (one.stored_state is None or one.stored_state.marker != OPEN_SECOND_PREFIX + marker):
             marker = OPEN_SECOND_PREFIX + marker
         mark = ThreadState(one.thread_key, marker, anchor, count)
-        await self._intake.store(one.page, SOURCE, parsed, observed_at=observed_at, thread_states=[mark])
+        stored = await self._intake.store(one.page, SOURCE, parsed, observed_at=observed_at, thread_states=[mark])
+        return one.thread_key not in stored.unsettled_threads
 
 
 def comment_count(mark: ThreadState | None) -> int:
