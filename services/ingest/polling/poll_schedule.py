@@ -23,6 +23,10 @@ MAX_AGE_SHARE = 0.97
 # Budget share that may be borrowed from later hours: for prioritised and overdue pages; for new pages.
 RESERVE_SHARE = 0.2
 NEW_PAGE_SHARE = 0.02
+# Budget share that may be borrowed when a poll begins that makes many calls.
+DEEP_SHARE = 0.01
+# After this number of prioritised pages in a row a due page follows: hundreds may be prioritised at once.
+PRIORITIZED_IN_A_ROW = 4
 REFIT_SECONDS = 3_600.0
 MAX_WAIT = 60.0
 _GOLDEN = 0.618_033_988_75
@@ -74,6 +78,7 @@ class PollSchedule(Generic[Page]):
         self._queue: list[tuple[float, int, Page]] = []
         self._asked: OrderedDict[Page, None] = OrderedDict()
         self._oldest: OrderedDict[Page, None] = OrderedDict()  # in order of the last poll
+        self._asked_in_a_row = 0
         self._compared = -inf
         self._step = inf
         self._turns = 0
@@ -128,6 +133,10 @@ class PollSchedule(Generic[Page]):
             self._entries[page].out = True
             self._pace.spend(1)
         return page
+
+    def affords_deep_poll(self) -> bool:
+        """Return whether a poll of many calls may begin now: it would hardly borrow from the polls of others."""
+        return self._pace.can_poll(DEEP_SHARE)
 
     def seconds_until_next(self, now: float) -> float:
         """Return the seconds until `next_page` may return a page, if none is prioritised meanwhile."""
@@ -211,7 +220,15 @@ class PollSchedule(Generic[Page]):
         )
 
     def _take(self, now: float) -> Page | None:
-        if (asked := self._waiting()) is not None and self._pace.can_poll(RESERVE_SHARE):
+        asked = self._waiting()
+        if asked is None:
+            self._asked_in_a_row = 0
+        elif self._pace.can_poll(RESERVE_SHARE):
+            if self._asked_in_a_row >= PRIORITIZED_IN_A_ROW and (due := self._due_page(now)) is not None:
+                self._asked_in_a_row = 0
+                self._asked.pop(due, None)
+                return due
+            self._asked_in_a_row += 1
             del self._asked[asked]
             return asked
         if (old := self._too_old(now)) is not None and self._pace.can_poll(RESERVE_SHARE):
@@ -220,6 +237,16 @@ class PollSchedule(Generic[Page]):
         if head is None or self._entries[head].not_before > now:
             return None
         if not self._pace.can_poll() and not self._is_new(head):
+            return None
+        heappop(self._queue)
+        return head
+
+    def _due_page(self, now: float) -> Page | None:
+        """Return the page that is too old or due; take it out of the queue."""
+        if (old := self._too_old(now)) is not None:
+            return old
+        head = self._head()
+        if head is None or self._entries[head].due > now or self._entries[head].not_before > now:
             return None
         heappop(self._queue)
         return head

@@ -121,6 +121,22 @@ def test_prioritized_pages_cannot_spend_whole_budget() -> None:
     assert 0 < spent <= 25
 
 
+def test_flood_of_prioritized_pages_leaves_polls_to_a_due_page() -> None:
+    schedule = schedule_of(100, 200)
+    live(schedule, 2)
+    now, polls = START + 2 * DAY, Counter[int]()
+    while now < START + 3 * DAY:
+        for page in range(1, 100):
+            schedule.prioritize(page)
+        if (found := schedule.next_page(now)) is None:
+            now += 60
+            continue
+        schedule.record_poll(found, now)
+        polls[found] += 1
+    assert polls[0] >= 1
+    assert polls.total() <= 200
+
+
 def test_page_being_polled_is_not_due_and_a_failed_page_waits() -> None:
     schedule = schedule_of(1, 1_000)
     assert schedule.next_page(START) == 0

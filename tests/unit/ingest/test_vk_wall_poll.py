@@ -92,6 +92,11 @@ def _poller(wall: FakeWall, feed: FakeFeed, *, pushed: bool = True) -> WallPolle
     return WallPoller(reader, token_pool, intake, IngestSettings(**KEYS), lambda _page: pushed)
 
 
+def _set_credit(poller: WallPoller, calls: float) -> None:
+    poller._schedule.set_budget(1_000)
+    poller._schedule.spend_calls(poller._schedule._pace.credit - calls)
+
+
 @pytest.mark.parametrize("before", [0, 40, 100, 130, 199])
 @pytest.mark.parametrize("quiet", [60, 100])
 async def test_interrupted_first_poll_of_a_long_wall_resumes_without_loss(quiet: int, before: int) -> None:
@@ -124,6 +129,7 @@ async def test_requested_deep_poll_is_repeated_after_a_failure() -> None:
     wall.offsets.clear()
     await poller._one(PAGE)
     assert (wall.offsets, wall.read) == ([0], [])
+    _set_credit(poller, 1)
     poller.poll_soon(PAGE, deep=True)
     wall.threads_left = 0
     await poller._one(PAGE)
@@ -153,3 +159,21 @@ async def test_unchanged_recent_threads_are_read_only_without_push(pushed: bool,
     wall.read.clear()
     await poller.poll_page(PAGE)
     assert wall.read == read
+
+
+async def test_requested_deep_poll_is_shallow_while_its_calls_would_be_borrowed() -> None:
+    wall, feed = FakeWall(dict.fromkeys(range(1, 1_001), 0)), FakeFeed()
+    poller = _poller(wall, feed)
+    await poller._one(PAGE)
+    wall.offsets.clear()
+    _set_credit(poller, -100)
+    poller.poll_soon(PAGE, deep=True)
+    await poller._one(PAGE)
+    assert wall.offsets == [0]
+    wall.offsets.clear()
+    _set_credit(poller, 1)
+    await poller._one(PAGE)
+    assert wall.offsets == list(range(0, 1_000, 100))
+    wall.offsets.clear()
+    await poller._one(PAGE)
+    assert wall.offsets == [0]

@@ -224,7 +224,9 @@ class VkNetwork:
         return parsed
 
     def request_check(self, page: PageRef) -> None:
-        """Compare the page's wall, also its older posts, and conversations as soon as the limits allow."""
+        """Compare the page's wall and conversations as soon as the limits allow, also the wall's older posts: at
+        once or, if many pages lost events, at the page's turn.
+        """
         self._walls.poll_soon(page, deep=True)
         self._conversation_scheduler.run_soon(page)
 

@@ -82,13 +82,16 @@ class WallPoller:
         self._not_before: dict[UUID, float] = {}
         self._failures: dict[UUID, int] = {}
         # Pages whose push lost events: all posts are compared, because anybody may have commented on older ones.
+        # That takes many calls. A page stays here while they would be borrowed from polls of other pages.
         self._deep: set[UUID] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._aligned_at = -LONGEST_WAIT
 
     def poll_soon(self, page: PageRef, *, deep: bool = False) -> None:
-        """Poll this page's wall as soon as the limits allow; `deep`: all posts, not only the newest hundred."""
+        """Poll this page's wall as soon as the limits allow; `deep`: all posts, not only the newest hundred, then
+        or at a later poll that the budget allows to be deep.
+        """
         if deep:
             self._deep.add(page.id)
         self._not_before.pop(page.id, None)
@@ -162,8 +165,9 @@ class WallPoller:
     async def _one(self, page: PageRef) -> None:
         rest = LONGEST_WAIT
         done = False
-        deep = page.id in self._deep
-        self._deep.discard(page.id)  # a request during this poll needs another one
+        deep = page.id in self._deep and self._schedule.affords_deep_poll()
+        if deep:
+            self._deep.discard(page.id)  # a request during this poll needs another one
         try:
             found = await self.poll_page(page, deep=deep)
             done = True
@@ -191,6 +195,7 @@ class WallPoller:
                 self._schedule.record_failure(page.id, now, rest)
                 if deep:
                     self._deep.add(page.id)
+                if page.id in self._deep:
                     asyncio.get_running_loop().call_later(rest, self.poll_soon, page)
 
     def _trouble(self, page: PageRef, error: Exception) -> float:
