@@ -177,3 +177,14 @@ async def test_requested_deep_poll_is_shallow_while_its_calls_would_be_borrowed(
     wall.offsets.clear()
     await poller._one(PAGE)
     assert wall.offsets == [0]
+
+
+async def test_unchanged_recent_threads_of_many_comments_are_not_read_at_every_poll() -> None:
+    wall, feed = FakeWall({1: 100, 2: 101, 3: 5_000}), FakeFeed()
+    poller = _poller(wall, feed, pushed=False)
+    await poller.poll_page(PAGE)
+    assert wall.read == [1, 2, 3]
+    wall.read.clear()
+    wall.counts[3] += 1
+    await poller.poll_page(PAGE)
+    assert wall.read == [1, 3]

@@ -2,8 +2,8 @@
 
 One wall.get returns the comment counts of a hundred posts. A thread is read completely if its count differs from
 the count at the last read, or from the number of stored undeleted comments. If the page's events are not pushed,
-the threads of the newest posts are always read. The poll schedule chooses the next wall within the daily budget of
-wall.get.
+the threads of the newest posts with up to a hundred comments are always read. The poll schedule chooses the next
+wall within the daily budget of wall.get.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay, run_pe
 from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.networks.vk.wall_reader import (
     CLOSED_TREATMENTS,
+    COMMENTS_PER_CALL,
     POSTS_PER_CALL,
     THREADS_PER_BATCH,
     ObservedIds,
@@ -34,7 +35,7 @@ log = get_logger(__name__)
 SOURCE = "wall_poll"
 MAX_DEPTH = 1_000
 CONCURRENCY = 4
-# How many recent threads of a page without push are always read.
+# How many recent threads of a page without push are always read, if one call returns them.
 RECENT_THREADS = 8
 # The rest of the day's calls is for scans, suggested posts and requested checks.
 SCHEDULED_BUDGET_SHARE = 0.9
@@ -230,7 +231,9 @@ class WallPoller:
         ]
         if not self._is_pushed(page):
             # Counts do not show an edit, or a deletion together with a new comment.
-            recent = sorted((key for key, count in counts.items() if count), key=_post_id, reverse=True)
+            # Each poll would read longer threads with many calls.
+            short = (key for key, count in counts.items() if 0 < count <= COMMENTS_PER_CALL)
+            recent = sorted(short, key=_post_id, reverse=True)
             differing += [key for key in recent[:RECENT_THREADS] if key not in differing]
         # First the threads that push reported as changed. Then oldest first, and states of threads without
         # comments last: after an interruption, the first result pages still have unknown threads, so that the next
