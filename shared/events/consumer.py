@@ -103,8 +103,9 @@ class Consumer:
     A failed batch is retried event by event, to find the failing one. An event that fails alone more than
     `MAX_FAILURES` times is dead-lettered: a job is enqueued in the transaction that advances the offset; the job
     is retried with backoff and then kept for a person, while the consumer goes on. Each worker counts for itself,
-    and dead-letters only the event whose failures it counted. Without `jobs` the event is retried forever. Outages
-    are not counted, and reset the count. `/health/ready` reports a failing consumer.
+    and dead-letters only the event whose failures it counted. Errors before an event is read do not count.
+    Without `jobs` the event is retried forever. Outages are not counted, and reset the count. `/health/ready`
+    reports a failing consumer.
     """
 
     name: str
@@ -183,8 +184,10 @@ class Consumer:
     ) -> None:
         """Handle events until cancelled; `report(name, error or None)` feeds the readiness check."""
         limit, failures, timeouts = BATCH, 0, 0
-        # The event that the failures are counted of, None if they came before an event was read.
+        # The event that the failures are counted of.
         failing: UUID | None = None
+        # Errors before an event was read, which only make the pauses longer.
+        unread = 0
         progress, look = _Progress(), self._look()
         async with wakeups.subscribe(EVENTS_NUMBERED) as notified:
             while True:
@@ -199,6 +202,7 @@ class Consumer:
                         failing, failures, timeouts = None, 0, 0
                     found = await database.execute_alone(look, {"reached": progress.reached})
                     if not progress.has_work(found.last, found.stored, is_wanted=found.wanted):
+                        unread = 0
                         continue
                     handled = 1
                     while handled:
@@ -206,7 +210,7 @@ class Consumer:
                         handled = await self.process_batch(database, limit, attempt)
                         # Report after each batch, because under load the loop rarely ends.
                         report(self.name, None)
-                        failures = timeouts = 0
+                        failures = timeouts = unread = 0
                         limit = min(limit * 4, BATCH)
                     progress.stored(found.last)
                 except Exception as error:  # reported and retried
@@ -215,17 +219,20 @@ class Consumer:
                     progress = _Progress()
                     if not await is_application_error(error, database.ping):
                         log.warning("consumer waiting for database", consumer=self.name, error=repr(error)[:300])
-                        failures = timeouts = 0
+                        failures = timeouts = unread = 0
                         await asyncio.sleep(AFTER_OUTAGE_SECONDS)
                         continue
                     log.exception("consumer failed", consumer=self.name, limit=limit)
-                    if limit == 1:
+                    if attempt.event_id is None:
+                        unread += 1
+                        await asyncio.sleep(BACKOFF.delay(unread))
+                    elif limit == 1:
                         # With several workers another one may have dead-lettered the event that failed before.
                         if attempt.event_id != failing:
                             failing, failures, timeouts = attempt.event_id, 0, 0
                         failures, timeouts = failures + (not is_timeout(error)), timeouts + is_timeout(error)
                         # Do not pause if the event is dead-lettered next.
-                        if failing is None or not self._exhausted(failures, timeouts):
+                        if not self._exhausted(failures, timeouts):
                             await asyncio.sleep(BACKOFF.delay(failures + timeouts))
                     limit = 1
 

@@ -401,6 +401,39 @@ async def test_event_after_one_that_another_worker_dead_lettered_is_handled(
     await raw_connection.close()
 
 
+async def test_errors_before_an_event_is_read_do_not_reset_the_count_of_its_failures(
+    appeals_database: Database, fast_dead_letter: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad, good = uuid4(), uuid4()
+    async with appeals_database.write() as session:
+        await emit(session, event(subject=bad), event(subject=good))
+    await number_committed_events(appeals_database)
+    steps: list[str] = []
+    done, reads = asyncio.Event(), 0
+
+    async def read(*arguments: Any, **more: Any) -> list[Event]:
+        nonlocal reads
+        reads += 1
+        if reads % 2 == 0:
+            steps.append("unread")
+            raise ValueError("cannot read events")
+        return await read_after(*arguments, **more)
+
+    async def handle(_session: WriteSession, events: Sequence[Event]) -> None:
+        if any(found.subject_id == bad for found in events):
+            steps.append("failure")
+            raise ValueError("cannot handle it")
+        done.set()
+
+    monkeypatch.setattr("shared.events.consumer.read_after", read)
+    monkeypatch.setattr("shared.events.consumer.BACKOFF", mock.Mock(delay=lambda _failures: 0.0))
+    async with asyncio.timeout(HANG_SECONDS), reading(appeals_database, handle):
+        await done.wait()
+    # The first attempt handles the whole batch; the third failure of the event alone is the last.
+    assert steps.count("failure") == 4
+    assert steps[:4] == ["failure", "unread"] * 2
+
+
 async def test_event_that_always_times_out_is_dead_lettered_and_later_events_are_handled(
     appeals_database: Database, fast_dead_letter: None
 ) -> None:
