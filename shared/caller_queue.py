@@ -17,11 +17,24 @@ class CallerQueue:
     """
 
     def __init__(
-        self, refusal: str, *, concurrency: int, max_waiting: int, max_per_caller: int | None = None
+        self,
+        refusal: str,
+        *,
+        concurrency: int,
+        max_waiting: int,
+        max_per_caller: int | None = None,
+        timeout_seconds: float = 10,
     ) -> None:
-        """`refusal` is the sentence that tells a caller what there is too much of."""
+        """`refusal` is the sentence that tells a caller what there is too much of. A request waits up to
+        `timeout_seconds`, which must be less than the gateway's timeout of 30 s.
+        """
         self._refusal = refusal
-        self._queue = FairQueue(concurrency=concurrency, max_waiting=max_waiting, max_per_name=max_per_caller)
+        self._queue = FairQueue(
+            concurrency=concurrency,
+            max_waiting=max_waiting,
+            max_per_name=max_per_caller,
+            timeout_seconds=timeout_seconds,
+        )
 
     @property
     def waiting(self) -> int:
@@ -33,7 +46,8 @@ class CallerQueue:
         """Wait for the caller's turn and hold it during the block. Begin it before the first statement of a
         session, since a request that waits must not hold a connection.
 
-        Raises `TooManyRequests` if the queue is full, or the caller has too many places in it.
+        Raises `TooManyRequests` if the queue is full, the caller has too many places in it, or the turn does not
+        come in time.
         """
         if isinstance(caller, ServiceCaller):
             group, name = caller.service, caller.on_behalf_of

@@ -36,7 +36,10 @@ ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "xlsx"])
 IMPORT_PATH = "/api/v1/organisations/import"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 # A workbook and the preview of an import use a CPU core for seconds: the limit keeps other requests fast.
-WORKBOOK_QUEUE = CallerQueue("Too many files of the registry are being made", concurrency=1, max_waiting=16)
+# With the file of a large region before it, a request may wait longer than the usual ten seconds.
+WORKBOOK_QUEUE = CallerQueue(
+    "Too many files of the registry are being made", concurrency=1, max_waiting=16, timeout_seconds=25
+)
 _EXAMPLE = "Код,Наименование,Вид,Ссылка ВК\nschool71,Школа № 71,учреждение,https://vk.com/club101\n"
 _FILE: dict[str, Any] = {
     "requestBody": {

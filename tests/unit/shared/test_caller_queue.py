@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 
+from services.registry.api.import_export import WORKBOOK_QUEUE
 from shared.auth.callers import Caller, ServiceCaller
 from shared.auth.rights import Role
 from shared.caller_queue import CallerQueue
@@ -40,3 +41,27 @@ async def test_caller_beyond_the_limits_is_told_when_to_try_again() -> None:
             async with queue.turn(caller("teacher", SCHOOL)):
                 raise AssertionError("the caller has two places")
     assert refused.value.headers == {"Retry-After": "5"}
+
+
+@pytest.mark.parametrize(("timeout_seconds", "has_turn"), [(0.01, False), (30.0, True)])
+async def test_caller_waits_as_long_as_the_queue_says(timeout_seconds: float, has_turn: bool) -> None:
+    queue = CallerQueue("Too many files", concurrency=1, max_waiting=5, timeout_seconds=timeout_seconds)
+    had: list[str] = []
+
+    async def work() -> None:
+        async with queue.turn(caller("nurse", CLINIC)):
+            had.append("turn")
+
+    async with queue.turn(caller("teacher", SCHOOL)):
+        waiting = asyncio.create_task(work())
+        await asyncio.sleep(0.1)
+    if has_turn:
+        await waiting
+    else:
+        with pytest.raises(TooManyRequests, match="Too many files: try again"):
+            await waiting
+    assert had == ["turn"] * has_turn
+
+
+def test_files_of_the_registry_wait_nearly_as_long_as_the_gateway() -> None:
+    assert 20 <= WORKBOOK_QUEUE._queue._timeout_seconds < 30
