@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,9 +12,12 @@ import pytest
 
 from services.appeals.classification import store
 from services.appeals.classification.types import is_automatic
+from services.appeals.inbound.appeal_matching import AppealMatcher
+from services.appeals.inbound.matter_readings import ClassifiedMessage
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import send
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.support.eventually import eventually
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 CITY, DISTRICT = "81701000", "81624000"
@@ -618,3 +622,50 @@ async def test_organisation_chosen_with_a_further_message_gets_the_first_event(s
     events = await scenario.events("appeal.assigned", "appeal.moved")
     assert {event["organisation_id"] for event in events} == {scenario.other_organisation}
     assert (appeal["transfers"], [hand["kind"] for hand in appeal["assignments"]]) == (0, ["assigned"])
+
+
+async def test_decision_that_meets_the_consumer_in_a_deadlock_is_retried(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The consumer has locked the classification and wants the appeal; the decision has it the other way round."""
+    message_id = await scenario.citizen_writes("Не работает светофор на улице Гагарина", author="anna")
+    consumer, raw_connection = [await scenario.database.connect() for _ in range(2)]
+    store_results, tries = AppealMatcher.store_results, 0
+    crossing: asyncio.Task[str] | None = None
+
+    async def consumer_waits() -> bool:
+        query = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
+        return bool(await raw_connection.fetchval(query, consumer.get_server_pid()))
+
+    async def store(matcher: AppealMatcher, items: Collection[ClassifiedMessage]) -> dict[UUID, int]:
+        nonlocal tries, crossing
+        tries += 1
+        if crossing is None:
+            crossing = asyncio.create_task(
+                consumer.execute(
+                    "SELECT FROM appeals JOIN appeal_messages m ON m.appeal_id = appeals.id"
+                    " WHERE m.message_id = $1 FOR UPDATE OF appeals",
+                    UUID(str(message_id)),
+                )
+            )
+            await eventually(consumer_waits)
+        return await store_results(matcher, items)
+
+    monkeypatch.setattr(AppealMatcher, "store_results", store)
+    # This session does not check for deadlocks, so the database aborts the request's transaction instead.
+    await consumer.execute("SET deadlock_timeout = '1h'")
+    await consumer.execute("BEGIN")
+    await consumer.execute("SELECT FROM classifications WHERE message_id = $1 FOR UPDATE", UUID(str(message_id)))
+    deciding = asyncio.create_task(
+        scenario.post(f"/messages/{message_id}/triage", {"needs_answer": True, "confirm": True})
+    )
+
+    async def crossed() -> bool:
+        return crossing is not None and crossing.done()
+
+    await eventually(crossed)
+    await consumer.execute("ROLLBACK")
+    answer = await deciding
+    assert (answer.status_code, tries) == (200, 2), answer.text
+    for connection in (consumer, raw_connection):
+        await connection.close()
