@@ -94,7 +94,7 @@ def _poller(wall: FakeWall, feed: FakeFeed, *, pushed: bool = True) -> WallPolle
 
 def _set_credit(poller: WallPoller, calls: float) -> None:
     poller._schedule.set_budget(1_000)
-    poller._schedule.spend_calls(poller._schedule._pace.credit - calls)
+    poller._schedule._pace.spend(poller._schedule._pace.credit - calls)
 
 
 @pytest.mark.parametrize("before", [0, 40, 100, 130, 199])
