@@ -42,6 +42,7 @@ from services.webhooks.endpoints.custom_headers import without_values
 from services.webhooks.endpoints.entitlements import Entitlement
 from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
+from services.webhooks.endpoints.verification import AnsweredChallenge
 from services.webhooks.event_catalogue.catalogue import mask_personal_data
 from services.webhooks.feed.positions import parse_position
 from services.webhooks.settings import WebhooksSettings
@@ -337,11 +338,11 @@ class Dispatcher:
         gone = {
             result.claim.endpoint_id: result.claim.url for result in results if result.answer.status == HTTP_GONE
         }
-        verified = {
-            result.claim.endpoint_id: result.claim.id
+        verified = [
+            AnsweredChallenge(result.claim.endpoint_id, result.claim.id, result.claim.url)
             for result in results
             if result.claim.challenge is not None and result.error is None
-        }
+        ]
         if verified:
             # Before the results are recorded: a worker that dies in between sends the challenge again, and no
             # endpoint stays unverified although it has answered.

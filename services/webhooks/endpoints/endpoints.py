@@ -246,6 +246,9 @@ async def change(
             await health.restart(session, endpoint.id)
     if not endpoint.personal_data:
         endpoint.consent_by = endpoint.consent_at = None
+    if "url" in changed and not endpoint.active:
+        # No challenge is requested now, and the former one says nothing about this URL.
+        endpoint.verification_id = None
     if changes:
         endpoint.version += 1
     await session.flush()

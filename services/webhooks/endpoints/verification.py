@@ -6,7 +6,8 @@ URL is verified, other deliveries to it wait.
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection
+from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import update
@@ -22,6 +23,15 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 REPLACED = "another verification was requested"
 WRONG_RESPONSE = "the response does not repeat the challenge"
+
+
+@dataclass(frozen=True)
+class AnsweredChallenge:
+    """A challenge, by its delivery, that the receiver at this URL of the endpoint has repeated."""
+
+    endpoint_id: UUID
+    delivery_id: UUID
+    url: str
 
 
 async def request(
@@ -49,14 +59,18 @@ async def request(
     return delivery, left
 
 
-async def confirm(session: WriteSession, deliveries: Mapping[UUID, UUID]) -> None:
-    """Record that these endpoints answered the challenge of these deliveries, unless another one was requested."""
-    for endpoint_id, delivery_id in sorted(deliveries.items()):
+async def confirm(session: WriteSession, answered: Collection[AnsweredChallenge]) -> None:
+    """Record that the URLs of these endpoints are verified, unless another challenge was requested.
+
+    An endpoint whose URL has changed since the challenge was sent stays unverified: another receiver answered.
+    """
+    for one in sorted(answered, key=lambda one: one.endpoint_id):
         await session.execute(
             update(WebhookEndpoint)
             .where(
-                WebhookEndpoint.id == endpoint_id,
-                WebhookEndpoint.verification_id == delivery_id,
+                WebhookEndpoint.id == one.endpoint_id,
+                WebhookEndpoint.verification_id == one.delivery_id,
+                WebhookEndpoint.url == one.url,
                 WebhookEndpoint.verified_at.is_(None),
             )
             .values(verified_at=clock.now(), updated_at=clock.now())

@@ -162,6 +162,28 @@ async def test_requested_challenge_replaces_the_former_one(
     assert first != second
 
 
+@pytest.mark.parametrize("kept", ["forgotten", "kept"])
+async def test_former_receiver_does_not_verify_a_url_that_was_set_while_it_answered(
+    harness: WebhooksHarness, receiver: VerifyingReceiver, kept: str
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    [challenge] = await harness.sql("SELECT verification_id AS id FROM webhook_endpoints")
+    dispatcher = harness.dispatcher()
+    [claim] = await dispatcher.claim(10)
+    # The endpoint moves and is deactivated at once: no other challenge is requested.
+    await patch(harness, endpoint, url="http://127.0.0.1:1/another", active=False)
+    assert [tuple(row) for row in await harness.sql("SELECT verification_id FROM webhook_endpoints")] == [(None,)]
+    if kept == "kept":
+        await harness.sql("UPDATE webhook_endpoints SET verification_id = $1", challenge["id"])
+    async with dispatcher.client() as http:
+        result = await dispatcher.attempt(http, claim)
+    assert result.error is None
+    await dispatcher.record([result])
+    assert (await shown(harness, endpoint))["verified_at"] is None
+    await patch(harness, endpoint, active=True)
+    assert (await shown(harness, endpoint))["verified_at"] is None
+
+
 async def test_verifications_have_a_rate_limit(harness: WebhooksHarness, receiver: VerifyingReceiver) -> None:
     endpoint = await harness.endpoint(receiver.url)
     for status in (202, 202, 429):
