@@ -6,7 +6,7 @@ from datetime import timedelta
 from services.webhooks import retention
 from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
-from services.webhooks.endpoints import pending_deliveries
+from services.webhooks.endpoints import disabling, pending_deliveries
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
 from services.webhooks.notices import outcomes
 from services.webhooks.notices.claims import is_any_due
@@ -106,6 +106,10 @@ def register_schedules(service: Service, queue: Jobs) -> None:
         term = timedelta(days=RetentionSettings().deliveries_days)
         if count := await pending_deliveries.fail_held(service.database, term):
             log.warning("deliveries of paused or unverified endpoints failed after their term", count=count)
+        async with service.database.write() as session:
+            disabled = await disabling.disable_without_challenge(session)
+        if disabled:
+            log.warning("unverified endpoints disabled, whose challenge had failed", count=disabled)
 
     @queue.schedule("reencrypt-secrets", "51 18 * * *")
     async def reencrypt_secrets() -> None:

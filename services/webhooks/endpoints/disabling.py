@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints import health, pending_deliveries
@@ -16,7 +16,7 @@ from shared.contracts.webhook_events import WebhookEndpointDisabled
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.tables.notices import NoticeLetter, NoticeSettings
-from shared.tables.webhooks import WebhookEndpoint, WebhookEndpointHealth
+from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEndpointHealth
 
 # The purpose of the letter to the owner of a disabled endpoint.
 LETTER_PURPOSE = "endpoint_disabled"
@@ -41,11 +41,36 @@ async def disable_failing(session: WriteSession, ids: Collection[UUID], limit: t
         )
 
 
-async def disable_unverified(session: WriteSession, deliveries: Mapping[UUID, UUID]) -> None:
+async def disable_unverified(session: WriteSession, deliveries: Mapping[UUID, UUID | None]) -> None:
     """Disable unverified endpoints after the last attempt of these verifications, unless another was requested."""
     for endpoint in await _lock_active(session, deliveries):
         if endpoint.verified_at is None and endpoint.verification_id == deliveries[endpoint.id]:
             await _disable(session, endpoint, UNVERIFIED_REASON)
+
+
+async def disable_without_challenge(session: WriteSession) -> int:
+    """Disable unverified endpoints whose challenge has failed, as after the death of a worker that did not come to
+    disable them; return how many.
+
+    Nothing would be sent to them any more, and nobody told.
+    """
+    is_pending = exists().where(
+        WebhookDelivery.id == WebhookEndpoint.verification_id, WebhookDelivery.status == "pending"
+    )
+    rows = await session.execute(
+        select(WebhookEndpoint.id, WebhookEndpoint.verification_id).where(
+            WebhookEndpoint.active,
+            ~WebhookEndpoint.paused,
+            WebhookEndpoint.suspended_at.is_(None),
+            WebhookEndpoint.verified_at.is_(None),
+            ~is_pending,
+        )
+    )
+    found: dict[UUID, UUID | None] = {row.id: row.verification_id for row in rows}
+    if found:
+        # Checked again under the lock: another challenge may have been requested meanwhile.
+        await disable_unverified(session, found)
+    return len(found)
 
 
 @dataclass(frozen=True)

@@ -252,7 +252,10 @@ async def change(
     if changes:
         endpoint.version += 1
     await session.flush()
-    if {"url", "active"} & changed or (was_suspended and endpoint.suspended_at is None):
+    # The challenge of an endpoint that was paused for long has failed.
+    resumed = "paused" in changed and not endpoint.paused
+    needs_challenge = resumed and not await verification.is_pending(session, endpoint)
+    if {"url", "active"} & changed or (was_suspended and endpoint.suspended_at is None) or needs_challenge:
         await _request_verification(session, caller, settings, endpoint)
     if changes.get("active") is False:
         await pending_deliveries.fail_for_endpoints(session, [endpoint.id], "the endpoint was deactivated")

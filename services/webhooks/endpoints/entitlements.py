@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from yarl import URL
 
 from services.webhooks.endpoints import pending_deliveries
-from services.webhooks.event_catalogue.catalogue import subscribed_types
+from services.webhooks.event_catalogue.catalogue import DIRECT_EVENT_TYPES, subscribed_types
 from shared import clock
 from shared.auth import token_recheck
 from shared.auth.callers import Caller
@@ -41,7 +41,12 @@ class Entitlement:
     masking_reason: str | None
 
     def refusal_reason(self, event_type: str) -> str | None:
-        """Return why an event of this type must not be sent to the endpoint; None if it may be sent."""
+        """Return why an event of this type must not be sent to the endpoint; None if it may be sent.
+
+        A test and a challenge are about the endpoint alone: they need no right to read.
+        """
+        if event_type in DIRECT_EVENT_TYPES:
+            return self.suspension_reason
         return self.suspension_reason or refusal_reason(
             self.owner, [event_type], self.organisation_id, self.lineage
         )

@@ -10,7 +10,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import update
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints import direct_deliveries
 from shared import clock
@@ -23,6 +24,14 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
 REPLACED = "another verification was requested"
 WRONG_RESPONSE = "the response does not repeat the challenge"
+
+
+async def is_pending(session: AsyncSession, endpoint: WebhookEndpoint) -> bool:
+    """Return whether the endpoint's challenge is still to be sent, or to be sent again."""
+    found = await session.scalar(
+        select(WebhookDelivery.status).where(WebhookDelivery.id == endpoint.verification_id)
+    )
+    return found == "pending"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import standardwebhooks
@@ -15,6 +16,7 @@ from aiohttp.test_utils import TestServer
 from services.webhooks.endpoints import pending_deliveries
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import Received, Receiver, WebhooksHarness
+from tests.integration.webhooks.test_endpoint_owners import of_system
 from tests.support.service_under_test import insert_organisation, service_under_test
 
 ENDPOINTS = "/api/v1/webhooks/endpoints"
@@ -305,6 +307,69 @@ async def test_events_of_an_endpoint_that_is_never_verified_fail_after_the_term(
     await harness.fan_out()
     await harness.sql("UPDATE webhook_deliveries SET next_attempt_at = now() - interval '31 days'")
     assert await pending_deliveries.fail_held(harness.database, timedelta(days=30)) == 2
+
+
+async def test_owner_without_the_right_to_read_endpoints_gets_the_challenge(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    school, client_id = await insert_organisation(harness.test_database, name="Школа"), uuid4()
+    rights = ["webhooks:manage", "appeals:read"]
+    await harness.sql(
+        """INSERT INTO api_clients (id, name, role, organisation_id, include_subordinates, scopes, active, version,
+           created_at, updated_at) VALUES ($1, 'Сайт школы', 'manager', $2, false, $3, true, 1, now(), now())""",
+        client_id,
+        school,
+        json.dumps(rights),
+    )
+    made = await harness.app.client.post(
+        ENDPOINTS,
+        json={"url": receiver.url, "event_types": ["appeal.opened"]},
+        headers=of_system(harness, client_id, school, rights),
+    )
+    assert made.status_code == 201, made.text
+    await harness.deliver()
+    assert (await shown(harness, made.json()))["verified_at"] is not None
+
+
+async def test_unverified_endpoint_gets_another_challenge_after_a_long_pause(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    await patch(harness, endpoint, paused=True)
+    await patch(harness, endpoint, paused=False)
+    # After a short pause the challenge is still there.
+    assert len(await harness.deliveries()) == 1
+    await patch(harness, endpoint, paused=True)
+    await harness.sql("UPDATE webhook_deliveries SET next_attempt_at = now() - interval '31 days'")
+    assert await pending_deliveries.fail_held(harness.database, timedelta(days=30)) == 1
+    await patch(harness, endpoint, paused=False)
+    await harness.deliver()
+    assert (await shown(harness, endpoint))["verified_at"] is not None
+    # A verified endpoint needs none.
+    await patch(harness, endpoint, paused=True)
+    await patch(harness, endpoint, paused=False)
+    assert len(await harness.deliveries()) == 2
+
+
+async def test_endpoint_whose_challenge_failed_is_disabled_although_the_worker_died(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    paused = await harness.endpoint(receiver.url)
+    waits = await harness.endpoint(receiver.url)
+    await patch(harness, paused, paused=True)
+    await harness.sql(
+        "UPDATE webhook_deliveries SET status = 'failed' WHERE endpoint_id::text = ANY($1)",
+        [endpoint["id"], paused["id"]],
+    )
+    assert harness.app.service.jobs is not None
+    _, job = harness.app.service.jobs.schedules["fail-held-deliveries"]
+    for _ in range(2):
+        await job()
+    found = [await shown(harness, one) for one in (endpoint, paused, waits)]
+    assert [one["active"] for one in found] == [False, True, True]
+    assert found[0]["disabled_reason"] == "the receiver did not repeat the challenge"
+    assert len(await harness.sql("SELECT FROM events WHERE type = 'webhook.endpoint_disabled'")) == 1
 
 
 async def test_endpoint_from_before_the_upgrade_is_verified(
