@@ -59,8 +59,8 @@ IDLE_SECONDS = 0.5
 RECORD_BATCH_SECONDS = 0.02
 LEASE_MARGIN = timedelta(seconds=30)
 # Concurrent attempts of an endpoint whose last attempt failed; others get at most half of all attempts, and all
-# endpoints of an organisation together a quarter. So a receiver that times out, or answers slowly, does not delay
-# those of others.
+# endpoints of an organisation together a quarter, in which those with the fewest come first. So a receiver that
+# times out, or answers slowly, does not delay others.
 FAILING_ENDPOINT_CONCURRENCY = 4
 # How many due deliveries of an ordered endpoint a claim reads at most. Those that wait for an earlier one are not
 # due any more after it.
@@ -98,9 +98,10 @@ _CLAIM = (
                     AND next_attempt_at > :now AND next_attempt_at <= :latest_lease
                     AND leased_until = next_attempt_at
             )
-        )) AS room
+        )) AS room, coalesce(held.count, 0) AS under_way
         FROM webhook_endpoints AS endpoint
-        LEFT JOIN unnest(CAST(:busy AS uuid[]), CAST(:rooms AS int[])) AS held (id, room) ON held.id = endpoint.id
+        LEFT JOIN unnest(CAST(:busy AS uuid[]), CAST(:rooms AS int[]), CAST(:counts AS int[]))
+            AS held (id, room, count) ON held.id = endpoint.id
         LEFT JOIN unnest(CAST(:taken AS uuid[]), CAST(:turns AS int[])) AS turn (id, room) ON turn.id = endpoint.id
         WHERE {_IS_SENDING} AND (
             turn.id IS NOT NULL
@@ -108,7 +109,7 @@ _CLAIM = (
         )
     ), due AS (
         SELECT delivery.id, delivery.next_attempt_at, endpoint.id AS endpoint_id, endpoint.organisation_id,
-            endpoint.room, endpoint.ordered AND coalesce(delivery.event_position > (
+            endpoint.room, endpoint.under_way, endpoint.ordered AND coalesce(delivery.event_position > (
                 SELECT event_position FROM webhook_deliveries
                 WHERE endpoint_id = endpoint.id AND ordering_key = delivery.ordering_key AND status = 'pending'
                 ORDER BY event_position
@@ -127,12 +128,14 @@ _CLAIM = (
         UPDATE webhook_deliveries SET next_attempt_at = 'infinity'
         WHERE id = ANY(ARRAY(SELECT id FROM due WHERE waits))
     ), first AS (
-        SELECT id, organisation_id, next_attempt_at, room,
+        SELECT id, organisation_id, next_attempt_at, room, under_way,
             row_number() OVER (PARTITION BY endpoint_id ORDER BY next_attempt_at, id) AS place
         FROM due WHERE NOT waits
     ), claimed AS (
         SELECT id FROM (
-            SELECT *, row_number() OVER (PARTITION BY organisation_id ORDER BY next_attempt_at, id) AS number
+            SELECT *, row_number() OVER (
+                PARTITION BY organisation_id ORDER BY under_way + place, next_attempt_at, id
+            ) AS number
             FROM first WHERE place <= room
         ) AS fair
         LEFT JOIN running USING (organisation_id)

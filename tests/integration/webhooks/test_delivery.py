@@ -268,6 +268,28 @@ async def test_slow_receivers_of_one_organisation_take_a_quarter_of_the_attempts
     assert [claim.organisation_id for claim in claims] == [theirs]
 
 
+async def test_slow_receiver_leaves_the_quarter_to_the_other_endpoints_of_its_organisation(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    ours = await insert_organisation(harness.test_database, name="Школа")
+    slow, fast = [
+        await harness.endpoint(f"{receiver.url}?{kind}", kind, organisation_id=ours, role="manager")
+        for kind in (OPENED, "appeal.answered")
+    ]
+    for _ in range(10):
+        await harness.emit(OPENED, ours)
+    await harness.emit("appeal.answered", ours)
+    await harness.fan_out()
+    dispatcher = harness.dispatcher(webhooks_concurrency=16)
+    # The slow receiver has the quarter but one, and a backlog that was due before the event of the other one.
+    in_flight = {UUID(slow["id"]): 3}
+    claims = await dispatcher.claim(13, in_flight)
+    assert [str(claim.endpoint_id) for claim in claims] == [fast["id"]]
+    # Among those with as many requests, the earliest due comes first.
+    claims = await dispatcher.claim(13, in_flight)
+    assert [str(claim.endpoint_id) for claim in claims] == [slow["id"]]
+
+
 async def test_internal_address_is_refused_at_delivery(harness: WebhooksHarness, receiver: Receiver) -> None:
     """The network of the endpoint was allowed when it was saved, and no longer is."""
     await harness.endpoint(receiver.url)
