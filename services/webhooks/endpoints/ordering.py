@@ -23,8 +23,8 @@ from shared.tables.webhooks import WebhookDelivery
 _ENDPOINTS = text(
     "SELECT DISTINCT endpoint_id FROM webhook_deliveries WHERE id = ANY(:ids) AND ordering_key IS NOT NULL"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-# All rows are locked first, by id, as everywhere, to avoid deadlocks. `isfinite` keeps the planner from the index
-# of what is due, at whose end is all that waits.
+# All rows are locked first, by id, as everywhere, to avoid deadlocks; `others` are not woken. `isfinite` keeps the
+# planner from the index of what is due, at whose end is all that waits.
 _WAKE = text(
     """
     WITH following AS (
@@ -33,21 +33,26 @@ _WAKE = text(
         CROSS JOIN LATERAL (
             SELECT id FROM webhook_deliveries
             WHERE endpoint_id = ended.endpoint_id AND ordering_key = ended.ordering_key AND status = 'pending'
-                AND NOT isfinite(next_attempt_at)
+                AND NOT isfinite(next_attempt_at) AND id <> ALL(:others)
             ORDER BY event_position
             LIMIT 1
         ) AS next
         WHERE ended.id = ANY(:ids)
     ), locked AS (
         SELECT id FROM webhook_deliveries
-        WHERE id = ANY(array_cat(CAST(:ids AS uuid[]), ARRAY(SELECT id FROM following)))
+        WHERE id = ANY(CAST(:ids AS uuid[]) || CAST(:others AS uuid[]) || ARRAY(SELECT id FROM following))
         ORDER BY id
         FOR NO KEY UPDATE
     )
     UPDATE webhook_deliveries SET next_attempt_at = :now
-    WHERE id = ANY(ARRAY(SELECT id FROM locked)) AND status = 'pending' AND NOT isfinite(next_attempt_at)
+    WHERE id = ANY(ARRAY(SELECT id FROM locked)) AND id <> ALL(:others)
+        AND status = 'pending' AND NOT isfinite(next_attempt_at)
     """
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("now", type_=DateTime(timezone=True)))
+).bindparams(
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("others", type_=ARRAY(Uuid)),
+    bindparam("now", type_=DateTime(timezone=True)),
+)
 
 
 def ordering_key(event: Event) -> UUID:
@@ -68,17 +73,21 @@ def waits(delivery: WebhookDelivery) -> bool:
     return delivery.status == "pending" and delivery.next_attempt_at.year == MAXYEAR
 
 
-async def wake_following(session: WriteSession, ids: Sequence[UUID], now: datetime) -> None:
+async def wake_following(
+    session: WriteSession, ids: Sequence[UUID], now: datetime, *, also_lock: Sequence[UUID] = ()
+) -> None:
     """Make due what waits for these deliveries, which end in this transaction.
 
-    The caller has locked no delivery yet: their rows are locked here, together with those that wait.
+    The caller has locked no delivery yet: their rows are locked here, together with those that wait and those of
+    `also_lock`, which the caller changes too.
     """
     endpoint_ids = (await session.scalars(_ENDPOINTS, {"ids": list(ids)})).all()
-    if not endpoint_ids:
+    if not endpoint_ids and not also_lock:
         return
     # A separate statement, so that the next one sees what the claims before have made waiting.
     await claim_turns.share(session, endpoint_ids)
-    await session.execute(_WAKE, {"ids": list(ids), "now": now})
+    others = sorted(set(also_lock).difference(ids))
+    await session.execute(_WAKE, {"ids": list(ids), "others": others, "now": now})
 
 
 async def release(session: WriteSession, endpoint_id: UUID) -> None:

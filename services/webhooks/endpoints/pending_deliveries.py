@@ -5,6 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy.orm import aliased
 
 from services.webhooks.endpoints import claim_turns, ordering
 from shared import clock
@@ -59,20 +60,42 @@ async def fail_held(database: Database, term: timedelta) -> int:
 
 async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
     now = clock.now()
+    # The first pending delivery of a subject, which never waits.
+    first = aliased(WebhookDelivery)
+    first_due = (
+        select(first.next_attempt_at)
+        .where(
+            first.endpoint_id == WebhookDelivery.endpoint_id,
+            first.ordering_key == WebhookDelivery.ordering_key,
+            first.status == inline_literal("pending"),
+        )
+        .order_by(first.event_position)
+        .limit(1)
+        .scalar_subquery()
+    )
     held = (
-        select(WebhookDelivery.id, WebhookDelivery.endpoint_id)
+        select(
+            WebhookDelivery.id,
+            WebhookDelivery.endpoint_id,
+            (WebhookDelivery.next_attempt_at == text("'infinity'")).label("waits"),
+        )
         .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
         .where(
             or_(WebhookEndpoint.paused, WebhookEndpoint.verified_at.is_(None)),
             WebhookDelivery.status == inline_literal("pending"),
             or_(
                 WebhookDelivery.next_attempt_at < now - term,
-                # One that waits for an earlier delivery of its subject is due at no time.
+                # One that waits for an earlier delivery of its subject is due at no time; what was replayed waits
+                # for one that has been due for a short time.
                 and_(
-                    WebhookDelivery.next_attempt_at == text("'infinity'"), WebhookDelivery.created_at < now - term
+                    WebhookDelivery.next_attempt_at == text("'infinity'"),
+                    WebhookDelivery.created_at < now - term,
+                    first_due < now - term,
                 ),
             ),
         )
+        # Those that wait come first: without the first one, they could not be told from what was replayed.
+        .order_by(WebhookDelivery.next_attempt_at.desc(), WebhookDelivery.event_position.desc())
         .limit(HELD_BATCH)
     )
     rows = (await session.execute(held)).all()
@@ -80,7 +103,10 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
         return 0
     # Turns are locked before deliveries.
     await claim_turns.share(session, {row.endpoint_id for row in rows})
-    failed = await session.scalars(
+    # Nothing waits for one that waits itself: it is not the first one of its subject.
+    ended = [row.id for row in rows if not row.waits]
+    await ordering.wake_following(session, ended, now, also_lock=[row.id for row in rows])
+    await session.execute(
         update(WebhookDelivery)
         .where(
             WebhookDelivery.id.in_([row.id for row in rows]), WebhookDelivery.status == inline_literal("pending")
@@ -89,9 +115,6 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
             status="failed",
             last_error=f"the endpoint was paused or not verified for {term / timedelta(days=1):g} days",
         )
-        .returning(WebhookDelivery.id)
         .execution_options(synchronize_session=False)
     )
-    ids = failed.all()
-    await ordering.wake_following(session, ids, now)
     return len(rows)

@@ -396,3 +396,41 @@ async def test_deliveries_held_for_too_long_fail_and_the_younger_ones_behind_the
     assert await pending_deliveries.fail_held(harness.database, timedelta(days=30)) == 2
     await change(harness, endpoint, paused=False)
     assert await rounds(harness, receiver, 2) == [[12], [13]]
+
+
+async def test_replayed_delivery_that_waits_in_a_pause_has_the_whole_term(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url, ordered=True)
+    await emit(harness, (ONE, 10), (ONE, 11))
+    await harness.sql(
+        "UPDATE webhook_deliveries SET status = 'failed', created_at = now() - interval '31 days',"
+        " next_attempt_at = now() - interval '31 days'"
+    )
+    assert (await replay(harness, endpoint, what="failed"))["queued"] == 2
+    await harness.make_due()
+    assert claimed(await harness.dispatcher().claim(4)) == [10]
+    await change(harness, endpoint, paused=True)
+    term = timedelta(days=30)
+    assert await pending_deliveries.fail_held(harness.database, term) == 0
+    # Once the first one has been due for the term, what waits for it fails too.
+    await harness.sql(
+        "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '31 days'"
+        " WHERE isfinite(next_attempt_at)"
+    )
+    assert await pending_deliveries.fail_held(harness.database, term) == 2
+
+
+async def test_all_that_waits_for_a_delivery_held_too_long_fails_in_batches(
+    harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pending_deliveries, "HELD_BATCH", 2)
+    endpoint = await harness.endpoint(receiver.url, ordered=True)
+    await emit(harness, *((ONE, number) for number in range(10, 15)))
+    assert claimed(await harness.dispatcher().claim(4)) == [10]
+    await change(harness, endpoint, paused=True)
+    await harness.sql(
+        """UPDATE webhook_deliveries SET created_at = now() - interval '31 days', next_attempt_at =
+            CASE WHEN isfinite(next_attempt_at) THEN now() - interval '31 days' ELSE next_attempt_at END"""
+    )
+    assert await pending_deliveries.fail_held(harness.database, timedelta(days=30)) == 5
