@@ -129,7 +129,8 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
         if result.claim.endpoint_id in in_order and row["new_status"] != "pending"
     ]
     if ended:
-        await ordering.wake_following(session, ended, now)
+        # All rows that change are locked at once, by id.
+        await ordering.wake_following(session, ended, now, also_lock=[row["of"] for row in new_values])
     rows = WebhookDelivery.__table__
     new_status = bindparam("new_status", type_=Text)
     # The endpoint was deactivated during the attempt, which failed its deliveries: do not try again.

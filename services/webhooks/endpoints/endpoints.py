@@ -394,6 +394,8 @@ async def withdraw_consent(session: WriteSession, caller: Caller, endpoint_id: U
 async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UUID) -> None:
     """Delete the endpoint with its deliveries."""
     endpoint = await get(session, caller, endpoint_id, lock="update")
+    # The turn, which is deleted with the endpoint, is locked before deliveries.
+    await claim_turns.lock(session, endpoint.id)
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
     # Deliveries are copies of events: the audit row of the endpoint is enough.
     await recorder.record(session, WebhookDelivery)

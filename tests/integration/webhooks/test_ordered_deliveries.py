@@ -1,6 +1,7 @@
 """An ordered endpoint gets the events of one subject one after another, whatever fails, dies or is sent again."""
 
 import asyncio
+from collections.abc import Coroutine
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -21,6 +22,7 @@ from shared.events.relay import number_committed_events
 from tests.integration.data_growth.query_plans import MODES, explain
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
 from tests.integration.webhooks.test_replay import numbers, replay
+from tests.support.eventually import eventually
 
 ENDPOINTS = "/api/v1/webhooks/endpoints"
 ONE, TWO = UUID(int=1), UUID(int=2)
@@ -434,3 +436,75 @@ async def test_all_that_waits_for_a_delivery_held_too_long_fails_in_batches(
             CASE WHEN isfinite(next_attempt_at) THEN now() - interval '31 days' ELSE next_attempt_at END"""
     )
     assert await pending_deliveries.fail_held(harness.database, timedelta(days=30)) == 5
+
+
+async def waits_with_nothing_locked(
+    harness: WebhooksHarness, held: str, work: Coroutine[Any, Any, Any], other: str
+) -> None:
+    """Run the work while `held` is locked, and show that it waits for that before it locks `other`."""
+    connection = await harness.test_database.connect()
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+    async def is_waiting() -> bool:
+        return bool(await harness.sql(waiting))
+
+    try:
+        async with connection.transaction():
+            assert await connection.fetch(f"{held} FOR SHARE")
+            running = asyncio.create_task(work)
+            await eventually(is_waiting)
+            assert await connection.fetch(f"{other} FOR UPDATE NOWAIT")
+        await running
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("work", ["results", "held"])
+async def test_deliveries_are_locked_by_id(harness: WebhooksHarness, receiver: Receiver, work: str) -> None:
+    """Erasure locks them so, without the endpoints: another order would be a deadlock."""
+    plain = await harness.endpoint(receiver.url, "appeal.answered")
+    endpoint = await harness.endpoint(receiver.url, ordered=True)
+    await harness.emit("appeal.answered", number=1)
+    await emit(harness, (ONE, 10), (ONE, 11))
+    dispatcher = harness.dispatcher()
+    claims = await dispatcher.claim(4)
+    assert claimed(claims) == [1, 10]
+    locked = "SELECT id FROM webhook_deliveries WHERE id = "
+    first, second = UUID(int=1), UUID(int=2)
+    if work == "results":
+        by_endpoint = {str(claim.endpoint_id): claim.id for claim in claims}
+        first, second = by_endpoint[plain["id"]], by_endpoint[endpoint["id"]]
+        assert first < second
+        async with dispatcher.client() as http:
+            results = [await dispatcher.attempt(http, claim) for claim in claims]
+        doing: Coroutine[Any, Any, Any] = dispatcher.record(results)
+    else:
+        # What waits has a lower id than what it waits for.
+        await harness.sql(
+            "UPDATE webhook_deliveries SET id = CASE WHEN isfinite(next_attempt_at) THEN $1::uuid ELSE $2 END"
+            " WHERE endpoint_id = $3",
+            second,
+            first,
+            UUID(endpoint["id"]),
+        )
+        await harness.sql(
+            "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '31 days' WHERE id = $1", second
+        )
+        await change(harness, endpoint, paused=True)
+        doing = pending_deliveries.fail_held(harness.database, timedelta(days=30))
+    await waits_with_nothing_locked(harness, f"{locked} '{first}'", doing, f"{locked} '{second}'")
+
+
+async def test_deletion_locks_the_turn_before_deliveries(harness: WebhooksHarness, receiver: Receiver) -> None:
+    endpoint = await harness.endpoint(receiver.url, ordered=True)
+    await emit(harness, (ONE, 10))
+
+    async def delete() -> None:
+        answer = await harness.app.client.delete(
+            f"{ENDPOINTS}/{endpoint['id']}", headers=harness.headers("moderator")
+        )
+        assert answer.status_code == 204, answer.text
+
+    turns = "SELECT endpoint_id FROM webhook_claim_turns"
+    await waits_with_nothing_locked(harness, turns, delete(), "SELECT id FROM webhook_deliveries")
+    assert await harness.sql("SELECT FROM webhook_endpoints") == []
