@@ -317,6 +317,7 @@ class Dispatcher:
             # The body may have been stored while the endpoint was still allowed to receive unmasked texts.
             ordered["data"] = mask_personal_data(ordered["data"])
         body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
+        own: Mapping[str, str] = {}
         try:
             keys = self._decrypt(claim.secret).active(clock.now())
             own = {} if claim.headers is None else self._decrypt_headers(claim.headers)
@@ -324,14 +325,18 @@ class Dispatcher:
             async with http.post(
                 url,
                 data=body.encode(),
-                headers=own | signed_headers(claim.event_id, body, keys),
+                headers={**own, **signed_headers(claim.event_id, body, keys)},
                 allow_redirects=False,
             ) as response:
                 return await _answer(response, own, claim.challenge)
         except TimeoutError:
             return Answer(error=f"no answer within {self._timeout:g} s")
+        except aiohttp.ClientResponseError as error:
+            # Its message quotes what the receiver sent, which may be one of our headers, cut anywhere.
+            return Answer(error=f"the response is not valid HTTP ({type(error).__name__}, {error.status})")
         except (aiohttp.ClientError, OSError, ValueError, UrlNotAllowed, UndecryptableSecret) as error:
-            return Answer(error=_printable(str(error) or type(error).__name__)[:RESPONSE_EXCERPT].strip())
+            text = without_values(_printable(str(error) or type(error).__name__), own)
+            return Answer(error=text[:RESPONSE_EXCERPT].strip())
 
     async def record(self, results: Sequence[AttemptResult]) -> None:
         """Store the attempts and their results; disable endpoints that are gone or have failed for too long."""

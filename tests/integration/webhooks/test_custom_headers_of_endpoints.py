@@ -1,5 +1,6 @@
 """Own headers of endpoints: sent with each attempt, stored encrypted, and shown nowhere."""
 
+import asyncio
 from typing import Any
 
 from cryptography.fernet import Fernet
@@ -87,6 +88,25 @@ async def test_values_are_stored_and_shown_nowhere(harness: WebhooksHarness, rec
     assert not [text for text in shown if TOKEN in text or TOKEN[:16] in text]
     [audit] = await harness.sql("SELECT after->>'header_names' AS names FROM audit WHERE action LIKE 'create%'")
     assert audit["names"] == '["Authorization", "X-Tenant"]'
+
+
+async def test_value_in_a_malformed_response_is_not_stored(harness: WebhooksHarness) -> None:
+    async def repeat(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(f"HTTP/1.1 200 OK\r\nno header {TOKEN}\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(repeat, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        await harness.endpoint(url, headers=HEADERS)
+        await harness.emit()
+        await harness.fan_out()
+        [result] = await harness.deliver()
+    assert result.error is not None
+    assert result.error.startswith("the response is not valid HTTP (")
+    for row in await harness.sql("SELECT last_error AS error FROM webhook_deliveries"):
+        assert TOKEN[-8:] not in row["error"]
 
 
 async def test_header_that_is_not_allowed_is_refused_naming_it(
