@@ -251,9 +251,7 @@ async def test_test_deliveries_beyond_the_quota_are_refused(
     assert 1 <= int(refused.headers["retry-after"]) <= 60
     assert '"webhook-tests";q=10;w=60' in refused.headers["ratelimit-policy"]
     assert len(await harness.deliveries(event_type="webhook.test")) == 10
-    await harness.sql(
-        "UPDATE webhook_deliveries SET created_at = $1::timestamptz - interval '61 seconds'", clock.now()
-    )
+    await harness.sql("UPDATE events SET created_at = $1::timestamptz - interval '61 seconds'", clock.now())
     assert (await harness.app.client.post(f"{ENDPOINTS}/{other['id']}/test", headers=headers)).status_code == 202
 
 

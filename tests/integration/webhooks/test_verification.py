@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from services.webhooks.endpoints import pending_deliveries
+from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import Received, Receiver, WebhooksHarness
 from tests.integration.webhooks.test_endpoint_owners import of_system
@@ -199,6 +200,18 @@ async def test_verifications_have_a_rate_limit(harness: WebhooksHarness, receive
     )
     assert created.status_code == 429
     assert len(await harness.sql("SELECT FROM webhook_endpoints")) == 1
+
+
+async def test_deletion_does_not_reset_the_rate_limit(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
+    headers = harness.headers("moderator")
+    for _ in range(3):
+        endpoint = await harness.endpoint(receiver.url)
+        await number_committed_events(harness.database)
+        assert (await harness.app.client.delete(f"{ENDPOINTS}/{endpoint['id']}", headers=headers)).is_success
+    body = {"url": receiver.url, "event_types": ["appeal.opened"]}
+    assert (await harness.app.client.post(ENDPOINTS, json=body, headers=headers)).status_code == 429
 
 
 async def test_new_url_must_be_verified_before_waiting_deliveries_go_there(
