@@ -11,4 +11,4 @@ REPORT_APPEALS = int(os.environ.get("REPORT_APPEALS", "15000"))
 # TABLE_SIZES_SCALE=1 in the environment fills the purged tables at the full load of a region.
 TABLE_SIZES_SCALE = int(os.environ.get("TABLE_SIZES_SCALE", "10"))
 # WEBHOOK_CHAOS_EVENTS=20000 in the environment makes a million deliveries, for which two cores need an hour.
-WEBHOOK_CHAOS_EVENTS = int(os.environ.get("WEBHOOK_CHAOS_EVENTS", "1000"))
+WEBHOOK_CHAOS_EVENTS = int(os.environ.get("WEBHOOK_CHAOS_EVENTS", "500"))
