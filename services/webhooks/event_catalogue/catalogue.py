@@ -200,8 +200,11 @@ def mask_personal_data(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def organisation_of(body: Mapping[str, Any]) -> UUID | None:
-    """Return the id of the organisation that a delivery's body concerns; None: the centre, or none."""
-    organisation = body["data"].get("organisation")
+    """Return the id of the organisation that a delivery's body concerns; None: the centre, or none.
+
+    A body that a former version stored may lack parts.
+    """
+    organisation = body.get("data", {}).get("organisation")
     return UUID(organisation["id"]) if organisation else None
 
 
