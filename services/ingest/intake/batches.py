@@ -14,7 +14,8 @@ MessageKey = tuple[str, str, str]
 class IntakeBatch:
     """Items of one page from one source.
 
-    `open_appeals`: messages written before the page's go-live time do not count as history.
+    `observed_at` and `edits_are_announced`: see `IntakeStore.store` in `networks.port`. `open_appeals`: messages
+    written before the page's go-live time do not count as history.
     """
 
     page: PageRef
@@ -22,6 +23,7 @@ class IntakeBatch:
     items: Sequence[IncomingItem]
     unreadable: Sequence[UnparsedPayload] = ()
     observed_at: datetime | None = None
+    edits_are_announced: bool = True
     open_appeals: bool = False
 
 

@@ -208,7 +208,8 @@ class _MessageEditor:
             return False
         if batch.observed_at <= edited_at:
             return True
-        if batch.observed_at >= edited_at + CACHE_DELAY:
+        # Where edits are found by polls alone, each later read is newer: an edit back to a former text counts.
+        if not batch.edits_are_announced or batch.observed_at >= edited_at + CACHE_DELAY:
             return False
         versions = await self._former_texts()
         # Without a version, the first item that arrived was an edit: the text before it is unknown.

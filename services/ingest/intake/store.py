@@ -79,6 +79,7 @@ class DatabaseIntakeStore:
         parsed: ParsedBatch,
         *,
         observed_at: datetime | None = None,
+        edits_are_announced: bool = True,
         cursor: Mapping[str, Any] | None = None,
         thread_states: Sequence[ThreadState] = (),
         open_appeals: bool = False,
@@ -95,6 +96,7 @@ class DatabaseIntakeStore:
             items=parsed.items,
             unreadable=parsed.unparsed,
             observed_at=observed_at,
+            edits_are_announced=edits_are_announced,
             open_appeals=open_appeals,
         )
         (stored,) = await self._store_all([_Delivery(batch, cursor, thread_states, extra_work)])

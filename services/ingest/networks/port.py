@@ -398,12 +398,14 @@ class IntakeStore(Protocol):
         parsed: ParsedBatch,
         *,
         observed_at: datetime | None = None,
+        edits_are_announced: bool = True,
         cursor: Mapping[str, Any] | None = None,
         thread_states: Sequence[ThreadState] = (),
     ) -> StoreResult:
         """Store a batch with its cursor and thread states; return what it changed.
 
-        `observed_at`: when a poll read the network; a stored edit that is later takes precedence.
+        `observed_at`: when a poll read the network; a stored edit that is later takes precedence. Unless the
+        network announces no edits of these items, a former text may also come from a cache, or by another clock.
         """
 
     async def store_many(self, arrivals: Sequence[tuple[PageRef, str, ParsedBatch]]) -> Sequence[StoreResult]:

@@ -87,6 +87,15 @@ async def test_former_text_from_a_fast_clock_or_a_cache_does_not_undo_a_pushed_e
     assert (await harness.row())["text"] == "Первый"
 
 
+async def test_edit_back_is_found_at_once_where_polls_alone_find_edits(harness: IngestHarness) -> None:
+    await harness.take(harness.item("Первый"))
+    for text in ("Второй", "Первый"):
+        item = harness.item(text, change="observed")
+        taken = await harness.take(item, observed_at=datetime.now(UTC), edits_are_announced=False)
+        assert (taken.edited, taken.unsettled_threads) == (1, set())
+    assert (await harness.row())["text"] == "Первый"
+
+
 async def test_new_text_found_soon_after_an_edit_is_another_edit(harness: IngestHarness) -> None:
     await harness.take(harness.item("Первый"))
     await harness.take(harness.item("Второй", change="edited"))

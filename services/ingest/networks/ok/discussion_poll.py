@@ -230,7 +230,7 @@ class DiscussionPoller:
                         raise
                     log.warning("topic read failed", discussion=discussion, error=str(single)[:200])
         for page, parsed in by_page:
-            await self._intake.store(page, SOURCE, parsed, observed_at=observed_at)
+            await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, edits_are_announced=False)
 
     async def _comments(self, one: ChangedDiscussion) -> bool:
         """Read a discussion from its anchor, or completely if comments are missing.
@@ -255,7 +255,9 @@ class DiscussionPoller:
         if not old and (one.stored_state is None or one.stored_state.marker != OPEN_SECOND_PREFIX + marker):
             marker = OPEN_SECOND_PREFIX + marker
         mark = ThreadState(one.thread_key, marker, anchor, count)
-        stored = await self._intake.store(one.page, SOURCE, parsed, observed_at=observed_at, thread_states=[mark])
+        stored = await self._intake.store(
+            one.page, SOURCE, parsed, observed_at=observed_at, edits_are_announced=False, thread_states=[mark]
+        )
         return one.thread_key not in stored.unsettled_threads
 
 

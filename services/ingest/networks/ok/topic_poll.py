@@ -95,7 +95,7 @@ class TopicPoller:
         """Compare a group's newest topics, and the comments of active ones, with the stored messages."""
         observed_at = clock.now()
         seen = await self._reader.topics(page)
-        await self._intake.store(page, SOURCE, seen.parsed, observed_at=observed_at)
+        await self._intake.store(page, SOURCE, seen.parsed, observed_at=observed_at, edits_are_announced=False)
         await self._vanished(page, seen)
         marks = await self._intake.thread_states([f"ok:{item.external_id}" for item in seen.parsed.items])
         others = await self._intake.threads_with_other_count(
@@ -126,7 +126,9 @@ class TopicPoller:
             if said is not None and count != comment_count(mark):
                 said = f"{_said(mark)}|{count}"
             marks = [ThreadState(f"ok:{discussion}", said, anchor, count)]
-        await self._intake.store(page, SOURCE, comments, observed_at=observed_at, thread_states=marks)
+        await self._intake.store(
+            page, SOURCE, comments, observed_at=observed_at, edits_are_announced=False, thread_states=marks
+        )
 
     async def _read_back(self, page: PageRef, discussion: str, since: datetime) -> None:
         """Read the comments of a discussion back to `since`."""
@@ -136,7 +138,7 @@ class TopicPoller:
         except CallError as error:
             self._closed(page, discussion, error)
             return
-        await self._intake.store(page, SOURCE, comments, observed_at=observed_at)
+        await self._intake.store(page, SOURCE, comments, observed_at=observed_at, edits_are_announced=False)
 
     def _closed(self, page: PageRef, discussion: str, error: CallError) -> None:
         """Report a discussion that cannot be read. Raises the error if it concerns all discussions."""
