@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import httpx
 import pytest
 
 from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
@@ -139,17 +140,25 @@ class _PausedClassifier:
         monkeypatch.setattr(ClassifierPool, "classify", paused)
 
 
-async def test_message_decided_while_the_classifier_runs_opens_no_appeal(
-    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def decided_while_the_classifier_runs(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, *, needs_answer: bool
+) -> tuple[UUID, httpx.Response]:
+    """Return a message that a person decided while the consumer classified it, and the response to the person."""
     classifier = _PausedClassifier(monkeypatch)
     message = await scenario.insert_message(QUESTION)
     working = asyncio.create_task(scenario.process_events())
     await classifier.begun.wait()
-    decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": False})
+    decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": needs_answer})
     classifier.go_on.set()
     await working
     assert decided.status_code == 200, decided.text
+    return message, decided
+
+
+async def test_message_decided_while_the_classifier_runs_opens_no_appeal(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message, decided = await decided_while_the_classifier_runs(scenario, monkeypatch, needs_answer=False)
     assert await scenario.all() == []
     row = await scenario.ingest.fetchrow(
         "SELECT needs_answer, version FROM classifications WHERE message_id = $1", message
@@ -160,14 +169,7 @@ async def test_message_decided_while_the_classifier_runs_opens_no_appeal(
 async def test_message_for_which_a_person_opens_an_appeal_while_the_classifier_runs_opens_no_second_one(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    classifier = _PausedClassifier(monkeypatch)
-    message = await scenario.insert_message(QUESTION)
-    working = asyncio.create_task(scenario.process_events())
-    await classifier.begun.wait()
-    decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": True})
-    classifier.go_on.set()
-    await working
-    assert decided.status_code == 200, decided.text
+    message, _ = await decided_while_the_classifier_runs(scenario, monkeypatch, needs_answer=True)
     appeal = await scenario.single_appeal()
     assert [entry["kind"] for entry in appeal["timeline"]].count("opened") == 1
     assert [one["id"] for one in appeal["messages"]] == [str(message)]
