@@ -21,6 +21,7 @@ from shared import clock
 from shared.api.pagination import inline_literal
 from shared.contracts.appeal_events import ReplyChangeFailed, ReplyEdited, ReplyWithdrawn
 from shared.contracts.ingest_events import PublicationChangeFailed, PublicationChangeResult, PublicationEdited
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.jobs import RetryLater
 from shared.service import Service
@@ -71,7 +72,7 @@ async def send_change_request(service: Service, change_id: UUID) -> None:
         async with service.database.write() as session:
             row = await session.get(ReplyChange, change_id, with_for_update=True)
             if row is not None:
-                row.accepted_at = await session.scalar(select(func.clock_timestamp()))
+                row.accepted_at = await database_time(session)
 
 
 async def request_unacknowledged_again(session: WriteSession) -> None:

@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.assignees.directory import actor_id
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.replies import drafts, handover, reply_queries, submission
-from services.appeals.replies.edit_lease import database_time
 from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import ReplyApproved, ReplyRefused
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden
 from shared.tables.appeals import Appeal

@@ -20,6 +20,7 @@ from services.appeals.replies.reply_versions import record_version
 from shared import clock
 from shared.api import preconditions
 from shared.auth.callers import Caller
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.tables.appeals import Appeal
@@ -40,7 +41,7 @@ async def create_draft(session: WriteSession, appeal: Appeal, given: NewReply, c
     attached = await reply_attachments.require_attachable(session, given.attachment_ids or (), message, caller)
     await edit_lease.take_lease(session, appeal, caller)
     reply = submission.new_reply(appeal, given, caller.actor, message.id)
-    reply.created_at = await edit_lease.database_time(session)
+    reply.created_at = await database_time(session)
     session.add(reply)
     await session.flush()
     reply_attachments.link(attached, reply)

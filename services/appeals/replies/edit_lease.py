@@ -4,7 +4,7 @@ Every change is made with the appeal's row locked. Times are the database's, so 
 are never compared.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -14,6 +14,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.settings import settings
 from shared.auth.callers import Caller
 from shared.auth.rights import Role
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Forbidden, ReplyBeingWritten
 from shared.tables.appeals import Appeal
@@ -96,9 +97,3 @@ def _held(lease: ReplyLease) -> ReplyBeingWritten:
             "expires_at": lease.expires_at.isoformat(),
         },
     )
-
-
-async def database_time(session: AsyncSession) -> datetime:
-    """Return the current time of the database's clock."""
-    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
-    return now

@@ -9,11 +9,11 @@ from services.appeals import jobs
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.replies import approval_rules, mark_question
 from services.appeals.replies.checks.hints import Hint
-from services.appeals.replies.edit_lease import database_time
 from services.appeals.replies.reply_queries import target_message
 from services.appeals.replies.reply_versions import record_version
 from shared import clock
 from shared.contracts.appeal_events import ReplyApprovalRequested, ReplyQueued
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, TimelineEntry
 from shared.tables.appeals_replies import Reply

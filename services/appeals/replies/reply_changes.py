@@ -15,7 +15,6 @@ from sqlalchemy.orm import joinedload
 
 from services.appeals import jobs
 from services.appeals.replies import approval_rules, check_context, drafts, reply_attachments, reply_queries
-from services.appeals.replies.edit_lease import database_time
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.replies.repeated_texts import without_whitespace
 from services.appeals.replies.submission import check_promise, require_none_under_way
@@ -23,6 +22,7 @@ from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.contracts.values import WithdrawalGround
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid
 from shared.ids import new_id

@@ -8,8 +8,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.replies.checks.hints import Hint
-from services.appeals.replies.edit_lease import database_time
 from shared.api.pagination import Paging
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals_replies import Reply, ReplyChange, ReplyVersion

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import exists, func, or_, select, true
+from sqlalchemy import exists, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
@@ -23,6 +23,7 @@ from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.contracts.appeal_events import ReplyQueued
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
@@ -179,7 +180,7 @@ async def retry_reply(
         reply.text = text
     reply.status, reply.failure = "queued", None
     reply.version += 1
-    reply.submitted_at = await session.scalar(select(func.clock_timestamp()))
+    reply.submitted_at = await database_time(session)
     reply.updated_at = clock.now()
     appeal.reply_failed = None
     await session.flush()

@@ -19,6 +19,7 @@ from services.metrics.grading.grades import require_person
 from services.metrics.grading.rubrics import asked_criteria, load_rubrics
 from services.metrics.schemas.grading import Assignment, Assignments, RubricOut
 from shared.auth.callers import Caller
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.ids import new_id
@@ -47,7 +48,7 @@ async def claim_items(session: WriteSession, caller: Caller, count: int, hours: 
     await require_person(session, caller)
     # Serialise the claims of a person: two concurrent requests would both count before either one claims.
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"claims:{caller.actor}", 0))))
-    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
+    now = await database_time(session)
     held = (
         select(func.count())
         .select_from(GradingGrade)
