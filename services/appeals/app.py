@@ -1,6 +1,7 @@
 """Wiring of the appeals service: routers, consumers, workers and jobs."""
 
 from services.appeals import worker
+from services.appeals.alerts.unseen_gauge import run_gauge_updates
 from services.appeals.api import (
     absences,
     alerts,
@@ -41,7 +42,6 @@ from services.appeals.api import (
 from services.appeals.attachments.file_storage import file_storage
 from services.appeals.classification.classifier_pool import check_custom_model
 from services.appeals.inbound import prefetch
-from services.appeals.lifecycle.alerts import run_gauge_updates
 from services.appeals.search import word_forms
 from services.appeals.settings import contact_settings
 from shared.jobs import Jobs

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from services.appeals import jobs, retention
+from services.appeals.assignments import access_changes
 from services.appeals.attachments import uploads
 from services.appeals.attachments.file_storage import file_storage
 from services.appeals.bulk import runner as bulk_runner
@@ -21,7 +22,6 @@ from services.appeals.inbound import event_consumer
 from services.appeals.inbound.event_consumer import handle_events
 from services.appeals.incidents import clustering, later_members
 from services.appeals.incidents.bulk_reply import create_all_replies, create_delayed_reply
-from services.appeals.lifecycle import access_changes
 from services.appeals.lists import appeal_counts
 from services.appeals.moderation import contacts
 from services.appeals.partners import partners

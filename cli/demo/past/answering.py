@@ -10,8 +10,8 @@ from cli.demo.past import fates
 from cli.demo.past.appeal_draft import MADE_UP_WHY, AppealDraft
 from cli.demo.past.fates import PlannedReply, PlannedWord
 from cli.demo.past.promise_rows import PromiseRows
+from services.appeals.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
-from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.workflow import status_after_reply
 from services.appeals.replies.checks.check_text import check_reply
 from services.appeals.replies.checks.hints import ReplyContext

@@ -10,7 +10,7 @@ from cli.demo.past.network_rows import NetworkRows
 from cli.demo.past.region_facts import Body, RegionFacts
 from cli.demo.past.row_ids import RowIds
 from cli.demo.past.row_writer import RowWriter
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from shared.tables.appeals import Appeal
 from shared.tables.ingest import Message

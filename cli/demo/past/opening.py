@@ -7,7 +7,7 @@ from cli.demo.past import matters
 from cli.demo.past.appeal_draft import MADE_UP_WHY, AppealDraft, Surroundings
 from cli.demo.past.region_facts import Body
 from cli.demo.past.volumes import Occasion
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.sla import clocks
 from shared.tables.appeals import Appeal
 

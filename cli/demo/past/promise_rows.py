@@ -5,7 +5,7 @@ from uuid import UUID
 
 from cli.demo.past.appeal_draft import AppealDraft
 from cli.demo.past.fates import PlannedReply
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from services.appeals.promises.promise_lifecycle import promise_status
 from shared.tables.appeals_replies import Promise

@@ -7,9 +7,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.alerts import alert_list
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator
 from services.appeals.assignees.directory import ActorNames
-from services.appeals.lifecycle import alerts
 from services.appeals.schemas.alerts import AlertOut, AlertSeenIn
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
@@ -25,14 +25,14 @@ async def list_alerts(
     *,
     session: ReadTransaction,
     caller: Moderator,
-    filters: Annotated[alerts.AlertFilter, Query()],
+    filters: Annotated[alert_list.AlertFilter, Query()],
     paging: PagingDep,
     response: Response,
 ) -> Page[AlertOut]:
     """Return alerts about urgent appeals, spikes and appeals that organisations keep transferring, newest first.
     Only moderators of the centre see alerts.
     """
-    alert_rows = await alerts.find(session, filters, paging)
+    alert_rows = await alert_list.find(session, filters, paging)
     rows, cursor = paging.page(alert_rows, lambda row: (row[0].created_at, row[0].id), response)
     return Page(items=await _present(session, rows), next_cursor=cursor)
 
@@ -49,16 +49,16 @@ async def mark_alert_seen(
     `until` stays unseen: the caller has not seen its new reason.
     """
     until = body.until if body is not None else None
-    (shown,) = await _present(session, [await alerts.mark_seen(session, caller, alert_id, until)])
+    (shown,) = await _present(session, [await alert_list.mark_seen(session, caller, alert_id, until)])
     return shown
 
 
-async def _present(session: AsyncSession, rows: Sequence[alerts.AlertRow]) -> list[AlertOut]:
+async def _present(session: AsyncSession, rows: Sequence[alert_list.AlertRow]) -> list[AlertOut]:
     names = await ActorNames.load(session, {row[0].seen_by for row in rows})
     return [_alert(row, names) for row in rows]
 
 
-def _alert(row: alerts.AlertRow, names: ActorNames) -> AlertOut:
+def _alert(row: alert_list.AlertRow, names: ActorNames) -> AlertOut:
     alert, appeal, incident = row
     return AlertOut(
         id=alert.id,

@@ -9,7 +9,8 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Ope
 from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_items, without_colleagues
 from services.appeals.api.presenters.facets import appeal_facets
 from services.appeals.assignees.directory import actor_id
-from services.appeals.lifecycle import appeal_queries, assignee_changes, unread_marks
+from services.appeals.assignments import assignee_changes
+from services.appeals.lifecycle import appeal_queries, unread_marks
 from services.appeals.lists import appeal_counts, appeal_list, facets
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort, position_of

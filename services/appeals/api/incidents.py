@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier, Worker
 from services.appeals.api.presenters import incidents
 from services.appeals.api.presenters.incidents import appeal_brief, incident_out, incident_response, incidents_out
+from services.appeals.assignments import assignments
 from services.appeals.incidents import bulk_reply, incident_queries, service, similar_appeals
-from services.appeals.lifecycle import assignments
 from services.appeals.schemas.incidents import (
     IncidentIn,
     IncidentMemberOut,

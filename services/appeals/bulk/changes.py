@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from typing_extensions import TypeAliasType
 
 from services.appeals.assignees.directory import has_access
-from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.assignments.assignments import require_open_organisation
 from services.appeals.lifecycle.workflow import MOVES
 from services.appeals.moderation.corrections import Corrections, check_corrections
 from shared.auth.callers import Caller

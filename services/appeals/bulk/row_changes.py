@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.assignee_wish import AssigneeWish
+from services.appeals.assignments import assignee_changes
 from services.appeals.bulk.changes import MOVE_TO, BulkChange
-from services.appeals.lifecycle import appeal_queries, assignee_changes
+from services.appeals.lifecycle import appeal_queries
 from services.appeals.moderation import decisions
 from services.appeals.moderation.corrected_results import MODERATOR_REASON
 from shared import clock

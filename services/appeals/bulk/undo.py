@@ -5,10 +5,11 @@ appeal since.
 from uuid import UUID
 
 from services.appeals.assignees.assignee_wish import AssigneeWish
+from services.appeals.assignments import assignee_changes, assignments
+from services.appeals.assignments.assignments import require_open_organisation
 from services.appeals.bulk.changes import MOVE_TO
 from services.appeals.bulk.row_changes import FormerRowState, RowChange
-from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments
-from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.restored_appeals import record_restored
 from services.appeals.lifecycle.route_snapshot import manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder

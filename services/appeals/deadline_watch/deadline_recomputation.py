@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import Select, exists, or_, select
 
 from services.appeals import jobs
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
-from services.appeals.lifecycle.deadline_changes import due_dates, record_changed_deadline
+from services.appeals.actors import SYSTEM_ACTOR
+from services.appeals.deadline_watch.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla import clocks

@@ -6,10 +6,10 @@ from uuid import UUID
 
 from sqlalchemy import Select, case, func, or_, select
 
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.erasure.reply_rows import erase_replies
 from services.appeals.erasure.statements import delete_rows, update_rows
 from services.appeals.erasure.stored_values import without_words
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.erasure_lock import lock_erasure
 from services.appeals.moderation.matter_decisions import split_off
 from services.appeals.search.documents import index_appeals

@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.feedback.feedback_reading import READ_BY_RULE, FeedbackReading
 from services.appeals.lifecycle import transitions
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import is_reopened_by_dissatisfaction
 from services.appeals.sla.sla_context import SlaContext

@@ -11,13 +11,13 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from services.appeals.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.classification.types import LOCATION_PARTS, ClassificationResult
+from services.appeals.deadline_watch.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.inbound.matter import Relation, takes_topic
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.message_reading import MessageReading
 from services.appeals.inbound.placement import Placement
-from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
-from services.appeals.lifecycle.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.lifecycle.route_snapshot import UnclearNeedReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.routing import dry_run, reroute

@@ -20,6 +20,8 @@ from sqlalchemy import (
     true,
 )
 
+from services.appeals.actors import SYSTEM_ACTOR
+from services.appeals.alerts import raising
 from services.appeals.incidents import service, subject
 from services.appeals.incidents.cluster_candidates import (
     ClusterCandidate,
@@ -51,8 +53,6 @@ from services.appeals.incidents.spike_detection import (
     may_concern,
     text_similarities,
 )
-from services.appeals.lifecycle import alerts
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.settings import AppealsSettings, settings
 from shared.database.sessions import WriteSession
 from shared.russian import in_words, plural
@@ -331,7 +331,7 @@ class ClusteringBatch:
                     self._session, candidate.subject, new_members, actor=SYSTEM_ACTOR, origin="spike"
                 )
                 why = _why(incident, [appeal for appeal, _ in coming], candidate.expected_count)
-                await alerts.raise_spike(self._session, incident, why)
+                await raising.raise_spike(self._session, incident, why)
 
     async def _lock_appeals(self, appeal_ids: Collection[UUID]) -> set[UUID]:
         """Lock the appeals; return those that are in no incident."""

@@ -18,10 +18,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.incidents import later_members
 from services.appeals.incidents.incident_queries import is_current_member, is_lead, is_visible_to
 from services.appeals.incidents.subject import IncidentSubject, incident_title, subject_of
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import TimelineEntryKind
 from shared import clock
 from shared.api.preconditions import check_version

@@ -15,10 +15,11 @@ from sqlalchemy.orm.util import identity_key
 from typing_extensions import TypeAliasType
 
 from services.appeals import jobs
+from services.appeals.actors import SYSTEM_ACTOR
+from services.appeals.alerts import raising
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.assignees.selection import choose_assignees
-from services.appeals.lifecycle import alerts, extension_endings, unread_marks
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.lifecycle import extension_endings, unread_marks
 from shared import clock
 from shared.contracts.appeal_events import AppealAssigneeChanged, AppealExtensionEnded, AppealSnapshot
 from shared.database.bulk_insert import insert_rows
@@ -222,7 +223,7 @@ class AppealRecorder:
             payload = {"appeal_ids": sorted(map(str, self._assigned_members))}
             await jobs.queue.enqueue(session, jobs.REPLY_TO_ASSIGNED_MEMBERS, payload)
         for kind, appeals in self._alerts.items():
-            await alerts.raise_for_appeals(session, kind, appeals)
+            await raising.raise_for_appeals(session, kind, appeals)
         self._entries, self._events, self._assignments, self._alerts = [], [], [], {}
         self._changed, self._assigned_members = {}, set()
 

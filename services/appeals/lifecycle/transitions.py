@@ -8,7 +8,7 @@ from uuid import UUID
 
 from typing_extensions import TypeAliasType
 
-from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
+from services.appeals.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.lifecycle.route_snapshot import (
     RouteSnapshot,
     route_of,

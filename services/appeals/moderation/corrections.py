@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignments.assignments import require_open_organisation
 from services.appeals.classification.topics import require_topic
 from services.appeals.classification.types import ANSWERED_TYPES, LOCATION_PARTS, UNANSWERED_TYPES, MessageType
-from services.appeals.lifecycle.assignments import require_open_organisation
 from shared.http.problems import FieldError, Invalid
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Classification, Topic

@@ -8,8 +8,9 @@ from uuid import UUID
 from sqlalchemy import exists, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignments import assignments
 from services.appeals.classification.types import ClassificationResult
-from services.appeals.lifecycle import assignments, classification_changes, moves, transitions
+from services.appeals.lifecycle import classification_changes, moves, transitions
 from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation.corrected_results import MODERATOR_REASON

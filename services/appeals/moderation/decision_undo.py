@@ -12,9 +12,10 @@ from sqlalchemy import exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.assignments import assignments
+from services.appeals.assignments.assignments import require_open_organisation
 from services.appeals.classification.types import LOCATION_PARTS
-from services.appeals.lifecycle import appeal_queries, assignments, classification_changes
-from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle import appeal_queries, classification_changes
 from services.appeals.lifecycle.restored_appeals import record_restored
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import find_move

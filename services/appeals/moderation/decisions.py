@@ -6,11 +6,12 @@ from uuid import UUID
 from sqlalchemy import select
 
 from services.appeals.assignees.assignee_wish import UNCHANGED, AssigneeWish
+from services.appeals.assignments import assignee_changes, assignments
+from services.appeals.assignments.assignments import require_open_organisation
 from services.appeals.classification.types import is_automatic
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
-from services.appeals.lifecycle import appeal_queries, assignee_changes, assignments, moves
-from services.appeals.lifecycle.assignments import require_open_organisation
+from services.appeals.lifecycle import appeal_queries, moves
 from services.appeals.lifecycle.erasure_lock import require_reading
 from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.route_snapshot import route_of

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
+from services.appeals.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.moderation.corrections import Corrections, location_of
 from shared.auth.callers import Caller
 from shared.http.problems import DecidedByAnother

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, Row, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
+from services.appeals.deadline_watch.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.lifecycle import appeal_queries, classification_changes, clock_pauses
-from services.appeals.lifecycle.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
 from services.appeals.lifecycle.workflow import MERGE
 from services.appeals.replies import reply_queries, submission

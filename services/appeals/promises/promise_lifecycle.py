@@ -10,8 +10,8 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.deadline_watch.breach_recording import record_overdue
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
 from services.appeals.promises.promise_clock import read_promise
 from services.appeals.sla.breaches import late_clocks

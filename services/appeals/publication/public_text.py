@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.lifecycle.actors import NETWORK_ACTOR
+from services.appeals.actors import NETWORK_ACTOR
 from services.appeals.replies.repeated_texts import without_whitespace
 from services.appeals.replies.reply_versions import record_version
 from shared.database.sessions import WriteSession

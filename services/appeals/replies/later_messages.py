@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Row, exists, func, select
 
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.route_snapshot import TriageReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder

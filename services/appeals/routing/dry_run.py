@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Text, and_, case, cast, exists, func, lite
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.lifecycle import assignments
+from services.appeals.assignments import assignments
 from services.appeals.lifecycle.route_snapshot import PredictedTopic
 from services.appeals.routing import repository
 from services.appeals.routing.context import routing_facts

@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, literal_column, select, tuple_
 
 from services.appeals import jobs
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle import transitions
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.routing import dry_run, repository

@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import NonBlankText
-from services.appeals.lifecycle.notes import MAX_MENTIONS, MAX_NOTE_LENGTH
+from services.appeals.notes.notes import MAX_MENTIONS, MAX_NOTE_LENGTH
 from services.appeals.schemas.common import _ID, NamedRef, RequestBody
 from shared.contracts.values import NoteVisibility
 

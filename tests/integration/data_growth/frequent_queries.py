@@ -12,6 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from services.appeals.alerts import alert_list, unseen_gauge
+from services.appeals.assignments import access_changes
 from services.appeals.deadline_watch import (
     breach_recording,
     deadline_recomputation,
@@ -19,7 +21,6 @@ from services.appeals.deadline_watch import (
     escalations,
 )
 from services.appeals.extensions import expiry
-from services.appeals.lifecycle import access_changes, alerts
 from services.appeals.lists import appeal_list
 from services.appeals.lists.appeal_counts import count_by_status
 from services.appeals.lists.appeal_filter import AppealFilter
@@ -213,9 +214,12 @@ async def _open_items(session: WriteSession, region: Region) -> None:
 
 
 def _alerts(name: str, *indexes: str, **wanted: Any) -> FrequentQuery:
-    filters = alerts.AlertFilter(**wanted)
+    filters = alert_list.AlertFilter(**wanted)
     return FrequentQuery(
-        f"alerts: {name}", "appeals", lambda session, _: alerts.find(session, filters, PAGE), frozenset(indexes)
+        f"alerts: {name}",
+        "appeals",
+        lambda session, _: alert_list.find(session, filters, PAGE),
+        frozenset(indexes),
     )
 
 
@@ -403,7 +407,7 @@ FREQUENT_QUERIES = [
     FrequentQuery(
         "the figure of alerts",
         "appeals",
-        lambda session, _: alerts.update_gauge(session),
+        lambda session, _: unseen_gauge.update_gauge(session),
         frozenset({"ix_alerts_unseen"}),
     ),
     _messages("centre", "ix_messages_received_at_id"),

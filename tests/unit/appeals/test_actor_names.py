@@ -2,8 +2,8 @@
 
 from uuid import uuid4
 
+from services.appeals.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from services.appeals.assignees.directory import CENTRE_WORK_ROLES, STAFF_ROLES, ActorNames, Staff
-from services.appeals.lifecycle.actors import NETWORK_ACTOR, SYSTEM_ACTOR
 from shared.auth.rights import Right, Role
 
 

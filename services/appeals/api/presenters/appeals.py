@@ -16,15 +16,17 @@ from services.appeals.api.presenters.promises import promise_out
 from services.appeals.api.presenters.replies import named_reply, people_in
 from services.appeals.api.presenters.topics import location_out
 from services.appeals.assignees.directory import ActorNames, actor_id
+from services.appeals.assignments import assignments
 from services.appeals.feedback import feedback_corrections
 from services.appeals.feedback.feedback_reading import READ_BY_RULE
-from services.appeals.lifecycle import assignments, timeline, watchers
+from services.appeals.lifecycle import timeline
 from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.other_matters import possible_other_matters
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.lifecycle.workflow import allowed_moves
 from services.appeals.lists.appeal_columns import SELECT_APPEAL, SHOWN_COLUMNS
 from services.appeals.moderation import contacts, merges
+from services.appeals.notes import watchers
 from services.appeals.promises import promise_queries
 from services.appeals.replies import reply_queries
 from services.appeals.replies.reply_attachments import attachments_of

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.assignees.absences import absences_today
 from services.appeals.assignees.assignee_rules import AssigneeRuleRow
 from services.appeals.assignees.directory import ActorNames
-from services.appeals.lifecycle.assignee_changes import PersonRow
+from services.appeals.assignments.assignee_changes import PersonRow
 from services.appeals.schemas.assignees import AbsenceOut, AssigneeRuleOut, PossibleAssigneeOut
 from services.appeals.schemas.common import NamedRef, named_ref
 from shared.tables.appeals_work import Absence

@@ -14,9 +14,10 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals import jobs
-from services.appeals.lifecycle import appeal_queries, unread_marks, watchers
+from services.appeals.lifecycle import appeal_queries, unread_marks
 from services.appeals.lifecycle.timeline import event_snapshot
 from services.appeals.note_access import is_readable_note
+from services.appeals.notes import watchers
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version

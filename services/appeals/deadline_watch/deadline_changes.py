@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from services.appeals.lifecycle.actors import SYSTEM_ACTOR
+from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.sla import clocks
 from services.appeals.sla.sla_context import SlaContext

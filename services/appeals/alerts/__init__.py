@@ -1,0 +1,1 @@
+"""Alerts that moderators must see at once: one per kind and appeal or incident."""

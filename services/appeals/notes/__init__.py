@@ -1,0 +1,1 @@
+"""Notes of staff on appeals, and the people who watch an appeal."""
