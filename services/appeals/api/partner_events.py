@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 
+from services.appeals.answers.recorded_answers import NewRecordedAnswer
 from services.appeals.partners import event_effects, partners
 from services.appeals.partners.entitlement import partner_caller
 from services.appeals.partners.event_effects import NamedAppeal, ReportedStatus
@@ -22,7 +23,6 @@ from services.appeals.partners.message_signature import (
     SignedMessage,
 )
 from services.appeals.partners.received_events import EventEffect, find_partner, process_once
-from services.appeals.replies.recorded_answers import NewRecordedAnswer
 from services.appeals.schemas.partner_events import (
     PARTNER_EVENT_MODELS,
     AppealAnswerEvent,

@@ -4,10 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Response
 
+from services.appeals.answers import recorded_answers
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Replier
 from services.appeals.api.presenters.replies import replies_out, reply_out
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.replies import drafts, recorded_answers, reply_queries, submission
+from services.appeals.replies import drafts, reply_queries, submission
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.schemas import replies
 from shared.api.preconditions import OptionalVersion, set_etag

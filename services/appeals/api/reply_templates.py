@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Replier
 from services.appeals.api.presenters.replies import template_out
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.replies import reply_templates
+from services.appeals.reply_templates import reply_templates
 from services.appeals.schemas import reply_templates as schemas
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag

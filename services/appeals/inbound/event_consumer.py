@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import Row, select, tuple_
 
+from services.appeals.answers.later_messages import reopen_after_staff_reply
 from services.appeals.classification.classifier_pool import classifier_pool
 from services.appeals.classification.types import is_automatic
 from services.appeals.feedback.feedback_reading import read_feedback
@@ -18,7 +19,6 @@ from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.publication import publication_events
-from services.appeals.replies.later_messages import reopen_after_staff_reply
 from services.appeals.routing import repository
 from services.appeals.routing.context import RoutingContext
 from services.appeals.settings import settings

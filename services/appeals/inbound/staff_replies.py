@@ -10,11 +10,11 @@ from uuid import UUID
 from sqlalchemy import select
 
 from services.appeals.actors import NETWORK_ACTOR
+from services.appeals.answers import published_replies
 from services.appeals.inbound.locked_appeals import LockedAppeals, only_one, thread_author
 from services.appeals.inbound.matter import most_related
 from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.timeline import AppealRecorder
-from services.appeals.replies import published_replies
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaiting_since, awaits_reply
 from shared import clock

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select
 
+from services.appeals.answers.later_messages import first_waiting
 from services.appeals.feedback.recording import forget_word
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals, thread_author
@@ -16,7 +17,6 @@ from services.appeals.lifecycle.transitions import answer_again, record_first_as
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrected_results import MODERATOR_REASON, stored_result
 from services.appeals.replies import reply_queries
-from services.appeals.replies.later_messages import first_waiting
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from services.appeals.sla.clock_rows import STARTED_STATES, unfinished

@@ -10,15 +10,16 @@ from uuid import UUID
 
 from sqlalchemy import select
 
+from services.appeals.answers import recorded_answers
+from services.appeals.answers.recorded_answers import NewRecordedAnswer
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.moderation import manual_appeals
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.moderation.manual_appeals import NewSubmission
 from services.appeals.partners.received_events import EventEffect
-from services.appeals.replies import drafts, edit_lease, recorded_answers
+from services.appeals.replies import drafts, edit_lease
 from services.appeals.replies.new_reply import NewReply
-from services.appeals.replies.recorded_answers import NewRecordedAnswer
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealPartnerStatusChanged
 from shared.contracts.values import PartnerStatus

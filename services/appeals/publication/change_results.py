@@ -6,11 +6,11 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from services.appeals.answers.published_replies import lock_with_appeal
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.promises.promise_lifecycle import move_promise
 from services.appeals.publication import public_text
 from services.appeals.publication.withdrawn_answers import take_answer_back
-from services.appeals.replies.published_replies import lock_with_appeal
 from services.appeals.replies.reply_attachments import named_for_ingest
 from services.appeals.replies.reply_changes import enqueue_change
 from services.appeals.replies.reply_queries import is_latest_published

@@ -8,12 +8,12 @@ from uuid import UUID
 from sqlalchemy import delete, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.answers import later_messages, published_replies
+from services.appeals.answers.published_replies import fail_reply, lock_with_appeal
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.publication import change_results
 from services.appeals.publication.public_text import take_over_published_text
-from services.appeals.replies import later_messages, published_replies
-from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
 from services.appeals.routing.context import RoutingContext
 from shared import clock
 from shared.contracts.ingest_events import (

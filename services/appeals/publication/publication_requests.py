@@ -7,10 +7,10 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 
+from services.appeals.answers.published_replies import fail_reply, lock_with_appeal
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.replies import handover
 from services.appeals.replies.handover import enqueue_publication_request
-from services.appeals.replies.published_replies import fail_reply, lock_with_appeal
 from services.appeals.replies.reply_attachments import attachments_of, named_for_ingest
 from shared import clock
 from shared.api.pagination import inline_literal

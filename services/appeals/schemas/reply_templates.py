@@ -7,9 +7,9 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from services.appeals.field_types import NonBlankText, SingleLine
-from services.appeals.replies.reply_templates import TemplateText
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
-from services.appeals.replies.template_fields import TEMPLATE_FIELDS
+from services.appeals.reply_templates.reply_templates import TemplateText
+from services.appeals.reply_templates.template_fields import TEMPLATE_FIELDS
 from services.appeals.schemas.common import NamedRef, RequestBody, TopicRef
 from shared.contracts.values import ReplyKind
 

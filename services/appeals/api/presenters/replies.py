@@ -13,7 +13,7 @@ from services.appeals.replies.approval_rules import ApprovalRuleRow
 from services.appeals.replies.checks.hints import Hint
 from services.appeals.replies.reply_attachments import attachments_of
 from services.appeals.replies.reply_changes import changes_of
-from services.appeals.replies.reply_templates import ReplyTemplateRow
+from services.appeals.reply_templates.reply_templates import ReplyTemplateRow
 from services.appeals.schemas import replies
 from services.appeals.schemas.approval_rules import ApprovalRuleOut
 from services.appeals.schemas.attachments import AttachmentOut

@@ -16,7 +16,7 @@ from services.appeals.replies.checks.politeness import find_impoliteness
 from services.appeals.replies.checks.question import find_unanswered
 from services.appeals.replies.checks.reply_words import ReplyWords
 from services.appeals.replies.checks.substance import find_missing_substance
-from services.appeals.replies.template_fields import find_fields
+from services.appeals.reply_templates.template_fields import find_fields
 
 
 def check_reply(text: str, kind: str, context: ReplyContext) -> list[Hint]:

@@ -8,7 +8,7 @@ from services.appeals.replies.checks.check_text import blocking_hints, check_rep
 from services.appeals.replies.checks.hints import Hint, RecentReply, ReplyContext
 from services.appeals.replies.checks.links import find_forbidden_links, host_of
 from services.appeals.replies.checks.personal_data import phone_numbers
-from services.appeals.replies.template_fields import fill_fields, template_errors
+from services.appeals.reply_templates.template_fields import fill_fields, template_errors
 
 OFFICIAL = ReplyContext(phones=frozenset({"3012212121", "9140001122"}), mails=frozenset({"priem@kabansk.example"}))
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification import topics
 from services.appeals.classification.topics import TopicGroup, require_topic
-from services.appeals.replies.template_fields import fill_fields, template_errors
+from services.appeals.reply_templates.template_fields import fill_fields, template_errors
 from shared import clock
 from shared.api.pagination import Paging
 from shared.api.preconditions import check_version

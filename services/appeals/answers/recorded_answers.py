@@ -6,12 +6,12 @@ from datetime import datetime
 from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.answers.published_replies import record_published_reply
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, allowed_moves
 from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.replies.mark_question import check_outcome
 from services.appeals.replies.new_reply import NewReply
-from services.appeals.replies.published_replies import record_published_reply
 from services.appeals.replies.repeated_texts import without_whitespace
 from services.appeals.replies.submission import check_promise
 from services.appeals.routing.context import RoutingContext

@@ -1,0 +1,1 @@
+"""Templates of replies and their fields."""
