@@ -9,10 +9,10 @@ from uuid import UUID
 import aiohttp
 from sqlalchemy import func, select
 
+from services.ingest import retention
 from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.requests import ERASE_JOB, enqueue
 from services.ingest.erasure.runner import ErasureRunner, fail
-from services.ingest.intake import retention
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks import catalogue
 from services.ingest.networks.calls import send_deadline_tracing

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_OID, UUID, uuid4, uuid5
 import asyncpg
 
 from cli.deployment.provisioning import with_database
-from services.ingest.intake.pseudonymisation import author_key
+from services.ingest.pseudonymisation.author_keys import author_key
 from tests.conformance.drivers.base import Deliver, Driver, Kind, What, WrittenMessage
 from tests.conftest import TestDatabase
 from tests.integration.ingest.http_forwarder import running_forwarder

@@ -10,8 +10,8 @@ from sqlalchemy.orm import defer, load_only
 
 from services.ingest.erasure.subject import Subject
 from services.ingest.intake.edits import EDIT_TIMES
-from services.ingest.intake.erased_digests import PREFIX, erased_external_id
-from services.ingest.intake.people_in_payloads import number_of, people_in
+from services.ingest.pseudonymisation.erased_digests import PREFIX, erased_external_id
+from services.ingest.pseudonymisation.people_in_payloads import number_of, people_in
 from shared import clock
 from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession

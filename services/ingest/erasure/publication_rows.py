@@ -8,8 +8,8 @@ from sqlalchemy import select, union, update
 
 from services.ingest.erasure.message_rows import Counts, erase_direct_message
 from services.ingest.erasure.subject import Subject
-from services.ingest.intake.erased_digests import erased_external_id
 from services.ingest.intake.own_reply_matching import lock_threads
+from services.ingest.pseudonymisation.erased_digests import erased_external_id
 from services.ingest.publishing.publisher import UNFINISHED_STATUSES, fail_unfinished
 from shared import clock
 from shared.contracts.erasures import AUTHOR_ERASED

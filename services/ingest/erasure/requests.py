@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.erasure.subject import find_subject, last_written, lock_intake, store_digests
-from services.ingest.intake.erased_digests import PREFIX, author_digest
+from services.ingest.pseudonymisation.erased_digests import PREFIX, author_digest
 from services.ingest.schemas.erasures import ErasureGround, ErasureRecordIn, ErasureStatus
 from shared import clock
 from shared.api.pagination import Paging

@@ -7,13 +7,13 @@ from sqlalchemy import func, select, union
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.intake.erased_digests import (
+from services.ingest.pseudonymisation.erased_digests import (
     ERASURE_LOCK,
     author_digest,
     conversation_digest,
     erased_thread_key,
 )
-from services.ingest.intake.found_conversations import is_group_chat
+from services.ingest.pseudonymisation.found_conversations import is_group_chat
 from services.ingest.tokens.crypto import decrypt, encrypt
 from shared.database.sessions import WriteSession
 from shared.tables.ingest import Author, Message

@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, or_, select, update
 
 from services.ingest.erasure.message_rows import Counts
 from services.ingest.erasure.subject import Subject
-from services.ingest.intake.people_in_payloads import number_of, people_in
+from services.ingest.pseudonymisation.people_in_payloads import number_of, people_in
 from shared.api.idempotency import delete_responses_about
 from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession

@@ -10,10 +10,10 @@ from sqlalchemy import insert, select, update
 
 from services.ingest.intake.batches import BatchItem, EarlyDeletion, IntakeBatch, MessageKey, NewMessage
 from services.ingest.intake.notice_messages import organisation_of_message_events
-from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.statements import save_pending_deletions, take_pending_deletions
 from services.ingest.networks.port import IncomingItem
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, same_text
+from services.ingest.pseudonymisation.author_keys import author_key
 from shared import clock
 from shared.contracts.ingest_events import MessageDeleted, MessageEdited, MessageReference, MessageRestored
 from shared.database.sessions import WriteSession, driver_connection

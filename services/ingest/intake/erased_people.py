@@ -16,16 +16,20 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.intake.batches import BatchItem, IntakeBatch
-from services.ingest.intake.erased_digests import (
+from services.ingest.networks.port import Author, IncomingItem
+from services.ingest.pseudonymisation.author_keys import author_key
+from services.ingest.pseudonymisation.erased_digests import (
     ERASURE_LOCK,
     author_digest,
     conversation_digest,
     erased_external_id,
     erased_thread_key,
 )
-from services.ingest.intake.found_conversations import FoundConversation, is_group_chat, remember_conversations
-from services.ingest.intake.pseudonymisation import author_key
-from services.ingest.networks.port import Author, IncomingItem
+from services.ingest.pseudonymisation.found_conversations import (
+    FoundConversation,
+    is_group_chat,
+    remember_conversations,
+)
 from shared.tables.ingest_erasure import ErasedKey
 
 _FIND = "SELECT digest, until FROM erased_keys WHERE digest = ANY($1::text[])"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from sqlalchemy import func, select
 
 from services.ingest.intake.batches import IntakeBatch
-from services.ingest.intake.erased_digests import ERASURE_LOCK, author_digest
-from services.ingest.intake.people_in_payloads import people_in
-from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.networks.sanitize import without_nul
+from services.ingest.pseudonymisation.author_keys import author_key
+from services.ingest.pseudonymisation.erased_digests import ERASURE_LOCK, author_digest
+from services.ingest.pseudonymisation.people_in_payloads import people_in
 from shared import clock
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession

@@ -19,9 +19,9 @@ from services.ingest.intake.batches import (
     NewMessage,
 )
 from services.ingest.intake.history import is_historical
-from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.networks.port import Author, IncomingItem
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
+from services.ingest.pseudonymisation.author_keys import author_key
 from services.ingest.tokens.crypto import encrypt
 from shared import clock
 from shared.database.sessions import WriteSession

@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from pydantic import ValidationError
 
 from services.appeals import retention as appeals_retention
-from services.ingest.intake import retention as ingest_retention
+from services.ingest import retention as ingest_retention
 from services.registry import retention as registry_retention
 from services.webhooks import retention as webhooks_retention
 from shared.database.purge import PurgeRule, RetentionSettings, purge_tables

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import IncomingItem, ParsedBatch, ThreadState, UnparsedPayload
+from services.ingest.pseudonymisation.author_keys import author_key
 from tests.conftest import TestDatabase
 from tests.integration.ingest.erasure_harness import (
     CITIZEN,

@@ -11,9 +11,9 @@ import pytest
 
 from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.runner import fail
-from services.ingest.intake.erased_digests import erased_external_id
-from services.ingest.intake.pseudonymisation import author_key
 from services.ingest.networks.port import Author
+from services.ingest.pseudonymisation.author_keys import author_key
+from services.ingest.pseudonymisation.erased_digests import erased_external_id
 from shared import clock
 from shared.jobs import RetryLater
 from shared.tables.ingest_erasure import Erasure

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from services.ingest.intake import retention
+from services.ingest import retention
 from services.ingest.intake.ingest import BatchResult, IntakeBatch, ingest_batch, ingest_batches
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, UnparsedPayload
