@@ -11,7 +11,7 @@ import time
 
 from aiohttp import web
 
-from services.ingest.networks.vk.vk_push import SUPPORTED_EVENTS
+from services.ingest.networks.vk.push.vk_push import SUPPORTED_EVENTS
 
 KEY = "bench"
 EVENTS = dict.fromkeys(SUPPORTED_EVENTS, 1)

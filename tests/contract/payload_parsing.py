@@ -9,7 +9,7 @@ from uuid import UUID
 from services.ingest.networks.ok import ok_payloads as ok
 from services.ingest.networks.port import PageRef, ParsedBatch
 from services.ingest.networks.vk import vk_payloads as vk
-from services.ingest.networks.vk import vk_push as vk_events
+from services.ingest.networks.vk.push import vk_push as vk_events
 
 # Kinds of events without text; events of all other kinds must be parsed or quarantined.
 WORDLESS_EVENTS = {

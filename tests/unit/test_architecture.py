@@ -69,10 +69,10 @@ def test_network_package_imports_no_other_network_and_nothing_above_the_ports() 
     below = ("services.ingest.polling.", "services.ingest.settings.", *ports)
     foreign = {
         f"{path.relative_to(networks)} → {name}"
-        for path in networks.glob("*/*.py")
+        for path in networks.glob("*/**/*.py")
         for name in imported(path)
         if name.startswith(("services.ingest.", "services.ingest.networks.catalogue."))
-        and not f"{name}.".startswith((*below, f"services.ingest.networks.{path.parent.name}."))
+        and not f"{name}.".startswith((*below, f"services.ingest.networks.{path.relative_to(networks).parts[0]}."))
     }
     assert foreign == set()
 

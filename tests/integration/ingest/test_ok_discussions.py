@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from services.ingest.networks.ok.topic_poll import TopicPoller
+from services.ingest.networks.ok.reading.topic_poll import TopicPoller
 from services.ingest.networks.port import NetworkAdapter, PageRef
 from shared import clock
 from tests.conftest import TestDatabase

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.ingest.networks.ok import chats
+from services.ingest.networks.ok.reading import chats
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
 from tests.integration.ingest.http_forwarder import HttpForwarder, running_forwarder

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.ingest.networks.ok.discussion_poll import DiscussionPoller
-from services.ingest.networks.ok.topic_poll import TopicPoller
-from services.ingest.networks.vk.wall_poll import WallPoller
+from services.ingest.networks.ok.reading.discussion_poll import DiscussionPoller
+from services.ingest.networks.ok.reading.topic_poll import TopicPoller
+from services.ingest.networks.vk.reading.wall_poll import WallPoller
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected

@@ -11,7 +11,7 @@ import pytest
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.intake.thread_state import threads_with_other_count
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, ThreadState
-from services.ingest.networks.vk.wall_reader import ObservedIds
+from services.ingest.networks.vk.reading.wall_reader import ObservedIds
 from shared import clock
 from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
@@ -22,9 +22,9 @@ from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_page
 
 NETWORKS = "services.ingest.networks"
-OK_DISCUSSIONS = f"{NETWORKS}.ok.discussion_poll.DiscussionPoller"
-OK_TOPICS = f"{NETWORKS}.ok.topic_poll.TopicPoller"
-VK_WALL = f"{NETWORKS}.vk.wall_poll.WallPoller"
+OK_DISCUSSIONS = f"{NETWORKS}.ok.reading.discussion_poll.DiscussionPoller"
+OK_TOPICS = f"{NETWORKS}.ok.reading.topic_poll.TopicPoller"
+VK_WALL = f"{NETWORKS}.vk.reading.wall_poll.WallPoller"
 # The polls to disable, by the only way in which the network is then read.
 IDLE_POLLS = {
     "polls": (),
@@ -159,7 +159,7 @@ async def test_vk_comment_with_missed_deletion_event_is_marked_deleted(
 async def test_vk_deletion_beside_a_new_comment_is_found_without_push(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
+    monkeypatch.setattr("services.ingest.networks.vk.reading.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_without_push")
     post = vk.citizen(page, f"Запись {uuid4()}", "wall_post")
     gone = vk.citizen(page, "Сгоряча", thread=post["thread"])

@@ -52,7 +52,7 @@ POLLED = {"vk_calls_per_day": '{"wall.get": 50000}', "vk_long_poll_wait_seconds"
 async def test_missing_post_is_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
+    monkeypatch.setattr("services.ingest.networks.vk.reading.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_gone")
     _deaf(vk)
     stays, goes = (vk.citizen(page, f"Запись {n} {uuid4()}", "wall_post") for n in range(2))
@@ -125,7 +125,7 @@ async def test_board_comments_are_read_and_replied_to(
 async def test_suggested_posts_are_stored_and_not_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
+    monkeypatch.setattr("services.ingest.networks.vk.reading.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_suggested")
     _deaf(vk)
     offered = vk.citizen(page, f"Предлагаю {uuid4()}", "suggested_post")
@@ -145,7 +145,7 @@ async def test_suggested_posts_are_stored_and_not_marked_deleted(
 async def test_withdrawn_suggested_post_is_marked_deleted(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.ingest.networks.vk.wall_reader.RECENT", timedelta(0))
+    monkeypatch.setattr("services.ingest.networks.vk.reading.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_withdrawn")
     _deaf(vk)
     stays, withdrawn, published = (

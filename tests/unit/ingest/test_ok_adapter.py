@@ -11,10 +11,10 @@ import aiohttp
 import pytest
 
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
-from services.ingest.networks.ok.chats import SOURCE, ChatPoller
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.ok_errors import treatment
 from services.ingest.networks.ok.ok_network import OkNetwork
+from services.ingest.networks.ok.reading.chats import SOURCE, ChatPoller
 from services.ingest.networks.port import (
     Credential,
     OutgoingReply,

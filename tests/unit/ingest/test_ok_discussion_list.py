@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
-from services.ingest.networks.ok import discussion_list, discussion_poll
 from services.ingest.networks.ok.cooldowns import Cooldowns
-from services.ingest.networks.ok.discussion_list import DiscussionList
-from services.ingest.networks.ok.discussion_poll import DiscussionPoller
 from services.ingest.networks.ok.ok_payloads import MOSCOW
+from services.ingest.networks.ok.reading import discussion_list, discussion_poll
+from services.ingest.networks.ok.reading.discussion_list import DiscussionList
+from services.ingest.networks.ok.reading.discussion_poll import DiscussionPoller
 from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, ThreadState
 from services.ingest.settings import IngestSettings
 from shared import clock

@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.calls import CallError, ErrorTreatment
-from services.ingest.networks.ok.discussion_reader import TopicPage
 from services.ingest.networks.ok.ok_errors import treatment
-from services.ingest.networks.ok.topic_poll import MAX_MISSING_CHECKS, TopicPoller
+from services.ingest.networks.ok.reading.discussion_reader import TopicPage
+from services.ingest.networks.ok.reading.topic_poll import MAX_MISSING_CHECKS, TopicPoller
 from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.settings_keys import KEYS

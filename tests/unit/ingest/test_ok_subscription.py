@@ -10,7 +10,7 @@ import pytest
 
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
 from services.ingest.networks.ok.ok_client import OkClient
-from services.ingest.networks.ok.subscriptions import NOT_SUBSCRIBED_TEXT, PUSH_LOSS_TEXT, SubscriptionMonitor
+from services.ingest.networks.ok.push.subscriptions import NOT_SUBSCRIBED_TEXT, PUSH_LOSS_TEXT, SubscriptionMonitor
 from services.ingest.networks.port import CallbackState, Credential, PageRef, RegisteredCallback, TokenKind
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.settings_keys import KEYS

@@ -12,8 +12,8 @@ from services.ingest.networks import catalogue
 from services.ingest.networks.calls import NoUsableToken
 from services.ingest.networks.port import IncomingItem, PageRef, ParsedBatch, RegisteredCallback
 from services.ingest.networks.push_port import InvalidPush, PushEndpoint, PushServices
-from services.ingest.networks.vk import callback_events
-from services.ingest.networks.vk.callback_events import VkConfirmation, parse_callback_event, read_claim
+from services.ingest.networks.vk.push import callback_events
+from services.ingest.networks.vk.push.callback_events import VkConfirmation, parse_callback_event, read_claim
 from services.ingest.settings import IngestSettings
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

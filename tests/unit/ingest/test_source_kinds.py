@@ -12,7 +12,7 @@ from services.ingest.sync import backfill_runner, reconciliation_requests
 
 def _sources() -> Iterator[str]:
     for package in (vk, ok):
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if (source := getattr(importlib.import_module(module.name), "SOURCE", None)) is not None:
                 yield source
     yield from (backfill_runner.SOURCE, reconciliation_requests.SOURCE, publisher.READ_BACK)

@@ -6,8 +6,12 @@ from typing import Any
 from uuid import UUID
 
 from services.ingest.networks.port import CallbackState, PageRef, RegisteredCallback
-from services.ingest.networks.vk.callback_servers import CONFIRMATION_WINDOW_SECONDS, TITLE, CallbackServerMonitor
-from services.ingest.networks.vk.vk_push import SUPPORTED_EVENTS
+from services.ingest.networks.vk.push.callback_servers import (
+    CONFIRMATION_WINDOW_SECONDS,
+    TITLE,
+    CallbackServerMonitor,
+)
+from services.ingest.networks.vk.push.vk_push import SUPPORTED_EVENTS
 from services.ingest.settings import IngestSettings
 from tests.unit.ingest.settings_keys import KEYS
 

@@ -10,7 +10,7 @@ import pytest
 
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, ThreadState
-from services.ingest.networks.vk.conversations import ConversationReader
+from services.ingest.networks.vk.reading.conversations import ConversationReader
 
 PAGE = PageRef(
     id=UUID(int=1),

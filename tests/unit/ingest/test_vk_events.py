@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.port import PageRef
-from services.ingest.networks.vk import suggested_posts, vk_push
-from services.ingest.networks.vk.wall_reader import ObservedIds
+from services.ingest.networks.vk.push import vk_push
+from services.ingest.networks.vk.reading import suggested_posts
+from services.ingest.networks.vk.reading.wall_reader import ObservedIds
 
 PAGE = PageRef(
     id=UUID(int=1),

@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.port import PageRef, ParsedBatch
-from services.ingest.networks.vk import vk_payloads, vk_push
+from services.ingest.networks.vk import vk_payloads
+from services.ingest.networks.vk.push import vk_push
 
 PAGE = PageRef(
     id=UUID(int=1),

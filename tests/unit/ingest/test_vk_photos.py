@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 
 from services.ingest.networks.port import PageRef, Photo, PhotoTarget, PublishRejected
-from services.ingest.networks.vk import vk_photos
+from services.ingest.networks.vk.publishing import vk_photos
 
 PAGE = PageRef(
     id=UUID(int=1),

@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from services.ingest.networks.port import Credential, PageRef, ParsedBatch, StoreResult, ThreadState, TokenKind
-from services.ingest.networks.vk.suggested_posts import SuggestedPosts
-from services.ingest.networks.vk.wall_poll import SCHEDULED_BUDGET_SHARE
+from services.ingest.networks.vk.reading.suggested_posts import SuggestedPosts
+from services.ingest.networks.vk.reading.wall_poll import SCHEDULED_BUDGET_SHARE
 
 PAGE = PageRef(
     id=UUID(int=1),

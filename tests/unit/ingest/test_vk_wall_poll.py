@@ -10,8 +10,8 @@ import pytest
 
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, ThreadState
-from services.ingest.networks.vk.wall_poll import WallPoller
-from services.ingest.networks.vk.wall_reader import POSTS_PER_CALL, WallPage
+from services.ingest.networks.vk.reading.wall_poll import WallPoller
+from services.ingest.networks.vk.reading.wall_reader import POSTS_PER_CALL, WallPage
 from services.ingest.settings import IngestSettings
 from shared import clock
 from tests.unit.ingest.settings_keys import KEYS

@@ -10,7 +10,7 @@ import pytest
 
 from services.ingest.callbacks.write_batcher import EventNotStored, WriteBatcher
 from services.ingest.networks.port import PageRef, ParsedBatch
-from services.ingest.networks.vk import vk_push
+from services.ingest.networks.vk.push import vk_push
 
 
 def page(number: int) -> PageRef:

@@ -8,16 +8,18 @@ import aiohttp
 
 from services.ingest.networks import token_probe
 from services.ingest.networks.error_mapping import mapping_publish_errors, mapping_read_errors
-from services.ingest.networks.ok import chats, discussion_poll, ok_errors, ok_payloads, subscriptions, topic_poll
-from services.ingest.networks.ok.chats import ChatPoller
-from services.ingest.networks.ok.discussion_list import DiscussionList
-from services.ingest.networks.ok.discussion_poll import DiscussionPoller
-from services.ingest.networks.ok.discussion_reader import DiscussionReader
+from services.ingest.networks.ok import ok_errors, ok_payloads
 from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
 from services.ingest.networks.ok.ok_photos import OkPhotoUploader, attachments_parameter
-from services.ingest.networks.ok.ok_scan import OkPageScan
-from services.ingest.networks.ok.subscriptions import SubscriptionMonitor
-from services.ingest.networks.ok.topic_poll import TopicPoller
+from services.ingest.networks.ok.push import subscriptions
+from services.ingest.networks.ok.push.subscriptions import SubscriptionMonitor
+from services.ingest.networks.ok.reading import chats, discussion_poll, topic_poll
+from services.ingest.networks.ok.reading.chats import ChatPoller
+from services.ingest.networks.ok.reading.discussion_list import DiscussionList
+from services.ingest.networks.ok.reading.discussion_poll import DiscussionPoller
+from services.ingest.networks.ok.reading.discussion_reader import DiscussionReader
+from services.ingest.networks.ok.reading.ok_scan import OkPageScan
+from services.ingest.networks.ok.reading.topic_poll import TopicPoller
 from services.ingest.networks.port import (
     Credential,
     IntakeStore,

@@ -25,10 +25,10 @@ from services.ingest.networks.lookup_port import (
     reactions_of,
 )
 from services.ingest.networks.ok.cooldowns import OBJECT_TREATMENTS
-from services.ingest.networks.ok.discussion_reader import MAX_MEDIA_BLOCKS, TOPICS_PER_CALL, extract_topics
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.ok_errors import NETWORK
 from services.ingest.networks.ok.ok_payloads import MOSCOW
+from services.ingest.networks.ok.reading.discussion_reader import MAX_MEDIA_BLOCKS, TOPICS_PER_CALL, extract_topics
 from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenPool
 from services.ingest.settings import IngestSettings
 

@@ -4,7 +4,7 @@ from services.ingest.networks.network_spec import NetworkSpec
 from services.ingest.networks.ok.ok_network import MAX_LENGTH, OkNetwork
 from services.ingest.networks.ok.ok_page_lookup import OkPageLookup
 from services.ingest.networks.ok.ok_payloads import POSITION_TOLERANCE_MS, thread_position
-from services.ingest.networks.ok.ok_push import PUSH
+from services.ingest.networks.ok.push.ok_push import PUSH
 
 SPEC = NetworkSpec(
     OkNetwork,

@@ -25,25 +25,20 @@ from services.ingest.networks.port import (
     TokenPool,
 )
 from services.ingest.networks.token_probe import TokenProbe
-from services.ingest.networks.vk import (
-    boards,
-    callback_servers,
-    conversations,
-    long_poll,
-    suggested_posts,
-    vk_errors,
-)
-from services.ingest.networks.vk.boards import BoardReader
-from services.ingest.networks.vk.conversations import ConversationReader
-from services.ingest.networks.vk.reply_changes import VkReplyChanges
-from services.ingest.networks.vk.reply_publishing import VkPublisher
-from services.ingest.networks.vk.suggested_posts import SuggestedPosts
+from services.ingest.networks.vk import vk_errors
+from services.ingest.networks.vk.publishing.reply_changes import VkReplyChanges
+from services.ingest.networks.vk.publishing.reply_publishing import VkPublisher
+from services.ingest.networks.vk.publishing.vk_photos import VkPhotoUploader
+from services.ingest.networks.vk.push import callback_servers, long_poll
+from services.ingest.networks.vk.reading import boards, conversations, suggested_posts
+from services.ingest.networks.vk.reading.boards import BoardReader
+from services.ingest.networks.vk.reading.conversations import ConversationReader
+from services.ingest.networks.vk.reading.suggested_posts import SuggestedPosts
+from services.ingest.networks.vk.reading.vk_scan import VkPageScan
+from services.ingest.networks.vk.reading.wall_poll import SOURCE as WALL_SOURCE
+from services.ingest.networks.vk.reading.wall_poll import WallPoller
+from services.ingest.networks.vk.reading.wall_reader import WallReader
 from services.ingest.networks.vk.vk_client import VkClient
-from services.ingest.networks.vk.vk_photos import VkPhotoUploader
-from services.ingest.networks.vk.vk_scan import VkPageScan
-from services.ingest.networks.vk.wall_poll import SOURCE as WALL_SOURCE
-from services.ingest.networks.vk.wall_poll import WallPoller
-from services.ingest.networks.vk.wall_reader import WallReader
 from services.ingest.settings import IngestSettings
 from shared.contracts.values import MessageKind
 

@@ -28,9 +28,14 @@ from services.ingest.networks.lookup_port import (
 )
 from services.ingest.networks.port import Credential, PageRef, TokenKind, TokenPool
 from services.ingest.networks.vk import vk_statistics
+from services.ingest.networks.vk.reading.wall_reader import (
+    CLOSED_TREATMENTS,
+    READER_TOKEN_KINDS,
+    int_field,
+    list_items,
+)
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import CLOSED_TREATMENTS, READER_TOKEN_KINDS, int_field, list_items
 from services.ingest.settings import IngestSettings
 
 PAGES_PER_CALL = 500

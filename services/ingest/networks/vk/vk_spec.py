@@ -1,7 +1,7 @@
 """VK in the catalogue of networks."""
 
 from services.ingest.networks.network_spec import NetworkSpec
-from services.ingest.networks.vk.callback_events import PUSH
+from services.ingest.networks.vk.push.callback_events import PUSH
 from services.ingest.networks.vk.vk_network import MAX_LENGTH, VkNetwork
 from services.ingest.networks.vk.vk_page_lookup import VkPageLookup
 from services.ingest.networks.vk.vk_payloads import reports_reply_to

@@ -7,9 +7,9 @@ from typing import Any
 
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.lookup_port import WeekReach, nested_object, parse_count
+from services.ingest.networks.vk.reading.wall_reader import id_suffix
 from services.ingest.networks.vk.vk_client import EXECUTE_BATCH
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import id_suffix
 
 POSTS_PER_CALL = 30
 

@@ -8,8 +8,7 @@ from typing import Any
 from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState
 from services.ingest.networks.vk import vk_payloads
-from services.ingest.networks.vk.vk_client import VkClient
-from services.ingest.networks.vk.wall_reader import (
+from services.ingest.networks.vk.reading.wall_reader import (
     CLOSED_TREATMENTS,
     COMMENTS_PER_CALL,
     READER_TOKEN_KINDS,
@@ -18,6 +17,7 @@ from services.ingest.networks.vk.wall_reader import (
     int_field,
     list_items,
 )
+from services.ingest.networks.vk.vk_client import VkClient
 from shared import clock
 
 SOURCE = "board_poll"

@@ -6,12 +6,12 @@ from typing import Any
 
 from services.ingest.networks.calls import CallError, NoUsableToken
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.chats import ChatPoller
 from services.ingest.networks.ok.cooldowns import describe_closed, is_object_error
-from services.ingest.networks.ok.discussion_list import DiscussionList
-from services.ingest.networks.ok.discussion_poll import SOURCE
-from services.ingest.networks.ok.discussion_reader import DiscussionReader
 from services.ingest.networks.ok.ok_payloads import DiscussionRow
+from services.ingest.networks.ok.reading.chats import ChatPoller
+from services.ingest.networks.ok.reading.discussion_list import DiscussionList
+from services.ingest.networks.ok.reading.discussion_poll import SOURCE
+from services.ingest.networks.ok.reading.discussion_reader import DiscussionReader
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ScanStep
 from shared import clock
 

@@ -11,9 +11,9 @@ import aiohttp
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.file_upload import upload_file
 from services.ingest.networks.port import Photo, PhotoTarget, PublishRejected, TokenKind
+from services.ingest.networks.vk.reading.wall_reader import id_suffix
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import id_suffix
 
 PHOTO_REFUSED = "ВКонтакте не приняла фото: загрузите другое и отправьте новый ответ."
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse
-from services.ingest.networks.vk import vk_push
+from services.ingest.networks.vk.push import vk_push
 
 VERSION = "5.199"
 

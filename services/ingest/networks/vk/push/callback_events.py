@@ -12,9 +12,9 @@ from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResp
 from services.ingest.networks.port import IncomingItem, PageRef
 from services.ingest.networks.push_port import InvalidPush, PushClaim, PushEndpoint, PushServices, PushSpec
 from services.ingest.networks.retry import TRANSIENT_ERRORS
-from services.ingest.networks.vk import vk_push
-from services.ingest.networks.vk.callback_servers import fetch_confirmation_code
-from services.ingest.networks.vk.suggested_posts import suggested_thread_states
+from services.ingest.networks.vk.push import vk_push
+from services.ingest.networks.vk.push.callback_servers import fetch_confirmation_code
+from services.ingest.networks.vk.reading.suggested_posts import suggested_thread_states
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from shared.logs import get_logger

@@ -20,10 +20,10 @@ from services.ingest.networks.port import (
     TokenPool,
 )
 from services.ingest.networks.retry import run_periodically
-from services.ingest.networks.vk.event_switches import all_switches, ensure_events_enabled
+from services.ingest.networks.vk.push.event_switches import all_switches, ensure_events_enabled
+from services.ingest.networks.vk.reading.wall_reader import list_items
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import list_items
 from services.ingest.settings import IngestSettings
 
 SOURCE = "callback"

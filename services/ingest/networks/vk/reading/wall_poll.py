@@ -15,8 +15,7 @@ from uuid import UUID
 from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, RateStore, ThreadState, TokenPool
 from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay, run_periodically
-from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import (
+from services.ingest.networks.vk.reading.wall_reader import (
     CLOSED_TREATMENTS,
     COMMENTS_PER_CALL,
     POSTS_PER_CALL,
@@ -25,6 +24,7 @@ from services.ingest.networks.vk.wall_reader import (
     WallReader,
     id_suffix,
 )
+from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.polling.poll_schedule import PollSchedule
 from services.ingest.settings import IngestSettings
 from shared import clock

@@ -14,7 +14,7 @@ from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
 from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
 from services.ingest.networks.ok.ok_errors import NETWORK
-from services.ingest.networks.ok.subscriptions import SOURCE as PUSH_SOURCE
+from services.ingest.networks.ok.push.subscriptions import SOURCE as PUSH_SOURCE
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, TokenKind, TokenPool
 from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.settings import IngestSettings

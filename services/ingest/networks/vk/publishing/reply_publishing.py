@@ -11,10 +11,10 @@ from services.ingest.networks.port import (
     TokenKind,
 )
 from services.ingest.networks.vk import vk_errors, vk_payloads
-from services.ingest.networks.vk.boards import BoardReader
-from services.ingest.networks.vk.conversations import ConversationReader
+from services.ingest.networks.vk.reading.boards import BoardReader
+from services.ingest.networks.vk.reading.conversations import ConversationReader
+from services.ingest.networks.vk.reading.wall_reader import WallReader, id_suffix
 from services.ingest.networks.vk.vk_client import VkClient
-from services.ingest.networks.vk.wall_reader import WallReader, id_suffix
 
 UNSUPPORTED_THREAD_TEXT = (
     "Отсюда можно отвечать под записями, в обсуждениях и сообщениях: под фото, видео и товарами ответьте в сети."

@@ -5,8 +5,8 @@ from typing import Any
 from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import PublishOutcomeUnknown, StandingReply, TokenKind
 from services.ingest.networks.vk import vk_errors, vk_payloads
+from services.ingest.networks.vk.reading.wall_reader import id_suffix
 from services.ingest.networks.vk.vk_client import VkClient
-from services.ingest.networks.vk.wall_reader import id_suffix
 
 
 class VkReplyChanges:

@@ -16,9 +16,7 @@ from services.ingest.networks.port import (
     TokenPool,
 )
 from services.ingest.networks.vk import vk_payloads
-from services.ingest.networks.vk.vk_client import MAX_TOKEN_SWITCHES, VkClient
-from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import (
+from services.ingest.networks.vk.reading.wall_reader import (
     CLOSED_TREATMENTS,
     POSTS_PER_CALL,
     ObservedIds,
@@ -26,6 +24,8 @@ from services.ingest.networks.vk.wall_reader import (
     list_items,
     standing_posts,
 )
+from services.ingest.networks.vk.vk_client import MAX_TOKEN_SWITCHES, VkClient
+from services.ingest.networks.vk.vk_errors import NETWORK
 from shared import clock
 
 SOURCE = "suggested_posts_poll"

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 
 from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.discussion_reader import DiscussionReader
 from services.ingest.networks.ok.ok_payloads import DiscussionRow
+from services.ingest.networks.ok.reading.discussion_reader import DiscussionReader
 from services.ingest.settings import IngestSettings
 from shared import clock
 

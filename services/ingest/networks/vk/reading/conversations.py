@@ -8,9 +8,9 @@ from typing import Any
 from services.ingest.networks.calls import CallError, NoValidResponse
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenKind
 from services.ingest.networks.vk import vk_payloads
+from services.ingest.networks.vk.reading.wall_reader import int_field, list_items
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
-from services.ingest.networks.vk.wall_reader import int_field, list_items
 from shared import clock
 
 SOURCE = "conversations_poll"

@@ -6,11 +6,11 @@ from typing import Any
 
 from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ScanStep
-from services.ingest.networks.vk import suggested_posts
-from services.ingest.networks.vk.boards import BoardReader
-from services.ingest.networks.vk.conversations import ConversationReader
-from services.ingest.networks.vk.suggested_posts import SuggestedPosts
-from services.ingest.networks.vk.wall_reader import (
+from services.ingest.networks.vk.reading import suggested_posts
+from services.ingest.networks.vk.reading.boards import BoardReader
+from services.ingest.networks.vk.reading.conversations import ConversationReader
+from services.ingest.networks.vk.reading.suggested_posts import SuggestedPosts
+from services.ingest.networks.vk.reading.wall_reader import (
     CLOSED_TREATMENTS,
     THREADS_PER_BATCH,
     ObservedIds,

@@ -12,9 +12,9 @@ from uuid import UUID
 from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
-from services.ingest.networks.ok.discussion_poll import OPEN_SECOND_PREFIX, comment_count
-from services.ingest.networks.ok.discussion_reader import DiscussionReader, TopicPage, deletion
 from services.ingest.networks.ok.ok_errors import NETWORK
+from services.ingest.networks.ok.reading.discussion_poll import OPEN_SECOND_PREFIX, comment_count
+from services.ingest.networks.ok.reading.discussion_reader import DiscussionReader, TopicPage, deletion
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenPool
 from services.ingest.networks.retry import TRANSIENT_ERRORS, run_periodically
 from services.ingest.settings import IngestSettings

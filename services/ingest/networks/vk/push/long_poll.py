@@ -17,8 +17,9 @@ from yarl import URL
 from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse, transport_failure
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, TokenKind, TokenPool
 from services.ingest.networks.retry import run_periodically
-from services.ingest.networks.vk import suggested_posts, vk_push
-from services.ingest.networks.vk.event_switches import ensure_events_enabled
+from services.ingest.networks.vk.push import vk_push
+from services.ingest.networks.vk.push.event_switches import ensure_events_enabled
+from services.ingest.networks.vk.reading import suggested_posts
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from services.ingest.settings import IngestSettings

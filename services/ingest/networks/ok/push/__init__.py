@@ -1,0 +1,1 @@
+"""Events that OK pushes, and the subscriptions to them."""

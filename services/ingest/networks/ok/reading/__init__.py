@@ -1,0 +1,1 @@
+"""Reading of OK groups: topics, discussions and direct messages."""

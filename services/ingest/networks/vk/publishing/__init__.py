@@ -1,0 +1,1 @@
+"""Publication of replies in VK, with photos, and changes of published replies."""

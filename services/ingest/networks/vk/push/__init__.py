@@ -1,0 +1,1 @@
+"""Events that VK pushes: Long Poll and the Callback API."""

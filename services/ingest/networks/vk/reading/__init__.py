@@ -1,0 +1,1 @@
+"""Reading of VK pages: walls, discussions, suggested posts and conversations."""
