@@ -9,7 +9,7 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Rea
 from services.appeals.api.presenters.assignees import absences_out
 from services.appeals.assignees import absences
 from services.appeals.assignees.absences import AbsenceFilter
-from services.appeals.schemas.assignees import AbsenceIn, AbsenceOut
+from services.appeals.schemas.assignees.assignees import AbsenceIn, AbsenceOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound

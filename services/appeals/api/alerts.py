@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.alerts import alert_list
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Moderator
 from services.appeals.assignees.directory import ActorNames
-from services.appeals.schemas.alerts import AlertOut, AlertSeenIn
+from services.appeals.schemas.incidents.alerts import AlertOut, AlertSeenIn
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound

@@ -15,9 +15,9 @@ from services.appeals.lists import appeal_counts, appeal_list, facets
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort, position_of
 from services.appeals.moderation import decisions, manual_appeals
-from services.appeals.schemas import appeals
-from services.appeals.schemas.appeals import AppealExpansion
-from services.appeals.schemas.facets import AppealFacets
+from services.appeals.schemas.appeals import appeals
+from services.appeals.schemas.appeals.appeals import AppealExpansion
+from services.appeals.schemas.lists.facets import AppealFacets
 from shared.api.pagination import PagingDep, TwoWayPage
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.query_parameters import from_query, refuse_unknown_parameters

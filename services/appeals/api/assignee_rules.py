@@ -9,7 +9,7 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Ass
 from services.appeals.api.presenters.assignees import rules_out
 from services.appeals.assignees import assignee_rules
 from services.appeals.assignees.assignee_rules import AssigneeRuleFilter
-from services.appeals.schemas import assignees
+from services.appeals.schemas.assignees import assignees
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, Worker
 from services.appeals.api.presenters.assignees import possible_assignees_out
 from services.appeals.assignments import assignee_changes
-from services.appeals.schemas.assignees import PossibleAssigneeOut
+from services.appeals.schemas.assignees.assignees import PossibleAssigneeOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound

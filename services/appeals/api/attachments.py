@@ -12,7 +12,7 @@ from services.appeals.api.presenters.replies import attachment_out
 from services.appeals.attachments import uploads
 from services.appeals.attachments.file_storage import file_storage
 from services.appeals.attachments.images import CONTENT_TYPE, FILE_POINTER, IMAGE_QUEUE, clean_image
-from services.appeals.schemas.attachments import AttachmentOut
+from services.appeals.schemas.replies.attachments import AttachmentOut
 from shared.api.response_headers import with_headers
 from shared.auth.callers import ServiceCaller, require_service
 from shared.contracts.values import MAX_ATTACHMENT_BYTES

@@ -9,7 +9,7 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Wor
 from services.appeals.api.presenters.bulk import bulk_operation_out, bulk_operations_out, bulk_rows_out
 from services.appeals.bulk import operations
 from services.appeals.bulk.operations import BulkRowFilter
-from services.appeals.schemas.bulk import BulkOperationIn, BulkOperationOut, BulkRowOut
+from services.appeals.schemas.appeals.bulk import BulkOperationIn, BulkOperationOut, BulkRowOut
 from shared.api.pagination import Page, PagingDep
 from shared.api.response_headers import with_headers
 from shared.http import problems

@@ -9,7 +9,7 @@ from services.appeals.api.presenters import classifications
 from services.appeals.classification import classification_queries
 from services.appeals.classification.classification_queries import ClassificationFilter
 from services.appeals.classification.classifier_pool import ClassifierUnavailableError, classifier_pool
-from services.appeals.schemas.classifications import ClassifiedMessageOut, ClassifierOut
+from services.appeals.schemas.classification.classifications import ClassifiedMessageOut, ClassifierOut
 from services.appeals.settings import settings
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems

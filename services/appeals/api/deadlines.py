@@ -9,7 +9,7 @@ from sqlalchemy.orm import load_only, selectinload
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, ClockPauser, Reader
 from services.appeals.api.presenters.deadlines import deadlines_of
 from services.appeals.lifecycle import appeal_queries, clock_pauses
-from services.appeals.schemas import deadlines
+from services.appeals.schemas.sla import deadlines
 from services.appeals.sla.sla_context import SlaContext
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems

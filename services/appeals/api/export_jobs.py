@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader
 from services.appeals.api.file_downloads import COUNTED_FILE
 from services.appeals.exports import export_requests, files, stored_rows
-from services.appeals.schemas.exports import ExportIn, ExportOut
+from services.appeals.schemas.lists.exports import ExportIn, ExportOut
 from shared import clock, personal_data_reads, security_log
 from shared.api.pagination import Page, PagingDep
 from shared.api.response_headers import with_headers

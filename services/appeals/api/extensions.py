@@ -8,7 +8,7 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Ext
 from services.appeals.api.presenters.extensions import open_requests_out, request_out
 from services.appeals.extensions import extension_requests
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.schemas import extensions
+from services.appeals.schemas.sla import extensions
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems

@@ -8,8 +8,8 @@ from services.appeals.api.dependencies import WRITE_PROBLEMS, Moderator
 from services.appeals.api.presenters.appeals import appeal_detail
 from services.appeals.feedback import feedback_corrections
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.schemas.appeals import AppealOut
-from services.appeals.schemas.feedback import FeedbackIn
+from services.appeals.schemas.appeals.appeals import AppealOut
+from services.appeals.schemas.appeals.feedback import FeedbackIn
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems
 from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired

@@ -10,7 +10,7 @@ from services.appeals.api.presenters import incidents
 from services.appeals.api.presenters.incidents import appeal_brief, incident_out, incident_response, incidents_out
 from services.appeals.assignments import assignments
 from services.appeals.incidents import bulk_reply, incident_queries, service, similar_appeals
-from services.appeals.schemas.incidents import (
+from services.appeals.schemas.incidents.incidents import (
     IncidentIn,
     IncidentMemberOut,
     IncidentMembersIn,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Worker
 from services.appeals.api.presenters.notes import note_out, notes_out, watcher_out
 from services.appeals.notes import notes, watchers
-from services.appeals.schemas.notes import NoteIn, NoteOut, NoteUpdate, WatcherIn, WatcherOut
+from services.appeals.schemas.appeals.notes import NoteIn, NoteOut, NoteUpdate, WatcherIn, WatcherOut
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems

@@ -20,7 +20,7 @@ from services.appeals.moderation import manual_appeals
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.open311 import service_catalogue, service_requests
 from services.appeals.open311.service_requests import RequestQuery
-from services.appeals.schemas import open311 as schemas
+from services.appeals.schemas.partners import open311 as schemas
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.auth.callers import identify_by_token
 from shared.caller_queue import CallerQueue

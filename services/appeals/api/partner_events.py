@@ -23,7 +23,7 @@ from services.appeals.partners.message_signature import (
     SignedMessage,
 )
 from services.appeals.partners.received_events import EventEffect, find_partner, process_once
-from services.appeals.schemas.partner_events import (
+from services.appeals.schemas.partners.partner_events import (
     PARTNER_EVENT_MODELS,
     AppealAnswerEvent,
     AppealCreateEvent,

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, PartnerManager, PartnerReader
 from services.appeals.api.presenters.partners import partner_out, partners_out
 from services.appeals.partners import partners
-from services.appeals.schemas.partners import PartnerCreate, PartnerOut, PartnerUpdate, PartnerWithSecret
+from services.appeals.schemas.partners.partners import PartnerCreate, PartnerOut, PartnerUpdate, PartnerWithSecret
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
 from shared.api.response_headers import with_headers

@@ -9,7 +9,7 @@ from services.appeals.api.dependencies import READ_PROBLEMS, Reader
 from services.appeals.assignees import presence
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle import appeal_queries
-from services.appeals.schemas.presence import PresenceOut, PresentOut
+from services.appeals.schemas.appeals.presence import PresenceOut, PresentOut
 from services.appeals.settings import settings
 from shared.auth.callers import Caller
 from shared.http import problems

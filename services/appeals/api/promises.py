@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, Reader
 from services.appeals.api.presenters import promises as presenter
 from services.appeals.promises import promise_queries
-from services.appeals.schemas.promises import PromiseLedger, PromiseListItem
+from services.appeals.schemas.replies.promises import PromiseLedger, PromiseListItem
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.service import ReadTransaction

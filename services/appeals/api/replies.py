@@ -10,7 +10,7 @@ from services.appeals.api.presenters.replies import replies_out, reply_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import drafts, reply_queries, submission
 from services.appeals.replies.new_reply import NewReply
-from services.appeals.schemas import replies
+from services.appeals.schemas.replies import replies
 from shared.api.preconditions import OptionalVersion, set_etag
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyBeingWritten, ReplyUnderWay

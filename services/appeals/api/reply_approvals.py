@@ -14,8 +14,8 @@ from services.appeals.api.dependencies import (
 from services.appeals.api.presenters.replies import approval_rule_out, masked_reply, replies_out, reply_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import approval, approval_rules
-from services.appeals.schemas import replies
-from services.appeals.schemas.approval_rules import ApprovalRuleIn, ApprovalRuleOut
+from services.appeals.schemas.replies import replies
+from services.appeals.schemas.replies.approval_rules import ApprovalRuleIn, ApprovalRuleOut
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers

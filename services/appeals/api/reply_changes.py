@@ -8,7 +8,7 @@ from services.appeals.api.dependencies import WRITE_PROBLEMS, Replier, ReplyWith
 from services.appeals.api.presenters.replies import reply_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import reply_changes
-from services.appeals.schemas import replies
+from services.appeals.schemas.replies import replies
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems
 from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired

@@ -9,7 +9,7 @@ from services.appeals.api.presenters.replies import hints_out, lease_out, reply_
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.replies import check_context, drafts, edit_lease, reply_queries, reply_versions
 from services.appeals.replies.new_reply import NewReply
-from services.appeals.schemas import replies
+from services.appeals.schemas.replies import replies
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems

@@ -9,7 +9,7 @@ from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Rep
 from services.appeals.api.presenters.replies import template_out
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.reply_templates import reply_templates
-from services.appeals.schemas import reply_templates as schemas
+from services.appeals.schemas.replies import reply_templates as schemas
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers

@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 from services.appeals.api.dependencies import READ_PROBLEMS, Reader, RuleManager
 from services.appeals.api.presenters import classifications
 from services.appeals.moderation import reviews, training_set
-from services.appeals.schemas.reviews import ReviewOut
+from services.appeals.schemas.classification.reviews import ReviewOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.service import ReadTransaction, ServiceDep

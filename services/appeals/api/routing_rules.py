@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, RegistryReader, RuleManager
 from services.appeals.api.presenters import rule_sets as presenters
 from services.appeals.routing import rule_sets
-from services.appeals.schemas import rule_sets as schemas
+from services.appeals.schemas.routing import rule_sets as schemas
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound

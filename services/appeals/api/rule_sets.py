@@ -12,7 +12,7 @@ from services.appeals.routing import dry_run, preview, rule_sets
 from services.appeals.routing.preview import PreviewInput
 from services.appeals.routing.repository import active_set
 from services.appeals.routing.validation import RuleSetDraft
-from services.appeals.schemas import rule_sets as schemas
+from services.appeals.schemas.routing import rule_sets as schemas
 from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag

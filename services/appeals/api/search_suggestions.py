@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query
 
 from services.appeals.api.dependencies import READ_PROBLEMS, Reader
 from services.appeals.field_types import StorableText
-from services.appeals.schemas.search import SearchSuggestion, SearchSuggestions
+from services.appeals.schemas.appeals.search import SearchSuggestion, SearchSuggestions
 from services.appeals.search.suggestions import suggest
 from shared.api.query_parameters import refuse_unknown_parameters
 from shared.http import problems

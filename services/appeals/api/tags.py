@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader, Worker
 from services.appeals.field_types import tag_name
 from services.appeals.lists import tags
-from services.appeals.schemas.tags import TagChange, TagOut, TagsOut
+from services.appeals.schemas.lists.tags import TagChange, TagOut, TagsOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound

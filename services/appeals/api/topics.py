@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 from services.appeals.api.dependencies import READ_PROBLEMS, RegistryReader
 from services.appeals.api.presenters.topics import topic_details, topic_out
 from services.appeals.classification import topics
-from services.appeals.schemas.topics import TopicDetails, TopicOut
+from services.appeals.schemas.classification.topics import TopicDetails, TopicOut
 from shared.api.pagination import Page, PagingDep
 from shared.http import problems
 from shared.http.problems import NotFound

@@ -9,8 +9,8 @@ from services.appeals.api.presenters import classifications
 from services.appeals.api.presenters.appeals import appeal_detail
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.moderation import decision_undo, decisions, matter_decisions, merges
-from services.appeals.schemas import appeals
-from services.appeals.schemas.classifications import ClassificationIn, TriageIn, TriageResult
+from services.appeals.schemas.appeals import appeals
+from services.appeals.schemas.classification.classifications import ClassificationIn, TriageIn, TriageResult
 from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
 from shared.api.response_headers import declared, with_headers
 from shared.database.sessions import retry_on_deadlock

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.api.dependencies import READ_PROBLEMS, WRITE_PROBLEMS, Reader
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.lists import saved_views
-from services.appeals.schemas.views import ViewIn, ViewOut
+from services.appeals.schemas.lists.views import ViewIn, ViewOut
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers

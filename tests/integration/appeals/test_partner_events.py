@@ -14,7 +14,7 @@ from services.appeals.api.partner_events import MAX_EVENT_BODY, NOT_VERIFIED, Pa
 from services.appeals.erasure.stored_values import without_words
 from services.appeals.partners import event_effects
 from services.appeals.partners.received_events import EventEffect
-from services.appeals.schemas.partner_events import PARTNER_EVENT_EXAMPLES, PARTNER_EVENT_MODELS
+from services.appeals.schemas.partners.partner_events import PARTNER_EVENT_EXAMPLES, PARTNER_EVENT_MODELS
 from shared.http.rate_limit import Quota
 from shared.signing_secrets import new_secret
 from tests.integration.appeals.conftest import AppealsScenario

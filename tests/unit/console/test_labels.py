@@ -11,10 +11,10 @@ from services.appeals.lifecycle.route_snapshot import TriageReason
 from services.appeals.lifecycle.transitions import AssignmentKind
 from services.appeals.lifecycle.unread_marks import UnreadReason
 from services.appeals.routing.rules import PageOwnerSphere, SendTo
-from services.appeals.schemas.deadlines import ClockKind
-from services.appeals.schemas.replies import ReplyChangeStatus, ReplyStatus
-from services.appeals.schemas.rule_sets import RuleSetStatus
-from services.appeals.schemas.sla_policies import DeadlineStart
+from services.appeals.schemas.replies.replies import ReplyChangeStatus, ReplyStatus
+from services.appeals.schemas.routing.rule_sets import RuleSetStatus
+from services.appeals.schemas.sla.deadlines import ClockKind
+from services.appeals.schemas.sla.sla_policies import DeadlineStart
 from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted, TimeUnit
 from services.console.pages.appeal.appeal_words import WORDS
 from services.console.words.labels import LABELS, joined

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from services.appeals.schemas.partner_events import PARTNER_EVENT_MODELS
+from services.appeals.schemas.partners.partner_events import PARTNER_EVENT_MODELS
 from services.ingest.networks import port
 from services.registry.pages.page_steps import BADGES
 from services.registry.schemas.pages import EvidenceKind, PageStepKind

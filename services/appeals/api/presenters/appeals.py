@@ -31,10 +31,10 @@ from services.appeals.promises import promise_queries
 from services.appeals.replies import reply_queries
 from services.appeals.replies.reply_attachments import attachments_of
 from services.appeals.replies.reply_changes import changes_of
-from services.appeals.schemas import appeals
+from services.appeals.schemas.appeals import appeals
+from services.appeals.schemas.appeals.feedback import FeedbackOut
+from services.appeals.schemas.appeals.submissions import ContactOut, SubmissionOut
 from services.appeals.schemas.common import NamedRef, named_ref
-from services.appeals.schemas.feedback import FeedbackOut
-from services.appeals.schemas.submissions import ContactOut, SubmissionOut
 from services.appeals.search.documents import MAX_TEXT
 from services.appeals.search.highlights import FoundText, extracts_of, found_texts
 from services.appeals.search.matching import Search

@@ -8,7 +8,7 @@ from services.appeals.assignees.absences import absences_today
 from services.appeals.assignees.assignee_rules import AssigneeRuleRow
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.assignments.assignee_changes import PersonRow
-from services.appeals.schemas.assignees import AbsenceOut, AssigneeRuleOut, PossibleAssigneeOut
+from services.appeals.schemas.assignees.assignees import AbsenceOut, AssigneeRuleOut, PossibleAssigneeOut
 from services.appeals.schemas.common import NamedRef, named_ref
 from shared.tables.appeals_work import Absence
 

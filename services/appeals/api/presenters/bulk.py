@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.api.presenters.routes import organisation_names
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.bulk import operations
-from services.appeals.schemas.bulk import BulkCounts, BulkOperationOut, BulkRowAppeal, BulkRowOut
+from services.appeals.schemas.appeals.bulk import BulkCounts, BulkOperationOut, BulkRowAppeal, BulkRowOut
 from services.appeals.schemas.common import named_ref
 from shared.auth.callers import Caller
 from shared.database.id_conditions import is_one_of

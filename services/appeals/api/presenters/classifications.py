@@ -15,8 +15,9 @@ from services.appeals.classification.types import LOCATION_PARTS
 from services.appeals.lifecycle.route_snapshot import route_of
 from services.appeals.moderation.decisions import TriageDecision
 from services.appeals.moderation.reviews import REVIEWED_FIELDS, ReviewSnapshot
-from services.appeals.schemas import classifications, common
-from services.appeals.schemas.reviews import Agreement, ReviewOut, ReviewSide
+from services.appeals.schemas import common
+from services.appeals.schemas.classification import classifications
+from services.appeals.schemas.classification.reviews import Agreement, ReviewOut, ReviewSide
 from shared.masking import mask
 from shared.tables.appeals_classification import Classification, Review
 

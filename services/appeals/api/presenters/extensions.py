@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.extensions.extension_requests import ExtensionRequestRow
-from services.appeals.schemas.extensions import ExtensionRequestOut, OpenExtensionRequest
+from services.appeals.schemas.sla.extensions import ExtensionRequestOut, OpenExtensionRequest
 from shared.masking import mask
 from shared.tables.appeals_extensions import ExtensionRequest
 

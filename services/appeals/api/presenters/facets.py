@@ -1,7 +1,7 @@
 """Facets of a list as responses show them."""
 
 from services.appeals.lists.facets import Facets
-from services.appeals.schemas.facets import AppealFacets
+from services.appeals.schemas.lists.facets import AppealFacets
 
 
 def appeal_facets(found: Facets) -> AppealFacets:

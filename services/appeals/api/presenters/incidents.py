@@ -12,7 +12,7 @@ from services.appeals.assignees.directory import ActorNames
 from services.appeals.incidents import incident_queries
 from services.appeals.incidents.bulk_reply import pending_count
 from services.appeals.schemas.common import Channel, named_ref
-from services.appeals.schemas.incidents import AppealBriefOut, IncidentOut, IncidentReplyOut
+from services.appeals.schemas.incidents.incidents import AppealBriefOut, IncidentOut, IncidentReplyOut
 from shared.api.preconditions import set_etag
 from shared.auth.callers import Caller
 from shared.masking import mask

@@ -7,8 +7,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.notes import notes
+from services.appeals.schemas.appeals.notes import NoteOut, WatcherOut
 from services.appeals.schemas.common import named_ref
-from services.appeals.schemas.notes import NoteOut, WatcherOut
 from shared.tables.appeals_work import AppealNote, AppealWatcher
 
 

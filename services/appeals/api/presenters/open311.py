@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.appeals.exports.columns import OUTCOMES, STATUSES
 from services.appeals.open311.service_requests import service_request_status
-from services.appeals.schemas.open311 import MAX_DESCRIPTION, Open311Request, Open311Service
+from services.appeals.schemas.partners.open311 import MAX_DESCRIPTION, Open311Request, Open311Service
 from shared.contracts.erasures import ERASED_TEXT
 from shared.masking import mask
 from shared.tables.appeals_classification import Topic

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.partners import entitlement
 from services.appeals.schemas.common import named_ref
-from services.appeals.schemas.partners import PartnerOut
+from services.appeals.schemas.partners.partners import PartnerOut
 from shared.tables.appeals_partners import Partner
 from shared.tables.registry import Organisation
 

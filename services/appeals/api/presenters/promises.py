@@ -2,7 +2,7 @@
 
 from services.appeals.promises.promise_queries import LedgerRow, PromiseRow
 from services.appeals.schemas.common import named_ref
-from services.appeals.schemas.promises import PromiseCounts, PromiseListItem, PromiseOut
+from services.appeals.schemas.replies.promises import PromiseCounts, PromiseListItem, PromiseOut
 from shared.tables.appeals_replies import Promise
 
 

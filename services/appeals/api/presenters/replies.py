@@ -14,11 +14,11 @@ from services.appeals.replies.checks.hints import Hint
 from services.appeals.replies.reply_attachments import attachments_of
 from services.appeals.replies.reply_changes import changes_of
 from services.appeals.reply_templates.reply_templates import ReplyTemplateRow
-from services.appeals.schemas import replies
-from services.appeals.schemas.approval_rules import ApprovalRuleOut
-from services.appeals.schemas.attachments import AttachmentOut
 from services.appeals.schemas.common import named_ref
-from services.appeals.schemas.reply_templates import ReplyTemplateOut
+from services.appeals.schemas.replies import replies
+from services.appeals.schemas.replies.approval_rules import ApprovalRuleOut
+from services.appeals.schemas.replies.attachments import AttachmentOut
+from services.appeals.schemas.replies.reply_templates import ReplyTemplateOut
 from shared.masking import mask
 from shared.tables.appeals_replies import Reply, ReplyChange, ReplyLease, ReplyVersion
 from shared.tables.attachments import Attachment

@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lifecycle.route_snapshot import RouteSnapshot
-from services.appeals.schemas import routes
+from services.appeals.schemas.routing import routes
 from shared.masking import mask
 from shared.tables.registry import Organisation
 

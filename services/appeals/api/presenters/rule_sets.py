@@ -15,7 +15,7 @@ from services.appeals.routing.repository import RuleCatalogue, organisations_in
 from services.appeals.routing.rules import RuleIndex
 from services.appeals.routing.triage import unclear_need_reason
 from services.appeals.schemas.common import NamedRef
-from services.appeals.schemas.rule_sets import (
+from services.appeals.schemas.routing.rule_sets import (
     ChangedRule,
     DefaultRouteOut,
     DryRunMovement,

@@ -1,8 +1,8 @@
 """Presenters of topics and locations."""
 
 from services.appeals.classification.topics import TopicAndMunicipalityNames, TopicName
+from services.appeals.schemas.classification.topics import TopicDetails, TopicOut
 from services.appeals.schemas.common import Location, MunicipalityRef, TopicRef, named_ref
-from services.appeals.schemas.topics import TopicDetails, TopicOut
 from shared.tables.appeals_classification import Topic
 
 

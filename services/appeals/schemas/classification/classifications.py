@@ -11,9 +11,9 @@ from typing_extensions import TypeAliasType
 from services.appeals.classification.types import LocationSource, MessageType, NeedsAnswer
 from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, TriageReason
 from services.appeals.moderation.corrections import Corrections
+from services.appeals.schemas.classification.reviews import Agreement
 from services.appeals.schemas.common import _ID, Location, LocationIn, NamedRef, TopicRef
-from services.appeals.schemas.reviews import Agreement
-from services.appeals.schemas.routes import RouteOut
+from services.appeals.schemas.routing.routes import RouteOut
 from shared.contracts.values import AppealStatus, Language, MessageKind, Urgency
 from shared.networks import NetworkName
 

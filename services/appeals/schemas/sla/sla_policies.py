@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field, StringConstraints
 from typing_extensions import TypeAliasType
 
 from services.appeals.field_types import BoundedDatetime, SingleLine
+from services.appeals.schemas.appeals.submissions import SOURCE_PATTERN
 from services.appeals.schemas.common import RequestBody
-from services.appeals.schemas.submissions import SOURCE_PATTERN
 from services.appeals.sla.deadlines import TimeUnit
 from services.appeals.sla.policy_selection import MANUAL_CHANNEL
 from shared.contracts.values import OrganisationKind, Urgency

@@ -13,7 +13,7 @@ from services.appeals.lifecycle.route_snapshot import TRIAGE_REASON_HELP, Triage
 from services.appeals.routing.rules import PageOwnerKind, PageOwnerSphere, Rule, SendTo
 from services.appeals.routing.validation import MAX_RULES
 from services.appeals.schemas.common import NamedRef, RequestBody
-from services.appeals.schemas.routes import RouteOut
+from services.appeals.schemas.routing.routes import RouteOut
 from shared.contracts.values import MessageKind, Urgency
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"

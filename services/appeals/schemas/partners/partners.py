@@ -8,8 +8,8 @@ from pydantic import BaseModel, Field, StringConstraints, field_validator
 
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import SingleLine
+from services.appeals.schemas.appeals.submissions import SOURCE_PATTERN
 from services.appeals.schemas.common import NamedRef, RequestBody
-from services.appeals.schemas.submissions import SOURCE_PATTERN
 
 PartnerName = Annotated[SingleLine, StringConstraints(max_length=200), Field(examples=["Портал ЕДДС"])]
 PartnerSource = Annotated[

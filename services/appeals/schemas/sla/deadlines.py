@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import SingleLine
 from services.appeals.schemas.common import RequestBody
-from services.appeals.schemas.extensions import ExtensionRequestOut
+from services.appeals.schemas.sla.extensions import ExtensionRequestOut
 from services.appeals.sla.deadlines import ClockEventKind, ClockState, NotCounted, TimeUnit
 from shared.contracts.values import AwaitedClock, EscalationStep
 

@@ -11,8 +11,8 @@ from services.appeals.assignees.directory import ActorRef
 from services.appeals.field_types import BoundedDatetime, NonBlankText
 from services.appeals.replies.checks.hints import HintCode, HintSeverity
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
-from services.appeals.schemas.attachments import AttachmentOut
 from services.appeals.schemas.common import RequestBody
+from services.appeals.schemas.replies.attachments import AttachmentOut
 from shared.contracts.values import (
     AnswerChannel,
     AppealOutcome,

@@ -12,7 +12,7 @@ from services.appeals.field_types import BoundedDatetime, NonBlankText, SingleLi
 from services.appeals.incidents.service import MAX_APPEALS_PER_REQUEST
 from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.schemas.common import Channel, NamedRef, RequestBody
-from services.appeals.schemas.replies import ReplyStatus
+from services.appeals.schemas.replies.replies import ReplyStatus
 from shared.contracts.values import AppealStatus, IncidentOrigin, ReplyKind, Urgency
 
 _ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10"

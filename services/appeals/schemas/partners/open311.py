@@ -9,8 +9,8 @@ from typing_extensions import TypeAliasType
 from services.appeals.field_types import SingleLine, StorableText
 from services.appeals.moderation.manual_appeals import OPEN311_SOURCE, NewSubmission
 from services.appeals.open311.service_requests import ServiceRequestStatus
+from services.appeals.schemas.appeals.submissions import ContactPart, ExternalId
 from services.appeals.schemas.common import _ID, RequestBody
-from services.appeals.schemas.submissions import ContactPart, ExternalId
 
 Open311EndpointType = TypeAliasType("Open311EndpointType", Literal["production", "test"])
 

@@ -17,14 +17,14 @@ from services.appeals.lifecycle.transitions import AssignmentKind
 from services.appeals.lifecycle.unread_marks import UNREAD_HELP, UnreadReason
 from services.appeals.moderation.corrections import Corrections
 from services.appeals.moderation.manual_appeals import NewSubmission
-from services.appeals.schemas.classifications import ClassificationOut
+from services.appeals.schemas.appeals.feedback import KIND_HELP, FeedbackOut
+from services.appeals.schemas.appeals.search import Highlight
+from services.appeals.schemas.appeals.submissions import ContactIn, ExternalId, Metadata, Source, SubmissionOut
+from services.appeals.schemas.classification.classifications import ClassificationOut
 from services.appeals.schemas.common import _ID, Channel, Location, LocationIn, NamedRef, RequestBody, TopicRef
-from services.appeals.schemas.feedback import KIND_HELP, FeedbackOut
-from services.appeals.schemas.promises import PromiseOut
-from services.appeals.schemas.replies import FailedReply, ReplyOut
-from services.appeals.schemas.routes import RouteOut
-from services.appeals.schemas.search import Highlight
-from services.appeals.schemas.submissions import ContactIn, ExternalId, Metadata, Source, SubmissionOut
+from services.appeals.schemas.replies.promises import PromiseOut
+from services.appeals.schemas.replies.replies import FailedReply, ReplyOut
+from services.appeals.schemas.routing.routes import RouteOut
 from shared.contracts.values import (
     AppealOutcome,
     AppealStatus,

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, StringConstraints,
 from typing_extensions import TypeAliasType
 
 from services.appeals.field_types import BoundedDatetime, NonBlankText, SingleLine
-from services.appeals.schemas.appeals import AppealFields, AppealIn, AppealText
+from services.appeals.schemas.appeals.appeals import AppealFields, AppealIn, AppealText
+from services.appeals.schemas.appeals.submissions import ExternalId
 from services.appeals.schemas.common import RequestBody
-from services.appeals.schemas.replies import RecordedAnswerIn
-from services.appeals.schemas.submissions import ExternalId
+from services.appeals.schemas.replies.replies import RecordedAnswerIn
 from shared.contracts.values import PartnerStatus
 
 PartnerEventType = TypeAliasType("PartnerEventType", Literal["appeal.create", "appeal.status", "appeal.answer"])

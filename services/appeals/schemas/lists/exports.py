@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 from services.appeals.exports.export_requests import ExportFormat, ExportStatus
 from services.appeals.exports.layouts import LAYOUT_HELP, ExportLayout
 from services.appeals.lists.appeal_sorting import SORT_HELP, AppealSort
-from services.appeals.schemas.bulk import BulkFilter
+from services.appeals.schemas.appeals.bulk import BulkFilter
 from services.appeals.schemas.common import RequestBody
 
 

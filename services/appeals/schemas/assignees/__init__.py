@@ -1,0 +1,1 @@
+"""Schemas of assignees, assignee rules and absences."""

@@ -1,0 +1,1 @@
+"""Schemas of classifications, their reviews and the topics."""

@@ -1,0 +1,1 @@
+"""Schemas of incidents and alerts."""

@@ -1,0 +1,1 @@
+"""Schemas of lists: facets, tags, saved views, exports."""

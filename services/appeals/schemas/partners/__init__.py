@@ -1,0 +1,1 @@
+"""Schemas of other systems: partners, their events, Open311."""

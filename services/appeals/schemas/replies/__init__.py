@@ -1,0 +1,1 @@
+"""Schemas of replies: drafts, approval, templates, photos, promises."""

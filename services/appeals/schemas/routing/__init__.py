@@ -1,0 +1,1 @@
+"""Schemas of routing rules and rule sets."""

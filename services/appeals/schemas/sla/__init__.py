@@ -1,0 +1,1 @@
+"""Schemas of deadlines, their extensions and SLA policies."""
