@@ -2,43 +2,32 @@
 
 from services.appeals import worker
 from services.appeals.alerts.unseen_gauge import run_gauge_updates
-from services.appeals.api import (
-    absences,
-    alerts,
+from services.appeals.api.appeals import (
     appeals,
-    assignee_rules,
-    assignees,
-    attachments,
     bulk,
-    classifications,
-    deadlines,
     erasures,
-    export_jobs,
-    exports,
-    extensions,
     feedback,
-    incidents,
     notes,
-    open311,
-    partner_events,
-    partners,
     presence,
+    search_suggestions,
+    triage,
+)
+from services.appeals.api.assignees import absences, assignee_rules, assignees
+from services.appeals.api.classification import classifications, reviews, topics
+from services.appeals.api.incidents import alerts, incidents
+from services.appeals.api.lists import export_jobs, exports, tags, views
+from services.appeals.api.partners import open311, partner_events, partners
+from services.appeals.api.replies import (
+    attachments,
     promises,
     replies,
     reply_approvals,
     reply_changes,
     reply_drafts,
     reply_templates,
-    reviews,
-    routing_rules,
-    rule_sets,
-    search_suggestions,
-    sla_policies,
-    tags,
-    topics,
-    triage,
-    views,
 )
+from services.appeals.api.routing import routing_rules, rule_sets
+from services.appeals.api.sla import deadlines, extensions, sla_policies
 from services.appeals.attachments.file_storage import file_storage
 from services.appeals.classification.classifier_pool import check_custom_model
 from services.appeals.inbound import prefetch

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def _routes() -> Iterator[APIRoute]:
-    for path in sorted((ROOT / "services").glob("*/api/*.py")):
+    for path in sorted((ROOT / "services").glob("*/api/**/*.py")):
         module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
         for name, value in vars(module).items():
             if isinstance(value, APIRouter) and name.endswith("router"):

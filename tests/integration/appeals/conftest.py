@@ -262,4 +262,4 @@ def images_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     async def clean(content: bytes) -> images.CleanImage:
         return images.CleanImage(*image_program.reencode(content))
 
-    monkeypatch.setattr("services.appeals.api.attachments.clean_image", clean)
+    monkeypatch.setattr("services.appeals.api.replies.attachments.clean_image", clean)

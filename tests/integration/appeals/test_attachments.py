@@ -223,7 +223,7 @@ async def test_photo_of_a_caller_without_access_or_beyond_the_limit_is_not_decod
         decoded += 1
         return images.CleanImage(jpeg(), 64, 48)
 
-    monkeypatch.setattr("services.appeals.api.attachments.clean_image", count)
+    monkeypatch.setattr("services.appeals.api.replies.attachments.clean_image", count)
     token = scenario.appeals.token("executor", scenario.organisation, subject=str(uuid4()))
     scenario.appeals.granted_access.pop(token)
     gone = await http.post(
@@ -246,7 +246,7 @@ async def test_third_upload_of_a_person_at_once_is_refused(
         await released.wait()
         return images.CleanImage(jpeg(), 64, 48)
 
-    monkeypatch.setattr("services.appeals.api.attachments.clean_image", wait)
+    monkeypatch.setattr("services.appeals.api.replies.attachments.clean_image", wait)
     async with asyncio.timeout(HANG_SECONDS):
         two = [asyncio.create_task(upload(scenario, http, jpeg())) for _ in range(2)]
         while decoding < 2:

@@ -17,7 +17,8 @@ import openpyxl
 import pytest
 from structlog.testing import capture_logs
 
-from services.appeals.api import exports, file_downloads
+from services.appeals.api import file_downloads
+from services.appeals.api.lists import exports
 from services.appeals.exports import files, listed_rows
 from services.appeals.exports.columns import HEADINGS
 from services.appeals.lists.appeal_filter import AppealFilter

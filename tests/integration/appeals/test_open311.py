@@ -12,7 +12,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from services.appeals.api import open311
+from services.appeals.api.partners import open311
 from services.appeals.api.presenters import open311 as presenter
 from services.appeals.lists import appeal_list
 from services.appeals.open311 import service_catalogue, service_requests

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from services.appeals.api.partner_events import MAX_EVENT_BODY
+from services.appeals.api.partners.partner_events import MAX_EVENT_BODY
 from services.appeals.settings import settings
 from shared.database.purge import RetentionSettings
 from tests.integration.appeals.conftest import AppealsScenario

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from services.appeals.api.partner_events import MAX_EVENT_BODY, NOT_VERIFIED, PartnerQuotas
+from services.appeals.api.partners.partner_events import MAX_EVENT_BODY, NOT_VERIFIED, PartnerQuotas
 from services.appeals.erasure.stored_values import without_words
 from services.appeals.partners import event_effects
 from services.appeals.partners.received_events import EventEffect

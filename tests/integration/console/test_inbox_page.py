@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from services.appeals.api import exports
+from services.appeals.api.lists import exports
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest
 from tests.integration.console.page_reading import heading_of, links_of, note_of, query_of, text_of

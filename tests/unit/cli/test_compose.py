@@ -20,7 +20,7 @@ from cli.deployment.prepare import (
 )
 from cli.embedded.settings import API_SERVICES, SERVICES
 from cli.main import app
-from services.appeals.api.attachments import MAX_UPLOAD_BODY
+from services.appeals.api.replies.attachments import MAX_UPLOAD_BODY
 from services.appeals.settings import AppealsSettings, ContactSettings
 from services.console.pages.reply.view import PAGE as REPLY_PAGE
 from services.console.settings import ConsoleSettings

@@ -1,0 +1,1 @@
+"""Routes of appeals and of work on them: decisions, notes, bulk operations."""

@@ -1,0 +1,1 @@
+"""Routes of assignees, assignee rules and absences."""

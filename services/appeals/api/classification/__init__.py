@@ -1,0 +1,1 @@
+"""Routes of classifications, their reviews and the topics."""

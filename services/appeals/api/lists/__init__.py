@@ -1,0 +1,1 @@
+"""Routes of lists: facets, tags, saved views, exports."""

@@ -1,0 +1,1 @@
+"""Routes of other systems: partners, their events, Open311."""

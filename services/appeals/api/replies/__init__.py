@@ -1,0 +1,1 @@
+"""Routes of replies: drafts, approval, templates, photos, promises."""

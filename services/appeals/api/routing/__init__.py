@@ -1,0 +1,1 @@
+"""Routes of routing rules and rule sets."""

@@ -1,0 +1,1 @@
+"""Routes of deadlines, their extensions and SLA policies."""
