@@ -3,23 +3,23 @@
 from zoneinfo import ZoneInfo
 
 from services.metrics.rendering import russian_format as russian
-from services.metrics.rendering.appeal_sections import (
+from services.metrics.rendering.blocks import Presentation
+from services.metrics.rendering.sections.appeal_sections import (
     hard_appeal_section,
     matrix_section,
     municipality_section,
     topic_section,
 )
-from services.metrics.rendering.blocks import Presentation
-from services.metrics.rendering.method_section import correction_notice, method_section, status_text
-from services.metrics.rendering.organisation_sections import (
+from services.metrics.rendering.sections.method_section import correction_notice, method_section, status_text
+from services.metrics.rendering.sections.organisation_sections import (
     axis_section,
     deleted_section,
     grade_section,
     organisation_section,
     promise_section,
 )
-from services.metrics.rendering.page_sections import page_section
-from services.metrics.rendering.top_sheet import top_section
+from services.metrics.rendering.sections.page_sections import page_section
+from services.metrics.rendering.sections.top_sheet import top_section
 from services.metrics.schemas.weekly_report import ReportOut
 from shared.russian import period
 

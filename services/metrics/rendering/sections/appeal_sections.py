@@ -16,7 +16,7 @@ from services.metrics.rendering.blocks import (
     Table,
     Value,
 )
-from services.metrics.rendering.top_sheet import COMPARED_COLUMNS, compared_bar, compared_cells
+from services.metrics.rendering.sections.top_sheet import COMPARED_COLUMNS, compared_bar, compared_cells
 from services.metrics.schemas.weekly_report import (
     HardAppeal,
     MunicipalityRow,

@@ -1,0 +1,1 @@
+"""The sections of the weekly report, which all formats show."""
