@@ -33,7 +33,7 @@ def bounce() -> None:
     GOSPABLIK_ENCRYPTION_KEYS of webhooks.
     """
     from cli.deployment.prepare import read_variables
-    from services.webhooks.notices.bounces import parse_bounce
+    from services.webhooks.notices.mail.bounces import parse_bounce
     from services.webhooks.settings import webhooks_settings
     from shared.database.outages import is_outage
 
@@ -54,7 +54,7 @@ def bounce() -> None:
 
 
 async def _record(url: str, letter_id: UUID, smtp_status: str) -> bool:
-    from services.webhooks.notices.outcomes import record_bounce
+    from services.webhooks.notices.mail.outcomes import record_bounce
     from shared.audit import recorder
     from shared.database.sessions import Database
 
@@ -75,7 +75,7 @@ def preview(
     folder: Annotated[Path, typer.Argument(help="The folder to write to", file_okay=False)],
 ) -> None:
     """Write an example of each kind of letter into a folder, as .eml files and as HTML."""
-    from services.webhooks.notices.examples import example_messages
+    from services.webhooks.notices.mail.examples import example_messages
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, message in example_messages().items():

@@ -13,7 +13,7 @@ from services.webhooks.api import (
     webhooks,
 )
 from services.webhooks.event_catalogue.openapi_webhooks import add_webhooks
-from services.webhooks.notices.sender import MailServerState
+from services.webhooks.notices.mail.sender import MailServerState
 from services.webhooks.stream.live_stream import LiveStream
 from shared.jobs import Jobs
 from shared.service import Service

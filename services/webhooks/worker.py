@@ -8,14 +8,14 @@ from services.webhooks.deliveries.dispatcher import Dispatcher
 from services.webhooks.deliveries.fanout import ACCESS_EVENT_TYPES, CONSUMER, fan_out
 from services.webhooks.endpoints import disabling, pending_deliveries
 from services.webhooks.event_catalogue.catalogue import WebhookEventType
-from services.webhooks.notices import outcomes
-from services.webhooks.notices.claims import is_any_due
+from services.webhooks.notices.mail import outcomes
+from services.webhooks.notices.mail.claims import is_any_due
+from services.webhooks.notices.mail.sender import IDLE_SECONDS, MailServerState, NoticeSender
 from services.webhooks.notices.messages.account_events import ACCOUNT_EVENT_TYPES, handle_account_events
 from services.webhooks.notices.messages.due_messages import write_due_messages
 from services.webhooks.notices.messages.message_letters import hand_over_due
 from services.webhooks.notices.recording import record_notices
 from services.webhooks.notices.reports.report_pdf import ReportPdfs, pdf_reader
-from services.webhooks.notices.sender import IDLE_SECONDS, MailServerState, NoticeSender
 from services.webhooks.schemas.notices import NoticeEventType
 from services.webhooks.settings import webhooks_settings
 from shared import encryption

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Query
 from fastapi.responses import HTMLResponse
 
 from services.webhooks.notices import links, preferences
-from services.webhooks.notices.letters import KIND_TITLES
-from services.webhooks.notices.rendering import page
+from services.webhooks.notices.mail.letters import KIND_TITLES
+from services.webhooks.notices.mail.rendering import page
 from services.webhooks.schemas.notices import NoticeKind
 from services.webhooks.settings import webhooks_settings
 from shared.audit import recorder

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 from services.webhooks.notices import preferences
-from services.webhooks.notices.claims import claim
-from services.webhooks.notices.leases import Claim
+from services.webhooks.notices.mail.claims import claim
+from services.webhooks.notices.mail.leases import Claim
+from services.webhooks.notices.mail.sender import MailServerState, NoticeSender
 from services.webhooks.notices.reports.report_pdf import ReportPdfs
-from services.webhooks.notices.sender import MailServerState, NoticeSender
 from services.webhooks.schemas.notices import AddressState
 from services.webhooks.settings import WebhooksSettings, webhooks_settings
 from shared import encryption

@@ -13,13 +13,14 @@ import time_machine
 from typer.testing import CliRunner
 
 from cli.commands import notices
-from services.webhooks.notices import leases, links, outcomes, preferences
-from services.webhooks.notices.bounces import Bounce
-from services.webhooks.notices.outcomes import RETRY_DELAYS
+from services.webhooks.notices import links, preferences
+from services.webhooks.notices.mail import leases, outcomes
+from services.webhooks.notices.mail.bounces import Bounce
+from services.webhooks.notices.mail.outcomes import RETRY_DELAYS
+from services.webhooks.notices.mail.rendering import Envelope
+from services.webhooks.notices.mail.sender import MAX_REFUSALS, NoticeSender
 from services.webhooks.notices.preferences import MAX_BOUNCES
 from services.webhooks.notices.relevance import TOO_LATE_AFTER
-from services.webhooks.notices.rendering import Envelope
-from services.webhooks.notices.sender import MAX_REFUSALS, NoticeSender
 from services.webhooks.retention import purge_rules
 from services.webhooks.schemas.notices import AddressState
 from services.webhooks.settings import webhooks_settings
@@ -413,7 +414,7 @@ async def test_letter_to_a_server_that_times_out_has_an_uncertain_outcome(
     await office.person()
     await told(office, now)
     mail.hold = asyncio.Event()
-    monkeypatch.setattr("services.webhooks.notices.transport.ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("services.webhooks.notices.mail.transport.ANSWER_SECONDS", 0.5)
     try:
         assert await office.send() == 1
     finally:
@@ -578,7 +579,9 @@ def test_command_for_returned_letters_exits_with_a_temporary_failure_without_the
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://webhooks@127.0.0.1:1/nothing")
-    monkeypatch.setattr("services.webhooks.notices.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1"))
+    monkeypatch.setattr(
+        "services.webhooks.notices.mail.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1")
+    )
     monkeypatch.setattr("services.webhooks.settings.webhooks_settings", MagicMock())
     result = CliRunner().invoke(notices.app, ["bounce"], input="")
     assert result.exit_code == os.EX_TEMPFAIL
@@ -603,7 +606,7 @@ async def test_command_records_a_returned_letter(
 async def test_many_notices_of_a_person_are_sent_in_several_letters(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("services.webhooks.notices.claims.MAX_NOTICES", 2)
+    monkeypatch.setattr("services.webhooks.notices.mail.claims.MAX_NOTICES", 2)
     await office.person()
     for _ in range(3):
         await office.emit("appeal.assigned", await office.appeal())

@@ -11,8 +11,8 @@ import pytest
 import standardwebhooks
 from aiohttp import web
 
-from services.webhooks.notices.rendering import Envelope
-from services.webhooks.notices.transport import Attempt, Outcome, open_transport
+from services.webhooks.notices.mail.rendering import Envelope
+from services.webhooks.notices.mail.transport import Attempt, Outcome, open_transport
 from services.webhooks.settings import WebhooksSettings, webhooks_settings
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import WebhooksHarness

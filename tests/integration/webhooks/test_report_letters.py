@@ -17,7 +17,7 @@ from pypdf import PdfReader
 from services.metrics.indicators.weeks import Week
 from services.metrics.rendering.canonical_json import encode
 from services.metrics.schemas.weekly_report import AttentionItem
-from services.webhooks.notices import leases, outcomes
+from services.webhooks.notices.mail import leases, outcomes
 from services.webhooks.notices.recording import LATE_REPORT_DELAY, record_notices
 from services.webhooks.notices.reports.report_pdf import ReportPdfs, pdf_reader
 from services.webhooks.schemas.notices import AddressState

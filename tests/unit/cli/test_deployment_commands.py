@@ -16,7 +16,7 @@ from cli.commands import audit, notices
 from cli.deployment.prepare import PASSWORDS, VariablesRefusedError, prepare, read_variables
 from cli.embedded.programs import CLI_COMMAND
 from cli.main import app
-from services.webhooks.notices.bounces import Bounce
+from services.webhooks.notices.mail.bounces import Bounce
 
 _ROOT = Path(__file__).parents[3]
 
@@ -125,6 +125,8 @@ def test_command_for_returned_letters_reads_the_database_url_from_a_file(
     monkeypatch.setenv("GOSPABLIK_ENCRYPTION_KEYS", Fernet.generate_key().decode())
     record = AsyncMock(return_value=True)
     monkeypatch.setattr(notices, "_record", record)
-    monkeypatch.setattr("services.webhooks.notices.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1"))
+    monkeypatch.setattr(
+        "services.webhooks.notices.mail.bounces.parse_bounce", lambda *_: Bounce(UUID(int=5), "5.1.1")
+    )
     assert CliRunner().invoke(notices.app, ["bounce"], input="").exit_code == 0
     record.assert_awaited_once_with("postgresql://of-a-file/x", UUID(int=5), "5.1.1")

@@ -9,14 +9,14 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.webhooks.notices.letters import KIND_TITLES, MAX_SHOWN, Letter, compose, safe_name
-from services.webhooks.notices.relevance import Line
-from services.webhooks.notices.rendering import (
+from services.webhooks.notices.mail.letters import KIND_TITLES, MAX_SHOWN, Letter, compose, safe_name
+from services.webhooks.notices.mail.rendering import (
     Envelope,
     confirmation_message,
     envelope,
     notices_message,
 )
+from services.webhooks.notices.relevance import Line
 from services.webhooks.schemas.notices import NoticeKind
 from shared.clock import REGION_TIME_ZONE
 

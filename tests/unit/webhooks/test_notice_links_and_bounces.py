@@ -8,7 +8,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr, ValidationError
 
 from services.webhooks.notices import links
-from services.webhooks.notices.bounces import Bounce, parse_bounce
+from services.webhooks.notices.mail.bounces import Bounce, parse_bounce
 from services.webhooks.schemas.notices import NoticeAddressUpdate, NoticeKind
 from shared import clock
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.metrics.rendering.canonical_json import encode
-from services.webhooks.notices.examples import EXAMPLE_SHEET
+from services.webhooks.notices.mail.examples import EXAMPLE_SHEET
 from services.webhooks.notices.reports.published_reports import is_late
 from services.webhooks.notices.reports.report_letter import ReportLetter, compose_report
 from services.webhooks.notices.reports.report_pdf import NoPdf

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-from services.webhooks.notices.claims import MAX_NOTICES, UNREADABLE_DELAY, lock_due_people, waiting_notices
+from services.webhooks.notices.mail.claims import MAX_NOTICES, UNREADABLE_DELAY, lock_due_people, waiting_notices
+from services.webhooks.notices.mail.outcomes import record_outcome
 from services.webhooks.notices.messages import accounts, message_letters
 from services.webhooks.notices.messages.notice_text import message_text
-from services.webhooks.notices.outcomes import record_outcome
 from services.webhooks.notices.preferences import may_wake, settings_of
 from services.webhooks.notices.relevance import Relevance, check_relevance
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment

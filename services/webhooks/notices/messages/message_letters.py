@@ -12,8 +12,8 @@ from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
 
+from services.webhooks.notices.mail.outcomes import record_outcome
 from services.webhooks.notices.messages import accounts
-from services.webhooks.notices.outcomes import record_outcome
 from services.webhooks.notices.relevance import TOO_LATE_AFTER
 from services.webhooks.schemas.notices import AccountState, NoticeChannel, NoticeReason, NoticeStatus
 from shared import clock

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
-from services.webhooks.notices.letters import Item, compose
+from services.webhooks.notices.mail.letters import Item, compose
 from services.webhooks.notices.relevance import Line
 from services.webhooks.notices.reports.published_reports import ReportLine
 from shared.russian import plural

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.webhooks.notices.letters import safe_name
+from services.webhooks.notices.mail.letters import safe_name
 from services.webhooks.notices.reports.report_pdf import NoPdf
 from shared.contracts.report_top_sheet import ReportTopSheet, TopSheetCount
 from shared.russian import day_of_month, grouped, period, plural

@@ -6,9 +6,8 @@ from email.message import EmailMessage
 from typing import Any
 from uuid import UUID
 
-from services.webhooks.notices.letters import compose
-from services.webhooks.notices.relevance import Line
-from services.webhooks.notices.rendering import (
+from services.webhooks.notices.mail.letters import compose
+from services.webhooks.notices.mail.rendering import (
     Envelope,
     confirmation_message,
     endpoint_disabled_message,
@@ -17,6 +16,7 @@ from services.webhooks.notices.rendering import (
     notices_message,
     replaced_message,
 )
+from services.webhooks.notices.relevance import Line
 from services.webhooks.notices.reports.report_letter import compose_report
 from services.webhooks.schemas.notices import NoticeKind
 from shared import clock

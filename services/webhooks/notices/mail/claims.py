@@ -16,14 +16,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from services.webhooks.endpoints.disabling import LETTER_PURPOSE, load_disabled
 from services.webhooks.notices import preferences
-from services.webhooks.notices.leases import LEASE, Claim
-from services.webhooks.notices.outcomes import record_outcome
+from services.webhooks.notices.mail.leases import LEASE, Claim
+from services.webhooks.notices.mail.outcomes import record_outcome
+from services.webhooks.notices.mail.transport import is_too_large
 from services.webhooks.notices.preferences import may_wake, settings_of
 from services.webhooks.notices.relevance import TOO_LATE_AFTER, Line, check_relevance
 from services.webhooks.notices.reports.published_reports import ReportLine
 from services.webhooks.notices.reports.report_pdf import NoPdf, ReportPdfs
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
-from services.webhooks.notices.transport import is_too_large
 from services.webhooks.schemas.notices import AddressState, NoticeChannel, NoticeKind, NoticeReason, NoticeStatus
 from shared import clock
 from shared.api.pagination import inline_literal

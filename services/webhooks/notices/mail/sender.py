@@ -9,10 +9,11 @@ from uuid import UUID
 
 from aiolimiter import AsyncLimiter
 
-from services.webhooks.notices import claims, interrupted_letters, leases, links, outcomes
-from services.webhooks.notices.leases import Claim
-from services.webhooks.notices.letters import Letter, compose, local_time
-from services.webhooks.notices.rendering import (
+from services.webhooks.notices import links
+from services.webhooks.notices.mail import claims, interrupted_letters, leases, outcomes
+from services.webhooks.notices.mail.leases import Claim
+from services.webhooks.notices.mail.letters import Letter, compose, local_time
+from services.webhooks.notices.mail.rendering import (
     Envelope,
     confirmation_message,
     endpoint_disabled_message,
@@ -21,15 +22,15 @@ from services.webhooks.notices.rendering import (
     notices_message,
     replaced_message,
 )
-from services.webhooks.notices.reports.report_letter import ReportLetter, compose_report
-from services.webhooks.notices.reports.report_pdf import ReportPdfs
-from services.webhooks.notices.transport import (
+from services.webhooks.notices.mail.transport import (
     TOO_LARGE_FOR_ALL,
     Attempt,
     Outcome,
     Transport,
     open_transport,
 )
+from services.webhooks.notices.reports.report_letter import ReportLetter, compose_report
+from services.webhooks.notices.reports.report_pdf import ReportPdfs
 from services.webhooks.schemas.notices import NoticeKind
 from services.webhooks.settings import WebhooksSettings
 from shared import clock

@@ -8,8 +8,8 @@ from prometheus_client import Counter
 from sqlalchemy import select
 
 from services.webhooks.notices import preferences
-from services.webhooks.notices.leases import Claim
-from services.webhooks.notices.transport import (
+from services.webhooks.notices.mail.leases import Claim
+from services.webhooks.notices.mail.transport import (
     MAILBOX_FULL,
     TOO_LARGE_FOR_ALL,
     TOO_LARGE_FOR_MAILBOX,

@@ -2,7 +2,7 @@
 
 from sqlalchemy import func, select
 
-from services.webhooks.notices.outcomes import fail
+from services.webhooks.notices.mail.outcomes import fail
 from services.webhooks.schemas.notices import NoticeReason
 from shared.database.sessions import Database
 from shared.tables.notices import Notice, NoticeLetter

@@ -10,7 +10,7 @@ from typing import Protocol
 import aiosmtplib
 from aiosmtplib import SMTP
 
-from services.webhooks.notices.rendering import Envelope
+from services.webhooks.notices.mail.rendering import Envelope
 from services.webhooks.settings import WebhooksSettings
 from shared.database.outages import is_outage
 from shared.http.client_tls import client_tls

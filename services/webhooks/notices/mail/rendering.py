@@ -13,7 +13,7 @@ from uuid import UUID
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from services.webhooks.endpoints.health import MAX_COUNTED
-from services.webhooks.notices.letters import Letter
+from services.webhooks.notices.mail.letters import Letter
 from services.webhooks.notices.reports.report_letter import ReportLetter
 from shared import clock
 

@@ -1,0 +1,1 @@
+"""Notices as letters: made from templates, claimed by one worker, sent to the mail server, with their outcomes."""
