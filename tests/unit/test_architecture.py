@@ -11,6 +11,7 @@ from shared.database.sessions import JOB_CONNECTIONS, POOL_SIZES
 ROOT = Path(__file__).parents[2]
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 UPPER_LAYERS = {"app", "api", "worker"}
+MAX_MODULES = 18
 
 
 def imported(path: Path) -> set[str]:
@@ -60,6 +61,15 @@ def test_no_module_name_occurs_twice_in_a_service(package: str) -> None:
         if path.stem not in {"__init__", "view"} and path.relative_to(folder).parts[0] not in {"api", "schemas"}
     ]
     assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+@pytest.mark.parametrize("package", [*SERVICES, "gateway", "console"])
+def test_packages_of_a_service_have_few_modules(package: str) -> None:
+    """A package that grows beyond this is several capabilities: split it by what its modules do."""
+    folder = ROOT / "services" / package
+    modules = (path for path in folder.rglob("*.py") if path.stem != "__init__")
+    counts = Counter(str(path.parent.relative_to(ROOT)) for path in modules)
+    assert {name: count for name, count in counts.items() if count > MAX_MODULES} == {}
 
 
 def test_network_package_imports_no_other_network_and_nothing_above_the_ports() -> None:
