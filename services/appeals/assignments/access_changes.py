@@ -1,4 +1,4 @@
-"""Release of open appeals whose assignee may not work on them any more, because the account was locked or
+"""Release of open appeals whose assignee may no longer work on them, because the account was locked or
 moved.
 """
 

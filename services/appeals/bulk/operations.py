@@ -77,7 +77,7 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
     """Store the operation that undoes another one on the appeals that it changed, and enqueue its job. If
     unexpected errors left an earlier undo incomplete, the new one covers the remaining appeals. Raises `NotFound`;
     `Duplicate` naming the earlier undo; `Conflict` if the operation is under way, its action cannot be undone, or
-    none of its appeals is in the caller's scope any more; `TooManyRequests` beyond the caller's quota.
+    none of its appeals is in the caller's scope now; `TooManyRequests` beyond the caller's quota.
     """
     # Before the row is locked, so that all requests of the caller take both locks in the same order.
     await _check_quota(session, caller)
@@ -95,7 +95,7 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
     # Only one undo is allowed, so an undo that cannot change any appeal is refused and not stored.
     if total and not await session.scalar(select(BulkOperationRow.appeal_id).where(*changed, in_scope).limit(1)):
         raise Conflict(
-            "No appeal that the operation changed is in your scope any more: ask a moderator to undo it"
+            "The appeals that the operation changed are no longer in your scope: ask a moderator to undo it"
         )
     operation = await _store(session, caller, BulkChange(action="undo"), total=total or 0, undoes_id=undone.id)
     columns = ["operation_id", "appeal_id", "number", "outcome"]

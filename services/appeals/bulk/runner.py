@@ -119,7 +119,7 @@ async def _attempt(
 ) -> dict[str, Any]:
     """Change one appeal in a savepoint, and return the columns of its outcome."""
     if caller is None:
-        gone = Forbidden("The person who requested the operation has no access any more")
+        gone = Forbidden("The person who requested the operation no longer has access")
         return {"outcome": "refused", "problem": _kept(gone)}
     try:
         async with session.begin_nested():

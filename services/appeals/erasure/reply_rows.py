@@ -17,7 +17,7 @@ from shared.tables.attachments import Attachment
 
 async def erase_replies(session: WriteSession, direct: Sequence[UUID], appeal_ids: Sequence[UUID]) -> None:
     """Erase the replies to these appeals; replies to the appeals `direct` lose their network URL too. Drafts are
-    discarded, and replies not yet accepted by ingest fail: nobody may write to the person any more.
+    discarded, and replies not yet accepted by ingest fail: nobody may write to the person now.
     """
     of_appeals = select(Reply.id).where(Reply.appeal_id.in_(appeal_ids))
     rows = await session.execute(

@@ -78,8 +78,8 @@ async def _next_part(session: AsyncSession, export_id: UUID) -> AppealExportPart
 
 
 async def _present_caller(session: AsyncSession, export: AppealExport) -> Caller | None:
-    """Return the author with their current access, limited to the scopes of the request; None if they may not read
-    appeals any more.
+    """Return the author with their current access, limited to the scopes of the request; None if they may no
+    longer read appeals.
     """
     author = actor_id(export.author)
     found = (await load_callers(session, [author])).get(author) if author is not None else None

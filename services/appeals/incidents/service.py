@@ -342,7 +342,7 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
 
 
 async def close(session: WriteSession, caller: Caller, incident_id: UUID, version: int | None) -> Incident:
-    """Close the incident: no appeal can join any more, and its appeals stay unchanged.
+    """Close the incident: appeals can no longer join, and its appeals stay unchanged.
 
     Raises `NotFound`, `Forbidden` for another organisation's incident, `Conflict` for a closed one, and as
     `check_version`.

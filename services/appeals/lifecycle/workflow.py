@@ -142,7 +142,7 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
         "an answer is due, the rules name an organisation", ("triage",), "assigned", AppealAssigned
     ),
     AutomaticTransition("the same after the first answer", ("triage",), "reopened", AppealReopened),
-    AutomaticTransition("changed rules name no organisation any more", ("assigned",), "triage", AppealMoved),
+    AutomaticTransition("changed rules no longer name an organisation", ("assigned",), "triage", AppealMoved),
     AutomaticTransition("a reply is submitted", ("assigned", "reopened"), "in_progress", ReplyQueued),
     _FINAL_REPLY,
     _INTERIM_REPLY,

@@ -111,7 +111,7 @@ async def find_ids(
 
 
 async def read_rows(session: AsyncSession, caller: Caller, ids: Sequence[UUID]) -> list[SimpleNamespace]:
-    """Return the rows of these appeals in this order, without appeals that the caller may not see any more."""
+    """Return the rows of these appeals in this order, without appeals that the caller may no longer see."""
     query = caller.restrict(_BY_ID, Appeal.organisation_id)
     rows = {row.id: row for row in await _listed(session, caller, query, ids=list(ids))}
     return [rows[appeal_id] for appeal_id in ids if appeal_id in rows]

@@ -204,7 +204,7 @@ async def _submitted_before(session: WriteSession, caller: Caller, submission: N
         )
     if not visible:
         raise Duplicate(
-            f"The text was submitted before as appeal № {appeal.number}, which you may not read any more",
+            f"This text was already submitted as appeal № {appeal.number}, which you may no longer read",
             appeal_id=str(appeal.id),
             appeal_number=appeal.number,
         )

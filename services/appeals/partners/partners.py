@@ -154,7 +154,7 @@ async def rotate_secret(
     try:
         rotated = secret_cipher().decrypt(partner.secret).rotated(clock.now())
     except UndecryptableSecret as error:
-        raise Conflict("The old secret cannot be decrypted any more: create a new partner") from error
+        raise Conflict("The old secret can no longer be decrypted: create a new partner") from error
     partner.secret = secret_cipher().encrypt(rotated)
     partner.owner_id = UUID(caller.subject)
     partner.version += 1

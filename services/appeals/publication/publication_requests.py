@@ -86,7 +86,7 @@ async def request_unacknowledged_again(session: WriteSession) -> int:
 
 
 async def on_job_dead_lettered(session: WriteSession, payload: dict[str, Any], _reason: str) -> None:
-    """Mark the reply of a dead-lettered job as failed, because its publication is not requested any more."""
+    """Mark the reply of a dead-lettered job as failed, because its publication will not be requested again."""
     await record_dead_lettered(session, UUID(payload["reply_id"]))
 
 

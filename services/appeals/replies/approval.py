@@ -28,7 +28,7 @@ async def approve(
     """Approve a reply and request its publication; `appeal` is locked.
 
     Raises `NotFound`, `PreconditionFailed`, `Forbidden` for the author, `ReplyUnderWay` naming a failed reply that
-    is being published again, and `Conflict` if the reply is not on approval, the appeal takes no reply any more,
+    is being published again, and `Conflict` if the reply is not on approval, the appeal no longer takes replies,
     or the promised date has passed.
     """
     reply = await _get_waiting(session, appeal, reply_id, version, caller)

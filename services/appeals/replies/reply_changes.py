@@ -122,7 +122,7 @@ async def _require_promise_in_force(session: WriteSession, appeal: Appeal, reply
     await require_none_under_way(session, appeal)
     if appeal.status != "interim" or not await reply_queries.is_latest_published(session, reply):
         raise Conflict(
-            "The promise of this reply is not open any more: another reply followed, or the citizen wrote again. "
+            "The promise of this reply is no longer open: another reply followed, or the citizen wrote again. "
             "Reply with the new date"
         )
 

@@ -20,7 +20,7 @@ from shared.tables.metrics_grading import GradingGrade, GradingItem, GradingObje
 async def erase_grades(session: WriteSession, appeal_ids: Sequence[UUID]) -> int:
     """Erase the texts about answers in these appeals; return the number of these answers. Scores stay. Idempotent.
 
-    An answer that awaits a second grade is completed with the first one, since nobody can grade it any more. The
+    An answer that awaits a second grade is completed with the first one, since it can no longer be graded. The
     replies are erased before: a grade or an objection also locks the item and then reads the reply, so no new text
     can be stored.
     """

@@ -83,7 +83,7 @@ async def require_texts(session: WriteSession, item: GradingItem) -> None:
     The caller has to lock the item first; otherwise an erasure could run between this check and the new text.
     """
     if not await session.scalar(select(Reply.text != "").where(Reply.id == item.reply_id)):
-        raise Conflict("The personal data of the citizen was erased: the answer cannot be graded any more")
+        raise Conflict("The personal data of the citizen was erased: the answer can no longer be graded")
 
 
 def masked(text: str | None) -> str | None:

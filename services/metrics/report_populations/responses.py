@@ -18,8 +18,8 @@ RESPONSES = ("first_response", "next_response")
 
 @cache
 def responses() -> Select[Any]:
-    """Return the SQL query for responses that were decided or given in the period, and for those that nobody owes
-    any more because the appeal was closed in the period.
+    """Return the SQL query for responses that were decided or given in the period, and for those that are no
+    longer owed because the appeal was closed in the period.
 
     A response is decided once: when it is given in time, or when its deadline passes. `given` means given in the
     period, whether decided or not. `closed_before_due` means that the appeal was closed without this response

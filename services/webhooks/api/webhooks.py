@@ -280,7 +280,7 @@ async def rotate_webhook_secret(
             session, caller, _cipher(), endpoint_id, overlap=overlap, version=seen.version
         )
     except UndecryptableSecret as error:
-        raise Conflict("The old secret cannot be decrypted any more: create a new endpoint") from error
+        raise Conflict("The old secret can no longer be decrypted: create a new endpoint") from error
     return WebhookEndpointWithSecret(**(await _shown(session, endpoint, response)).model_dump(), secret=secret)
 
 
@@ -326,7 +326,7 @@ async def send_webhook_verification(
     once: Once,
     response: Response,
 ) -> WebhookDeliveryWithPayload:
-    """Send a new challenge to an endpoint that is not verified; a former one does not count any more.
+    """Send a new challenge to an endpoint that is not verified; a former one no longer counts.
 
     Return the pending delivery; request it, or the endpoint with its `verified_at`, again for the result. The
     header `RateLimit` says how many tests and verifications are left this minute.

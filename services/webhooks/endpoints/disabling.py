@@ -52,7 +52,7 @@ async def disable_without_challenge(session: WriteSession) -> int:
     """Disable unverified endpoints whose challenge has failed, as after the death of a worker that did not come to
     disable them; return how many.
 
-    Nothing would be sent to them any more, and nobody told.
+    Otherwise nothing more would be sent to them, and nobody would be notified.
     """
     is_pending = exists().where(
         WebhookDelivery.id == WebhookEndpoint.verification_id, WebhookDelivery.status == "pending"
@@ -85,7 +85,7 @@ class DisabledEndpoint:
 async def load_disabled(
     session: AsyncSession, owner_id: UUID, endpoint_id: UUID | None
 ) -> DisabledEndpoint | None:
-    """Return the owner's endpoint; None if it is not disabled any more, or belongs to another owner."""
+    """Return the owner's endpoint; None if it is no longer disabled, or belongs to another owner."""
     row = (
         await session.execute(
             select(WebhookEndpoint.disabled_reason, WebhookEndpointHealth.failing_since)

@@ -88,7 +88,7 @@ def refusal_reason(
         if not all(owner.may_access_subtree(right, filtered) for filtered in subtree):
             return f"its owner lacks the right «{right}» for an organisation of its filter with those below it"
     if organisation_id is not None and any(organisation_id not in filtered for filtered in subtree):
-        return "an organisation of its filter is not under the endpoint's organisation any more"
+        return "an organisation of its filter is no longer under the endpoint's organisation"
     return None
 
 

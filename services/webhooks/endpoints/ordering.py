@@ -102,5 +102,5 @@ async def release(session: WriteSession, endpoint_id: UUID) -> None:
         .values(next_attempt_at=clock.now())
         .execution_options(synchronize_session=False)
     )
-    # No audit rows of deliveries: the endpoint's audit row says that it is not ordered any more.
+    # No audit rows of deliveries: the endpoint's audit row says that it is no longer ordered.
     await recorder.record(session, WebhookDelivery)

@@ -48,7 +48,7 @@ async def request(
 ) -> tuple[WebhookDelivery, int]:
     """Queue a delivery with a new challenge; return it and how many more may be requested this minute.
 
-    A former challenge is not accepted any more. Raise `TooManyRequests` beyond `limit` per minute.
+    A former challenge is no longer accepted. Raise `TooManyRequests` beyond `limit` per minute.
     """
     left = await direct_deliveries.take_from_limit(session, endpoint.organisation_id, limit)
     former, endpoint.verification_id = endpoint.verification_id, new_id()

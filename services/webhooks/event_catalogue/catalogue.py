@@ -58,7 +58,7 @@ class DeliveredOrganisation(BaseModel):
     """The organisation that an event concerns."""
 
     id: UUID = Field(description="Id of the organisation")
-    name: str | None = Field(description="Its name; null: it is not registered any more")
+    name: str | None = Field(description="Its name; null: it is no longer registered")
 
 
 class DeliveredData(BaseModel):

@@ -246,7 +246,7 @@ def count_bounce(settings: NoticeSettings, letter: NoticeLetter) -> None:
 
 
 def address_of(settings: NoticeSettings, keys: SecretStr) -> str | None:
-    """Return the decrypted address; None if there is none, or no key decrypts it any more."""
+    """Return the decrypted address; None if there is none, or no key can decrypt it now."""
     return _decrypted(keys, settings.address)
 
 

@@ -32,7 +32,7 @@ from shared.tables.registry import Organisation
 
 log = get_logger(__name__)
 
-# A notice still unsent this long after it was due is of no use any more.
+# A notice still unsent this long after it was due is no longer of use.
 TOO_LATE_AFTER = timedelta(days=3)
 # A notice that cannot be read is kept this long, so that the program can be corrected meanwhile.
 UNREADABLE_AFTER = timedelta(days=7)
@@ -126,7 +126,7 @@ class _State:
     newest_report: str | None
 
     def refusal(self, notice: Notice) -> NoticeReason | None:
-        """Return why the notice is not sent any more; None if it is still relevant."""
+        """Return why the notice is no longer sent; None if it is still relevant."""
         caller = self.callers.get(notice.person_id)
         if notice.report_week is not None:
             if caller is None or not caller.may_access(Right.REPORTS_READ, None, ()):

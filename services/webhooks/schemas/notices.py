@@ -245,7 +245,7 @@ class NoticeAccount(BaseModel):
     ended_at: datetime | None
     ended_reason: str | None = Field(
         description="Why it ended: the network's code with its name, such as `vk:901` (the person allows no "
-        "messages); `author_erased` or `conversation_gone`: the conversation is not there any more",
+        "messages); `author_erased` or `conversation_gone`: the conversation no longer exists",
         examples=[None],
     )
 

@@ -126,7 +126,7 @@ async def comment_deleted_after_edit_keeps_all_texts(system: IngestUnderTest) ->
 
 
 @behaviour("restored")
-async def restored_comment_is_not_deleted_any_more(system: IngestUnderTest) -> None:
+async def restored_comment_is_no_longer_deleted(system: IngestUnderTest) -> None:
     written = await _commented(system)
     await system.driver.delete(written, "community")
     await system.wait_until_deleted(written)

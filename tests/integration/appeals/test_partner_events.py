@@ -372,7 +372,7 @@ async def test_partner_cannot_reach_appeals_of_another_organisation(
         _is_problem(await partner.send("appeal.answer", **named, **answer), 404)
         _is_problem(await partner.send("appeal.status", **named, status="done"), 404)
     _is_problem(await partner.send("appeal.create", external_id="6", text=TEXT, **place), 403)
-    # After a transfer the partner that opened the appeal does not reach it any more.
+    # After a transfer the partner that opened the appeal can no longer reach it.
     mine = await partner.opened("7")
     moderator = await register(scenario, "Модератор", "moderator")
     assert (await moderator.move({"id": mine["appeal_id"]}, to="assigned", **place)).status_code == 200

@@ -169,7 +169,7 @@ async def test_rotation_keeps_the_old_secret_for_a_day_and_makes_the_caller_the_
     for secret in (fresh, partner.secret):
         answer = await partner.send("appeal.status", secret=secret, external_id="17-204", status="accepted")
         assert answer.status_code == 200, answer.text
-    # After a second rotation the first secret is not valid any more.
+    # After a second rotation the first secret is no longer valid.
     latest = (await manager.post(path)).json()["secret"]
     for secret, status in ((latest, 200), (fresh, 200), (partner.secret, 401)):
         answer = await partner.send("appeal.status", secret=secret, external_id="17-204", status="accepted")

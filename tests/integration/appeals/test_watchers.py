@@ -57,7 +57,7 @@ async def test_only_colleagues_who_may_read_the_appeal_are_added(scenario: Appea
     assert (await boris.request("DELETE", f"{path}/{vera.ref}")).status_code == 204
 
 
-async def test_watcher_who_may_not_read_the_appeal_any_more_is_not_shown(scenario: AppealsScenario) -> None:
+async def test_watcher_who_may_no_longer_read_the_appeal_is_not_shown(scenario: AppealsScenario) -> None:
     appeal = await _appeal(scenario)
     boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
     path = f"/appeals/{appeal['id']}/watchers"

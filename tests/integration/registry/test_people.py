@@ -68,7 +68,7 @@ async def test_password_is_hashed_only_for_a_caller_who_may_set_it(registry: Ser
     place = (await make(registry, "/organisations", name="Школа", kind="institution"))["id"]
     other = (await make(registry, "/organisations", name="Другая школа", kind="institution"))["id"]
     made = (await registry.client.post(PATH, json=PERSON, headers=operations)).json()
-    # The token of somebody who has no access any more.
+    # The token of somebody who no longer has access.
     gone = {"Authorization": f"Bearer {registry.token('operations', subject=str(uuid4()))}", "If-Match": "*"}
     manager = registry.headers("manager", place, **{"If-Match": "*"})
     new = PERSON | {"username": "other", "role": "executor", "organisation_id": other}

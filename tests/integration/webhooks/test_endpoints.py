@@ -102,7 +102,7 @@ async def test_test_delivery_after_rotation_is_signed_with_both_secrets(
     assert (item.json()["status"], item.json()["payload"]) == ("delivered", request.json)
 
 
-async def test_secret_replaced_at_once_does_not_sign_any_more(
+async def test_old_secret_kept_for_zero_hours_no_longer_signs(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     made = await harness.endpoint(receiver.url)

@@ -225,7 +225,7 @@ async def test_retried_delivery_goes_before_what_waits_and_after_what_was_sent(
     assert await rounds(harness, receiver, 1) == [[]]
 
 
-async def test_waiting_deliveries_are_sent_when_the_endpoint_is_not_ordered_any_more(
+async def test_waiting_deliveries_are_sent_when_the_endpoint_is_no_longer_ordered(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url, ordered=True)

@@ -156,7 +156,7 @@ async def update_incident(
 async def close_incident(
     session: WriteTransaction, caller: Worker, incident_id: UUID, version: RequiredVersion, response: Response
 ) -> IncidentOut:
-    """Close the incident: no appeal can join it any more. Its appeals stay unchanged."""
+    """Close the incident: appeals can no longer join it. Its appeals stay unchanged."""
     await service.close(session, caller, incident_id, version)
     return await incident_response(session, caller, incident_id, response)
 

@@ -105,7 +105,7 @@ async def download_export(request: Request, caller: Reader, export_id: UUID) -> 
     """Return the file, with personal data masked in the texts, until the export expires. Only the person who
     requested the export may download it.
 
-    Appeals that the caller may not read any more are left out. When the data of a citizen is erased, all exports
+    Appeals that the caller may no longer read are left out. When the data of a citizen is erased, all exports
     with an appeal of theirs are deleted: the response is a 404, and a running download breaks off. Each download
     is logged and recorded. 409 if the export is not ready, 429 for a third file at the same time.
     """

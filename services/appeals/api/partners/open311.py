@@ -57,7 +57,7 @@ async def _accept_api_key(
         raise Invalid.field(
             "query/api_key",
             "Addresses are written to logs: send the token in the header `Authorization` (Bearer) or `X-Api-Key`, "
-            "or as `api_key` in the form of a POST. This token should not be used any more",
+            "or as `api_key` in the form of a POST. This token should no longer be used",
         )
     if x_api_key and "authorization" not in request.headers:
         await identify_by_token(request, x_api_key)

@@ -97,7 +97,7 @@ async def approve_extension(
     response: Response,
 ) -> extensions.ExtensionRequestOut:
     """Extend the deadline as requested. `If-Match` is the request's version. 403 for the person who made the
-    request. 409 if the request is not open any more, or the deadline has passed.
+    request. 409 if the request is no longer open, or the deadline has passed.
     """
 
     async def work() -> extensions.ExtensionRequestOut:
@@ -160,7 +160,7 @@ async def withdraw_extension_request(
     """Withdraw the request before the centre decides; the deadline stays, and another request may be made.
 
     `If-Match` is the request's version. 403 for everybody but the person who made it and the managers of the
-    organisation; 409 if the request is not open any more.
+    organisation; 409 if the request is no longer open.
     """
 
     async def work() -> extensions.ExtensionRequestOut:

@@ -139,7 +139,7 @@ class BulkRowOut(BaseModel):
     number: int | None = Field(
         description="Null: no such appeal, or it was out of the author's scope", examples=[1024]
     )
-    appeal: BulkRowAppeal | None = Field(description="Null: you see no such appeal (any more)")
+    appeal: BulkRowAppeal | None = Field(description="Null: there is no such appeal that you may (still) read")
     outcome: BulkOutcome = Field(examples=["refused"])
     problem: RowProblem | None = Field(description="With `refused`")
     changed_at: datetime | None = Field(description="When it got its outcome")

@@ -117,7 +117,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
 }
 
 
-# The reply that is edited or deleted does not exist any more.
+# The reply that is edited or deleted no longer exists.
 GONE = frozenset({104})
 # Messages of errors that have another meaning when a published reply is edited or deleted.
 CHANGE_MESSAGES: dict[int, UserMessage] = {

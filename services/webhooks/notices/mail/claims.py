@@ -37,7 +37,7 @@ from shared.working_time import WorkingCalendar
 _CANDIDATES = 500
 # Notices in one letter; the rest come with the next letter.
 MAX_NOTICES = 1000
-# Older confirmation links are not sent: the recipient would not expect them any more.
+# Older confirmation links are not sent: the recipient would no longer expect them.
 LINK_AGE = timedelta(days=1)
 # After this time a notice that cannot be read is tried again.
 UNREADABLE_DELAY = timedelta(hours=1)
@@ -225,7 +225,7 @@ class _Round:
         settings = self._settings.get(notices[0].person_id) if notices else None
         address = None if settings is None else preferences.address_of(settings, keys)
         if not told or address is None:
-            # Nothing is left to send, or no key decrypts the address any more.
+            # Nothing is left to send, or no key can decrypt the address now.
             await record_outcome(self._session, told, NoticeStatus.SUPPRESSED, NoticeReason.NO_ADDRESS)
             if letter is not None:
                 letter.status = "cancelled"

@@ -207,7 +207,7 @@ class TopicPoller:
             await self._intake.store(page, SOURCE, parsed)
 
     async def _gone(self, page: PageRef, discussion: str) -> bool:
-        """Return whether the topic does not exist any more: its absence from the list alone proves nothing."""
+        """Return whether the topic no longer exists: its absence from the list alone proves nothing."""
         if await self._reader.topics_by_ids({discussion: page}):
             return False
         try:

@@ -96,7 +96,7 @@ class SuggestedPosts:
     async def _withdrawn(
         self, page: PageRef, parsed: ParsedBatch, observed_at: datetime, intake: IntakeStore, token_pool: TokenPool
     ) -> list[IncomingItem]:
-        """Return deletions of stored suggestions that are neither suggested nor published any more.
+        """Return deletions of stored suggestions that are no longer suggested and were not published.
 
         Others than managers of the community may see fewer suggestions, so a manager's token reads them again.
         """
