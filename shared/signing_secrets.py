@@ -49,7 +49,7 @@ def new_secret() -> str:
 
 
 def key_of(secret: str) -> bytes:
-    """Return the key of HMAC in a secret."""
+    """Return the HMAC key in a signing secret."""
     return base64.b64decode(secret.removeprefix("whsec_"))
 
 

@@ -19,7 +19,7 @@ Password = Annotated[
     str | None,
     typer.Option(
         envvar="GOSPABLIK_PASSWORD",
-        help="If not given, you are asked for it; the password of the embedded run is known",
+        help="If not given, the demo password is tried on this machine; if it fails, the command asks for one",
         show_default=False,
     ),
 ]

@@ -16,7 +16,7 @@ _COUNTS = (
     "disputed", "not_required", "in_triage",
 )  # fmt: skip
 _PACKED = ("response_seconds", "delay_seconds", "open_deadlines")
-# The columns that SLA figures count, or by which they are grouped.
+# The columns from which SLA figures are computed, or by which they are grouped.
 _COUNTED = (
     "status", "written_at", "opened_at", "closed_at", "first_response_at", "first_response_due_at",
     "first_response_working_seconds", "final_answer_at", "outcome", "feedback_kind", "organisation_id", "topic_id",

@@ -40,7 +40,7 @@ _OTHER_ERRORS = ("HTTPValidationError", "ValidationError")
 
 
 def install(app: FastAPI) -> None:
-    """Make the app return this document instead of FastAPI's; it is built once."""
+    """Make `app.openapi()` return the completed document instead of FastAPI's; it is built once."""
 
     def document() -> Document:
         if app.openapi_schema is None:

@@ -50,7 +50,7 @@ class WebhookTest(EventData):
 
 class WebhookVerification(EventData):
     """An endpoint was created or its URL changed: the receiver must repeat the challenge in its response. Until
-    then the endpoint gets nothing else.
+    then the endpoint gets no other event.
     """
 
     event_type = "webhook.verification"

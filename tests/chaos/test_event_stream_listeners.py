@@ -227,7 +227,7 @@ async def test_500_listeners_get_each_event_once_despite_disconnects(
             report(f"memory of a listener after {EVENTS} events: {' and '.join(map(kilobytes, each))}")
             await write(pool, [None], written, LARGE_EVENTS, LARGE)
             await everything_arrived(database, readers[:-1])
-        report(f"with large events and a reader that takes nothing: {delay(readers)}")
+        report(f"with large events and a client that does not read: {delay(readers)}")
 
         # The reader that read nothing was disconnected and delayed nobody; it continues after its last event.
         async def cut_off() -> bool:

@@ -9,7 +9,7 @@ from aiohttp import web
 from playwright.async_api import Browser, async_playwright
 
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
-# In CI the browser runs as root, which excludes its sandbox; its background requests would leave loopback.
+# In CI the browser runs as root, where its sandbox does not work; its background requests would leave loopback.
 _ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",

@@ -1,4 +1,4 @@
-"""Section board: topics of communities and their comments."""
+"""Methods `board.*`: topics of communities and their comments."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Section groups: communities and their Bots Long Poll."""
+"""Methods `groups.*`: communities and their Bots Long Poll."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""Section groups: servers of the Callback API."""
+"""Methods `groups.*`: servers of the Callback API."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Section messages: conversations of a community."""
+"""Methods `messages.*`: conversations of a community."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Section photos: uploads for walls and messages."""
+"""Methods `photos.*`: uploads for walls and messages."""
 
 from typing import Any
 

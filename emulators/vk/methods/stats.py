@@ -1,4 +1,4 @@
-"""Section stats: the audience of a community and its posts, for its managers."""
+"""Methods `stats.*`: the audience of a community and its posts, for its managers."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone

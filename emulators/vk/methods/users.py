@@ -1,4 +1,4 @@
-"""Section users."""
+"""Methods `users.*`."""
 
 from typing import Any
 

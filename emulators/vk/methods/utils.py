@@ -1,4 +1,4 @@
-"""Section utils."""
+"""Methods `utils.*`."""
 
 from typing import Any
 

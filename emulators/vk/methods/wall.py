@@ -1,4 +1,4 @@
-"""Section wall: posts."""
+"""Methods `wall.*`: posts."""
 
 import re
 from typing import Any

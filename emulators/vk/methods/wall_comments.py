@@ -1,4 +1,4 @@
-"""Section wall: comments."""
+"""Methods `wall.*`: comments."""
 
 from typing import Any
 

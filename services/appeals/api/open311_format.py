@@ -21,7 +21,7 @@ log = get_logger(__name__)
 _JSON, _XML = "application/json; charset=utf-8", "text/xml; charset=utf-8"
 # The specification: 404 for what does not exist, 403 for a missing or wrong key, 400 for every other refusal.
 _STATUSES: Mapping[int, int] = {401: 403, 409: 400, 422: 400}
-# Except of what may succeed in a moment: a client would take 400 for a final refusal.
+# A request whose first attempt is still running gets a 503: a client would treat a 400 as final.
 _IN_FLIGHT = f"/problems/{problems.InFlight.slug}"
 _RETRY_AFTER = "1"
 # Root elements of XML documents by the end of the route's path, and elements of the items in lists.

@@ -48,8 +48,8 @@ def check_size(content: bytes) -> None:
 
 
 async def require_may_upload(database: Database, caller: Caller) -> None:
-    """Raise `Unauthenticated` if the caller has no access any more, `Conflict` when the caller has too many photos
-    that are not attached. `store_upload` checks both again: re-encoding a photo takes seconds.
+    """Raise `Unauthenticated` if the caller no longer has access, `Conflict` if the caller has too many unattached
+    photos. `store_upload` checks both again, because re-encoding a photo takes seconds.
     """
     async with database.read() as session:
         await token_recheck.require_access(session, caller)
@@ -61,8 +61,7 @@ async def store_upload(
 ) -> Attachment:
     """Store a photo of the caller, who may then attach it to a reply.
 
-    Raises `Conflict` when the caller has too many photos that are not attached, `Unavailable` if the storage does
-    not answer.
+    Raises `Conflict` if the caller has too many unattached photos, `Unavailable` if the storage does not answer.
     """
     attachment = Attachment(
         id=new_id(), organisation_id=caller.organisation_id, uploaded_by=caller.actor, reply_id=None,

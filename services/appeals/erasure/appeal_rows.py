@@ -134,7 +134,9 @@ async def _split_off_later_messages(session: WriteSession, command: EraseAuthor,
         try:
             await split_off(session, SYSTEM_ACTOR, appeal, message_id)
         except Conflict as reason:
-            log.warning("message stays in an erased appeal", appeal_id=str(appeal_id), reason=str(reason))
+            log.warning(
+                "later message not split off from an erased appeal", appeal_id=str(appeal_id), reason=str(reason)
+            )
         await session.flush()
 
 

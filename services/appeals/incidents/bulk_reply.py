@@ -109,8 +109,7 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
     if first is not None:
         author = (await ActorNames.load(session, [first.author])).ref(first.author).model_dump(mode="json")
         raise Duplicate(
-            "A reply with this text was already sent. To send it once more on purpose, give an Idempotency-Key "
-            "of its own",
+            "A reply with this text was already sent. To send it again all the same, use a new Idempotency-Key",
             reply={"id": str(first.id), "author": author, "created_at": first.created_at.isoformat()},
         )
 

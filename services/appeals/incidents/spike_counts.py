@@ -34,7 +34,7 @@ class Baseline:
 # Recounted every ten minutes instead of for every batch; the key is the database engine.
 _BASELINES: WeakKeyDictionary[Engine, Baseline] = WeakKeyDictionary()
 
-# The group of a topic; for a group the group itself.
+# The group of a topic, or the topic itself if it is a group.
 topic_group: ColumnElement[UUID] = func.coalesce(Topic.group_id, Topic.id)
 
 

@@ -29,9 +29,10 @@ MIN_SIMILARITY = 0.36
 MIN_SIMILARITY_SAME_TOPIC, MIN_SIMILARITY_SAME_THREAD = 0.2, 0.12
 # A spike has at least this ratio to the baseline, and at most this probability of occurring by chance.
 _MIN_RATIO, _MAX_P_VALUE = 1.5, 1e-4
-# Prior share of a key, which counts like `_PRIOR_WEIGHT` appeals.
+# Prior share of a key among appeals, by kind of key; it weighs as much as `_PRIOR_WEIGHT` appeals.
 _PRIOR_SHARE = {"utility_failure": 0.02, "group": 0.04}
 _PRIOR_WEIGHT = 50
+# Members in a thread that make `MIN_SIMILARITY_SAME_THREAD` enough for another appeal there.
 _BESIDE = 2
 _NEGLIGIBLE = 1e-16
 # Maximum number of members' texts that represent an incident.

@@ -43,9 +43,7 @@ async def create(session: WriteSession, caller: Caller, *, name: str, source: st
     """
     entitlement.require_may_own(caller, caller.organisation_id)
     if source in NETWORKS or source in SOURCES_WITHOUT_IDS:
-        raise Invalid.field(
-            "/source", f"`{source}` is not the name of a system: give the partner a name of its own"
-        )
+        raise Invalid.field("/source", f"`{source}` is not the name of a system: choose another name")
     # Of two concurrent requests, the second waits for the first and sees its partner.
     key = func.hashtextextended(f"partners\n{caller.organisation_id}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
@@ -77,7 +75,7 @@ async def _require_new_source(session: WriteSession, organisation_id: UUID | Non
         )
     )
     if first is not None:
-        raise Duplicate(f"There is a partner with the source «{source}» already", partner_id=str(first))
+        raise Duplicate(f"A partner with the source «{source}» already exists", partner_id=str(first))
 
 
 async def _check_quota(session: WriteSession, organisation_id: UUID | None) -> None:
@@ -163,7 +161,7 @@ async def rotate_secret(
 
 
 async def delete(session: WriteSession, caller: Caller, partner_id: UUID) -> None:
-    """Delete the partner for everybody, and its secret. The row stays, because timelines name the partner."""
+    """Delete the partner and its secret. The row stays, because timelines name the partner."""
     partner = await get(session, caller, partner_id, lock=True)
     partner.deleted_at = clock.now()
     partner.active = False

@@ -80,7 +80,7 @@ async def process_once(
         if stored != fingerprint:
             raise KeyReused.field(
                 f"header/{ID_HEADER}",
-                "Another event was sent with this id before: give each event an id of its own",
+                "A different event was already sent with this id: give each event its own id",
             )
         return await _receipt(session, partner, message), True
     effect = await retry_on_deadlock(session, process)

@@ -35,7 +35,7 @@ async def require_new_text(session: AsyncSession, appeal: Appeal, text: str) -> 
         return
     what = "has failed: retry it" if first.status == "failed" else "was already sent"
     raise Duplicate(
-        f"A reply with this text {what}. To send it once more on purpose, give an Idempotency-Key of its own",
+        f"A reply with this text {what}. To send it again all the same, use a new Idempotency-Key",
         reply=await reply_in_problem(session, first),
     )
 

@@ -123,7 +123,7 @@ async def _require_promise_in_force(session: WriteSession, appeal: Appeal, reply
     if appeal.status != "interim" or not await reply_queries.is_latest_published(session, reply):
         raise Conflict(
             "The promise of this reply is no longer open: another reply followed, or the citizen wrote again. "
-            "Reply with the new date"
+            "Send a new reply with the new date"
         )
 
 

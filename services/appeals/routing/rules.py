@@ -183,12 +183,12 @@ class RuleIndex:
         return frozenset(name for name, matters in used.items() if matters)
 
     def group_of(self, topic_id: UUID) -> UUID:
-        """Return the group of a topic; for a group the group itself."""
+        """Return the group of a topic, or the id itself if it is a group."""
         return self._groups.get(topic_id, topic_id)
 
     def _page_owner_sphere(self, facts: RoutingFacts) -> str | None:
-        """Return whether the page's owner is in charge of the topic's sphere; None if the topic is unknown. A
-        local body is not in charge of matters in another municipality.
+        """Return "same" if the page's owner is in charge of the topic's sphere, "other" if not, None if the topic
+        is unknown. A local body is not in charge of matters in another municipality.
         """
         if facts.topic_id is None:
             return None

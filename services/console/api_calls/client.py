@@ -59,8 +59,8 @@ class ApiProblem(Exception):  # noqa: N818
 
     @property
     def texts(self) -> dict[str, str]:
-        """Return the details that the API wrote for people, by the same pointers; fields without one are
-        left out.
+        """Return the Russian explanation of each wrong field (`text`), by the pointers of `fields`; fields without
+        one are left out.
         """
         errors = self.document.get("errors") or ()
         return {str(error["pointer"]): str(error["text"]) for error in errors if error.get("text")}

@@ -28,7 +28,8 @@ WALL_SOURCES = ("wall_poll", "topics_poll")
 WALL_DATA_VALID_FOR = timedelta(hours=24)
 # The step covers both widgets; the registry does not record them separately.
 WIDGETS_OF_STEP = 2
-# A check on one of these last days covers seven days, of which at least four are in the week.
+# Audience figures are taken from checks between Friday and Sunday: each covers seven days, at least four of them
+# in the week.
 _AUDIENCE_DAYS = timedelta(days=2)
 _PROFILE_FIELDS = ("avatar", "description", "cover", "comments_open", "members")
 

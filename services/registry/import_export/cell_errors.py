@@ -37,7 +37,7 @@ class InvalidCellValue(ValueError):  # noqa: N818 — reads better where it is r
 
 @dataclass
 class CellErrors:
-    """All errors of one file; a cell may have several, each with another reason."""
+    """All errors of one file; a cell may have several, each for a different reason."""
 
     by_cell: dict[tuple[int, int, str], CellError] = field(default_factory=dict)
     _cells: set[tuple[int, int]] = field(default_factory=set)

@@ -62,9 +62,9 @@ LEASE_MARGIN = timedelta(seconds=30)
 # endpoints of an organisation together a quarter, in which those with the fewest come first. So a receiver that
 # times out, or answers slowly, does not delay others.
 FAILING_ENDPOINT_CONCURRENCY = 4
-# How many due deliveries of an ordered endpoint a claim reads at most. Those that wait for an earlier one are not
-# due any more after it.
-LOOKED_AT = 250
+# The maximum number of due deliveries of an ordered endpoint that a claim reads. It sets those behind an earlier
+# delivery to wait, so the next claim does not read them.
+MAX_READ_OF_ORDERED = 250
 # How far the clocks of workers may differ.
 CLOCK_DIFFERENCE = timedelta(minutes=1)
 
@@ -121,7 +121,7 @@ _CLAIM = (
             WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now
                 AND (endpoint.verified_at IS NOT NULL OR id = endpoint.verification_id)
             ORDER BY next_attempt_at
-            LIMIT CASE WHEN endpoint.ordered AND endpoint.room > 0 THEN :looked_at ELSE endpoint.room END
+            LIMIT CASE WHEN endpoint.ordered AND endpoint.room > 0 THEN :max_read ELSE endpoint.room END
             FOR UPDATE SKIP LOCKED
         ) AS delivery
     ), waiting AS (
@@ -158,7 +158,7 @@ _CLAIM = (
         bindparam("share", type_=Integer),
         bindparam("organisation_share", type_=Integer),
         bindparam("limit", type_=Integer),
-        bindparam("looked_at", type_=Integer),
+        bindparam("max_read", type_=Integer),
     )
     .columns(
         WebhookDelivery.id,
@@ -244,7 +244,7 @@ class Dispatcher:
                 "share": self._share,
                 "organisation_share": self._organisation_share,
                 "limit": limit,
-                "looked_at": LOOKED_AT,
+                "max_read": MAX_READ_OF_ORDERED,
                 "now": now,
                 "lease": lease,
                 "latest_lease": lease + CLOCK_DIFFERENCE,

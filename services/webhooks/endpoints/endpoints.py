@@ -336,7 +336,9 @@ def _set_headers(cipher: SecretCipher, endpoint: WebhookEndpoint, headers: Mappi
 
 
 async def _apply_to_claims(session: WriteSession, endpoint: WebhookEndpoint, changed: set[str]) -> None:
-    """Make claims follow changed order and limits; no claim is under way until the end of the transaction."""
+    """Apply a changed order or limit to claims. Locks the endpoint's turn, so that no worker claims its deliveries
+    before the transaction ends.
+    """
     if not changed & CLAIM_FIELDS:
         return
     await claim_turns.lock(session, endpoint.id)

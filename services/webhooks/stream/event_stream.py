@@ -29,8 +29,8 @@ _RETRY_MS = (1_000, 5_000)
 _HEADERS = {"X-Accel-Buffering": "no"}
 
 
-class _TakesNothingError(Exception):
-    """The reader did not take a message in time."""
+class _ClientStalledError(Exception):
+    """The client did not read a message in time."""
 
 
 class EventStream(EventSourceResponse):
@@ -61,17 +61,17 @@ class EventStream(EventSourceResponse):
             ENDED_STREAMS.labels(self._listener.end or reason).inc()
 
     async def stream_response(self, send: Send) -> None:
-        """Send the messages one by one; end the stream if the reader does not take a message in time."""
+        """Send the messages one by one; abort the connection if the client does not read a message in time."""
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         try:
             async with aclosing(self._stream) as messages:
                 async for message in messages:
                     await self._send(send, {"type": "http.response.body", "body": message, "more_body": True})
             await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
-        except _TakesNothingError:
+        except _ClientStalledError:
             # The response cannot be completed, so the connection is aborted.
             self._listener.finish(StreamEndReason.TOO_SLOW)
-            log.warning("event stream cut off: its reader takes nothing")
+            log.warning("event stream aborted: the client does not read")
             abort_connection(self._scope)
 
     async def _send(self, send: Send, message: Message) -> None:
@@ -79,7 +79,7 @@ class EventStream(EventSourceResponse):
             async with asyncio.timeout(self._send_timeout):
                 await send(message)
         except TimeoutError as error:
-            raise _TakesNothingError from error
+            raise _ClientStalledError from error
 
     async def _messages(self, after: int) -> AsyncGenerator[bytes, None]:
         listener = self._listener

@@ -158,7 +158,7 @@ async def test_version_token_and_method_are_required(page: VkPage) -> None:
         ("citizen", {"page": "school1", "kind": "message", "text": "я" * 4_097}, 400, "914"),
     ],
 )
-async def test_invalid_control_call_is_explained(
+async def test_invalid_control_call_is_refused_naming_the_field(
     page: VkPage, path: str, body: dict[str, Any], status: int, names: str
 ) -> None:
     async with page.emulator.http.post(f"/_control/{path}", json=body) as response:

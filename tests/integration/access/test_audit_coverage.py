@@ -63,7 +63,7 @@ ELSEWHERE = {
     "POST /api/v1/notices/unsubscription",
     "POST /api/v1/notices/confirmation",
 }
-# Bodies for routes where the matrix's body changes nothing.
+# Bodies for routes that the body in the access matrix would leave without a change, and so without an audit row.
 CHANGING = {
     "PUT /api/v1/calendars/{calendar_id}/days": body(
         start="2028-01-01", end="2028-12-31", days=[{"day": "2028-03-05", "intervals": [], "title": "Праздник"}]

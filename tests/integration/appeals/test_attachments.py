@@ -235,7 +235,7 @@ async def test_photo_of_a_caller_without_access_or_beyond_the_limit_is_not_decod
     assert decoded == 0
 
 
-async def test_third_upload_of_a_person_at_once_is_refused(
+async def test_third_concurrent_upload_of_a_person_is_refused(
     scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released, decoding = asyncio.Event(), 0

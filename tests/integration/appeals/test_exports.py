@@ -192,7 +192,7 @@ async def test_export_of_too_long_a_list_is_refused(
         assert (await scenario.get(f"/appeals.{kind}", status="closed")).status_code == 200
 
 
-async def test_third_file_of_a_caller_at_once_is_refused(
+async def test_third_concurrent_file_of_a_caller_is_refused(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await _insert(scenario, list(TEXTS))

@@ -150,7 +150,7 @@ async def test_promise_and_final_answer_stay_due_when_a_closed_appeal_is_reopene
     assert (reopened["promised_at"], reopened["overdue"]) == (promised["promised_at"], True)
     final = (await deadlines(scenario, reopened))["final_answer"]
     assert [event["kind"] for event in final["events"]] == ["started"]
-    # A reply that staff write in the network still ends the appeal.
+    # A reply that staff write in the network still answers the appeal.
     await scenario.citizen_writes("Яма засыпана", from_community=True, at=DUE + HOUR)
     assert (await scenario.single_appeal())["status"] == "answered"
 

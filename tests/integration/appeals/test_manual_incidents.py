@@ -61,7 +61,9 @@ async def test_appeals_of_several_organisations_are_joined_and_each_sees_its_own
     assert (await scenario.get(f"/incidents/{incident['id']}/members", **stranger)).status_code == 404
 
 
-async def test_joining_and_leaving_do_not_change_an_appeal(scenario: AppealsScenario) -> None:
+async def test_joining_and_leaving_an_incident_changes_only_the_timeline_of_an_appeal(
+    scenario: AppealsScenario,
+) -> None:
     appeal = await case_of(scenario, "anna")
     before = await scenario.appeal(appeal["id"])
     incident = await opened(scenario, appeal)

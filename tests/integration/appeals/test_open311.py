@@ -204,7 +204,7 @@ def test_only_the_beginning_of_a_long_text_is_masked_with_a_number_at_its_end(
     assert max(masked) < 4_500
 
 
-async def test_caller_has_two_lists_made_at_once_and_others_are_served(
+async def test_caller_has_two_concurrent_lists_and_others_are_served(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await insert(scenario)

@@ -468,7 +468,7 @@ async def test_inactive_partner_is_refused_until_it_is_activated(
 
 
 @pytest.mark.parametrize("sends", [8, pytest.param(200, marks=pytest.mark.long)])
-async def test_one_event_sent_many_times_at_once_has_one_effect(
+async def test_one_event_sent_many_times_concurrently_has_one_effect(
     scenario: AppealsScenario, partner: ConnectedPartner, sends: int
 ) -> None:
     await partner.opened()

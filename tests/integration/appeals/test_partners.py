@@ -139,7 +139,7 @@ async def test_number_of_partners_of_an_organisation_is_limited(
     assert (await executor.post("/partners", {"name": "Портал", "source": "new"})).status_code == 201
 
 
-async def test_deleted_partner_is_gone_for_everybody(scenario: AppealsScenario) -> None:
+async def test_deleted_partner_is_not_found_and_cannot_send_events(scenario: AppealsScenario) -> None:
     executor = await register(scenario, "Борис")
     partner = await connect(scenario, executor)
     receipt = await partner.opened()

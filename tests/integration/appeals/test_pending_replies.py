@@ -149,7 +149,7 @@ async def test_same_final_text_is_refused_within_the_window(scenario: AppealsSce
     refused = await send(scenario, path, {"text": "Начнём  в понедельник.\n"}, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["type"]) == (409, "/problems/duplicate")
     assert refused.json()["reply"]["id"] == first["id"]
-    # The same text is accepted with an `Idempotency-Key` of its own, and after the window has ended.
+    # The same text is accepted with a new `Idempotency-Key`, and after the window has ended.
     meant = await send(scenario, path, {"text": text}, Idempotency_Key="again")
     assert meant.status_code == 201
     await reply_fails(scenario, meant.json())

@@ -68,7 +68,7 @@ async def test_empty_trail_is_verified(registry: ServiceUnderTest) -> None:
 
 
 @pytest.mark.parametrize(
-    "change_of_one_byte",
+    "assignment",
     [
         "before = jsonb_set(coalesce(before, '{}'), '{a}', '1')",
         "after = jsonb_set(after, '{code}', '\"school3x\"')",
@@ -80,10 +80,10 @@ async def test_empty_trail_is_verified(registry: ServiceUnderTest) -> None:
         "chain = set_byte(chain, 31, get_byte(chain, 31) # 1)",
     ],
 )
-async def test_changed_byte_is_reported_with_its_position(
-    chained: ServiceUnderTest, database: TestDatabase, change_of_one_byte: str
+async def test_changed_audit_row_is_reported_with_its_position(
+    chained: ServiceUnderTest, database: TestDatabase, assignment: str
 ) -> None:
-    await tamper(database, f"UPDATE audit SET {change_of_one_byte} WHERE position = 4")
+    await tamper(database, f"UPDATE audit SET {assignment} WHERE position = 4")
     broken = (await verified(chained)).error
     assert broken is not None
     assert broken.position == 4

@@ -311,7 +311,9 @@ async def test_second_extension_request_is_refused_with_a_message(console: Conso
     assert "Ждём подрядчика</textarea>" in response.text
 
 
-async def test_forbidden_action_is_explained_on_the_page(console: ConsoleUnderTest, version: str) -> None:
+async def test_forbidden_action_is_refused_with_the_reason_on_the_page(
+    console: ConsoleUnderTest, version: str
+) -> None:
     response = (
         await posted(console, EXECUTOR, PAGE + "/clocks/pause", {"reason": "Ждём", "version": version})
     ).response

@@ -171,7 +171,7 @@ async def test_operations_are_listed_for_those_who_may_see_them(console: Console
         ("something-new", None, "Сейчас это сделать нельзя"),
     ],
 )
-def test_refused_appeal_is_explained(slug: str, pointer: str | None, words: str) -> None:
+def test_refused_appeal_is_shown_with_the_reason(slug: str, pointer: str | None, words: str) -> None:
     errors = [{"pointer": pointer, "detail": "Not English for people"}] if pointer else None
     problem = {
         "type": f"/problems/{slug}",

@@ -125,7 +125,7 @@ async def test_search_marks_the_found_words(console: ConsoleUnderTest) -> None:
     assert "data-live=" not in response.text
 
 
-async def test_search_without_a_word_is_explained(console: ConsoleUnderTest) -> None:
+async def test_search_without_a_word_is_refused_with_the_reason(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/inbox?q=и")).response
     assert response.status_code == 422
     assert "В запросе нет слова" in response.text
@@ -133,7 +133,7 @@ async def test_search_without_a_word_is_explained(console: ConsoleUnderTest) -> 
 
 
 @pytest.mark.parametrize("query", ["colour=red", "status=lost", "opened_to=yesterday", "organisation_id=7"])
-async def test_invalid_filter_is_explained(console: ConsoleUnderTest, query: str) -> None:
+async def test_invalid_filter_is_refused_with_the_reason(console: ConsoleUnderTest, query: str) -> None:
     response = (await console.send(MODERATOR, "GET", f"/inbox?{query}")).response
     assert response.status_code == 422
     assert "Этот отбор составлен неверно" in response.text
@@ -248,7 +248,7 @@ async def test_view_is_opened_renamed_and_deleted(console: ConsoleUnderTest) -> 
     assert (deleted.response.headers["location"], note_of(deleted.response)) == ("/inbox/views", "Список удалён")
 
 
-async def test_stale_change_of_a_view_is_refused_and_keeps_the_entered_name(console: ConsoleUnderTest) -> None:
+async def test_stale_edit_of_a_view_is_refused_and_keeps_the_entered_name(console: ConsoleUnderTest) -> None:
     path = console.filled("/inbox/views/{view_id}")
     response = (await console.send(MODERATOR, "POST", path, data={"name": "Другое имя", "version": "7"})).response
     assert response.status_code == 412

@@ -108,7 +108,7 @@ async def test_incident_gets_a_title_and_leading_organisation_and_is_closed(cons
 
 
 @pytest.mark.parametrize("form", ["title", "lead", "close"])
-async def test_stale_change_of_an_incident_is_refused_and_keeps_the_entered_values(
+async def test_stale_edit_of_an_incident_is_refused_and_keeps_the_entered_values(
     console: ConsoleUnderTest, form: str
 ) -> None:
     visited = await posted(console, f"{ONE}/{form}", {"version": "99", "title": "Моё <b>название</b>"})
@@ -198,7 +198,9 @@ async def test_appeal_can_be_excluded_from_the_bulk_reply_and_the_text_stays(con
         ({"text": TEXT, "kind": "interim", "promised_at": "2020-01-01T18:00"}, "срок уже прошёл"),
     ],
 )
-async def test_incomplete_reply_is_explained(console: ConsoleUnderTest, given: dict[str, str], words: str) -> None:
+async def test_invalid_reply_is_refused_with_the_reason(
+    console: ConsoleUnderTest, given: dict[str, str], words: str
+) -> None:
     visited = await posted(console, f"{ONE}/reply", given | {"key": KEY, "step": "send"})
     assert visited.response.status_code == 422
     assert words in visited.response.text

@@ -38,7 +38,7 @@ async def test_several_matching_municipalities_are_offered_to_choose_from(consol
     assert links_of(several)["Баргузинский район"] == "/overdue?municipality=81603000"
 
 
-async def test_unknown_municipality_is_explained_beside_the_field(console: ConsoleUnderTest) -> None:
+async def test_unknown_municipality_is_reported_beside_the_field(console: ConsoleUnderTest) -> None:
     response = (await console.send(MODERATOR, "GET", "/overdue", params={"district": HOSTILE})).response
     assert response.status_code == 422
     assert "Такого муниципалитета нет" in text_of(response)

@@ -300,7 +300,7 @@ async def test_classification_changed_meanwhile_is_shown_again(
     assert visited.response.headers["hx-replace-url"] == "/queue"
 
 
-async def test_assignment_to_an_unknown_organisation_is_explained_beside_the_form(
+async def test_assignment_to_an_unknown_organisation_is_refused_beside_the_form(
     console: ConsoleUnderTest, waiting: Mapping[str, UUID]
 ) -> None:
     page = await shown(console)
@@ -380,7 +380,7 @@ async def test_search_without_script_opens_the_results(
 @pytest.mark.parametrize(
     ("decision", "status", "words"), [("keep", 303, ""), ("split_off", 409, "состояние записи изменилось")]
 )
-async def test_decision_about_another_matter_is_sent_and_a_conflict_is_explained(
+async def test_decision_about_another_matter_is_sent_and_a_conflict_is_shown(
     console: ConsoleUnderTest, decision: str, status: int, words: str
 ) -> None:
     page = await shown(console, "/queue/matters")

@@ -27,7 +27,9 @@ def changes(visited: Visited) -> list[tuple[str, int]]:
     return [(call.method, call.status) for call in visited.calls if call.method != "GET"]
 
 
-async def test_change_of_an_organisation_is_offered_to_moderators_only(console: ConsoleUnderTest) -> None:
+async def test_only_moderators_are_offered_to_change_an_organisation_or_connect_a_page(
+    console: ConsoleUnderTest,
+) -> None:
     address = console.filled("/organisations/{organisation_id}")
     for who, is_offered in ((MODERATOR, True), (EXECUTOR, False)):
         text = (await console.send(who, "GET", address)).response.text
@@ -44,7 +46,7 @@ async def test_organisation_is_registered_and_shown(console: ConsoleUnderTest) -
     assert changes(visited) == [("POST", 201)]
 
 
-async def test_invalid_fields_are_explained_beside_the_entered_values(console: ConsoleUnderTest) -> None:
+async def test_invalid_fields_are_reported_beside_the_entered_values(console: ConsoleUnderTest) -> None:
     form = {"name": HOSTILE, "kind": "institution", "inn": "123", "code": "Код", "key": "k"}
     visited = await console.send(MODERATOR, "POST", "/organisations-new", data=form)
     text = visited.response.text
@@ -56,7 +58,7 @@ async def test_invalid_fields_are_explained_beside_the_entered_values(console: C
     assert "String should" not in text
 
 
-async def test_duplicate_code_is_explained(console: ConsoleUnderTest) -> None:
+async def test_duplicate_code_is_refused_with_the_reason(console: ConsoleUnderTest) -> None:
     form = {"name": "Школа № 9", "kind": "institution", "code": "code-bagulnik", "key": "k-code"}
     response = (await console.send(MODERATOR, "POST", "/organisations-new", data=form)).response
     assert response.status_code == 409

@@ -289,7 +289,7 @@ async def test_invalid_policy_is_shown_again_with_the_reason(
     assert_escaped(response)
 
 
-async def test_stale_change_of_a_policy_is_refused_and_keeps_the_entered_values(
+async def test_stale_edit_of_a_policy_is_refused_and_keeps_the_entered_values(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     path = f"/sla-policies/{own['policy_key']}"
@@ -322,7 +322,7 @@ async def test_approval_rule_is_added_and_removed_and_an_equal_one_is_refused(
     assert _made(removed) == [("DELETE", f"/approval-rules/{own['approval_rule_id']}", 204)]
 
 
-async def test_topic_is_shown_and_an_unknown_topic_is_explained(
+async def test_topic_is_shown_and_search_for_an_unknown_topic_finds_none(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     assert "Матрица" in text_of((await _get(console, f"/topics/{own['topic_id']}")).response)

@@ -76,7 +76,7 @@ async def test_reconciliation_and_backfill_of_a_page_are_started(
     ],
     ids=["no day", "future", "running"],
 )
-async def test_refused_backfill_is_explained(
+async def test_refused_backfill_is_shown_with_the_reason(
     console: ConsoleUnderTest, own: dict[str, str], page: str, since: str, refusal: tuple[int, str]
 ) -> None:
     visited = await _post(console, f"/sources/{own[page]}/backfills", since=since, key=str(uuid4()))

@@ -108,7 +108,9 @@ async def test_incomplete_erasure_request_calls_nothing(
         assert_escaped(visited.response)
 
 
-async def test_erasure_of_an_unknown_author_is_explained(console: ConsoleUnderTest) -> None:
+async def test_erasure_of_an_unknown_author_is_refused_and_keeps_the_entered_values(
+    console: ConsoleUnderTest,
+) -> None:
     form = {"author_key": "0" * 64, "ground": "other", "reference": "вх. 17", "confirmed": "yes"}
     response = (await _post(console, "/erasures", key=str(uuid4()), **form)).response
     assert response.status_code == 404

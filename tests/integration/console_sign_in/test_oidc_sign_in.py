@@ -148,7 +148,7 @@ async def test_tokens_are_refreshed_at_the_issuer(console: OidcConsole) -> None:
         assert (await browser.open("/organisations")).headers["location"].startswith("/sign-in")
 
 
-async def test_refusal_at_the_issuer_is_explained(console: OidcConsole) -> None:
+async def test_refusal_by_the_issuer_is_shown_with_the_reason(console: OidcConsole) -> None:
     await console.issuer.signs_in(None)
     async with console.browser() as browser:
         refused = await browser.signed_in()

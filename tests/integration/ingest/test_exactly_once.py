@@ -324,7 +324,7 @@ async def test_rejected_call_is_repeated_without_reading_thread(
     assert (network.texts, scenario.network.reads) == (["Ответ"], 0)
 
 
-async def test_earlier_manual_comment_with_same_text_does_not_match(scenario: PublicationScenario) -> None:
+async def test_earlier_staff_reply_with_the_same_text_is_not_matched(scenario: PublicationScenario) -> None:
     network = PublishedComments(scenario)
     network.stands(20, "Ответ")
     await scenario.receive(*network.items)
@@ -350,7 +350,7 @@ async def test_old_comment_stored_late_does_not_match_failed_reply(scenario: Pub
     assert await scenario.link(5) is None
 
 
-async def test_manual_comment_with_same_text_after_failure_matches(scenario: PublicationScenario) -> None:
+async def test_staff_reply_with_the_same_text_after_a_failure_is_matched(scenario: PublicationScenario) -> None:
     await given_up(scenario)
     network = PublishedComments(scenario)
     network.stands(50, "Ответ")

@@ -104,7 +104,9 @@ async def test_new_text_found_soon_after_an_edit_is_another_edit(harness: Ingest
     assert (await harness.row())["text"] == "Третий"
 
 
-async def test_read_payload_without_an_edit_time_is_older_than_one_with_it(harness: IngestHarness) -> None:
+async def test_polled_payload_without_an_edit_time_does_not_replace_an_edit_with_one(
+    harness: IngestHarness,
+) -> None:
     await harness.take(harness.item("Первый"))
     await harness.take(harness.item("Второй", change="edited", raw={"update_time": 1_770_000_000}))
     late = datetime.now(UTC) + timedelta(hours=1)

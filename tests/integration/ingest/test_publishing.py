@@ -228,7 +228,7 @@ async def test_transient_rejection_is_shown_and_retried(
 
 
 @pytest.mark.parametrize(("network", "kind"), METHODS)
-async def test_manual_comment_of_staff_is_not_matched(
+async def test_staff_reply_is_not_matched_to_a_publication(
     emulator: Emulator, database: TestDatabase, keys_dir: Path, network: str, kind: str
 ) -> None:
     page = emulator.page(f"hand_{kind}")

@@ -520,7 +520,7 @@ async def test_appeal_closed_before_its_deadline_is_a_question_without_an_answer
     left = [row for row in rows if row["values"]["closed_before_due"]]
     assert [datetime.fromisoformat(row["at"]) for row in left] == [closed, closed]
 
-    # Once the appeal is reopened, the deadline that has passed is missed.
+    # A reopened appeal without a response counts as late, because its deadline has passed.
     await reports.connection.execute(
         "UPDATE appeals SET status = 'reopened', closed_at = NULL WHERE first_response_at IS NULL"
     )

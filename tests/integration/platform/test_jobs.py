@@ -73,7 +73,7 @@ async def test_job_runs_with_its_payload(appeals_database: Database, database: T
     assert done == [{"who": "Баир"}]
 
 
-async def test_kind_with_a_limit_runs_no_more_at_once_in_all_workers(
+async def test_limit_of_a_kind_holds_for_concurrent_jobs_of_all_workers(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     running, most, done = 0, 0, 0

@@ -68,7 +68,7 @@ async def test_person_works_with_cookies_until_signing_out(registry_with_people:
     assert (await client.delete(SESSION, headers=OWN_PAGE)).status_code == 204
 
 
-async def test_tabs_that_refresh_at_once_share_the_session(registry_with_people: ServiceUnderTest) -> None:
+async def test_tabs_that_refresh_concurrently_share_the_session(registry_with_people: ServiceUnderTest) -> None:
     client = registry_with_people.client
     cookies = await signed_in(registry_with_people)
     one, other = await asyncio.gather(

@@ -75,7 +75,9 @@ async def test_events_of_one_appeal_are_sent_one_after_another(
     assert await harness.deliveries(status="pending") == []
 
 
-async def test_unordered_endpoint_gets_all_events_at_once(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_unordered_endpoint_gets_all_events_concurrently(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     await harness.endpoint(receiver.url)
     await emit(harness, (ONE, 10), (ONE, 11), (ONE, 12))
     assert await rounds(harness, receiver, 2) == [[10, 11, 12], []]
@@ -133,7 +135,7 @@ async def test_waiting_delivery_is_shown_as_waiting(harness: WebhooksHarness, re
     assert (second["waits_for_earlier"], second["next_attempt_at"], second["attempts"]) == (True, None, 0)
 
 
-async def test_concurrent_workers_never_send_two_events_of_one_appeal_at_once(
+async def test_concurrent_workers_never_send_two_events_of_one_appeal_concurrently(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     await harness.endpoint(receiver.url, ordered=True)
@@ -289,7 +291,7 @@ async def test_deliveries_of_the_former_version_and_tests_are_not_ordered(
 async def test_many_events_of_one_appeal_are_read_once_and_delay_no_other(
     harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dispatchers, "LOOKED_AT", 10)
+    monkeypatch.setattr(dispatchers, "MAX_READ_OF_ORDERED", 10)
     await harness.endpoint(receiver.url, ordered=True)
     await harness.emit_all([("appeal.opened", None)] * 35, subject_id=ONE, number=10)
     await harness.fan_out()
@@ -377,7 +379,7 @@ async def test_claim_reads_indexes_with_many_pending_deliveries_of_one_appeal(
     assert wakes[0].indexes >= {"ix_webhook_deliveries_order", "pk_webhook_deliveries"}
     for plan in found.plans:
         assert "webhook_deliveries" not in plan.sequential, plan.statement
-        assert plan.sorted_rows <= dispatchers.LOOKED_AT, plan.statement
+        assert plan.sorted_rows <= dispatchers.MAX_READ_OF_ORDERED, plan.statement
 
 
 async def test_deliveries_held_for_too_long_fail_and_the_younger_ones_behind_them_become_due(

@@ -119,7 +119,7 @@ async def test_challenge_that_comes_in_parts_verifies(
     assert (await shown(harness, endpoint))["verified_at"] is not None
 
 
-async def test_other_response_is_a_failed_attempt_and_the_challenge_is_sent_again(
+async def test_response_without_the_challenge_is_a_failed_attempt_and_the_challenge_is_sent_again(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     receiver.answers, receiver.body = False, "ok"

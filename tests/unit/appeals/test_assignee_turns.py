@@ -51,7 +51,7 @@ def test_nobody_is_chosen_when_nobody_is_available() -> None:
     assert turns.last_person_id == A
 
 
-def test_substitute_of_a_person_without_access_gets_nothing() -> None:
+def test_substitute_of_a_person_without_access_gets_no_turn() -> None:
     assert take_turn(Turns([A]), ORGANISATION, Availability(_staff(B), {A: B})) is None
 
 

@@ -55,7 +55,7 @@ def test_every_group_has_a_rule_for_its_own_sphere_and_one_for_the_rest() -> Non
         assert rules[TOPICS[group.code], "same"] == rules[TOPICS[group.code], None] == 1, group.name
 
 
-def test_every_rule_has_a_reason() -> None:
+def test_reason_of_every_rule_starts_with_a_capital_and_has_no_full_stop() -> None:
     reasons = [rule.reason or "" for rule in starter_rules(TOPICS)]
     assert all(reason[0].isupper() and reason[-1] != "." for reason in reasons)
 

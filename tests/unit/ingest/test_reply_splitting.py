@@ -81,7 +81,7 @@ def test_emoji_count_as_two_units() -> None:
     assert [len(part) for part in split_text("😀" * 10, 10)] == [5, 5]
 
 
-def test_remaining_text_of_other_text_is_none() -> None:
+def test_remaining_text_is_none_if_the_text_does_not_begin_with_the_parts() -> None:
     assert remaining_text("Раз. Два. Три.", ["Раз.", "Два."]) == "Три."
     assert remaining_text("Раз.  Два.", ["Раз.", "Два."]) == ""
     assert remaining_text("Раз! Два. Три.", ["Раз.", "Два."]) is None

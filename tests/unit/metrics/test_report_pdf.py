@@ -149,7 +149,7 @@ def test_same_report_gives_the_same_bytes_at_any_time() -> None:
     assert pdf.render(report) == first
 
 
-def test_threads_render_at_once_without_mixing_reports() -> None:
+def test_threads_render_concurrently_without_mixing_reports() -> None:
     def rendered(report: ReportOut) -> tuple[bytes, bytes, bytes]:
         return html.render(report), pdf.render(report), xlsx.render(report, {})
 

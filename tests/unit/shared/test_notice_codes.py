@@ -24,5 +24,5 @@ def test_new_code_is_read_as_people_write_it() -> None:
         ("message", ""),
     ],
 )
-def test_message_with_other_text_is_no_code(kind: str, text: str) -> None:
+def test_message_that_is_not_exactly_a_code_is_not_read_as_one(kind: str, text: str) -> None:
     assert read_code(kind, text) is None

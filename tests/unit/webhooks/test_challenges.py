@@ -42,7 +42,7 @@ def test_response_with_the_challenge_verifies(body: str) -> None:
         b"{" * 1_024,
     ],
 )
-def test_other_response_does_not_verify(body: bytes) -> None:
+def test_response_that_is_not_exactly_the_challenge_does_not_verify(body: bytes) -> None:
     assert not repeats_challenge(body, CHALLENGE)
 
 

@@ -36,7 +36,7 @@ def local(text: str) -> datetime:
         (NEVER, "2026-03-07 12:00", "2026-03-09 09:00"),
     ],
 )
-def test_notice_at_once_waits_for_working_hours(calendar: WorkingCalendar, moment: str, sent_at: str) -> None:
+def test_immediate_notice_waits_for_working_hours(calendar: WorkingCalendar, moment: str, sent_at: str) -> None:
     assert next_working_moment(calendar, local(moment)) == local(sent_at)
 
 

@@ -259,8 +259,8 @@ async def reply_to_incident(
     A moderator replies to all appeals, staff to those of their organisation. A moderator's reply also assigns the
     appeals in triage, so it needs `appeals:triage` too. Appeals that a person has answered or
     is answering are skipped; if an interim reply is still under way, the final reply is published after it. The
-    same final text within 24 hours is a 409 (`duplicate`) naming the first, unless the request has an
-    `Idempotency-Key` of its own. Progress: `GET /incidents/{id}/replies`.
+    same final text within 24 hours is a 409 (`duplicate`) naming the first, unless the request has a
+    new `Idempotency-Key`. Progress: `GET /incidents/{id}/replies`.
     """
 
     async def work() -> IncidentReplyOut:

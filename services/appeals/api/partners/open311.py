@@ -150,7 +150,7 @@ _FORM_SCHEMA: dict[str, Any] = {
 
 @router.get("/discovery.json", responses=_errors(400, 403, 503), summary="Discover the Open311 endpoint")
 async def get_open311_discovery(service: ServiceDep) -> schemas.Open311Discovery:
-    """Return the service discovery document: the endpoint, its formats, and where to get a key. Without a key.
+    """Return the service discovery document: the endpoint, its formats, and where to get a key. Needs no key.
 
     Every path of Open311 ends with `.json` or `.xml`.
     """

@@ -51,7 +51,7 @@ async def reply_to_appeal(
     An appeal has one reply under way at a time, drafts included: a second is a 409 (`reply-under-way`) whose
     `reply` names the first by `id`, `author` and `status`. While another person has the edit lease, it is a 409
     (`reply-being-written`). The same final text within 24 hours is a 409 (`duplicate`) that names the first in the
-    same way, unless the request has an `Idempotency-Key` of its own. With `If-Match` the appeal must be in the
+    same way, unless the request has a new `Idempotency-Key`. With `If-Match` the appeal must be in the
     version that you saw: else a 412 with its current `version` and its `last_change`.
     """
 
@@ -97,7 +97,7 @@ async def record_answer(
 
     The answer is a published reply with `origin: "recorded"`, and stops the clock at `answered_at` like any other
     reply. 409 if the appeal has a thread: there only a public reply counts. The same text with the same
-    `answered_at` is a 409 (`duplicate`), unless the request has an `Idempotency-Key` of its own.
+    `answered_at` is a 409 (`duplicate`), unless the request has a new `Idempotency-Key`.
     """
 
     async def work() -> replies.ReplyOut:

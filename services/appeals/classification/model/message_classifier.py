@@ -58,7 +58,7 @@ _POST_WEIGHT_FEW = 1.0
 _FEW_WORDS = 3
 # Minimum probability of a topic within its group; below it only the group is given.
 _SURE_OF_TOPIC = 0.5
-# Lower threshold for leaving to a moderator a message that disputes the page's own answer.
+# Factor that lowers the threshold of "unsure" for a message that replies to the page: it may dispute the answer.
 _REPLY_TO_PAGE = 0.3
 
 

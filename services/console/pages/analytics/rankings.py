@@ -19,7 +19,7 @@ from services.console.site.visit import VisitDep
 
 router = page_router()
 _SHOWN = 20
-MEASURES = {"on_time": "отвечено в срок", "answered": "отвечено вообще"}
+MEASURES = {"on_time": "отвечено в срок", "answered": "отвечено, в срок или позже"}
 
 
 @router.get(PATH + "/rankings")
@@ -71,7 +71,7 @@ def _chosen(rankings: dict[str, Any], selection: Selection) -> list[dict[str, An
 
 
 def _group(group: dict[str, Any], selection: Selection) -> dict[str, Any]:
-    figure = selection.query["measure"]  # the share counts the appeals of the figure with this name
+    figure = selection.query["measure"]  # a measure is a share; its numerator is the figure of the same name
     is_alone = selection.query.get("group") == group["code"]
     shown = group["organisations"] if is_alone else group["organisations"][:_SHOWN]
     organisations = [

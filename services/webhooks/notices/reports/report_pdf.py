@@ -90,7 +90,7 @@ class ReportPdfs:
                         break
                     await asyncio.sleep(self._asked_again_after.total_seconds())
         except TimeoutError:
-            log.warning("letters go without the report PDF", week=week)
+            log.warning("report letters are sent without the PDF", week=week)
         finally:
             del self._reading[week]
         self._keep(week, found)
@@ -101,7 +101,7 @@ class ReportPdfs:
         except FileTooLarge as error:
             log.warning("report PDF is too large for letters", week=week, error=str(error))
             found = NoPdf.TOO_LARGE
-        except Exception as error:  # noqa: BLE001 — whatever it is, letters go without the PDF in the end
+        except Exception as error:  # noqa: BLE001 — whatever it is, the letters are then sent without the PDF
             log.warning("report PDF not read", week=week, error=f"{type(error).__name__}: {error}")
             found = NoPdf.UNAVAILABLE
         READS.labels(found.value if isinstance(found, NoPdf) else "read").inc()

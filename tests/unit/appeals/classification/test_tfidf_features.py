@@ -32,7 +32,7 @@ def test_weights_equal_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(restored.rows([*TEXTS, *ODD]).toarray(), theirs, atol=1e-6)
 
 
-def test_texts_without_a_common_word_raise_an_error() -> None:
+def test_fit_fails_when_no_word_occurs_in_two_texts() -> None:
     with pytest.raises(ValueError, match="no word occurs in 2 texts"):
         TfidfFeatures().fit(["яма"])
 

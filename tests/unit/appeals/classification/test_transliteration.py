@@ -29,7 +29,7 @@ def test_wrong_layout_and_transliteration_are_converted(typed: str, meant: str) 
     ["", "ok", "WhatsApp", "When will the light be back", "Xiaomi Redmi Note 10 Pro", "Baikal forever",
      "https://vk.com/wall-1_2", "Нет света на Ленина 5, звоните в ENERGO", "[club1|Admin]", "Үхибүүд"],
 )  # fmt: skip
-def test_other_texts_are_unchanged(text: str) -> None:
+def test_text_that_is_not_transliterated_russian_is_unchanged(text: str) -> None:
     assert to_cyrillic(text) == text
 
 

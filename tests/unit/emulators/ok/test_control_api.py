@@ -171,7 +171,7 @@ async def test_attachments_are_returned_in_the_format_of_the_network(network: Ne
         await network.control("citizen", body, status=422)
 
 
-async def test_edit_that_names_the_thread_of_another_text_is_refused(network: Network) -> None:
+async def test_edit_with_the_thread_of_another_message_is_refused(network: Network) -> None:
     comment = await network.citizen("Было")
     private = await network.citizen("Личное", "message")
     for written in (comment, private):
