@@ -183,7 +183,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.owners")
     parser.add_argument("--quick", action="store_true", help="without effect: a run takes seconds")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
-    parser.add_argument("--wrong", action="store_true", help="print the messages with another owner")
+    parser.add_argument("--wrong", action="store_true", help="print the messages with a different owner")
     args = parser.parse_args()
     owners, rows, held_out = load_region(), read_messages(), read_messages("held_out")
     router = starter_router(owners)

@@ -165,7 +165,7 @@ def starter_rules() -> None:
 
     number = asyncio.run(deployment.install())
     typer.echo(
-        "routing rules exist already: nothing changes" if number is None else f"rule set {number} is active"
+        "routing rules already exist: nothing changes" if number is None else f"rule set {number} is active"
     )
 
 

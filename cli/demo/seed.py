@@ -73,7 +73,7 @@ async def _fill(settings: EmbeddedSettings, data_dir: DataDir, programs: Program
             await api.wait_until_followed()
             history = await asyncio.to_thread(_write_history, settings, data_dir, programs)
             await api.enable_citizens()
-            return f"the region exists already{history}"
+            return f"the region already exists{history}"
         organisations = await _create_organisations(api, region)
         connected = await asyncio.gather(
             *(_connect_network(api, network, region, organisations) for network in EMULATED_NETWORKS)

@@ -24,7 +24,7 @@ class DatabaseError(Exception):
 
 
 def with_login(url: str, role: str, password: str, database: str = DATABASE) -> str:
-    """Return the URL of the same server or servers with another role, password and database."""
+    """Return the URL of the same server or servers with a different role, password and database."""
     parts = urlsplit(url)
     names = parts.netloc.rpartition("@")[2].split(",")
     servers = ",".join(name if re.search(r":\d+$", name) else f"{name}:5432" for name in names)
@@ -114,7 +114,7 @@ async def ensure_logins(admin_url: str, passwords: Mapping[str, str]) -> None:
 
 
 def with_database(url: str, database: str) -> str:
-    """Return the URL with another database of the same server."""
+    """Return the URL of another database on the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
 
 

@@ -7,7 +7,7 @@ from shared.settings import settings
 
 
 async def install() -> int | None:
-    """Activate the starter rules and return the number of their rule set; None if any rules exist already.
+    """Activate the starter rules and return the number of their rule set; None if there already are rules.
 
     Needs appeals' database role.
     """

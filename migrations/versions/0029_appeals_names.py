@@ -291,7 +291,7 @@ def _rewrite_failures(*, down: bool) -> None:
 
 
 def _rewrite_timeline(*, down: bool) -> None:
-    """Rename keys. The kinds have their final values already."""
+    """Rename keys. The kinds already have their final values."""
     kind = "place_changed" if down else "location_changed"
     keys = _turned(TIMELINE_KEYS, down=down)
     op.execute(
@@ -342,7 +342,7 @@ def _rewrite_rights(*, down: bool) -> None:
 
 
 def _rewrite_jobs(*, down: bool) -> None:
-    """Rename the keys of waiting jobs' payloads. The names of the jobs have their final values already."""
+    """Rename the keys of waiting jobs' payloads. The names of the jobs already have their final values."""
     payload = "convert_from(payload, 'UTF8')::jsonb"
     job = "reroute" if down else "reroute_appeals"
     op.execute(

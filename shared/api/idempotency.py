@@ -81,7 +81,7 @@ class OncePerKey:
     async def __call__(self, model: type[T], work: Callable[[], Awaitable[T]]) -> T:
         """Run `work` and store its response; if one is already stored for the key, return it with its status.
 
-        Raise `KeyReused` (422) for the same key with another payload, `InFlight` (409) while the first request
+        Raise `KeyReused` (422) for the same key with a different payload, `InFlight` (409) while the first request
         runs.
         """
         if self.key.key is None:
@@ -98,7 +98,7 @@ class OncePerKey:
         found = await self.session.get(self.table, {"caller": self.caller, "key": self.key.key})
         if found is not None:
             if found.fingerprint != self.key.fingerprint:
-                raise KeyReused.field("header/Idempotency-Key", "The key was used with another payload")
+                raise KeyReused.field("header/Idempotency-Key", "The key was used with a different payload")
             self.response.status_code = found.status or self.status
             self.response.headers["Idempotent-Replay"] = "true"
             return model.model_validate(found.body)

@@ -18,7 +18,7 @@ class EraseAuthor(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     author_key: str = Field(description="The author's key")
-    pseudonym: str = Field(description="What replaces it; the author's messages have it already")
+    pseudonym: str = Field(description="What replaces it; the author's messages already have it")
     until: AwareDatetime = Field(description="Appeals written until then are erased")
     threads: dict[str, str] = Field(description="Direct conversations: the key of each, and what replaces it")
 

@@ -81,7 +81,7 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return any(is_outage(one) for one in error.exceptions)
     if isinstance(error, PendingRollbackError):
-        # A statement after a lost connection fails with this code; after an application error, with another.
+        # A statement after a lost connection fails with this code; after an application error, with another one.
         return error.code == "8s2b"
     if isinstance(error, (DependencyUnavailable, PoolTimeout)) or is_timeout(error):
         return True

@@ -295,9 +295,9 @@ class Invalid(Problem):
 
 
 class KeyReused(Invalid):
-    """The idempotency key was used with another payload."""
+    """The idempotency key was used with a different payload."""
 
-    slug, title = "idempotency-key-reused", "Idempotency key used with another payload"
+    slug, title = "idempotency-key-reused", "Idempotency key used with a different payload"
 
 
 class PreconditionRequired(Problem):

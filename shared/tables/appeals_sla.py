@@ -201,8 +201,8 @@ class Escalation(Base):
     """A step of the escalation of a late or nearly late appeal: who was notified, and when.
 
     step executor | manager | centre | deputy_head. `told` is empty if nobody has the role: then the step was
-    skipped. After a transfer or with another deadline the steps start again, so both are part of the key. A step
-    whose people were all notified of the same breach before is not stored.
+    skipped. After a transfer or with a different deadline the steps start again, so both are part of the key. A
+    step whose people were all notified of the same breach before is not stored.
     """
 
     __tablename__ = "escalations"

@@ -1,4 +1,4 @@
-"""Load the classifier's model in the fork server, so that forked classifier processes have it already."""
+"""Load the classifier's model in the fork server, so that forked classifier processes already have it."""
 
 from services.appeals.classification import classifier_pool
 

@@ -136,5 +136,5 @@ async def write_configured_history(weeks: int) -> str:
         raise RuntimeError("made-up history must not be written in production")
     written = await write_history(settings().database_url.get_secret_value(), weeks, clock.now())
     if not written.appeals and not written.reports:
-        return "no history: the database has appeals already"
+        return "no history: the database already has appeals"
     return f"made-up history: {written.appeals} appeals, {written.reports} weekly reports"

@@ -72,7 +72,7 @@ class FaultInjector:
         self._armed[self.store.execute("INSERT INTO armed_faults (body) VALUES (?)", (body,))] = fault
 
     def reseed(self, seed: int) -> None:
-        """Restart the random sequence with another seed."""
+        """Restart the random sequence with a different seed."""
         self._seed = seed
         self._restart_sequence()
 

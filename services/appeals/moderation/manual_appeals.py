@@ -71,7 +71,7 @@ async def open_from_text(
     repeats: bool = False,
 ) -> tuple[Appeal, bool]:
     """Open an appeal from a text; it has no thread in which a reply could be published. Return the appeal and
-    whether it is new. For an `external_id` that the caller's organisation has submitted before, the first appeal
+    whether it is new. For an `external_id` that the caller's organisation has already submitted, the first appeal
     is returned. Raises `Duplicate` naming the first appeal if it is out of the caller's scope by now, or if this
     caller opened an appeal with the same text within `DUPLICATE_TEXT_WINDOW`, unless it `repeats` on purpose.
     Raises `Invalid` naming the field, `Forbidden` for an organisation that is not the caller's.

@@ -55,7 +55,7 @@ async def open_appeal(
     *,
     url: str | None,
 ) -> EventEffect:
-    """Open an appeal, or return the one that was submitted before with this external id and content.
+    """Open an appeal, or return the one that was already submitted with this external id and content.
 
     Raises as `manual_appeals.open_from_text`.
     """

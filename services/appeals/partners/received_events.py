@@ -58,7 +58,7 @@ async def process_once(
     """Process a verified event, unless its id was processed before; return the receipt and whether it is repeated.
 
     Of two equal messages at the same time, the second waits for the first: for its receipt, or for its failure,
-    after which it is processed itself. Raise `KeyReused` for the same id with another body.
+    after which it is processed itself. Raise `KeyReused` for the same id with a different body.
     """
     fingerprint = _fingerprint(message.body)
     same = (PartnerEvent.partner_id == partner.id, PartnerEvent.webhook_id == message.webhook_id)

@@ -1,6 +1,6 @@
 """Promises: the dates given in published interim replies. People are reminded of them, and each ends as kept,
 moved or broken. A promise is kept by a final reply published by its date, moved by another interim reply published
-by its date or by an edit with another date, and broken when its date passes, which also makes the appeal overdue.
+by its date or by an edit with a different date, and broken when its date passes, which makes the appeal overdue.
 The time of publication decides: a promise that was recorded as broken before the publication became known is
 corrected.
 """

@@ -21,7 +21,7 @@ from shared.tables.common import Event
 _MESSAGE_EVENT_TYPES = ("message.edited",)
 _ORGANISATION_EVENT_TYPES = ("organisation.changed",)
 _MERGE_EVENT_TYPES = ("appeal.merged", "appeal.unmerged")
-# Events after which an appeal has another text, location or organisation.
+# Events after which an appeal has a different text, location or organisation.
 _APPEAL_EVENT_TYPES = (
     "appeal.opened",
     "appeal.message_added",

@@ -1,4 +1,4 @@
-"""Addresses of the shown page with another query: the state of a page is in its address."""
+"""Addresses of the shown page with a different query: the state of a page is in its address."""
 
 from urllib.parse import urlencode
 

@@ -82,7 +82,7 @@ async def retry_publication(
     """Queue all failed parts of the reply again.
 
     A publication that has not failed gets 409, and so does a message with notices, which may have been sent by
-    e-mail. A part that was sent before becomes `uncertain`: it is sent again only if the thread lacks it.
+    e-mail. A part that was already sent becomes `uncertain`: it is sent again only if the thread lacks it.
 
     The appeal of the reply must be the caller's: the former organisation of a transferred appeal gets 404. An
     appeal that was merged, that has lost the answered message to another one, or to which another reply is under

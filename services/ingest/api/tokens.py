@@ -43,7 +43,7 @@ async def list_network_tokens(
     tags=["sources"],
     status_code=201,
     responses={
-        200: {"model": NetworkTokenDetail, "description": "Known already; it counts as healthy again"},
+        200: {"model": NetworkTokenDetail, "description": "Already known; it counts as healthy again"},
         **problems.responses(BadRequest, Unauthenticated, Forbidden, Invalid),
     },
     summary="Add a network token",

@@ -99,7 +99,7 @@ async def _erase_messages(
 
 
 async def _taken_ids(session: WriteSession, messages: Sequence[Message]) -> set[tuple[str, str]]:
-    """Return the (network, erased id) of these messages that other rows have already: the key is unique."""
+    """Return the (network, erased id) of these messages that other rows already have: the key is unique."""
     ids = {(one.network, erased_external_id(one.network, one.external_id)) for one in messages}
     rows = await session.execute(
         select(Message.network, Message.external_id).where(

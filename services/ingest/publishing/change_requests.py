@@ -70,7 +70,9 @@ async def _requested_before(
         return None
     photos = None if body.attachments is None else _photos(body)
     if (known.publication_id, known.text, known.attachments) != (first.id, body.text, photos):
-        raise KeyReused.field("/id", "This change was requested before with another text, photo or publication")
+        raise KeyReused.field(
+            "/id", "The change was already requested with a different text, photo or publication"
+        )
     return known
 
 

@@ -62,7 +62,7 @@ async def request_publication(
     """Queue a reply to a citizen's message, once per `reply_id`, split into as many parts as the network needs.
 
     Return the first part and whether it is new. Raises `Invalid` for an unknown message, `KeyReused` if the reply
-    was requested before with another text, photo or message.
+    was already requested with a different text, photo or message.
     """
     message = await session.get(Message, body.message_id)
     if message is None:
@@ -118,7 +118,9 @@ async def request_publication(
         raise Conflict("The publication was removed by a concurrent request; repeat the request")
     same = [row.text for row in asked] == parts and asked[0].attachments == photos
     if not same or asked[0].thread_key != message.thread_key:
-        raise KeyReused.field("/reply_id", "This reply was requested before with another text, photo or message")
+        raise KeyReused.field(
+            "/reply_id", "The reply was already requested with a different text, photo or message"
+        )
     return asked[0], made is not None
 
 
@@ -132,7 +134,7 @@ async def retry_publication(
 ) -> Publication:
     """Queue the failed parts of a reply again with a new attempt count; return its first part.
 
-    A part that was sent before becomes `uncertain`: it is sent again only if the thread does not contain it.
+    A part that was already sent becomes `uncertain`: it is sent again only if the thread does not contain it.
 
     `text`: the whole corrected reply. It has to begin with the published parts, which stay unchanged; the rest is
     split again. If the text is unchanged and nothing failed, the call is a repeated request and changes nothing.

@@ -92,7 +92,7 @@ async def list_samples(
     "/samples",
     status_code=201,
     responses=problems.responses(*_WRITE)
-    | {200: {"model": SampleOut, "description": "The week has this sample already"}},
+    | {200: {"model": SampleOut, "description": "The week already has this sample"}},
     summary="Draw the sample of a week",
 )
 async def draw_sample(
@@ -184,7 +184,7 @@ async def grade_item(
 ) -> GradeOut:
     """Store the scores of an answer assigned to the caller; they are final. 422 if a criterion is missing.
 
-    409 if the answer is not assigned to the caller, is graded already, or the citizen's data was erased meanwhile.
+    409 if the answer is not assigned to the caller, is already graded, or the citizen's data was erased meanwhile.
     """
     return await once(GradeOut, lambda: grades.grade_item(session, caller, item_id, body))
 

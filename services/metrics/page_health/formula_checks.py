@@ -38,7 +38,7 @@ def formula_errors(formula: PageFormula) -> list[FieldError]:
         pointer = f"/criteria/{index}"
         errors += _criterion_errors(criterion, pointer)
         if (first := first_of.setdefault(criterion.key, index)) != index:
-            errors.append(FieldError(pointer=pointer, detail=f"«{criterion.key}» is criterion {first} already"))
+            errors.append(FieldError(pointer=pointer, detail=f"«{criterion.key}» is already criterion {first}"))
     return errors
 
 

@@ -47,7 +47,7 @@ async def refresh_session(
         )
         await sessions.end_by_token(session, token)
         raise OAuthRefusal(
-            "invalid_grant", "The refresh token was used before: its session has been revoked, sign in again"
+            "invalid_grant", "The refresh token was already used: its session has been revoked, sign in again"
         )
     if not person.active:
         raise OAuthRefusal("invalid_grant", "The person may no longer sign in")

@@ -458,7 +458,7 @@ async def send_verification(
     require_receiving(endpoint)
     _require_running(endpoint)
     if endpoint.verified_at is not None:
-        raise Conflict("The endpoint is verified already: there is nothing to prove")
+        raise Conflict("The endpoint is already verified")
     return await verification.request(session, caller, endpoint, limit)
 
 

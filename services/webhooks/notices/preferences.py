@@ -212,7 +212,7 @@ async def _tell_former_address(session: WriteSession, settings: NoticeSettings) 
 
 
 async def confirm(session: WriteSession, person_id: UUID, nonce: UUID) -> bool:
-    """Confirm the address with this nonce; return False if the address was changed or the link was used before."""
+    """Confirm the address with this nonce; return False if the address was changed or the link already used."""
     settings = await lock(session, person_id)
     if settings.confirmation_nonce != nonce:
         return False

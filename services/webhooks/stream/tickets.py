@@ -24,7 +24,7 @@ from shared.settings import settings
 from shared.tables.webhooks import StreamTicket
 
 _CONTENT_LENGTH, _SIGNATURE_LENGTH = 48, 18
-_UNUSABLE = "The ticket is unknown, was used already, or has expired: get a new one"
+_UNUSABLE = "The ticket is unknown, was already used, or has expired: get a new one"
 
 
 async def create_ticket(session: WriteSession, caller: Caller) -> str:
@@ -54,7 +54,7 @@ def ticket_subject(ticket: str) -> str:
 
 
 async def use_ticket(session: WriteSession, ticket: str) -> Caller:
-    """Use up the ticket and return its caller. Raise `Unauthenticated` if it has expired or was used before."""
+    """Use up the ticket and return its caller. Raise `Unauthenticated` if it has expired or was already used."""
     found = (
         await session.execute(
             delete(StreamTicket)

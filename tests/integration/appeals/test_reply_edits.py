@@ -1,4 +1,4 @@
-"""Edits of published replies: in several parts, with other photos, or with another promised date."""
+"""Edits of published replies: in several parts, with other photos, or with a different promised date."""
 
 import json
 from dataclasses import replace

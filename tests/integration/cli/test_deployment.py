@@ -54,7 +54,7 @@ async def test_starter_rules_become_active_once(database: TestDatabase, keys_dir
     first = await gospablik(settings, "starter-rules")
     assert (first.returncode, first.stdout) == (0, "rule set 3 is active\n"), first.stderr
     again = await gospablik(settings, "starter-rules")
-    assert (again.returncode, again.stdout) == (0, "routing rules exist already: nothing changes\n"), again.stderr
+    assert (again.returncode, again.stdout) == (0, "routing rules already exist: nothing changes\n"), again.stderr
     raw_connection = await database.connect()
     try:
         rules = await raw_connection.fetchval(

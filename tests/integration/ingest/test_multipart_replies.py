@@ -165,7 +165,7 @@ async def test_retry_by_any_part_retries_the_reply(scenario: PublicationScenario
     refuses(scenario, "Ямы")
     last = (await carry_all(scenario))[3]
     assert (await scenario.retry(publication_id=last["id"])).status_code == 202
-    # The part that was sent before is first searched for in the thread.
+    # The part that was already sent is first searched for in the thread.
     assert [one["status"] for one in await scenario.parts()] == ["uncertain", "queued", "queued", "queued"]
 
 

@@ -107,7 +107,7 @@ async def test_events_wait_until_the_receiver_has_repeated_the_challenge(
     await harness.deliver()
     assert [one.json["data"]["number"] for one in of_type(receiver, "appeal.opened")] == [1]
     again = await post(harness, endpoint, "verification")
-    assert (again.status_code, "verified already" in again.json()["detail"]) == (409, True)
+    assert (again.status_code, "already verified" in again.json()["detail"]) == (409, True)
 
 
 async def test_challenge_that_comes_in_parts_verifies(

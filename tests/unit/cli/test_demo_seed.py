@@ -183,7 +183,7 @@ async def test_region_is_created_only_once(
                     await asyncio.sleep(0.2)
 
     before = dict(gateway.organisations), dict(gateway.pages), gateway.calls["POST /api/v1/organisations"]
-    assert await asyncio.to_thread(seed.seed_demo, settings, data_dir, processes) == "the region exists already"
+    assert await asyncio.to_thread(seed.seed_demo, settings, data_dir, processes) == "the region already exists"
     assert (gateway.organisations, gateway.pages, gateway.calls["POST /api/v1/organisations"]) == before
 
     assert len(organisations_of_org) == 2, "existing people are not created again"

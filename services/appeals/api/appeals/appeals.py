@@ -120,7 +120,7 @@ async def get_appeal(
     | {
         200: {
             "model": appeals.AppealOut,
-            "description": "Joined an appeal of the same matter, or submitted before with this `external_id`",
+            "description": "Joined an appeal of the same matter, or already submitted with this `external_id`",
             "headers": declared("Location"),
         }
     },

@@ -100,7 +100,7 @@ async def delete_appeal_note(session: WriteTransaction, caller: Worker, appeal_i
     "/watchers",
     status_code=201,
     responses=problems.responses(*WRITE_PROBLEMS, NotFound)
-    | {200: {"model": WatcherOut, "description": "The person watches the appeal already"}},
+    | {200: {"model": WatcherOut, "description": "The person already watches the appeal"}},
     summary="Watch an appeal",
 )
 async def watch_appeal(

@@ -58,7 +58,7 @@ class CleanText:
 
     @staticmethod
     def of(text: "str | CleanText") -> "CleanText":
-        """Clean a text, unless it is cleaned already."""
+        """Clean a text, unless it is already clean."""
         if isinstance(text, CleanText):
             return text
         read = clean_text(text)

@@ -100,7 +100,7 @@ class TableView:
         return asked == "desc" if asked in {"asc", "desc"} else self.sorted_by not in _SMALLEST_FIRST
 
     def sort_address(self, by: str) -> str:
-        """Return the address of the table sorted by this key, in reverse if it is sorted by the key already."""
+        """Return the address of the table sorted by this key, in reverse if it is already sorted by it."""
         first = "asc" if by in _SMALLEST_FIRST else "desc"
         turned = "asc" if self.is_descending else "desc"
         return self._selection.with_(sort=by, order=turned if by == self.sorted_by else first)

@@ -67,7 +67,7 @@ async def save_and_leave(visit: Visit, appeal_id: str, entered: EnteredReply, fo
 
 
 async def submit(visit: Visit, appeal_id: str, entered: EnteredReply, form: FormData) -> Response:
-    """Save the draft and send it; a text that was sent before is sent again only by `submit_again`."""
+    """Save the draft and send it; a text that was already sent is sent again only by `submit_again`."""
     if entered.is_blank:
         return await show_reply(visit, appeal_id, entered=entered, refusal=_EMPTY)
     if entered.kind == "interim" and from_local(entered.promised) is None:

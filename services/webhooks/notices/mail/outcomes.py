@@ -108,7 +108,7 @@ async def suppress_waiting(database: Database) -> int:
 
 
 async def record_bounce(session: WriteSession, letter_id: UUID, smtp_status: str) -> bool:
-    """Store that a letter bounced; return False if there is no such letter or its bounce was stored before."""
+    """Store that a letter bounced; return False if there is no such letter or its bounce was already stored."""
     person_id = await session.scalar(select(NoticeLetter.person_id).where(NoticeLetter.id == letter_id))
     if person_id is None:
         return False

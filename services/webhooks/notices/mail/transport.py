@@ -178,7 +178,7 @@ async def open_transport(settings: WebhooksSettings) -> AsyncIterator[Transport]
 def is_too_large(smtp_status: str) -> bool:
     """Return whether a server refused a letter for its size.
 
-    The enhanced code decides, if there is one: 552 with another enhanced code is mostly a full mailbox.
+    The enhanced code decides, if there is one: 552 with a different enhanced code is mostly a full mailbox.
     """
     return smtp_status == "552" or smtp_status.endswith((TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX))
 
