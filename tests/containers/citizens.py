@@ -71,7 +71,7 @@ class Flow:
         again = f"; calls repeated: {self.called_again}" if self.called_again else ""
         return (
             f"{self.written} written, all appeals open {self.opened_seconds:.0f} s after the last message, all "
-            f"replies published {self.published_seconds:.0f} s after the last one, each stands once{again}"
+            f"replies published {self.published_seconds:.0f} s after the last one, each once{again}"
         )
 
 
@@ -150,15 +150,15 @@ def _published(installation: Installation, appeal_id: str) -> bool:
 def _check_threads(
     installation: Installation, written: dict[str, tuple[str, str, Any]], replies: dict[str, str], mark: str
 ) -> None:
-    stand: Counter[tuple[str, str]] = Counter()
+    found: Counter[tuple[str, str]] = Counter()
     for name, network in installation.networks.items():
         for page in {page for of, page, _ in written.values() if of == name}:
-            stand.update(
+            found.update(
                 (item["text"], str(item["thread"])) for item in network.replies(page) if mark in item["text"]
             )
     expected = {(replies[text], str(thread)): 1 for text, (_, _, thread) in written.items()}
-    if dict(stand) != expected:
-        wrong = [key for key in stand.keys() | expected.keys() if stand[key] != expected.get(key)]
+    if dict(found) != expected:
+        wrong = [key for key in found.keys() | expected.keys() if found[key] != expected.get(key)]
         raise StepFailedError(f"replies that are not exactly once in their thread: {wrong[:3]}")
 
 

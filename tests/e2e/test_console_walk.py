@@ -145,10 +145,10 @@ async def test_appeal_goes_from_question_to_reopening_in_the_console(walk: Walk)
     await press(approving, "a")
     await expect(approving.locator("main")).to_contain_text("Согласовывать нечего", timeout=WAIT)
 
-    async def stands() -> bool:
+    async def is_in_the_network() -> bool:
         return len(await vk.answers(page, answer)) == 1
 
-    await eventually(stands, "the answer in the network")
+    await eventually(is_in_the_network, "the answer in the network")
     (published,) = await vk.answers(page, answer)
 
     async def is_answered() -> bool:

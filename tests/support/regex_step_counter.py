@@ -99,7 +99,7 @@ class Steps:
             self.count += len(said or "")
             return go_on(at + len(said)) if said is not None and self._text.startswith(said, at) else None
         if kind is op.AT:
-            return go_on(at) if self._stands(value, at) else None
+            return go_on(at) if self._is_at(value, at) else None
         raise ValueError(f"the matcher does not support {kind}: add it before using the count")
 
     def _repeat(  # noqa: PLR0917 — the parts of a repeat, and where it is tried
@@ -175,7 +175,7 @@ class Steps:
         ascii_only = bool(self._flags & re.ASCII) and not letter.isascii()
         return _CATEGORIES[value]("\u00a1" if ascii_only else letter)
 
-    def _stands(self, where: Any, at: int) -> bool:
+    def _is_at(self, where: Any, at: int) -> bool:
         text = self._text
         if where in (op.AT_BEGINNING, op.AT_BEGINNING_STRING):
             return at == 0

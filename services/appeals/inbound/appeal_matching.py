@@ -18,7 +18,7 @@ from services.appeals.classification import store
 from services.appeals.classification.types import is_automatic
 from services.appeals.feedback.awaited_feedback import AwaitedFeedback
 from services.appeals.feedback.recording import record_feedback
-from services.appeals.inbound.clarification import AppealStandings, Clarifier
+from services.appeals.inbound.clarification import AppealHandling, Clarifier
 from services.appeals.inbound.locked_appeals import LockedAppeals, ThreadAuthor
 from services.appeals.inbound.matter import Comparison
 from services.appeals.inbound.matter_readings import ClassifiedMessage
@@ -117,8 +117,8 @@ class AppealMatcher:
                 await self._routing_context.sla.calendars.add(self._session, self.locked.organisation_ids())
         await placer.classify_whole()
         self._placements |= placer.placements
-        standings = await AppealStandings.load(self._session, joined(placer.placements))
-        self._clarifier.standings = standings.with_opened({appeal.id for appeal in self.opened.values()})
+        handling = await AppealHandling.load(self._session, joined(placer.placements))
+        self._clarifier.handling = handling.with_opened({appeal.id for appeal in self.opened.values()})
 
     async def _insert(self, drafts: Sequence[Appeal]) -> list[Appeal]:
         """Insert appeals, skipping those whose number another transaction has taken; return the inserted appeals

@@ -31,7 +31,7 @@ _DECISIONS = ("topic_changed", "location_changed")
 
 
 @dataclass(frozen=True)
-class AppealStandings:
+class AppealHandling:
     """What people have done with given appeals. `untouched`: appeals that only the rules have assigned and nobody
     has started to work on. `decided`: pairs of an appeal and the kind of a timeline entry by which a person set a
     value.
@@ -41,11 +41,11 @@ class AppealStandings:
     decided: frozenset[tuple[UUID, str]] = frozenset()
 
     @staticmethod
-    async def load(session: WriteSession, appeals: Collection[Appeal]) -> "AppealStandings":
-        """Load the standings of locked appeals that are already inserted."""
+    async def load(session: WriteSession, appeals: Collection[Appeal]) -> "AppealHandling":
+        """Load what people have done with locked appeals that are already inserted."""
         ids = {appeal.id for appeal in appeals}
         if not ids:
-            return AppealStandings()
+            return AppealHandling()
         untouched = await session.scalars(select(Appeal.id).where(Appeal.id.in_(ids), dry_run.untouched()))
         decided = await session.execute(
             select(TimelineEntry.appeal_id, TimelineEntry.kind).where(
@@ -54,9 +54,9 @@ class AppealStandings:
                 TimelineEntry.actor.not_in((SYSTEM_ACTOR, NETWORK_ACTOR)),
             )
         )
-        return AppealStandings(frozenset(untouched), frozenset((row[0], row[1]) for row in decided))
+        return AppealHandling(frozenset(untouched), frozenset((row[0], row[1]) for row in decided))
 
-    def with_opened(self, appeal_ids: Collection[UUID]) -> "AppealStandings":
+    def with_opened(self, appeal_ids: Collection[UUID]) -> "AppealHandling":
         """Return a copy that includes appeals opened in the same transaction."""
         return replace(self, untouched=self.untouched | set(appeal_ids))
 
@@ -68,7 +68,7 @@ class Clarifier:
         self._routing_context = routing_context
         self._recorder = recorder
         self._codes = {topic_id: code for code, topic_id in routing_context.topic_ids.items()}
-        self.standings = AppealStandings()
+        self.handling = AppealHandling()
 
     def apply(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement) -> bool:
         """Apply a message that joined the appeal; return whether the route of the appeal may change."""
@@ -77,7 +77,7 @@ class Clarifier:
             return False
         if appeal.first_response_at is not None:
             return False
-        if placement.was_vague and item.result.needs_answer == "yes" and appeal.id in self.standings.untouched:
+        if placement.was_vague and item.result.needs_answer == "yes" and appeal.id in self.handling.untouched:
             self._start_again(appeal, item)
         topic = self._set_topic(appeal, item, reading, whole, comparison.relation)
         place = self._set_location(appeal, item, reading, whole, comparison.relation)
@@ -85,7 +85,7 @@ class Clarifier:
 
     def route_again(self, appeal: Appeal) -> None:
         """Route the appeal again if only the rules have routed it; otherwise it keeps its organisation."""
-        if appeal.id not in self.standings.untouched:
+        if appeal.id not in self.handling.untouched:
             return
         clear = appeal.status != "triage" or route_of(appeal).triage_reason not in _UNCLEAR_NEED
         if reroute.reroute_appeal(appeal, self._routing_context, self._recorder, clear=clear) or not clear:
@@ -115,7 +115,7 @@ class Clarifier:
         whole: ClassificationResult,
         relation: Relation,
     ) -> bool:
-        if (appeal.id, "topic_changed") in self.standings.decided:
+        if (appeal.id, "topic_changed") in self.handling.decided:
             return False
         predicted = route_of(appeal).topic
         known = self._codes.get(appeal.topic_id) if appeal.topic_id else None
@@ -146,7 +146,7 @@ class Clarifier:
         """Set the parts of the location that the message names; a named part replaces a part implied by the
         page.
         """
-        if (appeal.id, "location_changed") in self.standings.decided:
+        if (appeal.id, "location_changed") in self.handling.decided:
             return False
         before = {part: getattr(appeal, part) for part in LOCATION_PARTS}
         named = {part: getattr(reading.location, part) for part in LOCATION_PARTS}

@@ -124,10 +124,13 @@ _WITHDRAWN = AutomaticTransition(
     "the published answer is withdrawn", ("interim", "answered", "closed"), "reopened", AppealReopened
 )
 _FINAL_WITHDRAWN = AutomaticTransition(
-    "the final reply is withdrawn, an interim one stands", ("answered", "closed"), "interim", AppealReopened
+    "the final reply is withdrawn, an interim one is still public",
+    ("answered", "closed"),
+    "interim",
+    AppealReopened,
 )
 _INTERIM_WITHDRAWN = AutomaticTransition(
-    "the interim reply is withdrawn, an earlier final one stands", ("interim",), "answered", AppealMoved
+    "the interim reply is withdrawn, an earlier final one is still public", ("interim",), "answered", AppealMoved
 )
 
 _ANSWERED_AGAIN = AutomaticTransition(
@@ -204,9 +207,9 @@ def is_reopened_by_dissatisfaction(status: str) -> bool:
     return status in _NOT_SOLVED.statuses
 
 
-def status_after_withdrawal(status: str, *, interim_stands: bool) -> str:
-    """Return the status after the answer is withdrawn; `interim_stands`: an interim reply is still public."""
-    return _status_after(_FINAL_WITHDRAWN if interim_stands else _WITHDRAWN, status)
+def status_after_withdrawal(status: str, *, has_public_interim: bool) -> str:
+    """Return the status after the answer is withdrawn; `has_public_interim`: an interim reply is still public."""
+    return _status_after(_FINAL_WITHDRAWN if has_public_interim else _WITHDRAWN, status)
 
 
 def status_with_final_reply(status: str) -> str:

@@ -86,7 +86,7 @@ async def close_unneeded(
     elif (
         appeal.status == "triage"
         and appeal.first_response_at is not None
-        and await reply_queries.final_reply_stands(session, appeal)
+        and await reply_queries.has_public_final_reply(session, appeal)
     ):
         # The unclear message came after a reply: the appeal stays answered.
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")

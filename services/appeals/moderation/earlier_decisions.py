@@ -31,15 +31,15 @@ async def require_not_decided_by_another(
         )
         .order_by(TimelineEntry.at, TimelineEntry.id)
     )
-    standing: list[TimelineEntry] = []
+    in_effect: list[TimelineEntry] = []
     for entry in entries:
         if entry.kind != "moved":
-            standing.append(entry)
+            in_effect.append(entry)
         elif (since := entry.data.get("undone_since")) is not None:
             # Decisions made before an undone change are in effect again. An undo is recognised by this field and
             # not by its reason, which people may write too.
-            standing = [one for one in standing if one.at < datetime.fromisoformat(since)]
-    for entry in {entry.kind: entry for entry in standing}.values():
+            in_effect = [one for one in in_effect if one.at < datetime.fromisoformat(since)]
+    for entry in {entry.kind: entry for entry in in_effect}.values():
         if entry.actor not in {caller.actor, SYSTEM_ACTOR, NETWORK_ACTOR}:
             raise DecidedByAnother(
                 "Another person has decided about this appeal. Read it, and send If-Match with its version to "

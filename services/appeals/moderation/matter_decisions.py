@@ -169,7 +169,7 @@ async def _withdraw_reopening(
         return
     if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
         return
-    if not await reply_queries.final_reply_stands(session, appeal):
+    if not await reply_queries.has_public_final_reply(session, appeal):
         return
     outcome = await reply_queries.last_outcome(session, appeal)
     answer_again(appeal, outcome, routing_context.sla, recorder, actor, reason=MODERATOR_REASON)

@@ -121,7 +121,7 @@ async def apply_result(session: WriteSession, event: Event, data: PublicationCha
             return
         failure = {"code": data.failure.code, "message": data.failure.message}
         if change.kind == "edit":
-            await _take_over_what_stands(session, appeal, reply, change)
+            await _store_public_text(session, appeal, reply, change)
         _fail(appeal, reply, change, failure, at=event.occurred_at, recorder=recorder)
     else:
         change.status, change.ended_at, change.failure = "applied", event.occurred_at, None
@@ -181,14 +181,14 @@ async def _move_promise(
     await move_promise(session, appeal, reply, change, recorder)
 
 
-async def _take_over_what_stands(session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange) -> None:
+async def _store_public_text(session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange) -> None:
     """Set the reply's text to what is public after an edit failed halfway: new parts beside former parts. Not in
     an erased appeal, because ingest erases its rows of the reply only after the change.
     """
     if appeal.erased_at is not None:
         return
     begun = await session.scalar(select(PublicationChange.parts_done > 0).where(PublicationChange.id == change.id))
-    parts = await public_text.standing_parts(session, reply.id)
+    parts = await public_text.public_parts(session, reply.id)
     if not begun or not parts:
         return
     reply.text = public_text.joined_text(parts)

@@ -1,4 +1,4 @@
-"""The text of a reply as it stands in the network, by ingest's rows of its parts."""
+"""The text of a reply as it is in the network, by ingest's rows of its parts."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -15,7 +15,7 @@ from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Publication
 
 
-async def standing_parts(session: AsyncSession, reply_id: UUID) -> Sequence[Publication]:
+async def public_parts(session: AsyncSession, reply_id: UUID) -> Sequence[Publication]:
     """Return the parts of the reply that are neither withdrawn nor erased, in order."""
     found = await session.scalars(
         select(Publication)
@@ -39,7 +39,7 @@ async def take_over_published_text(session: WriteSession, appeal: Appeal, reply:
     They differ if a call that counted as failed took effect late: ingest finds the former text in the thread and
     does not send the corrected one.
     """
-    parts = await standing_parts(session, reply.id)
+    parts = await public_parts(session, reply.id)
     if not parts or appeal.erased_at is not None:
         return None
     public = joined_text(parts)

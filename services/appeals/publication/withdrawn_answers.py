@@ -32,30 +32,36 @@ async def take_answer_back(
     if appeal.status in {"merged", "not_required"}:
         return
     await _forget_final_answer(session, appeal, reply)
-    standing = await session.scalar(
+    last_public = await session.scalar(
         select(Reply)
         .where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.id != reply.id)
         .order_by(Reply.published_at.desc(), Reply.id.desc())
         .limit(1)
     )
-    if standing is not None and standing.published_at is not None and standing.published_at > published_at:
+    if (
+        last_public is not None
+        and last_public.published_at is not None
+        and last_public.published_at > published_at
+    ):
         return
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
     awaited = False
-    for answered_at in await _taken_back_at(session, appeal, reply, standing):
+    for answered_at in await _taken_back_at(session, appeal, reply, last_public):
         clocks.cancel_later_clocks(appeal, answered_at, context.sla, actor)
         await session.flush()
         awaited = clocks.continue_clocks(appeal, answered_at, context.sla, actor, reason) or awaited
         await reopen_promises(session, appeal, answered_at)
-    interim_stands = not awaited and standing is not None and standing.kind == "interim"
-    clocks.set_promise(appeal, standing.promised_at if standing and interim_stands else None, context.sla)
-    if standing is not None and not awaited and not interim_stands:
+    has_public_interim = not awaited and last_public is not None and last_public.kind == "interim"
+    clocks.set_promise(
+        appeal, last_public.promised_at if last_public and has_public_interim else None, context.sla
+    )
+    if last_public is not None and not awaited and not has_public_interim:
         await recording.await_feedback_again(session, appeal)
-        await _stand_by_final_reply(session, appeal, reply, withdrawal, recorder)
+        await _return_to_final_reply(session, appeal, reply, withdrawal, recorder)
         return
     before = appeal.status
-    appeal.status = status_after_withdrawal(before, interim_stands=interim_stands)
+    appeal.status = status_after_withdrawal(before, has_public_interim=has_public_interim)
     if appeal.status == before:
         return
     appeal.closed_at = appeal.outcome = None
@@ -68,9 +74,9 @@ async def take_answer_back(
 
 
 async def _taken_back_at(
-    session: WriteSession, appeal: Appeal, reply: Reply, standing: Reply | None
+    session: WriteSession, appeal: Appeal, reply: Reply, last_public: Reply | None
 ) -> Sequence[datetime]:
-    """Return the publication times of withdrawn replies after the last public one (`standing`), latest first.
+    """Return the publication times of withdrawn replies after the last public one (`last_public`), latest first.
     Their effects on the clocks have remained while a later reply was public.
     """
     query = (
@@ -82,13 +88,13 @@ async def _taken_back_at(
             Reply.published_at.is_not(None),
         )
     )
-    if standing is not None:
-        query = query.where(Reply.published_at > standing.published_at)
+    if last_public is not None:
+        query = query.where(Reply.published_at > last_public.published_at)
     moments = await session.scalars(query.order_by(Reply.published_at.desc()))
     return [moment for moment in moments if moment is not None]
 
 
-async def _stand_by_final_reply(
+async def _return_to_final_reply(
     session: WriteSession, appeal: Appeal, reply: Reply, withdrawal: ReplyChange, recorder: AppealRecorder
 ) -> None:
     """Make the appeal answered again if it awaited only the promise of the withdrawn interim reply."""

@@ -127,10 +127,12 @@ def is_resumed() -> ColumnElement[bool]:
     return (Reply.status == "failed") & resumed
 
 
-async def final_reply_stands(session: AsyncSession, appeal: Appeal) -> bool:
+async def has_public_final_reply(session: AsyncSession, appeal: Appeal) -> bool:
     """Return whether the appeal has a published final reply that was not withdrawn."""
-    standing = exists().where(Reply.appeal_id == appeal.id, Reply.status == "published", Reply.kind == "final")
-    return bool(await session.scalar(select(standing)))
+    public_final_reply = exists().where(
+        Reply.appeal_id == appeal.id, Reply.status == "published", Reply.kind == "final"
+    )
+    return bool(await session.scalar(select(public_final_reply)))
 
 
 async def reply_in_problem(session: AsyncSession, reply: Reply) -> dict[str, Any]:

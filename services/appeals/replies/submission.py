@@ -232,9 +232,9 @@ async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> N
         .where(Publication.reply_id == reply.id, Publication.status == "published")
         .order_by(Publication.part)
     )
-    standing = repeated_texts.without_whitespace("".join(parts))
-    if not repeated_texts.without_whitespace(text).startswith(standing):
+    published = repeated_texts.without_whitespace("".join(parts))
+    if not repeated_texts.without_whitespace(text).startswith(published):
         detail = "A part of the reply is already published: the corrected text must begin with it"
         raise Invalid.field("/text", detail)
-    if standing == repeated_texts.without_whitespace(text):
+    if published == repeated_texts.without_whitespace(text):
         raise Invalid.field("/text", "All of this text is already published: add the missing rest")

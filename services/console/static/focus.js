@@ -46,7 +46,7 @@
     (choice ?? [...wrong.querySelectorAll(FIELDS)].find((one) => one.checkVisibility()))?.focus();
   };
 
-  // What stands above such a field has to be read first: the page is shown from its top.
+  // What is above such a field has to be read first: the page is shown from its top.
   const write = () => {
     const field = document.querySelector("#main [data-begins]");
     if (!field) return;

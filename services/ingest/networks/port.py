@@ -184,7 +184,7 @@ class PublishedReply:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StandingReply:
+class ReplyToChange:
     """A published reply, or a part of it, to edit or delete. `media`: its photos after an edit.
 
     `send_deadline`: the time, by `calls.boottime_seconds`, after which nothing may be sent.
@@ -483,13 +483,13 @@ class NetworkAdapter(Protocol):
         Raises `PublishRejected` if nothing was published, `PublishOutcomeUnknown` if the response was lost.
         """
 
-    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+    async def edit_reply(self, reply: ReplyToChange, text: str) -> None:
         """Replace the text and photos of a published reply. Idempotent.
 
         Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
         """
 
-    async def delete_reply(self, standing: StandingReply) -> None:
+    async def delete_reply(self, reply: ReplyToChange) -> None:
         """Delete a published reply. Raises like `edit_reply`, also if the reply no longer exists."""
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:

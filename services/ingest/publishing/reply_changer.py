@@ -28,7 +28,7 @@ from services.ingest.networks.port import (
     PublishOutcomeUnknown,
     PublishRejected,
     ReadFailed,
-    StandingReply,
+    ReplyToChange,
 )
 from services.ingest.publishing.change_progress import (
     UNFINISHED_STATUSES,
@@ -84,7 +84,7 @@ class ChangeCall:
 
     change_id: UUID
     part_id: UUID
-    standing: StandingReply
+    reply: ReplyToChange
     text: str | None
     started_at: datetime
 
@@ -253,7 +253,7 @@ class ReplyChanger:
             if change.sending_since is None:
                 raise AssertionError("unreachable: the update has just set `sending_since`")
             other_photos = wants_other_photos(change, part, parts)
-            standing = StandingReply(
+            reply = ReplyToChange(
                 page=page,
                 kind=cast("MessageKind", part.kind),
                 thread_key=part.thread_key,
@@ -261,17 +261,17 @@ class ReplyChanger:
                 media=(change.uploaded_media if other_photos else part.uploaded_media) or (),
                 send_deadline=began + network.publish_timeout(),
             )
-            return ChangeCall(change.id, part.id, standing, text, change.sending_since)
+            return ChangeCall(change.id, part.id, reply, text, change.sending_since)
 
     async def _send(self, call: ChangeCall, parts: Sequence[Publication], network: NetworkAdapter) -> None:
-        standing = call.standing
+        reply = call.reply
         try:
             try:
-                async with asyncio.timeout(max(standing.send_deadline - boottime_seconds(), 0)):
+                async with asyncio.timeout(max(reply.send_deadline - boottime_seconds(), 0)):
                     if call.text is None:
-                        await network.delete_reply(standing)
+                        await network.delete_reply(reply)
                     else:
-                        await network.edit_reply(standing, call.text)
+                        await network.edit_reply(reply, call.text)
             except TimeoutError as error:
                 raise PublishOutcomeUnknown("no response in time") from error
         except PublishRejected as refusal:
@@ -324,10 +324,10 @@ class ReplyChanger:
         if not (refusal.permanent and refusal.was_sent):
             return None
         if refusal.is_gone:
-            own = call.standing.external_id
+            own = call.reply.external_id
             return {part.external_id: part.text for part in parts if part.external_id != own}
         try:
-            return await self._network_texts(parts, call.standing.page, network)
+            return await self._network_texts(parts, call.reply.page, network)
         except ReadFailed as error:
             log.warning("thread not read after a refusal", change_id=str(call.change_id), error=str(error))
             return None

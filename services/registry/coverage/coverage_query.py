@@ -145,5 +145,5 @@ def best_pages_query(today: date, filters: CoverageFilter, name_query: str | Non
         )
         .where(*filter_conditions(filters, bodies.c))
         .group_by(*bodies.c, networks.c.network)
-        .subquery("standing")
+        .subquery("coverage")
     )

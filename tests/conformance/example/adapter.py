@@ -34,9 +34,9 @@ from services.ingest.networks.port import (
     PublishOutcomeUnknown,
     PublishRejected,
     ReadFailed,
+    ReplyToChange,
     ScanStep,
     SourceLoop,
-    StandingReply,
     TokenKind,
     TokenPool,
     TokenState,
@@ -214,11 +214,11 @@ class Example:
         item = parse(answer, outgoing.page)
         return PublishedReply(item.external_id, item.url)
 
-    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+    async def edit_reply(self, reply: ReplyToChange, text: str) -> None:
         """Refuse every edit: the network has no edits, as `changeable` of its `NetworkInfo` states."""
         raise PublishRejected("example:no_changes", "Сеть не даёт менять ответы.", permanent=True, was_sent=False)
 
-    async def delete_reply(self, standing: StandingReply) -> None:
+    async def delete_reply(self, reply: ReplyToChange) -> None:
         """Refuse every deletion: the network has no deletions by the page."""
         raise PublishRejected("example:no_changes", "Сеть не даёт удалять ответы.", permanent=True, was_sent=False)
 

@@ -120,6 +120,6 @@ async def test_invalid_scripts_and_inner_calls_get_errors(page: VkPage) -> None:
         "faults",
         {"kind": "persistent", "code": 29, "token": spent, "methods": ["users.get"], "until": "cleared"},
     )
-    stands = await page.api("execute", spent, code="return API.users.get({user_ids: 5});")
-    assert stands["execute_errors"][0]["error_code"] == 29
+    persistent = await page.api("execute", spent, code="return API.users.get({user_ids: 5});")
+    assert persistent["execute_errors"][0]["error_code"] == 29
     await page.emulator.control("faults", method="DELETE")

@@ -273,7 +273,9 @@ async def _failed(scenario: AppealsScenario, text: str) -> tuple[dict[str, Any],
     return appeal, reply, f"/appeals/{appeal['id']}/replies/{reply['id']}/retry"
 
 
-async def _stands(scenario: AppealsScenario, reply: dict[str, Any], text: str, *, part: int, parts: int) -> None:
+async def _insert_published_part(
+    scenario: AppealsScenario, reply: dict[str, Any], text: str, *, part: int, parts: int
+) -> None:
     """Insert a published part of the reply."""
     await scenario.ingest.execute(
         """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
@@ -301,7 +303,7 @@ async def test_failed_reply_is_corrected_and_retried(scenario: AppealsScenario) 
 
 async def test_correction_that_changes_a_published_part_is_refused(scenario: AppealsScenario) -> None:
     _, reply, path = await _failed(scenario, "Раз. Два. Три.")
-    await _stands(scenario, reply, "Раз.", part=0, parts=2)
+    await _insert_published_part(scenario, reply, "Раз.", part=0, parts=2)
     for wrong in ("Иначе. Два.", "Раз."):
         refused = await scenario.post(path, {"text": wrong})
         assert refused.status_code == 422
@@ -316,7 +318,7 @@ async def test_former_text_found_in_the_thread_replaces_the_corrected_text_and_c
     appeal, reply, path = await _failed(scenario, "Раз. Два.")
     assert (await scenario.post(path, {"text": "Раз. Два, исправлено."})).status_code == 202
     for part, text in enumerate(("Раз.", "Два.")):
-        await _stands(scenario, reply, text, part=part, parts=2)
+        await _insert_published_part(scenario, reply, text, part=part, parts=2)
     await scenario.emit_published(reply, at=WEDNESDAY + HOUR)
     details = await scenario.single_appeal()
     (shown,) = details["replies"]
@@ -335,7 +337,7 @@ async def test_reply_published_in_parts_keeps_its_text(scenario: AppealsScenario
     await scenario.citizen_writes(QUESTION)
     reply = await _answer(scenario, await scenario.single_appeal(), "Раз. Два.")
     for part, text in enumerate(("Раз.", "Два.")):
-        await _stands(scenario, reply, text, part=part, parts=2)
+        await _insert_published_part(scenario, reply, text, part=part, parts=2)
     await scenario.emit_published(reply, at=WEDNESDAY + HOUR)
     details = await scenario.single_appeal()
     assert details["replies"][0]["text"] == "Раз. Два."

@@ -354,15 +354,15 @@ async def test_concurrent_second_moderator_gets_a_conflict(scenario: AppealsScen
         won, lost = sorted(answers, key=lambda answer: answer.status_code)
         assert (won.status_code, lost.status_code) == (200, 412 if seen else 409), (won.text, lost.text)
         kept = await review(scenario, message)
-        stands = bodies[kept["reviewed_by"]]
+        winner = bodies[kept["reviewed_by"]]
         named = lost.json()["decision"]
         assert (named["by"], named["version"]) == (kept["reviewed_by"], won.json()["classification"]["version"])
-        assert named["decided"]["topic_id"] == kept["decided"]["topic_id"] == stands["topic_id"]
+        assert named["decided"]["topic_id"] == kept["decided"]["topic_id"] == winner["topic_id"]
         row = await scenario.ingest.fetchrow(
             "SELECT classified_by, topic_id, version FROM classifications WHERE message_id = $1", message
         )
         assert dict(row) == {
-            "classified_by": kept["reviewed_by"], "topic_id": UUID(str(stands["topic_id"])), "version": 2,
+            "classified_by": kept["reviewed_by"], "topic_id": UUID(str(winner["topic_id"])), "version": 2,
         }  # fmt: skip
         # With the version of the first decision, the second moderator's decision is accepted.
         loser = next(subject for subject in bodies if subject != kept["reviewed_by"])

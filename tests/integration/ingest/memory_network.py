@@ -21,9 +21,9 @@ from services.ingest.networks.port import (
     PublishedReply,
     PublishRejected,
     ReadFailed,
+    ReplyToChange,
     ScanStep,
     SourceLoop,
-    StandingReply,
 )
 from services.ingest.settings import IngestSettings, ingest_settings
 from shared import clock
@@ -86,11 +86,11 @@ class MemoryNetwork(NetworkAdapter):
         """Refuse every reply."""
         raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 
-    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+    async def edit_reply(self, reply: ReplyToChange, text: str) -> None:
         """Refuse every edit."""
         raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 
-    async def delete_reply(self, standing: StandingReply) -> None:
+    async def delete_reply(self, reply: ReplyToChange) -> None:
         """Refuse every deletion."""
         raise PublishRejected("memory", "Сеть только для чтения.", permanent=True)
 

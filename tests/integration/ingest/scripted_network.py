@@ -21,8 +21,8 @@ from services.ingest.networks.port import (
     PhotoTarget,
     PublishedReply,
     ReadFailed,
+    ReplyToChange,
     SourceLoop,
-    StandingReply,
 )
 from services.ingest.publishing.photo_uploads import attachment_reader
 from services.ingest.publishing.publisher import Publisher
@@ -48,7 +48,7 @@ class ScriptedNetwork:
         self.on_upload: Callable[[Photo], Awaitable[str]] | None = None
         self.on_publish: Callable[[OutgoingReply], Awaitable[PublishedReply]] | None = None
         self.changes: list[tuple[str, str | None]] = []
-        self.on_change: Callable[[StandingReply, str | None], Awaitable[None]] | None = None
+        self.on_change: Callable[[ReplyToChange, str | None], Awaitable[None]] | None = None
         self.thread: ParsedBatch | None = ParsedBatch()
         self.reads = 0
         self.on_read: Callable[[OutgoingReply], Awaitable[ParsedBatch]] | None = None
@@ -77,17 +77,17 @@ class ScriptedNetwork:
         assert self.on_publish is not None
         return await self.on_publish(outgoing)
 
-    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+    async def edit_reply(self, reply: ReplyToChange, text: str) -> None:
         """Call the test's `on_change` with the new text."""
-        self.changes.append((standing.external_id, text))
+        self.changes.append((reply.external_id, text))
         assert self.on_change is not None
-        await self.on_change(standing, text)
+        await self.on_change(reply, text)
 
-    async def delete_reply(self, standing: StandingReply) -> None:
+    async def delete_reply(self, reply: ReplyToChange) -> None:
         """Call the test's `on_change` without a text."""
-        self.changes.append((standing.external_id, None))
+        self.changes.append((reply.external_id, None))
         assert self.on_change is not None
-        await self.on_change(standing, None)
+        await self.on_change(reply, None)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Call the test's `on_read`, or return `thread`."""

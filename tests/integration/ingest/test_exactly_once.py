@@ -44,14 +44,14 @@ class PublishedComments:
         scenario.network.on_publish = self.publish
         scenario.network.thread = ParsedBatch(self.items)
 
-    def stands(self, number: int, text: str, **changes: Any) -> None:
+    def add_comment(self, number: int, text: str, **changes: Any) -> None:
         """Add a comment of the community to the thread."""
         self.items.append(self.scenario.citizen_message(number, text, change="observed", **changes))
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply; the first `lost` calls get no response."""
         number = 30 + self.scenario.network.calls
-        self.stands(number, outgoing.text)
+        self.add_comment(number, outgoing.text)
         if self.scenario.network.calls <= self.lost:
             raise PublishOutcomeUnknown("lost")
         return PublishedReply(f"-101_{number}", "u")
@@ -78,7 +78,7 @@ async def given_up(scenario: PublicationScenario) -> None:
 async def test_retried_reply_is_published_once_after_late_effect(scenario: PublicationScenario) -> None:
     await given_up(scenario)
     network = PublishedComments(scenario)
-    network.stands(40, "Ответ")  # the last call took effect later, unnoticed
+    network.add_comment(40, "Ответ")  # the last call took effect later, unnoticed
     again = await scenario.retry()
     assert (again.status_code, again.json()["status"]) == (202, "uncertain")
     done = await scenario.run_to_end()
@@ -169,7 +169,7 @@ async def test_lost_reply_is_matched_despite_network_clock_skew(
     written_at = datetime.now(UTC) + timedelta(minutes=minutes)
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
-        network.stands(30 + scenario.network.calls, outgoing.text, written_at=written_at)
+        network.add_comment(30 + scenario.network.calls, outgoing.text, written_at=written_at)
         raise PublishOutcomeUnknown("lost")
 
     network = PublishedComments(scenario)
@@ -297,7 +297,7 @@ async def test_temporary_rejection_after_lost_call_still_requires_read(scenario:
             late.append(outgoing)
             raise PublishOutcomeUnknown("lost")
         if scenario.network.calls == 2:
-            network.stands(30, late[0].text)  # the first call takes effect now
+            network.add_comment(30, late[0].text)  # the first call takes effect now
             raise PublishRejected("vk:6", "Медленнее.", permanent=False, retry_after=0.1)
         return await publish(outgoing)
 
@@ -326,13 +326,13 @@ async def test_rejected_call_is_repeated_without_reading_thread(
 
 async def test_earlier_staff_reply_with_the_same_text_is_not_matched(scenario: PublicationScenario) -> None:
     network = PublishedComments(scenario)
-    network.stands(20, "Ответ")
+    network.add_comment(20, "Ответ")
     await scenario.receive(*network.items)
 
     async def lost_without_effect(outgoing: OutgoingReply) -> PublishedReply:
         if scenario.network.calls == 1:
             raise PublishOutcomeUnknown("lost")
-        network.stands(31, outgoing.text)
+        network.add_comment(31, outgoing.text)
         return PublishedReply("-101_31", "u")
 
     scenario.network.on_publish = lost_without_effect
@@ -353,7 +353,7 @@ async def test_old_comment_stored_late_does_not_match_failed_reply(scenario: Pub
 async def test_staff_reply_with_the_same_text_after_a_failure_is_matched(scenario: PublicationScenario) -> None:
     await given_up(scenario)
     network = PublishedComments(scenario)
-    network.stands(50, "Ответ")
+    network.add_comment(50, "Ответ")
     await scenario.retry()
     assert (await scenario.run_to_end())["external_id"] == "-101_50"
     assert network.texts == ["Ответ"]
@@ -362,7 +362,7 @@ async def test_staff_reply_with_the_same_text_after_a_failure_is_matched(scenari
 async def test_corrected_reply_is_not_sent_if_former_text_is_published(scenario: PublicationScenario) -> None:
     await given_up(scenario)
     network = PublishedComments(scenario)
-    network.stands(40, "Ответ")
+    network.add_comment(40, "Ответ")
     await scenario.retry("Ответ получше")
     done = await scenario.run_to_end()
     assert (done["external_id"], done["text"]) == ("-101_40", "Ответ")
@@ -448,7 +448,7 @@ async def test_two_workers_resend_lost_reply_once(scenario: PublicationScenario)
         if scenario.network.calls == 1:
             raise PublishOutcomeUnknown("lost")
         await asyncio.sleep(0.1)  # other workers try meanwhile
-        network.stands(31, outgoing.text)
+        network.add_comment(31, outgoing.text)
         return PublishedReply("-101_31", "u")
 
     scenario.network.on_publish = publish

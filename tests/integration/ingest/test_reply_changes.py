@@ -21,7 +21,7 @@ from services.ingest.networks.port import (
     PublishOutcomeUnknown,
     PublishRejected,
     ReadFailed,
-    StandingReply,
+    ReplyToChange,
 )
 from services.ingest.publishing.reply_changer import ReplyChanger, fail_dead_lettered_change
 from shared.jobs import RetryLater
@@ -63,17 +63,17 @@ class ThreadUnderChange:
         self.items[item.external_id] = item
         return PublishedReply(item.external_id, item.url)
 
-    async def change(self, standing: StandingReply, text: str | None) -> None:
+    async def change(self, reply: ReplyToChange, text: str | None) -> None:
         """Change or delete a reply, then raise the next of `answers`; a refusal has no effect."""
-        self.media.append(tuple(standing.media))
+        self.media.append(tuple(reply.media))
         answer = self.answers.pop(0) if self.answers else None
         if not isinstance(answer, PublishRejected):
-            if standing.external_id not in self.items:
+            if reply.external_id not in self.items:
                 raise PublishRejected("vk:211", "Нет доступа.", permanent=True)
             if text is None:
-                del self.items[standing.external_id]
+                del self.items[reply.external_id]
             else:
-                self.items[standing.external_id] = replace(self.items[standing.external_id], text=text)
+                self.items[reply.external_id] = replace(self.items[reply.external_id], text=text)
         if answer is not None:
             raise answer
 
@@ -209,8 +209,8 @@ class Killed(BaseException):
 async def test_change_whose_process_was_killed_after_the_call_is_made_once(
     thread: ThreadUnderChange, words: str | None
 ) -> None:
-    async def killed(standing: StandingReply, text: str | None) -> None:
-        await thread.change(standing, text)
+    async def killed(reply: ReplyToChange, text: str | None) -> None:
+        await thread.change(reply, text)
         raise Killed
 
     thread.scenario.network.on_change = killed
@@ -246,7 +246,7 @@ async def test_failed_thread_read_does_not_fail_a_change_finished_by_another_wor
 
 
 async def test_change_call_without_effect_is_made_again(thread: ThreadUnderChange) -> None:
-    async def lost(_: StandingReply, __: str | None) -> None:
+    async def lost(_: ReplyToChange, __: str | None) -> None:
         thread.scenario.network.on_change = thread.change
         raise PublishOutcomeUnknown("never arrived")
 
@@ -360,8 +360,8 @@ async def test_edit_of_parts_continues_after_the_parts_made_before_a_kill(
 ) -> None:
     new = [letter * 4_000 for letter in "где"]
 
-    async def killed(standing: StandingReply, text: str | None) -> None:
-        await long_thread.change(standing, text)
+    async def killed(reply: ReplyToChange, text: str | None) -> None:
+        await long_thread.change(reply, text)
         if len(long_thread.scenario.network.changes) == calls:
             raise Killed
 

@@ -68,7 +68,7 @@ def _description(text: str) -> str:
     """Return the beginning of the text, masked; only this part is masked, because masking is slow."""
     masked = mask(text[: MAX_DESCRIPTION + _MARGIN])
     if len(text) > MAX_DESCRIPTION + _MARGIN:
-        # What stands where the text was cut may be half a number, which no pattern recognises.
+        # The text may be cut within a number, half of which no pattern recognises.
         masked = masked[:-_MARGIN]
     return masked[:MAX_DESCRIPTION]
 

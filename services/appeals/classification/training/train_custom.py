@@ -281,7 +281,7 @@ def _card(
             "without_label": len(data.without_label),
             "personal_data": "masked before learning",
             "labels": dict(counted.most_common()),
-            "labels_that_stand_once": sum(1 for count in counted.values() if count == 1),
+            "labels_with_one_row": sum(1 for count in counted.values() if count == 1),
         },
         "features": {
             "words": "lemmas and pairs of them, pieces of 2 to 5 letters, TF-IDF",

@@ -31,9 +31,9 @@ from services.ingest.networks.port import (
     PublishedReply,
     PublishOutcomeUnknown,
     PublishRejected,
+    ReplyToChange,
     ScanStep,
     SourceLoop,
-    StandingReply,
     TokenKind,
     TokenPool,
 )
@@ -169,32 +169,32 @@ class OkNetwork:
         url = f"https://ok.ru/group/{outgoing.page.external_id}/messages"
         return PublishedReply(f"{chat}/{ok_payloads.with_prefix('mid', number)}", url)
 
-    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+    async def edit_reply(self, reply: ReplyToChange, text: str) -> None:
         """Replace the text of a comment.
 
         Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
         """
-        await self._change(standing, "discussions.editDiscussionComment", comment=text)
+        await self._change(reply, "discussions.editDiscussionComment", comment=text)
 
-    async def delete_reply(self, standing: StandingReply) -> None:
+    async def delete_reply(self, reply: ReplyToChange) -> None:
         """Delete a comment.
 
         Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
         """
-        await self._change(standing, "discussions.deleteDiscussionComment")
+        await self._change(reply, "discussions.deleteDiscussionComment")
 
-    async def _change(self, standing: StandingReply, method: str, **params: str) -> None:
-        if standing.kind == "message":
+    async def _change(self, reply: ReplyToChange, method: str, **params: str) -> None:
+        if reply.kind == "message":
             raise PublishRejected("ok:not_changeable", NO_MESSAGE_CHANGES, permanent=True, was_sent=False)
-        kind, ident = ok_payloads.split_discussion_key(standing.thread_key.removeprefix("ok:"))
+        kind, ident = ok_payloads.split_discussion_key(reply.thread_key.removeprefix("ok:"))
         with mapping_publish_errors(self.name, ok_errors.change_message, ok_errors.GONE):
             await self._client.call(
                 self._client.user_session(method),
                 method,
                 discussionId=ident,
                 discussionType=kind,
-                comment_id=standing.external_id.partition("/")[2],
-                not_after=standing.send_deadline,
+                comment_id=reply.external_id.partition("/")[2],
+                not_after=reply.send_deadline,
                 **params,
             )
 

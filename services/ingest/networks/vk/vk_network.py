@@ -18,9 +18,9 @@ from services.ingest.networks.port import (
     Photo,
     PhotoTarget,
     PublishedReply,
+    ReplyToChange,
     ScanStep,
     SourceLoop,
-    StandingReply,
     TokenKind,
     TokenPool,
 )
@@ -192,21 +192,21 @@ class VkNetwork:
         with mapping_publish_errors(self.name, vk_errors.user_message):
             return await self._publishing.publish(outgoing)
 
-    async def edit_reply(self, standing: StandingReply, text: str) -> None:
+    async def edit_reply(self, reply: ReplyToChange, text: str) -> None:
         """Replace the text of a reply.
 
         Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
         """
         with mapping_publish_errors(self.name, vk_errors.change_message, vk_errors.GONE):
-            await self._changes.edit(standing, text)
+            await self._changes.edit(reply, text)
 
-    async def delete_reply(self, standing: StandingReply) -> None:
+    async def delete_reply(self, reply: ReplyToChange) -> None:
         """Delete a reply.
 
         Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
         """
         with mapping_publish_errors(self.name, vk_errors.change_message, vk_errors.GONE):
-            await self._changes.delete(standing)
+            await self._changes.delete(reply)
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Return the reply's thread after `outgoing.baseline_position`.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from services.ingest.networks.calls import CallError
-from services.ingest.networks.port import PublishOutcomeUnknown, StandingReply, TokenKind
+from services.ingest.networks.port import PublishOutcomeUnknown, ReplyToChange, TokenKind
 from services.ingest.networks.vk import vk_errors, vk_payloads
 from services.ingest.networks.vk.reading.wall_reader import id_suffix
 from services.ingest.networks.vk.vk_client import VkClient
@@ -18,74 +18,74 @@ class VkReplyChanges:
     def __init__(self, client: VkClient) -> None:
         self._client = client
 
-    async def edit(self, standing: StandingReply, text: str) -> None:
+    async def edit(self, reply: ReplyToChange, text: str) -> None:
         """Replace the text. The photos are sent again, because VK removes photos that an edit leaves out."""
-        media = ",".join(standing.media)
-        page = standing.page
-        if standing.kind == "message":
+        media = ",".join(reply.media)
+        page = reply.page
+        if reply.kind == "message":
             await self._call(
-                standing,
+                reply,
                 "messages.edit",
                 TokenKind.GROUP,
-                **_place_of_message(standing),
-                cmid=id_suffix(standing.external_id),
+                **_place_of_message(reply),
+                cmid=id_suffix(reply.external_id),
                 message=text,
                 attachment=media,
             )
-        elif (topic_id := _topic_id(standing)) is not None:
+        elif (topic_id := _topic_id(reply)) is not None:
             await self._call(
-                standing,
+                reply,
                 "board.editComment",
                 TokenKind.USER,
                 group_id=page.external_id,
                 topic_id=topic_id,
-                comment_id=id_suffix(standing.external_id),
+                comment_id=id_suffix(reply.external_id),
                 message=text,
                 attachments=media,
             )
         else:
             await self._call(
-                standing,
+                reply,
                 "wall.editComment",
                 TokenKind.USER,
                 owner_id=f"-{page.external_id}",
-                comment_id=id_suffix(standing.external_id),
+                comment_id=id_suffix(reply.external_id),
                 message=text,
                 attachments=media,
             )
 
-    async def delete(self, standing: StandingReply) -> None:
+    async def delete(self, reply: ReplyToChange) -> None:
         """Delete the reply; a direct message is deleted for both sides."""
-        page = standing.page
-        if standing.kind == "message":
-            await self._delete_message(standing)
-        elif (topic_id := _topic_id(standing)) is not None:
+        page = reply.page
+        if reply.kind == "message":
+            await self._delete_message(reply)
+        elif (topic_id := _topic_id(reply)) is not None:
             await self._call(
-                standing,
+                reply,
                 "board.deleteComment",
                 TokenKind.GROUP,
                 TokenKind.USER,
                 group_id=page.external_id,
                 topic_id=topic_id,
-                comment_id=id_suffix(standing.external_id),
+                comment_id=id_suffix(reply.external_id),
             )
         else:
             await self._call(
-                standing,
+                reply,
                 "wall.deleteComment",
                 TokenKind.USER,
                 owner_id=f"-{page.external_id}",
-                comment_id=id_suffix(standing.external_id),
+                comment_id=id_suffix(reply.external_id),
             )
 
-    async def _delete_message(self, standing: StandingReply) -> None:
+    async def _delete_message(self, reply: ReplyToChange) -> None:
         method = "messages.delete"
         answer = await self._call(
-            standing,
+            reply,
             method,
             TokenKind.GROUP,
-            **_place_of_message(standing),
-            cmids=id_suffix(standing.external_id),
+            **_place_of_message(reply),
+            cmids=id_suffix(reply.external_id),
             delete_for_all=1,
         )
         done = answer[0] if isinstance(answer, list) and answer and isinstance(answer[0], dict) else {}
@@ -97,16 +97,16 @@ class VkReplyChanges:
         if done.get("response") != 1:
             raise PublishOutcomeUnknown("the response does not confirm the deletion")
 
-    async def _call(self, standing: StandingReply, method: str, *kinds: TokenKind, **params: Any) -> Any:
-        credential = self._client.select_token(method, *kinds, page_id=standing.page.id)
-        return await self._client.call(credential, method, not_after=standing.send_deadline, **params)
+    async def _call(self, reply: ReplyToChange, method: str, *kinds: TokenKind, **params: Any) -> Any:
+        credential = self._client.select_token(method, *kinds, page_id=reply.page.id)
+        return await self._client.call(credential, method, not_after=reply.send_deadline, **params)
 
 
-def _place_of_message(standing: StandingReply) -> dict[str, str]:
-    return {"peer_id": id_suffix(standing.thread_key), "group_id": standing.page.external_id}
+def _place_of_message(reply: ReplyToChange) -> dict[str, str]:
+    return {"peer_id": id_suffix(reply.thread_key), "group_id": reply.page.external_id}
 
 
-def _topic_id(standing: StandingReply) -> str | None:
+def _topic_id(reply: ReplyToChange) -> str | None:
     """Return the number of the discussion; None for a comment on the wall."""
-    place = id_suffix(standing.thread_key)
+    place = id_suffix(reply.thread_key)
     return None if place.isdecimal() else place.removeprefix(vk_payloads.BOARD_THREAD.prefix)

@@ -21,8 +21,8 @@ from services.ingest.networks.vk.reading.wall_reader import (
     POSTS_PER_CALL,
     ObservedIds,
     deletion,
+    existing_posts,
     list_items,
-    standing_posts,
 )
 from services.ingest.networks.vk.vk_client import MAX_TOKEN_SWITCHES, VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
@@ -116,7 +116,7 @@ class SuggestedPosts:
         for start in range(0, len(gone), POSTS_PER_CALL):
             asked = gone[start : start + POSTS_PER_CALL]
             answer = await self._client.read_with_retries(manager, "wall.getById", posts=",".join(asked))
-            published = standing_posts(answer)
+            published = existing_posts(answer)
             found += [
                 deletion("wall_post", one, f"vk:{one}", stored[one]) for one in asked if one not in published
             ]

@@ -52,7 +52,7 @@ def id_suffix(key: str) -> str:
     return key.rpartition("_")[2]
 
 
-def standing_posts(answer: Any) -> set[str]:
+def existing_posts(answer: Any) -> set[str]:
     """Return the ids of the undeleted posts in a response of wall.getById. Raises like `list_items`."""
     listed = answer if isinstance(answer, list) else list_items(answer, "wall.getById")
     return {
@@ -228,9 +228,9 @@ class WallReader:
         found: list[IncomingItem] = []
         for start in range(0, len(missing), POSTS_PER_CALL):
             asked = missing[start : start + POSTS_PER_CALL]
-            standing = await self._standing(asked)
+            existing = await self._existing(asked)
             for one in asked:
-                if one in standing:
+                if one in existing:
                     continue
                 key = f"vk:{one}"
                 found.append(deletion("wall_post", one, key, stored[one]))
@@ -239,8 +239,8 @@ class WallReader:
                 found += [deletion("comment", name, key, at) for name, at in comments.items()]
         return found
 
-    async def _standing(self, names: Sequence[str]) -> set[str]:
-        return standing_posts(await self._read("wall.getById", posts=",".join(names)))
+    async def _existing(self, names: Sequence[str]) -> set[str]:
+        return existing_posts(await self._read("wall.getById", posts=",".join(names)))
 
     async def _read(self, method: str, **params: Any) -> Any:
         if method == "wall.get":
