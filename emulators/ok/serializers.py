@@ -42,11 +42,11 @@ def group_info(world: OkState, row: Row) -> dict[str, Any]:
     """Return all fields of a group as in `group.getInfo`; fields without a value are left out."""
     rules = world.rules.get(row["uid"])
     picture = f"{world.settings.base_url}/images/group.png"
-    told: dict[str, Any] = {"phone": rules.phone, "address": rules.address, "homepage_url": rules.site}
+    optional: dict[str, Any] = {"phone": rules.phone, "address": rules.address, "homepage_url": rules.site}
     if rules.avatar:
-        told |= {"photo_id": row["uid"], "main_photo": {"id": row["uid"], "pic128x128": picture}}
+        optional |= {"photo_id": row["uid"], "main_photo": {"id": row["uid"], "pic128x128": picture}}
     if rules.cover:
-        told["cover"] = {"id": f"{row['uid']}1", "pic_base": picture}
+        optional["cover"] = {"id": f"{row['uid']}1", "pic_base": picture}
     return {
         "uid": row["uid"],
         "name": row["name"],
@@ -66,7 +66,7 @@ def group_info(world: OkState, row: Row) -> dict[str, Any]:
         "shop_visible_admin": False,
         "shop_visible_public": False,
         "url": f"https://ok.ru/{row['screen_name']}",
-        **{name: value for name, value in told.items() if value},
+        **{name: value for name, value in optional.items() if value},
     }
 
 

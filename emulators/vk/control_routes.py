@@ -96,8 +96,8 @@ def _details(body: PageStateIn, base_url: str) -> dict[str, Any]:
         shown["contacts"] = [{"desc": "Приёмная", "phone": body.phone}] if body.phone else []
     if body.address is not None:
         place = {"id": 1, "title": "Адрес", "address": body.address}
-        told = {"is_enabled": True, "main_address_id": 1, "main_address": place, "count": 1}
-        shown["addresses"] = told if body.address else {"is_enabled": False}
+        addresses = {"is_enabled": True, "main_address_id": 1, "main_address": place, "count": 1}
+        shown["addresses"] = addresses if body.address else {"is_enabled": False}
     if body.site is not None:
         shown["site"] = body.site
     return shown

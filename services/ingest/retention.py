@@ -32,7 +32,7 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
         .exists()
     )
     quarantine, versions = timedelta(days=terms.quarantine_days), timedelta(days=terms.message_versions_days)
-    told = timedelta(days=terms.notices_days)
+    notices = timedelta(days=terms.notices_days)
     return (
         purge_rule(
             ProcessedPushEvent,
@@ -56,7 +56,7 @@ def rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
             lambda: [
                 Publication.on_behalf_of == inline_literal(NOTICES_ACTOR),
                 Publication.status.in_(["published", "failed"]),
-                Publication.created_at < clock.now() - told,
+                Publication.created_at < clock.now() - notices,
             ],
         ),
         purge_rule(

@@ -32,7 +32,7 @@ _HOLDERS = ("consumer", "delivery", "job")
 
 def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of webhooks tables. A delivery that awaits an attempt is kept, whatever its age."""
-    delivered, failed, attempted, events_age, told = (
+    delivered, failed, attempted, events_age, notices_age = (
         timedelta(days=count)
         for count in (
             terms.deliveries_days,
@@ -75,19 +75,19 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
         purge_rule(
             Notice,
             Notice.created_at,
-            lambda: [Notice.status.not_in(["waiting", "sending"]), Notice.created_at < clock.now() - told],
+            lambda: [Notice.status.not_in(["waiting", "sending"]), Notice.created_at < clock.now() - notices_age],
         ),
         purge_rule(
             NoticeLetter,
             NoticeLetter.created_at,
             lambda: [
                 NoticeLetter.status.not_in(["waiting", "sending"]),
-                NoticeLetter.created_at < clock.now() - told,
+                NoticeLetter.created_at < clock.now() - notices_age,
                 ~exists().where(Notice.letter_id == NoticeLetter.id),
             ],
         ),
-        _of_people_who_left(NoticeSettings, told),
-        _of_people_who_left(NoticeAccount, told),
+        _of_people_who_left(NoticeSettings, notices_age),
+        _of_people_who_left(NoticeAccount, notices_age),
         PurgeRule(Event.__tablename__, some_events),
     )
 

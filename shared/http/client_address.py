@@ -26,8 +26,8 @@ def client_address(request: Request) -> str | None:
     config = settings()
     if peer is None or not _is_gateway(peer, config.gateway_networks):
         return peer
-    told = request.headers.get("x-real-ip")
-    found = _address(told) if told else _last_outside(request, config.trusted_proxies, peer)
+    real_ip = request.headers.get("x-real-ip")
+    found = _address(real_ip) if real_ip else _last_outside(request, config.trusted_proxies, peer)
     return str(found) if found else peer
 
 

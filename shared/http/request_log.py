@@ -73,17 +73,17 @@ class Observe:
             try:
                 await self.app(scope, receive, observed)
             finally:
-                self._told(scope, status, time.perf_counter() - started)
+                self._log(scope, status, time.perf_counter() - started)
 
-    def _told(self, scope: Scope, status: int, seconds: float) -> None:
+    def _log(self, scope: Scope, status: int, seconds: float) -> None:
         # The route, not the path: some paths and queries contain secrets.
         route = getattr(scope.get("route"), "path", "unknown")
-        told = {name: value for name, value in scope.get(WHO, {}).items() if value is not None}
+        who = {name: value for name, value in scope.get(WHO, {}).items() if value is not None}
         REQUESTS.labels(self.service, scope["method"], route, status).observe(seconds)
         if status in _REFUSALS:
             security_log.log_security_event(
-                "request_refused", status=status, method=scope["method"], route=route, **told
+                "request_refused", status=status, method=scope["method"], route=route, **who
             )
         if not route.startswith(_QUIET):
             ms = round(seconds * 1000, 1)
-            log.info("request", method=scope["method"], route=route, status=status, ms=ms, **told)
+            log.info("request", method=scope["method"], route=route, status=status, ms=ms, **who)

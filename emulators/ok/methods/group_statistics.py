@@ -33,8 +33,8 @@ def get_stat_trends(call: RestCall) -> dict[str, Any]:
     days = list(_days(since, until))
     if len(days) > MAX_DAYS:
         raise OkError(100, "Invalid parameter start_time", "start_time")
-    told = [(day, _figures(call.world, page, day, min(day + DAY_MS, now))) for day in days]
-    return {name: [{"time": day, "value": figures[name]} for day, figures in told] for name in fields}
+    by_day = [(day, _figures(call.world, page, day, min(day + DAY_MS, now))) for day in days]
+    return {name: [{"time": day, "value": figures[name]} for day, figures in by_day] for name in fields}
 
 
 def _moment(call: RestCall, name: str, default: int) -> int:

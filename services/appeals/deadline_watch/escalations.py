@@ -71,7 +71,7 @@ async def record_escalations(session: WriteSession) -> int:
     sla = await SlaContext.load(session, organisations, selects_policies=False)
     holders = await _holders(session, organisations)
     absent = await absences_today(session, {holder.id for holder in holders})
-    escalating = _Escalating(sla, holders, await _told(session, appeals), absent)
+    escalating = _Escalating(sla, holders, await _former_escalations(session, appeals), absent)
     for appeal in appeals:
         escalating.escalate(appeal)
     await escalating.write(session)
@@ -104,11 +104,11 @@ class _Escalating:
         self._absent = absent
         # The steps already taken, and the people already notified of each passed deadline.
         self._taken: set[tuple[object, ...]] = set()
-        self._know: dict[tuple[object, ...], set[UUID]] = {}
+        self._notified: dict[tuple[object, ...], set[UUID]] = {}
         for one in former:
             self._taken.add((one.appeal_id, one.clock, one.organisation_id, one.due_at, one.step))
             if one.step != "executor":
-                self._know.setdefault((one.appeal_id, one.clock, one.due_at), set()).update(one.told)
+                self._notified.setdefault((one.appeal_id, one.clock, one.due_at), set()).update(one.told)
         self._rows: list[dict[str, object]] = []
         self._next: dict[UUID, object] = {}
         self._recorder = AppealRecorder()
@@ -145,12 +145,12 @@ class _Escalating:
         self, appeal: Appeal, organisation_id: UUID, awaited: AwaitedDeadline, step: EscalationStep
     ) -> None:
         holders = self._people(appeal, organisation_id, step)
-        know = self._know.setdefault((appeal.id, awaited.clock, awaited.due_at), set())
-        people = sorted(holders - know)
+        notified = self._notified.setdefault((appeal.id, awaited.clock, awaited.due_at), set())
+        people = sorted(holders - notified)
         if holders and not people:
             return  # everybody was notified before the transfer
         if step != "executor":
-            know.update(people)
+            notified.update(people)
         self._rows.append(
             {
                 "id": new_id(), "appeal_id": appeal.id, "organisation_id": organisation_id, "clock": awaited.clock,
@@ -163,7 +163,7 @@ class _Escalating:
             step=step,
             clock=awaited.clock,
             due_at=awaited.due_at.isoformat(),
-            told_ids=[str(person_id) for person_id in people],
+            notified_ids=[str(person_id) for person_id in people],
             skipped=not people,
         )
         escalated = AppealEscalated(
@@ -204,7 +204,7 @@ class _Escalating:
         )
 
 
-async def _told(session: AsyncSession, appeals: Iterable[Appeal]) -> Sequence[Escalation]:
+async def _former_escalations(session: AsyncSession, appeals: Iterable[Appeal]) -> Sequence[Escalation]:
     rows = await session.scalars(
         select(Escalation).where(Escalation.appeal_id.in_([appeal.id for appeal in appeals]))
     )

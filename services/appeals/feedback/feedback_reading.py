@@ -113,8 +113,8 @@ def _dissatisfied(text: CleanText) -> FeedbackReading | None:
         return None
     quote = max(found, key=lambda match: match.weight).words
     rest = _unexplained(tokens, words.NOT_SOLVED, words.THANKS, words.FILLER, words.NEGATION, words.MARK)
-    told = [word for word in rest if word not in words.CONNECTING and word not in words.MARK_WORDS]
-    return FeedbackReading("not_solved", f"Вопрос не решён: «{quote}»", is_alone=not told)
+    other_words = [word for word in rest if word not in words.CONNECTING and word not in words.MARK_WORDS]
+    return FeedbackReading("not_solved", f"Вопрос не решён: «{quote}»", is_alone=not other_words)
 
 
 def _confirms(tokens: list[str]) -> bool:

@@ -197,8 +197,8 @@ def find_forwarding_loops(rules: Sequence[Rule], catalogue: RuleCatalogue) -> li
     shown = steps[:_MOST_NAMED]
     names = [_name(rule.page_owner_id, catalogue) for rule in shown]
     named = " → ".join([*names, names[0] if len(shown) == len(steps) else f"… ({len(steps)} in all)"])
-    told = " → ".join([*names, names[0] if len(shown) == len(steps) else f"… (всего {len(steps)})"])
-    text = f"организации передают обращения друг другу по кругу: {told}"
+    in_russian = " → ".join([*names, names[0] if len(shown) == len(steps) else f"… (всего {len(steps)})"])
+    text = f"организации передают обращения друг другу по кругу: {in_russian}"
     pointers = ", ".join(f"/rules/{numbers[conditions_of(rule)]}" for rule in shown)
     detail = f"A forwarding loop: {named} ({pointers}) forward the same appeals to each other"
     return [

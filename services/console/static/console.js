@@ -235,7 +235,7 @@ function stop() {
 }
 
 // An event of an incident has its id only as the subject.
-const told = (event, name) => (
+const valueOf = (event, name) => (
   name === "incident_id" && event.type.startsWith("incident.") ? event.subject_id : event.data[name]
 );
 
@@ -243,7 +243,7 @@ function arrived(event) {
   const bar = document.querySelector("[data-live]");
   if (!bar || bar.dataset.paused || isShown(bar, event)) return;
   const where = Object.entries(JSON.parse(bar.dataset.liveWhere || "{}"));
-  if (event.data && !where.every(([name, values]) => values.includes(told(event, name)))) return;
+  if (event.data && !where.every(([name, values]) => values.includes(valueOf(event, name)))) return;
   // On a list each appeal counts once, on the page of one each change.
   counted.add(bar.dataset.liveAppeal ? event.id : event.subject_id);
   const button = bar.querySelector("[data-live-show]");

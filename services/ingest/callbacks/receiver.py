@@ -67,7 +67,7 @@ class PushReceiver:
         self._refusals = RejectedSenderLimit()
         self._heard_at: dict[UUID, float] = {}
         self._confirmations: dict[str, PushConfirmation] = {}
-        self._told_at: dict[UUID, tuple[float, str]] = {}
+        self._cached_codes: dict[UUID, tuple[float, str]] = {}
 
     async def receive(self, network: str, body: bytes, sender: str | None, *, path_secret: str | None) -> str:
         """Process an event; return the response text.
@@ -163,10 +163,10 @@ class PushReceiver:
         if not expected:
             raise self._rejection(known.page.network, sender)
         now = asyncio.get_running_loop().time()
-        at, code = self._told_at.get(known.page.id, (-CODE_CACHE_SECONDS, None))
+        at, code = self._cached_codes.get(known.page.id, (-CODE_CACHE_SECONDS, None))
         if code is None or now - at >= CODE_CACHE_SECONDS:
             code = await self._code(push, known)
-            self._told_at[known.page.id] = now, code
+            self._cached_codes[known.page.id] = now, code
         return code
 
     async def _code(self, push: PushSpec, known: PushEndpoint) -> str:

@@ -272,8 +272,8 @@ async def _appeals_by_organisation(
     found: dict[UUID | None, list[UUID]] = {}
     for appeal_id, organisation_id in await session.execute(had):
         found.setdefault(organisation_id, []).append(appeal_id)
-    told = {appeal_id for organisation_id, ids in found.items() if organisation_id for appeal_id in ids}
-    unassigned = [appeal_id for appeal_id in found.pop(None, []) if appeal_id not in told]
+    assigned = {appeal_id for organisation_id, ids in found.items() if organisation_id for appeal_id in ids}
+    unassigned = [appeal_id for appeal_id in found.pop(None, []) if appeal_id not in assigned]
     return found | ({None: unassigned} if unassigned else {})
 
 

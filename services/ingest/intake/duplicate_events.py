@@ -29,17 +29,17 @@ async def without_duplicate_events(
 
     Records the new events in the same transaction, so an event is recorded only if its items are stored.
     """
-    told = [BatchItem(number, item) for number, batch in enumerate(batches) for item in batch.items]
-    named = {_event(batches, one) for one in told if one.item.push_event_id is not None}
+    items = [BatchItem(number, item) for number, batch in enumerate(batches) for item in batch.items]
+    named = {_event(batches, one) for one in items if one.item.push_event_id is not None}
     if not named:
-        return told
+        return items
     ordered = sorted(named)
     rows = await connection.fetch(
         _RECORD_NEW, clock.now(), [page for page, _ in ordered], [name for _, name in ordered]
     )
     fresh = {(UUID(bytes=row["page_id"].bytes), row["event_id"]) for row in rows}
     kept, repeated = [], set()
-    for one in told:
+    for one in items:
         if one.item.push_event_id is not None:
             event = _event(batches, one)
             what = (event, one.item.kind, one.item.external_id, one.item.change)

@@ -159,9 +159,9 @@ class _MessageEditor:
             return
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
-        told, known = _edit_time(item.raw), _edit_time(message.raw)
+        edited_at, known = _edit_time(item.raw), _edit_time(message.raw)
         # A payload that was read gets its edit time with the first edit; a pushed one may lack it.
-        is_older = known is not None and (item.change == "observed" if told is None else told < known)
+        is_older = known is not None and (item.change == "observed" if edited_at is None else edited_at < known)
         if not is_older and await self._may_be_stale(batch, item):
             if message.kind == "comment":
                 result.unsettled_threads.add(message.thread_key)

@@ -48,26 +48,26 @@ async def replaced_keys(session: AsyncSession, thread_keys: Sequence[str]) -> di
 
 
 async def without_erased_words(
-    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], told: Sequence[BatchItem]
+    connection: asyncpg.Connection, batches: Sequence[IntakeBatch], items: Sequence[BatchItem]
 ) -> list[BatchItem]:
     """Return the items; those of erased people are marked `erased` and have no texts, names or ids of people.
 
     Waits while an erasure is being requested.
     """
-    digests = [_digests(batches[one.batch].page.network, one.item) for one in told]
+    digests = [_digests(batches[one.batch].page.network, one.item) for one in items]
     known = {digest for names in digests for digest in names.values()}
     if not known:
-        return list(told)
+        return list(items)
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", ERASURE_LOCK)
     rows = await connection.fetch(_FIND, sorted(known))
     if not rows:
-        return list(told)
+        return list(items)
     until = {row["digest"]: row["until"] for row in rows}
-    until |= await remember_conversations(connection, _found_conversations(batches, told, digests, until))
-    stored = await _stored_ids(connection, batches, told, digests, until)
+    until |= await remember_conversations(connection, _found_conversations(batches, items, digests, until))
+    stored = await _stored_ids(connection, batches, items, digests, until)
     return [
         _erased(batches[one.batch].page.network, one, names, until, stored)
-        for one, names in zip(told, digests, strict=True)
+        for one, names in zip(items, digests, strict=True)
     ]
 
 
@@ -86,14 +86,14 @@ def _person_digest(network: str, who: Author) -> str:
 
 def _found_conversations(
     batches: Sequence[IntakeBatch],
-    told: Sequence[BatchItem],
+    items: Sequence[BatchItem],
     digests: Sequence[Mapping[str, str]],
     until: Mapping[str, datetime],
 ) -> list[FoundConversation]:
     """Return conversations of erased people that are not recorded as erased, and whose items nobody else wrote."""
     found: dict[str, FoundConversation] = {}
     writers: dict[str, set[str]] = defaultdict(set)
-    for one, names in zip(told, digests, strict=True):
+    for one, names in zip(items, digests, strict=True):
         item, digest = one.item, names.get("conversation")
         if digest is None or digest in until or item.from_community or item.author is None:
             continue
@@ -108,7 +108,7 @@ def _found_conversations(
 async def _stored_ids(
     connection: asyncpg.Connection,
     batches: Sequence[IntakeBatch],
-    told: Sequence[BatchItem],
+    items: Sequence[BatchItem],
     digests: Sequence[Mapping[str, str]],
     until: Mapping[str, datetime],
 ) -> set[tuple[str, str]]:
@@ -118,7 +118,7 @@ async def _stored_ids(
     at the request is found by its erased publication.
     """
     wanted: dict[str, set[str]] = {}
-    for one, names in zip(told, digests, strict=True):
+    for one, names in zip(items, digests, strict=True):
         if names.get("conversation") in until:
             network = batches[one.batch].page.network
             external_id = one.item.external_id
@@ -146,10 +146,10 @@ def _erased(
         # `written_at` of a deletion is the time of the deletion, so the stored row decides.
         is_erased = (network, erased_external_id(network, item.external_id)) in stored
         if is_erased or item.written_at <= conversation:
-            told = _without_words(item)
+            stripped = _without_words(item)
             if is_erased or (network, item.external_id) not in stored:
-                told = _without_ids(network, told)
-            return BatchItem(one.batch, told, erased=True, original=one.item)
+                stripped = _without_ids(network, stripped)
+            return BatchItem(one.batch, stripped, erased=True, original=one.item)
     author = until.get(names.get("author", ""))
     if author is not None and not item.from_community and item.written_at <= author:
         return BatchItem(one.batch, _without_words(item), erased=True)

@@ -53,11 +53,11 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
         return results
     connection = await driver_connection(session)
     by_key: dict[MessageKey, list[BatchItem]] = defaultdict(list)
-    told = await without_duplicate_events(connection, batches)
-    told = await without_erased_words(connection, batches, told)
-    for one in told:
+    kept = await without_duplicate_events(connection, batches)
+    kept = await without_erased_words(connection, batches, kept)
+    for one in kept:
         by_key[message_key(batches[one.batch], one.item)].append(one)
-    await lock_pages(connection, batches, told)
+    await lock_pages(connection, batches, kept)
     first = {key: found for key, items in by_key.items() if (found := _first_with_text(items)) is not None}
     ordered = sorted(first)
     # Publishing takes the same thread locks. Locking all threads at once and in order prevents deadlocks.
@@ -178,7 +178,7 @@ def _received(
     received_at: datetime,
 ) -> NewEvent:
     page, item = batches[one.batch].page, one.item
-    for_centre = any(told.thread_key in of_notices or is_code(told.kind, told.text) for told in _as_delivered(one))
+    for_centre = any(item.thread_key in of_notices or is_code(item.kind, item.text) for item in _as_delivered(one))
     return NewEvent(
         data=MessageReceived(
             page_id=page.id,

@@ -165,11 +165,11 @@ def _has_same_text_and_thread(publication: Publication, one: CommunityMessage) -
     if publication.erased_at is not None or publication.external_id is not None or publication.kind != one.kind:
         return False
     entry = NETWORKS[publication.network]
-    untold = one.reply_to is None and not entry.reports_reply_to(publication.thread_key)
+    lacks_reply_to = one.reply_to is None and not entry.reports_reply_to(publication.thread_key)
     sent = (publication.text, *publication.previous_texts)
     return (
         publication.thread_key == one.thread_key
-        and (untold or publication.reply_to == one.reply_to)
+        and (lacks_reply_to or publication.reply_to == one.reply_to)
         and any(same_text(text, one.text) for text in sent)
         and one.external_id not in publication.baseline_external_ids
         and (

@@ -58,12 +58,12 @@ def mapping_publish_errors(
     except CallError as error:
         if error.treatment is ErrorTreatment.TRANSIENT:
             raise PublishOutcomeUnknown(str(error)) from error
-        told = _NO_RIGHT if error.treatment is ErrorTreatment.MISSING_SCOPE else words(error.code)
+        explanation = _NO_RIGHT if error.treatment is ErrorTreatment.MISSING_SCOPE else words(error.code)
         raise PublishRejected(
             f"{network}:{error.code}",
-            told.text,
-            permanent=told.permanent,
-            retry_after=told.retry_after,
+            explanation.text,
+            permanent=explanation.permanent,
+            retry_after=explanation.retry_after,
             is_gone=error.code in gone,
         ) from error
 

@@ -133,8 +133,8 @@ async def _described(
                 if allowance.left <= 0:
                     break
                 batch = some[start : start + lookup.max_pages_per_call]
-                told = {one.external_id: one for one in await lookup.describe(batch)}
-                found += [_FoundPage(page, told[page.external_id], lookup) for page in batch]
+                described = {one.external_id: one for one in await lookup.describe(batch)}
+                found += [_FoundPage(page, described[page.external_id], lookup) for page in batch]
         except CALL_FAILURES as error:
             log.warning("page profiles request failed", network=network, error=str(error)[:300])
             answer.error = str(error)[:300]

@@ -84,8 +84,11 @@ class RateRepository:
         if now - self._saved_at < SAVE_SECONDS:
             return
         self._saved_at = now
-        told = schedule.forecast(clock.now().timestamp())
+        forecast = schedule.forecast(clock.now().timestamp())
         set_poll_gauges(
-            self._source_kind, told.mean_delay_seconds, told.left_today, ceiling_kept=told.meets_max_age
+            self._source_kind,
+            forecast.mean_delay_seconds,
+            forecast.left_today,
+            ceiling_kept=forecast.meets_max_age,
         )
         await self.save(schedule)

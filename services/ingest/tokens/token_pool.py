@@ -249,8 +249,8 @@ class DatabaseTokenPool:
             reason=reason,
             method=method,
         )
-        told = json_without_nul(dict(challenge)) if challenge else None
-        failure = TokenFailure(credential.id, state, without_nul(reason), until, method, told)
+        cleaned = json_without_nul(dict(challenge)) if challenge else None
+        failure = TokenFailure(credential.id, state, without_nul(reason), until, method, cleaned)
         token.unsaved_failures += 1
         # A separate task: the supervisor may cancel the calling loop once the token is unusable.
         task = asyncio.create_task(self._save(failure))

@@ -10,7 +10,7 @@ const unknown: Schemas["AppealStatus"] = "archived";
 type Refusal = operations["reply_to_appeal"]["responses"][409]["content"]["application/problem+json"];
 
 /** Every type of problem is a case: one that is missing here is an error of the compiler. */
-export function told(problem: Refusal): string {
+export function explain(problem: Refusal): string {
   switch (problem.type) {
     case "/problems/reply-under-way":
       return problem.reply?.id ?? problem.detail;

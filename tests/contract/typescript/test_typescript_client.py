@@ -38,15 +38,19 @@ def test_receiver_of_the_guide_compiles_and_verifies_a_delivery(project: Path, r
     run("npx", "tsc", *STRICT, *NODE_MODULES, "--outDir", "compiled", "receiver.ts")
     secret, body = new_secret(), json.dumps(CATALOGUE["appeal.opened"].example, ensure_ascii=False)
     headers = signed_headers(CATALOGUE["appeal.opened"].example["id"], body, [secret])
-    told = json.loads(run("node", "receive.cjs", json.dumps({"secret": secret, "headers": headers, "body": body})))
-    assert told["described"].startswith("appeal 1024 is assigned: Когда починят дорогу")
-    assert told["changed"] == "WebhookVerificationError"
-    assert told["response"] == {"status": 204, "body": ""}
+    printed = json.loads(
+        run("node", "receive.cjs", json.dumps({"secret": secret, "headers": headers, "body": body}))
+    )
+    assert printed["described"].startswith("appeal 1024 is assigned: Когда починят дорогу")
+    assert printed["changed"] == "WebhookVerificationError"
+    assert printed["response"] == {"status": 204, "body": ""}
     example = CATALOGUE["webhook.verification"].example
     body = json.dumps(example)
     headers = signed_headers(example["id"], body, [secret])
-    told = json.loads(run("node", "receive.cjs", json.dumps({"secret": secret, "headers": headers, "body": body})))
-    assert told["response"] == {"status": 200, "body": example["data"]["challenge"]}
+    printed = json.loads(
+        run("node", "receive.cjs", json.dumps({"secret": secret, "headers": headers, "body": body}))
+    )
+    assert printed["response"] == {"status": 200, "body": example["data"]["challenge"]}
 
 
 def test_sender_of_the_partners_guide_compiles_and_signs(project: Path, run: Run) -> None:

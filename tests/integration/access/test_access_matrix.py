@@ -61,8 +61,8 @@ async def test_each_response_is_as_documented(all_services: AllServices, route: 
             assert answer.status_code < 500 or answer.status_code in call.answers, answer.text
             expected = promised(call, who, None if of_all else relation)
             if answer.status_code not in expected:
-                told = answer.text[:200]
-                wrong.append(f"{who}, {relation}: {answer.status_code}, promised {sorted(expected)}: {told}")
+                body_start = answer.text[:200]
+                wrong.append(f"{who}, {relation}: {answer.status_code}, promised {sorted(expected)}: {body_start}")
             wrong += [
                 f"{who}, {relation}: shows {leak}" for leak in leaks(all_services, call, who, asked, answer.text)
             ]
@@ -89,8 +89,8 @@ def undocumented(all_services: AllServices, route: str, answer: httpx.Response) 
     declared, sent = set(response.get("headers", ())), {name for name in ALWAYS_SENT if name in answer.headers}
     if answer.status_code >= 300:
         sent &= declared  # an error response may have headers beyond the declared ones
-    told = sent | {name for name in SOMETIMES_SENT if name in answer.headers}
-    lies = [f"{name} is sent and not declared" for name in told - declared]
+    all_sent = sent | {name for name in SOMETIMES_SENT if name in answer.headers}
+    lies = [f"{name} is sent and not declared" for name in all_sent - declared]
     return lies + [f"{name} is declared and not sent" for name in declared & ALWAYS_SENT - sent]
 
 

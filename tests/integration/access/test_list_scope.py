@@ -213,20 +213,20 @@ async def test_list_shows_only_what_the_caller_may_see(all_services: AllServices
                 continue
             holds = reach(route, who, relation)
             answer = await all_services.send(route, asked, all_services.token(who))
-            told = f"{who}, {relation}: {answer.text}"
-            assert answer.status_code == (200 if holds else listing.hidden), told
+            message = f"{who}, {relation}: {answer.text}"
+            assert answer.status_code == (200 if holds else listing.hidden), message
             # The response contains nothing of organisations whose data the caller may not see.
-            assert not leaks(all_services, listing, who, asked, answer.text), told
+            assert not leaks(all_services, listing, who, asked, answer.text), message
             if answer.status_code != 200:
                 continue
             if listing.counts is not None:
-                assert listing.counts(answer.json()) == len(holds), told
+                assert listing.counts(answer.json()) == len(holds), message
                 continue
             found = set(shown(listing, answer.json()))
-            assert found >= seen(all_services, route, who, relation), told
-            assert found or not holds, told
+            assert found >= seen(all_services, route, who, relation), message
+            assert found or not holds, message
             # Without texts in the response the search for foreign marks would prove nothing.
-            assert not listing.has_text or all(MARKS[one] in answer.text for one in holds), told
+            assert not listing.has_text or all(MARKS[one] in answer.text for one in holds), message
 
 
 def values(all_services: AllServices, route: str, parameter: dict[str, Any], sample_ids: Things) -> Iterator[str]:
@@ -277,12 +277,14 @@ async def test_filters_find_no_hidden_rows(all_services: AllServices, route: str
                     answer = await all_services.send(route, asked, all_services.token(who), **{name: value})
                     # Some filters are valid only together with others.
                     assert answer.status_code in {200, 422}, answer.text
-                    told = answer.text.replace(value, "")
-                    assert not leaks(all_services, listing, who, asked, told), f"{who}, {name}={value}: {told}"
+                    message = answer.text.replace(value, "")
+                    assert not leaks(all_services, listing, who, asked, message), (
+                        f"{who}, {name}={value}: {message}"
+                    )
                     if answer.status_code == 422 or listing.counts is None:
                         continue
                     if FINDS.get(name) in {"organisation_id", "page_id", "word", "number"} and name != "key":
-                        assert listing.counts(answer.json()) == 0, f"{who}, {name}={value}: {told}"
+                        assert listing.counts(answer.json()) == 0, f"{who}, {name}={value}: {message}"
 
 
 # The feed is paged by positions that all callers share; an appeal's replies, templates and similar appeals, and
@@ -358,12 +360,12 @@ async def test_exported_file_shows_no_more_than_the_list(all_services: AllServic
                 who.role, call.right, include_subordinates=who.include_subordinates
             )
             answer = await all_services.send(route, asked, all_services.token(who), **wanted)
-            told = f"{who}, {route}: {answer.text}"
-            assert answer.status_code == (403 if reached is None else 200), told
-            assert not leaks(all_services, call, who, asked, answer.text), told
+            message = f"{who}, {route}: {answer.text}"
+            assert answer.status_code == (403 if reached is None else 200), message
+            assert not leaks(all_services, call, who, asked, answer.text), message
             if reached is None:
                 continue
-            assert answer.headers["content-type"].startswith("text/csv"), told
+            assert answer.headers["content-type"].startswith("text/csv"), message
             # Exports of the rows behind a report contain no texts.
             if route.endswith(("/export", "appeals.csv")):
-                assert all(MARKS[relation] in answer.text for relation in reached), told
+                assert all(MARKS[relation] in answer.text for relation in reached), message

@@ -31,7 +31,7 @@ async def test_reads_of_unmasked_texts_are_logged_with_reader_and_citizen(
             )
             assert hidden.status_code == 404
     assert answer.status_code == 200, answer.text
-    [told] = [line for line in lines if line["event"] == "personal_data_read"]
-    assert (told["module"], told["actor"], told["kind"]) == ("security", all_services.subject(who), kind)
-    assert str(own[f"{kind}_id"]) in told["subjects"]
-    assert str(foreign[f"{kind}_id"]) not in told["subjects"]
+    [entry] = [line for line in lines if line["event"] == "personal_data_read"]
+    assert (entry["module"], entry["actor"], entry["kind"]) == ("security", all_services.subject(who), kind)
+    assert str(own[f"{kind}_id"]) in entry["subjects"]
+    assert str(foreign[f"{kind}_id"]) not in entry["subjects"]

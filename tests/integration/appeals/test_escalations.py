@@ -52,13 +52,13 @@ async def test_each_level_is_notified_once_at_its_time(scenario: AppealsScenario
     found = await shown(scenario, appeal)
     # The next escalation is of the final answer, when four fifths of its 56 hours are used.
     assert found["next_escalation_at"] == "2026-03-12T07:49:00Z"
-    assert [(row["step"], row["told"][0]["name"], row["skipped"]) for row in found["escalations"]] == [
+    assert [(row["step"], row["notified"][0]["name"], row["skipped"]) for row in found["escalations"]] == [
         ("executor", "Сотрудник executor", False), ("manager", "Сотрудник manager", False),
         ("centre", "Сотрудник moderator", False), ("deputy_head", "Сотрудник head", False),
     ]  # fmt: skip
     after = await scenario.appeal(appeal["id"])
     entries = [entry for entry in after["timeline"] if entry["kind"] == "escalated"]
-    assert [entry["data"]["told"][0]["name"] for entry in entries][:2] == [
+    assert [entry["data"]["notified"][0]["name"] for entry in entries][:2] == [
         "Сотрудник executor", "Сотрудник manager",
     ]  # fmt: skip
     # An escalation changes neither the version, which would refuse concurrent edits, nor `updated_at`.

@@ -224,7 +224,7 @@ async def test_caller_has_two_concurrent_lists_and_others_are_served(
         for _ in flood:
             await asyncio.to_thread(begun.acquire)
         answer = await ask(scenario, "/requests.json")
-        refused(answer, 429, "Too many requests are being listed")
+        refused(answer, 429, "Too many lists of service requests are being made")
         assert answer.headers["retry-after"] == "5"
         answer = await ask(scenario, "/requests.xml")
         assert (answer.status_code, ElementTree.fromstring(answer.content).tag) == (429, "errors")

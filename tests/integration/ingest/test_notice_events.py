@@ -89,8 +89,8 @@ async def test_staff_of_the_page_see_no_events_of_a_conversation_with_notices(ha
     await harness.take(direct(harness, 3, "Спасибо!", change="edited"))
     await harness.take(direct(harness, 3, None, change="deleted"))
     await harness.take(direct(harness, 3, "Спасибо!", change="restored"))
-    told = await readers(harness)
-    assert [kind for kind, _ in told] == [
+    readable = await readers(harness)
+    assert [kind for kind, _ in readable] == [
         "message.received",
         "message.received",
         "publication.published",
@@ -99,7 +99,7 @@ async def test_staff_of_the_page_see_no_events_of_a_conversation_with_notices(ha
         "message.deleted",
         "message.restored",
     ]
-    assert {reader for _, reader in told} == {"centre"}
+    assert {reader for _, reader in readable} == {"centre"}
 
 
 async def test_staff_of_the_page_see_no_event_of_a_notice_that_failed(harness: IngestHarness) -> None:

@@ -181,9 +181,9 @@ async def test_other_endpoints_of_the_organisation_get_the_event_of_the_disablin
     await harness.emit("appeal.opened", school)
     await harness.fan_out()
     await harness.deliver()
-    told = [request.json for request in receiver.received if request.json["type"] == DISABLED]
-    assert [body["data"]["id"] for body in told] == [dead["id"]]
-    assert told[0]["data"]["reason"] == "the receiver answered 410 Gone"
+    bodies = [request.json for request in receiver.received if request.json["type"] == DISABLED]
+    assert [body["data"]["id"] for body in bodies] == [dead["id"]]
+    assert bodies[0]["data"]["reason"] == "the receiver answered 410 Gone"
     deliveries = await harness.deliveries(event_type=DISABLED)
     assert [delivery["endpoint_id"] for delivery in deliveries] == [watching[0]["id"]]
 

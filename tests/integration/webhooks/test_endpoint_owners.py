@@ -59,10 +59,10 @@ async def test_endpoint_is_suspended_when_its_owner_loses_the_rights(
     assert (found["suspended_reason"], found["suspended_at"] is not None) == (reason, True)
     [delivery] = await harness.deliveries()
     assert (delivery["status"], reason in delivery["last_error"]) == ("failed", True)
-    [told] = await harness.sql(
+    [stored] = await harness.sql(
         "SELECT organisation_id, data::text FROM events WHERE type = 'webhook.endpoint_suspended'"
     )
-    assert (told["organisation_id"], reason in told["data"]) == (school, True)
+    assert (stored["organisation_id"], reason in stored["data"]) == (school, True)
 
 
 async def test_access_event_suspends_endpoint_without_other_events(

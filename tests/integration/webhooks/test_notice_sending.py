@@ -31,7 +31,7 @@ from tests.integration.webhooks.notice_office import DUE, Office, local
 from tests.support.mail_server import MailServer
 
 
-async def told(office: Office, now: time_machine.Traveller) -> None:
+async def due_notice(office: Office, now: time_machine.Traveller) -> None:
     """Create a notice and advance the clock until it is due."""
     await office.emit("appeal.assigned", await office.appeal())
     now.shift(timedelta(minutes=2))
@@ -60,7 +60,7 @@ async def test_temporarily_refused_letter_is_sent_again_unchanged(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     mail.rcpt, mail.data = ["450 4.2.0 greylisted"], ["451 4.3.0 try again"]
     assert await office.send() == 1
     assert await office.outcomes() == [("waiting", None)]
@@ -81,7 +81,7 @@ async def test_temporarily_refused_letter_is_sent_again_unchanged(
 async def test_retry_is_not_made_at_night(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
     await office.person()
     now.move_to(local("2026-03-03 17:57"))
-    await told(office, now)
+    await due_notice(office, now)
     mail.data = ["451 4.3.0 try again"]
     assert await office.send() == 1
     now.move_to(local("2026-03-03 18:05"))
@@ -96,7 +96,7 @@ async def test_letter_deferred_before_days_off_is_sent_after_them(
 ) -> None:
     await office.person()
     now.move_to(local("2026-03-06 17:57"))
-    await told(office, now)
+    await due_notice(office, now)
     mail.data = ["451 4.3.0 try again"]
     assert await office.send() == 1
     now.move_to(local("2026-03-06 18:05"))
@@ -114,7 +114,7 @@ async def test_urgent_notice_is_retried_at_once_and_the_rest_of_its_letter_later
     now.move_to(local("2026-03-03 17:57"))
     escalation: dict[str, Any] = {"clock": "first_response", "due_at": DUE, "step": "manager", "told": [person_id]}
     await office.emit("appeal.escalated", await office.appeal(urgency="high"), urgency="high", **escalation)
-    await told(office, now)
+    await due_notice(office, now)
     mail.data = ["451 4.3.0 try again"]
     assert await office.send() == 1
     now.move_to(local("2026-03-03 18:05"))
@@ -129,7 +129,7 @@ async def test_letter_deferred_too_often_fails(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     mail.rcpt = ["450 4.2.0 later"] * (len(RETRY_DELAYS) + 1)
     for _ in range(len(RETRY_DELAYS) + 1):
         assert await office.send() == 1
@@ -217,13 +217,13 @@ async def test_repeatedly_refused_address_gets_no_more_letters(
     person_id = await office.person()
     for count in range(1, MAX_BOUNCES + 1):
         mail.rcpt = ["550 5.1.1 <sadik5@example.ru> no such user"]
-        await told(office, now)
+        await due_notice(office, now)
         assert await office.send() == 1
         assert (await office.settings_of(person_id)).bounces == count
     assert (await office.settings_of(person_id)).address_state == AddressState.BOUNCING
     assert await office.outcomes() == [("failed", "refused")] * MAX_BOUNCES
     assert {letter["smtp_status"] for letter in await office.letters()} == {"550 5.1.1"}
-    await told(office, now)
+    await due_notice(office, now)
     assert (await office.outcomes())[-1] == ("suppressed", "address_bounces")
 
 
@@ -232,7 +232,7 @@ async def test_refused_text_does_not_count_as_a_bounce_of_the_address(
 ) -> None:
     person_id = await office.person()
     mail.data = ["552 5.3.4 too big"]
-    await told(office, now)
+    await due_notice(office, now)
     await office.send()
     assert await office.outcomes() == [("failed", "refused")]
     assert (await office.settings_of(person_id)).bounces == 0
@@ -243,7 +243,7 @@ async def test_mailbox_that_refuses_the_sender_is_retried_and_blocks_no_other_le
     office: Office, mail: MailServer, now: time_machine.Traveller, answer: str
 ) -> None:
     people = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
-    await told(office, now)
+    await due_notice(office, now)
     mail.rcpt = [answer]
     sender = office.sender()
     sender._settings = office.settings.model_copy(update={"smtp_connections": 1})
@@ -261,7 +261,7 @@ async def test_server_that_refuses_several_letters_in_a_row_is_reported(
 ) -> None:
     for number in range(MAX_REFUSALS):
         await office.person(address=f"p{number}@example.ru")
-    await told(office, now)
+    await due_notice(office, now)
     mail.rcpt = ["550 5.7.1 relaying denied"] * MAX_REFUSALS
     await office.send()
     with pytest.raises(DependencyUnavailable, match=r"5\.7"):
@@ -276,7 +276,7 @@ async def test_text_refused_because_of_the_sender_is_retried(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     mail.data = ["554 5.7.1 daily quota"]
     await office.send()
     assert await office.outcomes() == [("waiting", None)]
@@ -291,7 +291,7 @@ async def test_server_that_disconnects_during_the_text_gets_one_letter_at_a_time
 ) -> None:
     for number in range(4):
         await office.person(address=f"p{number}@example.ru")
-    await told(office, now)
+    await due_notice(office, now)
     mail.data = ["cut"] * 2
     sender = office.sender()
     sender._settings = office.settings.model_copy(update={"smtp_connections": 1})
@@ -311,7 +311,7 @@ async def test_letter_that_cannot_be_composed_blocks_no_other_letter(
 ) -> None:
     broken = await office.person(address="broken@example.ru")
     await office.person(address="other@example.ru")
-    await told(office, now)
+    await due_notice(office, now)
     write = NoticeSender._message
 
     def write_or_raise(self: NoticeSender, addresses: Envelope, found: leases.Claim) -> EmailMessage:
@@ -345,7 +345,7 @@ async def test_sending_state_is_committed_synchronously_before_the_text_is_sent(
 ) -> None:
     """`sending` is committed synchronously, although other commits of the service are asynchronous."""
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     harness = office.harness
     owner = await harness.test_database.connect()
     await owner.execute(f"ALTER DATABASE {harness.test_database.name} SET synchronous_commit = off")
@@ -362,7 +362,7 @@ async def test_letter_waits_during_an_outage_of_the_database(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     begin = AsyncMock(side_effect=ConnectionRefusedError)
     with monkeypatch.context() as patched:
         patched.setattr(leases, "begin_sending", begin)
@@ -381,7 +381,7 @@ async def test_letters_wait_for_a_mail_server_that_is_down(
 ) -> None:
     await office.person()
     await office.person("manager", address="manager@example.ru")
-    await told(office, now)
+    await due_notice(office, now)
     port, office.port = office.port, 1
     for _ in range(len(RETRY_DELAYS) + 3):
         await office.send()
@@ -398,7 +398,7 @@ async def test_letter_whose_connection_broke_while_it_was_sent_is_not_sent_again
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     mail.data = ["cut"]
     await office.send()
     assert await office.outcomes() == [("failed", "uncertain")]
@@ -412,7 +412,7 @@ async def test_letter_to_a_server_that_times_out_has_an_uncertain_outcome(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     mail.hold = asyncio.Event()
     monkeypatch.setattr("services.webhooks.notices.mail.transport.ANSWER_SECONDS", 0.5)
     try:
@@ -426,7 +426,7 @@ async def test_letter_of_a_worker_killed_while_sending_is_not_sent_again(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     [killed] = await claimed(office)
     assert await leases.begin_sending(office.harness.database, killed)
     assert await office.send() == 0  # another worker, while the lease still runs
@@ -441,7 +441,7 @@ async def test_stopping_worker_finishes_the_letter_being_sent(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     mail.hold = asyncio.Event()
     stopped = asyncio.create_task(office.send())
     await mail.holding.wait()
@@ -457,7 +457,7 @@ async def test_letter_of_a_worker_killed_before_sending_is_sent_by_another(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     [dead] = await claimed(office)
     assert await office.send() == 0
     await lapse(office)
@@ -472,7 +472,7 @@ async def test_letter_is_not_sent_to_a_former_address_or_a_person_without_access
     office: Office, mail: MailServer, now: time_machine.Traveller, change: str
 ) -> None:
     person_id = await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     [found] = await claimed(office)
     if change == "address":
         await office.harness.sql("UPDATE notice_settings SET address_generation = address_generation + 1")
@@ -487,7 +487,7 @@ async def test_notice_of_an_unknown_kind_blocks_no_other_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     newer, _ = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
-    await told(office, now)
+    await due_notice(office, now)
     await office.harness.sql("UPDATE notices SET kind = 'newer' WHERE person_id = $1", newer)
     assert await office.send() == 1
     assert sorted(await office.outcomes()) == [("sent", None), ("waiting", None)]
@@ -506,7 +506,7 @@ async def test_enhanced_code_decides_whether_a_letter_is_too_large(
 ) -> None:
     person_id = await office.person()
     mail.data = [answer]
-    await told(office, now)
+    await due_notice(office, now)
     await office.send()
     assert await office.outcomes() == [outcome]
     assert (await office.settings_of(person_id)).bounces == 0
@@ -516,7 +516,7 @@ async def test_released_letter_is_sent_at_once(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     await leases.release(office.harness.database, await claimed(office))
     assert await office.send() == 1
 
@@ -548,7 +548,7 @@ async def test_bounced_letter_fails_its_notices(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     await office.send()
     letter_id: UUID = (await only_letter(office))["id"]
     for known in (True, False):  # a bounce report received twice counts once
@@ -563,7 +563,7 @@ async def test_bounce_of_a_former_address_does_not_count_for_the_new_address(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     person_id = await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     await office.send()
     async with office.harness.database.write() as session:
         settings = await preferences.lock(session, person_id)
@@ -591,7 +591,7 @@ async def test_command_records_a_returned_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     await office.send()
     letter_id = (await only_letter(office))["id"]
     url = office.harness.test_database.url("webhooks")
@@ -619,7 +619,7 @@ async def test_unreadable_notice_blocks_no_other_letter(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     broken, other = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
-    await told(office, now)
+    await due_notice(office, now)
     await office.harness.sql(
         "UPDATE notices SET event_type = 'reply.failed', details = '{}' WHERE person_id = $1", broken
     )
@@ -649,9 +649,9 @@ async def test_old_notices_are_purged_with_their_letters_and_unsent_notices_are_
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     await office.send()
-    await told(office, now)
+    await due_notice(office, now)
     now.shift(timedelta(days=366))
     rules = [rule for rule in purge_rules(RetentionSettings()) if rule.table.startswith("notice")]
     await purge_tables(office.harness.database, rules)
@@ -674,7 +674,7 @@ async def test_waiting_notices_are_suppressed_when_email_is_switched_off(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     assert await outcomes.suppress_waiting(office.harness.database) == 1
     assert await office.outcomes() == [("suppressed", "email_off")]
     assert await office.send() == 0
@@ -684,7 +684,7 @@ async def test_log_and_rows_contain_no_address(
     office: Office, mail: MailServer, now: time_machine.Traveller, capsys: pytest.CaptureFixture[str]
 ) -> None:
     await office.person()
-    await told(office, now)
+    await due_notice(office, now)
     mail.rcpt = ["550 5.7.1 <sadik5@example.ru> rejected"]
     await office.send()
     now.shift(timedelta(minutes=2))

@@ -208,8 +208,8 @@ async def test_address_replaced_by_a_manager_gets_a_letter_about_it(
     path = f"/api/v1/people/{colleague}/notice-address"
     assert (await manager.change(1, path, "PUT", address=replacement)).status_code == 200
     await office.send()
-    [told] = [letter for letter in mail.letters if letter.recipient == "sadik5@example.ru"]
-    assert told.message["Subject"] == "Адрес для уведомлений изменён"
+    [warning] = [letter for letter in mail.letters if letter.recipient == "sadik5@example.ru"]
+    assert warning.message["Subject"] == "Адрес для уведомлений изменён"
     assert (await office.settings_of(colleague)).former_address is None
     assert await office.send() == 0
 

@@ -109,11 +109,11 @@ async def test_notices_of_a_week_are_sent_once_in_working_time(office: Office, m
         assert is_working_moment(by_person[row["person_id"]].calendar, row["sent_at"]), row
 
     # Each letter shows exactly the notices that refer to it.
-    told = Counter(notice["letter_id"] for notice in notices if notice["status"] == "sent")
+    sent = Counter(notice["letter_id"] for notice in notices if notice["status"] == "sent")
     for letter in mail.letters:
         shown = letter.body("html").count("Открыть обращение")
-        assert shown == told[UUID(hex=letter.message["Message-ID"][1:33])]
-    assert sum(told.values()) == sum(notice["status"] == "sent" for notice in notices)
+        assert shown == sent[UUID(hex=letter.message["Message-ID"][1:33])]
+    assert sum(sent.values()) == sum(notice["status"] == "sent" for notice in notices)
     assert {notice["status"] for notice in notices} == {"sent", "suppressed"}
     assert {notice["reason"] for notice in notices} == {None, "settled"}
 
@@ -131,8 +131,8 @@ async def test_notices_of_a_week_are_sent_once_in_working_time(office: Office, m
     assert len(delays) > NOTICE_ORGANISATIONS
     # The longest delays, for `pytest -s`.
     sys.stdout.write(
-        f"{len(notices)} notices, {len(letters)} letters, the largest with {max(told.values())}; {len(delays)} "
-        f"assignments of small bodies, the slowest told after {max(delays)} of working time\n"
+        f"{len(notices)} notices, {len(letters)} letters, the largest with {max(sent.values())}; {len(delays)} "
+        f"assignments of small bodies, the slowest sent after {max(delays)} of working time\n"
     )
 
 
@@ -200,8 +200,8 @@ def _happenings(bodies: list[Body], seeded: random.Random) -> Iterator[Happening
                     later, body, appeal_id, "appeal.deadline_near", due | {"share": 0.8, "left_seconds": 1}
                 )
             if seeded.random() < 0.1:
-                told = {"step": "manager", "told": [body.people[0]]}
-                yield Happening(later, body, appeal_id, "appeal.escalated", due | told)
+                escalation = {"step": "manager", "told": [body.people[0]]}
+                yield Happening(later, body, appeal_id, "appeal.escalated", due | escalation)
 
 
 async def _appeals(office: Office, happenings: list[Happening]) -> None:

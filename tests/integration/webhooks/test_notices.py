@@ -217,8 +217,8 @@ async def test_urgent_escalation_at_night_is_sent_only_to_people_who_chose_it(
     await office.harness.sql("UPDATE notice_settings SET urgent_at_any_hour = true WHERE person_id = $1", awake)
     now.move_to(local("2026-03-03 23:00"))
     appeal_id = await office.appeal(urgency="high")
-    told: dict[str, Any] = {**CLOCK, "step": "manager", "told": [awake, asleep], "urgency": "high"}
-    await office.emit("appeal.escalated", appeal_id, **told)
+    escalation: dict[str, Any] = {**CLOCK, "step": "manager", "told": [awake, asleep], "urgency": "high"}
+    await office.emit("appeal.escalated", appeal_id, **escalation)
     await office.emit("appeal.assigned", await office.appeal(urgency="high"), urgency="high")
     assert await office.send() == 1
     assert [letter.recipient for letter in mail.letters] == ["awake@example.ru"]

@@ -38,7 +38,9 @@ _SPECIFICATION = "http://wiki.open311.org/GeoReport_v2"
 # Topics change only with a version: the date of the last change of a topic or of these routes.
 _CHANGESET = "2026-12-01 00:00"
 # Masking occupies a CPU core: more responses at once would slow other requests down.
-REQUEST_QUEUE = CallerQueue("Too many requests are being listed", concurrency=2, max_waiting=16, max_per_caller=2)
+REQUEST_QUEUE = CallerQueue(
+    "Too many lists of service requests are being made", concurrency=2, max_waiting=16, max_per_caller=2
+)
 
 
 async def _accept_api_key(
@@ -91,7 +93,7 @@ router = APIRouter(
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the `responses` of a route for these errors."""
-    told = {
+    described = {
         400: ("The request is invalid", "end_date: The period from `start_date` must not span more than 90 days"),
         403: ("The key is missing or invalid, or does not allow this", "The token is invalid: it has expired"),
         404: ("It does not exist", "service_request_id: there is no such request"),
@@ -101,8 +103,8 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
             "model": schemas.Open311Errors,
-            "description": told[status][0],
-            "content": {"application/json": {"example": [{"code": status, "description": told[status][1]}]}},
+            "description": described[status][0],
+            "content": {"application/json": {"example": [{"code": status, "description": described[status][1]}]}},
         }
         for status in statuses
     }

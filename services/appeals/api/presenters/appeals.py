@@ -215,20 +215,27 @@ def _feedback(row: FeedbackRound, names: ActorNames) -> FeedbackOut:
 def _people_in(entry: TimelineEntry) -> list[str]:
     """Return the ids of people in the data of a timeline entry."""
     named = [entry.data[name] for name in _PERSON_FIELDS if entry.data.get(name) is not None]
-    return [*named, *entry.data.get("told_ids", ())]
+    return [*named, *(_notified_ids(entry) or ())]
+
+
+def _notified_ids(entry: TimelineEntry) -> list[str] | None:
+    """Return the ids of the people who were notified; entries of former versions name them `told_ids`."""
+    found: list[str] | None = entry.data.get("notified_ids", entry.data.get("told_ids"))
+    return found
 
 
 def _with_names(entry: TimelineEntry, names: ActorNames) -> dict[str, Any]:
-    """Return the entry's data with a reference beside each id of a person: `assignee` beside `assignee_id`, `told`
-    beside `told_ids`.
+    """Return the entry's data with a reference beside each id of a person: `assignee` beside `assignee_id`,
+    `notified` beside `notified_ids`.
     """
     people = {
         name.removesuffix("_id"): names.ref(entry.data[name]).model_dump(mode="json")
         for name in _PERSON_FIELDS
         if entry.data.get(name) is not None
     }
-    told = [names.ref(person_id).model_dump(mode="json") for person_id in entry.data.get("told_ids", ())]
-    return entry.data | people | ({"told": told} if "told_ids" in entry.data else {})
+    if (ids := _notified_ids(entry)) is None:
+        return entry.data | people
+    return entry.data | people | {"notified": [names.ref(person_id).model_dump(mode="json") for person_id in ids]}
 
 
 def _assignment(

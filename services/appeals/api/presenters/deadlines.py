@@ -77,9 +77,9 @@ async def deadlines_of(
     requests that the caller may see, each oldest first.
     """
     promises = await promise_queries.promises_of(session, appeal.id)
-    told = await escalations.escalations_of(session, appeal.id)
+    steps = await escalations.escalations_of(session, appeal.id)
     actors = [event.actor for row in clocks_of(appeal) for event in all_events(row)]
-    names = await ActorNames.load(session, [*actors, *(person_id for row in told for person_id in row.told)])
+    names = await ActorNames.load(session, [*actors, *(person_id for row in steps for person_id in row.told)])
     now = clock.now()
     return deadlines.DeadlinesOut(
         appeal_id=appeal.id,
@@ -99,10 +99,10 @@ async def deadlines_of(
                 organisation_id=row.organisation_id,
                 due_at=row.due_at,
                 at=row.created_at,
-                told=[names.ref(person_id) for person_id in row.told],
+                notified=[names.ref(person_id) for person_id in row.told],
                 skipped=not row.told,
             )
-            for row in told
+            for row in steps
         ],
         extension_requests=await requests_out(
             session, await extension_requests.requests_of(session, caller, appeal.id)

@@ -108,8 +108,8 @@ def _of_post(post: str) -> tuple[str, str | None, str] | None:
         return municipality, settlement, reading.text.quote(mention.start, mention.end)
     street = _decided_by_street(reading.streets)
     if street and not named:
-        told = reading.streets[0]
-        return street.municipality, _settlement_of(street), reading.text.quote(told.start, told.end)
+        first = reading.streets[0]
+        return street.municipality, _settlement_of(street), reading.text.quote(first.start, first.end)
     return None
 
 
@@ -164,8 +164,8 @@ def _a_namesake(place: LocationMention, municipality: str, page: PageLocation) -
     )
 
 
-def _only_capital(told: tuple[str, LocationMention]) -> bool:
-    return told[0] == _CAPITAL and all(entry.kind in ("settlement", "municipality") for entry in told[1].options)
+def _only_capital(named: tuple[str, LocationMention]) -> bool:
+    return named[0] == _CAPITAL and all(entry.kind in ("settlement", "municipality") for entry in named[1].options)
 
 
 def _decided_by_street(streets: Iterable[StreetMention]) -> GazetteerEntry | None:

@@ -63,15 +63,15 @@ def _one(places: list[LocationMention]) -> str | None:
     municipality, return the other one.
     """
     # Institutions in the capital, such as theatres and hospitals, serve the whole republic.
-    told = [
+    certain = [
         place
         for place in places
         if place.is_certain
         and not all(entry.kind == "landmark" and entry.municipality == _CAPITAL for entry in place.options)
     ]
-    found = {next(iter(place.municipalities)) for place in told if len(place.municipalities) == 1}
+    found = {next(iter(place.municipalities)) for place in certain if len(place.municipalities) == 1}
     if not found:
-        mains = {entry.municipality for place in told for entry in place.options if entry.is_default}
+        mains = {entry.municipality for place in certain for entry in place.options if entry.is_default}
         return next(iter(mains)) if len(mains) == 1 else None
     if len(found) > 1:
         found.discard(_CAPITAL)
@@ -89,18 +89,18 @@ def page_location(owner: str | None, municipality: str | None) -> PageLocation:
     scope = owner_scope(owner)
     if scope in ("republic", "region"):
         # The district office of a republic-level body serves that district; a seat in the capital implies nothing.
-        told = named if named != _CAPITAL else None
-        return PageLocation(told, None, owner)
-    told = given or named
+        implied = named if named != _CAPITAL else None
+        return PageLocation(implied, None, owner)
+    implied = given or named
     settlement = next(
         (
             entry.settlement
             for place in places
             for entry in place.options
             if place.is_certain
-            and entry.municipality == told
+            and entry.municipality == implied
             and entry.settlement not in ("", "Улан-Удэ", "Северобайкальск")
         ),
         None,
     )
-    return PageLocation(told, settlement, owner)
+    return PageLocation(implied, settlement, owner)

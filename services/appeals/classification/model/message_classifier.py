@@ -100,7 +100,7 @@ class _Scores:
     topics: Floats
 
 
-def _told(location: DetectedLocation, found: UrgencySignals) -> list[str]:
+def _explained(location: DetectedLocation, found: UrgencySignals) -> list[str]:
     """Return the explanation of location, danger and utility failure."""
     reasons = []
     if location.matched_words:
@@ -268,7 +268,7 @@ class MessageClassifier:
         group = labels[best[0]]
         reasons = [self._manner(item, kind)]
         if kind in _YES:
-            reasons += [self._subject(scores.row, group), *_told(place, found)]
+            reasons += [self._subject(scores.row, group), *_explained(place, found)]
             if scores.urgent * scores.need >= self._urgent and not found.dangers and not found.utility_failure:
                 reasons += self._alarm(scores.row)
         return Prediction(

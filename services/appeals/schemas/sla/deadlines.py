@@ -112,7 +112,7 @@ class EscalationOut(BaseModel):
     organisation_id: UUID = Field(description="The organisation that had the appeal", examples=[_ID])
     due_at: datetime = Field(description="The deadline, or the promised date")
     at: datetime = Field(description="When they were notified")
-    told: list[ActorRef] = Field(description="Who was notified")
+    notified: list[ActorRef] = Field(description="Who was notified")
     skipped: bool = Field(description="Nobody held the role", examples=[False])
 
 

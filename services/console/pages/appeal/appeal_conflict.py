@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.console.pages.appeal.appeal_locations import Document, location_words
-from services.console.pages.appeal.appeal_timeline import Told, told_timeline
+from services.console.pages.appeal.appeal_timeline import ShownEntry, shown_timeline
 from services.console.words import formats, labels
 
 _TITLES = {
@@ -38,7 +38,7 @@ class Conflict:
     """The changes since the person loaded the page: changed fields, and new timeline entries."""
 
     differences: Sequence[Difference]
-    happened: Sequence[Told]
+    happened: Sequence[ShownEntry]
 
 
 def seen(appeal: Document) -> str:
@@ -61,7 +61,7 @@ def conflict_of(before: str, appeal: Document) -> Conflict:
         for name, title in _TITLES.items()
         if name in former and str(former[name]) != now[name]
     ]
-    return Conflict(differences, told_timeline(appeal)[max(known, 0) :])
+    return Conflict(differences, shown_timeline(appeal)[max(known, 0) :])
 
 
 def _shown(appeal: Document) -> dict[str, str]:

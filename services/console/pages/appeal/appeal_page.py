@@ -13,7 +13,7 @@ from services.console.pages.appeal.appeal_locations import Document, location_wo
 from services.console.pages.appeal.appeal_move_forms import Choice, move_forms, proposed_organisations
 from services.console.pages.appeal.appeal_sentences import hours_words
 from services.console.pages.appeal.appeal_thread import thread_of
-from services.console.pages.appeal.appeal_timeline import told_timeline
+from services.console.pages.appeal.appeal_timeline import shown_timeline
 from services.console.pages.appeal.appeal_words import WORDS
 from services.console.site.visit import Visit, together
 from services.console.words.refusals import explained
@@ -102,7 +102,7 @@ def _read(appeal: Document, deadlines: Document) -> dict[str, Any]:
     return {
         "clocks": clocks_of(deadlines),
         "thread": thread_of(appeal),
-        "timeline": told_timeline(appeal)[::-1],
+        "timeline": shown_timeline(appeal)[::-1],
         "names": organisation_names(appeal),
         "location": location_words(appeal["location"]),
         "seen": seen(appeal),

@@ -80,20 +80,20 @@ def _deleted(data: Document, _names: Names) -> str:
 
 
 def _feedback(before: str) -> _Sentence:
-    def told(data: Document, _names: Names) -> str:
+    def sentence(data: Document, _names: Names) -> str:
         kind, mark = data.get("feedback"), data.get("mark")
         said = labels.LABELS["feedback"].get(kind or "", "об ответе ничего не сказал")
         return f"{before}: гражданин {said}" + (f" ({mark} из 5)" if mark else "")
 
-    return told
+    return sentence
 
 
 def _failure(before: str) -> _Sentence:
-    def told(data: Document, _names: Names) -> str:
+    def sentence(data: Document, _names: Names) -> str:
         message = (data.get("failure") or {}).get("message")
         return f"{before}: {message}" if message else before
 
-    return told
+    return sentence
 
 
 def _near(data: Document, _names: Names) -> str:
@@ -106,17 +106,17 @@ def _escalated(data: Document, _names: Names) -> str:
     whom = words.ESCALATION.get(data.get("step") or "", "следующему уровню")
     if data.get("skipped"):
         return f"О сроке некому сообщить ({whom}; {_clock(data)})"
-    told = ", ".join(person["name"] for person in data.get("told") or ())
-    return f"О сроке сообщено {whom} ({_clock(data)})" + (f": {told}" if told else "")
+    people = ", ".join(person["name"] for person in data.get("notified") or ())
+    return f"О сроке сообщено {whom} ({_clock(data)})" + (f": {people}" if people else "")
 
 
 def _extension(text: str) -> _Sentence:
-    def told(data: Document, _names: Names) -> str:
+    def sentence(data: Document, _names: Names) -> str:
         if not (hours := data.get("hours")):
             return f"{text} ({_clock(data)})"
         return f"{text} на {hours_words(hours, data.get('unit'))} ({_clock(data)})"
 
-    return told
+    return sentence
 
 
 def hours_words(hours: float, unit: str | None) -> str:

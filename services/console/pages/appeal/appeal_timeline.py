@@ -16,7 +16,7 @@ _WITHOUT_REASON = frozenset({"extension_ended", "incident_reply_skipped"})
 
 
 @dataclass(frozen=True)
-class Told:
+class ShownEntry:
     """A timeline entry; `actor` is None for the system; `other_id` and `other_number` are those of another
     appeal.
     """
@@ -29,17 +29,17 @@ class Told:
     other_number: int | None = None
 
 
-def told_timeline(appeal: Document) -> list[Told]:
+def shown_timeline(appeal: Document) -> list[ShownEntry]:
     """Return the timeline of an appeal, oldest first."""
     names = Names(organisation_names(appeal), topic_names(appeal), municipality_names(appeal))
-    return [_told(entry, names) for entry in appeal["timeline"]]
+    return [_shown_entry(entry, names) for entry in appeal["timeline"]]
 
 
-def _told(entry: Document, names: Names) -> Told:
+def _shown_entry(entry: Document, names: Names) -> ShownEntry:
     kind, data, actor = entry["kind"], entry["data"], entry["actor"]
     sentence = SENTENCES.get(kind)
     shown = [name for name in _DETAILS if not (name == "reason" and kind in _WITHOUT_REASON)]
-    return Told(
+    return ShownEntry(
         at=entry["at"],
         text=sentence(data, names) if sentence else "Обращение изменено",
         actor=None if actor["kind"] == "system" else actor["name"],

@@ -64,8 +64,8 @@ async def _changed(visit: Visit, appeal_id: str, reply_id: str, form: FormData) 
             except ApiProblem as problem:
                 if problem.status not in PHOTO_REFUSED:
                     raise
-                told = PHOTO_REFUSED[problem.status]
-                return await _show(visit, appeal_id, reply_id, entered=entered, refusal=told)
+                refusal = PHOTO_REFUSED[problem.status]
+                return await _show(visit, appeal_id, reply_id, entered=entered, refusal=refusal)
             entered["kept"] = (entered["kept"] or {}) | {photo.id: photo.name}
         kept = None if entered["kept"] is None else list(entered["kept"])
         body |= {"promised_at": from_local(entered["promised"]), "attachments": kept}

@@ -35,8 +35,8 @@ def is_object_error(error: BaseException) -> bool:
 
 def describe_closed(error: CallError, what: str) -> str:
     """Return the error text shown for the source; `what` is the object's name in Russian."""
-    told = _WORDS.get(error.code, f"Одноклассники не показывают это: {error.text}")
-    return f"{told} ({what}, ошибка {error.code})"
+    text = _WORDS.get(error.code, f"Одноклассники не показывают это: {error.text}")
+    return f"{text} ({what}, ошибка {error.code})"
 
 
 class Cooldowns:

@@ -201,8 +201,8 @@ async def community_by_id(client: OkClient, external_id: str) -> Community:
 async def community_by_name(client: OkClient, name: str) -> Community:
     """Return the group with this short name. Raises like `community_by_id`."""
     answer = await _read(client, "url.getInfo", url=f"https://ok.ru/{name}")
-    told = answer if isinstance(answer, dict) else {}
-    kind, number = str(told.get("type", "UNKNOWN")).upper(), told.get("objectIdStr") or told.get("objectId")
+    found = answer if isinstance(answer, dict) else {}
+    kind, number = str(found.get("type", "UNKNOWN")).upper(), found.get("objectIdStr") or found.get("objectId")
     if kind == "PROFILE":
         raise CommunityNotFound(f"«{name}» is a person's page, not a group")
     if kind != "GROUP" or not number:

@@ -165,9 +165,11 @@ def _reactions(raw: Mapping[str, Any]) -> PostReactions | None:
 
 def _phone(raw: Mapping[str, Any]) -> str | None:
     contacts = raw.get("contacts")
-    told = [clean_text(nested_object(one).get("phone")) for one in contacts] if isinstance(contacts, list) else []
-    told.append(clean_text(_place(raw).get("phone")))
-    return next((phone for phone in told if phone), None)
+    phones = (
+        [clean_text(nested_object(one).get("phone")) for one in contacts] if isinstance(contacts, list) else []
+    )
+    phones.append(clean_text(_place(raw).get("phone")))
+    return next((phone for phone in phones if phone), None)
 
 
 def _address(raw: Mapping[str, Any]) -> str | None:

@@ -76,8 +76,8 @@ async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdf
         claims = [found for letter in round_.links if (found := round_.claim_link(letter, keys))]
         claims += [found for letter in round_.farewells if (found := round_.claim_farewell(letter, keys))]
         claims += [found for letter in round_.warnings if (found := round_.claim_warning(letter, keys))]
-        for told in round_.of_endpoints:
-            if (found := await round_.claim_of_endpoint(told, keys)) is not None:
+        for endpoint_letter in round_.of_endpoints:
+            if (found := await round_.claim_of_endpoint(endpoint_letter, keys)) is not None:
                 claims.append(found)
         for letter, notices in round_.letters:
             if (found := await round_.claim_notices(letter, notices, keys)) is not None:
@@ -210,27 +210,27 @@ class _Round:
         The other notices wait for working hours; they stay in the given letter if all of its notices wait. A
         report whose PDF must be read first is not leased.
         """
-        told: list[Notice] = []
-        asleep: list[Notice] = []
+        sendable: list[Notice] = []
+        postponed: list[Notice] = []
         for notice in notices:
             if notice.id in self._lines:
-                (told if self._is_awake(notice) else asleep).append(notice)
-        for notice in asleep:
+                (sendable if self._may_be_sent_now(notice) else postponed).append(notice)
+        for notice in postponed:
             notice.send_at = next_working_moment(self._hours.of(notice.organisation_id), self._now)
-            if told:
+            if sendable:
                 notice.letter_id = None
-        if letter is not None and asleep and not told:
-            letter.next_attempt_at = min(notice.send_at for notice in asleep)
+        if letter is not None and postponed and not sendable:
+            letter.next_attempt_at = min(notice.send_at for notice in postponed)
             return None
         settings = self._settings.get(notices[0].person_id) if notices else None
         address = None if settings is None else preferences.address_of(settings, keys)
-        if not told or address is None:
+        if not sendable or address is None:
             # Nothing is left to send, or no key can decrypt the address now.
-            await record_outcome(self._session, told, NoticeStatus.SUPPRESSED, NoticeReason.NO_ADDRESS)
+            await record_outcome(self._session, sendable, NoticeStatus.SUPPRESSED, NoticeReason.NO_ADDRESS)
             if letter is not None:
                 letter.status = "cancelled"
             return None
-        lines = [self._lines[notice.id] for notice in told]
+        lines = [self._lines[notice.id] for notice in sendable]
         content: dict[str, Any] = {"lines": lines}
         if isinstance(line := lines[0], ReportLine):
             pdf = self._pdf(line, letter)
@@ -239,13 +239,17 @@ class _Round:
             content = {"report": line, "pdf": pdf}
         if letter is None:
             letter = NoticeLetter(
-                id=new_id(), person_id=told[0].person_id, purpose="notices", attempts=0, next_attempt_at=self._now
+                id=new_id(),
+                person_id=sendable[0].person_id,
+                purpose="notices",
+                attempts=0,
+                next_attempt_at=self._now,
             )
             self._session.add(letter)
             await self._session.flush()
-            for notice in told:
+            for notice in sendable:
                 notice.letter_id = letter.id
-        return self._leased(letter, address, self._hours.of(told[0].organisation_id), **content)
+        return self._leased(letter, address, self._hours.of(sendable[0].organisation_id), **content)
 
     def _pdf(self, line: ReportLine, letter: NoticeLetter | None) -> bytes | NoPdf | None:
         """Return the PDF to attach, or why there is none; None while the PDF is being read."""
@@ -253,7 +257,7 @@ class _Round:
             return NoPdf.TOO_LARGE
         return self._pdfs.get(line.sheet.week)
 
-    def _is_awake(self, notice: Notice) -> bool:
+    def _may_be_sent_now(self, notice: Notice) -> bool:
         settings = self._settings.get(notice.person_id)
         if may_wake(settings, NoticeKind(notice.kind), notice.details):
             return True

@@ -92,7 +92,7 @@ def example_messages() -> dict[str, EmailMessage]:
     """
     lines = example_lines()
     letters = {line.event_type.replace(".", "-"): [line] for line in lines} | {"digest": lines}
-    messages = {name: _message(told) for name, told in letters.items()}
+    messages = {name: _message(shown) for name, shown in letters.items()}
     return messages | {
         "report": _report_message(),
         "confirmation": confirmation_message(_addresses(), confirm_url=f"{_URL}/confirmation"),

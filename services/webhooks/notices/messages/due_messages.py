@@ -35,10 +35,10 @@ async def write_due_messages(database: Database, front_end_url: str) -> int:
         relevance = await check_relevance(session, every, settings, now)
         await _sort_out(session, every, relevance, now)
         for person_id, notices in due.items():
-            told = [notice for notice in notices if notice.id in relevance.lines]
-            told = _awake(told, settings.get(person_id), hours)
+            sendable = [notice for notice in notices if notice.id in relevance.lines]
+            sendable = _sendable_now(sendable, settings.get(person_id), hours)
             by_channel: dict[str, list[Notice]] = {}
-            for notice in told:
+            for notice in sendable:
                 by_channel.setdefault(notice.channel, []).append(notice)
             known = await accounts.accounts_of(session, person_id)
             for network, here in by_channel.items():
@@ -91,13 +91,13 @@ def _leave_to_email(notices: Sequence[Notice]) -> None:
         notice.channel = NoticeChannel.EMAIL.value
 
 
-def _awake(notices: Sequence[Notice], settings: NoticeSettings | None, hours: WorkingHours) -> list[Notice]:
+def _sendable_now(notices: Sequence[Notice], settings: NoticeSettings | None, hours: WorkingHours) -> list[Notice]:
     """Return the notices that may be sent now; postpone the others to the next working hours."""
-    now, told = clock.now(), []
+    now, sendable = clock.now(), []
     for notice in notices:
         opens = next_working_moment(hours.of(notice.organisation_id), now)
         if opens <= now or may_wake(settings, NoticeKind(notice.kind), notice.details):
-            told.append(notice)
+            sendable.append(notice)
         else:
             notice.send_at = opens
-    return told
+    return sendable

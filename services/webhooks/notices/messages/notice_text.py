@@ -26,13 +26,13 @@ def message_text(lines: Sequence[Line | ReportLine], *, front_end_url: str, zone
         letter = compose(of_appeals, front_end_url=front_end_url, zone=zone, now=now)
         blocks += [_block(item) for group in letter.groups for item in group.items]
     # The last line says how many notices are left out, and links to all of them.
-    text, told = "", 0
+    text, shown = "", 0
     for block in blocks:
         longer = f"{text}\n\n{block}" if text else block
         if text and len(longer) > MAX_LENGTH:
             break
-        text, told = longer, told + 1
-    left = len(lines) - told
+        text, shown = longer, shown + 1
+    left = len(lines) - shown
     if left:
         text = f"{text}\n\n…и ещё {left} {plural(left, _NOTICES)}: {root}/account/notices"
     return text

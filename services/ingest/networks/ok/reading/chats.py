@@ -147,13 +147,13 @@ class ChatPoller:
         except TRANSIENT_ERRORS as error:
             self._cursors.pop(name, None)
             self._looked.pop(name, None)
-            told = str(error)
+            reason = str(error)
             if isinstance(error, CallError) and is_object_error(error):
-                told = describe_closed(error, f"группа {name}")
+                reason = describe_closed(error, f"группа {name}")
                 self._rests.start(name, self._settings.ok_closed_retry_seconds)
             else:
                 self._rests.record_failure(name, Backoff(self._settings.ok_chat_poll_seconds, MAX_DELAY))
-            self._intake.report_failure(page, SOURCE, told)
+            self._intake.report_failure(page, SOURCE, reason)
             log.warning("poll failed", source_kind=SOURCE, page_external_id=name, error=str(error)[:200])
         except Exception as bug:  # a bug in the check of one group must not stop the others
             self._cursors.pop(name, None)
@@ -319,8 +319,8 @@ class ChatPoller:
                 raise NoValidResponse(NETWORK, "graph.messages", "no messages in the response")
             for raw in rows:
                 parsed.parse(ok_payloads.parse_message, raw, page, chat_id)
-            told = (_milliseconds(raw.get("timestamp")) for raw in rows if isinstance(raw, dict))
-            times = [at for at in told if at]
+            moments = (_milliseconds(raw.get("timestamp")) for raw in rows if isinstance(raw, dict))
+            times = [at for at in moments if at]
             if len(rows) < PAGE_SIZE or not times:
                 return parsed
             # Both bounds are inclusive: step back by 1 ms if a full page lies within one millisecond.

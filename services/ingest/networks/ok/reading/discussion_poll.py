@@ -76,7 +76,7 @@ class DiscussionPoller:
         self._rests = Cooldowns()
         self._todo: dict[str, ChangedDiscussion] = {}
         self._pages: frozenset[str] = frozenset()
-        self._told: dict[UUID, tuple[float, str]] = {}
+        self._shown_errors: dict[UUID, tuple[float, str]] = {}
         self._welled_at = 0.0
         self._welled: frozenset[str] = frozenset()
 
@@ -117,10 +117,10 @@ class DiscussionPoller:
         if every:
             self._welled_at, self._welled = now, pages
         for page in self._token_pool.pages(NETWORK):
-            until, told = self._told.get(page.id, (0.0, ""))
+            until, reason = self._shown_errors.get(page.id, (0.0, ""))
             if until > now:
-                self._intake.report_failure(page, SOURCE, told)  # again: storing a batch has cleared the error
-            elif self._told.pop(page.id, None) is not None or every:
+                self._intake.report_failure(page, SOURCE, reason)  # again: storing a batch has cleared the error
+            elif self._shown_errors.pop(page.id, None) is not None or every:
                 self._intake.report_success(page, SOURCE)
 
     async def _list(self) -> Exception | None:
@@ -190,10 +190,10 @@ class DiscussionPoller:
         return None
 
     def _handle_error(self, one: ChangedDiscussion, error: Exception) -> Exception | None:
-        told = str(error)
+        reason = str(error)
         alone = is_object_error(error)
         if isinstance(error, CallError) and alone:
-            told = describe_closed(error, f"обсуждение {one.key}")
+            reason = describe_closed(error, f"обсуждение {one.key}")
             self._rests.start(one.key, self._settings.ok_closed_retry_seconds)
         elif isinstance(error, NoUsableToken) or (
             isinstance(error, CallError) and error.treatment is not ErrorTreatment.TRANSIENT
@@ -201,7 +201,7 @@ class DiscussionPoller:
             return error
         else:
             self._rests.record_failure(one.key, BACKOFF)
-        self._told[one.page.id] = asyncio.get_running_loop().time() + ERROR_SHOWN_SECONDS, told
+        self._shown_errors[one.page.id] = asyncio.get_running_loop().time() + ERROR_SHOWN_SECONDS, reason
         log.warning("discussion read failed", discussion=one.key, error=str(error)[:200], closed=alone)
         return None
 

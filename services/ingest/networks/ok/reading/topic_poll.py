@@ -80,8 +80,8 @@ class TopicPoller:
             if not is_object_error(error):
                 self._intake.report_failure(pages[name], SOURCE, str(error))
                 raise
-            told = describe_closed(error, f"группа {name}")
-            self._intake.report_failure(pages[name], SOURCE, told)
+            reason = describe_closed(error, f"группа {name}")
+            self._intake.report_failure(pages[name], SOURCE, reason)
             log.warning("group closed to our token", page_external_id=name, error=str(error)[:200])
             self._rests.start(name, self._settings.ok_closed_retry_seconds)
         except TRANSIENT_ERRORS as error:

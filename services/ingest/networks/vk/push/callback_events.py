@@ -51,8 +51,8 @@ def parse_callback_event(raw: Any, page: PageRef) -> IncomingItem | None:
 
 
 def _digest_id(event: Mapping[str, Any]) -> str:
-    told = {"type": event.get("type"), "object": event.get("object")}
-    return "digest:" + hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    content = {"type": event.get("type"), "object": event.get("object")}
+    return "digest:" + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class VkConfirmation:
