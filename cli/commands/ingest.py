@@ -19,9 +19,11 @@ app = typer.Typer(
 
 PageName = Annotated[str, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or the id in the registry")]
 OptionalPage = Annotated[
-    str | None, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or the id in the registry; else all")
+    str | None, typer.Option("--page", help="vk.com/…, ok.ru/group/…, or the id in the registry; all if not given")
 ]
-OptionalNetwork = Annotated[str | None, typer.Option("--network", help=f"{' or '.join(NETWORKS)}; else all")]
+OptionalNetwork = Annotated[
+    str | None, typer.Option("--network", help=f"{' or '.join(NETWORKS)}; all if not given")
+]
 
 
 def parse_moment(given: str) -> datetime:

@@ -76,7 +76,7 @@ def _receive(port: int, secret: str | None) -> None:
         receiver = build_receiver(secret)
     except binascii.Error as error:
         raise typer.BadParameter("the secret must be whsec_ followed by base64", param_hint="--secret") from error
-    typer.echo(f"Waiting for deliveries at http://127.0.0.1:{port}/ (Ctrl-C stops)")
+    typer.echo(f"Waiting for deliveries at http://127.0.0.1:{port}/ (press Ctrl-C to stop)")
     try:
         web.run_app(receiver, host="127.0.0.1", port=port, print=None)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Store which organisation had the appeal when its reply was handed over for publication."""
+"""Store which organisation had the appeal when its reply was submitted for publication."""
 
 from collections.abc import Sequence
 

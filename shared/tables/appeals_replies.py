@@ -20,7 +20,7 @@ from shared.tables.ingest import PublicationChange
 
 _NO_IDS = text("'{}'")
 _FALSE = text("false")
-# Statuses of a reply that was handed over for publication and is neither published nor failed.
+# Statuses of a reply that was submitted for publication and is neither published nor failed.
 PENDING_REPLY_STATUSES = ("queued", "sending", "uncertain")
 # Statuses of a reply that was not published or was withdrawn; its messages may be moved to another appeal.
 VOID_REPLY_STATUSES = ("failed", "discarded", "withdrawn")
@@ -36,8 +36,8 @@ class Reply(Base):
     `in_reply_to` is the citizen's message that it answers, chosen once when the reply is created; null if staff
     replied to no particular message. `message_id` is the message of a reply written in the network. `created_at`
     and `submitted_at` (the last attempt; null: `created_at`) of a reply written here are the database's times.
-    `created_at` of a draft is when it was begun, and is set again when the reply is handed over for publication;
-    `organisation_id` is the organisation that had the appeal then (null: not handed over, or by a former version).
+    `created_at` of a draft is when it was begun, and is set again when the reply is submitted for publication;
+    `organisation_id` is the organisation that had the appeal then (null: not submitted, or by a former version).
     A `discarded` draft is kept for its versions. `approval` is the last request for approval and its decision.
     """
 

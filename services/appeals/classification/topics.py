@@ -26,7 +26,7 @@ class TopicFilter(ListFilter):
     """Filter of the topic taxonomy. Without parameters, topic groups are listed."""
 
     level: TopicLevelFilter | None = Field(
-        default=None, description="Default: `group`; with `group_id` `topic`; with `q` alone `all`"
+        default=None, description="Default: `group`; `topic` if `group_id` is given; `all` if only `q` is given"
     )
     group_id: UUID | None = Field(default=None, description="Only topics of this group")
     q: str | None = Field(

@@ -91,10 +91,10 @@ async def _compared(
         query = query.where(Appeal.organisation_id == asked.organisation_id)
     rows = (await session.execute(query)).all()
     groups = await groups_of_topics(session)
-    likenesses = await asyncio.to_thread(compare, asked, [row[0] for row in rows], groups)
+    similarities = await asyncio.to_thread(compare, asked, [row[0] for row in rows], groups)
     found = [
         SimilarAppeal(row[0], row[1], row[2], similarity)
-        for row, similarity in zip(rows, likenesses, strict=True)
+        for row, similarity in zip(rows, similarities, strict=True)
         if similarity.score >= MIN_SHOWN_SCORE or similarity.same_person == "same_author"
     ]
     return sorted(found, key=lambda one: one.similarity.score, reverse=True), len(rows)

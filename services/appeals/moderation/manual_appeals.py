@@ -146,7 +146,7 @@ def _check_submission(caller: Caller, submission: NewSubmission | None) -> None:
     if submission.source not in SOURCES_WITHOUT_IDS and submission.external_id is None:
         raise Invalid.field(
             "/external_id",
-            "Give `external_id` (the system's own id), so that a repeated request opens no second appeal",
+            "Give `external_id` (the system's own id), so that a repeated request does not open a second appeal",
         )
     if submission.written_at is not None and submission.written_at > clock.now() + CLOCK_TOLERANCE:
         raise Invalid.field("/written_at", "The time of writing must not be in the future")

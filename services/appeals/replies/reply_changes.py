@@ -116,8 +116,8 @@ async def _require_approver(session: WriteSession, appeal: Appeal, reply: Reply,
 
 
 async def _require_promise_in_force(session: WriteSession, appeal: Appeal, reply: Reply) -> None:
-    """Raise `Conflict` unless the promise of this reply is open. Raise also while another reply is under way: it
-    may already be in the network, and it would end only promises that were made before it.
+    """Raise `Conflict` unless the promise of this reply is open. Also raise it while another reply is being
+    published: that reply may already be in the network, and ends only promises made before it.
     """
     await require_none_under_way(session, appeal)
     if appeal.status != "interim" or not await reply_queries.is_latest_published(session, reply):

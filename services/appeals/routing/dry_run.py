@@ -84,9 +84,11 @@ def untouched() -> ColumnElement[bool]:
     """Return the SQL condition of open appeals that only the rules have assigned and nobody has started to work
     on.
     """
-    handed = exists().where(Assignment.appeal_id == Appeal.id)
+    assigned_before = exists().where(Assignment.appeal_id == Appeal.id)
     replies = exists().where(Reply.appeal_id == Appeal.id)
-    by_rules = and_(Appeal.status == "assigned", handed, ~assignments.moved_by_person(Appeal.id), ~replies)
+    by_rules = and_(
+        Appeal.status == "assigned", assigned_before, ~assignments.moved_by_person(Appeal.id), ~replies
+    )
     return and_(Appeal.first_response_at.is_(None), or_(unassigned(), by_rules))
 
 

@@ -20,7 +20,7 @@ from services.metrics.settings import MetricsSettings
 from shared.tables.appeals_replies import ReplyChange, ReplyVersion
 from shared.tables.metrics_grading import GradingItem, GradingSample
 
-# A score up to this is a fault: graders saw the criterion met at most in part.
+# A score up to this is a fault: the graders found the criterion met in part or not at all.
 FAULT = 1.0
 # A hint is trusted only if it is right more often than wrong.
 _TRUSTED_PRECISION = 0.5

@@ -32,9 +32,9 @@ class QueryMatcher:
         query_scores = [0.0] * len(self._words)
         name_scores = [0.0] * len(words)
         for index, word in enumerate(words):
-            for at, likeness in enumerate(self._compared(word)[0]):
-                query_scores[at] = max(query_scores[at], likeness)
-                name_scores[index] = max(name_scores[index], likeness)
+            for at, similarity in enumerate(self._compared(word)[0]):
+                query_scores[at] = max(query_scores[at], similarity)
+                name_scores[index] = max(name_scores[index], similarity)
         self._in_two_words(words, query_scores, name_scores)
         asked = _mean(query_scores, self._weights)
         named = _mean(name_scores, _weights(words))
@@ -43,16 +43,16 @@ class QueryMatcher:
     def _in_two_words(self, words: Sequence[str], query_scores: list[float], name_scores: list[float]) -> None:
         """Match a word with two adjacent words, in either direction: «верх енхор» equals «верхенхор»."""
         for index, word in enumerate(words):
-            for at, likeness in enumerate(self._compared(word)[1]):
-                if likeness > max(query_scores[at], query_scores[at + 1]):
-                    query_scores[at] = query_scores[at + 1] = likeness
-                    name_scores[index] = max(name_scores[index], likeness)
+            for at, similarity in enumerate(self._compared(word)[1]):
+                if similarity > max(query_scores[at], query_scores[at + 1]):
+                    query_scores[at] = query_scores[at + 1] = similarity
+                    name_scores[index] = max(name_scores[index], similarity)
         for index, (left, right) in enumerate(pairwise(words)):
-            for at, likeness in enumerate(self._compared(left + right)[0]):
-                if likeness > query_scores[at]:
-                    query_scores[at] = likeness
-                    name_scores[index] = max(name_scores[index], likeness)
-                    name_scores[index + 1] = max(name_scores[index + 1], likeness)
+            for at, similarity in enumerate(self._compared(left + right)[0]):
+                if similarity > query_scores[at]:
+                    query_scores[at] = similarity
+                    name_scores[index] = max(name_scores[index], similarity)
+                    name_scores[index + 1] = max(name_scores[index + 1], similarity)
 
     def _compared(self, word: str) -> tuple[list[float], list[float]]:
         if (known := self._known.get(word)) is None:

@@ -67,7 +67,7 @@ class DailyCheck:
         self._database = database
         self._ask = describe_pages
         self._settings = settings
-        self._rests: dict[str, tuple[int, datetime]] = {}
+        self._paused: dict[str, tuple[int, datetime]] = {}
 
     async def run_batch(self) -> float:
         """Check the next batch of due pages; return the seconds until the next batch."""
@@ -107,7 +107,7 @@ class DailyCheck:
     def _batch_calls(self, network: str, pages: int, left: int, spare: int, reach: int) -> BatchCalls:
         """Return the calls for a batch of pages; after a failure of the network only those for descriptions."""
         describing = min(left, ceil(pages / BATCH_SIZE))
-        if network in self._rests:
+        if network in self._paused:
             return BatchCalls(describing)
         walls = max(min(pages, spare), 0)
         reactions = max(min(MAX_REACTION_CALLS, spare - walls), 0)
@@ -126,22 +126,22 @@ class DailyCheck:
         if answer.error is not None or not answer.items:
             self._back_off(network, answer.error or "ingest described none of these pages")
         else:
-            self._rests.pop(network, None)
+            self._paused.pop(network, None)
         return answer
 
     def _back_off(self, network: str, reason: str) -> None:
         """Pause a network, longer after each failure; other networks continue."""
-        failures = self._rests.get(network, (0, clock.now()))[0] + 1
+        failures = self._paused.get(network, (0, clock.now()))[0] + 1
         pause_seconds = BACKOFF.delay(failures)
-        self._rests[network] = failures, clock.now() + timedelta(seconds=pause_seconds)
+        self._paused[network] = failures, clock.now() + timedelta(seconds=pause_seconds)
         log.warning("page check failed", network=network, error=reason[:300], retry_in_seconds=pause_seconds)
 
     async def _due(self, session: AsyncSession, day: date, now: datetime) -> list[Row[*tuple[Any, ...]]]:
         """Return the next due pages of one network, oldest check first."""
-        resting = [network for network, (_, until) in self._rests.items() if until > now]
+        paused = [network for network, (_, until) in self._paused.items() if until > now]
         order = (Page.checked_at.asc().nulls_first(), Page.id)
         network = await session.scalar(
-            select(Page.network).where(_is_due(day), Page.network.not_in(resting)).order_by(*order).limit(1)
+            select(Page.network).where(_is_due(day), Page.network.not_in(paused)).order_by(*order).limit(1)
         )
         if network is None:
             return []

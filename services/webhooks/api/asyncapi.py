@@ -17,7 +17,9 @@ router = APIRouter(include_in_schema=False)
 @cache
 def document_body() -> bytes:
     """Return the AsyncAPI document as JSON bytes."""
-    ended = StreamEnded(reason=StreamEndReason.SHUTDOWN, detail="This process shuts down: open the stream again")
+    ended = StreamEnded(
+        reason=StreamEndReason.SHUTDOWN, detail="The server is shutting down: open the stream again"
+    )
     stream = {
         "stream.opened": StreamMessage(StreamOpened, "The first message of a stream", {"position": "0.42"}),
         "stream.event": StreamMessage(

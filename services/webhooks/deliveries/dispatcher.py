@@ -59,7 +59,7 @@ IDLE_SECONDS = 0.5
 RECORD_BATCH_SECONDS = 0.02
 LEASE_MARGIN = timedelta(seconds=30)
 # Concurrent attempts of an endpoint whose last attempt failed; others get at most half of all attempts, and all
-# endpoints of an organisation together a quarter, in which those with the fewest come first. So a receiver that
+# endpoints of an organisation together a quarter; endpoints with fewer attempts come first. So a receiver that
 # times out, or answers slowly, does not delay others.
 FAILING_ENDPOINT_CONCURRENCY = 4
 # The maximum number of due deliveries of an ordered endpoint that a claim reads. It sets those behind an earlier
@@ -69,7 +69,7 @@ MAX_READ_OF_ORDERED = 250
 CLOCK_DIFFERENCE = timedelta(minutes=1)
 
 # The condition on endpoints to which something is sent: an unverified one gets only its verification. That is
-# looked up by its id (a scalar subquery, which is never hashed): to read all that waits would take long.
+# looked up by its id (a scalar subquery, which is never hashed): reading everything that waits would take too long.
 _IS_SENDING = """NOT endpoint.paused AND (endpoint.verified_at IS NOT NULL OR (
             SELECT verification.status = 'pending' AND verification.next_attempt_at <= :now
             FROM webhook_deliveries AS verification WHERE verification.id = endpoint.verification_id

@@ -17,7 +17,7 @@ from shared.database.sessions import WriteSession
 
 # Slightly slower than allowed: network jitter can bring requests closer together.
 MARGIN = 1.05
-# Requests are claimed at most so long before they are sent: a worker looks for due deliveries twice a second.
+# Requests are claimed at most this long before they are sent: a worker looks for due deliveries twice a second.
 AHEAD_SECONDS = 1.0
 # A turn further ahead was reserved before the clock was set back, as by a failover: it is ignored.
 FURTHEST_SECONDS = 30.0
@@ -114,7 +114,7 @@ async def take_due(session: WriteSession, now: datetime) -> Sequence[ClaimTurn]:
 
 
 async def reserve(session: WriteSession, turns: Sequence[ClaimTurn], claimed: Mapping[UUID, int]) -> None:
-    """Store when the next request may be sent, after so many claimed deliveries of each endpoint."""
+    """Store when the next request may be sent, by the number of claimed deliveries of each endpoint."""
     rows = [
         {
             "endpoint_id": turn.endpoint_id,

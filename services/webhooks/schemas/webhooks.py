@@ -298,7 +298,7 @@ class WebhookDelivery(BaseModel):
     status: WebhookDeliveryStatus
     attempts: int = Field(description="Attempts since it was created or last retried by hand")
     next_attempt_at: datetime | None = Field(
-        description="Null unless pending, and while it waits for an earlier one"
+        description="Null if it is not pending, or while it waits for an earlier delivery"
     )
     waits_for_earlier: bool = Field(
         default=False,

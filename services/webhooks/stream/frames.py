@@ -16,7 +16,7 @@ _DETAILS = {
     StreamEndReason.ACCESS_CHANGED: "Your access was changed or removed: sign in again",
     StreamEndReason.TOO_SLOW: "Events came faster than you read them: open the stream again from the last one",
     StreamEndReason.UNAVAILABLE: "Events cannot be read now: open the stream again in a moment",
-    StreamEndReason.SHUTDOWN: "This process shuts down: open the stream again",
+    StreamEndReason.SHUTDOWN: "The server is shutting down: open the stream again",
 }
 
 

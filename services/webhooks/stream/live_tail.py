@@ -29,7 +29,7 @@ ACCESS_EVENT_TYPES = frozenset({"person.changed", "client.changed"})
 
 @dataclass
 class RecentEvent:
-    """An event that was handed out, its organisation's lineage, and its message once a listener wanted it."""
+    """An event that was sent, its organisation's lineage, and its message once a listener wanted it."""
 
     event: Event
     lineage: Collection[UUID]
@@ -109,10 +109,10 @@ class LiveTail:
         self._active_until = time.monotonic() + KEPT_SECONDS
 
     async def advance(self, database: Database, recheck: Callable[[], Awaitable[None]]) -> bool:
-        """Read the next events and hand them out; return False if there are none.
+        """Read the next events and send them to listeners; return False if there are none.
 
         `recheck` ends the streams of callers without access. It is called before a batch that contains a change of
-        access is handed out.
+        access is sent.
         """
         start = self.position
         query = (

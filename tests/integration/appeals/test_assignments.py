@@ -94,13 +94,13 @@ async def test_staff_transfer_to_a_previous_organisation_is_refused(scenario: Ap
         scenario, appeal, scenario.organisation, "approver", to="assigned", organisation_id=other, reason="Им"
     )
     _is_problem(approver, 409)
-    handed = await _moves(
+    transferred = await _moves(
         scenario, appeal, scenario.organisation, to="assigned", organisation_id=other, reason="Ремонт ведут они"
     )
-    assert handed.status_code == 200, handed.text
+    assert transferred.status_code == 200, transferred.text
     # The response to the transfer shows the new organisation, although the caller can no longer read the appeal.
-    assert handed.json()["organisation"]["id"] == other
-    assert handed.json()["allowed_moves"] == []
+    assert transferred.json()["organisation"]["id"] == other
+    assert transferred.json()["allowed_moves"] == []
     _is_problem(await scenario.get(f"/appeals/{appeal['id']}", role="executor", org=scenario.organisation), 404)
     refused = _is_problem(
         await _moves(

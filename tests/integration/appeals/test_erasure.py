@@ -14,7 +14,7 @@ from tests.integration.appeals import reply_helpers
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_reply_attachments import upload
-from tests.integration.appeals.test_reply_changes import EDIT, WITHDRAWAL, change, ends, published
+from tests.integration.appeals.test_reply_changes import EDIT, WITHDRAWAL, change, emit_outcome, published
 
 WORD = "фырбаджик"
 TEXT = f"{QUESTION} Там {WORD} на улице Жердева, 20"
@@ -187,7 +187,7 @@ async def test_edit_finished_after_the_erasure_restores_no_text(scenario: Appeal
         )  # fmt: skip
         await reply_helpers.execute(scenario, "UPDATE reply_changes SET accepted_at = now()")
         await _erase(scenario)
-        await ends(scenario, reply, asked, outcome, **data)
+        await emit_outcome(scenario, reply, asked, outcome, **data)
         (shown,) = await reply_helpers.replies_of(scenario, found)
         assert (shown["text"], shown["changes"][0]["status"]) == ("", "failed" if data else "applied")
         assert set(await _rows_with(scenario, WORD)) == {"publications"}
@@ -199,7 +199,7 @@ async def test_photos_of_edits_lose_their_names_on_erasure(scenario: AppealsScen
     reply = await published(scenario, found)
     photo = await upload(scenario)
     asked = await change(scenario, found, reply, EDIT | {"attachments": [photo]})
-    await ends(scenario, reply, asked, "change_failed", failure=FAILURE)
+    await emit_outcome(scenario, reply, asked, "change_failed", failure=FAILURE)
     await reply_helpers.execute(scenario, "UPDATE attachments SET name = $1", f"{WORD}.jpg")
     await _erase(scenario)
     assert await _rows_with(scenario, WORD) == []

@@ -74,8 +74,10 @@ async def change(
     return await request(scenario, "POST", path, body, role=role, **more)
 
 
-async def ends(scenario: AppealsScenario, reply: dict[str, Any], changed: Any, outcome: str, **data: Any) -> None:
-    """Emit the event by which ingest ends the last change of the reply with this outcome."""
+async def emit_outcome(
+    scenario: AppealsScenario, reply: dict[str, Any], changed: Any, outcome: str, **data: Any
+) -> None:
+    """Emit the event with which ingest reports the outcome of the reply's last change."""
     assert changed.status_code == 202, changed.text
     change_id = changed.json()["changes"][-1]["id"]
     await scenario.emit(
@@ -86,7 +88,7 @@ async def ends(scenario: AppealsScenario, reply: dict[str, Any], changed: Any, o
 
 async def withdrawn(scenario: AppealsScenario, found: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
     """Withdraw the reply, completed by ingest; return the appeal."""
-    await ends(scenario, reply, await change(scenario, found, reply, WITHDRAWAL), "withdrawn")
+    await emit_outcome(scenario, reply, await change(scenario, found, reply, WITHDRAWAL), "withdrawn")
     return await scenario.appeal(found["id"])
 
 
@@ -95,7 +97,7 @@ async def test_edit_is_shown_after_ingest_has_published_it(scenario: AppealsScen
     reply = await published(scenario, found)
     asked = await change(scenario, found, reply, EDIT)
     assert (asked.json()["text"], asked.json()["changes"][0]["status"]) == (reply["text"], "queued")
-    await ends(scenario, reply, asked, "edited")
+    await emit_outcome(scenario, reply, asked, "edited")
     details = await scenario.appeal(found["id"])
     (shown,) = details["replies"]
     (applied,) = shown["changes"]
@@ -122,7 +124,7 @@ async def test_second_change_is_refused_while_an_edit_is_queued(scenario: Appeal
     assert refused.status_code == 409
     assert refused.json()["change"]["kind"] == "edit"
     for _ in range(2):
-        await ends(scenario, reply, first, "edited")
+        await emit_outcome(scenario, reply, first, "edited")
     assert len(await scenario.events("reply.edited")) == 1
 
 
@@ -130,7 +132,9 @@ async def test_edit_refused_by_the_network_keeps_the_text_and_shows_the_reason(s
     found = await appeal(scenario)
     reply = await published(scenario, found)
     failure = {"code": "ok:704", "message": "Время для правки вышло.", "final": True}
-    await ends(scenario, reply, await change(scenario, found, reply, EDIT), "change_failed", failure=failure)
+    await emit_outcome(
+        scenario, reply, await change(scenario, found, reply, EDIT), "change_failed", failure=failure
+    )
     (shown,) = await replies_of(scenario, found)
     assert (shown["text"], shown["changes"][0]["failure"]["code"]) == (reply["text"], "ok:704")
     assert "reply_change_failed" in await timeline_kinds(scenario, found)
@@ -152,7 +156,7 @@ async def test_text_of_an_edit_is_checked_and_stored_exactly(scenario: AppealsSc
         refused = await change(scenario, found, reply, EDIT | {"text": text})
         assert refused.status_code == 422, text
         assert refused.json()["errors"][0]["pointer"] == "/text"
-    await ends(scenario, reply, await change(scenario, found, reply, EDIT | {"text": HOSTILE}), "edited")
+    await emit_outcome(scenario, reply, await change(scenario, found, reply, EDIT | {"text": HOSTILE}), "edited")
     assert (await replies_of(scenario, found))[0]["text"] == HOSTILE
 
 

@@ -11,7 +11,7 @@ from shared.networks import NETWORKS
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, replies_of, request
 from tests.integration.appeals.test_reply_attachments import upload
-from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, ends, published, withdrawn
+from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, emit_outcome, published, withdrawn
 
 NEXT_DATE = "2099-02-01T10:00:00+08:00"
 
@@ -26,7 +26,7 @@ async def test_edit_of_an_interim_reply_moves_its_promise(
     body = {"text": "Починим в феврале.", "reason": "Нет деталей", "promised_at": NEXT_DATE}
     asked = await change(scenario, found, reply, body)
     assert (await scenario.appeal(found["id"]))["promised_at"] == "2099-01-01T02:00:00Z"
-    await ends(scenario, reply, asked, "edited")
+    await emit_outcome(scenario, reply, asked, "edited")
     after = await scenario.appeal(found["id"])
     first, second = after["promises"]
     assert (first["status"], second["status"], after["status"]) == ("moved", "open", "interim")
@@ -89,7 +89,7 @@ async def test_edit_applied_after_the_final_reply_moves_no_promise(scenario: App
     )
     asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
     await published(scenario, found, "Починили.", at=2 * HOUR)
-    await ends(scenario, reply, asked, "edited")
+    await emit_outcome(scenario, reply, asked, "edited")
     after = await scenario.appeal(found["id"])
     assert [one["status"] for one in after["promises"]] == ["kept"]
     assert (after["status"], after["promised_at"]) == ("answered", None)
@@ -111,7 +111,7 @@ async def test_later_reply_reported_after_the_edit_ends_the_promise_of_the_edit(
     )
     asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
     later = await answer(scenario, found, "Работа идёт.", **given)
-    await ends(scenario, reply, asked, "edited")
+    await emit_outcome(scenario, reply, asked, "edited")
     await scenario.emit_published(later, at=WEDNESDAY + 2 * HOUR, external_id="-101_78")
     promises = (await scenario.appeal(found["id"]))["promises"]
     of_edit = next(one for one in promises if one["promised_at"] == "2099-02-01T02:00:00Z")
@@ -130,7 +130,9 @@ async def test_edit_after_a_broken_promise_makes_a_new_promise_and_leaves_it_bro
         scenario,
         "UPDATE promises SET status = 'broken', promised_at = made_at + interval '1 day'",
     )
-    await ends(scenario, reply, await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE}), "edited")
+    await emit_outcome(
+        scenario, reply, await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE}), "edited"
+    )
     after = await scenario.appeal(found["id"])
     assert [one["status"] for one in after["promises"]] == ["broken", "open"]
     final = await published(scenario, found, "Починили.", at=timedelta(days=9_999))
@@ -149,7 +151,7 @@ async def test_edit_reported_after_its_promise_was_recorded_as_broken_moves_the_
     asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
     # The promise is recorded as broken after the edit but before the edit's event.
     await execute(scenario, "UPDATE promises SET status = 'broken', ended_at = promised_at")
-    await ends(scenario, reply, asked, "edited")
+    await emit_outcome(scenario, reply, asked, "edited")
     after = await scenario.appeal(found["id"])
     assert [one["status"] for one in after["promises"]] == ["moved", "open"]
     assert after["promises"][0]["ended_at"] == after["promises"][1]["made_at"]
@@ -175,7 +177,7 @@ async def test_edit_that_failed_after_some_parts_shows_the_published_text(scenar
         "parts": 2, "parts_done": 1, "failure": {"code": "vk:9", "message": "Часто."},
     }  # fmt: skip
     failure = {"code": "ok:704", "message": "Время вышло.", "final": True}
-    await ends(scenario, reply, asked, "change_failed", failure=failure)
+    await emit_outcome(scenario, reply, asked, "change_failed", failure=failure)
     (shown,) = await replies_of(scenario, found)
     assert (shown["text"], shown["changes"][0]["status"]) == ("Новое\n\nпрежнее", "failed")
     versions = await request(scenario, "GET", f"/appeals/{found['id']}/replies/{reply['id']}/versions")
@@ -195,7 +197,7 @@ async def test_photos_are_edited_where_the_network_allows_it(
         assert refused.json()["errors"][0]["pointer"].startswith("/attachments/")
     same_text = {"text": reply["text"], "reason": "Фото двора", "attachments": [photo]}
     asked = await change(scenario, found, reply, same_text)
-    await ends(scenario, reply, asked, "edited")
+    await emit_outcome(scenario, reply, asked, "edited")
     (shown,) = await replies_of(scenario, found)
     assert [one["id"] for one in shown["attachments"]] == shown["changes"][0]["attachment_ids"] == [photo]
     assert shown["changes"][0]["former_attachment_ids"] == []
@@ -204,7 +206,9 @@ async def test_photos_are_edited_where_the_network_allows_it(
     )
     silent = await change(scenario, found, shown, EDIT | {"attachments": [photo]})
     assert silent.status_code == 202
-    await ends(scenario, shown, silent, "change_failed", failure={"code": "x", "message": "x", "final": True})
+    await emit_outcome(
+        scenario, shown, silent, "change_failed", failure={"code": "x", "message": "x", "final": True}
+    )
     (shown,) = await replies_of(scenario, found)
     refused = await change(scenario, found, shown, EDIT | {"attachments": []})
     assert refused.json()["errors"][0]["pointer"] == "/attachments"

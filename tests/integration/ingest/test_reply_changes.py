@@ -101,7 +101,7 @@ class ThreadUnderChange:
         return UUID(answer.json()["id"])
 
     async def end_lease(self) -> None:
-        """Set the start of calls without a response back ten minutes: they can no longer take effect."""
+        """Move the start of calls without a response ten minutes back: they can no longer take effect."""
         await self.execute(
             "UPDATE publication_changes SET sending_since = sending_since - interval '10 minutes'"
             " WHERE status IN ('sending', 'uncertain')"

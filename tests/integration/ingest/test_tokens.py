@@ -218,17 +218,17 @@ async def test_limited_method_is_paused_with_growing_delay(pool: Pool) -> None:
     assert shown["state"] == "healthy"
     assert list(shown["limited_methods"]) == ["wall.search"]
     assert await pool.events() == [("limited", "wall.search")]
-    rests = []
+    cooldowns = []
     for _ in range(2):
-        rests.append(await _rest_of(pool, "wall.search"))
+        cooldowns.append(await _cooldown_of(pool, "wall.search"))
         await pool.raw_connection.execute("UPDATE network_tokens SET limited_methods = '{}', updated_at = now()")
         await pool.accounts.refresh()
         with pytest.raises(NoUsableToken):
             await pool.vk.read_with_any_token("wall.search", SERVICE)
-    assert rests[1] > 1.8 * rests[0]
+    assert cooldowns[1] > 1.8 * cooldowns[0]
 
 
-async def _rest_of(pool: Pool, method: str) -> float:
+async def _cooldown_of(pool: Pool, method: str) -> float:
     seconds: float = await pool.raw_connection.fetchval(
         "SELECT extract(epoch FROM (limited_methods ->> $1)::timestamptz - updated_at)::float FROM network_tokens",
         method,
@@ -351,7 +351,7 @@ async def test_ok_flood_error_pauses_the_method_shortly(pool: Pool) -> None:
     pool.network.answer = lambda *_: {"error_code": 8, "error_msg": "FLOOD_BLOCKED"}
     with pytest.raises(NoUsableToken):
         await pool.ok.read_with_any_session("discussions.getList")
-    assert 1 < await _rest_of(pool, "discussions.getList") < 6
+    assert 1 < await _cooldown_of(pool, "discussions.getList") < 6
 
 
 async def test_reads_are_batched_and_failed_reads_are_repeated_alone(pool: Pool) -> None:

@@ -231,7 +231,7 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
             )
             return await harness.raw_connection.fetchrow(
                 "SELECT count_difference, recheck_count,"
-                " (recheck_at - now()) > $2 * interval '50 seconds' AS rests FROM threads WHERE thread_key = $1",
+                " (recheck_at - now()) > $2 * interval '50 seconds' AS is_late FROM threads WHERE thread_key = $1",
                 key,
                 2.0
                 ** (
@@ -249,7 +249,7 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
 
         for rechecks in range(4):
             row = await read(3)
-            assert (row["count_difference"], row["recheck_count"], row["rests"]) == (2, rechecks, True)
+            assert (row["count_difference"], row["recheck_count"], row["is_late"]) == (2, rechecks, True)
             assert await feed.threads_with_other_count({key: 3}) == {}
             assert await feed.threads_with_other_count({key: 3}, include_known=True) == {key: 1}
             row = await read(3)  # a read by another source before the recheck is due does not lengthen the delay
@@ -260,7 +260,7 @@ async def test_remaining_difference_is_rechecked_with_growing_delay(
         assert await feed.threads_with_other_count({key: 2}) == {key: 1}
         assert await feed.threads_with_other_count({key: 1}) == {key: 1}
         row = await read(1)
-        assert (row["count_difference"], row["recheck_count"], row["rests"]) == (0, 0, None)
+        assert (row["count_difference"], row["recheck_count"], row["is_late"]) == (0, 0, None)
         assert await feed.threads_with_other_count({key: 1}) == {}
         assert await feed.threads_with_other_count({key: 10**30}) == {key: 1}
 

@@ -313,7 +313,7 @@ async def test_many_events_of_one_appeal_are_read_once_and_delay_no_other(
 async def test_claim_skips_an_ordered_endpoint_while_another_worker_records_its_results(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
-    """A claim beside it could not see that the earlier delivery ends, and the next one would wait for ever."""
+    """A claim beside it could not see that the earlier delivery ends, and the next one would wait forever."""
     await harness.endpoint(receiver.url, ordered=True)
     await harness.endpoint(receiver.url, "appeal.answered")
     await emit(harness, (ONE, 10))

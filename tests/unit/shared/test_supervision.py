@@ -85,7 +85,7 @@ async def test_outage_is_not_counted_as_a_failure(slept: list[float]) -> None:
     assert slept == [0.5, 1.0, 1.0, 1.0]
 
 
-async def test_backoff_starts_anew_after_work_that_ran_long(slept: list[float]) -> None:
+async def test_backoff_restarts_after_work_that_ran_long(slept: list[float]) -> None:
     work = Script(ValueError(), ValueError(), ValueError())
     with (
         mock.patch("shared.supervision.time.monotonic", side_effect=[0, 0, 1, 1, 2, 100, 200, 200]),

@@ -49,8 +49,8 @@ class EscalationTimes(RequestBody):
 class ExtensionLimitIn(RequestBody):
     """How often a deadline may be extended, and by how much."""
 
-    count: int = Field(ge=1, le=20, description="How often", examples=[2])
-    hours: float = _hours("By at most so many hours each time, in the unit of the clock", 40)
+    count: int = Field(ge=1, le=20, description="How many times", examples=[2])
+    hours: float = _hours("The most hours of one extension, in the unit of the clock", 40)
 
 
 class ExtensionLimits(RequestBody):

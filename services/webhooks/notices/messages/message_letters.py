@@ -1,7 +1,7 @@
-"""Messages with notices: hand them over to ingest, which publishes them, and store their outcomes.
+"""Messages with notices: send them to ingest, which publishes them, and store their outcomes.
 
 A message is stored as `sending`, with its text and notices, before ingest gets it. Ingest publishes it under the
-id of its letter exactly once, however often it is handed over. Notices of a message that certainly did not arrive
+id of its letter exactly once, however often it is sent there. Notices of a message that certainly did not arrive
 go by e-mail; notices of a message that may have arrived are not sent again.
 """
 
@@ -46,7 +46,7 @@ _CONVERSATION_GONE = 422
 
 
 def add_letter(session: WriteSession, account: NoticeAccount, purpose: str, text: str) -> NoticeLetter:
-    """Add a message to the account, to be handed over to ingest; return it."""
+    """Add a message to the account, to be sent to ingest; return it."""
     letter = NoticeLetter(
         id=new_id(),
         person_id=account.person_id,
@@ -127,7 +127,7 @@ async def _hand_over(
             "ingest", path, body, on_behalf_of=NOTICES_ACTOR, idempotency_key=str(letter_id), attempts=1
         )
     except ServiceUnavailable as error:
-        log.warning("message not handed over", letter_id=str(letter_id), error=str(error))
+        log.warning("message not sent to ingest", letter_id=str(letter_id), error=str(error))
         values: dict[str, Any] = {"next_attempt_at": clock.now() + UNAVAILABLE_DELAY}
         if isinstance(error, ServiceUnreachable):
             values["attempts"] = NoticeLetter.attempts - 1

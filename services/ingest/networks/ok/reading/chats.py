@@ -71,7 +71,7 @@ class ChatPoller:
         self._pushed = is_pushed
         self._doubt = on_push_loss
         self._looked: dict[str, float] = {}
-        self._rests = Cooldowns()
+        self._cooldowns = Cooldowns()
         self._cursors: dict[str, dict[str, Any]] = {}
         # Per group: the last events of the chats on the first page of the list, as of the last complete poll.
         self._listed: dict[str, dict[str, int | None]] = {}
@@ -99,22 +99,22 @@ class ChatPoller:
         """Poll the group now and further back, because messages may have been missed."""
         self._missed.add(page.external_id)
         self._looked.pop(page.external_id, None)
-        self._rests.cancel(page.external_id)
+        self._cooldowns.cancel(page.external_id)
 
     def _ready(self, page: PageRef, now: float) -> bool:
         looked = self._looked.get(page.external_id)
         if looked is not None and looked + self._period(page) > now:
             return False
-        if self._rests.is_active(f"{page.external_id}/token"):
+        if self._cooldowns.is_active(f"{page.external_id}/token"):
             return False
         credential = self._token_pool.select(NETWORK, TokenKind.GROUP, page.id)
         if credential is None:
-            self._rests.start(f"{page.external_id}/token", NO_TOKEN_DELAY)
+            self._cooldowns.start(f"{page.external_id}/token", NO_TOKEN_DELAY)
             return False
         if self._tokens.get(page.external_id) != credential.id:
             self._tokens[page.external_id] = credential.id
-            self._rests.cancel(page.external_id)  # another token may have access
-        return not self._rests.is_active(page.external_id)
+            self._cooldowns.cancel(page.external_id)  # another token may have access
+        return not self._cooldowns.is_active(page.external_id)
 
     def _period(self, page: PageRef) -> float:
         """Return the seconds between two polls of a group."""
@@ -150,18 +150,18 @@ class ChatPoller:
             reason = str(error)
             if isinstance(error, CallError) and is_object_error(error):
                 reason = describe_closed(error, f"группа {name}")
-                self._rests.start(name, self._settings.ok_closed_retry_seconds)
+                self._cooldowns.start(name, self._settings.ok_closed_retry_seconds)
             else:
-                self._rests.record_failure(name, Backoff(self._settings.ok_chat_poll_seconds, MAX_DELAY))
+                self._cooldowns.record_failure(name, Backoff(self._settings.ok_chat_poll_seconds, MAX_DELAY))
             self._intake.report_failure(page, SOURCE, reason)
             log.warning("poll failed", source_kind=SOURCE, page_external_id=name, error=str(error)[:200])
         except Exception as bug:  # a bug in the check of one group must not stop the others
             self._cursors.pop(name, None)
-            self._rests.record_failure(name, Backoff(self._settings.ok_chat_poll_seconds, MAX_DELAY))
+            self._cooldowns.record_failure(name, Backoff(self._settings.ok_chat_poll_seconds, MAX_DELAY))
             self._intake.report_failure(page, SOURCE, repr(bug))
             log.exception("poll failed", source_kind=SOURCE, page_external_id=name)
         else:
-            self._rests.clear(name)
+            self._cooldowns.clear(name)
         finally:
             self._busy.discard(name)
 
@@ -191,7 +191,7 @@ class ChatPoller:
         observed_at = clock.now()
         moved, listed = await self._moved(page, since=since, floor=floor, is_caught_up=is_caught_up)
         closed = {str(chat): int(at) for chat, at in dict(cursor.get("closed", {})).items()}
-        again = {chat: at for chat, at in closed.items() if not self._rests.is_active(f"{name}/{chat}")}
+        again = {chat: at for chat, at in closed.items() if not self._cooldowns.is_active(f"{name}/{chat}")}
         if not moved and not again and is_caught_up:
             self._listed[name] = listed
             self._intake.report_success(page, SOURCE)
@@ -231,7 +231,7 @@ class ChatPoller:
                     if not is_object_error(error):
                         raise
                     closed[chat_id] = back
-                    self._rests.start(f"{page.external_id}/{chat_id}", self._settings.ok_closed_retry_seconds)
+                    self._cooldowns.start(f"{page.external_id}/{chat_id}", self._settings.ok_closed_retry_seconds)
                     self._intake.report_failure(page, SOURCE, describe_closed(error, f"переписка {chat_id}"))
                     log.warning(
                         "chat read failed",

@@ -28,8 +28,8 @@ CONCURRENCY = 4
 # Prefix of a marker read during its second: more comments may follow in the same second.
 OPEN_SECOND_PREFIX = "~"
 SECOND_ENDED_AFTER = timedelta(minutes=5)
-# How long a discussion rests in which a text may be a former one: it becomes certain within ten minutes.
-UNSETTLED_REST_SECONDS = 60.0
+# How long a discussion is not read in which a text may be a former one: it becomes certain within ten minutes.
+UNSETTLED_COOLDOWN_SECONDS = 60.0
 # How long the error of one discussion is shown before a success replaces it, in seconds.
 ERROR_SHOWN_SECONDS = 10.0
 BACKOFF = Backoff(2.0, 120.0)
@@ -73,7 +73,7 @@ class DiscussionPoller:
         self._token_pool = token_pool
         self._intake = intake
         self._settings = settings
-        self._rests = Cooldowns()
+        self._cooldowns = Cooldowns()
         self._todo: dict[str, ChangedDiscussion] = {}
         self._pages: frozenset[str] = frozenset()
         self._shown_errors: dict[UUID, tuple[float, str]] = {}
@@ -90,7 +90,7 @@ class DiscussionPoller:
         self._listing.request_full_pass()
         for one in self._todo.values():
             if one.page.id == page.id:
-                self._rests.cancel(one.key)
+                self._cooldowns.cancel(one.key)
 
     async def _round(self) -> float:
         pages = frozenset(page.external_id for page in self._token_pool.pages(NETWORK))
@@ -147,7 +147,7 @@ class DiscussionPoller:
             if waiting is not None and waiting.row.marker == one.marker:
                 continue
             if waiting is not None:
-                self._rests.cancel(one.key)
+                self._cooldowns.cancel(one.key)
             # Read all if there are fewer comments than stored, or if the count differs after a read to the end.
             here = (marker or "").removeprefix(OPEN_SECOND_PREFIX) == one.marker
             whole = living is not None and (living > one.count or here)
@@ -160,7 +160,7 @@ class DiscussionPoller:
         for discussion, one in list(self._todo.items()):
             if self._token_pool.page(NETWORK, one.page.external_id) is None:
                 del self._todo[discussion]
-        due = [one for one in self._todo.values() if not self._rests.is_active(one.key)]
+        due = [one for one in self._todo.values() if not self._cooldowns.is_active(one.key)]
         due.sort(key=lambda one: "" if one.row.active_at is None else one.row.active_at.isoformat(), reverse=True)
         now = due[:DISCUSSIONS_PER_ROUND]
         if not now:
@@ -180,13 +180,13 @@ class DiscussionPoller:
                 is_settled = await self._comments(one)
             except TRANSIENT_ERRORS as error:
                 return self._handle_error(one, error)
-        self._rests.clear(one.key)
+        self._cooldowns.clear(one.key)
         if self._todo.get(one.key) is one:
             if is_settled:
                 del self._todo[one.key]
-            else:  # stays queued, so that `_notice` ends the rest if the discussion changes
+            else:  # stays queued, so that `_notice` ends the cooldown if the discussion changes
                 self._todo[one.key] = replace(one, read_whole=True)
-                self._rests.start(one.key, UNSETTLED_REST_SECONDS)
+                self._cooldowns.start(one.key, UNSETTLED_COOLDOWN_SECONDS)
         return None
 
     def _handle_error(self, one: ChangedDiscussion, error: Exception) -> Exception | None:
@@ -194,13 +194,13 @@ class DiscussionPoller:
         alone = is_object_error(error)
         if isinstance(error, CallError) and alone:
             reason = describe_closed(error, f"обсуждение {one.key}")
-            self._rests.start(one.key, self._settings.ok_closed_retry_seconds)
+            self._cooldowns.start(one.key, self._settings.ok_closed_retry_seconds)
         elif isinstance(error, NoUsableToken) or (
             isinstance(error, CallError) and error.treatment is not ErrorTreatment.TRANSIENT
         ):
             return error
         else:
-            self._rests.record_failure(one.key, BACKOFF)
+            self._cooldowns.record_failure(one.key, BACKOFF)
         self._shown_errors[one.page.id] = asyncio.get_running_loop().time() + ERROR_SHOWN_SECONDS, reason
         log.warning("discussion read failed", discussion=one.key, error=str(error)[:200], closed=alone)
         return None

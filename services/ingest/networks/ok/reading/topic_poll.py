@@ -51,7 +51,7 @@ class TopicPoller:
         self._quiet: set[str] = set()
         self._turn: dict[UUID, int] = {}
         self._missing_turn: dict[UUID, int] = {}
-        self._rests = Cooldowns()
+        self._cooldowns = Cooldowns()
 
     async def run(self) -> None:
         """Check groups until cancelled."""
@@ -60,15 +60,15 @@ class TopicPoller:
     def request_check(self, page: PageRef) -> None:
         """Check this group next."""
         self._due.pop(page.external_id, None)
-        self._rests.cancel(page.external_id)
+        self._cooldowns.cancel(page.external_id)
 
     async def _round(self) -> float:
         pages = {page.external_id: page for page in self._token_pool.pages(NETWORK)}
-        awake = [name for name in pages if not self._rests.is_active(name)]
-        if not awake:
+        readable = [name for name in pages if not self._cooldowns.is_active(name)]
+        if not readable:
             return 1
         now = asyncio.get_running_loop().time()
-        name = min(awake, key=lambda one: self._due.get(one, 0.0))
+        name = min(readable, key=lambda one: self._due.get(one, 0.0))
         due = self._due.get(name, 0.0)
         if due > now:
             return min(due - now, 5)
@@ -83,12 +83,12 @@ class TopicPoller:
             reason = describe_closed(error, f"группа {name}")
             self._intake.report_failure(pages[name], SOURCE, reason)
             log.warning("group closed to our token", page_external_id=name, error=str(error)[:200])
-            self._rests.start(name, self._settings.ok_closed_retry_seconds)
+            self._cooldowns.start(name, self._settings.ok_closed_retry_seconds)
         except TRANSIENT_ERRORS as error:
             self._intake.report_failure(pages[name], SOURCE, str(error))
             raise
         else:
-            self._rests.clear(name)
+            self._cooldowns.clear(name)
         return period / (len(pages) * 4)
 
     async def check_group(self, page: PageRef) -> None:
