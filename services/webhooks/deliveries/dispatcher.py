@@ -69,7 +69,7 @@ MAX_READ_OF_ORDERED = 250
 CLOCK_DIFFERENCE = timedelta(minutes=1)
 
 # The condition on endpoints to which something is sent: an unverified one gets only its verification. That is
-# looked up by its id (a scalar subquery, which is never hashed): reading everything that waits would take too long.
+# looked up by its id (a scalar subquery, which is never hashed): reading everything that waits takes too long.
 _IS_SENDING = """NOT endpoint.paused AND (endpoint.verified_at IS NOT NULL OR (
             SELECT verification.status = 'pending' AND verification.next_attempt_at <= :now
             FROM webhook_deliveries AS verification WHERE verification.id = endpoint.verification_id
