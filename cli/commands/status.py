@@ -16,7 +16,7 @@ def show(settings: EmbeddedSettings, console: Console) -> int:
     """Print one row for each process. Return 0 when all run, 1 otherwise."""
     data_dir = DataDir(settings.data_dir.absolute())
     if not data_dir.run_info.exists():
-        console.print(f"No run is live in {data_dir.root}.", highlight=False)
+        console.print(f"The system is not running in {data_dir.root}.", highlight=False)
         return 1
     run_info = json.loads(data_dir.run_info.read_text(encoding="utf-8"))
     try:

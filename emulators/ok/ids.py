@@ -27,7 +27,7 @@ def encode_anchor(*parts: int) -> str:
 
 
 def decode_anchor(anchor: str, length: int, name: str = "anchor") -> tuple[int, ...]:
-    """Return the numbers encoded in an anchor; error 100 for a text that is no anchor of this emulator."""
+    """Return the numbers encoded in an anchor; error 100 for a text that is not an anchor of this emulator."""
     try:
         parts = tuple(int(part) for part in base64.b64decode(anchor, validate=True).decode("ascii").split(":"))
     except (binascii.Error, UnicodeDecodeError, ValueError):

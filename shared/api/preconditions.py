@@ -61,7 +61,7 @@ def _parsed(if_match: str | None) -> Seen:
 
 
 def check_version(current: int, wanted: int | None, **changed: Any) -> None:
-    """Raise 412 if the resource has another version than the caller saw; `changed` adds members to the problem."""
+    """Raise 412 if the resource is not in the version the caller saw; `changed` adds members to the problem."""
     if wanted is not None and wanted != current:
         raise PreconditionFailed(
             f"If-Match names version {wanted}, the current version is {current}: read it again",

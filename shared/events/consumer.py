@@ -91,7 +91,7 @@ class _Progress:
 
 @dataclass
 class _Attempt:
-    """The first event of the batch that a consumer has tried last; None if it has read none."""
+    """The first event of the last batch that a consumer tried; None if it read no event."""
 
     event_id: UUID | None = None
 

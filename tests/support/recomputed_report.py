@@ -427,7 +427,7 @@ class Recomputation:
         }
 
     def _scored_pages(self, weeks_before: int) -> list[tuple[str, str, str, str]]:
-        """Return kind of organisation, light, score and formula of each page scored in the week."""
+        """Return the organisation's kind, the light, the score and the formula of each page scored in the week."""
         year, number, _ = self._monday(weeks_before).isocalendar()
         owner = {row["id"]: row["organisation_id"] for row in self.tables["pages"]}
         kind = {row["id"]: row["kind"] for row in self.tables["organisations"]}

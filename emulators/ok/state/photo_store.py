@@ -43,7 +43,7 @@ class PhotoStore:
     def receive(self, key: str, files: list[UploadedFile]) -> dict[str, Any]:
         """Store uploaded files and return a token for each.
 
-        Error 100 for a wrong upload URL, or for a file that is no photo.
+        Error 100 for a wrong upload URL, or for a file that is not a photo.
         """
         rows = self._store.all("SELECT photo_id FROM photo_uploads WHERE key = ? ORDER BY number", (key,))
         if not rows or not files or len(files) > len(rows) or not all(file.is_photo for file in files):

@@ -41,7 +41,7 @@ class Photos:
     def receive(self, key: str, files: list[UploadedFile]) -> dict[str, Any]:
         """Store an uploaded file and return the parameters for the method that saves it.
 
-        As in the network, the list of photos is empty for a file that is no photo.
+        As in the network, the list of photos is empty for a file that is not a photo.
         """
         row = self._store.one("SELECT * FROM photo_uploads WHERE key = ?", (key,))
         if row is None or not files or not files[0].is_photo:

@@ -116,7 +116,7 @@ async def get(session: AsyncSession, caller: Caller, partner_id: UUID, *, lock: 
 async def change(
     session: WriteSession, caller: Caller, partner_id: UUID, *, version: int | None, changes: dict[str, Any]
 ) -> Partner:
-    """Update the given fields. Raise `NotFound`, or `PreconditionFailed` for another version."""
+    """Update the given fields. Raise `NotFound`, or `PreconditionFailed` for a stale version."""
     partner = await get(session, caller, partner_id, lock=True)
     check_version(partner.version, version)
     for name, value in changes.items():
@@ -143,7 +143,7 @@ async def rotate_secret(
     """Issue a new secret and return it with the partner; the caller becomes the owner, because the secret gives
     the owner's rights. The old secret is accepted for 24 hours more.
 
-    Raise `NotFound`, `Forbidden` if the caller may not own the partner, `PreconditionFailed` for another version,
+    Raise `NotFound`, `Forbidden` if the caller may not own the partner, `PreconditionFailed` for a stale version,
     `Conflict` if the old secret cannot be decrypted.
     """
     partner = await get(session, caller, partner_id, lock=True)

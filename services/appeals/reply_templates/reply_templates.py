@@ -136,7 +136,7 @@ async def delete_template(session: WriteSession, caller: Caller, template_id: UU
     """Delete a template.
 
     Raises `NotFound` for a template that the caller may not use, `Forbidden` for a template of the centre if the
-    caller is staff of an organisation, and `PreconditionFailed` for another version.
+    caller is staff of an organisation, and `PreconditionFailed` for a stale version.
     """
     template = await _lock_own(session, caller, template_id)
     check_version(template.version, version)

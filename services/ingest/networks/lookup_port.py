@@ -125,7 +125,7 @@ class PageLookup(Protocol):
     async def resolve(self, external_id: str | None, screen_name: str | None) -> Community:
         """Return the community with this id or short name, of which exactly one is given.
 
-        Also raises `CommunityNotFound`.
+        Raises `CommunityNotFound` besides the errors of a call.
         """
 
 

@@ -113,10 +113,10 @@ class PageScheduler:
             delay = await self._check(page) * random.uniform(0.9, 1.0)  # noqa: S311 — no secret
             self._failures.pop(page.id, None)
         except TRANSIENT_ERRORS as error:
-            delay = self._trouble(page, error, str(error))
+            delay = self._record_failure(page, error, str(error))
         except Exception as bug:  # a bug in the check of one page must not stop the others
             log.exception("poll failed", source_kind=self._name, page_id=str(page.id))
-            delay = self._trouble(page, bug, repr(bug))
+            delay = self._record_failure(page, bug, repr(bug))
         finally:
             self._out.discard(page.id)
             if page.id in self._again:
@@ -125,7 +125,7 @@ class PageScheduler:
             self._put(page.id, asyncio.get_running_loop().time() + delay)
             self._woken.set()
 
-    def _trouble(self, page: PageRef, error: Exception, words: str) -> float:
+    def _record_failure(self, page: PageRef, error: Exception, words: str) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
         if isinstance(error, NoUsableToken):  # the page has a token, but the method is paused
             delay = NO_TOKEN_BACKOFF.delay(failures)

@@ -89,7 +89,7 @@ _HEALTH_NAMES = ("больниц", "поликлиник", "диспансер",
 # Education spheres that are a group of their own, by how the sphere's name begins.
 _EDUCATION_GROUPS = ((PeerGroup.KINDERGARTENS, "дошкольное"), (PeerGroup.EXTRA_EDUCATION, "дополнительное"))
 
-# How the name of a body begins that is responsible for a whole territory, and words for small territories.
+# How names of bodies that are responsible for a whole territory begin, and words for small territories.
 _WHOLE_TERRITORY = ("администрация ", "мо ", "муниципальное образование ")
 _SETTLEMENT = ("поселени", "сомон", "сп ", "гп ")
 

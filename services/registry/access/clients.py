@@ -94,7 +94,7 @@ async def change(
     """Update the given fields.
 
     Raises `NotFound` for an unknown or deactivated client or one out of the caller's scope, `PreconditionFailed`
-    for another version, `Invalid` for scopes outside the role or a past expiry, and `Forbidden` for access that
+    for a stale version, `Invalid` for scopes outside the role or a past expiry, and `Forbidden` for access that
     the caller may not grant.
     """
     client = await _get_active_for_update(session, caller, client_id)

@@ -76,7 +76,7 @@ async def change(
     """Update the given fields.
 
     Deadlines already computed do not change; calendars that extend this one keep their own week and time zone.
-    Raises `NotFound` for an unknown id, `PreconditionFailed` for another version.
+    Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version.
     """
     calendar = await _locked(session, calendar_id, version)
     values = update.given_values()
@@ -121,7 +121,7 @@ async def replace_days(
 
     When the days are already the same, nothing changes, not even the version. Deadlines already computed do not
     change; new deadlines follow the new days. Raises `NotFound` for an unknown id, `PreconditionFailed` for
-    another version.
+    a stale version.
     """
     calendar = await _locked(session, calendar_id, version)
     new_days = {

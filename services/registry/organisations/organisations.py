@@ -125,7 +125,7 @@ async def change(
 ) -> Organisation:
     """Update the given fields.
 
-    Raises `NotFound` for an unknown id, `PreconditionFailed` for another version, `Duplicate` for a code in use,
+    Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version, `Duplicate` for a code in use,
     and `Invalid` for contradictory fields, a reference to a missing row or a cycle of parents.
     """
     values = update.given_values()

@@ -164,7 +164,7 @@ async def change(
 ) -> Page:
     """Update the given fields.
 
-    Raises `NotFound` for an unknown id, `PreconditionFailed` for another version, `Invalid` for an unknown
+    Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version, `Invalid` for an unknown
     organisation.
     """
     page = await session.get(Page, page_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)

@@ -94,7 +94,7 @@ async def replay(
         case WebhookReplayKind.ALL:
             assert bounds is not None
             after, end = bounds
-            # The fan-out delivers events itself that it has not read yet.
+            # The fan-out itself delivers the events that it has not read yet.
             last = min(fanned_out or 0, end) if end is not None else fanned_out or 0
             found = await _of_time(session, endpoint, request, (after, last), entitled[endpoint.id])
         case WebhookReplayKind.EVENT:

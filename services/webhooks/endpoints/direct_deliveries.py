@@ -62,7 +62,7 @@ def limit_headers(limit: int, remaining: int, reset: int) -> dict[str, str]:
 
 
 async def take_from_limit(session: AsyncSession, organisation_id: UUID | None, limit: int) -> int:
-    """Return how many deliveries may be requested this minute after one more.
+    """Return how many more deliveries may be requested this minute after the one that is requested now.
 
     Raise `TooManyRequests` beyond `limit`. Other requests of the organisation wait for the end of the transaction.
     """

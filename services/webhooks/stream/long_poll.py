@@ -55,7 +55,7 @@ async def next_events(
             if live.tail.attach(listener, page.reached, end=page.last):
                 await listener.take(left)
                 live.tail.detach(listener)
-            elif page.reached == reached:  # the tail is ahead of what this database shows
+            elif page.reached == reached:  # the tail has read events that this database does not show yet
                 await listener.take(min(left, POLL_SECONDS))
             if listener.end is StreamEndReason.TOKEN_EXPIRED:
                 raise Unauthenticated("The access token has expired: get a new one")

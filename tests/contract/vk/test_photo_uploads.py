@@ -95,7 +95,7 @@ async def test_community_token_can_upload_photos_for_messages_only(page: VkPage)
     assert "response" in await page.api("photos.getMessagesUploadServer", page.group, peer_id=0)
 
 
-async def test_uploaded_file_that_is_no_photo_is_not_saved(page: VkPage) -> None:
+async def test_uploaded_file_that_is_not_a_photo_is_not_saved(page: VkPage) -> None:
     sent = await upload(page, "photos.getWallUploadServer", page.user, b"<html>")
     assert sent["photo"] == "[]"
     assert (await page.api("photos.saveWallPhoto", page.user, **sent))["error"]["error_code"] == 129

@@ -70,7 +70,7 @@ async def test_second_return_by_staff_is_refused_and_the_centre_may_return_again
     assert found["assignments"][1]["reason"] == "Не наша дорога"
 
 
-async def test_staff_transfer_to_a_previous_organisation_is_refused(scenario: AppealsScenario) -> None:
+async def test_staff_transfer_an_appeal_to_a_new_organisation_but_not_back(scenario: AppealsScenario) -> None:
     third = await insert_organisation(scenario.database, name="Водоканал")
     appeal = await _case(scenario)
     other = str(scenario.other_organisation)

@@ -32,7 +32,7 @@ def _forked(monkeypatch: pytest.MonkeyPatch) -> None:
     fork_classifiers(monkeypatch)
 
 
-class Ended:
+class CrashingProcess:
     """A classifier process that crashes on any text."""
 
     def submit(self, *_: object) -> Future[Any]:
@@ -43,7 +43,7 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.events.consumer.MAX_FAILURES", 1)
-    monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: Ended())
+    monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: CrashingProcess())
     await scenario.insert_message(QUESTION)
     await relay.number_committed_events(scenario.appeals.service.database)
     failed: list[str | None] = []
@@ -124,7 +124,7 @@ async def test_classifier_card_is_returned(scenario: AppealsScenario, monkeypatc
     await scenario.citizen_writes(QUESTION)
     assert (await scenario.single_appeal())["messages"][0]["classification"]["classified_by"] == found["name"]
     assert (await get_classifier(scenario.appeals, "head")).status_code == 403
-    monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: Ended())
+    monkeypatch.setattr(classifier_pool.ClassifierPool, "_process", lambda _: CrashingProcess())
     away = await get_classifier(scenario.appeals)
     assert (away.status_code, away.json()["detail"]) == (
         503,

@@ -171,7 +171,7 @@ async def test_lone_digit_is_a_mark_unless_the_answer_asked_another_question(
     assert after["feedback"][0]["kind"] == kind
 
 
-async def test_thanks_for_an_interim_answer_are_no_feedback(scenario: AppealsScenario) -> None:
+async def test_thanks_for_an_interim_answer_are_not_feedback(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     promised = (datetime.now(UTC) + 24 * HOUR).isoformat()
     found = await published(scenario, found, "Уточняем сроки.", kind="interim", promised_at=promised)
@@ -208,7 +208,7 @@ async def test_detailed_dissatisfaction_is_feedback_only_if_about_the_same_matte
     assert (after["feedback_kind"], len(await scenario.all())) == (kind, number)
 
 
-async def test_thanks_that_may_be_about_two_answers_are_no_feedback(scenario: AppealsScenario) -> None:
+async def test_thanks_that_may_be_about_two_answers_are_not_feedback(scenario: AppealsScenario) -> None:
     one = await answered(scenario)
     await scenario.citizen_writes("Почему в поликлинике нет ни одного педиатра?", at=WEDNESDAY + 2 * HOUR)
     (other,) = [row for row in await scenario.all() if row["id"] != one["id"]]

@@ -209,7 +209,7 @@ async def test_unknown_partner_and_unreadable_body_get_the_same_answer_as_a_wron
     ],
 )
 @pytest.mark.parametrize("kind", ["application/json", "text/plain"])
-async def test_signed_body_that_is_no_event_is_refused(
+async def test_signed_body_that_is_not_an_event_is_refused(
     partner: ConnectedPartner, body: bytes, status: int, kind: str
 ) -> None:
     headers = partner.headers(body) | {"content-type": kind}

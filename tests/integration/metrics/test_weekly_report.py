@@ -435,7 +435,9 @@ async def test_published_report_is_unchanged_and_later_differences_are_correctio
     assert "/totals/all/appeals/value" not in again
 
 
-async def test_page_figures_missing_from_a_report_of_an_older_version_are_no_corrections(reports: Reports) -> None:
+async def test_page_figures_missing_from_a_report_of_an_older_version_are_not_corrections(
+    reports: Reports,
+) -> None:
     await _generate(reports, 100, weeks=3)
     await add_page_scores(reports.connection, SCORED_WEEKS, seed=7)
     await reports.run_job("publish-weekly-report")

@@ -101,7 +101,7 @@ async def test_deactivation_of_a_paused_endpoint_fails_what_waits(
     assert (delivery["status"], delivery["last_error"]) == ("failed", "the endpoint was deactivated")
 
 
-async def test_time_of_a_pause_is_no_time_of_failures(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_time_of_a_pause_does_not_count_as_failing(harness: WebhooksHarness, receiver: Receiver) -> None:
     endpoint = await harness.endpoint(receiver.url)
     await harness.emit()
     await harness.fan_out()

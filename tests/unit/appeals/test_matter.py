@@ -99,7 +99,7 @@ def test_corrected_location_is_an_addition() -> None:
     assert found.relation == "addition"
 
 
-def test_another_house_of_the_street_is_left_to_a_person() -> None:
+def test_message_about_a_different_house_of_the_street_is_left_to_a_person() -> None:
     opened = appeal(read("Нет воды, Жердева 42", ("utilities", 0.9), street="Жердева", house="42"))
     found = compare(read("Жильцы Жердева 44 жалуются", ("economy", 0.3), street="Жердева", house="44"), opened)
     assert found.relation == "unsure"

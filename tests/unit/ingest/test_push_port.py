@@ -121,7 +121,7 @@ def endpoint(code: str | None, *, manual: bool = False) -> PushEndpoint:
 
 
 async def answers(answered: object, given: PushEndpoint, *, times: int = 1) -> tuple[list[str | None], list[Any]]:
-    """Return the codes answered to `times` requests, and the codes that were saved."""
+    """Return the codes sent in response to `times` requests, and the codes that were saved."""
     registrations = Registrations()
     asked = mock.AsyncMock(
         side_effect=answered if isinstance(answered, Exception) else None, return_value=answered

@@ -58,7 +58,7 @@ def test_soon_reopened_appeals_are_a_sign_if_peers_have_fewer() -> None:
         [organisation(1, 20, 40)],  # no peers
     ],
 )
-def test_share_that_is_not_far_above_peers_is_no_sign(rows: list[Conspicuous]) -> None:
+def test_share_that_is_not_far_above_peers_is_not_a_sign(rows: list[Conspicuous]) -> None:
     assert last_minute_answers(rows) == []
 
 

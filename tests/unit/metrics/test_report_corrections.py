@@ -16,7 +16,7 @@ def _pages(document: ReportDocument) -> PageFigures:
     return document.pages
 
 
-def test_missing_comparisons_with_last_week_are_no_corrections() -> None:
+def test_missing_comparisons_with_last_week_are_not_corrections() -> None:
     published = sample_report().report
     pages = _pages(published)
     group = pages.groups[0].model_copy(update={"light_changes": None, "green": 60})

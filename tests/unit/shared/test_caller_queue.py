@@ -44,7 +44,7 @@ async def test_caller_beyond_the_limits_is_told_when_to_try_again() -> None:
 
 
 @pytest.mark.parametrize(("timeout_seconds", "has_turn"), [(0.01, False), (30.0, True)])
-async def test_caller_waits_as_long_as_the_queue_says(timeout_seconds: float, has_turn: bool) -> None:
+async def test_caller_waits_until_the_timeout_of_the_queue(timeout_seconds: float, has_turn: bool) -> None:
     queue = CallerQueue("Too many files", concurrency=1, max_waiting=5, timeout_seconds=timeout_seconds)
     had: list[str] = []
 

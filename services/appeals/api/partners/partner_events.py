@@ -230,7 +230,7 @@ async def _sender(session: WriteSession, partner_id: UUID, message: SignedMessag
 
 
 def _parsed(body: bytes) -> PartnerEventModel:
-    """Return the event in a verified body. Raise `BadRequest` for a body that is no JSON, `Invalid` naming an
+    """Return the event in a verified body. Raise `BadRequest` for a body that is not JSON, `Invalid` naming an
     unknown type, `RequestValidationError` for wrong fields.
     """
     if too_deep(body):

@@ -97,19 +97,19 @@ class TopicEnsemble:
         return (groups @ self._of_group) * self._within(topics)
 
     def combined(
-        self, said: npt.NDArray[Any], groups: npt.NDArray[Any], topics: npt.NDArray[Any]
+        self, by_label: npt.NDArray[Any], groups: npt.NDArray[Any], topics: npt.NDArray[Any]
     ) -> tuple[Floats, Floats]:
         """Return the combined probabilities of groups and of topics, a row per text.
 
-        `said` are the label probabilities. They are distributed over the topics that the labels name, within the
+        `by_label` are the labels' probabilities. They are distributed over the topics that labels name, within the
         total probability of these topics in the built-in model. A label that names a group leaves the proportions
         of its topics unchanged.
         """
         alone = self.builtin_only(groups, topics)
-        taught = said @ self._as_topic + (said @ self._as_group @ self._of_group) * self._within(topics)
-        heard = taught.sum(axis=1, keepdims=True)
+        by_custom = by_label @ self._as_topic + (by_label @ self._as_group @ self._of_group) * self._within(topics)
+        mapped = by_custom.sum(axis=1, keepdims=True)
         left = alone[:, self._known].sum(axis=1, keepdims=True)
-        together = np.where(self._known, taught * left, heard * alone) + (1 - heard) * alone
+        together = np.where(self._known, by_custom * left, mapped * alone) + (1 - mapped) * alone
         return (together @ self._of_group.T).astype(np.float32), together.astype(np.float32)
 
     def _within(self, topics: npt.NDArray[Any]) -> npt.NDArray[np.float64]:

@@ -155,14 +155,14 @@ def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
 class MessageClassifier:
     """The loaded model with its thresholds and model card."""
 
-    def __init__(self, heads: BuiltinModel, card: Mapping[str, Any], taught: "CustomModel | None" = None) -> None:
-        """`card`: the model card, with the thresholds; `taught`: the custom model to combine with `model`."""
+    def __init__(self, heads: BuiltinModel, card: Mapping[str, Any], custom: "CustomModel | None" = None) -> None:
+        """`card`: the model card, with the thresholds; `custom`: the custom model to combine with `model`."""
         self._heads = heads
-        self._taught = taught
+        self._custom = custom
         self.card = card
         self.name = f"model:{card['name']}-{card['examples']['digest'][:8]}"
-        if taught is not None:
-            self.name += f"+topics-{taught.version}"
+        if custom is not None:
+            self.name += f"+topics-{custom.version}"
         self._need: float = card["thresholds"]["need"]
         self._maybe: float = card["thresholds"]["maybe"]
         self._urgent: float = card["thresholds"]["urgent"]
@@ -204,12 +204,12 @@ class MessageClassifier:
     @property
     def custom_card(self) -> Mapping[str, Any] | None:
         """Return the model card of the custom model, if there is one."""
-        return None if self._taught is None else self._taught.card
+        return None if self._custom is None else self._custom.card
 
     @property
     def unmapped_labels(self) -> str:
         """Return a description of the custom model's labels that name no topic; empty if every label names one."""
-        return "" if self._taught is None else self._taught.labels.describe_unmapped()
+        return "" if self._custom is None else self._custom.labels.describe_unmapped()
 
     def topic_probabilities(self, texts: Sequence[str]) -> tuple[Floats, Floats]:
         """Return the probabilities of groups and of topics for texts without a post."""
@@ -252,12 +252,12 @@ class MessageClassifier:
             lambda posts: heads.group.probabilities(heads.features.rows([clean_post(post) for post in posts])),
         )
         topics = heads.topic.probabilities(rows)
-        if self._taught is None:
+        if self._custom is None:
             return groups, topics
         reasons = _under_posts(
-            self._taught.label_probabilities([item.text for item in seen]), seen, self._taught.label_probabilities
+            self._custom.label_probabilities([item.text for item in seen]), seen, self._custom.label_probabilities
         )
-        return self._taught.combine(reasons, groups, topics)
+        return self._custom.combine(reasons, groups, topics)
 
     def _understood(self, item: PreparedText, scores: _Scores) -> Prediction:
         labels = self._heads.group.labels

@@ -191,8 +191,8 @@ def cross_validate(learnt: Sequence[TrainingExample]) -> CrossValidation:
         np.zeros((len(learnt), len(topics)), np.float32),
         topics,
     )
-    for taught, held in KFold(FOLDS, shuffle=True, random_state=_SEED).split(learnt):
-        model = fit_model([learnt[at] for at in taught])
+    for trained, held in KFold(FOLDS, shuffle=True, random_state=_SEED).split(learnt):
+        model = fit_model([learnt[at] for at in trained])
         seen = [PreparedText.of(learnt[at].text, learnt[at].context) for at in held]
         rows = text_features(model.features, seen)
         found.need[held] = model.need.probabilities(with_need_features(rows, seen))[:, 1]

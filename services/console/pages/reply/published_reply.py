@@ -131,8 +131,8 @@ def _shown_now(reply: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _with_diffs(versions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the versions, newest first, each with the lines changed since the previous one; None without a
-    comparison.
+    """Return the versions, newest first, each with the `lines` changed since the previous one; None for the
+    first version, or if the texts differ too much.
     """
     former = [*versions[1:], None]
     return [

@@ -73,7 +73,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
 
 # The reply that is edited or deleted, or its discussion, no longer exists.
 GONE = frozenset({300, 700, 702})
-# Messages of errors that have another meaning when a published reply is edited or deleted.
+# Messages of errors that have a different meaning when a published reply is edited or deleted.
 CHANGE_MESSAGES: dict[int, UserMessage] = {
     50: UserMessage("Владелец ключа не администратор этой группы, менять её ответы он не может.", True),
     700: UserMessage("Одноклассники не находят этот комментарий.", True),

@@ -119,7 +119,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
 
 # The reply that is edited or deleted no longer exists.
 GONE = frozenset({104})
-# Messages of errors that have another meaning when a published reply is edited or deleted.
+# Messages of errors that have a different meaning when a published reply is edited or deleted.
 CHANGE_MESSAGES: dict[int, UserMessage] = {
     7: UserMessage("У ключа страницы нет права менять опубликованное: сообщите оператору.", True),
     15: UserMessage("ВКонтакте не даёт менять этот ответ: запись закрыта, или ключ не её администратора.", True),

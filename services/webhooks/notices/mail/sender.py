@@ -120,7 +120,7 @@ class NoticeSender:
         A mail server that accepts no letters gets a single one as a probe.
         """
         if count := await interrupted_letters.resolve_interrupted(self._database):
-            log.warning("letters interrupted while they were sent", count=count)
+            log.warning("letters interrupted while being sent", count=count)
         connections = self._settings.smtp_connections
         limit = connections * LETTERS_PER_CONNECTION if self._state.error is None else 1
         found = await claims.claim(self._database, self._settings.encryption_keys, limit, self._reports)

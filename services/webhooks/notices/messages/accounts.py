@@ -28,7 +28,7 @@ _TITLES = {NoticeChannel.VK: "ВКонтакте", NoticeChannel.OK: "Однок
 
 @dataclass(frozen=True)
 class WrittenCode:
-    """A code that somebody wrote; `to_us`: whether as a direct message to a page that sends notices."""
+    """A code that somebody wrote; `to_us`: whether it was a direct message to a page that sends notices."""
 
     message_id: UUID
     network: str

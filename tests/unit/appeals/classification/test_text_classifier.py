@@ -13,7 +13,7 @@ ASKED, TRUE = sample_rows.rows(60, seed=2)
 
 
 @pytest.fixture(scope="module")
-def taught() -> TextClassifier:
+def trained() -> TextClassifier:
     return TextClassifier.train(TEXTS, LABELS)
 
 
@@ -25,32 +25,32 @@ def through_a_file(classifier: TextClassifier) -> TextClassifier:
         return TextClassifier.of(dict(state))
 
 
-def test_trained_classifier_ranks_best_label_first(taught: TextClassifier) -> None:
-    found = taught.rank(ASKED)
+def test_trained_classifier_ranks_best_label_first(trained: TextClassifier) -> None:
+    found = trained.rank(ASKED)
     assert np.mean([one.labels[0] == true for one, true in zip(found, TRUE, strict=True)]) > 0.9
     for one in found:
         assert len(set(one.labels)) == 3
         assert list(one.probabilities) == sorted(one.probabilities, reverse=True)
         assert sum(one.probabilities) == pytest.approx(1, abs=0.001)
         assert 0 <= one.confidence <= 1
-    assert taught.rank([]) == []
-    assert len(taught.rank(["яма"], top=1)[0].labels) == 1
+    assert trained.rank([]) == []
+    assert len(trained.rank(["яма"], top=1)[0].labels) == 1
 
 
-def test_saved_classifier_predicts_the_same(taught: TextClassifier) -> None:
-    again = through_a_file(taught)
-    assert again.labels == taught.labels
-    assert again.rank(ASKED) == taught.rank(ASKED)
-    assert np.array_equal(again.probabilities(ASKED), taught.probabilities(ASKED))
+def test_saved_classifier_predicts_the_same(trained: TextClassifier) -> None:
+    again = through_a_file(trained)
+    assert again.labels == trained.labels
+    assert again.rank(ASKED) == trained.rank(ASKED)
+    assert np.array_equal(again.probabilities(ASKED), trained.probabilities(ASKED))
 
 
-def test_unknown_format_is_refused(taught: TextClassifier) -> None:
+def test_unknown_format_is_refused(trained: TextClassifier) -> None:
     with pytest.raises(ValueError, match="train it again"):
-        TextClassifier.of(taught.state() | {"format": np.array(99)})
+        TextClassifier.of(trained.state() | {"format": np.array(99)})
 
 
-def test_ambiguous_text_has_lower_confidence(taught: TextClassifier) -> None:
-    plain, unclear = taught.rank(["мусор не вывозят, баки переполнены", "здравствуйте"])
+def test_ambiguous_text_has_lower_confidence(trained: TextClassifier) -> None:
+    plain, unclear = trained.rank(["мусор не вывозят, баки переполнены", "здравствуйте"])
     assert plain.confidence > unclear.confidence
 
 
@@ -81,13 +81,13 @@ def test_row_weights_change_the_result() -> None:
     assert other.rank(["скамейка у подъезда"])[0].labels[0] == "Дороги"
 
 
-def test_explain_names_the_heaviest_words(taught: TextClassifier) -> None:
+def test_explain_names_the_heaviest_words(trained: TextClassifier) -> None:
     text = "Добрый день! У школы снова свалка, мусор не вывозят"
-    words = taught.explain(text, "Мусор", count=3)
+    words = trained.explain(text, "Мусор", count=3)
     assert set(words) & {"мусор", "свалка", "вывозят"}
     assert "день" not in words
     with pytest.raises(ValueError, match="Погода"):
-        taught.explain(text, "Погода")
+        trained.explain(text, "Погода")
 
 
 def test_numbers_and_mail_addresses_are_not_in_the_vocabulary() -> None:
@@ -124,8 +124,8 @@ def test_too_little_training_data_is_refused(texts: list[str], labels: list[str]
         "өглөөнэй мэндэ",
     ],
 )
-def test_any_text_is_ranked_without_error(taught: TextClassifier, text: str) -> None:
-    (found,) = taught.rank([text])
+def test_any_text_is_ranked_without_error(trained: TextClassifier, text: str) -> None:
+    (found,) = trained.rank([text])
     assert len(found.labels) == 3
     assert np.isfinite(found.probabilities).all()
-    assert taught.rank([text, "яма", text])[1] == taught.rank(["яма"])[0]
+    assert trained.rank([text, "яма", text])[1] == trained.rank(["яма"])[0]

@@ -48,7 +48,7 @@ def joined(*parts: LabelledData) -> LabelledData:
     )
 
 
-def taught(store: ModelStore, data: LabelledData, *, force: bool = False) -> TrainingOutcome:
+def trained(store: ModelStore, data: LabelledData, *, force: bool = False) -> TrainingOutcome:
     return train_custom_model(
         data, store, TrainingSource(Path("folder/history.csv"), "ab12", "Текст", "Тема"), force=force
     )
@@ -57,7 +57,7 @@ def taught(store: ModelStore, data: LabelledData, *, force: bool = False) -> Tra
 def test_first_version_is_activated_and_its_card_is_complete(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     data = joined(table(80), LabelledData(["кошка на дереве"], ["Животные"], [""], None, [1], [], []))
-    outcome = taught(store, data)
+    outcome = trained(store, data)
     assert (outcome.version, outcome.activated) == (1, True)
     assert outcome.why.startswith("no model was active; cannot classify the messages of this system")
     card = json.loads((tmp_path / "versions" / "1" / "card.json").read_text(encoding="utf-8"))
@@ -80,8 +80,8 @@ def test_first_version_is_activated_and_its_card_is_complete(tmp_path: Path) -> 
 
 def test_better_version_is_activated(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    taught(store, table(60, spoilt=True))
-    outcome = taught(store, table(90, seed=5))
+    trained(store, table(60, spoilt=True))
+    outcome = trained(store, table(90, seed=5))
     assert (outcome.version, outcome.activated, store.active_version()) == (2, True, 2)
     assert outcome.why.startswith("beats version 1 on 90 rows that neither was trained on: weighted F1 ")
     assert outcome.comparison is not None
@@ -92,13 +92,13 @@ def test_better_version_is_activated(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_worse_version_is_saved_but_not_activated(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    taught(store, table(120))
-    outcome = taught(store, table(24, seed=5))
+    trained(store, table(120))
+    outcome = trained(store, table(24, seed=5))
     assert (outcome.version, outcome.activated) == (2, False)
     assert outcome.why.startswith("does not beat version 1")
     assert (store.active_version(), store.versions()) == (1, [1, 2])
     assert store.load(2).card["took_over"] is False
-    forced = taught(store, table(24, seed=5), force=True)
+    forced = trained(store, table(24, seed=5), force=True)
     assert (forced.version, forced.activated, store.active_version()) == (3, True, 3)
     assert forced.why.endswith("activated anyway, as requested")
 
@@ -107,30 +107,30 @@ def test_worse_version_is_saved_but_not_activated(tmp_path: Path) -> None:
 def test_rows_that_the_active_version_was_trained_on_are_not_compared(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
     first, fresh = table(60), table(30, seed=5)
-    taught(store, first)
-    again = taught(store, first)
+    trained(store, first)
+    again = trained(store, first)
     assert not again.activated
     assert again.why.startswith("nothing can be compared: 60 of 60 rows are among those version 1 was trained on")
-    grown = taught(store, joined(first, fresh))
+    grown = trained(store, joined(first, fresh))
     assert grown.comparison is not None
     assert grown.comparison.new.rows == 30
 
 
 def test_label_with_one_row_is_not_compared(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    taught(store, table(60))
+    trained(store, table(60))
     rare = LabelledData(["кошка на дереве"], ["Животные"], [""], None, [1], [], [])
-    outcome = taught(store, joined(table(30, seed=5), rare))
+    outcome = trained(store, joined(table(30, seed=5), rare))
     assert outcome.comparison is not None
     assert outcome.comparison.new.rows == 30
     assert "Животные" in store.load(outcome.version).classifier.labels
 
 
-def test_disjoint_labels_do_not_replace_the_active_version(tmp_path: Path) -> None:
+def test_model_with_disjoint_labels_does_not_replace_the_active_version(tmp_path: Path) -> None:
     store = ModelStore(tmp_path)
-    taught(store, table(60))
+    trained(store, table(60))
     other = table(60, seed=5)
-    outcome = taught(store, replace(other, labels=[f"{label}-2" for label in other.labels]))
+    outcome = trained(store, replace(other, labels=[f"{label}-2" for label in other.labels]))
     assert not outcome.activated
     assert "no label in common with version 1" in outcome.why
 
@@ -142,7 +142,7 @@ def test_topic_labels_are_also_compared_with_the_built_in_model(tmp_path: Path) 
     foreign = LabelledData(
         ["кошка на дереве №1", "кошка на дереве №2"], ["Животные"] * 2, [""] * 2, None, [1, 2], [], []
     )
-    outcome = taught(store, joined(table(90, called=swapped), foreign))
+    outcome = trained(store, joined(table(90, called=swapped), foreign))
     assert outcome.activated
     assert outcome.why.startswith("beats the built-in model on 90 rows that neither was trained on: weighted F1 ")
     left = "left to the built-in model: 1 of 4 labels, on 2 of 92 rows, name no group or topic: «Животные» (2)"
@@ -158,14 +158,14 @@ def test_topic_labels_are_also_compared_with_the_built_in_model(tmp_path: Path) 
 def test_version_not_better_than_the_built_in_model_is_not_activated(tmp_path: Path) -> None:
     plain = replace(table(60, called=GROUPS), texts=[f"обращение {'а' * (at + 1)}" for at in range(60)])
     store = ModelStore(tmp_path)
-    outcome = taught(store, plain)
+    outcome = trained(store, plain)
     assert not outcome.activated
     assert outcome.why.startswith("does not beat the built-in model on 60 rows")
     assert store.active_version() is None
     with pytest.raises(ModelStoreError, match="no version is active; version 1: does not beat the built-in model"):
         store.load_active()
     assert store.load().version == 1
-    forced = taught(store, plain, force=True)
+    forced = trained(store, plain, force=True)
     assert (forced.version, store.active_version()) == (2, 2)
     assert forced.why.endswith("; activated anyway, as requested")
 
@@ -178,7 +178,7 @@ def test_topic_labels_are_compared_as_topics(tmp_path: Path) -> None:
         [(text, MessageContext()) for text in ("яма на дороге", "нет горячей воды", "свалка")]
     )
     road, water, dump = (named[found.topics[0][0]] for found in plain)
-    outcome = taught(ModelStore(tmp_path), table(60, called={"Дороги": water, "Вода": dump, "Мусор": road}))
+    outcome = trained(ModelStore(tmp_path), table(60, called={"Дороги": water, "Вода": dump, "Мусор": road}))
     assert outcome.built_in is not None
     assert outcome.built_in.new.rows == 60
     assert outcome.built_in.new.accuracy > outcome.built_in.present.accuracy + 0.1

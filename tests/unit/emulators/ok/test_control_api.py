@@ -26,7 +26,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-async def test_texts_keep_every_byte(network: Network, text: str) -> None:
+async def test_hostile_texts_are_returned_unchanged(network: Network, text: str) -> None:
     await network.citizen(text)
     wall = await network.citizen(text, "wall_post")
     private = await network.citizen(text, "message")

@@ -116,9 +116,9 @@ class SubscriptionMonitor:
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
         try:
             async with gate:
-                rest = await self._watched(page)
+                delay = await self._watched(page)
             # Jitter: thousands of groups must not be checked at the same time.
-            self._due[page.id] = asyncio.get_running_loop().time() + rest * random.uniform(0.8, 1.0)  # noqa: S311
+            self._due[page.id] = asyncio.get_running_loop().time() + delay * random.uniform(0.8, 1.0)  # noqa: S311
         finally:
             self._busy.discard(page.id)
 

@@ -149,9 +149,9 @@ class WallPoller:
             if page_id is None:
                 return
             self._schedule.spend_calls(-1)  # undo the call counted by `next_page`: the client counts all calls
-            rest = self._not_before.get(page_id, 0.0) - now
-            if rest > 0:
-                self._schedule.record_failure(page_id, now, rest)
+            delay = self._not_before.get(page_id, 0.0) - now
+            if delay > 0:
+                self._schedule.record_failure(page_id, now, delay)
                 return
             task = asyncio.create_task(self._one(self._pages[page_id]), name=f"{SOURCE}:{page_id}")
             self._running.add(task)
@@ -164,7 +164,7 @@ class WallPoller:
             log.error("wall poll crashed", error=repr(bug))
 
     async def _one(self, page: PageRef) -> None:
-        rest = LONGEST_WAIT
+        delay = LONGEST_WAIT
         done = False
         deep = page.id in self._deep and self._schedule.affords_deep_poll()
         if deep:
@@ -174,15 +174,15 @@ class WallPoller:
             done = True
         except CallError as error:
             if error.treatment in CLOSED_TREATMENTS:
-                rest = self._settings.vk_closed_retry_seconds
+                delay = self._settings.vk_closed_retry_seconds
                 self._intake.report_failure(page, SOURCE, closed_reason(error))
             else:
-                rest = self._trouble(page, error)
+                delay = self._record_failure(page, error)
         except TRANSIENT_ERRORS as error:
-            rest = self._trouble(page, error)
+            delay = self._record_failure(page, error)
         except Exception as bug:  # a bug in the poll of one page must not be repeated every second
             log.exception("poll failed", source_kind=SOURCE, page_id=str(page.id))
-            rest = self._trouble(page, bug)
+            delay = self._record_failure(page, bug)
         finally:
             now = clock.now().timestamp()
             if done:
@@ -192,22 +192,22 @@ class WallPoller:
                 if self._rate_store is not None:
                     self._rate_store.mark_changed(page.id)
             else:
-                self._not_before[page.id] = now + rest
-                self._schedule.record_failure(page.id, now, rest)
+                self._not_before[page.id] = now + delay
+                self._schedule.record_failure(page.id, now, delay)
                 if deep:
                     self._deep.add(page.id)
                 if page.id in self._deep:
-                    asyncio.get_running_loop().call_later(rest, self.poll_soon, page)
+                    asyncio.get_running_loop().call_later(delay, self.poll_soon, page)
 
-    def _trouble(self, page: PageRef, error: Exception) -> float:
+    def _record_failure(self, page: PageRef, error: Exception) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
         words = str(error) if isinstance(error, TRANSIENT_ERRORS) else repr(error)
         self._intake.report_failure(page, SOURCE, words)
-        rest = retry_delay(error, failures)
+        delay = retry_delay(error, failures)
         log.warning(
-            "poll failed", source_kind=SOURCE, page_id=str(page.id), error=words[:300], retry_in_seconds=rest
+            "poll failed", source_kind=SOURCE, page_id=str(page.id), error=words[:300], retry_in_seconds=delay
         )
-        return rest
+        return delay
 
     async def poll_page(self, page: PageRef, *, deep: bool = False) -> list[datetime]:
         """Read the wall of a page and the threads that differ from the stored state.
