@@ -35,13 +35,13 @@ def _group() -> None:
 def weekly(
     *,
     week: Annotated[
-        str | None, typer.Option(help="ISO week, such as 2026-W47. Left out: the last complete week")
+        str | None, typer.Option(help="ISO week, such as 2026-W47. If not given: the last complete week")
     ] = None,
-    format_: Annotated[ReportFormat, typer.Option("--format", help="The format")] = ReportFormat.PDF,
+    format_: Annotated[ReportFormat, typer.Option("--format", help="The format of the report")] = ReportFormat.PDF,
     out: Annotated[
         Path | None,
         typer.Option(
-            help="The file to write. Left out: weekly-report-2026-W47.pdf in this folder", dir_okay=False
+            help="The file to write. If not given: weekly-report-2026-W47.pdf in this folder", dir_okay=False
         ),
     ] = None,
     url: Url = LOCAL_URL,

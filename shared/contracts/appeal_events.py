@@ -690,7 +690,7 @@ class IncidentGrown(IncidentSnapshot):
 
 
 class IncidentClosed(IncidentSnapshot):
-    """A person closed an incident: no more appeals join it."""
+    """A person closed an incident: appeals can no longer join it."""
 
     event_type = "incident.closed"
     example = IncidentSnapshot.example | {"member_count": 204, "closed_at": "2026-11-23T10:00:00+00:00"}

@@ -6,7 +6,7 @@ import socket
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-# The kernel ends a connection whose client acknowledges nothing, or keeps its window closed, for this time.
+# The kernel ends a connection whose client acknowledges nothing, or keeps its window closed, for this long.
 UNREAD_SECONDS = 60
 # The ASGI scope key of a function that ends the connection at once.
 _ABORT = "gospablik.abort"

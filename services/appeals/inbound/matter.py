@@ -282,8 +282,8 @@ def choose(new: MessageReading, appeals: Sequence[AppealReading]) -> Choice:
 
 
 def most_related(text: str, appeals: Sequence[str]) -> int | None:
-    """Return the index of the appeal text that shares most words with a staff reply; None if no text, or more than
-    one, does.
+    """Return the index of the appeal text that shares the most words with a staff reply; None if no text shares
+    words, or several share the most.
     """
     reply = CleanText.of(text)
     words = matter_words.content_words(reply, ())

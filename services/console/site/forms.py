@@ -47,7 +47,7 @@ def wrong_fields(problem: ApiProblem, texts: Mapping[str, str]) -> dict[str, str
 def changed_meanwhile(
     current: Mapping[str, str], form: Mapping[str, str], *, chosen: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return a note with the stored value for each field that differs from the form, after the form's version was
+    """Return a note with the stored value for each field that differs from the form, when the form's version is
     stale.
 
     `chosen` are fields whose values are codes, not text.

@@ -2,7 +2,7 @@
 
 States: queued → `sending`, committed before the call → queued for the next part, or done, or failed. A call may be
 repeated: the same text twice is one text, and what is deleted stays deleted. After a crash, a timeout or a lost
-response (`uncertain`) the thread is read once that call can take no more effect: a part that has the wanted text
+response (`uncertain`) the thread is read once that call can no longer take effect: a part that has the wanted text
 is done, a missing part cannot be edited, and otherwise the call is made again. After a permanent refusal the
 thread is read too, before the change fails. New photos are uploaded before the first call. What is left to do
 follows from the rows of the parts (`change_progress`), so that any process can continue the change.

@@ -28,7 +28,7 @@ NON_REGULAR_SOURCES = frozenset({SOURCE, "backfill", "read_back"})
 REGULAR_SOURCES = Source.kind.not_in(sorted(NON_REGULAR_SOURCES))
 # How far back the first reconciliation of a page reads; older history needs a backfill.
 FIRST_LOOKBACK = timedelta(days=30)
-# The networks have no content from before this date.
+# The networks did not exist before this date.
 EARLIEST_SINCE = datetime(2006, 1, 1, tzinfo=UTC)
 
 

@@ -136,7 +136,7 @@ async def recount_oldest_rollup(database: Database, now: datetime) -> bool:
     except Exception as error:
         if sqlstate(error) not in _ROLLED_UP_BY_ANOTHER:
             raise
-        log.info("month rolled up by another worker instead of the recount")
+        log.info("month not recounted: another worker has rolled it up")
         return False
     if month is None:
         return False

@@ -177,7 +177,7 @@ async def test_further_interim_reply_leaves_a_later_unclear_message_to_a_moderat
     await scenario.emit_published(further, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
     after = await scenario.appeal(found["id"])
     assert (after["status"], after["promised_at"]) == ("triage", None)
-    # The promise was made, so it is watched.
+    # The promise was made, so its date is still watched.
     assert [one["status"] for one in after["promises"]] == ["open"]
     decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": True})
     assert decided.status_code == 200, decided.text

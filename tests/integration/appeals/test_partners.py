@@ -129,7 +129,7 @@ async def test_number_of_partners_of_an_organisation_is_limited(
     assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409]
     refused = next(answer for answer in answers if answer.status_code == 409)
     assert refused.json()["detail"].startswith("The organisation has 2 partners; the limit is 2")
-    # Other organisations and the centre have numbers of their own, and a deleted partner counts no more.
+    # Other organisations and the centre have their own limits, and a deleted partner no longer counts.
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     moderator = await register(scenario, "Модератор", "moderator")
     for colleague in (foreign, moderator):

@@ -60,7 +60,7 @@ async def test_number_of_active_clients_of_an_organisation_is_limited(
     assert sorted(answer.status_code for answer in answers) == [201, 201, 409, 409]
     refused = next(answer for answer in answers if answer.status_code == 409)
     assert refused.json()["detail"].startswith("The organisation has 2 active clients; the limit is 2")
-    # The centre has a number of its own, and a deactivated client counts no more.
+    # The centre has its own limit, and a deactivated client no longer counts.
     await create_client(registry)
     first = next(answer.json() for answer in answers if answer.status_code == 201)
     gone = await registry.client.delete(f"{PATH}/{first['id']}", headers=operations | NEVER)

@@ -545,7 +545,7 @@ async def test_streams_beyond_the_limit_of_a_caller_or_process_are_refused(
             async with open_stream(running.http, running.base, second):
                 status, problem = await running.refused(third)
                 assert (status, problem["type"]) == (503, "/problems/unavailable")
-        await eventually_true(lambda: not running.live._open, "closed streams are counted no more")
+        await eventually_true(lambda: not running.live._open, "closed streams are no longer counted")
         async with open_stream(running.http, running.base, first):
             pass
 
@@ -572,7 +572,7 @@ async def test_streams_beyond_the_limit_of_an_organisation_are_refused(
                 open_stream(running.http, running.base, centre),
             ):
                 assert (await running.refused(await running.signed_in("analyst")))[0] == 429
-        await eventually_true(lambda: not running.live._open, "closed streams are counted no more")
+        await eventually_true(lambda: not running.live._open, "closed streams are no longer counted")
         assert not running.live._by_organisation
         # The refused ticket is unused.
         async with open_stream(running.http, running.base, ticket=ticket):
@@ -591,7 +591,7 @@ async def test_parallel_requests_cannot_open_more_streams_than_allowed(
         assert statuses[:6].count(200) <= 2
         for response in found:
             response.close()
-        await eventually_true(lambda: not running.live._open, "closed streams are counted no more")
+        await eventually_true(lambda: not running.live._open, "closed streams are no longer counted")
         # Each early end frees its slot: a refused type, a deleted position, an end before the first query.
         for query in ({"type": "person.changed"}, {"type": "x"}, {"after": "x"}, {"appeal_id": "x"}):
             await running.refused(first, **query)

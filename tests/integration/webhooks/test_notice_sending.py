@@ -239,7 +239,7 @@ async def test_refused_text_does_not_count_as_a_bounce_of_the_address(
 
 
 @pytest.mark.parametrize("answer", ["550 5.7.1 relaying denied", "554 policy"])
-async def test_mailbox_that_refuses_the_sender_is_retried_and_blocks_no_other_letter(
+async def test_mailbox_that_refuses_the_sender_is_retried_and_does_not_block_other_letters(
     office: Office, mail: MailServer, now: time_machine.Traveller, answer: str
 ) -> None:
     people = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
@@ -306,7 +306,7 @@ async def test_server_that_disconnects_during_the_text_gets_one_letter_at_a_time
     assert sorted(statuses) == ["failed", "failed", "sent", "sent"]
 
 
-async def test_letter_that_cannot_be_composed_blocks_no_other_letter(
+async def test_letter_that_cannot_be_composed_does_not_block_other_letters(
     office: Office, mail: MailServer, now: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken = await office.person(address="broken@example.ru")
@@ -483,7 +483,7 @@ async def test_letter_is_not_sent_to_a_former_address_or_a_person_without_access
     assert await office.outcomes() == [("waiting", None)]
 
 
-async def test_notice_of_an_unknown_kind_blocks_no_other_letter(
+async def test_notice_of_an_unknown_kind_does_not_block_other_letters(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     newer, _ = [await office.person(address=f"p{number}@example.ru") for number in range(2)]
@@ -615,7 +615,7 @@ async def test_many_notices_of_a_person_are_sent_in_several_letters(
     assert await office.outcomes() == [("sent", None)] * 3
 
 
-async def test_unreadable_notice_blocks_no_other_letter(
+async def test_unreadable_notice_does_not_block_other_letters(
     office: Office, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     broken, other = [await office.person(address=f"p{number}@example.ru") for number in range(2)]

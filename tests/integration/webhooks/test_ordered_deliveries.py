@@ -303,7 +303,7 @@ async def test_many_events_of_one_appeal_are_read_once_and_delay_no_other(
     claims = [await dispatcher.claim(100) for _ in range(4)]
     assert [claimed(one) for one in claims] == [[10, 30], [], [], [20]]
     assert str(next(one for one in claims[0] if one.event_type == "appeal.answered").endpoint_id) == other["id"]
-    # 34 wait and are read no more: only what was claimed has a time, that of its lease.
+    # 34 wait and are no longer read: only what was claimed has a time, that of its lease.
     timed = await harness.sql(
         "SELECT next_attempt_at > now() AS leased FROM webhook_deliveries WHERE next_attempt_at < 'infinity'"
     )

@@ -332,7 +332,7 @@ async def test_report_is_sent_in_a_separate_letter(
     assert (listed["report_week"], listed["appeal_id"], listed["appeal_number"]) == (WEEK, None, None)
 
 
-async def test_unreadable_report_blocks_no_other_letter(
+async def test_unreadable_report_does_not_block_other_letters(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:
     moderator = await office.person("moderator")
