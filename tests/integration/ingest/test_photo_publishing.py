@@ -349,7 +349,7 @@ async def test_repeated_request_with_another_photo_is_refused(
     reply_id, same = UUID(row["reply_id"]), [UUID(shown["id"]) for shown in row["attachments"]]
     again = await scenario.system.answer(scenario.question_id, "Ответ", reply_id, photos=same)
     assert again["id"] == row["id"]
-    with pytest.raises(AssertionError, match="another text, photo or message"):
+    with pytest.raises(AssertionError, match="a different text, photo or message"):
         await scenario.system.answer(scenario.question_id, "Ответ", reply_id, photos=[photos.add()])
 
 
