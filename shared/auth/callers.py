@@ -33,7 +33,8 @@ class Caller:
 
     `organisation_id` is None for the centre; `include_subordinates` adds the organisations below the caller's own.
     `scopes` limit the rights of the role, unless None. `session_id` is a person's session with the embedded
-    issuer. `right` is the right that the current route requires. `expires_at` is when the token expires.
+    issuer, or the id of the secret with which an API client signed in. `right` is the right that the current
+    route requires. `expires_at` is when the token expires.
     """
 
     subject: str

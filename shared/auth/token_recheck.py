@@ -5,14 +5,17 @@ in the transaction of a change is enough, without a call to registry.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Connection,
     DateTime,
     Row,
+    Select,
     Uuid,
     bindparam,
     cast,
@@ -31,7 +34,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Unauthenticated
-from shared.tables.registry import ApiClient, Person, RefreshToken
+from shared.tables.registry import ApiClient, ClientSecret, Person, RefreshToken
 
 _RECHECKED = "rechecked_caller"
 
@@ -55,22 +58,27 @@ async def load_callers(session: AsyncSession, subjects: Collection[UUID]) -> dic
 
 
 async def callers_with_access(session: AsyncSession, callers: Collection[Caller]) -> set[Caller]:
-    """Return the callers who still have the access that their token names and whose session has not ended."""
+    """Return the callers who still have the access that their token names and whose session has not ended.
+
+    The session of a client's token is the secret with which the client signed in; it ends with its expiry.
+    """
     subjects = {subject for caller in callers if (subject := _subject(caller)) is not None}
     if not subjects:
         return set()
-    rows = await session.execute(_ACCESS, {"subjects": list(subjects), "now": clock.now()})
+    now = clock.now()
+    rows = await session.execute(_ACCESS, {"subjects": list(subjects), "now": now})
     current = {row.id: row for row in rows}
     sessions = {caller.session_id for caller in callers if caller.session_id is not None}
-    ended = set(
-        await session.scalars(
-            select(RefreshToken.session_id).where(
-                RefreshToken.session_id.in_(sessions), RefreshToken.revoked_at.is_not(None)
+    ended: set[UUID] = set()
+    if sessions:
+        ended.update(
+            await session.scalars(
+                union_all(
+                    _ended_sessions(RefreshToken.session_id.in_(sessions)),
+                    _ended_secrets(ClientSecret.id.in_(sessions), now),
+                )
             )
         )
-        if sessions
-        else ()
-    )
     return {
         caller
         for caller in callers
@@ -91,8 +99,9 @@ async def require_access(session: AsyncSession, caller: Caller) -> None:
 def recheck_on_first_statement(session: WriteSession, caller: Caller) -> None:
     """Check the caller's current access with the session's first statement.
 
-    That statement raises `Unauthenticated` if the caller was locked, removed, moved or restricted, or the session
-    of the token was ended. The check is deferred, because a route may do slow work before it takes a connection.
+    That statement raises `Unauthenticated` if the caller was locked, removed, moved or restricted, or if the
+    session of the token was ended or the secret of the client's sign-in revoked. The check is deferred, because a
+    route may do slow work before it takes a connection.
     """
 
     session.info[_RECHECKED] = caller
@@ -135,9 +144,19 @@ def _has_access(current: Row[Any] | None, caller: Caller) -> bool:
     return current.scopes is None or (caller.scopes is not None and caller.scopes <= set(current.scopes))
 
 
+# Select single columns, because other services may not read all of them.
+def _ended_sessions(of: ColumnElement[bool]) -> Select[UUID]:
+    return select(RefreshToken.session_id).where(of, RefreshToken.revoked_at.is_not(None))
+
+
+def _ended_secrets(of: ColumnElement[bool], now: datetime | ColumnElement[datetime]) -> Select[UUID]:
+    return select(ClientSecret.id).where(of, ClientSecret.expires_at <= now)
+
+
 def _access_query(*, in_session: bool) -> CompoundSelect[Any]:
     """Return the query for `subjects` with access at `now`; `in_session`: unless `session_id` has ended."""
     subjects = bindparam("subjects", expanding=True, type_=Uuid())
+    now = bindparam("now", type_=DateTime(timezone=True))
     people = select(
         Person.id,
         Person.role,
@@ -145,21 +164,17 @@ def _access_query(*, in_session: bool) -> CompoundSelect[Any]:
         Person.include_subordinates,
         cast(null(), JSONB).label("scopes"),
     ).where(Person.id.in_(subjects), Person.active, Person.locked_at.is_(None))
-    if in_session:
-        # Select single columns, because other services may not read all of them.
-        ended = select(RefreshToken.session_id).where(
-            RefreshToken.session_id == bindparam("session_id", type_=Uuid()), RefreshToken.revoked_at.is_not(None)
-        )
-        people = people.where(~ended.exists())
     clients = select(
         ApiClient.id, ApiClient.role, ApiClient.organisation_id, ApiClient.include_subordinates, ApiClient.scopes
     ).where(
         ApiClient.id.in_(subjects),
         ApiClient.active,
-        or_(
-            ApiClient.expires_at.is_(None), ApiClient.expires_at > bindparam("now", type_=DateTime(timezone=True))
-        ),
+        or_(ApiClient.expires_at.is_(None), ApiClient.expires_at > now),
     )
+    if in_session:
+        session_id = bindparam("session_id", type_=Uuid())
+        people = people.where(~_ended_sessions(RefreshToken.session_id == session_id).exists())
+        clients = clients.where(~_ended_secrets(ClientSecret.id == session_id, now).exists())
     return union_all(people, clients)
 
 

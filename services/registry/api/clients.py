@@ -141,6 +141,7 @@ async def rotate_client_secret(
 ) -> ClientWithSecret:
     """Issue a new secret, which only this response contains; earlier ones expire after `overlap_hours`.
 
+    Access tokens issued for an expired secret allow reading for at most 15 minutes, and no changes.
     At most five secrets are active at once. If the response was lost, repeat the request: the lost secret expires
     with the earlier ones.
     """
@@ -155,7 +156,10 @@ async def rotate_client_secret(
 async def revoke_client_secret(
     client_id: UUID, secret_id: UUID, session: WriteTransaction, caller: ClientsManager
 ) -> None:
-    """Revoke the secret at once. A client without a secret cannot sign in until it gets a new one."""
+    """Revoke the secret at once. A client without a secret cannot sign in until it gets a new one.
+
+    Access tokens issued for this secret allow reading for at most 15 minutes, and no changes.
+    """
     await clients.revoke_secret(session, caller, client_id, secret_id)
 
 

@@ -37,6 +37,7 @@ async def get_me(session: ReadTransaction, caller: CallerDep) -> Me:
         organisation=organisation,
         include_subordinates=caller.include_subordinates,
         rights=sorted(caller.rights),
-        session_id=caller.session_id,
+        # That of a client is its secret.
+        session_id=None if person is None else caller.session_id,
         time_zone=clock.REGION_TIME_ZONE.key,
     )

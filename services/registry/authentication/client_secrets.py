@@ -73,15 +73,15 @@ async def revoke(session: WriteSession, client_id: UUID, secret_id: UUID) -> Non
     await session.flush()
 
 
-async def verify(session: WriteSession, client_id: UUID, secret: str) -> bool:
-    """Return whether this is an active secret of the client, and record when it was used."""
+async def verify(session: WriteSession, client_id: UUID, secret: str) -> UUID | None:
+    """Return the id of the client's active secret and record when it was used; None for any other secret."""
     now, shown = clock.now(), passwords.secret_digest(secret)
     rows = await session.execute(
         select(ClientSecret.id, ClientSecret.digest).where(ClientSecret.client_id == client_id, is_active(now))
     )
     used = [row.id for row in rows if secrets.compare_digest(row.digest, shown)]
     if not used:
-        return False
+        return None
     await session.execute(update(ClientSecret).where(ClientSecret.id.in_(used)).values(last_used_at=now))
     # Using a secret does not change the client: `version` and `updated_at` stay.
     await session.execute(
@@ -89,7 +89,8 @@ async def verify(session: WriteSession, client_id: UUID, secret: str) -> bool:
         .where(ApiClient.id == client_id)
         .values(last_used_at=now, updated_at=ApiClient.updated_at)
     )
-    return True
+    used_id: UUID = used[0]
+    return used_id
 
 
 async def purge_expired(session: WriteSession) -> None:

@@ -21,9 +21,9 @@ async def sign_in_client(
         client = await session.get(ApiClient, UUID(client_id))
     except ValueError:
         client = None
-    good = client is not None and await client_secrets.verify(session, client.id, secret)
+    secret_id = None if client is None else await client_secrets.verify(session, client.id, secret)
     expired = client is not None and client.expires_at is not None and client.expires_at <= clock.now()
-    if client is None or not good or not client.active or expired:
+    if client is None or secret_id is None or not client.active or expired:
         security_log.log_security_event(
             "sign_in_failed", client_id=None if client is None else str(client.id), reason="client"
         )
@@ -32,7 +32,7 @@ async def sign_in_client(
         )
     scope = _scope(client, requested_scope)
     security_log.log_security_event("signed_in", client_id=str(client.id))
-    return IssuedTokens(issuer.access_token(client, scope=scope), None, scope)
+    return IssuedTokens(issuer.access_token(client, scope=scope, session_id=secret_id), None, scope)
 
 
 def _scope(client: ApiClient, requested_scope: str | None) -> str | None:

@@ -66,7 +66,10 @@ class TokenIssuer:
     def access_token(
         self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None
     ) -> str:
-        """Return an access token with the claims that `shared.auth.callers` reads."""
+        """Return an access token with the claims that `shared.auth.callers` reads.
+
+        `session_id` is the session of a person, or the secret of a client: changes are refused once it has ended.
+        """
         return self.signer.sign(
             str(who.id),
             tokens.PEOPLE_AUDIENCE,

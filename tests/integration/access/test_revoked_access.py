@@ -173,6 +173,29 @@ async def test_every_service_checks_whether_the_session_was_ended(all_services: 
     assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
 
 
+@pytest.mark.parametrize("service", ONE_OF_EACH)
+async def test_every_service_checks_whether_the_secret_of_a_client_was_revoked(
+    all_services: AllServices, service: str
+) -> None:
+    key = tokens.read_key(all_services.services["registry"].keys_dir / "people.jwk")
+    own = all_services.samples["own"]
+    client, secret_id = str(own["client_id"]), str(own["secret_id"])
+    route = ONE_OF_EACH[service]
+    asked = all_services.route_request(route, CALLS[route], own)
+    token = tokens.Signer(tokens.PEOPLE_ISSUER, key).sign(
+        client, tokens.PEOPLE_AUDIENCE, timedelta(minutes=5), role="moderator", sid=secret_id
+    )
+    allow = "UPDATE api_clients SET role = 'moderator', organisation_id = NULL, scopes = NULL WHERE id = :id"
+    back = f"""UPDATE api_clients SET role = 'executor', organisation_id = '{own["organisation_id"]}',
+        scopes = '["registry:read"]' WHERE id = :id"""
+    async with committed(all_services, allow, back, client):
+        assert (await all_services.send(route, asked, token)).status_code in GOOD
+        revoke = "UPDATE client_secrets SET expires_at = now() WHERE id = :id"
+        async with committed(all_services, revoke, revoke.replace("now()", "NULL"), secret_id):
+            answer = await all_services.send(route, asked, token)
+    assert answer.status_code == 401, f"{answer.status_code} {answer.text[:200]}"
+
+
 def test_listed_read_only_post_routes_exist(all_services: AllServices) -> None:
     assert CALLS.keys() >= READS
     assert {all_services.routes[route] for route in ONE_OF_EACH.values()} == set(ONE_OF_EACH)

@@ -12,6 +12,8 @@ from services.registry.access import clients
 from services.registry.authentication import client_secrets
 from services.registry.settings import RegistrySettings
 from shared import clock
+from shared.auth.callers import Caller
+from shared.auth.token_recheck import callers_with_access
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import pointers, sign_in
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation
@@ -309,3 +311,30 @@ async def test_deactivated_client_cannot_grant_access_with_an_old_token(
         assert (await registry.client.patch(path, json=taken, headers=operations)).status_code == 200
     with mock.patch("shared.auth.token_recheck.clock.now", return_value=later):
         assert (await registry.client.post(PATH, json=body, headers=own)).status_code == 401
+
+
+@pytest.mark.parametrize("way", ["revoked", "rotated"])
+async def test_token_of_a_revoked_secret_cannot_change_anything(registry: ServiceUnderTest, way: str) -> None:
+    operations = registry.headers("operations")
+    client = await create_client(registry, role="operations")
+    signed = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=client["secret"])
+    stolen = {"Authorization": f"Bearer {signed.json()['access_token']}"}
+    path = f"{PATH}/{client['id']}/secrets"
+    # A rotation with an overlap leaves the system that uses the old secret working.
+    assert (await registry.client.post(path, json={}, headers=operations)).status_code == 201
+    kept = await registry.client.post(path, json={"overlap_hours": 1}, headers=stolen)
+    assert kept.status_code == 201, kept.text
+    caller = Caller.from_claims(await registry.service.identities.claims(signed.json()["access_token"]))
+    async with registry.service.database.read() as session:
+        assert await callers_with_access(session, [caller]) == {caller}
+    if way == "revoked":
+        ended = await registry.client.delete(f"{path}/{client['secrets'][0]['id']}", headers=operations)
+    else:
+        ended = await registry.client.post(path, json={"overlap_hours": 0}, headers=operations)
+    assert ended.status_code in (201, 204), ended.text
+    for url, body in ((path, {}), (PATH, {"name": "Сайт", "role": "head"})):
+        refused = await registry.client.post(url, json=body, headers=stolen)
+        assert refused.status_code == 401, refused.text
+    async with registry.service.database.read() as session:
+        assert await callers_with_access(session, [caller]) == set()
+    assert (await registry.client.get(ME, headers=stolen)).json()["session_id"] is None
