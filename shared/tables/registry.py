@@ -250,7 +250,8 @@ class Person(Base):
     to show them to colleagues.
 
     `include_subordinates`: they also see the organisations below their own. `issuer` and `external_subject`
-    identify them at an external OIDC issuer.
+    identify them at an external OIDC issuer. `locked_by_organisation_id` and `deactivated_by_organisation_id` are
+    the organisation whose member took the access away; null then means the centre.
     """
 
     __tablename__ = "people"
@@ -267,8 +268,10 @@ class Person(Base):
     external_subject: Mapped[str | None]
     locked_at: Mapped[datetime | None]
     locked_reason: Mapped[str | None]
+    locked_by_organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     last_sign_in_at: Mapped[datetime | None]
     active: Mapped[bool] = mapped_column(default=True)
+    deactivated_by_organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
     version: Mapped[int] = mapped_column(default=1)
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]

@@ -1,4 +1,6 @@
-"""Rules for granting access: a role fits its organisation, and nobody grants a scope wider than their own."""
+"""Rules for granting access: a role fits its organisation, nobody grants a scope wider than their own, and nobody
+gives back what somebody above them took away.
+"""
 
 from uuid import UUID
 
@@ -46,10 +48,17 @@ async def require_grantable_scope(
         raise Invalid.field("/organisation_id", "No such organisation")
     if caller is None:
         return
-    within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
-    if await session.scalar(within) is None:
+    if not await reaches(session, caller, organisation_id):
         raise Forbidden("You may not grant access to this organisation")
     if include_subordinates and not (caller.include_subordinates or caller.is_region_wide):
         raise Forbidden(
             "You may not grant access to subordinate organisations: your own access does not include them"
         )
+
+
+async def reaches(session: AsyncSession, caller: Caller, organisation_id: UUID | None) -> bool:
+    """Return whether the caller's scope includes the organisation; None is the centre."""
+    if caller.is_region_wide or organisation_id is None:
+        return caller.is_region_wide
+    within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
+    return await session.scalar(within) is not None

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
-from services.registry.access.grantable_scope import require_grantable_scope
+from services.registry.access.grantable_scope import reaches, require_grantable_scope
 from services.registry.authentication import passwords, sessions, sign_in
 from services.registry.persistence import versioned_update
 from services.registry.schemas.people import PersonCreate, PersonUpdate
@@ -18,7 +18,7 @@ from shared.auth.callers import Caller
 from shared.auth.grant_limits import require_grantable_rights, require_scope_not_wider
 from shared.auth.rights import CENTRE_ROLES, Role
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, Duplicate, Invalid, NotFound
+from shared.http.problems import Conflict, Duplicate, Forbidden, Invalid, NotFound
 from shared.settings import settings
 from shared.tables.registry import Person
 
@@ -158,8 +158,8 @@ async def change(
 
     `password_hash`: as for `register`; it is used only when a password is given.
 
-    Raises `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for access that the caller may not grant, or
-    `Conflict` for a change to the caller's own access.
+    Raises `NotFound`, `PreconditionFailed`, `Invalid`, `Forbidden` for access that the caller may not grant or
+    give back, or `Conflict` for a change to the caller's own access.
     """
     person = await get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)
@@ -182,6 +182,13 @@ async def change(
             session, caller, role, organisation_id, include_subordinates=values["include_subordinates"]
         )
         values["role"] = role.value
+    if values.get("active", person.active) != person.active:
+        taken_by = person.deactivated_by_organisation_id
+        if values["active"] and not await reaches(session, caller, taken_by):
+            raise Forbidden(
+                "The person was deactivated by the centre or by an organisation above yours: ask there"
+            )
+        values["deactivated_by_organisation_id"] = None if values["active"] else caller.organisation_id
     if "password" in values:
         del values["password"]
         values["password_hash"] = password_hash
@@ -195,6 +202,7 @@ async def change(
         await sessions.end_all(session, person_id)
         # The event names the field `password`, not the column with its hash.
         changed_fields = {"password" if name == "password_hash" else name for name in changed}
+        changed_fields.discard("deactivated_by_organisation_id")
         await access_events.emit_access_changed(session, person, caller.actor, changed_fields)
     return person
 

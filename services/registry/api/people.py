@@ -130,7 +130,8 @@ async def update_person(
 
     A change of any field except `full_name` ends the person's sessions.
 
-    Access tokens issued before allow reading for at most 15 minutes, and no changes.
+    Access tokens issued before allow reading for at most 15 minutes, and no changes. Whom the centre has
+    deactivated the centre alone activates again, whom an organisation has, that one or one above it (403).
     """
     body, password_hash = body_and_hash
     person = await people.change(session, caller, person_id, body, version, password_hash=password_hash)

@@ -77,7 +77,8 @@ async def lock_person(
     """Lock the account: the person cannot sign in until it is unlocked, and all their sessions end.
 
     Access tokens issued before allow reading for at most 15 minutes, those of an external issuer for one minute;
-    they allow no changes.
+    they allow no changes. API clients whose secret the person knows go on working (`GET /clients`). A lock by an
+    organisation below the caller's is replaced by the caller's; otherwise a locked account answers 409.
     """
     person = await account_locks.lock(session, caller, person_id, body.reason)
     set_etag(response, person.version)
@@ -88,7 +89,10 @@ async def lock_person(
 async def unlock_person(
     person_id: UUID, session: WriteTransaction, caller: PeopleManager, response: Response
 ) -> Person:
-    """Unlock the account and clear its failed sign-ins. If it is not locked, only these are cleared."""
+    """Unlock the account and clear its failed sign-ins. If it is not locked, only these are cleared.
+
+    A lock by the centre is lifted by the centre alone, one by an organisation by that one or one above it (403).
+    """
     person = await account_locks.unlock(session, caller, person_id)
     set_etag(response, person.version)
     return await present_person(session, person)

@@ -112,6 +112,14 @@ class Person(BaseModel):
     active: bool
     locked_at: datetime | None = Field(description="Since when the account is locked; null: not locked")
     locked_reason: str | None
+    locked_by_organisation_id: UUID | None = Field(
+        description="The organisation that locked the account. null for a locked account: the centre, which alone "
+        "may unlock it"
+    )
+    deactivated_by_organisation_id: UUID | None = Field(
+        description="The organisation that set `active` to false. null for an inactive person: the centre, which "
+        "alone may set it to true"
+    )
     last_sign_in_at: datetime | None
     issuer: str | None = Field(description="The OIDC issuer at which the person signs in")
     external_subject: str | None = Field(description="The person's id at that issuer")

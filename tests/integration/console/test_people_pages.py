@@ -8,6 +8,7 @@ import pytest
 from services.registry.access import clients
 from services.registry.settings import RegistrySettings
 from tests.integration.access.all_services import CallerCase
+from tests.integration.access.test_revoked_access import committed
 from tests.integration.console.console_under_test import ConsoleUnderTest
 from tests.integration.console.test_registry_pages import changes, version_of
 
@@ -116,6 +117,20 @@ async def test_account_is_locked_with_a_reason(console: ConsoleUnderTest) -> Non
     silent = await console.send(OPERATIONS, "POST", f"{own}/lock", data={"reason": ""})
     assert changes(silent) == [("POST", 422)]
     assert "failed" in silent.response.headers["set-cookie"]
+
+
+async def test_lock_by_the_centre_is_offered_only_to_the_centre_to_lift(console: ConsoleUnderTest) -> None:
+    own, samples = console.filled("/people/{person_id}"), console.services.samples["own"]
+    back = "UPDATE people SET locked_at = NULL, locked_by_organisation_id = NULL WHERE id = :id"
+    for by, text, offered in (
+        ("NULL", "Доступ закрыт центром", [True, False]),
+        (f"'{samples['organisation_id']}'", "Доступ закрыт <", [True, True]),
+    ):
+        lock = f"UPDATE people SET locked_at = now(), locked_by_organisation_id = {by} WHERE id = :id"
+        async with committed(console.services, lock, back, str(samples["person_id"])):
+            pages = [(await console.send(who, "GET", own)).response.text for who in (OPERATIONS, MANAGER)]
+        assert [f'action="{own}/unlock"' in page for page in pages] == offered
+        assert all(text in page for page in pages)
 
 
 async def test_auditor_sees_people_and_changes_nothing(console: ConsoleUnderTest) -> None:

@@ -5,13 +5,15 @@ from typing import Any
 from unittest import mock
 from uuid import uuid4
 
+import httpx
 import pytest
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from shared.fair_queue import FairQueue
+from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, pointers, sign_in
 from tests.support.eventually import HANG_SECONDS
-from tests.support.service_under_test import ServiceUnderTest
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation
 
 PATH = "/api/v1/people"
 PASSWORD = "correct horse 9"
@@ -256,3 +258,53 @@ async def test_person_with_revoked_access_cannot_grant_access_with_an_old_token(
     assert [(answer.status_code, answer.json()["type"]) for answer in late] == [
         (401, "/problems/unauthenticated")
     ] * 3
+
+
+async def test_only_the_level_that_took_access_away_or_one_above_it_gives_it_back(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    ministry = await insert_organisation(database, name="Министерство")
+    school = await insert_organisation(database, name="Школа", parent=ministry)
+    centre = registry.headers("operations", **{"If-Match": "*"})
+    above = {
+        "Authorization": f"Bearer {registry.token('manager', ministry, include_subordinates=True)}",
+        "If-Match": "*",
+    }
+    new = {"role": "manager", "organisation_id": str(school)}
+    locked = (await registry.client.post(PATH, json=PERSON | new, headers=centre)).json()
+    new_client = {"name": "Сайт", "role": "manager", "organisation_id": str(school)}
+    made = (await registry.client.post("/api/v1/clients", json=new_client, headers=centre)).json()
+    signed = await sign_in(
+        registry, grant_type="client_credentials", client_id=made["id"], client_secret=made["secret"]
+    )
+    own_client = {"Authorization": f"Bearer {signed.json()['access_token']}", "If-Match": "*"}
+    path = f"{PATH}/{locked['id']}"
+
+    async def lock(headers: dict[str, str]) -> httpx.Response:
+        return await registry.client.post(f"{path}/lock", json={"reason": "Подозрение"}, headers=headers)
+
+    async def unlock(headers: dict[str, str]) -> int:
+        return (await registry.client.post(f"{path}/unlock", headers=headers)).status_code
+
+    async def activate(active: bool, headers: dict[str, str]) -> int:
+        return (await registry.client.patch(path, json={"active": active}, headers=headers)).status_code
+
+    # The levels from the lowest to the highest, and the organisation that each stores.
+    levels = ((own_client, str(school)), (above, str(ministry)), (centre, None))
+    for number, (headers, stored) in enumerate(levels):
+        done = (await lock(headers)).json()
+        assert (done["locked_by_organisation_id"], done["locked_at"] is not None) == (stored, True)
+        assert [await unlock(lower) for lower, _ in levels[:number]] == [403] * number
+        assert [(await lock(lower)).status_code for lower, _ in levels[: number + 1]] == [409] * (number + 1)
+        assert await unlock(headers) == 200
+        assert await activate(False, headers) == 200
+        shown = (await registry.client.get(path, headers=centre)).json()
+        assert (shown["deactivated_by_organisation_id"], shown["locked_by_organisation_id"]) == (stored, None)
+        assert [await activate(True, lower) for lower, _ in levels[:number]] == [403] * number
+        # A deactivation that is repeated stays that of the level that made it.
+        assert await activate(False, centre) == 200
+        assert await activate(True, headers) == 200
+    # A level above takes a lock over.
+    for headers, stored in levels:
+        assert (await lock(headers)).json()["locked_by_organisation_id"] == stored
+    assert [await unlock(headers) for headers, _ in levels] == [403, 403, 200]

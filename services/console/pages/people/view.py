@@ -57,6 +57,8 @@ async def show_person(visit: VisitDep, person_id: str) -> HTMLResponse:
         sessions=sessions["items"],
         notices=await _notices(visit, person_id),
         may_manage=visit.may("people:manage") and person["id"] != visit.me["person"]["id"],
+        # Only the centre lifts its own locks.
+        may_unlock=visit.me["organisation"] is None or person["locked_by_organisation_id"] is not None,
     )
 
 
