@@ -1,7 +1,8 @@
 """Claims of access tokens: from the embedded issuer, or from registry for a person of an external issuer.
 
 An external issuer identifies a person; only registry knows their access. Its response is cached for a minute, so a
-locked or moved person loses access everywhere within a minute.
+locked or moved person loses access everywhere within a minute. A new token is looked up anew: after a change of
+access, which a change with the old token reports as 401, signing in again helps at once.
 """
 
 from collections.abc import Awaitable, Callable
@@ -34,11 +35,11 @@ class PersonCache:
 
     def __init__(self, find: FindPerson) -> None:
         self._find = find
-        self._found: dict[tuple[str, str], tuple[datetime, Claims | None]] = {}
+        self._found: dict[tuple[str, str, float], tuple[datetime, Claims | None]] = {}
 
     async def claims(self, verified: oidc.VerifiedIdentity) -> Claims | None:
         """Return the claims, as in a token of the embedded issuer; None for a person without access."""
-        key = (verified.issuer, verified.subject)
+        key = (verified.issuer, verified.subject, verified.issued_at)
         until, claims = self._found.get(key, (None, None))
         if until is not None and until > clock.now():
             return claims

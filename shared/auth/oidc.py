@@ -44,11 +44,12 @@ class IssuerUnavailable(Exception):  # noqa: N818 — a state of the issuer
 
 @dataclass(frozen=True)
 class VerifiedIdentity:
-    """The identity in a valid token: the issuer's subject, the time of the sign-in, and the token's expiry."""
+    """The identity in a valid token: the issuer's subject, the time of the sign-in, and the token's times."""
 
     issuer: str
     subject: str
     signed_in_at: datetime
+    issued_at: float
     expires_at: int | None = None
 
 
@@ -190,6 +191,7 @@ class ExternalIssuer:
             self.name,
             self._subject(claims),
             _sign_in_time(claims.get("auth_time", claims["iat"]), now),
+            issued_at=float(claims["iat"]),
             expires_at=int(claims["exp"]),
         )
 

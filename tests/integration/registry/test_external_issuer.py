@@ -246,6 +246,23 @@ async def test_lock_and_change_of_organisation_take_effect_within_a_minute(
         assert await status(registry, headers) == 403
 
 
+async def test_new_token_has_the_new_access_at_once(registry: ServiceUnderTest, issuer: RunningIssuer) -> None:
+    person = await known(registry)
+    old = await issuer.bearer("f:1:tanya")
+    assert await status(registry, old) == 200
+    operations = registry.headers("operations", **{"If-Match": "*"})
+    granted = await registry.client.patch(
+        f"{PEOPLE}/{person['id']}", json={"role": "moderator"}, headers=operations
+    )
+    assert granted.status_code == 200, granted.text
+    # A change that every signed-in caller may make.
+    change = "/api/v1/me/sessions"
+    assert (await registry.client.delete(change, headers=old)).status_code == 401
+    new = await issuer.bearer("f:1:tanya", iat=int(time.time()) + 1)
+    assert (await registry.client.delete(change, headers=new)).status_code == 204
+    assert (await registry.client.get(ME, headers=new)).json()["person"]["role"] == "moderator"
+
+
 async def test_person_may_sign_in_by_password_by_issuer_or_by_both(registry: ServiceUnderTest) -> None:
     operations = registry.headers("operations")
     person = await known(registry)
