@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from services.registry.access import access_events, people
-from services.registry.access.grantable_scope import reaches
+from services.registry.access.grantable_scope import reaches, require_no_longer_access
 from services.registry.authentication import sessions, throttle
 from services.registry.persistence import versioned_update
 from shared import clock
@@ -55,6 +55,7 @@ async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Pers
     require_grantable_rights(caller, Role(person.role))
     if person.locked_at is not None and not await reaches(session, caller, person.locked_by_organisation_id):
         raise Forbidden("The account was locked by the centre or by an organisation above yours: ask there")
+    await require_no_longer_access(session, caller)
     cleared = dict.fromkeys(("locked_at", "locked_reason", "locked_by_organisation_id"))
     changed = versioned_update.apply_changes(person, cleared)
     await session.flush()

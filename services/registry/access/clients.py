@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
-from services.registry.access.grantable_scope import require_grantable_scope
+from services.registry.access.grantable_scope import require_grantable_scope, require_no_longer_access
 from services.registry.authentication import client_secrets
 from services.registry.persistence import versioned_update
 from services.registry.schemas.clients import ClientCreate, ClientUpdate
@@ -22,6 +22,9 @@ from shared.auth.rights import RIGHTS, Role
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.tables.registry import ApiClient
+
+# Clients may not change these fields of their own: they could widen their access or make it last longer.
+SELF_PROTECTED_FIELDS = ("include_subordinates", "scopes", "expires_at")
 
 
 async def list_clients(
@@ -74,6 +77,7 @@ async def register(session: WriteSession, caller: Caller, new: ClientCreate) -> 
         session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates
     )
     _check_limits(caller, new.role, new.scopes, new.expires_at)
+    await require_no_longer_access(session, caller, new.expires_at)
     await _check_quota(session, new.organisation_id)
     client = ApiClient(
         name=new.name,
@@ -94,18 +98,23 @@ async def change(
     """Update the given fields.
 
     Raises `NotFound` for an unknown or deactivated client or one out of the caller's scope, `PreconditionFailed`
-    for a stale version, `Invalid` for scopes outside the role or a past expiry, and `Forbidden` for access that
-    the caller may not grant.
+    for a stale version, `Invalid` for scopes outside the role or a past expiry, `Forbidden` for access that the
+    caller may not grant, and `Conflict` for a change to the calling client's own access.
     """
     client = await _get_active_for_update(session, caller, client_id)
     check_version(client.version, version)
     values = update.given_values()
+    if str(client_id) == caller.subject and any(
+        values.get(name, getattr(client, name)) != getattr(client, name) for name in SELF_PROTECTED_FIELDS
+    ):
+        raise Conflict("A client cannot change its own access: another client or a person must do it")
     role, scopes = Role(client.role), values.get("scopes", client.scopes)
     if "include_subordinates" in values:
         await require_grantable_scope(
             session, caller, role, client.organisation_id, include_subordinates=values["include_subordinates"]
         )
     _check_limits(caller, role, scopes, values.get("expires_at"))
+    await require_no_longer_access(session, caller, values.get("expires_at", client.expires_at))
     changed = versioned_update.apply_changes(client, values)
     await session.flush()
     await access_events.emit_access_changed(session, client, caller.actor, changed)
@@ -121,6 +130,7 @@ async def rotate(
     with access that the caller may not grant, and `Conflict` if too many secrets are active.
     """
     client = await _get_active_for_update(session, caller, client_id)
+    await require_no_longer_access(session, caller, client.expires_at)
     return client, await client_secrets.rotate(session, client.id, overlap)
 
 

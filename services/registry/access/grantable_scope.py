@@ -1,7 +1,8 @@
-"""Rules for granting access: a role fits its organisation, nobody grants a scope wider than their own, and nobody
-gives back what somebody above them took away.
+"""Rules for granting access: a role fits its organisation, nobody grants access that is wider than their own or
+lasts longer, and nobody gives back what somebody above them took away.
 """
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select
@@ -10,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.auth.callers import Caller
 from shared.auth.rights import CENTRE_ROLES, Role
 from shared.http.problems import Forbidden, Invalid
-from shared.tables.registry import Organisation
+from shared.tables.registry import ApiClient, Organisation
 
 
 async def require_grantable_scope(
@@ -62,3 +63,21 @@ async def reaches(session: AsyncSession, caller: Caller, organisation_id: UUID |
         return caller.is_region_wide
     within = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
     return await session.scalar(within) is not None
+
+
+async def require_no_longer_access(
+    session: AsyncSession, caller: Caller | None, expires_at: datetime | None = None
+) -> None:
+    """Raise `Forbidden` if the caller is an API client that expires before `expires_at`; None is never.
+
+    `expires_at` is the expiry of the client that is granted access or gets a secret; people have none. `caller` is
+    None for a command of the operator.
+    """
+    if caller is None:
+        return
+    own = await session.scalar(select(ApiClient.expires_at).where(ApiClient.id == UUID(caller.subject)))
+    if own is not None and (expires_at is None or expires_at > own):
+        raise Forbidden(
+            f"This API client expires at {own.isoformat()} and may not grant access that lasts longer: to people, "
+            "or to clients with a later expiry or none"
+        )

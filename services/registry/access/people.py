@@ -7,7 +7,11 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.access import access_events
-from services.registry.access.grantable_scope import reaches, require_grantable_scope
+from services.registry.access.grantable_scope import (
+    reaches,
+    require_grantable_scope,
+    require_no_longer_access,
+)
 from services.registry.authentication import passwords, sessions, sign_in
 from services.registry.persistence import versioned_update
 from services.registry.schemas.people import PersonCreate, PersonUpdate
@@ -83,6 +87,7 @@ async def require_grantable_access(session: AsyncSession, caller: Caller | None,
         session, caller, new.role, new.organisation_id, include_subordinates=new.include_subordinates
     )
     require_grantable_rights(caller, new.role)
+    await require_no_longer_access(session, caller)
 
 
 async def require_changeable(session: AsyncSession, caller: Caller, person_id: UUID) -> None:
@@ -90,6 +95,7 @@ async def require_changeable(session: AsyncSession, caller: Caller, person_id: U
     person = await get(session, caller, person_id)
     require_scope_not_wider(caller, person)
     require_grantable_rights(caller, Role(person.role))
+    await require_no_longer_access(session, caller)
 
 
 async def register(
@@ -170,6 +176,9 @@ async def change(
         values.get(name, getattr(person, name)) != getattr(person, name) for name in SELF_PROTECTED_FIELDS
     ):
         raise Conflict("You cannot change your own access: ask a colleague")
+    # Whoever has an expiry may still take access away.
+    if any(name != "full_name" and (name, value) != ("active", False) for name, value in values.items()):
+        await require_no_longer_access(session, caller)
     role = Role(values.get("role", person.role))
     # A caller who sets the password could sign in as the person, so both the old and the new role are checked.
     for granted_role in (Role(person.role), role):

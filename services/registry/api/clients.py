@@ -119,7 +119,10 @@ async def update_client(
     version: RequiredVersion,
     response: Response,
 ) -> Client:
-    """Change the given fields. Tokens issued before keep their scope for at most 15 minutes."""
+    """Change the given fields. Tokens issued before keep their scope for at most 15 minutes.
+
+    A client cannot change its own access (409), and one with an expiry grants none that lasts longer (403).
+    """
     client = await clients.change(session, caller, client_id, body, version)
     set_etag(response, client.version)
     (shown,) = await _shown(session, [client])

@@ -338,3 +338,61 @@ async def test_token_of_a_revoked_secret_cannot_change_anything(registry: Servic
     async with registry.service.database.read() as session:
         assert await callers_with_access(session, [caller]) == set()
     assert (await registry.client.get(ME, headers=stolen)).json()["session_id"] is None
+
+
+async def test_client_cannot_change_its_own_access(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations") | NEVER
+    expiry = (clock.now() + timedelta(days=30)).isoformat()
+    client = await create_client(registry, role="operations", scopes=["clients:manage"], expires_at=expiry)
+    signed = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=client["secret"])
+    own = {"Authorization": f"Bearer {signed.json()['access_token']}"} | NEVER
+    path = f"{PATH}/{client['id']}"
+    later = (clock.now() + timedelta(days=31)).isoformat()
+    sooner = (clock.now() + timedelta(days=1)).isoformat()
+    for change in ({"expires_at": None}, {"expires_at": later}, {"expires_at": sooner}, {"scopes": None}):
+        refused = await registry.client.patch(path, json=change, headers=own)
+        assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict"), change
+    shown = (await registry.client.get(path, headers=operations)).json()
+    assert (shown["scopes"], shown["expires_at"]) == (client["scopes"], client["expires_at"])
+    # What does not change its access, it may set; a new secret does not last longer than the client.
+    same = {"name": "Портал", "expires_at": client["expires_at"], "scopes": client["scopes"]}
+    assert (await registry.client.patch(path, json=same, headers=own)).json()["name"] == "Портал"
+    assert (await registry.client.post(f"{path}/secrets", json={}, headers=own)).status_code == 201
+
+
+async def test_client_with_an_expiry_grants_no_access_that_lasts_longer(registry: ServiceUnderTest) -> None:
+    operations = registry.headers("operations") | NEVER
+    end = clock.now() + timedelta(days=30)
+    later, sooner = ((end + timedelta(days=days)).isoformat() for days in (1, -1))
+    client = await create_client(registry, role="operations", expires_at=end.isoformat())
+    signed = await sign_in(registry, **GRANT, client_id=client["id"], client_secret=client["secret"])
+    own = {"Authorization": f"Bearer {signed.json()['access_token']}"} | NEVER
+
+    async def called(method: str, path: str, body: dict[str, Any] | None = None) -> int:
+        answer = await registry.client.request(method, path, json=body, headers=own)
+        return answer.status_code
+
+    new = {"name": "Сайт", "role": "head"}
+    for expiry, status in ((None, 403), (later, 403), (end.isoformat(), 201), (sooner, 201)):
+        assert await called("POST", PATH, new | {"expires_at": expiry}) == status
+    lasting = await create_client(registry)
+    path = f"{PATH}/{lasting['id']}"
+    assert await called("POST", f"{path}/secrets", {}) == 403
+    assert await called("PATCH", path, {"expires_at": later}) == 403
+    assert await called("PATCH", path, {"name": "Портал"}) == 403
+    assert await called("PATCH", path, {"expires_at": sooner}) == 200
+    lasting = await create_client(registry)
+    # It may take access away.
+    assert await called("DELETE", f"{PATH}/{lasting['id']}/secrets/{lasting['secrets'][0]['id']}") == 204
+    assert await called("DELETE", f"{PATH}/{lasting['id']}") == 204
+    person = {"username": "t.ivanova", "full_name": "Татьяна", "role": "head", "password": "correct horse 9"}
+    assert await called("POST", "/api/v1/people", person) == 403
+    assert await called("POST", "/api/v1/people", person | {"password": None, "external_subject": "x"}) == 403
+    made = (await registry.client.post("/api/v1/people", json=person, headers=operations)).json()
+    path = f"/api/v1/people/{made['id']}"
+    for change in ({"password": "another horse 10"}, {"role": "analyst"}, {"active": True}):
+        assert await called("PATCH", path, change) == 403
+    assert await called("PATCH", path, {"full_name": "Татьяна И."}) == 200
+    assert await called("POST", f"{path}/lock", {"reason": "Утечка"}) == 200
+    assert await called("POST", f"{path}/unlock") == 403
+    assert await called("PATCH", path, {"full_name": "Татьяна", "active": False}) == 200
