@@ -27,28 +27,29 @@ VERIFIED_LOST_REASON = "Сеть больше не показывает отме
 
 async def apply_results(
     session: WriteSession,
-    pages: Sequence[Row[*tuple[Any, ...]]],
+    page_ids: Sequence[UUID],
     descriptions: PageDescriptions,
     day: date,
     now: datetime,
 ) -> int:
     """Store the checks of a day; return how many pages changed.
 
-    `pages` are rows with id, organisation_id, network, external_id and url, in the order of the request. The
-    network's badge confirms the step `verified`; its loss ends the step.
+    `page_ids` are the pages of the request. The network's badge confirms the step `verified`; its loss ends the
+    step.
     """
     described = {description.page_id: description for description in descriptions.items}
-    checked_pages = [page for page in pages if page.id in described]
-    if not checked_pages:
+    checked_ids = [page_id for page_id in page_ids if page_id in described]
+    if not checked_ids:
         return 0
-    checked_ids = [page.id for page in checked_pages]
-    # Lock in one statement and in the order of an import: otherwise the check and an import could deadlock.
-    await session.execute(
-        select(Page.id)
+    # Lock in one statement and in the order of an import: otherwise the check and an import could deadlock. Events
+    # are about the locked rows: a page may have been transferred while ingest was asked.
+    locked = await session.execute(
+        select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
         .where(Page.id.in_(checked_ids))
         .order_by(Page.id)
         .with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
     )
+    checked_pages = locked.all()
     before = await _previous_checks(session, checked_ids, day)
     all_calls = descriptions.calls + descriptions.reach_calls
     shared_calls = all_calls - sum(description.calls for description in descriptions.items)

@@ -92,7 +92,8 @@ class DailyCheck:
             if answer is not None:
                 made = Calls(answer.calls, answer.reach_calls)
                 await call_budget.correct(session, day, network, reserved=calls.reserved, made=made)
-                changed = await apply_results.apply_results(session, pages, answer, day, now)
+                page_ids = [page.id for page in pages]
+                changed = await apply_results.apply_results(session, page_ids, answer, day, now)
                 log.info(
                     "page check batch finished",
                     network=network,
@@ -146,7 +147,7 @@ class DailyCheck:
         if network is None:
             return []
         rows = await session.execute(
-            select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
+            select(Page.id, Page.network)
             .where(_is_due(day), Page.network == network)
             .order_by(*order)
             .limit(BATCH_SIZE)

@@ -481,3 +481,30 @@ async def test_moved_page_emits_an_event(registry: ServiceUnderTest, database: T
     assert row is not None
     assert (str(row["subject_id"]), str(row["organisation_id"])) == (page["id"], new["id"])
     assert old["id"] in row["data"]
+
+
+async def test_events_of_a_page_transferred_during_its_check_belong_to_the_new_organisation(
+    scenario: PageChecksScenario,
+) -> None:
+    page, heir = await scenario.page("101"), await insert_organisation(scenario.database, name="Преемник")
+    await scenario.run(MONDAY)
+    assert {event[2] for event in await scenario.emitted()} == {scenario.organisation}
+
+    async def transfer_while_asked(page_ids: Sequence[UUID], calls: BatchCalls) -> PageDescriptions:
+        await scenario.raw_connection.execute(
+            "UPDATE pages SET organisation_id = $2, url = 'https://vk.com/heir' WHERE id = $1", page, heir
+        )
+        return await scenario.networks.ask(page_ids, calls)
+
+    scenario.networks.says[page] = {"name": "Другое имя", "screen_name": "heir", "verified": False}
+    settings = RegistrySettings(page_checks_calls_per_day=100)
+    scenario.checks = DailyCheck(scenario.registry.service.database, transfer_while_asked, settings)
+    before = len(await scenario.emitted())
+    await scenario.run(MONDAY + DAY)
+    events = (await scenario.emitted())[before:]
+    assert {event[1:] for event in events} == {(page, heir)}
+    assert {event[0] for event in events} >= {"page.badge_lost", "page.takeover_suspected"}
+    addresses = await scenario.raw_connection.fetch(
+        "SELECT DISTINCT data ->> 'url' AS url FROM events WHERE organisation_id = $1", heir
+    )
+    assert [row["url"] for row in addresses] == ["https://vk.com/heir"]

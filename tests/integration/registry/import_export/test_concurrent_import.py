@@ -4,13 +4,11 @@ import asyncio
 
 import asyncpg
 import pytest
-from sqlalchemy import select
 
 from services.registry.import_export.registry_snapshot import load_snapshot
 from services.registry.page_checks.apply_results import apply_results
 from services.registry.schemas.page_checks import PageDescriptions
 from shared import clock
-from shared.tables.registry import Page
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, wait_until_blocked
 from tests.integration.registry.import_export.conftest import csv_file, send
@@ -92,11 +90,9 @@ async def test_page_checks_lock_rows_in_the_order_of_an_import(
 
     async def check() -> None:
         async with registry.service.database.write() as session:
-            columns = (Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
-            pages = (await session.execute(select(*columns).order_by(Page.id.desc()))).all()
             items = [{"page_id": page_id, **PLAIN} for page_id in page_ids]
             said = PageDescriptions.model_validate({"items": items, "calls": 1, "error": None})
-            await apply_results(session, pages, said, clock.today(), clock.now())
+            await apply_results(session, page_ids[::-1], said, clock.today(), clock.now())
 
     importing, raw_connection = await database.connect(), await database.connect()
     await importing.execute("BEGIN")
