@@ -91,15 +91,18 @@ async def create_cookie_session(
     `POST /auth/token`.
     """
     _require_password_sign_in(issuer)
+    former = request.cookies.get(session_cookies.REFRESH_COOKIE)
     try:
         # `session` takes a connection at its first statement, so none is held during the slow check.
         checked = await sign_in.check_password(
             service.database, issuer, body.username, body.password, client_address(request)
         )
+        if former and checked.matches and checked.person_id is not None:
+            await sessions.lock_for_replacement(session, checked.person_id, former)
         issued = await sign_in.sign_in_person(session, issuer, checked, client_info(request))
     except OAuthRefusal as refused:
         return _problem(refused).response(request.url.path)
-    if former := request.cookies.get(session_cookies.REFRESH_COOKIE):
+    if former:
         # The browser is about to lose the old session's cookies, so that nobody could end that session later.
         await sessions.end_by_token(session, former)
     return _signed_in(response, issued)

@@ -82,13 +82,14 @@ async def verify(session: WriteSession, client_id: UUID, secret: str) -> UUID | 
     used = [row.id for row in rows if secrets.compare_digest(row.digest, shown)]
     if not used:
         return None
-    await session.execute(update(ClientSecret).where(ClientSecret.id.in_(used)).values(last_used_at=now))
-    # Using a secret does not change the client: `version` and `updated_at` stay.
+    # First the client, as a rotation: otherwise the two could deadlock. Using a secret does not change the client:
+    # `version` and `updated_at` stay.
     await session.execute(
         update(ApiClient)
         .where(ApiClient.id == client_id)
         .values(last_used_at=now, updated_at=ApiClient.updated_at)
     )
+    await session.execute(update(ClientSecret).where(ClientSecret.id.in_(used)).values(last_used_at=now))
     used_id: UUID = used[0]
     return used_id
 

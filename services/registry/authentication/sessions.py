@@ -41,6 +41,18 @@ async def lock_person(session: WriteSession, person_id: UUID) -> Person | None:
     return person
 
 
+async def lock_for_replacement(session: WriteSession, person_id: UUID, former_token: str) -> None:
+    """Lock the person who signs in, and the one whose session with this refresh token will be ended.
+
+    In one order: two browsers that change the same two people in opposite directions would deadlock.
+    """
+    former_id = await session.scalar(
+        select(RefreshToken.person_id).where(RefreshToken.digest == passwords.secret_digest(former_token))
+    )
+    people = {person_id, former_id} - {None}
+    await session.execute(select(Person.id).where(Person.id.in_(people)).order_by(Person.id).with_for_update())
+
+
 async def start(session: WriteSession, person_id: UUID, origin: ClientInfo) -> tuple[UUID, str]:
     """Start a session; return its id and its refresh token."""
     session_id = new_id()

@@ -111,9 +111,18 @@ async def record_success(session: WriteSession, attempt: SignInAttempt) -> None:
 
 async def clear_failures(session: WriteSession, username: str) -> None:
     """Clear the failures of a name at all addresses."""
-    await session.execute(delete(SignInFailure).where(SignInFailure.digest.startswith(_digest(username))))
+    of_name = SignInFailure.digest.startswith(_digest(username))
+    # Lock the counters of addresses before that of the name, as attempts do: otherwise the two could deadlock.
+    await session.execute(
+        select(SignInFailure.digest).where(of_name).order_by(SignInFailure.digest.desc()).with_for_update()
+    )
+    await session.execute(delete(SignInFailure).where(of_name))
 
 
 async def purge_expired(session: WriteSession, now: datetime) -> None:
-    """Delete expired counters."""
-    await session.execute(delete(SignInFailure).where(SignInFailure.failed_at < now - FAILURES_RESET_AFTER))
+    """Delete expired counters, except those that an attempt has locked."""
+    # Waiting for an attempt's counters in another order could deadlock.
+    expired = select(SignInFailure.digest).where(SignInFailure.failed_at < now - FAILURES_RESET_AFTER)
+    await session.execute(
+        delete(SignInFailure).where(SignInFailure.digest.in_(expired.with_for_update(skip_locked=True)))
+    )
