@@ -236,6 +236,17 @@ def add_person(
 
 
 @app.command()
+def end_sessions() -> None:
+    """End the sessions of all people: everybody signs in again. Part of a restore from a backup.
+
+    Reads GOSPABLIK_DATABASE_URL of registry's role.
+    """
+    from cli.deployment import end_sessions as deployment
+
+    typer.echo(f"{asyncio.run(deployment.end_sessions())} sessions ended")
+
+
+@app.command()
 def dead_letters(
     service: Annotated[JobService, typer.Argument(help="The service that owns the jobs")],
     requeue: Annotated[

@@ -32,12 +32,15 @@ def backup(installation: Installation) -> str:
     # Keep the emulators' volume: networks do not lose data when an installation does.
     installation.command(f"docker volume rm $({LIST_VOLUMES} | grep -v emulators)")
     began = time.monotonic()
-    *restore, start = documented_lines("maintenance", "Restore")
+    *restore, end_sessions, start = documented_lines("maintenance", "Restore")
     for line in restore:
         installation.command(line)
     after = citizens.counts(installation)
     if after != before:
         raise StepFailedError(f"before the backup {before}, after the restore {after}")
+    ended = installation.command(end_sessions)
+    if installation.sql("select count(*) from refresh_tokens where used_at is null and revoked_at is null") != "0":
+        raise StepFailedError(f"sessions work after the restore; «{end_sessions}» says «{ended}»")
     installation.command(start)
     wait_until(installation.passes, "/health says pass after the restore", seconds=60)
     restored = time.monotonic() - began

@@ -80,7 +80,7 @@ async def was_rotated_recently(session: WriteSession, used: RefreshToken, succes
     if used.used_at is None or now is None or used.used_at <= now - REUSE_GRACE_PERIOD:
         return False
     waits = select(RefreshToken.digest).where(
-        RefreshToken.digest == passwords.secret_digest(successor), _is_active(used.person_id)
+        RefreshToken.digest == passwords.secret_digest(successor), _is_active()
     )
     return await session.scalar(waits) is not None
 
@@ -100,9 +100,8 @@ async def _keep(session: WriteSession, new: RefreshToken, token: str, origin: Cl
     await session.flush()
 
 
-def _is_active(person_id: UUID) -> ColumnElement[bool]:
+def _is_active() -> ColumnElement[bool]:
     return and_(
-        RefreshToken.person_id == person_id,
         RefreshToken.used_at.is_(None),
         RefreshToken.revoked_at.is_(None),
         RefreshToken.expires_at > clock.now(),
@@ -113,7 +112,7 @@ async def list_active(session: AsyncSession, person_id: UUID, paging: Paging) ->
     """Return the active refresh token of each of the person's sessions, last used first (page size plus one)."""
     query = (
         select(RefreshToken)
-        .where(_is_active(person_id))
+        .where(RefreshToken.person_id == person_id, _is_active())
         .order_by(RefreshToken.created_at.desc(), RefreshToken.session_id.desc())
         .limit(paging.limit + 1)
     )
@@ -133,6 +132,12 @@ async def end_all(session: WriteSession, person_id: UUID, *, except_session_id: 
     await _end(session, person_id, *conditions)
 
 
+async def end_everyones(session: WriteSession) -> int:
+    """End all sessions of all people; return their number."""
+    await session.execute(select(Person.id).order_by(Person.id).with_for_update())
+    return await _revoke(session)
+
+
 async def end_by_token(session: WriteSession, token: str) -> None:
     """End the session of a refresh token, used or not. An unknown token is not an error (RFC 7009)."""
     token_row = (
@@ -148,7 +153,11 @@ async def end_by_token(session: WriteSession, token: str) -> None:
 
 async def _end(session: WriteSession, person_id: UUID, *conditions: ColumnElement[bool]) -> int:
     await lock_person(session, person_id)
-    rows = (await session.scalars(select(RefreshToken).where(_is_active(person_id), *conditions))).all()
+    return await _revoke(session, RefreshToken.person_id == person_id, *conditions)
+
+
+async def _revoke(session: WriteSession, *conditions: ColumnElement[bool]) -> int:
+    rows = (await session.scalars(select(RefreshToken).where(_is_active(), *conditions))).all()
     for row in rows:
         row.revoked_at = clock.now()
     await session.flush()

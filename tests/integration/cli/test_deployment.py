@@ -4,6 +4,9 @@ import os
 import subprocess
 from pathlib import Path
 
+import httpx
+
+from services.registry.access import people
 from tests.conftest import TestDatabase
 from tests.support.forked_program import run_program
 from tests.support.service_under_test import environment, service_under_test
@@ -27,6 +30,42 @@ async def test_first_person_of_production_can_sign_in(database: TestDatabase, ke
         assert answer.status_code == 200, answer.text
         headers = {"Authorization": f"Bearer {answer.json()['access_token']}"}
         assert (await registry.client.get("/api/v1/people", headers=headers)).status_code == 200
+
+
+async def test_sessions_that_a_restore_brought_back_are_ended(database: TestDatabase, keys_dir: Path) -> None:
+    settings = environment("registry", database, keys_dir)
+    raw_connection = await database.connect()
+    try:
+        async with service_under_test("registry", database, keys_dir) as registry:
+            async with registry.service.database.write() as session:
+                await people.ensure_demo_people(session)
+
+            async def token(**form: str) -> httpx.Response:
+                return await registry.client.post("/api/v1/auth/token", data=form)
+
+            names = ("centre", "centre", "head")
+            signed_in = [
+                (await token(grant_type="password", username=name, password="demo")).json() for name in names
+            ]
+            stolen, *others = [answer["refresh_token"] for answer in signed_in]
+            # Revoked after the backup: the restored row does not know it.
+            await registry.client.post("/api/v1/auth/revoke", data={"token": stolen})
+            await raw_connection.execute("UPDATE refresh_tokens SET revoked_at = NULL")
+            ended = await gospablik(settings, "end-sessions")
+            assert (ended.returncode, ended.stdout) == (0, "3 sessions ended\n"), ended.stderr
+            for refresh_token in (stolen, *others):
+                assert (await token(grant_type="refresh_token", refresh_token=refresh_token)).status_code == 400
+            own = {"Authorization": f"Bearer {signed_in[0]['access_token']}"}
+            assert (await registry.client.delete("/api/v1/me/sessions", headers=own)).status_code == 401
+            assert (await token(grant_type="password", username="centre", password="demo")).status_code == 200
+            recorded = await raw_connection.fetch(
+                "SELECT DISTINCT action FROM audit WHERE actor LIKE 'operator:%'"
+            )
+            assert [row["action"] for row in recorded] == ["gospablik end-sessions"]
+            again = await gospablik(settings, "end-sessions")
+            assert again.stdout == "1 sessions ended\n"
+    finally:
+        await raw_connection.close()
 
 
 async def test_dead_letter_jobs_are_listed_and_requeued(database: TestDatabase, keys_dir: Path) -> None:

@@ -27,6 +27,7 @@ from tests.containers.installation import ROOT
                 "docker compose run",
                 "docker compose exec",
                 "docker compose run",
+                "docker compose run",
                 "docker compose up",
             ],
         ),
@@ -43,6 +44,12 @@ def test_continued_line_is_read_as_one_command() -> None:
     (restore,) = [line for line in documented_lines("maintenance", "Restore") if "pg_restore" in line]
     assert restore.endswith("< gospablik.dump")
     assert "\\" not in restore
+
+
+def test_restored_sessions_are_ended_before_the_start() -> None:
+    *_, before_start, start = documented_lines("maintenance", "Restore")
+    assert before_start.endswith(" registry end-sessions")
+    assert start == "docker compose up -d --wait"
 
 
 def test_rollback_is_documented_after_the_upgrade() -> None:

@@ -1,0 +1,17 @@
+"""End the sessions of all people, for a database restored from a backup, where ended sessions are active again."""
+
+from services.registry.authentication import sessions
+from shared.audit import recorder
+from shared.database.sessions import Database
+from shared.settings import settings
+
+
+async def end_sessions() -> int:
+    """End all sessions and return their number. Needs registry's database role."""
+    database = Database(settings().direct_url, 1, name="sessions")
+    try:
+        async with database.write() as session:
+            recorder.set_context(session, recorder.operator_context("registry", "end-sessions"))
+            return await sessions.end_everyones(session)
+    finally:
+        await database.close()
