@@ -43,6 +43,7 @@ from shared.http.conditional_reads import ConditionalReads
 from shared.http.request_log import API_HEADERS, Observe
 from shared.http.server_protocol import HttpProtocol
 from shared.jobs import Jobs, StuckJobs
+from shared.large_bodies import LargeBodies
 from shared.renamed_settings import refuse_renamed_variables
 from shared.service_client import ServiceClient
 from shared.settings import ServiceName, Settings, settings
@@ -101,6 +102,7 @@ class Service:
         api_parts: Sequence[ApiPart] = (),
         with_relay: bool = True,
         large_bodies: Mapping[str, int] | None = None,
+        body_limits: Mapping[str, int] | None = None,
         body_limit: int | None = None,
         before_bodies: Callable[[ASGIApp], ASGIApp] | None = None,
         find_person: Callable[["Service"], identity.FindPerson] | None = None,
@@ -112,8 +114,9 @@ class Service:
     ) -> None:
         """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
 
-        `api_parts` run wherever the API is served; routes get a part by `part`. `large_bodies` maps single paths
-        to body limits in bytes, smaller ones too; `body_limit` is the limit of all other paths, if it is smaller
+        `api_parts` run wherever the API is served; routes get a part by `part`. `large_bodies` maps paths for
+        files of signed-in callers to body limits in bytes; nobody else may send more than the common limit there.
+        `body_limits` are those of other single paths; `body_limit` is the limit of all others, if it is smaller
         than the setting. `before_bodies` is middleware that sees requests before their bodies are read.
         `find_person` finds people of an external issuer, by default by calling registry. `answers` is the table
         of stored responses to requests with an idempotency key. `before` runs at the start of each process,
@@ -136,7 +139,8 @@ class Service:
         self._before_api = before_api
         self._dependencies = dependencies or {}
         self._install = install
-        self._large_bodies = large_bodies
+        self.large_bodies = large_bodies or {}
+        self.body_limits = body_limits or {}
         self._body_limit = body_limit
         self._before_bodies = before_bodies
         self.wakeups = NotificationListener(polls_outbox=with_relay)
@@ -256,10 +260,12 @@ class Service:
             generate_unique_id_function=lambda route: route.name,
         )
         app.state.service = self
-        problems.install(app)
         openapi_document.install(app)
         openapi_document.serve(app)
-        app.add_middleware(BodyLimit, limit=self._default_body_limit, others=self._large_bodies)
+        limit, large = self._default_body_limit, self.large_bodies
+        app.add_middleware(BodyLimit, limit=limit, others={**large, **self.body_limits})
+        app.add_middleware(LargeBodies, limit=limit, large=large)
+        problems.install(app)  # after these two: it also responds to their errors
         if self._before_bodies is not None:
             app.add_middleware(self._before_bodies)
         app.add_middleware(ConditionalReads)

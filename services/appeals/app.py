@@ -95,8 +95,8 @@ def build_service() -> Service:
         ],
         public=[partner_events.router],
         root=[open311.router, attachments.internal, erasures.internal],
-        large_bodies={
-            attachments.UPLOAD_PATH: attachments.MAX_UPLOAD_BODY,
+        large_bodies={attachments.UPLOAD_PATH: attachments.MAX_UPLOAD_BODY},
+        body_limits={
             partner_events.EVENTS_PATH: partner_events.MAX_EVENT_BODY,
             **dict.fromkeys(open311.REQUESTS_PATHS, open311.MAX_FORM_BODY),
         },

@@ -31,7 +31,7 @@ def build_service() -> Service:
         root=[*(page.router for page in found), static_files.router],
         api_parts=[site],
         with_relay=False,
-        large_bodies=body_limits,
+        body_limits=body_limits,
         body_limit=BODY_LIMIT,
         before_bodies=partial(BodyRules, limits=body_limits),
         install=_install,

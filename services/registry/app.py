@@ -16,8 +16,8 @@ def build_service() -> Service:
         routers=api.routers,
         root=api.root_routers,
         find_person=external_identities.local_lookup,
-        large_bodies={
-            import_export.IMPORT_PATH: MAX_IMPORT_BYTES,
+        large_bodies={import_export.IMPORT_PATH: MAX_IMPORT_BYTES},
+        body_limits={
             auth.TOKEN_PATH: auth.MAX_FORM_BYTES,
             auth.REVOKE_PATH: auth.MAX_FORM_BYTES,
             cookie_sessions.PATH: auth.MAX_FORM_BYTES,

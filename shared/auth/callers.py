@@ -196,11 +196,18 @@ async def get_caller(request: Request) -> Caller:
     found: Caller | None = request.scope.get(AUTHENTICATED)
     if found is None:
         set_log_context(request, None)
-        found = await _of_token(request, _token(request))
+        found = await read_token(request)
     recorder.request_audit_context(request).actor = found.actor
     set_log_context(request, found.actor)
     check_rate_limit(request, found.subject)
     return found
+
+
+async def read_token(request: Request) -> Caller:
+    """Return the caller of the token in the header or in the cookie, also before a route is chosen. Raise as
+    `get_caller`.
+    """
+    return await _of_token(request, _token(request))
 
 
 async def identify_by_token(request: Request, token: str) -> None:

@@ -7,11 +7,14 @@ a broken pipe instead of the response. The gateway's own, larger limit bounds wh
 
 from collections.abc import Callable, Mapping
 
+from starlette.datastructures import Headers
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared.http.json_depth import DEEPEST, too_deep
 from shared.http.problems import BadRequest, Problem, TooLarge
+
+METHODS_WITHOUT_BODY = ("GET", "HEAD", "OPTIONS")
 
 
 class PathLimits:
@@ -23,6 +26,13 @@ class PathLimits:
     def of(self, path: str) -> int | None:
         """Return the limit of a path; None if the common limit applies."""
         return next((limit for pattern, limit in self._limits if pattern.match(path)), None)
+
+    def allow_more(self, scope: Scope, common: int) -> bool:
+        """Return whether a request may have a body over `common` bytes, by its path and its headers."""
+        if scope["method"] in METHODS_WITHOUT_BODY or (self.of(scope["path"]) or 0) <= common:
+            return False
+        length = Headers(scope=scope).get("content-length", "")
+        return not length.isdecimal() or int(length) > common
 
 
 class BodyLimit:
@@ -40,7 +50,7 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Buffer a body within the limit for the app; reject a larger one once it has arrived completely."""
-        if scope["type"] != "http" or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+        if scope["type"] != "http" or scope["method"] in METHODS_WITHOUT_BODY:
             await self.app(scope, receive, send)
             return
         common = self.limit()

@@ -1,6 +1,5 @@
 """Checks before a request's body is read: the origin of the request, and who may send a large body."""
 
-import asyncio
 from collections.abc import Mapping
 
 from fastapi import Request
@@ -10,14 +9,15 @@ from services.console.api_calls.browser_headers import name_browser_of
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.site.error_pages import FOREIGN, error_page, to_sign_in
 from shared.auth.session_cookies import require_same_origin
-from shared.http.body_limit import PathLimits
+from shared.fair_queue import FairQueue, QueueFull
+from shared.http.body_limit import METHODS_WITHOUT_BODY, PathLimits
 from shared.http.problems import Forbidden
 
 # The default limit in bytes, for forms without files.
 BODY_LIMIT = 128 * 1024
 # How many large bodies are received at once: each is held in memory as a whole.
 LARGE_AT_ONCE = 4
-_WAIT_SECONDS = 10.0
+_MAX_WAITING = 64
 _BUSY = "Сейчас загружается слишком много файлов. Вернитесь назад и повторите через минуту."
 
 
@@ -30,7 +30,7 @@ class BodyRules:
         """`limits` are the body limits by path, in bytes; other paths have `BODY_LIMIT`."""
         self.app = app
         self._limits = PathLimits(limits)
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._large = FairQueue(concurrency=LARGE_AT_ONCE, max_waiting=_MAX_WAITING)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse foreign and signed-out requests before reading their body; limit how many large bodies are read
@@ -41,7 +41,7 @@ class BodyRules:
             return
         request = Request(scope)
         name_browser_of(request)
-        if request.method in {"GET", "HEAD", "OPTIONS"}:  # these have no body, and the routes check their origin
+        if request.method in METHODS_WITHOUT_BODY:  # the routes check their origin
             await self.app(scope, receive, send)
             return
         try:
@@ -49,27 +49,13 @@ class BodyRules:
         except Forbidden:
             await error_page(request, 403, FOREIGN)(scope, receive, send)
             return
-        if not self._may_be_large(request):
+        if not self._limits.allow_more(scope, BODY_LIMIT):
             await self.app(scope, receive, send)
-        elif SESSION_COOKIE not in request.cookies:
+        elif (session := request.cookies.get(SESSION_COOKIE)) is None:
             await to_sign_in(request)(scope, receive, send)
         else:
-            await self._in_turn(scope, receive, send)
-
-    def _may_be_large(self, request: Request) -> bool:
-        if (self._limits.of(request.url.path) or 0) <= BODY_LIMIT:
-            return False
-        length = request.headers.get("content-length", "")
-        return not length.isdecimal() or int(length) > BODY_LIMIT
-
-    async def _in_turn(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            async with asyncio.timeout(_WAIT_SECONDS):
-                await self._large.acquire()
-        except TimeoutError:
-            await error_page(Request(scope), 503, _BUSY)(scope, receive, send)
-            return
-        try:
-            await self.app(scope, receive, send)
-        finally:
-            self._large.release()
+            try:
+                async with self._large.slot(session, "", priority=False):
+                    await self.app(scope, receive, send)
+            except QueueFull:
+                await error_page(request, 503, _BUSY)(scope, receive, send)

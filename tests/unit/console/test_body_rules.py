@@ -106,7 +106,7 @@ async def large_bodies(rules: BodyRules, reader: Reader, count: int) -> AsyncIte
 
 
 async def test_large_body_beyond_the_concurrent_limit_gets_503(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body_rules, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(body_rules, "_MAX_WAITING", 0)
     reader = Reader()
     rules = BodyRules(reader, {LARGE: 21 << 20})
     async with large_bodies(rules, reader, LARGE_AT_ONCE):

@@ -1,7 +1,9 @@
 """Import of files: organisations and pages are added, changed or kept, and a refused file changes nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
+from unittest import mock
 from uuid import UUID
 
 import httpx
@@ -9,6 +11,9 @@ import pytest
 from sqlalchemy import event
 
 from bench.generated_region.csv_file import region_csv
+from shared.auth.session_cookies import ACCESS_COOKIE
+from shared.http.problems import MEDIA_TYPE
+from shared.identity import TokenReader
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import make, pointers, wait_until_blocked
 from tests.integration.registry.import_export.conftest import (
@@ -326,6 +331,51 @@ async def test_import_file_has_its_own_size_limit(registry: ServiceUnderTest) ->
     content = csv_file(["Наименование", "Вид"], *rows) + b"\n" * 2_000_000
     assert (await send(registry, content)).status_code == 200
     assert (await send(registry, b" " * (16 * 1024 * 1024 + 1))).status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 401),
+        ({"Authorization": "Bearer no.valid.token"}, 401),
+        ({"Authorization": "ours"}, 200),
+        ({"Cookie": "ours", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Cookie": "ours", "Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+@pytest.mark.parametrize("known_size", [True, False])
+async def test_large_file_is_received_from_signed_in_callers_only(
+    registry: ServiceUnderTest,
+    monkeypatch: pytest.MonkeyPatch,
+    headers: dict[str, str],
+    status: int,
+    *,
+    known_size: bool,
+) -> None:
+    content = csv_file(["Наименование", "Вид"], ["Школа", "учреждение"]) + b"\n" * 2_000_000
+    if "ours" in headers.values():  # store the access of the token, which a cookie does not
+        assert (await send(registry, content, dry_run=True)).status_code == 200
+    token = registry.token("moderator")
+    values = {"Authorization": f"Bearer {token}", "Cookie": f"{ACCESS_COOKIE}={token}"}
+    sent = {name: values[name] if text == "ours" else text for name, text in headers.items()}
+    limited = mock.Mock(side_effect=AssertionError("the body of a stranger was kept"))
+    if status != 200:
+        monkeypatch.setattr("shared.http.body_limit.BodyLimit.__call__", limited)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield content
+
+    answer = await registry.client.post(IMPORT, content=content if known_size else chunks(), headers=sent)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"].startswith("application/json" if status == 200 else MEDIA_TYPE)
+
+
+async def test_outage_while_a_sender_is_identified_is_told(
+    registry: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TokenReader, "claims", mock.AsyncMock(side_effect=ConnectionRefusedError))
+    answer = await send(registry, b"\n" * 2_000_000)
+    assert (answer.status_code, answer.headers["content-type"]) == (503, MEDIA_TYPE)
 
 
 async def test_file_without_a_table_is_refused(registry: ServiceUnderTest) -> None:
