@@ -11,11 +11,17 @@ from typing import Any
 from shared.tabular.formula_escaping import escaped, unescaped
 from shared.tabular.reader import UnreadableTableError
 
+# A sheet of a spreadsheet program has no more rows.
+MAX_SHEET_ROWS = 1_048_576
+# Including empty cells before those in the file.
+MAX_SHEET_CELLS = 20_000_000
+
 
 def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iterator[list[str]]:
     """Yield the rows of the first sheet of a workbook as text, without the empty cells at their ends.
 
-    Raise `UnreadableTableError` if the file is not a workbook, or unpacks to more than `max_unpacked_bytes`.
+    Raise `UnreadableTableError` if the file is not a workbook, or unpacks to more than `max_unpacked_bytes`,
+    or its first sheet is too large.
     """
     import openpyxl
 
@@ -25,12 +31,25 @@ def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iter
         sheet = book.worksheets[0]
         # Ignore the dimensions stated in the file, which may be wrong.
         sheet.reset_dimensions()
-        for row in sheet.iter_rows(values_only=True):
+        for row in _limited(sheet.iter_rows(values_only=True), file):
             yield [_cell(value) for value in _trimmed(row)]
     except UnreadableTableError:
         raise
     except Exception as error:  # openpyxl raises many unrelated exceptions on broken files
         raise UnreadableTableError(f"{file} is not a readable XLSX: {type(error).__name__}") from error
+
+
+def _limited(rows: Iterable[Sequence[Any]], file: str) -> Iterator[Sequence[Any]]:
+    """Yield the rows. Empty rows and cells before a high number take no space in the file, but time."""
+    cells = 0
+    for number, row in enumerate(rows, 1):
+        cells += len(row)
+        if number > MAX_SHEET_ROWS or cells > MAX_SHEET_CELLS:
+            raise UnreadableTableError(
+                f"{file} is too large: a sheet has at most {MAX_SHEET_ROWS} rows and {MAX_SHEET_CELLS} cells, "
+                "including empty ones"
+            )
+        yield row
 
 
 def _trimmed(row: Sequence[Any]) -> Sequence[Any]:

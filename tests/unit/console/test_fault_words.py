@@ -30,6 +30,7 @@ def test_names_from_the_file_are_kept_in_the_russian_text() -> None:
     assert (
         about_file("There is no column «Наименование» (or `name`); …") == "В таблице нет столбца «Наименование»."
     )
+    assert about_file("The file is too large: a sheet has at most 9 rows").startswith("На листе слишком много")
 
 
 def test_unknown_reason_is_not_shown_in_english() -> None:

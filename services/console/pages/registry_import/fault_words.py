@@ -56,6 +56,10 @@ _REASONS = (
         "Столбцы «{0}» и «{1}» — об одном и том же. Оставьте один.",
     ),
     (r"There is no column «(.*?)».*", "В таблице нет столбца «{0}»."),
+    (
+        r"The file is too large: a sheet has.*",
+        "На листе слишком много пустых строк и ячеек. Скопируйте данные на новый лист.",
+    ),
     (r"The file has more than (\d+) rows", "В таблице больше {0} строк: разделите её."),
 )
 _KNOWN = tuple((re.compile(pattern, re.DOTALL), words) for pattern, words in _REASONS)

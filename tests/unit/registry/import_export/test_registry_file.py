@@ -1,6 +1,8 @@
 """Files of every supported dialect are read as the same table; other files are refused with a reason."""
 
 import io
+import re
+import zipfile
 from datetime import date, datetime
 from typing import Any
 from unittest import mock
@@ -11,6 +13,7 @@ import pytest
 from services.registry.import_export import file_reader
 from services.registry.import_export.file_reader import read_table
 from shared.http.problems import Invalid
+from shared.tabular.workbook import MAX_SHEET_CELLS, MAX_SHEET_ROWS
 
 TEXT = "Код;Наименование;Чужое\r\ns1;Школа № 1;x\r\n\r\ns2;«Ёлочка»;\r\n"
 
@@ -105,3 +108,35 @@ def test_oversized_file_is_refused() -> None:
         pytest.raises(Invalid, match="unpacks to more"),
     ):
         read_table(workbook(["Наименование"], ["Школа"]))
+
+
+def workbook_of(rows: str) -> bytes:
+    """Return a workbook whose only sheet has these rows, as XML."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(workbook(["Наименование"]))) as made, zipfile.ZipFile(file, "w") as archive:
+        for name in made.namelist():
+            content = made.read(name)
+            if name == "xl/worksheets/sheet1.xml":
+                content = re.sub(rb"<sheetData>.*</sheetData>", f"<sheetData>{rows}</sheetData>".encode(), content)
+            archive.writestr(name, content)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        f'<row r="{MAX_SHEET_ROWS + 1}"><c r="A{MAX_SHEET_ROWS + 1}"><v>1</v></c></row>',
+        '<row><c r="ZZZ1"/></row>' * (MAX_SHEET_CELLS // 18_278 + 1),
+    ],
+    ids=["rows", "cells"],
+)
+def test_workbook_of_mostly_missing_cells_is_refused(rows: str) -> None:
+    # The numbers of a few bytes stand for any number of empty rows and cells, which take time to skip.
+    with pytest.raises(Invalid, match="is too large: a sheet has at most"):
+        read_table(workbook_of(rows))
+
+
+def test_workbook_with_a_gap_is_read() -> None:
+    row = '<row r="{0}"><c r="A{0}" t="inlineStr"><is><t>{1}</t></is></c></row>'
+    sheet = read_table(workbook_of(row.format(5, "Наименование") + row.format(90_000, "Школа")))
+    assert [(line.number, line.cells) for line in sheet.rows] == [(90_000, ["Школа"])]
