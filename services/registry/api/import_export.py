@@ -10,7 +10,7 @@ from typing_extensions import TypeAliasType
 
 from services.registry.api.common import COMMON_ERRORS, RegistryEditor, RegistryReader
 from services.registry.import_export import exporter, short_name_lookup
-from services.registry.import_export.importer import ImportRejected, import_file, read_file
+from services.registry.import_export.importer import ImportRejected, ParsedFile, import_file, read_file
 from services.registry.schemas.import_export import ImportReport
 from shared.api.accepted_csv import CSV_MEDIA_TYPE
 from shared.auth import token_recheck
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/organisations", tags=["import and export"], response
 ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "xlsx"])
 IMPORT_PATH = "/api/v1/organisations/import"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# A workbook and the preview of an import use a CPU core for seconds: the limit keeps other requests fast.
+# A workbook and an import use a CPU core for seconds: the limit keeps other requests fast.
 # With the file of a large region before it, a request may wait longer than the usual ten seconds.
 WORKBOOK_QUEUE = CallerQueue(
     "Too many files of the registry are being made", concurrency=1, max_waiting=16, timeout_seconds=25
@@ -97,23 +97,26 @@ async def import_organisations(
     # The write transaction checks the access only with its first statement, after the file was read.
     async with service.database.read() as checking:
         await token_recheck.require_access(checking, caller)
-    file = await read_file(await request.body())
-    resolved: short_name_lookup.IdByShortName = {}
-    if resolve_short_names:
-        # Networks are slow: hold no database connection while ingest queries them.
-        async with service.database.read() as looking:
-            unresolved = await short_name_lookup.find_unresolved(looking, file.organisations)
-        resolved = await short_name_lookup.resolve_short_names(
-            service.client(), unresolved, file.errors, act=caller.actor
-        )
 
-    async def work() -> ImportReport:
-        return await import_file(session, file, dry_run=dry_run, actor=caller.actor, short_names=resolved)
+    async def run(file: ParsedFile, resolved: short_name_lookup.IdByShortName) -> ImportReport:
+        async def work() -> ImportReport:
+            return await import_file(session, file, dry_run=dry_run, actor=caller.actor, short_names=resolved)
 
-    if dry_run:
-        async with WORKBOOK_QUEUE.turn(caller):
-            return await work()
-    return await once(ImportReport, work)
+        return await (work() if dry_run else once(ImportReport, work))
+
+    # An import locks the tree: without a turn, others would wait for it with a database connection each.
+    async with WORKBOOK_QUEUE.turn(caller):
+        file = await read_file(await request.body())
+        if not resolve_short_names:
+            return await run(file, {})
+    # Networks are slow: hold neither the turn nor a database connection while ingest queries them.
+    async with service.database.read() as looking:
+        unresolved = await short_name_lookup.find_unresolved(looking, file.organisations)
+    resolved = await short_name_lookup.resolve_short_names(
+        service.client(), unresolved, file.errors, act=caller.actor
+    )
+    async with WORKBOOK_QUEUE.turn(caller):
+        return await run(file, resolved)
 
 
 def _check_asked(request: Request) -> None:

@@ -1,4 +1,4 @@
-"""Parallel exports and previews leave database connections for other requests."""
+"""Parallel exports, previews and imports leave database connections for other requests."""
 
 import asyncio
 import threading
@@ -21,6 +21,10 @@ CONTENT = csv_file(["Код", "Наименование", "Вид"], ["s1", "Ш�
 
 async def _preview(registry: ServiceUnderTest) -> dict[str, Any]:
     return await imported(registry, CONTENT, dry_run=True)
+
+
+async def _import(registry: ServiceUnderTest) -> dict[str, Any]:
+    return await imported(registry, CONTENT)
 
 
 async def _workbook(registry: ServiceUnderTest) -> bytes:
@@ -54,12 +58,17 @@ async def test_file_of_a_caller_without_access_is_not_read(registry: ServiceUnde
 
 
 @pytest.mark.parametrize(
-    ("ask", "module", "name"),
-    [(_workbook, import_export, "workbook_bytes"), (_preview, importer, "_make_plan")],
-    ids=["workbook", "preview"],
+    ("ask", "module", "name", "connections"),
+    [
+        (_workbook, import_export, "workbook_bytes", 0),
+        (_preview, importer, "_read", 0),
+        (_preview, importer, "_make_plan", 0),
+        (_import, importer, "_make_plan", 1),
+    ],
+    ids=["workbook", "reading", "preview", "import"],
 )
-async def test_people_sign_in_while_several_colleagues_download_or_preview_the_registry(
-    registry_with_people: ServiceUnderTest, ask: Any, module: Any, name: str
+async def test_people_sign_in_while_several_colleagues_download_or_import_the_registry(
+    registry_with_people: ServiceUnderTest, ask: Any, module: Any, name: str, connections: int
 ) -> None:
     registry = registry_with_people
     held = _Held(getattr(module, name))
@@ -73,7 +82,7 @@ async def test_people_sign_in_while_several_colleagues_download_or_preview_the_r
             assert signed.status_code == 200, signed.text
             pool: Any = registry.service.database.engine.pool
             # Others may still be checking the access of their callers; then they wait without a connection.
-            await eventually_true(lambda: pool.checkedout() == 0)
+            await eventually_true(lambda: pool.checkedout() == connections)
             assert held.inside == 1
         finally:
             held.release()
