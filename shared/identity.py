@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Protocol
 
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeyFlexible
 
 from shared import clock
 from shared.auth import oidc, tokens
@@ -54,7 +54,7 @@ class PersonCache:
 class TokenReader:
     """Reads access tokens of people and API clients."""
 
-    own_keys: KeySet
+    own_keys: KeyFlexible
     external: oidc.ExternalIssuer | None
     known: PersonCache
 

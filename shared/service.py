@@ -20,7 +20,6 @@ import aiohttp
 import uvicorn
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from joserfc.jwk import KeySet
 from prometheus_client import CONTENT_TYPE_LATEST, Counter, Gauge, generate_latest
 from starlette.types import ASGIApp
 
@@ -188,9 +187,9 @@ class Service:
         return self._http_clients[-1]
 
     @cached_property
-    def people_keys(self) -> KeySet:
+    def people_keys(self) -> tokens.PublicKeys:
         """Return the public keys of the issuer of people's tokens."""
-        return tokens.read_key_set(self.settings.keys_dir / "people.jwks")
+        return tokens.PublicKeys(self.settings.keys_dir / "people.jwks")
 
     @cached_property
     def identities(self) -> identity.TokenReader:
@@ -203,9 +202,9 @@ class Service:
         )
 
     @cached_property
-    def service_keys(self) -> KeySet:
+    def service_keys(self) -> tokens.PublicKeys:
         """Return the public keys of all services."""
-        return tokens.read_key_set(self.settings.keys_dir / "services.jwks")
+        return tokens.PublicKeys(self.settings.keys_dir / "services.jwks")
 
     @cached_property
     def signer(self) -> tokens.Signer:

@@ -25,9 +25,12 @@ def ensure_keys(folder: Path) -> list[str]:
     created = [name for name in (*SIGNERS, "people") if _ensure_private(folder, name)]
     _publish(folder, "services", SIGNERS)
     _publish(folder, "people", ("people",))
+    # Public keys first: a running registry signs with the new key of people's tokens as soon as it is there.
+    for service in SIGNERS:
+        _give(folder, service, ("services.jwks", "people.jwks"))
     for service in SIGNERS:
         own = (service, "people") if service == "registry" else (service,)
-        _give(folder, service, (*(f"{name}.jwk" for name in own), "services.jwks", "people.jwks"))
+        _give(folder, service, tuple(f"{name}.jwk" for name in own))
     return created
 
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet, OKPKey
+from joserfc.jwk import GuestProtocol, KeyFlexible, KeySet, OKPKey
 
 from shared import clock
 
@@ -54,6 +54,39 @@ def read_key_set(path: Path) -> KeySet:
     return KeySet.import_key_set(json.loads(path.read_text()))
 
 
+class PublicKeys:
+    """The public keys in a JWKS file, which a rotation of keys replaces while the services run.
+
+    joserfc calls it for the keys that may verify a token. The file is read again only if it was replaced, because
+    anybody can send tokens with unknown key ids.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        # Before reading, so that a file that is replaced meanwhile is read again.
+        self._version = self._version_on_disk()
+        self._keys = read_key_set(path)
+
+    def __call__(self, token: GuestProtocol) -> KeySet:
+        """Return the keys, those of the present file if the token names a key that is not known yet."""
+        kid = token.headers().get("kid")
+        return self._keys if any(key.kid == kid for key in self._keys) else self.current()
+
+    def current(self) -> KeySet:
+        """Return the keys of the present file."""
+        version = self._version_on_disk()
+        if version not in (None, self._version):
+            self._keys, self._version = read_key_set(self._path), version
+        return self._keys
+
+    def _version_on_disk(self) -> tuple[int, int] | None:
+        try:
+            found = self._path.stat()
+        except FileNotFoundError:  # after a leak the file is removed, and then made anew
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+
 @dataclass(frozen=True)
 class Signer:
     """Signs as `issuer` with one private key."""
@@ -83,7 +116,7 @@ class Verifier:
     as the expiry, each time.
     """
 
-    def __init__(self, keys: KeySet) -> None:
+    def __init__(self, keys: KeyFlexible) -> None:
         self._decode = lru_cache(maxsize=MAX_REMEMBERED_TOKENS)(
             lambda token: jwt.decode(token, keys, algorithms=OWN_ALGORITHMS)
         )
@@ -113,7 +146,7 @@ class Verifier:
         return dict(decoded.claims)
 
 
-def verify(token: str, keys: KeySet, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
+def verify(token: str, keys: KeyFlexible, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
     """Return the claims of a valid token without caching it, for a token used once. Raise as `Verifier.verify`."""
     return Verifier(keys).verify(token, audience=audience, issuer=issuer)
 

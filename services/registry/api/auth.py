@@ -297,4 +297,4 @@ async def get_sign_in_methods(service: ServiceDep) -> SignInMethods:
 async def get_signing_keys(service: ServiceDep, response: Response) -> JsonWebKeySet:
     """Return the public keys (RFC 7517) of the issuer; the `kid` header of a token names its key."""
     response.headers["Cache-Control"] = "public, max-age=300"
-    return JsonWebKeySet.model_validate(service.people_keys.as_dict(private=False))
+    return JsonWebKeySet.model_validate(service.people_keys.current().as_dict(private=False))

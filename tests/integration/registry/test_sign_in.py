@@ -18,6 +18,7 @@ from joserfc.jwk import KeySet, OKPKey
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from cli.deployment.signing_keys import ensure_keys
 from services.registry import worker
 from services.registry.access import people
 from services.registry.authentication import passwords, throttle
@@ -70,6 +71,24 @@ async def test_published_keys_verify_a_token(registry_with_people: ServiceUnderT
     assert decoded.header["kid"].startswith("gospablik.")
     assert decoded.claims["role"] == "head"
     assert decoded.claims["exp"] - decoded.claims["iat"] == ACCESS_TOKEN_LIFETIME.total_seconds()
+
+
+async def test_person_signs_in_between_a_rotation_of_keys_and_the_restart(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    ensure_keys(tmp_path)
+    async with service_under_test("registry", database, tmp_path) as registry:
+        async with registry.service.database.write() as session:
+            await people.ensure_demo_people(session)
+        former = (await sign_in(registry, username="head", password="demo")).json()["access_token"]
+        assert (await registry.client.get(ME, headers=bearer(former))).status_code == 200
+        (tmp_path / "people.jwk").unlink()
+        ensure_keys(tmp_path)
+        new = (await sign_in(registry, username="head", password="demo")).json()["access_token"]
+        for token in (new, former):
+            assert (await registry.client.get(ME, headers=bearer(token))).status_code == 200
+        published = KeySet.import_key_set((await registry.client.get("/.well-known/jwks.json")).json())
+        assert jwt.decode(new, published, algorithms=["Ed25519"]).claims["role"] == "head"
 
 
 async def test_token_of_staff_contains_their_organisation(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.atomic_files import write_private
+from cli.deployment import signing_keys
 from cli.deployment.signing_keys import ensure_keys
 from cli.embedded.data_dir import AlreadyRunningError, DataDir
 from cli.embedded.secrets import load_secrets
@@ -90,6 +92,21 @@ def test_service_gets_its_new_key_after_a_rotation(tmp_path: Path) -> None:
     for name in API_SERVICES:
         # Every service verifies with the new and the old key.
         assert (tmp_path / name / "services.jwks").read_text().count('"ingest.') == 2
+
+
+def test_every_service_has_the_public_keys_before_one_gets_a_private_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    def write(path: Path, text: str) -> None:
+        written.append(path.suffix if path.parent != tmp_path else "")
+        write_private(path, text)
+
+    monkeypatch.setattr(signing_keys, "write_private", write)
+    ensure_keys(tmp_path)
+    given = [suffix for suffix in written if suffix]
+    assert given == [".jwks"] * 2 * len(API_SERVICES) + [".jwk"] * (len(API_SERVICES) + 1)
 
 
 def test_old_key_is_accepted_after_a_rotation(tmp_path: Path) -> None:

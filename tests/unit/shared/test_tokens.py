@@ -4,10 +4,11 @@ import base64
 import json
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
-from joserfc.jwk import KeySet
+from joserfc.jwk import KeySet, OKPKey
 
 from shared.auth import oidc, tokens
 from shared.auth.tokens import InvalidToken, Signer
@@ -75,6 +76,42 @@ def test_cached_token_is_refused_after_its_expiry_and_for_another_audience() -> 
         traveller.shift(timedelta(minutes=2))
         with pytest.raises(InvalidToken):
             verifier.verify(token, audience="ingest")
+
+
+def write_keys(path: Path, *keys: OKPKey) -> None:
+    """Replace the file as `prepare` does."""
+    (path.parent / "new").write_text(json.dumps(KeySet(list(keys)).as_dict(private=False)))
+    (path.parent / "new").replace(path)
+
+
+def test_token_of_a_new_key_is_accepted_without_a_restart(tmp_path: Path) -> None:
+    path, new = tmp_path / "services.jwks", tokens.new_key("appeals.2")
+    write_keys(path, PEOPLE, APPEALS)
+    keys = tokens.PublicKeys(path)
+    verifier = tokens.Verifier(keys)
+    token = Signer("appeals", new).sign("appeals", "ingest", timedelta(seconds=60))
+    with pytest.raises(InvalidToken):
+        verifier.verify(token, audience="ingest")
+    write_keys(path, PEOPLE, APPEALS, new)
+    assert verifier.verify(token, audience="ingest")["iss"] == "appeals"
+    assert verifier.verify(signed(), audience="ingest")["iss"] == "appeals"
+    path.unlink()
+    with pytest.raises(InvalidToken):
+        verifier.verify(Signer("x", tokens.new_key("x.1")).sign("x", "ingest", timedelta(60)), audience="ingest")
+    write_keys(path, new)  # the former key has leaked
+    assert [key.kid for key in keys.current()] == ["appeals.2"]
+
+
+def test_unknown_key_ids_do_not_make_the_same_file_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "services.jwks"
+    write_keys(path, APPEALS)
+    verifier = tokens.Verifier(tokens.PublicKeys(path))
+    monkeypatch.setattr(tokens, "read_key_set", None)
+    token = Signer("appeals", tokens.new_key("appeals.2")).sign("appeals", "ingest", timedelta(seconds=60))
+    with pytest.raises(InvalidToken, match="InvalidKeyIdError"):
+        verifier.verify(token, audience="ingest")
 
 
 def test_token_of_an_unknown_key_is_refused() -> None:
