@@ -1,8 +1,12 @@
 """Create the database, its owner and the services' login roles; the migrations run between these steps."""
 
 import asyncio
+import hashlib
+import hmac
 import re
+import secrets
 import time
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -135,11 +139,25 @@ async def _create_database(connection: asyncpg.Connection) -> None:
 
 async def _ensure_login(connection: asyncpg.Connection, role: str, password: str, options: str) -> None:
     exists = await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", role)
+    iterations = await connection.fetchval("SELECT current_setting('scram_iterations')::int")
     statement = await connection.fetchval(
         "SELECT format('%s ROLE %I LOGIN %s PASSWORD %L', $1::text, $2::text, $3::text, $4::text)",
         "ALTER" if exists else "CREATE",
         role,
         options,
-        password,
+        scram_verifier(password, iterations),
     )
     await connection.execute(statement)
+
+
+def scram_verifier(password: str, iterations: int) -> str:
+    """Return what Postgres stores of a password in ASCII (SCRAM-SHA-256, RFC 5803), with a new salt.
+
+    Servers log statements, so a statement must not contain the password itself.
+    """
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode("ascii"), salt, iterations)
+    stored_key = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server_key = hmac.digest(salted, b"Server Key", "sha256")
+    salt_text, stored_text, server_text = (b64encode(part).decode() for part in (salt, stored_key, server_key))
+    return f"SCRAM-SHA-256${iterations}:{salt_text}${stored_text}:{server_text}"

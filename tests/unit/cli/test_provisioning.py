@@ -78,6 +78,30 @@ async def test_repeated_preparation_updates_only_the_password(migrated_template:
         await provisioning.ensure_database(migrated_template, TEST_PASSWORD)
 
 
+async def test_no_statement_contains_a_password(migrated_template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[str] = []
+
+    async def logged(url: str) -> asyncpg.Connection:
+        connection = await asyncpg.connect(url)
+        connection.add_query_logger(lambda query: sent.append(f"{query.query} {query.args}"))
+        return connection
+
+    monkeypatch.setattr(provisioning, "connect", logged)
+    try:
+        await provisioning.ensure_database(migrated_template, "new-of-owner")
+        await provisioning.ensure_logins(migrated_template, {"ingest": "new-of-ingest"})
+        for role, password in ((provisioning.OWNER, "new-of-owner"), ("ingest", "new-of-ingest")):
+            await (await asyncpg.connect(provisioning.with_login(migrated_template, role, password))).close()
+    finally:
+        # Roles belong to the server, which is shared with other tests.
+        await provisioning.ensure_database(migrated_template, TEST_PASSWORD)
+        await provisioning.ensure_logins(migrated_template, {"ingest": TEST_PASSWORD})
+    text = "\n".join(sent)
+    assert "ROLE ingest LOGIN" in text
+    assert "new-of-" not in text
+    assert TEST_PASSWORD not in text
+
+
 async def test_wrong_password_is_refused_over_tcp(migrated_template: str) -> None:
     with pytest.raises(asyncpg.InvalidPasswordError):
         await asyncpg.connect(provisioning.with_login(migrated_template, "ingest", "wrong"))
