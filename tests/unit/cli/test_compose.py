@@ -26,6 +26,7 @@ from services.console.pages.reply.view import PAGE as REPLY_PAGE
 from services.console.settings import ConsoleSettings
 from services.gateway.settings import GatewaySettings
 from services.gateway.traefik.entry_point_settings import EntryPointSettings
+from services.gateway.traefik.static_config import static_config
 from services.ingest.settings import IngestSettings
 from services.metrics.settings import MetricsSettings
 from services.registry.import_export.importer import MAX_IMPORT_BYTES
@@ -206,6 +207,14 @@ def test_gateway_accepts_the_largest_body_of_a_service_and_buffers_ten_of_them(s
     assert max(MAX_UPLOAD_BODY, MAX_IMPORT_BYTES, *REPLY_PAGE.body_limits.values()) < limit
     (size,) = re.findall(r"^/tmp:size=(\d+)m$", "\n".join(services["gateway"]["tmpfs"]))
     assert int(size) * 1024 * 1024 >= 10 * limit
+
+
+@pytest.mark.parametrize("name", ["web", "internal"])
+def test_largest_body_arrives_over_a_slow_line(name: str) -> None:
+    document = static_config(public_address=":1", internal_address=":2", admin_address=":3")
+    timeout = json.loads(document)["entryPoints"][name]["transport"]["respondingTimeouts"]["readTimeout"]
+    megabits = max(MAX_UPLOAD_BODY, MAX_IMPORT_BYTES, *REPLY_PAGE.body_limits.values()) * 8 / 1_000_000
+    assert int(timeout.removesuffix("s")) > 1.5 * megabits  # at 1 Mbit/s, with a reserve
 
 
 def test_documented_settings_reach_the_containers(services: dict[str, Any]) -> None:
