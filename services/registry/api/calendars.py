@@ -130,7 +130,11 @@ async def update_calendar(
     version: RequiredVersion,
     response: Response,
 ) -> Calendar:
-    """Change the given fields; `If-Match` names the version that was read. Deadlines already set do not change."""
+    """Change the given fields; `If-Match` names the version that was read.
+
+    After a change of the week or the time zone, running and paused deadlines that count by this calendar are
+    computed again.
+    """
     details = await calendars.change(session, calendar_id, body, version, caller.actor)
     set_etag(response, details.row.version)
     return _shown(details)
@@ -152,7 +156,8 @@ async def replace_calendar_days(
 ) -> Calendar:
     """Replace the calendar's own special days from `start` to `end` with the given ones.
 
-    Days of its base calendar are not changed: a date given here overrides the base's.
+    Days of its base calendar are not changed: a date given here overrides the base's. Running and paused
+    deadlines that count by this calendar, or by one based on it, are computed again.
     """
     details = await calendars.replace_days(
         session,
@@ -209,7 +214,8 @@ async def import_calendar_days(
         CalendarDate | None, Query(description="Left out: 31 December of the last year in the file")
     ] = None,
 ) -> Calendar:
-    """Replace the calendar's own days from `start` to `end` with those of the file.
+    """Replace the calendar's own days from `start` to `end` with those of the file. Deadlines follow as in
+    `PUT /calendars/{calendar_id}/days`.
 
     Repeating the request changes nothing.
 

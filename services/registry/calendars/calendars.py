@@ -75,8 +75,8 @@ async def change(
 ) -> CalendarDetails:
     """Update the given fields.
 
-    Deadlines already computed do not change; calendars that extend this one keep their own week and time zone.
-    Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version.
+    Appeals recomputes running deadlines on the event; calendars that extend this one keep their own week and time
+    zone. Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version.
     """
     calendar = await _locked(session, calendar_id, version)
     values = update.given_values()
@@ -119,9 +119,8 @@ async def replace_days(
 ) -> CalendarDetails:
     """Replace the calendar's own days between two dates.
 
-    When the days are already the same, nothing changes, not even the version. Deadlines already computed do not
-    change; new deadlines follow the new days. Raises `NotFound` for an unknown id, `PreconditionFailed` for
-    a stale version.
+    When the days are already the same, nothing changes, not even the version. Appeals recomputes running deadlines
+    on the event. Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version.
     """
     calendar = await _locked(session, calendar_id, version)
     new_days = {
