@@ -45,6 +45,9 @@ async def load_snapshot(session: AsyncSession, *, lock: bool) -> RegistrySnapsho
     if lock:
         organisations = organisations.with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
         pages = pages.with_for_update(**versioned_update.FOR_NO_KEY_UPDATE)
+    organisations_by_id = {row.id: row for row in await session.scalars(organisations)}
+    pages_by_key = {(row.network, row.external_id): row for row in await session.scalars(pages)}
+    # Read after locking: the names of a locked organisation do not change.
     names: dict[tuple[UUID, str], set[DatedName]] = defaultdict(set)
     columns = (
         OrganisationName.organisation_id,
@@ -64,8 +67,8 @@ async def load_snapshot(session: AsyncSession, *, lock: bool) -> RegistrySnapsho
     for oktmo, sorted_name in await session.execute(select(Municipality.oktmo, Municipality.sort_key)):
         municipalities |= {oktmo: oktmo, sorted_name: oktmo}
     return RegistrySnapshot(
-        organisations={row.id: row for row in await session.scalars(organisations)},
-        pages={(row.network, row.external_id): row for row in await session.scalars(pages)},
+        organisations=organisations_by_id,
+        pages=pages_by_key,
         municipalities=municipalities,
         calendars=calendars,
         names=names,

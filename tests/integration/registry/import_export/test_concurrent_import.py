@@ -57,6 +57,28 @@ async def test_import_does_not_wait_for_foreign_key_checks(
     await raw_connection.close()
 
 
+async def test_import_does_not_bring_back_a_former_name_that_is_deleted_meanwhile(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
+    school = await make(registry, "/organisations", code="s1", name="Школа № 1", kind="institution")
+    for name in ("Гимназия", "Лицей"):
+        await make(registry, f"/organisations/{school['id']}/names", kind="former", name=name)
+    other, raw_connection = await database.connect(), await database.connect()
+    # As `DELETE /organisations/{id}/names/{name_id}` does.
+    await other.execute("BEGIN")
+    await other.execute("SELECT FROM organisations WHERE code = 's1' FOR NO KEY UPDATE")
+    await other.execute("DELETE FROM organisation_names WHERE name = 'Лицей'")
+    file = csv_file(["Код", "Наименование", "Прежние названия"], ["s1", "Школа № 1", "Училище"])
+    importing = asyncio.create_task(send(registry, file))
+    assert await wait_until_blocked(raw_connection, importing)
+    await other.execute("COMMIT")
+    assert (await importing).status_code == 200
+    rows = await raw_connection.fetch("SELECT name FROM organisation_names WHERE kind = 'former' ORDER BY name")
+    assert [row["name"] for row in rows] == ["Гимназия", "Училище"]
+    await other.close()
+    await raw_connection.close()
+
+
 async def test_deadlocked_import_gets_409_and_can_be_repeated(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
