@@ -1,6 +1,6 @@
 """Export of the registry as a table that imports to the same state: CSV for programs, XLSX for people."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
@@ -17,6 +17,7 @@ from services.registry.import_export.registry_snapshot import ADDITIONAL_NAME_KI
 from shared.database.sessions import use_snapshot
 from shared.networks import NETWORKS
 from shared.tables.registry import Calendar, Organisation, OrganisationName, Page
+from shared.text.normalize import sort_key
 
 HeadingLanguage = TypeAliasType("HeadingLanguage", Literal["en", "ru"])
 SHEET_TITLE = "Реестр"
@@ -50,14 +51,18 @@ async def read_registry(session: AsyncSession) -> ExportedRegistry:
     ):
         names[row.organisation_id, row.kind].append((row.name, row.valid_from, row.valid_to))
     calendars = (await session.execute(select(Calendar.id, Calendar.name))).all()
-    called = [calendar.name for calendar in calendars]
+    # As the import compares them: an id counts before a name.
+    meanings = Counter(sort_key(calendar.name) for calendar in calendars)
+    meanings.update(str(calendar.id) for calendar in calendars)
     return ExportedRegistry(
         organisations=organisations.all(),
         pages=pages,
         names=names,
         # A calendar with an ambiguous name is exported by id, because its name could not be imported.
         calendars={
-            calendar_row.id: calendar_row.name if called.count(calendar_row.name) == 1 else str(calendar_row.id)
+            calendar_row.id: (
+                calendar_row.name if meanings[sort_key(calendar_row.name)] == 1 else str(calendar_row.id)
+            )
             for calendar_row in calendars
         },
     )

@@ -62,7 +62,8 @@ async def load_snapshot(session: AsyncSession, *, lock: bool) -> RegistrySnapsho
     calendars: dict[str, list[UUID]] = defaultdict(list)
     for calendar_id, name in await session.execute(select(Calendar.id, Calendar.name)):
         calendars[sort_key(name)].append(calendar_id)
-        calendars[str(calendar_id)].append(calendar_id)
+    # An id is never ambiguous, even if another calendar has it as its name.
+    calendars |= {str(one): [one] for ids in list(calendars.values()) for one in ids}
     municipalities: dict[str, str] = {}
     for oktmo, sorted_name in await session.execute(select(Municipality.oktmo, Municipality.sort_key)):
         municipalities |= {oktmo: oktmo, sorted_name: oktmo}

@@ -71,6 +71,24 @@ async def test_exported_file_restores_the_same_state_in_an_empty_system(
     assert (await counted(database))["organisation_names"] == rows["organisation_names"]
 
 
+async def test_calendars_with_similar_names_are_exported_so_that_the_import_finds_them(
+    registry: ServiceUnderTest,
+) -> None:
+    week = {"weekly": {"1": [["09:00", "18:00"]]}, "time_zone": "Asia/Irkutsk"}
+    names = ["Учёба, шестидневка", "учеба, шестидневка", "Ночной"]
+    calendars = [await make(registry, "/calendars", name=name, **week) for name in names]
+    calendars.append(await make(registry, "/calendars", name=calendars[2]["id"], **week))
+    for number, calendar in enumerate(calendars):
+        await make(
+            registry, "/organisations", name=f"Школа {number}", kind="institution", calendar_id=calendar["id"]
+        )
+    file = await exported(registry)
+    rows = list(csv.DictReader(io.StringIO(file.decode("utf-8-sig"))))
+    ids = [calendar["id"] for calendar in calendars]
+    assert [row["calendar"] for row in rows] == [ids[0], ids[1], "Ночной", ids[3]]
+    assert (await imported(registry, file))["entries"] == []
+
+
 async def test_no_exported_cell_is_a_formula(registry: ServiceUnderTest) -> None:
     await _filled(registry)
     text = (await exported(registry)).decode("utf-8-sig")
