@@ -18,6 +18,7 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
 from sqlalchemy import ARRAY, Text, any_, cast, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
 from shared.database.sessions import Database, WriteSession
@@ -78,6 +79,26 @@ class OncePerKey:
         """Return whether the request has an idempotency key."""
         return self.key.key is not None
 
+    async def stored(self, session: AsyncSession, model: type[T]) -> T | None:
+        """Return the response that is already stored for the key, with its status; None if there is none.
+
+        For a route that does slow work before its transaction; `session` is a shorter one. Raise `KeyReused` (422)
+        for the same key with a different payload.
+        """
+        if self.key.key is None:
+            return None
+        found = await session.get(self.table, {"caller": self.caller, "key": self.key.key})
+        if found is None or found.created_at < clock.now() - KEPT:
+            return None
+        return self._replayed(found, model)
+
+    def _replayed(self, found: IdempotencyMixin, model: type[T]) -> T:
+        if found.fingerprint != self.key.fingerprint:
+            raise KeyReused.field("header/Idempotency-Key", "The key was used with a different payload")
+        self.response.status_code = found.status or self.status
+        self.response.headers["Idempotent-Replay"] = "true"
+        return model.model_validate(found.body)
+
     async def __call__(self, model: type[T], work: Callable[[], Awaitable[T]]) -> T:
         """Run `work` and store its response; if one is already stored for the key, return it with its status.
 
@@ -97,11 +118,7 @@ class OncePerKey:
         await self.session.execute(delete(self.table).where(*same, self.table.created_at < clock.now() - KEPT))
         found = await self.session.get(self.table, {"caller": self.caller, "key": self.key.key})
         if found is not None:
-            if found.fingerprint != self.key.fingerprint:
-                raise KeyReused.field("header/Idempotency-Key", "The key was used with a different payload")
-            self.response.status_code = found.status or self.status
-            self.response.headers["Idempotent-Replay"] = "true"
-            return model.model_validate(found.body)
+            return self._replayed(found, model)
         answer = await work()
         body: dict[str, Any] = json.loads(json.dumps(jsonable_encoder(answer)))
         await self.session.execute(

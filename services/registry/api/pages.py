@@ -34,6 +34,7 @@ from shared import clock
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
+from shared.auth import token_recheck
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http.problems import Conflict, NotFound, Unavailable, UpstreamFailed, responses
@@ -82,8 +83,9 @@ async def resolve_page_address(
     The request changes nothing, but makes one or two calls to the network; therefore it needs the right to change
     the registry.
     """
-    # Networks are slow: the session takes a connection only at its first statement, after the network has
-    # answered.
+    # Networks are slow: no session holds a connection while one answers. The budget of calls is the region's.
+    async with service.database.read() as checking:
+        await token_recheck.require_access(checking, caller)
     community = await address_resolution.resolve_address(
         service.client(), body.address, body.network, act=caller.actor
     )
@@ -110,13 +112,18 @@ async def create_page(
     An address is resolved as in `POST /pages/resolve`. A page that is already registered is refused with 409 and
     the name of its organisation.
     """
-    community = await address_resolution.resolve_new_page(service.client(), body, act=caller.actor)
+    # Before the network is asked: the write transaction begins after it.
+    async with service.database.read() as checking:
+        await token_recheck.require_access(checking, caller)
+        made = await once.stored(checking, OfficialPage)
+    if made is None:
+        community = await address_resolution.resolve_new_page(service.client(), body, act=caller.actor)
 
-    async def work() -> OfficialPage:
-        made = await pages.register(session, body, caller.actor, community)
-        return (await pages.present(session, [made]))[0]
+        async def work() -> OfficialPage:
+            page = await pages.register(session, body, caller.actor, community)
+            return (await pages.present(session, [page]))[0]
 
-    made = await once(OfficialPage, work)
+        made = await once(OfficialPage, work)
     set_etag(response, made.version)
     response.headers["Location"] = f"/api/v1/pages/{made.id}"
     return made

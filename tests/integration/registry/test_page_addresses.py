@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
 from aiohttp import web
 
@@ -88,6 +90,38 @@ async def test_resolved_address_names_the_organisation_of_a_registered_page(regi
     assert (again.status_code, again.json()["organisation"], again.json()["page_id"]) == (409, whose, page["id"])
     assert pointers(again) == {"/address"}
     assert "«Школа № 71 города»" in again.json()["detail"]
+
+
+async def test_repeated_registration_gets_the_stored_response_while_the_network_is_unavailable(
+    registry: ServiceUnderTest, ingest: Ingest
+) -> None:
+    owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
+    headers = registry.headers("moderator", **{"Idempotency-Key": "once"})
+
+    async def post(address: str) -> httpx.Response:
+        body = {"organisation_id": owner["id"], "address": address}
+        return await registry.client.post(PATH, json=body, headers=headers)
+
+    first = await post("@school71")
+    assert first.status_code == 201
+    ingest.answer = {"outcome": "unavailable", "reason": "no usable token", "community": None}
+    again = await post("@school71")
+    assert (again.status_code, again.headers["idempotent-replay"]) == (201, "true")
+    assert again.json() == first.json()
+    assert {name: again.headers[name] for name in ("etag", "location")} == {
+        name: first.headers[name] for name in ("etag", "location")
+    }
+    other = await post("@school72")
+    assert (other.status_code, other.json()["type"]) == (422, "/problems/idempotency-key-reused")
+    assert len(ingest.asked) == 1
+
+
+async def test_no_network_is_asked_for_a_caller_without_access(registry: ServiceUnderTest, ingest: Ingest) -> None:
+    headers = {"Authorization": f"Bearer {registry.token('moderator', subject=str(uuid4()))}"}
+    body = {"address": "@school71"}
+    for path, more in ((PATH, {"organisation_id": str(uuid4())}), (f"{PATH}/resolve", {})):
+        answer = await registry.client.post(path, json=body | more, headers=headers)
+        assert (answer.status_code, ingest.asked) == (401, [])
 
 
 async def test_name_given_with_an_address_is_kept(registry: ServiceUnderTest) -> None:
