@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 from services.gateway.aggregation import health
 from services.gateway.aggregation.openapi_cache import OpenApiCache
 from services.gateway.api import docs_page
-from services.gateway.api.error_pages import error_page, error_page_for_people
+from services.gateway.api.error_pages import STATUSES, error_page, error_page_for_people
 from services.gateway.settings import GatewaySettings
 from shared.api import openapi_document
 from shared.http import problems
@@ -135,6 +135,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         status: int, instance: str = "/", accept: Annotated[str, Header(include_in_schema=False)] = ""
     ) -> Response:
         """Return the response that replaces Traefik's error page: HTML for browsers, else a problem document."""
+        if status not in STATUSES:
+            raise problems.NotFound(f"The gateway has no error page for status {status}")
         if "text/html" in accept:
             return error_page_for_people(status)
         return error_page(status, instance, body_bytes=settings.gateway_body_bytes)

@@ -8,6 +8,8 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
 from shared.http import problems
 
+# What Traefik itself responds (`error-pages` in `services/gateway/traefik/dynamic.yml`).
+STATUSES = (413, 502, 503, 504)
 ATTACHMENTS_PATH = "/api/v1/attachments"
 
 
@@ -34,14 +36,17 @@ _REFRESH = '<meta http-equiv="refresh" content="5">'
 
 
 def error_page_for_people(status: int) -> HTMLResponse:
-    """Return an error page for browsers; it reloads itself until the console answers, except for status 413."""
+    """Return an error page for browsers, for one of `STATUSES`.
+
+    It reloads itself until the console answers, except for status 413.
+    """
     title, text = _TOO_LARGE if status == 413 else _AWAY
     refresh = "" if status == 413 else _REFRESH
     return HTMLResponse(_PAGE.format(title=title, text=text, refresh=refresh), status_code=status)
 
 
 def error_page(status: int, url: str, *, body_bytes: int) -> JSONResponse:
-    """Return the problem document of an error status that Traefik produced itself."""
+    """Return the problem document of one of `STATUSES`."""
     instance = _instance(url)
     return _problem(status, body_bytes, instance).response(instance)
 
@@ -53,21 +58,18 @@ def _problem(status: int, body_bytes: int, path: str) -> problems.Problem:
             if path == ATTACHMENTS_PATH:
                 limit = f"too large: an attachment has at most {MAX_ATTACHMENT_BYTES} bytes"
             return problems.TooLarge(f"The request body is {limit}")
-        case 429:
-            return problems.TooManyRequests(
-                "Too many sign-in attempts: try again in a second", headers={"Retry-After": "1"}
-            )
         case 502:
             return problems.UpstreamFailed("The service did not answer; a read request may be repeated at once")
         case 503:
             return problems.Unavailable("The service is temporarily unavailable", headers={"Retry-After": "2"})
-        case 504:
-            return GatewayTimeout("The service did not answer in time; check whether the change was made")
         case _:
-            return problems.NotFound("No such path")
+            return GatewayTimeout("The service did not answer in time; check whether the change was made")
 
 
 def _instance(url: str) -> str:
-    path = urlsplit(url).path or "/"
+    try:
+        path = urlsplit(url).path or "/"
+    except ValueError:  # for example an incomplete IPv6 address
+        return "/"
     # The rest of a callback's path is a secret.
     return "/callbacks" if path.startswith("/callbacks") else path

@@ -200,9 +200,7 @@ async def test_unlisted_files_of_the_package_are_404(gateway: httpx.AsyncClient,
 @pytest.mark.parametrize(
     ("status", "slug"),
     [
-        (404, "not-found"),
         (413, "payload-too-large"),
-        (429, "too-many-requests"),
         (502, "bad-gateway"),
         (503, "unavailable"),
         (504, "gateway-timeout"),
@@ -233,6 +231,20 @@ async def test_error_page_states_the_limit_and_hides_callback_secrets(gateway: h
     answer = await gateway.get("/errors/413", params={"instance": "http://host/callbacks/ok/S3CRET"})
     assert "2048 bytes" in answer.json()["detail"]
     assert "S3CRET" not in answer.text
+
+
+@pytest.mark.parametrize("accept", ["text/html", "*/*"])
+@pytest.mark.parametrize("status", [0, 100, 204, 404, 700])
+async def test_status_that_the_gateway_does_not_send_has_no_error_page(
+    gateway: httpx.AsyncClient, status: int, accept: str
+) -> None:
+    answer = await gateway.get(f"/errors/{status}", headers={"Accept": accept})
+    assert (answer.status_code, answer.json()["type"]) == (404, "/problems/not-found")
+
+
+async def test_error_page_for_an_unreadable_address_names_none(gateway: httpx.AsyncClient) -> None:
+    answer = await gateway.get("/errors/502", params={"instance": "//["})
+    assert (answer.status_code, answer.json()["instance"]) == (502, "/")
 
 
 async def test_unknown_path_is_a_problem_document(gateway: httpx.AsyncClient) -> None:

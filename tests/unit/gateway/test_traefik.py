@@ -209,6 +209,8 @@ _ROUTES = {
     "/health/ready": "gateway-service",
     "/metrics": "gateway-service",
     "/problems/not-found": "gateway-service",
+    # Traefik asks for its error pages itself.
+    "/errors/404": "console",
     # All other paths belong to the console.
     "/": "console",
     "/appeals/5a": "console",
