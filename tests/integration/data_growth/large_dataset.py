@@ -72,7 +72,8 @@ INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id,
         -- One person has worked on half of all appeals.
         CASE WHEN i % 2 = 0 THEN '00000000-0000-0000-0000-000000000001'::uuid END,
         CASE WHEN rare THEN '00000000-0000-0000-0000-000000000001'::uuid
-            WHEN i % 20 = 0 THEN '00000000-0000-0000-0000-000000000002'::uuid END,
+            -- Fifty appeals an incident.
+            WHEN i % 20 = 0 THEN md5('incident' || i / 1000)::uuid END,
         topic_id, 'ru', 0, 0, page_id, network,
         network || ':' || i / 3, 'author' || i % 50000, 'https://network.example/' || i,
         'Когда починят дорогу у дома ' || i || '? ' || repeat(md5(i::text), 4), at, at + interval '1 minute', at,
