@@ -25,7 +25,7 @@ from services.appeals.incidents.bulk_reply import create_all_replies, create_del
 from services.appeals.lists import appeal_counts
 from services.appeals.moderation import contacts
 from services.appeals.partners import partners
-from services.appeals.promises import promise_lifecycle
+from services.appeals.promises import broken_promises, promise_reminders
 from services.appeals.publication import change_results, publication_events, publication_requests
 from services.appeals.publication.publication_requests import on_job_dead_lettered
 from services.appeals.routing import reroute as rerouting
@@ -165,11 +165,11 @@ def register(service: Service, queue: Jobs) -> None:
 
     @queue.schedule("record-broken-promises", "* * * * *")
     async def record_broken_promises() -> None:
-        await _repeat(service.database, promise_lifecycle.record_broken_promises)
+        await _repeat(service.database, broken_promises.record_broken_promises)
 
     @queue.schedule("remind-of-promises", "*/5 * * * *")
     async def remind_of_promises() -> None:
-        await _repeat(service.database, promise_lifecycle.remind_of_promises)
+        await _repeat(service.database, promise_reminders.remind_of_promises)
 
     @queue.schedule("record-silence", "*/5 * * * *")
     async def record_silence() -> None:

@@ -22,7 +22,7 @@ from services.appeals.inbound.message_reading import (
     NamedLocation,
     group_of,
 )
-from services.appeals.routing.rule_application import MIN_TOPIC_CONFIDENCE
+from services.appeals.routing.rule_precedence import MIN_TOPIC_CONFIDENCE
 from shared.text.normalize import fold_text
 from shared.topic_taxonomy import groups
 

@@ -1,30 +1,21 @@
-"""Promises: the dates given in published interim replies. People are reminded of them, and each ends as kept,
-moved or broken. A promise is kept by a final reply published by its date, moved by another interim reply published
-by its date or by an edit with a different date, and broken when its date passes, which makes the appeal overdue.
-The time of publication decides: a promise that was recorded as broken before the publication became known is
-corrected.
+"""Promises: the dates given in published interim replies. Each promise ends as kept, moved or broken.
+
+A promise is kept by a final reply published by its date, moved by another interim reply published by its date or
+by an edit with a different date, and broken when its date passes, which makes the appeal overdue. The time of
+publication decides: a promise that was recorded as broken before the publication became known is corrected.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import select, update
 
-from services.appeals.actors import SYSTEM_ACTOR
-from services.appeals.deadline_watch.breach_recording import record_overdue
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
-from services.appeals.promises.promise_clock import read_promise
-from services.appeals.sla.breaches import late_clocks
-from services.appeals.sla.calendar_lookup import CalendarLookup
-from services.appeals.sla.explanation import explain_deadline
-from shared import clock
-from shared.api.pagination import inline_literal
 from shared.contracts.appeal_events import (
     PromiseBroken,
     PromiseKept,
     PromiseMade,
     PromiseMoved,
-    PromiseReminded,
     PromiseSnapshot,
 )
 from shared.contracts.values import PromiseStatus
@@ -33,14 +24,7 @@ from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Promise, Reply, ReplyChange
 from shared.tables.ingest import Publication
-from shared.working_time import WorkingCalendar, is_working_moment, working_time_between
 
-# A reminder is sent when this much working time of the organisation is left.
-REMINDER_WORKING_TIME = timedelta(hours=8)
-# Longer than any sequence of days off in the region, so that no reminder of a later promise is due yet. If an
-# organisation is closed for longer, the reminder is sent when it opens again.
-_REMINDER_HORIZON = timedelta(days=21)
-BATCH = 500
 _RECORDS: dict[str, tuple[TimelineEntryKind, type[PromiseSnapshot]]] = {
     "open": ("promise_made", PromiseMade),
     "kept": ("promise_kept", PromiseKept),
@@ -88,12 +72,12 @@ async def apply_reply_to_promises(
             if status != promise.status:
                 promise.status = status
                 promise.ended_at = promise.promised_at if status == "broken" else published_at
-                _record(promise, appeal, reply.author, recorder)
+                record_status(promise, appeal, reply.author, recorder)
     if reply.kind == "interim" and reply.promised_at is not None:
         organisation_id = await _organisation_of_reply(session, appeal, reply)
         promise = _promise(organisation_id, reply, reply.promised_at, published_at)
         session.add(promise)
-        _record(promise, appeal, reply.author, recorder)
+        record_status(promise, appeal, reply.author, recorder)
 
 
 async def move_promise(
@@ -114,10 +98,10 @@ async def move_promise(
     if status != last.status:
         last.status = status
         last.ended_at = last.promised_at if status == "broken" else change.ended_at
-        _record(last, appeal, change.requested_by, recorder)
+        record_status(last, appeal, change.requested_by, recorder)
     promise = _promise(appeal.organisation_id, reply, change.promised_at, change.ended_at)
     session.add(promise)
-    _record(promise, appeal, change.requested_by, recorder)
+    record_status(promise, appeal, change.requested_by, recorder)
 
 
 async def _organisation_of_reply(session: WriteSession, appeal: Appeal, reply: Reply) -> UUID | None:
@@ -164,91 +148,7 @@ async def reopen_promises(session: WriteSession, appeal: Appeal, published_at: d
     )
 
 
-async def record_broken_promises(session: WriteSession) -> int:
-    """Record the next promises whose date has passed as broken; return how many."""
-    now = clock.now()
-    rows = await session.execute(
-        select(Promise, Appeal)
-        .join(Appeal, Appeal.id == Promise.appeal_id)
-        .where(Promise.status == inline_literal("open"), Promise.promised_at < now)
-        .order_by(Promise.promised_at, Promise.id)
-        .limit(BATCH)
-        # Skipped rows are locked by a publication or a move of the appeal; the next run handles them.
-        .with_for_update(skip_locked=True)
-    )
-    recorder = AppealRecorder()
-    found = rows.all()
-    for promise, appeal in found:
-        promise.status, promise.ended_at = "broken", promise.promised_at
-        _record(promise, appeal, SYSTEM_ACTOR, recorder)
-        # The appeal may have another promised date by now; an appeal in triage has no organisation.
-        due_at = late_clocks(appeal, now).get("promise")
-        if due_at == promise.promised_at and appeal.overdue_recorded_at is None:
-            text = explain_deadline(read_promise(promise))
-            record_overdue(appeal, recorder, kind="promise", due_at=due_at, deadline=text)
-    await recorder.write(session)
-    return len(found)
-
-
-async def remind_of_promises(session: WriteSession) -> int:
-    """Send reminders of the next open promises that are due within a working day; return how many. Reminders are
-    sent only in the organisation's working time: at night they would be read too late or disturb people.
-    """
-    now = clock.now()
-    # Calendars determine which promises are due. Only the appeals of these are locked, so that other appeals'
-    # messages and replies need not wait.
-    waiting = (
-        await session.execute(
-            select(Promise.id, Promise.organisation_id, Promise.promised_at)
-            .where(
-                Promise.status == inline_literal("open"),
-                Promise.reminded_at.is_(None),
-                Promise.promised_at > now,
-                Promise.promised_at < now + _REMINDER_HORIZON,
-            )
-            .order_by(Promise.promised_at, Promise.id)
-        )
-    ).all()
-    calendars = await CalendarLookup.load(
-        session, {row.organisation_id for row in waiting if row.organisation_id is not None}
-    )
-    due = [
-        row.id
-        for row in waiting
-        if _is_reminder_due(calendars.for_organisation(row.organisation_id).working, now, row.promised_at)
-    ]
-    rows = await session.execute(
-        select(Promise, Appeal)
-        .join(Appeal, Appeal.id == Promise.appeal_id)
-        .where(
-            Promise.id.in_(due[:BATCH]),
-            Promise.status == inline_literal("open"),
-            Promise.reminded_at.is_(None),
-        )
-        .with_for_update(skip_locked=True)
-    )
-    recorder = AppealRecorder()
-    found = rows.all()
-    for promise, appeal in found:
-        promise.reminded_at = now
-        recorder.add_timeline_entry(
-            appeal, "promise_reminded", promise_id=str(promise.id), promised_at=promise.promised_at.isoformat()
-        )
-        recorder.add_event(
-            PromiseReminded(**event_snapshot(appeal), promise_id=promise.id, promised_at=promise.promised_at)
-        )
-    await recorder.write(session)
-    return len(found)
-
-
-def _is_reminder_due(calendar: WorkingCalendar, now: datetime, promised_at: datetime) -> bool:
-    return (
-        is_working_moment(calendar, now)
-        and working_time_between(calendar, now, promised_at) <= REMINDER_WORKING_TIME
-    )
-
-
-def _record(promise: Promise, appeal: Appeal, actor: str, recorder: AppealRecorder) -> None:
+def record_status(promise: Promise, appeal: Appeal, actor: str, recorder: AppealRecorder) -> None:
     """Record the new status of the promise, with a timeline entry and an event."""
     kind, event_model = _RECORDS[promise.status]
     recorder.add_timeline_entry(

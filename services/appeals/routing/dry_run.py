@@ -19,7 +19,7 @@ from services.appeals.lifecycle.route_snapshot import PredictedTopic
 from services.appeals.routing import repository
 from services.appeals.routing.context import routing_facts
 from services.appeals.routing.engine import Router
-from services.appeals.routing.rule_application import MIN_TOPIC_CONFIDENCE
+from services.appeals.routing.rule_precedence import MIN_TOPIC_CONFIDENCE
 from services.appeals.routing.rules import PageOwner
 from shared.tables.appeals import Appeal, AppealMessage, Assignment
 from shared.tables.appeals_classification import Classification

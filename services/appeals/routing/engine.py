@@ -13,7 +13,7 @@ from services.appeals.lifecycle.route_snapshot import (
     UnroutedReason,
 )
 from services.appeals.routing.roles import RegistryRoles
-from services.appeals.routing.rule_application import MIN_TOPIC_CONFIDENCE, RoutingDecision, apply_rules, is_open
+from services.appeals.routing.rule_precedence import MIN_TOPIC_CONFIDENCE, RoutingDecision, apply_rules, is_open
 from services.appeals.routing.rules import (
     NamedOrganisation,
     RoutingFacts,

@@ -10,7 +10,7 @@ import pytest
 
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_list import list_query
-from services.appeals.promises import promise_lifecycle
+from services.appeals.promises import broken_promises
 from services.appeals.publication import publication_requests
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event
 from shared.tables.common import Event
@@ -116,7 +116,7 @@ async def test_interim_reply_published_late_does_not_change_the_answered_appeal(
 
 async def note_overdue(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await promise_lifecycle.record_broken_promises(session)
+        return await broken_promises.record_broken_promises(session)
 
 
 async def promise_passes(scenario: AppealsScenario) -> None:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 import time_machine
 
-from services.appeals.promises import promise_lifecycle
+from services.appeals.promises import broken_promises, promise_reminders
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import execute
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -53,12 +53,12 @@ async def opened(scenario: AppealsScenario) -> dict[str, Any]:
 
 async def record_broken(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await promise_lifecycle.record_broken_promises(session)
+        return await broken_promises.record_broken_promises(session)
 
 
 async def remind(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
-        return await promise_lifecycle.remind_of_promises(session)
+        return await promise_reminders.remind_of_promises(session)
 
 
 async def statuses(scenario: AppealsScenario) -> list[str]:
@@ -204,7 +204,7 @@ async def test_reminder_is_sent_on_the_last_working_day_and_only_in_working_time
 async def test_promise_of_an_organisation_on_a_day_off_does_not_delay_other_reminders(
     scenario: AppealsScenario, moved_clock: time_machine.Traveller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(promise_lifecycle, "BATCH", 1)
+    monkeypatch.setattr(promise_reminders, "BATCH", 1)
     thursday = PROMISED_AT - DAY + 2 * HOUR
     day_off: dict[str, Any] = {f"d{thursday:%Y%m%d}": []}
     for author, due in (("anna", PROMISED_AT - HOUR), ("boris", PROMISED_AT)):

@@ -27,7 +27,7 @@ from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.lists.appeal_sorting import AppealSort
 from services.appeals.lists.facets import MAX_COUNTED, count_facets
 from services.appeals.lists.tags import used_tags
-from services.appeals.promises import promise_lifecycle, promise_queries
+from services.appeals.promises import broken_promises, promise_queries, promise_reminders
 from services.appeals.publication.publication_requests import request_unacknowledged_again
 from services.ingest.intake import message_queries, quarantine
 from services.ingest.publishing import publication_requests
@@ -349,13 +349,13 @@ FREQUENT_QUERIES = [
     FrequentQuery(
         "the schedule record-broken-promises",
         "appeals",
-        lambda session, _: promise_lifecycle.record_broken_promises(session),
+        lambda session, _: broken_promises.record_broken_promises(session),
         frozenset({"ix_promises_open", "pk_appeals"}),
     ),
     FrequentQuery(
         "the schedule remind-of-promises",
         "appeals",
-        lambda session, _: promise_lifecycle.remind_of_promises(session),
+        lambda session, _: promise_reminders.remind_of_promises(session),
         frozenset({"ix_promises_open", "pk_appeals", "pk_organisations", "pk_calendar_days"}),
     ),
     FrequentQuery(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from services.appeals.routing.engine import Router
 from services.appeals.routing.roles import Administration, RegistryRoles
-from services.appeals.routing.rule_application import MIN_TOPIC_CONFIDENCE, RoutingDecision, apply_rules
+from services.appeals.routing.rule_precedence import MIN_TOPIC_CONFIDENCE, RoutingDecision, apply_rules
 from services.appeals.routing.rules import (
     NamedOrganisation,
     PageOwner,

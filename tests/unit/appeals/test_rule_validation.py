@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.appeals.routing.repository import RuleCatalogue
 from services.appeals.routing.roles import RegistryRoles
-from services.appeals.routing.rule_application import apply_rules
+from services.appeals.routing.rule_precedence import apply_rules
 from services.appeals.routing.rules import (
     NO_CONDITIONS,
     NamedOrganisation,

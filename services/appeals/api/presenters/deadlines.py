@@ -11,7 +11,7 @@ from services.appeals.assignees.directory import ActorNames
 from services.appeals.deadline_watch import escalations
 from services.appeals.extensions import extension_requests
 from services.appeals.promises import promise_queries
-from services.appeals.promises.promise_clock import ended_by_reply, read_promise
+from services.appeals.promises.promise_reading import ended_by_reply, read_promise
 from services.appeals.schemas.sla import deadlines
 from services.appeals.sla.clock_rows import (
     STARTED_STATES,
