@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from services.appeals.lifecycle.timeline import TimelineEntryKind
+from services.console.api_calls.client import Api
 from services.console.pages.appeal.appeal_conflict import conflict_of, seen
 from services.console.pages.appeal.appeal_locations import location_words
 from services.console.pages.appeal.appeal_move_forms import move_forms
@@ -331,10 +332,17 @@ async def test_paused_clock_is_resumed(console: ConsoleUnderTest) -> None:
     assert "продолжен" in note_of(response)
 
 
+def _shown_correction(page: str) -> dict[str, str]:
+    """Return the hidden fields of the form of a correction: versions, and the values that it shows."""
+    names = ("version", "appeal_version", "was_topic", "was_topic_id", "was_urgency", "was_municipality")
+    return {
+        name: hidden(page, name, "/correction") for name in (*names, "was_settlement", "was_street", "was_house")
+    }
+
+
 async def test_correction_sends_only_changed_fields(console: ConsoleUnderTest) -> None:
-    page = await opened(console, MODERATOR, PAGE + "/correction")
-    version = hidden(page, "version", "/correction")
-    fields = {"topic": "Матрица", "urgency": "high", "street": "улица Ленина", "version": version}
+    shown = _shown_correction(await opened(console, MODERATOR, PAGE + "/correction"))
+    fields = shown | {"topic": "Матрица", "urgency": "high", "street": "улица Ленина"}
     visited = await posted(console, MODERATOR, PAGE + "/correction", fields)
     assert visited.response.status_code == 303, visited.response.text[-800:]
     assert [call.path for call in visited.calls if call.method == "POST"] == [
@@ -343,9 +351,51 @@ async def test_correction_sends_only_changed_fields(console: ConsoleUnderTest) -
     wrong = await posted(console, MODERATOR, PAGE + "/correction", fields | {"topic": "ъъъ"})
     assert (wrong.response.status_code, [call for call in wrong.calls if call.method == "POST"]) == (422, [])
     assert "Такой темы нет" in wrong.response.text
+    assert _shown_correction(wrong.response.text) == shown
     stale = await posted(console, MODERATOR, PAGE + "/correction", fields | {"version": "77"})
     assert stale.response.status_code == 412
     assert 'value="улица Ленина"' in stale.response.text
+
+
+async def test_correction_of_an_appeal_that_changed_since_shows_its_new_values(console: ConsoleUnderTest) -> None:
+    shown = _shown_correction(await opened(console, MODERATOR, PAGE + "/correction"))
+    # The form showed another urgency and another topic, and an earlier version of the appeal.
+    other = {"normal": "high", "high": "normal"}[shown["was_urgency"]]
+    before = {"was_urgency": other, "was_topic": "Другая", "was_topic_id": console.filled("{topic_id}")}
+    earlier = shown | before | {"appeal_version": str(int(shown["appeal_version"]) + 70)}
+    kept = {"municipality": shown["was_municipality"], "house": shown["was_house"]}
+    sent = earlier | kept | {"urgency": other, "topic": "Другая", "street": "улица Ленина"}
+    stale = await posted(console, MODERATOR, PAGE + "/correction", sent)
+    assert stale.response.status_code == 412
+    assert "обращение изменилось" in stale.response.text
+    assert _shown_correction(stale.response.text) == shown
+    assert f'value="{shown["was_urgency"]}" selected' in stale.response.text
+    topic = re.search(r'name="topic" type="text" value="([^"]*)"', stale.response.text)
+    assert topic is not None
+    assert html.unescape(topic.group(1)) == shown["was_topic"]
+    assert 'value="улица Ленина"' in stale.response.text
+
+
+async def test_correction_does_not_send_values_that_the_person_did_not_change(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = _shown_correction(await opened(console, MODERATOR, PAGE + "/correction"))
+    other = {"normal": "high", "high": "normal"}[shown["was_urgency"]]
+    bodies: list[Any] = []
+    send = Api.send
+
+    async def recorded(api: Api, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        if method == "POST":
+            bodies.append(body)
+        return await send(api, method, path, body, **options)
+
+    monkeypatch.setattr(Api, "send", recorded)
+    # The form showed another urgency than the appeal has now, and only its house was changed.
+    location = {part: shown[f"was_{part}"] for part in ("municipality", "settlement", "street")} | {"house": "7"}
+    sent = shown | location | {"was_urgency": other, "urgency": other, "topic": shown["was_topic"]}
+    assert (await posted(console, MODERATOR, PAGE + "/correction", sent)).response.status_code == 303
+    given = {part: value for part, value in location.items() if value}
+    assert bodies == [given | {"needs_answer": True, "appeal_version": shown["appeal_version"]}]
 
 
 async def test_appeals_of_the_author_are_merged(console: ConsoleUnderTest) -> None:
