@@ -282,6 +282,15 @@ class PreconditionFailed(Problem):
     }
 
 
+class ListChanged(PreconditionFailed):
+    """The list that the request is about has changed; `total` is the number of its items now."""
+
+    slug, title = "list-changed", "List has changed"
+    members: ClassVar[Mapping[str, Any]] = {
+        "total": {"type": "integer", "description": "The number of items in the list now", "examples": [41]}
+    }
+
+
 class TooLarge(Problem):
     """The request body is larger than this route accepts."""
 

@@ -25,7 +25,15 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
-from shared.http.problems import Conflict, Duplicate, Invalid, NotFound, Problem, TooManyRequests
+from shared.http.problems import (
+    Conflict,
+    Duplicate,
+    Invalid,
+    ListChanged,
+    NotFound,
+    Problem,
+    TooManyRequests,
+)
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
@@ -49,17 +57,20 @@ class BulkRowFilter(ListFilter):
 
 @dataclass(frozen=True)
 class Selection:
-    """The appeals to change: listed by id, or all that match a filter."""
+    """The appeals to change: listed by id, or all that match a filter. `expected_total`: how many the person saw
+    that the filter matches; None: not stated.
+    """
 
     appeal_ids: Sequence[UUID] | None = None
     filter: AppealFilter | None = None
+    expected_total: int | None = None
 
 
 async def submit(session: WriteSession, caller: Caller, selection: Selection, change: BulkChange) -> BulkOperation:
     """Store the operation with its appeals, and enqueue the job that changes them.
 
-    Raises `Forbidden` and `Invalid` as `check_change` does, `Invalid` for more than `MAX_APPEALS` appeals, and
-    `TooManyRequests` beyond the caller's quota.
+    Raises `Forbidden` and `Invalid` as `check_change` does, `Invalid` for more than `MAX_APPEALS` appeals,
+    `ListChanged` for another number than the expected one, and `TooManyRequests` beyond the caller's quota.
     """
     await check_change(session, caller, change)
     await _check_quota(session, caller)
@@ -132,6 +143,9 @@ async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -
             raise Invalid.field(
                 "/filter", f"The filter matches more than {MAX_APPEALS} appeals, which is the limit: narrow it"
             )
+        if selection.expected_total not in {None, len(found)}:
+            detail = f"The filter matches {len(found)} appeals now, not {selection.expected_total}"
+            raise ListChanged(f"{detail}: look at the list again", total=len(found))
         return found
     named = list(selection.appeal_ids or ())
     rows = await session.execute(query.where(Appeal.id.in_(named), caller.scope(Appeal.organisation_id)))

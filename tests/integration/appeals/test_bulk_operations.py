@@ -376,6 +376,8 @@ async def test_invalid_bulk_request_is_refused_naming_the_field(
         (assign | {"appeal_ids": []}, ["/appeal_ids"]),
         (assign | {"filter": {"statuss": ["closed"]}}, ["/filter/statuss"]),
         (assign | {"filter": {"q": "\x00"}}, ["/filter/q"]),
+        (assign | {"filter": {}, "expected_total": -1}, ["/expected_total"]),
+        (assign | some | {"expected_total": 2}, ["/expected_total"]),
         (assign | some | {"reason": "Так надо"}, ["/reason"]),
         ({"action": "assign"} | some, ["/assignee_id"]),
         ({"action": "assign", "assignee_id": str(uuid4())} | some, ["/assignee_id"]),
@@ -395,6 +397,19 @@ async def test_invalid_bulk_request_is_refused_naming_the_field(
     refused = _is_problem(await manager.post("/appeals/bulk", assign | {"filter": {}}), 422, "/filter")
     assert "more than 1 appeals" in refused["detail"]
     assert await scenario.ingest.fetchval("SELECT count(*) FROM bulk_operations") == 0
+
+
+async def test_filter_that_matches_another_number_than_expected_changes_nothing(scenario: AppealsScenario) -> None:
+    await insert_appeals(scenario, 2)
+    manager = await register(scenario, "Анна", "manager")
+    body = {"action": "assign", "assignee_id": manager.ref, "filter": {"status": ["assigned"]}}
+    await insert_appeals(scenario, 1)
+    refused = _is_problem(await manager.post("/appeals/bulk", body | {"expected_total": 2}), 412)
+    assert (refused["type"], refused["total"]) == ("/problems/list-changed", 3)
+    assert await scenario.ingest.fetchval("SELECT count(*) FROM bulk_operations") == 0
+    assert counts(await completed(scenario, manager, body | {"expected_total": 3})) == (0, 3, 0, 0)
+    none = body | {"filter": {"status": ["interim"]}, "expected_total": 0}
+    assert counts(await completed(scenario, manager, none)) == (0, 0, 0, 0)
 
 
 async def test_operation_on_an_empty_selection_is_completed(scenario: AppealsScenario) -> None:

@@ -1,12 +1,13 @@
 """Bulk operations: the selected appeals, the form of each action, the operation's page and its undo."""
 
 import re
+from html import unescape
 from typing import Any
 
 import pytest
 
 from services.appeals.bulk import operations
-from services.console.pages.bulk.bulk_request import TWO_UNFINISHED
+from services.console.pages.bulk.bulk_request import LIST_CHANGED, TWO_UNFINISHED
 from services.console.pages.bulk.bulk_words import refused_words
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
@@ -42,6 +43,7 @@ async def test_form_for_the_whole_list_shows_its_count(console: ConsoleUnderTest
     response = (await console.send(EXECUTOR, "GET", f"/bulk/new?action=close&whole=yes&list={LIST}")).response
     assert "Весь список: 1 обращение" in text_of(response)
     assert 'name="whole" value="yes"' in response.text
+    assert 'name="total" value="1"' in response.text
 
 
 @pytest.mark.parametrize("query", ["action=assign", "action=assign&appeal=../../me", "action=tags&whole=yes", ""])
@@ -56,8 +58,45 @@ async def test_assignment_starts_an_operation_and_shows_it(console: ConsoleUnder
     assert _started(await _start(console, MANAGER, "assign", assignee_id="nobody"))
 
 
+CLOSING = {"whole": "yes", "reason": "Решено", "outcome": "solved"}
+
+
 async def test_bulk_action_on_the_whole_list_starts_an_operation(console: ConsoleUnderTest) -> None:
-    assert _started(await _start(console, EXECUTOR, "close", whole="yes", reason="Решено", outcome="solved"))
+    form = (await console.send(EXECUTOR, "GET", f"/bulk/new?action=close&whole=yes&list={LIST}")).response.text
+    seen = {name: hidden(form, name) for name in ("total", "counted_at")}
+    assert _started(await _start(console, EXECUTOR, "close", **CLOSING, **seen))
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        pytest.param({"total": "2", "counted_at": "2100-01-01T00:00:00+00:00"}, id="another number"),
+        pytest.param({"total": "1", "counted_at": "2000-01-01T00:00:00+00:00"}, id="opened later"),
+    ],
+)
+async def test_bulk_action_on_a_list_that_changed_since_shows_the_form_again(
+    console: ConsoleUnderTest, seen: dict[str, str]
+) -> None:
+    visited = await _start(console, EXECUTOR, "close", **CLOSING, **seen)
+    assert [call.status for call in visited.calls if call.method == "POST"] == [412]
+    assert visited.response.status_code == 412
+    assert LIST_CHANGED in visited.response.text
+    assert "Весь список: 1 обращение" in text_of(visited.response)
+    assert hidden(visited.response.text, "total") == "1"
+    assert 'value="Решено"' in visited.response.text
+
+
+async def test_bulk_action_on_the_whole_list_needs_its_number(console: ConsoleUnderTest) -> None:
+    visited = await _start(console, EXECUTOR, "close", **CLOSING)
+    assert [call.status for call in visited.calls if call.method == "POST"] == [422]
+    assert visited.response.status_code == 422
+
+
+def hidden(form: str, name: str) -> str:
+    """Return the value of a hidden field."""
+    found = re.search(rf'type="hidden" name="{name}" value="([^"]*)"', form)
+    assert found is not None, name
+    return unescape(found.group(1))
 
 
 async def test_bulk_assignment_without_a_person_shows_the_form_again(console: ConsoleUnderTest) -> None:

@@ -13,7 +13,7 @@ from services.appeals.schemas.appeals.bulk import BulkOperationIn, BulkOperation
 from shared.api.pagination import Page, PagingDep
 from shared.api.response_headers import with_headers
 from shared.http import problems
-from shared.http.problems import Duplicate, NotFound, TooManyRequests
+from shared.http.problems import Duplicate, ListChanged, NotFound, TooManyRequests
 from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/appeals/bulk", tags=["appeals"])
@@ -22,13 +22,17 @@ router = APIRouter(prefix="/appeals/bulk", tags=["appeals"])
 @router.post(
     "",
     status_code=202,
-    responses=problems.responses(*WRITE_PROBLEMS, TooManyRequests) | with_headers(202, "Location"),
+    responses=problems.responses(*WRITE_PROBLEMS, ListChanged, TooManyRequests) | with_headers(202, "Location"),
     summary="Change many appeals",
 )
 async def change_appeals_in_bulk(
     session: WriteTransaction, caller: Worker, body: BulkOperationIn, once: Once, response: Response
 ) -> BulkOperationOut:
     """Assign, transfer, close or decide about selected appeals, or all that match a filter, 5,000 at most.
+
+    With `filter`, state in `expected_total` how many appeals the person saw that it matches (`GET
+    /appeals/counts`). If it matches another number by now, nothing is changed, and the answer is 412
+    (`list-changed`) with the new `total`.
 
     The request fixes the list of appeals; a job changes them one by one, as the route for a single appeal would,
     with the rights that you have for each at that moment. `GET /appeals/bulk/{id}` shows the progress, and `GET

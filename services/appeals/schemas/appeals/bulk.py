@@ -14,6 +14,8 @@ from services.appeals.schemas.common import _ID, NamedRef, RequestBody
 from shared.contracts.values import AppealOutcome, AppealStatus, Urgency
 from shared.http.problems import FieldError, Invalid
 
+_SELECTION = ("appeal_ids", "filter", "expected_total")
+
 
 class BulkFilter(AppealFilter):
     """The filter of `GET /appeals` as an object. An unknown field is an error: ignoring it would change more
@@ -42,6 +44,13 @@ class BulkOperationIn(RequestBody):
         description=f"All appeals that match, {MAX_APPEALS} at most. They are fixed with the request",
         examples=[None],
     )
+    expected_total: int | None = Field(
+        default=None,
+        ge=0,
+        description="With `filter`: how many appeals you saw that it matches. With another number now nothing is "
+        "changed: 412 with the `total`",
+        examples=[None],
+    )
     assignee_id: UUID | None = Field(
         default=None,
         description="With `assign`: the person; `null`: nobody",
@@ -65,17 +74,21 @@ class BulkOperationIn(RequestBody):
 
     def selection(self) -> Selection:
         """Return the appeals to change. Raises `Invalid` unless exactly one of `appeal_ids` and `filter` is
-        given.
+        given, and for `expected_total` without `filter`.
         """
         if (self.appeal_ids is None) == (self.filter is None):
             detail = "Give either appeal_ids or filter"
             errors = [FieldError(pointer=f"/{name}", detail=detail) for name in ("appeal_ids", "filter")]
             raise Invalid(detail, errors=errors)
-        return Selection(self.appeal_ids, self.filter)
+        if self.expected_total is not None and self.filter is None:
+            raise Invalid.field(
+                "/expected_total", "Give it with filter only: appeal_ids say which appeals you saw"
+            )
+        return Selection(self.appeal_ids, self.filter, self.expected_total)
 
     def change(self) -> BulkChange:
         """Return the change. Raises `Invalid` naming a parameter that is missing or belongs to another action."""
-        given = set(self.model_dump(exclude={"action", "appeal_ids", "filter"}, exclude_defaults=True))
+        given = set(self.model_dump(exclude={"action", *_SELECTION}, exclude_defaults=True))
         if self.action == "assign":
             given |= self.model_fields_set & {"assignee_id"}  # null is a value here: release the appeal
         check_parameters(self.action, given)

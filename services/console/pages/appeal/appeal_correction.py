@@ -136,8 +136,8 @@ async def _page(
     *,
     status: int = 200,
 ) -> HTMLResponse:
-    """Return the page. A refused `form` keeps its values and versions; if the appeal has changed since, it gets the
-    present versions, and the present values of the fields that the person did not change.
+    """Return the page. A refused `form` keeps its values and versions. If the appeal has changed since, it gets
+    the present versions, and the present values of the fields that the person did not change.
     """
     appeal, municipalities = await together(
         visit.api.get(f"/appeals/{appeal_id}"), visit.api.get("/municipalities", {"limit": 200})

@@ -10,10 +10,11 @@ from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.appeal_list_query import ListQuery
-from services.console.pages.bulk.bulk_request import ACTIONS, WrongFields, body_of, reason_words
+from services.console.pages.bulk.bulk_request import ACTIONS, LIST_CHANGED, WrongFields, body_of, reason_words
 from services.console.pages.bulk.bulk_tags import change_tags
 from services.console.site.forms import is_id
 from services.console.site.visit import Visit, VisitDep, together
+from shared import clock
 
 router = APIRouter()
 NEW = "/bulk/new"
@@ -27,13 +28,17 @@ _MAX_ORGANISATIONS = 4
 
 @dataclass
 class BulkForm:
-    """The chosen appeals, the action, and the values entered for it."""
+    """The chosen appeals, the action, and the values entered for it. For the whole list: the number of its appeals
+    that the person saw, and when it was counted.
+    """
 
     action: str
     ids: list[str]
     query: ListQuery
     is_whole: bool
     key: str = ""
+    total: str = ""
+    counted_at: str = ""
     fields: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -47,13 +52,22 @@ class BulkForm:
             ListQuery.parsed(single.pop("list", "")),
             single.pop("whole", "") == "yes",
             single.pop("key", ""),
+            single.pop("total", ""),
+            single.pop("counted_at", ""),
             {name: value.strip() for name, value in single.items() if name != "appeal"},
         )
 
     @property
     def selection(self) -> dict[str, Any]:
-        """Return the chosen appeals as the API expects them."""
-        return {"filter": self.query.filter_object()} if self.is_whole else {"appeal_ids": self.ids}
+        """Return the chosen appeals as the API expects them. Of the whole list, those opened since it was counted
+        are left out: otherwise a list that grows all the time could not be changed.
+        """
+        if not self.is_whole:
+            return {"appeal_ids": self.ids}
+        return {
+            "filter": {"opened_to": self.counted_at} | self.query.filter_object(),
+            "expected_total": self.total,
+        }
 
 
 @router.get(NEW)
@@ -78,7 +92,7 @@ async def start(visit: VisitDep) -> Response:
     except WrongFields as wrong:
         return await _shown(visit, form, wrong, status=422)
     except ApiProblem as problem:
-        if problem.status not in {403, 409, 422, 429}:
+        if problem.status not in {403, 409, 412, 422, 429}:
             raise
         return await _shown(visit, form, reason_words(problem), status=problem.status)
     return visit.redirect(f"/bulk/{answer.data['id']}")
@@ -98,12 +112,16 @@ def _unusable(visit: Visit, form: BulkForm) -> Response | None:
 async def _shown(
     visit: Visit, form: BulkForm, wrong: WrongFields | None = None, *, status: int = 200
 ) -> HTMLResponse:
+    counted_at = clock.now().isoformat()
     rows, total, statuses = await _chosen(visit, form)
+    wrong = wrong or WrongFields()
+    if form.is_whole and form.total not in {"", str(total)}:
+        wrong.text = wrong.text or LIST_CHANGED
     return visit.render(
         "bulk/form.html",
         status=status,
         form=form, title=ACTIONS[form.action], rows=rows, total=total, statuses=statuses,
-        too_many=total > MAX_APPEALS, wrong=wrong or WrongFields(),
+        too_many=total > MAX_APPEALS, wrong=wrong, counted_at=counted_at,
         assignees=await _assignees(visit, form, rows) if form.action == "assign" else [],
         topics=await _topics(visit) if form.action == "triage" else [],
     )  # fmt: skip

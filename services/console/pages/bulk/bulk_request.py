@@ -22,6 +22,9 @@ _BY_FIELD = {
     "/topic_id": "Выберите другую тему.",
 }
 _TOO_MANY = "Обращений больше 5 000: столько за раз изменить нельзя. Сузьте отбор."
+LIST_CHANGED = (
+    "Пока вы заполняли форму, список изменился. Посмотрите, сколько в нём обращений теперь, и отправьте ещё раз."
+)
 TWO_UNFINISHED = "Две ваши операции ещё не закончены. Дождитесь одной из них и повторите."
 _MAY_NOT = "У вас нет права на это действие с обращениями."
 
@@ -40,7 +43,7 @@ def reason_words(problem: ApiProblem) -> WrongFields:
     fields = {pointer.lstrip("/"): _BY_FIELD[pointer] for pointer in problem.fields if pointer in _BY_FIELD}
     if "/filter" in problem.fields:
         return WrongFields(text=_TOO_MANY)
-    by_status = {403: _MAY_NOT, 429: TWO_UNFINISHED}
+    by_status = {403: _MAY_NOT, 412: LIST_CHANGED, 429: TWO_UNFINISHED}
     text = by_status.get(problem.status) or ("" if fields else explained(problem))
     return WrongFields(fields, text)
 
