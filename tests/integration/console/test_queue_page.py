@@ -14,6 +14,7 @@ import httpx
 import pytest
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from starlette.datastructures import QueryParams
 
 from services.console.pages.queue.queue_state import QueueState
 from services.console.words.marked_words import Part, marked, reasons
@@ -32,7 +33,9 @@ WHY = "Вопрос: «когда починят»; тема «Дороги»: �
 
 @pytest.fixture(scope="module")
 async def waiting(console: ConsoleUnderTest) -> AsyncIterator[Mapping[str, UUID]]:
-    """Three appeals in triage: an unclear comment, a later urgent post, and one entered manually."""
+    """Three appeals in triage: an unclear comment, a later urgent post, and one entered manually at the moment of
+    the comment.
+    """
     things = console.services.samples["own"]
     engine = create_engine(console.services.services["appeals"].database.url("gospablik_owner"), name="queue")
     async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
@@ -46,7 +49,7 @@ async def waiting(console: ConsoleUnderTest) -> AsyncIterator[Mapping[str, UUID]
             urgency="high",
             triage_reason="no_role_holder",
         )
-        by_hand = await _appeal(session, things, "by_hand", text="Звонили о дороге", hours=3, source="phone")
+        by_hand = await _appeal(session, things, "by_hand", text="Звонили о дороге", hours=1, source="phone")
         await _message(session, things, "unneeded", text="Нам <b>нужен</b> ответ?", hours=4, needs_answer="no")
     yield {"unclear": unclear, "urgent": urgent, "by_hand": by_hand}
     async with async_sessionmaker(engine, class_=WriteSession)() as session, session.begin():
@@ -425,7 +428,16 @@ def test_explanation_is_split_into_labelled_parts() -> None:
 
 def test_address_of_the_queue_does_not_grow_with_postponed_appeals() -> None:
     state = QueueState(("returned",))
-    once = state.without("2026-03-04T02:00:00Z", urgent=False)
-    again = once.without("2026-03-04T03:00:00Z", urgent=False)
+    once = state.without({"id": "a", "opened_at": "2026-03-04T02:00:00Z"}, urgent=False)
+    again = once.without({"id": "b", "opened_at": "2026-03-04T03:00:00Z"}, urgent=False)
     assert len(again.query) == len(once.query)
     assert again.from_start() == state
+
+
+def test_address_of_the_queue_has_all_postponed_appeals_of_one_moment() -> None:
+    state = QueueState()
+    for appeal_id in ("a", "b"):
+        state = state.without({"id": appeal_id, "opened_at": "2026-03-04T02:00:00Z"}, urgent=True)
+    assert state.query == "urgent_after=2026-03-04T02%3A00%3A00Z&urgent_skipped=a&urgent_skipped=b"
+    assert QueueState.of(QueryParams(state.query)) == state
+    assert state.unskipped([{"id": "b"}, {"id": "c"}]) == [{"id": "c"}]

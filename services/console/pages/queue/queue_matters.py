@@ -63,10 +63,10 @@ async def _shown(visit: Visit, *, refusal: str = "", status: int = 200) -> HTMLR
     state = QueueState.of(visit.request.query_params)
     asked: dict[str, Any] = {"possible_other_matter": True}
     listed, counts = await together(
-        visit.api.get("/appeals", {**asked, "sort": "opened_at", "limit": 1, "opened_from": state.after}),
+        visit.api.get("/appeals", {**asked, **state.parameters(1)}),
         visit.api.get("/appeals/counts", asked),
     )
-    head = next(iter(listed["items"]), None)
+    head = next(iter(state.unskipped(listed["items"])), None)
     appeal = await visit.api.get(f"/appeals/{head['id']}") if head else None
     asked_about = (appeal or {"possible_other_matters": []})["possible_other_matters"]
     response = visit.render(
@@ -77,7 +77,7 @@ async def _shown(visit: Visit, *, refusal: str = "", status: int = 200) -> HTMLR
         appeal=appeal,
         question=asked_about[0] if asked_about else None,
         state=state,
-        later=state.without(appeal["opened_at"], urgent=False).address(MATTERS) if appeal else None,
+        later=state.without(appeal, urgent=False).address(MATTERS) if appeal else None,
     )
     if visit.request.method == "POST":
         response.headers["HX-Replace-Url"] = state.address(MATTERS)

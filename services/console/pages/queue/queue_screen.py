@@ -67,13 +67,12 @@ class Screen:
 async def upcoming(visit: Visit, state: QueueState) -> Upcoming:
     """Return the first urgent and the first other appeals, each opened longest ago first."""
     waiting: dict[str, Any] = {"status": "triage", "triage_reason": state.reasons}
-    listed: dict[str, Any] = {**waiting, "sort": "opened_at", "limit": 2}
     urgent, normal, counts = await together(
-        visit.api.get("/appeals", {**listed, "urgency": "high", "opened_from": state.urgent_after}),
-        visit.api.get("/appeals", {**listed, "urgency": "normal", "opened_from": state.after}),
+        visit.api.get("/appeals", {**waiting, "urgency": "high", **state.parameters(2, urgent=True)}),
+        visit.api.get("/appeals", {**waiting, "urgency": "normal", **state.parameters(2)}),
         visit.api.get("/appeals/counts", waiting),
     )
-    return Upcoming([*urgent["items"], *normal["items"]], counts["total"])
+    return Upcoming(state.unskipped([*urgent["items"], *normal["items"]]), counts["total"])
 
 
 async def load(visit: Visit, appeal_id: str) -> Screen:

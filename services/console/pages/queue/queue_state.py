@@ -1,38 +1,54 @@
 """The state of the queue in its address: the chosen triage reasons, and where to continue after skipping."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
 PATH = "/queue"
-_STEP = timedelta(microseconds=1)
+_LONGEST_PAGE = 200
 
 
 @dataclass(frozen=True)
 class QueueState:
     """The position of the moderator in the queue, and the filter by triage reasons.
 
-    `after` is just past the opening moment of the last skipped appeal; `urgent_after` is the same for urgent
-    appeals.
+    `after` is the opening moment of the last skipped appeal, and `skipped` has the ids of all skipped appeals of
+    this moment: messages that are stored together open their appeals at the same moment. `urgent_after` and
+    `urgent_skipped` are the same for urgent appeals.
     """
 
     reasons: tuple[str, ...] = ()
     after: str = ""
     urgent_after: str = ""
+    skipped: tuple[str, ...] = ()
+    urgent_skipped: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, query: QueryParams) -> "QueueState":
         """Return the state that the parameters of an address describe."""
-        return cls(tuple(query.getlist("triage_reason")), query.get("after", ""), query.get("urgent_after", ""))
+        return cls(
+            tuple(query.getlist("triage_reason")),
+            query.get("after", ""),
+            query.get("urgent_after", ""),
+            tuple(query.getlist("skipped")),
+            tuple(query.getlist("urgent_skipped")),
+        )
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return the state as the parameters of an address."""
+        pairs = [("triage_reason", reason) for reason in self.reasons]
+        pairs += [(name, value) for name in ("after", "urgent_after") if (value := getattr(self, name))]
+        pairs += [(name, one) for name in ("skipped", "urgent_skipped") for one in getattr(self, name)]
+        return pairs
 
     @property
     def query(self) -> str:
         """Return the state as a query string."""
-        pairs = [("triage_reason", reason) for reason in self.reasons]
-        pairs += [(name, value) for name in ("after", "urgent_after") if (value := getattr(self, name))]
-        return urlencode(pairs)
+        return urlencode(self.pairs)
 
     def address(self, path: str = PATH, **more: str) -> str:
         """Return an address with this state."""
@@ -46,9 +62,24 @@ class QueueState:
 
     def from_start(self) -> "QueueState":
         """Return the state that shows skipped appeals again."""
-        return replace(self, after="", urgent_after="")
+        return QueueState(self.reasons)
 
-    def without(self, opened_at: str, *, urgent: bool) -> "QueueState":
+    def without(self, appeal: Mapping[str, Any], *, urgent: bool) -> "QueueState":
         """Return the state that skips an appeal."""
-        next_moment = (datetime.fromisoformat(opened_at) + _STEP).isoformat()
-        return replace(self, urgent_after=next_moment) if urgent else replace(self, after=next_moment)
+        opened_at, appeal_id = appeal["opened_at"], appeal["id"]
+        if urgent:
+            same = self.urgent_skipped if opened_at == self.urgent_after else ()
+            return replace(self, urgent_after=opened_at, urgent_skipped=(*same, appeal_id))
+        same = self.skipped if opened_at == self.after else ()
+        return replace(self, after=opened_at, skipped=(*same, appeal_id))
+
+    def parameters(self, count: int, *, urgent: bool = False) -> dict[str, Any]:
+        """Return the parameters of a list that has the next `count` appeals, and those in `skipped`."""
+        after, skipped = (self.urgent_after, self.urgent_skipped) if urgent else (self.after, self.skipped)
+        limit = min(count + len(skipped), _LONGEST_PAGE)
+        return {"sort": "opened_at", "opened_from": after, "limit": limit}
+
+    def unskipped(self, items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the appeals of a list that were not skipped."""
+        skipped = {*self.skipped, *self.urgent_skipped}
+        return [item for item in items if item["id"] not in skipped]

@@ -208,7 +208,7 @@ def _rendered(
     later = None
     if screen is not None:
         urgent = screen.appeal["urgency"] == "high"
-        later = state.without(screen.appeal["opened_at"], urgent=urgent).address()
+        later = state.without(screen.appeal, urgent=urgent).address()
     blank = {"organisations": [], "topics": [], "organisation_q": "", "topic_q": ""}
     response = visit.render(
         "queue/queue.html",
