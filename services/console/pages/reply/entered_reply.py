@@ -65,7 +65,9 @@ class EnteredReply:
         }
 
     def same_content(self, reply: Mapping[str, Any]) -> bool:
-        """Return whether a stored draft already has this content."""
+        """Return whether a stored draft already has this content, and replies to the same message."""
+        if self.message_id and self.message_id != reply["in_reply_to"]:
+            return False
         return self._content() == EnteredReply.of(reply)._content()
 
     def _content(self) -> tuple[Any, ...]:
