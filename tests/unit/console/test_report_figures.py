@@ -2,7 +2,9 @@
 
 import pytest
 
+from services.console.pages.analytics.appeal_tables import TableView
 from services.console.pages.analytics.map_drawing import draw
+from services.console.pages.analytics.selection import Selection
 from services.console.pages.weekly_report.correction_names import correction_rows
 from services.console.pages.weekly_report.measure_texts import changed, measured
 from services.console.site.charts import WIDTH, Bar, bar_chart, line_chart, part_of, sparkline
@@ -31,6 +33,25 @@ def test_long_label_is_wrapped_above_its_bar() -> None:
     assert len(bar.lines) == 2
     assert bar.lines[-1][1].endswith("…")
     assert bar.y > bar.lines[-1][0]
+
+
+def _table(dimension: str) -> TableView:
+    """Return a table with twenty columns, the first of which has the largest figure."""
+    columns = [{"key": f"2026-03-{day:02}", "name": None, "opened": 100 - day} for day in range(1, 21)]
+    table = {
+        "row_dimension": "topic", "column_dimension": dimension, "from": "2026-03-01", "to": "2026-03-20",
+        "total": {"opened": 1}, "columns": columns, "rows": [], "cells": [],
+    }  # fmt: skip
+    return TableView(table, Selection("/analytics", {"figure": "opened"}))
+
+
+@pytest.mark.parametrize(("dimension", "first", "last"), [("day", 6, 20), ("network", 1, 15)])
+def test_columns_left_out_are_the_earliest_times_or_the_smallest_figures(
+    dimension: str, first: int, last: int
+) -> None:
+    table = _table(dimension)
+    assert [column["key"] for column in table.columns] == [f"2026-03-{day:02}" for day in range(first, last + 1)]
+    assert table.left_out == 5
 
 
 def test_line_chart_is_broken_at_unknown_values() -> None:

@@ -48,11 +48,20 @@ class TableView:
 
     @cached_property
     def columns(self) -> list[dict[str, Any]]:
-        """Return the shown columns: times in their order, otherwise those with the largest figures first."""
+        """Return the shown columns: the latest times in their order, otherwise those with the largest figures
+        first.
+        """
         found = self._table["columns"]
-        if self.column_dimension not in _TIMES:
-            found = sorted(found, key=lambda column: -column[self.figure])
-        return [{**one, "title": self.title(self.column_dimension or "", one)} for one in found[:SHOWN_COLUMNS]]
+        if self.columns_are_times:
+            found = found[-SHOWN_COLUMNS:]
+        else:
+            found = sorted(found, key=lambda column: -column[self.figure])[:SHOWN_COLUMNS]
+        return [{**one, "title": self.title(self.column_dimension or "", one)} for one in found]
+
+    @property
+    def columns_are_times(self) -> bool:
+        """Return whether the columns are days or weeks."""
+        return self.column_dimension in _TIMES
 
     @property
     def left_out(self) -> int:
@@ -134,7 +143,7 @@ class TableView:
     @property
     def lines_are_times(self) -> bool:
         """Return whether each row has a line over time: its columns are several days or weeks."""
-        return self.column_dimension in _TIMES and len(self.columns) > 1
+        return self.columns_are_times and len(self.columns) > 1
 
     def address(self, group: dict[str, Any], figure: str | None = None) -> str:
         """Return the address of the list of appeals that a figure of a row, column or cell counts."""
