@@ -61,6 +61,10 @@ async def compute_pulse(session: AsyncSession, day: date, caller: Caller, now: d
     """Return the pulse of a day over the appeals that the caller may see."""
     span = DaySpan(day)
     opened = (await session.execute(day_queries.opened_query(span, caller, now))).all()
+    # Before the day of the first appeal nothing was collected: such a day has no figures, not zeros.
+    earlier = await session.scalar(day_queries.earlier_query(span, caller))
+    first = span.days[0] if earlier is not None else min((row.day for row in opened), default=None)
+    known = [one for one in span.days if first is not None and one >= first]
     answered = (await session.execute(day_queries.answered_query(span, caller))).all()
     overdue = (await session.execute(day_queries.overdue_query(span, caller))).all()
     history = (await session.execute(day_queries.history_query(day, caller))).all()
@@ -73,10 +77,10 @@ async def compute_pulse(session: AsyncSession, day: date, caller: Caller, now: d
     return PulseReport(
         day=day,
         time_zone=REGION_TIME_ZONE.key,
-        total=PulseFigures(**_figures(counts, channels, span)),
+        total=PulseFigures(**_figures(counts, channels, day, known)),
         in_triage=sum(row.in_triage for row in opened if row.day == day),
         channels=[
-            PulseChannel(channel=channel, name=channel_name(channel), **_figures(counts, {channel}, span))
+            PulseChannel(channel=channel, name=channel_name(channel), **_figures(counts, {channel}, day, known))
             for channel in sorted(channels, key=lambda name: (name not in NETWORKS, channel_name(name)))
         ],
         verdict=_verdict(unusual.verdict, day),
@@ -86,16 +90,23 @@ async def compute_pulse(session: AsyncSession, day: date, caller: Caller, now: d
     )
 
 
-def _figures(counts: Mapping[str, _Counts], channels: Iterable[str], span: DaySpan) -> dict[str, PulseFigure]:
+def _figures(
+    counts: Mapping[str, _Counts], channels: Iterable[str], day: date, known: Sequence[date]
+) -> dict[str, PulseFigure]:
+    """Return the figures of the day, compared with those of the `known` days before it."""
     names = list(channels)
     found = {}
     for figure, of_figure in counts.items():
-        *before, value = (sum(of_figure.get((name, day), 0) for name in names) for day in span.days)
+        value, *before = (
+            sum(of_figure.get((name, one), 0) for name in names)
+            for one in (day, *(one for one in known if one != day))
+        )
+        previous = before[-1] if before else None
         found[figure] = PulseFigure(
             value=value,
-            previous=before[-1],
-            change=value - before[-1],
-            mean=round(sum(before) / len(before), 2),
+            previous=previous,
+            change=value - previous if previous is not None else None,
+            mean=round(sum(before) / len(before), 2) if before else None,
         )
     return found
 

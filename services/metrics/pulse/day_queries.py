@@ -86,6 +86,15 @@ def opened_query(span: DaySpan, caller: Caller, now: datetime) -> Select[*tuple[
     )
 
 
+def earlier_query(span: DaySpan, caller: Caller) -> Select[UUID]:
+    """Return the SQL query for one appeal that was opened before all days of the span, if there is any."""
+    return (
+        select(Appeal.id)
+        .where(caller.scope(Appeal.organisation_id), Appeal.opened_at < span.period.start)
+        .limit(1)
+    )
+
+
 def answered_query(span: DaySpan, caller: Caller) -> Select[*tuple[Any, ...]]:
     """Return the SQL query that counts first responses by channel and day.
 

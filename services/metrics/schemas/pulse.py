@@ -11,12 +11,17 @@ PulseLevel = TypeAliasType("PulseLevel", Literal["calmer", "usual", "tenser", "u
 
 
 class PulseFigure(BaseModel):
-    """A figure of the day, with those of earlier days."""
+    """A figure of the day, with those of earlier days. Days before the first appeal that the caller may see have
+    no figures.
+    """
 
     value: int = Field(examples=[96])
-    previous: int = Field(description="Of the day before", examples=[88])
-    change: int = Field(description="`value − previous`", examples=[8])
-    mean: float = Field(description="Mean of the seven days before the day", examples=[81.4])
+    previous: int | None = Field(description="Of the day before; null: it has no figures", examples=[88])
+    change: int | None = Field(description="`value − previous`; null without `previous`", examples=[8])
+    mean: float | None = Field(
+        description="Mean of those of the seven days before the day that have figures; null: none has",
+        examples=[81.4],
+    )
 
 
 class PulseFigures(BaseModel):

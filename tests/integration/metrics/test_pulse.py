@@ -233,7 +233,7 @@ async def test_overdue_appeals_are_counted_at_the_end_of_each_day(region: Region
     await connection.execute("UPDATE appeals SET source = 'phone' WHERE first_response_at IS NULL")
     await connection.close()
     body = await region.get(PATH)
-    assert triple(body["total"]["overdue"]) == (2, 3, -1, pytest.approx(3 / 7, abs=0.01))
+    assert triple(body["total"]["overdue"]) == (2, 3, -1, pytest.approx(3 / 4, abs=0.01))
     found = {channel["name"]: triple(channel["overdue"])[:2] for channel in body["channels"]}
     assert found == {"Внесены вручную": (1, 1), "Телефон": (1, 2)}
 
@@ -266,8 +266,27 @@ async def test_unfinished_or_invalid_day_is_refused(region: Region, day: str) ->
 
 async def test_figures_of_a_day_without_appeals_are_zero(region: Region) -> None:
     body = await region.get(PATH, day="2026-01-01")
-    assert {triple(figure) for figure in body["total"].values()} == {(0, 0, 0, 0)}
+    assert {triple(figure) for figure in body["total"].values()} == {(0, None, None, None)}
     assert (body["channels"], body["unusual_topics"], body["pairs_tested"]) == ([], [], 0)
+
+
+async def test_days_before_the_first_appeal_are_not_compared(region: Region) -> None:
+    connection = await region.database.connect()
+    of_school = {"organisation_id": region.school}
+    for back, count in ((2, 40), (1, 42), (0, 41)):
+        await add_day(connection, TUESDAY - timedelta(days=back), count, **of_school)
+    # A day on which only an appeal without figures was opened.
+    await add_day(connection, TUESDAY - timedelta(days=3), 1, **of_school, status="not_required")
+    await connection.close()
+    opened = {
+        day: triple((await region.get(PATH, day=f"2026-11-{day}"))["total"]["opened"]) for day in (21, 22, 23, 24)
+    }
+    assert opened == {
+        21: (0, None, None, None),
+        22: (40, 0, 40, 0),
+        23: (42, 40, 2, 20),
+        24: (41, 42, -1, pytest.approx(82 / 3, abs=0.01)),
+    }
 
 
 async def test_every_query_of_the_pulse_uses_an_index(region: Region) -> None:
@@ -276,6 +295,7 @@ async def test_every_query_of_the_pulse_uses_an_index(region: Region) -> None:
     pairs = [("81990000", uuid4())]
     queries: tuple[Any, ...] = (
         day_queries.opened_query(span, centre, clock.now()),
+        day_queries.earlier_query(span, centre),
         day_queries.answered_query(span, centre),
         day_queries.overdue_query(span, centre),
         day_queries.history_query(TUESDAY, centre),

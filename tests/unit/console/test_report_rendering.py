@@ -131,6 +131,21 @@ async def test_charts_have_titles_descriptions_and_unique_ids() -> None:
     assert "style=" not in page
 
 
+async def test_pulse_of_the_first_day_compares_with_nothing() -> None:
+    figure = {"value": 24, "previous": None, "change": None, "mean": None}
+    figures = dict.fromkeys(("opened", "answered", "overdue"), figure)
+    pulse = {
+        "total": figures, "in_triage": 2, "channels": [{**figures, "channel": "vk", "name": "ВКонтакте"}],
+        "verdict": {"level": "unknown", "text": "мало данных для сравнения: поступило 24", "expected": None},
+        "unusual_topics": [], "pairs_tested": 0, "history_days": 0,
+    }  # fmt: skip
+    visit = _PageVisit({"/metrics/pulse": pulse})
+    page = _words(bytes((await show_pulse(cast(Visit, visit), "2020-03-03")).body).decode())
+    assert page.count("сравнить пока не с чем") == 3
+    assert "днём раньше" not in page
+    assert "24 (" not in page.split("По каналам")[0]
+
+
 def _figure(value: int) -> dict[str, Any]:
     return {"value": value, "previous": 1, "change": value - 1, "mean": 1.5}
 

@@ -53,7 +53,9 @@ _LEGEND = ("этот день", "среднее за 7 дней")
 
 def _bar(channel: dict[str, Any]) -> Bar:
     opened = channel["opened"]
-    text = f"{count(opened['value'])} (в среднем {decimal(opened['mean'])})"
+    text = count(opened["value"])
+    if opened["mean"] is not None:
+        text += f" (в среднем {decimal(opened['mean'])})"
     return Bar(channel["name"], opened["value"], text, opened["mean"])
 
 
