@@ -2,9 +2,12 @@
 
 import html
 import re
+from typing import Any
 
 import pytest
 
+from services.console.api_calls.client import Answer, Api, ApiProblem
+from services.console.pages.people import person_access
 from services.registry.access import clients
 from services.registry.settings import RegistrySettings
 from tests.integration.access.all_services import CallerCase
@@ -57,6 +60,32 @@ async def test_new_person_gets_a_password_shown_once(console: ConsoleUnderTest) 
     assert "Пробная &lt;b&gt;" in visited.response.text
     assert "set-cookie" not in visited.response.headers
     assert visited.response.headers["cache-control"] == "no-store"
+
+
+async def test_form_of_a_new_person_sent_twice_shows_the_same_password(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person_access, "_WAIT_SECONDS", 0)
+    bodies: list[Any] = []
+    send = Api.send
+
+    async def recorded(api: Api, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        if method != "POST":
+            return await send(api, method, path, body, **options)
+        bodies.append(body)
+        if len(bodies) == 2:  # the first submission is still being executed
+            raise ApiProblem(409, {"type": "/problems/idempotent-request-in-progress"}, {})
+        return await send(api, method, path, body, **options)
+
+    monkeypatch.setattr(Api, "send", recorded)
+    form = {"full_name": "Пробная", "username": "probe.twice", "role": "executor", "organisation": OWN}
+    shown = []
+    for key in ("k-twice", "k-twice", "k-other"):
+        response = (await console.send(OPERATIONS, "POST", "/people-new", data=form | {"key": key})).response
+        shown += re.findall(r'registry-secret">([a-z0-9-]{19})<', response.text)
+    assert bodies[0] == bodies[1] == bodies[2]
+    assert shown == [bodies[0]["password"], bodies[0]["password"], bodies[3]["password"]]
+    assert shown[0] != shown[2]
 
 
 async def test_new_person_without_an_organisation_or_with_an_invalid_name_is_refused(
@@ -150,7 +179,7 @@ async def test_client_secret_is_shown_once(console: ConsoleUnderTest) -> None:
     own = console.filled("/clients/{client_id}")
     assert "registry-secret" not in (await console.send(OPERATIONS, "GET", own)).response.text
     page = (await console.send(OPERATIONS, "GET", own)).response.text
-    form = {"overlap_hours": "1", "newest": hidden_of(page, "newest")}
+    form = {"overlap_hours": "9" * 5_000, "newest": hidden_of(page, "newest")}
     again = await console.send(OPERATIONS, "POST", f"{own}/secrets", data=form)
     assert changes(again) == [("POST", 201)]
     assert "registry-secret" in again.response.text

@@ -2,6 +2,9 @@
 it.
 """
 
+import asyncio
+import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +20,7 @@ from services.console.choices.choices_by_name import (
     known_organisation,
 )
 from services.console.registry_forms.access_roles import CENTRE_ROLES, grantable_roles
+from services.console.settings import console_settings
 from services.console.site.forms import changed_meanwhile, entered, refusal_of, wrong_fields
 from services.console.site.page import page_router
 from services.console.site.visit import Visit, VisitDep
@@ -24,6 +28,9 @@ from services.console.site.visit import Visit, VisitDep
 router = page_router()
 # No letters or digits that look alike: passwords are read aloud and typed by hand.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+# Of a submission while an earlier one is being executed: the password is hashed, which takes up to some seconds.
+_ATTEMPTS = 10
+_WAIT_SECONDS = 0.5
 _WRONG = {
     "username": "Имя для входа: строчные латинские буквы, цифры, точка, дефис; такое имя ещё не занято.",
     "full_name": "Введите фамилию, имя и отчество.",
@@ -37,7 +44,24 @@ _WRONG = {
 
 def new_password() -> str:
     """Return a random password in four groups."""
-    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(4)) for _ in range(4))
+    return _password(secrets.token_bytes(32))
+
+
+def _password_of(visit: Visit, key: str) -> str:
+    """Return the password of the person whose form has this idempotency key: the same for each submission, since
+    another would be another request, and only its response shows the password. Only the console can compute it.
+    """
+    secret = console_settings().encryption_keys.get_secret_value().split(",")[0].strip()
+    about = f"password of a new person\n{visit.me['person']['id']}\n{key}"
+    return _password(hmac.digest(secret.encode(), about.encode(), hashlib.sha256))
+
+
+def _password(entropy: bytes) -> str:
+    number, letters = int.from_bytes(entropy, "big"), []
+    for _ in range(16):
+        number, at = divmod(number, len(_ALPHABET))
+        letters.append(_ALPHABET[at])
+    return "-".join("".join(letters[at : at + 4]) for at in range(0, 16, 4))
 
 
 @router.get("/people-new")
@@ -55,19 +79,36 @@ async def give_access(visit: VisitDep) -> Response:
     organisation = await _organisation(visit, form)
     if organisation.error:
         return await _form(visit, form, organisation)
-    password = new_password() if form.get("sign_in") != "issuer" else None
+    key = form.get("key")
+    password = None
+    if form.get("sign_in") != "issuer":
+        password = _password_of(visit, key) if key else new_password()
     body = _access(form, organisation) | {
         "username": form.get("username", ""),
         "password": password,
         "external_subject": form.get("external_subject") or None,
     }
     try:
-        made = await visit.api.send("POST", "/people", body, key=form.get("key"))
+        made = await _create(visit, body, key)
     except ApiProblem as problem:
         return await _form(visit, form, organisation, problem)
     if password is None:
         return visit.redirect(f"/people/{made.data['id']}", note="Доступ дан")
     return visit.render("people/password.html", person=made.data, password=password, is_new=True)
+
+
+async def _create(visit: Visit, body: Mapping[str, Any], key: str | None) -> Answer:
+    """Create the person. While an earlier submission of the form is being executed, wait for its result: the
+    browser shows only the response to the last submission.
+    """
+    for _ in range(_ATTEMPTS):
+        try:
+            return await visit.api.send("POST", "/people", body, key=key)
+        except ApiProblem as problem:
+            if problem.slug != "idempotent-request-in-progress":
+                raise
+        await asyncio.sleep(_WAIT_SECONDS)
+    return await visit.api.send("POST", "/people", body, key=key)
 
 
 @router.get("/people/{person_id}/edit")
