@@ -1,5 +1,6 @@
 """The values entered in forms, and the API's errors about them."""
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from datetime import date, datetime, time
@@ -12,6 +13,8 @@ from services.console.api_calls.client import ApiProblem
 from services.console.words.refusals import explained
 from shared.clock import REGION_TIME_ZONE
 
+# Longer numbers fit no column; `int` raises for thousands of digits.
+_WHOLE = re.compile(r"[0-9]{1,18}")
 _LATIN = re.compile("[A-Za-z]")
 _REPEATED = {"duplicate": "Такое значение уже занято.", "idempotency-key-reused": "Форма уже отправлена."}
 
@@ -90,8 +93,14 @@ def start_of_day(day: str) -> str | None:
 
 
 def number(text: str) -> float | None:
-    """Return the number that a person entered, with a decimal comma or point; None if it is not a number."""
+    """Return the finite number that a person entered, with a decimal comma or point; None for anything else."""
     try:
-        return float(text.strip().replace(",", "."))
+        found = float(text.strip().replace(",", "."))
     except ValueError:
         return None
+    return found if math.isfinite(found) else None
+
+
+def whole_number(text: str) -> int | None:
+    """Return the whole number that a person entered; None for anything else than up to 18 digits."""
+    return int(text) if _WHOLE.fullmatch(text) else None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, get_args
 from urllib.parse import unquote
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -281,12 +281,21 @@ async def test_change_redirects_to_the_appeal_with_a_note(
     assert note in note_of(response)
 
 
+@pytest.mark.parametrize("mark", ["²", "9" * 3_999, "0", ""])
+async def test_mark_that_is_none_is_left_out(console: ConsoleUnderTest, mark: str, version: str) -> None:
+    fields = {"kind": "thanks", "mark": mark, "reason": "Прочтено", "version": version}
+    visited = await posted(console, MODERATOR, f"{PAGE}/feedback/{uuid4()}", fields)
+    assert [call.status for call in visited.calls if call.method == "PUT"] == [visited.response.status_code]
+    assert visited.response.status_code in {404, 422}
+
+
 @pytest.mark.parametrize(
     ("who", "action", "fields", "shown"),
     [
         (EXECUTOR, "/notes", {"text": " "}, "Напишите заметку"),
         (EXECUTOR, "/tags", {"add": "<script>"}, "Метка — буквы"),
         (EXECUTOR, "/extension-requests", {"hours": "<много>", "ground": "<i>Акт</i>"}, "Укажите число часов"),
+        (EXECUTOR, "/extension-requests", {"hours": "inf", "ground": "Акт"}, "Укажите число часов"),
         (MODERATOR, "/extension-requests/{extension_request_id}/refuse", {"remarks": ""}, "почему отказ"),
         (MANAGER, "/clocks/pause", {"reason": ""}, "Напишите причину"),
     ],
@@ -481,6 +490,6 @@ def test_conflict_without_a_readable_seen_state_shows_the_last_entry() -> None:
             for kind in ("opened", "clock_paused")
         ],
     }  # fmt: skip
-    for broken in ("", "[]", "{", '{"entries": null}'):
+    for broken in ("", "[]", "{", '{"entries": null}', '{"entries": Infinity}', "[" * 4_000):
         assert [one.text for one in conflict_of(broken, appeal).happened] == ["Отсчёт срока приостановлен"]
     assert conflict_of(seen(appeal), appeal).differences == []

@@ -142,6 +142,7 @@ async def test_appeals_are_added_by_their_numbers(console: ConsoleUnderTest) -> 
     unknown = await posted(console, f"{ONE}/members", {"numbers": f"{number} 987654 <i>"})
     assert unknown.response.status_code == 422
     assert "Таких обращений нет: 987654, &lt;i&gt;." in unknown.response.text
+    assert (await posted(console, f"{ONE}/members", {"numbers": "9" * 5_000})).response.status_code == 422
     assert changes(unknown) == []
 
 

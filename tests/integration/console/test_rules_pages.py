@@ -155,6 +155,8 @@ async def test_unsaved_changes_of_rules_are_kept_in_the_address(
     assert "срочное → модераторам" in text_of(shown)
     dropped = (await _post(console, f"{path}/steps?{added.headers['location'].split('?')[1]}", drop="0")).response
     assert "rule" not in query_of(dropped)
+    too_long = (await _post(console, f"{path}/steps?without={own['rule_id']}", drop="9" * 5_000)).response
+    assert query_of(too_long) == {"without": [own["rule_id"]]}
     restored = (await _post(console, f"{path}/steps?without={own['rule_id']}", restore=own["rule_id"])).response
     assert restored.headers["location"] == path
 
@@ -275,6 +277,8 @@ async def test_policy_is_added_from_the_form(console: ConsoleUnderTest) -> None:
         ("executor_share", "150", "Введите проценты от 1 до 99"),
         ("resolution_hours", "1", "не может быть раньше первого"),
         ("extend_final_answer_hours", "", "и на сколько часов"),
+        ("extend_final_answer_count", "nan", "и на сколько часов"),
+        ("extend_final_answer_count", "inf", "и на сколько часов"),
         ("warn_at", "80, 50", "Доли должны расти"),
         ("topic", "щщщ", "Такой темы нет"),
     ],

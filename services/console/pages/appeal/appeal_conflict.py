@@ -53,7 +53,7 @@ def conflict_of(before: str, appeal: Document) -> Conflict:
     try:
         former = dict(json.loads(before))
         known = int(former.pop("entries"))
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         former, known = {}, len(appeal["timeline"]) - 1
     now = _shown(appeal)
     differences = [

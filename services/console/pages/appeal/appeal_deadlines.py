@@ -7,6 +7,7 @@ from fastapi import Form
 from fastapi.responses import Response
 
 from services.console.pages.appeal.appeal_page import Entered, Refusals, changed, show
+from services.console.site.forms import number
 from services.console.site.page import page_router
 from services.console.site.visit import VisitDep
 
@@ -64,9 +65,8 @@ async def ask_for_time(
 ) -> Response:
     """Request more time from the centre."""
     entered = Entered("extension", {"seen": seen, "clock": clock, "hours": hours, "ground": ground})
-    try:
-        amount = float(hours.strip().replace(",", "."))
-    except ValueError:
+    amount = number(hours)
+    if amount is None:
         wrong = Entered(entered.form, entered.values, "Проверьте заполнение полей.", {"hours": _NO_HOURS})
         return await show(visit, str(appeal_id), wrong, 422)
     call = visit.api.send(

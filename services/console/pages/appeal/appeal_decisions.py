@@ -15,6 +15,7 @@ from services.console.site.visit import Visit, VisitDep
 router = page_router()
 _Field = Annotated[str, Form(max_length=4_000)]
 # Only appeals in these statuses, which await their first reply, can be merged.
+_MARKS = frozenset("12345")
 _MERGEABLE = frozenset({"triage", "assigned", "in_progress"})
 _MATTER = Refusals(
     conflict="Это сообщение выделить нельзя: с него началось обращение или на него уже отвечают.",
@@ -99,7 +100,7 @@ async def correct_feedback(
 ) -> Response:
     """Correct how the citizen's feedback on the last answer is classified."""
     entered = Entered(f"feedback-{feedback_id}", {"seen": seen, "kind": kind, "mark": mark, "reason": reason})
-    body = {"kind": kind or None, "mark": int(mark) if mark.isdigit() else None, "reason": reason.strip()}
+    body = {"kind": kind or None, "mark": int(mark) if mark in _MARKS else None, "reason": reason.strip()}
     call = visit.api.send("PUT", f"/appeals/{appeal_id}/feedback/{feedback_id}", body, version=version)
     return await changed(visit, str(appeal_id), entered, call, note="Отзыв перечитан", refusals=_FEEDBACK)
 

@@ -9,7 +9,7 @@ from services.console.api_calls.client import ApiProblem
 from services.console.pages.clients import client_changes
 from services.console.pages.clients.client_changes import PATH
 from services.console.site.addresses import first_page, next_page
-from services.console.site.forms import entered, refusal_of
+from services.console.site.forms import entered, refusal_of, whole_number
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep
 
@@ -54,8 +54,8 @@ async def issue_secret(visit: VisitDep, client_id: str) -> Response:
     client = await visit.api.get(f"{PATH}/{client_id}")
     if form.get("newest", "") != newest_secret(client):
         return _client_page(visit, client, _ISSUED, status=409)
-    hours = form.get("overlap_hours", "")
-    body = {"overlap_hours": int(hours) if hours.isdecimal() else 24}
+    hours = whole_number(form.get("overlap_hours", ""))
+    body = {"overlap_hours": 24 if hours is None else hours}
     try:
         made = await visit.api.send("POST", f"{PATH}/{client_id}/secrets", body)
     except ApiProblem as problem:

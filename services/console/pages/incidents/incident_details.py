@@ -8,6 +8,7 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 
 from services.console.choices.organisation_choice import search_organisations
+from services.console.site.forms import whole_number
 from services.console.site.visit import Visit, together
 
 PATH = "/incidents"
@@ -45,7 +46,7 @@ def recipients(members: list[Document]) -> Recipients:
 async def appeals_by_number(visit: Visit, numbers: str) -> tuple[list[str], list[str]]:
     """Return the ids of the appeals with these numbers, and the words that are not an appeal's number."""
     named = list(dict.fromkeys(re.findall(r"[^\s,;№]+", numbers)))[:MEMBERS_AT_ONCE]
-    known = [word for word in named if word.isdecimal() and 0 < int(word) < 2**63]
+    known = [word for word in named if whole_number(word)]
     found = await together(*(visit.api.get("/appeals", {"number": word, "limit": 1}) for word in known))
     ids = {word: listed["items"][0]["id"] for word, listed in zip(known, found, strict=True) if listed["items"]}
     return list(ids.values()), [word for word in named if word not in ids]

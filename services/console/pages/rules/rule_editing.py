@@ -13,6 +13,7 @@ from services.console.pages.rules.rule_form import RuleForm, blank_form, read_fo
 from services.console.pages.rules.rule_refusals import set_faults
 from services.console.pages.rules.rule_set_state import RuleSetState, default_fields, load_state, rule_table
 from services.console.pages.rules.rule_words import rule_fields
+from services.console.site.forms import whole_number
 from services.console.site.visit import Visit, VisitDep
 from services.console.words.refusals import explained
 
@@ -53,8 +54,8 @@ async def take_step(visit: VisitDep, rule_set_id: UUID) -> Response:
         changes = changes.leave_out(rule_id)
     elif rule_id := str(form.get("restore", "")):
         changes = changes.restore(rule_id)
-    elif (number := str(form.get("drop", ""))).isdecimal():
-        changes = changes.drop(int(number))
+    elif (number := whole_number(str(form.get("drop", "")))) is not None:
+        changes = changes.drop(number)
     return visit.redirect(changes.address(path, *_filter(visit)))
 
 
