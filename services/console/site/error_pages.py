@@ -13,6 +13,7 @@ from structlog.contextvars import get_contextvars
 from services.console.api_calls.client import ApiProblem, ApiUnavailable, NoSuchPath, SignedOut
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.browser_sessions.token_endpoint import EndpointUnavailable
+from services.console.site.kept_form import OF_THE_GATEWAY, SIGNED_OUT, is_part, kept_entries
 from services.console.site.rendering import render
 from services.console.site.return_addresses import return_address
 from services.console.site.site import TooManyFiles
@@ -28,10 +29,6 @@ FOREIGN = "Изменить что-либо можно только со стр�
 _WRONG_ADDRESS = "Адрес страницы составлен неверно: проверьте отборы и повторите."
 
 
-# The gateway would treat these statuses as a failure of the console and open its circuit breaker.
-_OF_THE_GATEWAY = {502: 503, 504: 503}
-
-
 def error_page(request: Request, status: int, text: str, *, request_id: str | None = None) -> HTMLResponse:
     """Return a page that says what happened and what to do; for htmx, only its content."""
     swap = "hx-request" in request.headers and "hx-history-restore-request" not in request.headers
@@ -42,7 +39,7 @@ def error_page(request: Request, status: int, text: str, *, request_id: str | No
         text=text,
         request_id=request_id,
     )
-    return HTMLResponse(html, status_code=_OF_THE_GATEWAY.get(status, status))
+    return HTMLResponse(html, status_code=OF_THE_GATEWAY.get(status, status))
 
 
 def to_sign_in(request: Request) -> Response:
@@ -60,6 +57,11 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(SignedOut)
     async def signed_out(request: Request, error: SignedOut) -> Response:
+        if is_part(request) and not (request.method == "POST" and await request.form()):
+            # Leading the page away would lose what is being written on it.
+            return Response(status_code=204)
+        if (kept := await kept_entries(request, SIGNED_OUT, 401)) is not None:
+            return kept
         response = to_sign_in(request)
         if SESSION_COOKIE in request.cookies:
             response.delete_cookie(SESSION_COOKIE, secure=True, httponly=True, samesite="lax")
@@ -73,13 +75,15 @@ def install(app: FastAPI) -> None:
             and any(one.startswith("path/") for one in problem.fields)
         ):
             return error_page(request, 404, _NOT_FOUND)
-        return error_page(request, problem.status, explained(problem), request_id=problem.request_id)
+        text, request_id = explained(problem), problem.request_id
+        kept = await kept_entries(request, text, problem.status, request_id=request_id)
+        return kept or error_page(request, problem.status, text, request_id=request_id)
 
     @app.exception_handler(ApiUnavailable)
     @app.exception_handler(EndpointUnavailable)
     async def unavailable(request: Request, error: Exception) -> Response:
         log.warning("api unavailable", reason=str(error)[:300])
-        return error_page(request, 503, UNAVAILABLE)
+        return await kept_entries(request, UNAVAILABLE, 503) or error_page(request, 503, UNAVAILABLE)
 
     @app.exception_handler(NoSuchPath)
     async def no_such_path(request: Request, error: NoSuchPath) -> Response:
@@ -97,7 +101,8 @@ def install(app: FastAPI) -> None:
     async def invalid(request: Request, error: RequestValidationError) -> Response:
         if any(one["loc"][0] == "path" for one in error.errors()):
             return error_page(request, 404, _NOT_FOUND)
-        return error_page(request, 422, _WRONG_ADDRESS)
+        kept = await kept_entries(request, explained_status(422), 422)
+        return kept or error_page(request, 422, _WRONG_ADDRESS)
 
     @app.exception_handler(Problem)
     async def problem(request: Request, error: Problem) -> Response:
