@@ -181,7 +181,9 @@ class Service:
     def new_http(self) -> aiohttp.ClientSession:
         """Return a separate HTTP client, which is closed with the service."""
         # Shorter than the five seconds of uvicorn, which could close a connection just when it is reused.
-        connector = aiohttp.TCPConnector(keepalive_timeout=4, ssl=client_tls())
+        connector = aiohttp.TCPConnector(
+            keepalive_timeout=4, ssl=client_tls(), resolver=aiohttp.ThreadedResolver()
+        )
         timeout = aiohttp.ClientTimeout(total=30)
         self._http_clients.append(aiohttp.ClientSession(connector=connector, timeout=timeout))
         return self._http_clients[-1]

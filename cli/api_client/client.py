@@ -224,7 +224,9 @@ async def signed_in(connection: Connection) -> AsyncIterator[ApiClient]:
         tls = tls_trusting(Path(bundle) if bundle else None)
     except OSError as error:
         raise ApiError(f"GOSPABLIK_CA_BUNDLE: no certificates can be read from {bundle}: {error}") from error
-    async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(ssl=tls)) as http:
+    # The names of this machine are resolved as the system does it.
+    connector = aiohttp.TCPConnector(ssl=tls, resolver=aiohttp.ThreadedResolver())
+    async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
         client = ApiClient(http, connection)
         await client.sign_in()
         yield client

@@ -52,7 +52,8 @@ def create_app(settings: GatewaySettings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         refuse_renamed_variables(os.environ)
         # Shorter than uvicorn's keep-alive of five seconds, so that no closed connection is reused.
-        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(keepalive_timeout=4)) as http:
+        connector = aiohttp.TCPConnector(keepalive_timeout=4, resolver=aiohttp.ThreadedResolver())
+        async with aiohttp.ClientSession(connector=connector) as http:
             app.state.health = health.HealthCache(
                 http,
                 settings.process_urls(),

@@ -96,7 +96,9 @@ class Worker:
         supervisor = TaskSupervisor(RESTART_BACKOFF, service.report_worker, _log_bug)
         # Shorter than the servers' keep-alive: the outcome of a call on a connection that the server has just
         # closed is unknown.
-        connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4, ssl=client_tls())
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=4, ssl=client_tls(), resolver=aiohttp.ThreadedResolver()
+        )
         async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
             token_pool, intake = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
             networks = catalogue.create_adapters(http, token_pool, intake, settings)

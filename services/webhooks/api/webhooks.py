@@ -12,7 +12,6 @@ from services.webhooks.api.presenters import present_delivery, present_health
 from services.webhooks.deliveries.replay import replay
 from services.webhooks.endpoints import direct_deliveries, endpoints, entitlements, health
 from services.webhooks.endpoints.filters import EndpointFilters
-from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from services.webhooks.schemas.replays import WebhookReplay, WebhookReplayRequest
 from services.webhooks.schemas.webhooks import (
@@ -60,15 +59,8 @@ def _cipher() -> SecretCipher:
     return SecretCipher(webhooks_settings().encryption_keys)
 
 
-async def _check_url(url: str) -> None:
-    try:
-        await check_url(
-            url,
-            webhooks_settings().webhooks_allowed_networks,
-            https_only=settings().environment == "production",
-        )
-    except UrlNotAllowed as refused:
-        raise Invalid.field("/url", str(refused)) from refused
+def _https_only() -> bool:
+    return settings().environment == "production"
 
 
 async def _shown(session: AsyncSession, endpoint: tables.WebhookEndpoint, response: Response) -> WebhookEndpoint:
@@ -133,7 +125,6 @@ async def create_webhook_endpoint(
     the operator has listed, and the consent of a person with `webhooks:consent`; a request by such a person
     counts as consent.
     """
-    await _check_url(body.url)
     made: list[str] = []
 
     # The response stored for the idempotency key must not contain the secret, so it is added afterwards.
@@ -143,6 +134,7 @@ async def create_webhook_endpoint(
             caller,
             _cipher(),
             webhooks_settings(),
+            https_only=_https_only(),
             url=body.url,
             event_types=body.event_types,
             description=body.description,
@@ -204,11 +196,16 @@ async def update_webhook_endpoint(
     the rights for it and becomes the endpoint's owner. A new URL, other headers or another `organisation_subtree`
     need a new consent to personal data. An empty list removes a filter; `headers` replaces all headers.
     """
-    if body.url is not None:
-        await _check_url(body.url)
     changes = body.model_dump(exclude_unset=True)
     endpoint = await endpoints.change(
-        session, caller, _cipher(), webhooks_settings(), endpoint_id, version=version, changes=changes
+        session,
+        caller,
+        _cipher(),
+        webhooks_settings(),
+        endpoint_id,
+        https_only=_https_only(),
+        version=version,
+        changes=changes,
     )
     return await _shown(session, endpoint, response)
 

@@ -9,7 +9,8 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
@@ -40,6 +41,7 @@ from services.webhooks.endpoints import (
 )
 from services.webhooks.endpoints.custom_headers import without_values
 from services.webhooks.endpoints.entitlements import Entitlement
+from services.webhooks.endpoints.name_resolution import HostResolver
 from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
 from services.webhooks.endpoints.verification import AnsweredChallenge
@@ -193,21 +195,29 @@ class Dispatcher:
         self._failing_endpoints: set[UUID] = set()
         self._https_only = https_only
 
-    def client(self) -> aiohttp.ClientSession:
-        """Return the HTTP client: no proxy, no cookies, and each address is checked when its socket is created."""
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._concurrency,
-                socket_factory=guarded_socket_factory(self._allowed),
-                use_dns_cache=False,
-                ssl=client_tls(),
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._timeout, connect=min(5, self._timeout)),
-            headers={"User-Agent": "Gospablik-Webhooks/1", "Content-Type": "application/json"},
-            auto_decompress=False,
-            trust_env=False,
+    @asynccontextmanager
+    async def client(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """Yield the HTTP client: no proxy, no cookies, and each address is checked when its socket is created."""
+        resolver = HostResolver()
+        connector = aiohttp.TCPConnector(
+            limit=self._concurrency,
+            socket_factory=guarded_socket_factory(self._allowed),
+            resolver=resolver,
+            use_dns_cache=False,
+            ssl=client_tls(),
         )
+        try:
+            async with aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=self._timeout, connect=min(5, self._timeout)),
+                headers={"User-Agent": "Gospablik-Webhooks/1", "Content-Type": "application/json"},
+                auto_decompress=False,
+                trust_env=False,
+            ) as http:
+                yield http
+        finally:
+            await resolver.close()
 
     async def claim(self, limit: int, in_flight: Mapping[UUID, int] | None = None) -> list[ClaimedDelivery]:
         """Claim up to `limit` due deliveries, earliest due first, and commit. Return those that may be sent.

@@ -20,6 +20,7 @@ from services.webhooks.endpoints import (
 )
 from services.webhooks.endpoints.custom_headers import require_valid_headers
 from services.webhooks.endpoints.filters import EndpointFilters
+from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url
 from services.webhooks.event_catalogue.catalogue import subscribed_types
 from services.webhooks.settings import WebhooksSettings
 from shared import clock
@@ -57,6 +58,7 @@ async def create(
     cipher: SecretCipher,
     settings: WebhooksSettings,
     *,
+    https_only: bool,
     url: str,
     event_types: Sequence[str],
     description: str,
@@ -84,6 +86,8 @@ async def create(
     await _check_quota(session, caller.organisation_id, settings.webhooks_max_endpoints)
     if personal_data:
         _require_personal_data_rights(caller, caller.organisation_id, url, settings)
+    # Last: who may not create an endpoint does not learn which names resolve to what.
+    await _require_callable(url, settings, https_only=https_only)
     secret = new_secret()
     endpoint = WebhookEndpoint(
         id=new_id(),
@@ -127,6 +131,14 @@ async def _request_verification(
     """Send a challenge to an unverified endpoint, unless nothing may be sent to it."""
     if endpoint.verified_at is None and endpoint.active and endpoint.suspended_at is None:
         await verification.request(session, caller, endpoint, settings.webhooks_tests_per_minute)
+
+
+async def _require_callable(url: str, settings: WebhooksSettings, *, https_only: bool) -> None:
+    """Raise `Invalid` unless the URL is well-formed and its host has addresses that may all be called."""
+    try:
+        await check_url(url, settings.webhooks_allowed_networks, https_only=https_only)
+    except UrlNotAllowed as refused:
+        raise Invalid.field("/url", str(refused)) from refused
 
 
 async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limit: int) -> None:
@@ -218,6 +230,7 @@ async def change(
     settings: WebhooksSettings,
     endpoint_id: UUID,
     *,
+    https_only: bool,
     version: int | None,
     changes: Mapping[str, Any],
 ) -> WebhookEndpoint:
@@ -231,6 +244,10 @@ async def change(
     filter by something that does not exist or a header that is not allowed, `TooManyRequests` for too many
     challenges.
     """
+    if "url" in changes:
+        # Before the row is locked, for which the fan-out and the dispatcher would wait.
+        await _check_access(session, caller, endpoint_id, version)
+        await _require_callable(changes["url"], settings, https_only=https_only)
     endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
     was_suspended = endpoint.suspended_at is not None
@@ -260,6 +277,19 @@ async def change(
     if changes.get("active") is False:
         await pending_deliveries.fail_for_endpoints(session, [endpoint.id], "the endpoint was deactivated")
     return endpoint
+
+
+async def _check_access(session: AsyncSession, caller: Caller, endpoint_id: UUID, version: int | None) -> None:
+    """Raise `NotFound` outside the caller's scope, `PreconditionFailed` for an outdated version."""
+    # The row itself is not loaded, so that it is read under the lock, and not kept from before.
+    current = await session.scalar(
+        select(WebhookEndpoint.version).where(
+            WebhookEndpoint.id == endpoint_id, caller.scope(WebhookEndpoint.organisation_id)
+        )
+    )
+    if current is None:
+        raise NotFound("No such endpoint")
+    check_version(current, version)
 
 
 def _apply(

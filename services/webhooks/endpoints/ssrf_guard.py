@@ -4,7 +4,6 @@ A host name is checked when an endpoint is saved, to give a clear error, and eac
 created, because the name may resolve to another address by then (DNS rebinding). Redirects are not followed.
 """
 
-import asyncio
 import socket
 from collections.abc import Callable, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -12,11 +11,11 @@ from typing import Any
 
 from yarl import URL
 
+from services.webhooks.endpoints.name_resolution import HostResolver
 from services.webhooks.endpoints.special_purpose_networks import SPECIAL_PURPOSE_IPV4, SPECIAL_PURPOSE_IPV6
 from services.webhooks.settings import IpNetwork
 
 MAX_URL_LENGTH = 2000
-DNS_TIMEOUT_SECONDS = 5
 _NAT64 = ip_network("64:ff9b::/96")
 # The range from which IANA allocates global unicast addresses (2000::/3); other addresses are unassigned or not
 # unicast.
@@ -110,12 +109,26 @@ def parse_url(value: str, *, https_only: bool) -> URL:
 async def check_url(value: str, allowed: Sequence[IpNetwork], *, https_only: bool) -> None:
     """Raise `UrlNotAllowed` unless the URL is well-formed and all addresses of its host may be called."""
     url = parse_url(value, https_only=https_only)
-    host = url.host or ""
     try:
-        async with asyncio.timeout(DNS_TIMEOUT_SECONDS):
-            addresses = await asyncio.get_running_loop().getaddrinfo(host, url.port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError, TimeoutError) as error:
-        raise UrlNotAllowed(f"The host {host} was not found") from error
-    for *_, address in addresses:
-        if not is_allowed(str(address[0]), allowed):
-            raise UrlNotAllowed(f"The host {host} is inside a network that webhooks must not reach")
+        addresses = await _addresses(url)
+    except (OSError, UnicodeError) as error:
+        raise UrlNotAllowed(f"The host {url.host} was not found") from error
+    for address in addresses:
+        if not is_allowed(address, allowed):
+            raise UrlNotAllowed(f"The host {url.host} is inside a network that webhooks must not reach")
+
+
+async def _addresses(url: URL) -> list[str]:
+    """Return the addresses of the URL's host, which is resolved unless it is an address itself."""
+    # The name as the HTTP client will ask for it.
+    host = url.raw_host or ""
+    try:
+        ip_address(host)
+    except ValueError:
+        resolver = HostResolver()
+    else:
+        return [host]
+    try:
+        return [found["host"] for found in await resolver.resolve(host)]
+    finally:
+        await resolver.close()

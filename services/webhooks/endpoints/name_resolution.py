@@ -1,0 +1,52 @@
+"""Resolution of host names of receivers: any number at a time, each within a few seconds.
+
+The system's resolver takes a thread for each name. Names whose servers do not answer would occupy all threads, and
+delay deliveries to every other receiver.
+"""
+
+import asyncio
+import re
+import socket
+from collections.abc import Sequence
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+# The limit of one resolution, shorter than the five seconds in which an attempt must be connected.
+LIMIT_SECONDS = 4.0
+# The first wait for an answer. Later ones follow the usual time of the servers, at least a quarter of a second,
+# and double: with one try alone, a name that takes longer than usual would not be found.
+_WAIT_SECONDS = 1.0
+_TRIES = 4
+_NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+
+
+class HostResolver(AbstractResolver):
+    """Resolves host names through c-ares, from the files and name servers of the system, without threads.
+
+    `nameservers`: others than the system's, each as `address:port`.
+    """
+
+    def __init__(self, nameservers: Sequence[str] | None = None) -> None:
+        self._dns = aiohttp.AsyncResolver(timeout=_WAIT_SECONDS, tries=_TRIES, nameservers=nameservers)
+        self._system = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of the host. Raise `OSError` if there are none or the servers do not answer."""
+        if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+            # Such as 0177.0.0.1, which every library reads in another way; no top-level domain is a number.
+            raise OSError(None, "the host is neither a name nor a plain address")
+        if host.rstrip(".").lower() == "localhost":
+            # c-ares invents an IPv6 address for it; the system reads its own file and asks nobody.
+            return await self._system.resolve("localhost", port, family)
+        try:
+            async with asyncio.timeout(LIMIT_SECONDS):
+                return await self._dns.resolve(host, port, family)
+        except TimeoutError as error:
+            raise OSError(None, f"no answer of the name servers within {LIMIT_SECONDS:g} s") from error
+
+    async def close(self) -> None:
+        """End the resolutions that are under way, and free the sockets."""
+        await self._dns.close()
