@@ -47,12 +47,15 @@ REQUEUED = {"status": "pending", "attempts": 0, "delivered_at": None, "last_atte
 
 @dataclass(frozen=True)
 class _Found:
-    """What to replay, in order: existing deliveries, or events with or without one; and where to continue."""
+    """What to replay, in order: existing deliveries, or events with or without one; and where to continue.
+
+    `next_range`: the positions after the first, up to the last, that are still to be read; None: there are none.
+    """
 
     deliveries: Sequence[UUID] = ()
     events: Sequence[Event] = ()
     has_more: bool = False
-    next_after: int | None = None
+    next_range: tuple[int, int] | None = None
 
 
 async def replay(
@@ -126,7 +129,7 @@ async def replay(
         queued=len(due),
         last_due_at=max(due.values(), default=None),
         has_more=found.has_more,
-        next_after=None if found.next_after is None else format_position(found.next_after),
+        next_after=None if found.next_range is None else "-".join(map(format_position, found.next_range)),
     )
 
 
@@ -172,12 +175,23 @@ async def _failed(session: AsyncSession, endpoint: WebhookEndpoint, request: Web
 
 
 async def _bounds(session: AsyncSession, request: WebhookReplayRequest) -> tuple[int, int | None]:
-    """Return the position before the period's events, and their last position (None without an end)."""
+    """Return the position before the period's events, and their last position.
+
+    Without `until`, the first request has no last position (None): the replay ends with the newest event. A
+    continued one ends where the first one would have ended: what came since is delivered anyway.
+    """
     assert request.since is not None
-    if request.after is None:
-        after = await first_position(session, request.since - DISORDER) - 1
+    if request.after is not None:
+        # A cursor of a former version has no end.
+        first, dash, last = request.after.partition("-")
+        after, *end = [
+            parse_position(part, "/after", "Expected `next_after` of the previous response")
+            for part in ([first, last] if dash else [first])
+        ]
+        if end:
+            return after, end[0]
     else:
-        after = parse_position(request.after, "/after", "Expected `next_after` of the previous response")
+        after = await first_position(session, request.since - DISORDER) - 1
     if request.until is None:
         return after, None
     return after, await first_position(session, request.until + DISORDER) - 1
@@ -227,7 +241,8 @@ async def _of_time(
     if len(events) > REPLAYED_AT_ONCE:
         events = events[:REPLAYED_AT_ONCE]
         reached = _position(events[-1])
-    return _Found(events=events, has_more=reached < last, next_after=reached if reached < last else None)
+    has_more = reached < last
+    return _Found(events=events, has_more=has_more, next_range=(reached, last) if has_more else None)
 
 
 def _position(event: Event) -> int:

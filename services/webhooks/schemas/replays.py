@@ -47,4 +47,8 @@ class WebhookReplay(BaseModel):
     queued: int = Field(description="Deliveries that were queued; pending ones stay as they are", examples=[240])
     last_due_at: datetime | None = Field(description="When the last of them is due; null: none was queued")
     has_more: bool = Field(description="Whether there may be more: one request queues at most 1,000")
-    next_after: str | None = Field(description="With `all`: where to continue", examples=["0.42"])
+    next_after: str | None = Field(
+        description="With `all`: where to continue, and where the replay ends: events that came after its first "
+        "request are not repeated",
+        examples=["0.42-0.97"],
+    )

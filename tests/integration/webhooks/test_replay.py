@@ -350,3 +350,29 @@ async def test_endpoint_with_many_waiting_deliveries_is_not_replayed(
         answer = await asks(harness, endpoint, what="all", since=LONG_AGO)
     assert answer.status_code == 409
     assert "are waiting for this endpoint" in answer.json()["detail"]
+
+
+async def test_replay_in_parts_ends_where_its_first_request_ended(
+    harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(replays, "REPLAYED_AT_ONCE", 2)
+    for number in range(4):
+        await harness.emit(number=number)
+    await harness.fan_out()
+    endpoint = await harness.endpoint(receiver.url)
+    first = await replay(harness, endpoint)
+    assert (first["queued"], first["has_more"]) == (2, True)
+    for number in (10, 11):
+        await harness.emit(number=number)
+    await harness.fan_out()
+    await deliver_all(harness)
+    second = await replay(harness, endpoint, after=first["next_after"])
+    assert (second["queued"], second["has_more"], second["next_after"]) == (2, False, None)
+    await deliver_all(harness)
+    assert sorted(numbers(receiver)) == [0, 1, 2, 3, 10, 11]
+    # A cursor of a former version says no end.
+    old = await replay(harness, endpoint, after=first["next_after"].partition("-")[0])
+    assert (old["queued"], old["has_more"]) == (2, True)
+    for cursor in ("0.1-", "-0.1", "0.1-0.2-0.3", "0.1-now"):
+        refused = await asks(harness, endpoint, what="all", since=LONG_AGO, after=cursor)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/after")
