@@ -428,6 +428,7 @@ async def delete_endpoint(session: WriteSession, caller: Caller, endpoint_id: UU
     endpoint = await get(session, caller, endpoint_id, lock="update")
     # The turn, which is deleted with the endpoint, is locked before deliveries.
     await claim_turns.lock(session, endpoint.id)
+    await pending_deliveries.lock_deliveries(session, [endpoint.id])
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
     # Deliveries are copies of events: the audit row of the endpoint is enough.
     await recorder.record(session, WebhookDelivery)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import and_, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, text, update
 from sqlalchemy.orm import aliased
 
 from services.webhooks.endpoints import claim_turns, ordering
@@ -19,7 +19,11 @@ HELD_BATCH = 2_000
 
 
 async def fail_for_endpoints(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
-    """Mark the pending deliveries of these endpoints as failed, with the reason; they can be retried by hand."""
+    """Mark the pending deliveries of these endpoints as failed, with the reason; they can be retried by hand.
+
+    The caller has locked the endpoints alone, so that none gets another pending delivery meanwhile.
+    """
+    await lock_deliveries(session, ids, WebhookDelivery.status == inline_literal("pending"))
     await session.execute(
         update(WebhookDelivery)
         .where(WebhookDelivery.endpoint_id.in_(ids), WebhookDelivery.status == "pending")
@@ -28,6 +32,22 @@ async def fail_for_endpoints(session: WriteSession, ids: Sequence[UUID], reason:
     )
     # No audit rows of deliveries: the endpoint's audit row explains why they failed.
     await recorder.record(session, WebhookDelivery)
+
+
+async def lock_deliveries(
+    session: WriteSession, endpoint_ids: Sequence[UUID], *wanted: ColumnElement[bool]
+) -> None:
+    """Lock these endpoints' deliveries by id, as everywhere: a statement that changes them would lock them in the
+    order in which it finds them, which could deadlock.
+    """
+    locked = (
+        select(WebhookDelivery.id)
+        .where(WebhookDelivery.endpoint_id.in_(endpoint_ids), *wanted)
+        .order_by(WebhookDelivery.id)
+        .with_for_update()
+        .subquery()
+    )
+    await session.execute(select(func.count()).select_from(locked))
 
 
 async def fail_deliveries(session: WriteSession, reasons: Mapping[UUID, str]) -> None:
@@ -59,7 +79,6 @@ async def fail_held(database: Database, term: timedelta) -> int:
 
 
 async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
-    now = clock.now()
     # The first pending delivery of a subject, which never waits.
     first = aliased(WebhookDelivery)
     first_due = (
@@ -73,48 +92,60 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
         .limit(1)
         .scalar_subquery()
     )
+    waits = WebhookDelivery.next_attempt_at == text("'infinity'")
+    # Due times are by the database's clock.
+    has_been_due = or_(
+        WebhookDelivery.next_attempt_at < func.now() - term,
+        # One that waits for an earlier delivery of its subject is due at no time; what was replayed waits for one
+        # that has been due for a short time.
+        and_(waits, WebhookDelivery.created_at < clock.now() - term, first_due < func.now() - term),
+    )
+    is_held = or_(WebhookEndpoint.paused, WebhookEndpoint.verified_at.is_(None))
     held = (
         select(
             WebhookDelivery.id,
             WebhookDelivery.endpoint_id,
-            (WebhookDelivery.next_attempt_at == text("'infinity'")).label("waits"),
+            waits.label("waits"),
         )
         .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
-        .where(
-            or_(WebhookEndpoint.paused, WebhookEndpoint.verified_at.is_(None)),
-            WebhookDelivery.status == inline_literal("pending"),
-            or_(
-                WebhookDelivery.next_attempt_at < now - term,
-                # One that waits for an earlier delivery of its subject is due at no time; what was replayed waits
-                # for one that has been due for a short time.
-                and_(
-                    WebhookDelivery.next_attempt_at == text("'infinity'"),
-                    WebhookDelivery.created_at < now - term,
-                    first_due < now - term,
-                ),
-            ),
-        )
+        .where(is_held, WebhookDelivery.status == inline_literal("pending"), has_been_due)
         # Those that wait come first: without the first one, they could not be told from what was replayed.
         .order_by(WebhookDelivery.next_attempt_at.desc(), WebhookDelivery.event_position.desc())
         .limit(HELD_BATCH)
     )
-    rows = (await session.execute(held)).all()
+    found = (await session.execute(held)).all()
+    if not found:
+        return 0
+    # Endpoints are locked before turns, and these before deliveries. Meanwhile an endpoint may have been resumed
+    # or verified: then its deliveries are sent.
+    still_held = set(
+        await session.scalars(
+            select(WebhookEndpoint.id)
+            .where(WebhookEndpoint.id.in_({row.endpoint_id for row in found}), is_held)
+            .order_by(WebhookEndpoint.id)
+            .with_for_update(read=True)
+        )
+    )
+    rows = [row for row in found if row.endpoint_id in still_held]
     if not rows:
         return 0
-    # Turns are locked before deliveries.
-    await claim_turns.share(session, {row.endpoint_id for row in rows})
+    await claim_turns.share(session, still_held)
     # Nothing waits for one that waits itself: it is not the first one of its subject.
     ended = [row.id for row in rows if not row.waits]
-    await ordering.wake_following(session, ended, now, also_lock=[row.id for row in rows])
-    await session.execute(
+    await ordering.wake_following(session, ended, clock.now(), also_lock=[row.id for row in rows])
+    failed = await session.scalars(
         update(WebhookDelivery)
         .where(
-            WebhookDelivery.id.in_([row.id for row in rows]), WebhookDelivery.status == inline_literal("pending")
+            WebhookDelivery.id.in_([row.id for row in rows]),
+            WebhookDelivery.status == inline_literal("pending"),
+            # One that was requested again meanwhile has become due just now.
+            or_(waits, WebhookDelivery.next_attempt_at < func.now() - term),
         )
         .values(
             status="failed",
             last_error=f"the endpoint was paused or not verified for {term / timedelta(days=1):g} days",
         )
+        .returning(WebhookDelivery.id)
         .execution_options(synchronize_session=False)
     )
-    return len(rows)
+    return len(failed.all())

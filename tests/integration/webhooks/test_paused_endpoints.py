@@ -1,5 +1,6 @@
 """Paused endpoints: deliveries wait, are sent after the pause, and fail after 30 days."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from services.webhooks.endpoints import pending_deliveries
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
+from tests.support.eventually import eventually
 
 ENDPOINTS = "/api/v1/webhooks/endpoints"
 TERM = timedelta(days=30)
@@ -144,3 +146,31 @@ async def test_delivery_that_waited_for_the_whole_term_fails_and_can_be_replayed
         headers=harness.headers("moderator"),
     )
     assert replayed.json()["queued"] == 2
+
+
+async def test_endpoint_that_is_resumed_meanwhile_keeps_its_deliveries(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    await pause(harness, endpoint)
+    await harness.sql("UPDATE webhook_deliveries SET next_attempt_at = now() - interval '31 days'")
+    resuming = await harness.test_database.connect()
+    transaction = resuming.transaction()
+    await transaction.start()
+    await resuming.execute("UPDATE webhook_endpoints SET paused = false")
+    failing = asyncio.create_task(pending_deliveries.fail_held(harness.database, TERM))
+
+    async def waits_or_ended() -> bool:
+        rows = await harness.sql("SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return failing.done() or len(rows) > 0
+
+    try:
+        await eventually(waits_or_ended, "the lock of the endpoint")
+    finally:
+        await transaction.commit()
+        await resuming.close()
+    assert await failing == 0
+    await harness.deliver()
+    assert len(receiver.received) == 1
