@@ -34,7 +34,7 @@ class WebhookEndpointDisabled(EventData):
     }
 
     reason: str = Field(description="Why")
-    failing_since: Moment | None = Field(description="When its first failure after the last success was")
+    failing_since: Moment | None = Field(description="Since when it has failed throughout, without a success")
     failed_deliveries: int = Field(description="Its failed deliveries, the waiting ones included; at most 10,000")
 
 

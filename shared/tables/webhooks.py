@@ -78,8 +78,9 @@ class WebhookEndpoint(Base):
 class WebhookEndpointHealth(Base):
     """The health of an endpoint that has been called; times are by the database's clock.
 
-    `failing_since` is the time of the first failure after the last success; `last_delivery_id`, the delivery of
-    the last attempt.
+    `failing_since` is the time of the first failure after the last success, or after a longer time without
+    attempts; `last_answer_at`, when the receiver last sent a response, whatever its status; `last_delivery_id`,
+    the delivery of the last attempt.
     """
 
     __tablename__ = "webhook_endpoint_health"
@@ -89,7 +90,9 @@ class WebhookEndpointHealth(Base):
     )
     failing_since: Mapped[datetime | None]
     consecutive_failures: Mapped[int]
+    last_failure_at: Mapped[datetime | None]
     last_success_at: Mapped[datetime | None]
+    last_answer_at: Mapped[datetime | None]
     last_delivery_id: Mapped[UUID | None]
 
 
@@ -100,7 +103,10 @@ class WebhookDelivery(Base):
     `ordering_key` is the subject whose events an ordered endpoint gets in the order of `event_position`; both are
     null for a test, and for what was written before migration 0070: it neither waits nor holds anything back.
     `next_attempt_at` is infinity while the delivery waits for an earlier one of its subject. `leased_until` is the
-    end of the lease of the last claim: while the lease holds, it equals `next_attempt_at`.
+    end of the lease of the last claim: while the lease holds, it equals `next_attempt_at`. These times, and
+    `last_attempt_at`, the time of the last claim, are by the database's clock.
+    `attempts` counts recorded attempts; `uncounted_attempts` those claimed since the last one that was counted:
+    their outcome was never recorded, or they failed through a fault of our own.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -144,6 +150,7 @@ class WebhookDelivery(Base):
     payload: Mapped[dict[str, Any]]
     status: Mapped[str] = mapped_column(default="pending")
     attempts: Mapped[int] = mapped_column(default=0)
+    uncounted_attempts: Mapped[int] = mapped_column(default=0, server_default=text("0"))
     next_attempt_at: Mapped[datetime]
     leased_until: Mapped[datetime | None]
     last_attempt_at: Mapped[datetime | None]
@@ -169,7 +176,8 @@ class WebhookClaimTurn(Base):
 
 
 class WebhookAttempt(Base):
-    """One attempt of a delivery; `number` counts from 1 since the delivery was made or last queued again.
+    """One attempt of a delivery; `number` counts from 1 since the delivery was made or last queued again. One that
+    did not count has the same number as the next one.
 
     The stored start of the response may repeat a citizen's text, so only webhooks may read it. `error` is null if
     the receiver accepted it.

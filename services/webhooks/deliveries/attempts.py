@@ -1,14 +1,14 @@
 """Attempts of deliveries: the claimed delivery, the receiver's answer, and how both are recorded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Integer, Text, Uuid, and_, bindparam, case, select, text, update
+from sqlalchemy import DateTime, Integer, Interval, Text, Uuid, and_, bindparam, case, func, select, text, update
 
-from services.webhooks.deliveries.retry_schedule import next_attempt_at
+from services.webhooks.deliveries.retry_schedule import MOST_UNCOUNTED, SYSTEM_PAUSE, pause_after
 from services.webhooks.endpoints import health, ordering
 from services.webhooks.endpoints.health import AttemptOutcomes
 from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE, organisation_of
@@ -45,7 +45,11 @@ _INSERT_ATTEMPT = text(
 
 @dataclass(frozen=True)
 class ClaimedDelivery:
-    """A delivery that this worker has leased; it is sent at `send_at`, by the clock of the event loop."""
+    """A delivery that this worker has leased; it is sent at `send_at`, by the clock of the event loop.
+
+    `attempts` and `uncounted_attempts` include the one that it is leased for. `claimed_at` is by the database's
+    clock.
+    """
 
     id: UUID
     endpoint_id: UUID
@@ -57,6 +61,7 @@ class ClaimedDelivery:
     attempts: int
     claimed_at: datetime
     headers: bytes | None = None
+    uncounted_attempts: int = 1
     personal_data: bool = False
     send_at: float = 0.0
 
@@ -79,7 +84,8 @@ class Answer:
     """How the receiver answered; `error` is None if it accepted the delivery.
 
     `head` and `body` are the start of the response. `requested_wait`: how long the receiver asks to wait before
-    the next attempt.
+    the next attempt. `own_fault`: nothing was sent, for a reason on our side that says nothing about the receiver;
+    `requested_wait` is then the pause.
     """
 
     status: int | None = None
@@ -87,6 +93,7 @@ class Answer:
     body: str | None = None
     error: str | None = None
     requested_wait: timedelta | None = None
+    own_fault: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,8 +113,13 @@ class AttemptResult:
             return f"{answer.error}: {answer.body[:RESPONSE_EXCERPT].strip()}"
         return answer.error
 
+    @property
+    def counts(self) -> bool:
+        """Return whether the attempt is one of the ten; one that failed through our own fault mostly is not."""
+        return not self.answer.own_fault or self.claim.uncounted_attempts >= MOST_UNCOUNTED
 
-async def record_results(session: WriteSession, results: Sequence[AttemptResult], now: datetime) -> None:
+
+async def record_results(session: WriteSession, results: Sequence[AttemptResult]) -> None:
     """Store the attempts and the endpoints' health; update deliveries that have not been claimed again.
 
     A delivery of an ordered endpoint that ends makes the next one of its subject due.
@@ -122,7 +134,7 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
     )
     in_order = {row.id for row in endpoints if row.ordered}
     by_id = sorted(results, key=lambda result: result.claim.id)
-    new_values = [_delivery_row(result, now) for result in by_id]
+    new_values = [_delivery_row(result) for result in by_id]
     ended = [
         result.claim.id
         for result, row in zip(by_id, new_values, strict=True)
@@ -130,7 +142,7 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
     ]
     if ended:
         # All rows that change are locked at once, by id.
-        await ordering.wake_following(session, ended, now, also_lock=[row["of"] for row in new_values])
+        await ordering.wake_following(session, ended, also_lock=[row["of"] for row in new_values])
     rows = WebhookDelivery.__table__
     new_status = bindparam("new_status", type_=Text)
     # The endpoint was deactivated during the attempt, which failed its deliveries: do not try again.
@@ -140,10 +152,12 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
         .where(rows.c.id == bindparam("of"), rows.c.last_attempt_at == bindparam("claimed_at"))
         .values(
             status=case((stays_failed, "failed"), else_=new_status),
-            next_attempt_at=bindparam("next"),
+            attempts=bindparam("counted"),
+            uncounted_attempts=bindparam("uncounted"),
+            next_attempt_at=func.now() + bindparam("pause", type_=Interval),
             response_status=bindparam("response"),
             last_error=bindparam("error"),
-            delivered_at=bindparam("delivered"),
+            delivered_at=case((new_status == "delivered", func.now())),
         )
     )
     connection = await session.connection()
@@ -156,30 +170,31 @@ def outcomes_by_endpoint(results: Sequence[AttemptResult]) -> list[AttemptOutcom
     """Return the combined outcome of each endpoint's attempts, counted in the order in which they ended."""
     found: dict[UUID, AttemptOutcomes] = {}
     for result in sorted(results, key=lambda one: one.started_at + timedelta(seconds=one.seconds)):
-        endpoint_id, accepted = result.claim.endpoint_id, result.error is None
-        before = found.get(endpoint_id)
-        found[endpoint_id] = AttemptOutcomes(
-            endpoint_id=endpoint_id,
-            delivery_id=result.claim.id,
-            succeeded=accepted or (before is not None and before.succeeded),
-            failures=0 if accepted else 1 + (before.failures if before is not None else 0),
+        endpoint_id, answer = result.claim.endpoint_id, result.answer
+        before = found.get(endpoint_id, AttemptOutcomes(endpoint_id, result.claim.id))
+        outcomes = replace(
+            before, delivery_id=result.claim.id, answered=before.answered or answer.status is not None
         )
+        if answer.error is None:
+            outcomes = replace(outcomes, succeeded=True, failures=0)
+        elif not answer.own_fault:
+            outcomes = replace(outcomes, failures=before.failures + 1)
+        found[endpoint_id] = outcomes
     return list(found.values())
 
 
-def _delivery_row(result: AttemptResult, now: datetime) -> dict[str, Any]:
+def _delivery_row(result: AttemptResult) -> dict[str, Any]:
     claim, answer = result.claim, result.answer
-    row = {"of": claim.id, "claimed_at": claim.claimed_at, "response": answer.status}
+    row: dict[str, Any] = {"of": claim.id, "claimed_at": claim.claimed_at, "response": answer.status}
+    row |= {"counted": claim.attempts, "uncounted": 0, "error": result.error}
     if answer.error is None:
-        return row | {"new_status": "delivered", "next": now, "error": None, "delivered": now}
+        return row | {"new_status": "delivered", "pause": timedelta()}
+    if not result.counts:
+        uncounted = {"counted": claim.attempts - 1, "uncounted": claim.uncounted_attempts}
+        return row | uncounted | {"new_status": "pending", "pause": answer.requested_wait or SYSTEM_PAUSE}
     gone = answer.status == HTTP_GONE
-    again = None if gone else next_attempt_at(now, claim.attempts, answer.requested_wait)
-    return row | {
-        "new_status": "failed" if again is None else "pending",
-        "next": again or now,
-        "error": result.error,
-        "delivered": None,
-    }
+    pause = None if gone else pause_after(claim.attempts, answer.requested_wait)
+    return row | {"new_status": "failed" if pause is None else "pending", "pause": pause or timedelta()}
 
 
 def _attempt_row(result: AttemptResult) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.endpoints.endpoints import require_receiving
 from services.webhooks.endpoints.entitlements import lineages_of
 from services.webhooks.event_catalogue.catalogue import VERIFICATION_EVENT_TYPE, organisation_of
 from services.webhooks.schemas.webhooks import BoundedMoment, DeliveredEventType, WebhookDeliveryStatus
-from shared import clock
 from shared.api.pagination import Paging, inline_literal
 from shared.api.query_parameters import ListFilter
 from shared.auth.callers import Caller
@@ -116,10 +115,10 @@ async def retry(session: WriteSession, caller: Caller, delivery_id: UUID) -> Web
     require_receiving(endpoint)
     await session.refresh(delivery, with_for_update=True)
     delivery.status = "pending"
-    delivery.attempts = 0
+    delivery.attempts = delivery.uncounted_attempts = 0
     # Without the claim, the result of an attempt that is under way is not recorded for the new round.
     delivery.last_attempt_at = None
-    delivery.next_attempt_at = clock.now()
+    delivery.next_attempt_at = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     delivery.delivered_at = None
     await session.flush()
     return delivery

@@ -13,6 +13,7 @@ from services.webhooks.endpoints.entitlements import Entitlement
 from services.webhooks.endpoints.ordering import ordering_key
 from services.webhooks.event_catalogue import message_text
 from services.webhooks.event_catalogue.catalogue import delivery_body_of_event, subscribed_types
+from shared import clock
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.common import Event
@@ -63,13 +64,13 @@ async def delivery_rows(
     events: Sequence[Event],
     subscribers: Sequence[Subscriber],
     entitled: Mapping[UUID, Entitlement],
-    now: datetime,
+    due_at: datetime,
     *,
     without_text: Collection[UUID] = (),
 ) -> list[dict[str, Any]]:
-    """Return a row for each event and each endpoint that receives it, due now, in the order of the events.
+    """Return a row for each event and each endpoint that receives it, due at once, in the order of the events.
 
-    `without_text`: ids of events whose bodies get no text of the citizen.
+    `due_at` is the time of the database. `without_text`: ids of events whose bodies get no text of the citizen.
     """
     names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
     event_types = {kind for subscriber in subscribers for kind in subscriber.event_types}
@@ -77,6 +78,7 @@ async def delivery_rows(
         session, [event for event in events if event.type in event_types and event.id not in without_text]
     )
     subjects = await load_subjects(session, events, subscribers)
+    created_at = clock.now()
     rows = []
     for event in events:
         subject = subjects[event.id]
@@ -99,8 +101,9 @@ async def delivery_rows(
                 "payload": payloads[entitled[receiver.id].masking_reason is None],
                 "status": "pending",
                 "attempts": 0,
-                "next_attempt_at": now,
-                "created_at": now,
+                "uncounted_attempts": 0,
+                "next_attempt_at": due_at,
+                "created_at": created_at,
             }
             for receiver in receivers
         ]

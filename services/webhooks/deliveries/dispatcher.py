@@ -2,10 +2,15 @@
 
 A claim is a lease: it moves `next_attempt_at` past the longest possible attempt and commits. When a worker dies
 while sending, its deliveries become due again; a delivery may arrive twice with one `webhook-id`, but is never
-lost. `last_attempt_at` is the time of the claim: a result is recorded only while it is unchanged.
+lost. `last_attempt_at` is the time of the claim: a result is recorded only while it is unchanged. All these times
+are by the database's clock, so that workers whose clocks differ agree.
+
+An attempt counts when its outcome is recorded. One that is cut off, or that a fault of our own prevents, is
+repeated without being counted, a limited number of times.
 """
 
 import asyncio
+import errno
 import json
 import time
 from collections import Counter
@@ -18,7 +23,8 @@ from typing import Any
 from uuid import UUID
 
 import aiohttp
-from sqlalchemy import DateTime, Integer, bindparam, text
+import prometheus_client
+from sqlalchemy import DateTime, Integer, Interval, bindparam, column, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.webhooks.deliveries.attempts import (
@@ -30,7 +36,14 @@ from services.webhooks.deliveries.attempts import (
     ClaimedDelivery,
     record_results,
 )
-from services.webhooks.deliveries.retry_schedule import ASKS_TO_WAIT, is_last, requested_wait
+from services.webhooks.deliveries.retry_schedule import (
+    ASKS_TO_WAIT,
+    MOST_UNCOUNTED,
+    SECRET_PAUSE,
+    SYSTEM_PAUSE,
+    is_last,
+    requested_wait,
+)
 from services.webhooks.endpoints import (
     claim_turns,
     disabling,
@@ -67,21 +80,32 @@ FAILING_ENDPOINT_CONCURRENCY = 4
 # The maximum number of due deliveries of an ordered endpoint that a claim reads. It sets those behind an earlier
 # delivery to wait, so the next claim does not read them.
 MAX_READ_OF_ORDERED = 250
-# How far the clocks of workers may differ.
-CLOCK_DIFFERENCE = timedelta(minutes=1)
+# How much longer the lease of another worker may be, which runs with another timeout while settings change.
+LEASE_DIFFERENCE = timedelta(minutes=1)
+# Why a delivery that was claimed again and again without an outcome is not sent once more now.
+INTERRUPTED = f"{MOST_UNCOUNTED} attempts in a row ended without a result: the worker stopped while it sent them"
+# The process or the machine has no free file descriptors or buffers, or no network. Other errors of a connection,
+# such as a missing route, may be the receiver's.
+_OWN_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN})
+
+OWN_FAULTS = prometheus_client.Counter(
+    "gospablik_webhook_own_faults_total",
+    "Attempts of deliveries that failed through a fault of our own, by its kind",
+    ["kind"],
+)
 
 # The condition on endpoints to which something is sent: an unverified one gets only its verification. That is
 # looked up by its id (a scalar subquery, which is never hashed): reading everything that waits takes too long.
 _IS_SENDING = """NOT endpoint.paused AND (endpoint.verified_at IS NOT NULL OR (
-            SELECT verification.status = 'pending' AND verification.next_attempt_at <= :now
+            SELECT verification.status = 'pending' AND verification.next_attempt_at <= now()
             FROM webhook_deliveries AS verification WHERE verification.id = endpoint.verification_id
         ))"""
 _ANY_DUE = text(
     f"""SELECT EXISTS (SELECT FROM webhook_endpoints AS endpoint CROSS JOIN LATERAL (
         SELECT FROM webhook_deliveries
-        WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now LIMIT 1
+        WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= now() LIMIT 1
     ) AS due WHERE {_IS_SENDING}) AS is_any_due"""  # noqa: S608 — a constant
-).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+)
 _CLAIM = (
     text(
         f"""
@@ -97,7 +121,7 @@ _CLAIM = (
             coalesce(held.room, :share), :limit, turn.room, endpoint.max_concurrency - (
                 SELECT count(*) FROM webhook_deliveries
                 WHERE endpoint.max_concurrency IS NOT NULL AND endpoint_id = endpoint.id AND status = 'pending'
-                    AND next_attempt_at > :now AND next_attempt_at <= :latest_lease
+                    AND next_attempt_at > now() AND next_attempt_at <= now() + :longest_lease
                     AND leased_until = next_attempt_at
             )
         )) AS room, coalesce(held.count, 0) AS under_way
@@ -120,7 +144,7 @@ _CLAIM = (
         FROM endpoint
         CROSS JOIN LATERAL (
             SELECT id, next_attempt_at, ordering_key, event_position FROM webhook_deliveries
-            WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now
+            WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= now()
                 AND (endpoint.verified_at IS NOT NULL OR id = endpoint.verification_id)
             ORDER BY next_attempt_at
             LIMIT CASE WHEN endpoint.ordered AND endpoint.room > 0 THEN :max_read ELSE endpoint.room END
@@ -146,17 +170,18 @@ _CLAIM = (
         LIMIT :limit
     )
     UPDATE webhook_deliveries AS delivery
-    SET next_attempt_at = :lease, leased_until = :lease, last_attempt_at = :now, attempts = delivery.attempts + 1
+    SET next_attempt_at = now() + :lease, leased_until = now() + :lease, last_attempt_at = now(),
+        uncounted_attempts = delivery.uncounted_attempts + 1
     FROM webhook_endpoints AS endpoint
     WHERE delivery.id = ANY(ARRAY(SELECT id FROM claimed)) AND endpoint.id = delivery.endpoint_id
     RETURNING delivery.id, delivery.endpoint_id, delivery.event_id, delivery.event_type, endpoint.url,
-        endpoint.secret, endpoint.headers, delivery.payload, delivery.attempts
+        endpoint.secret, endpoint.headers, delivery.payload, delivery.attempts + 1 AS attempts,
+        delivery.uncounted_attempts, delivery.last_attempt_at AS claimed_at
     """  # noqa: S608 — a constant
     )
     .bindparams(
-        bindparam("now", type_=DateTime(timezone=True)),
-        bindparam("lease", type_=DateTime(timezone=True)),
-        bindparam("latest_lease", type_=DateTime(timezone=True)),
+        bindparam("lease", type_=Interval),
+        bindparam("longest_lease", type_=Interval),
         bindparam("share", type_=Integer),
         bindparam("organisation_share", type_=Integer),
         bindparam("limit", type_=Integer),
@@ -172,6 +197,8 @@ _CLAIM = (
         WebhookEndpoint.headers,
         WebhookDelivery.payload,
         WebhookDelivery.attempts,
+        WebhookDelivery.uncounted_attempts,
+        column("claimed_at", DateTime(timezone=True)),
     )
 )
 
@@ -238,9 +265,8 @@ class Dispatcher:
         rooms = dict.fromkeys(self._failing_endpoints, FAILING_ENDPOINT_CONCURRENCY)
         for endpoint, count in in_flight.items():
             rooms[endpoint] = max(rooms.get(endpoint, self._share) - count, 0)
-        now = clock.now()
-        lease = now + timedelta(seconds=self._timeout) + LEASE_MARGIN
-        turns = {turn.endpoint_id: turn for turn in await claim_turns.take_due(session, now)}
+        lease = timedelta(seconds=self._timeout) + LEASE_MARGIN
+        turns = {turn.endpoint_id: turn for turn in await claim_turns.take_due(session)}
         taken_at = asyncio.get_running_loop().time()
         # A separate statement: it sees what others did before they gave up the turns.
         rows = await session.execute(
@@ -255,9 +281,8 @@ class Dispatcher:
                 "organisation_share": self._organisation_share,
                 "limit": limit,
                 "max_read": MAX_READ_OF_ORDERED,
-                "now": now,
                 "lease": lease,
-                "latest_lease": lease + CLOCK_DIFFERENCE,
+                "longest_lease": lease + LEASE_DIFFERENCE,
             },
         )
         claimed: Counter[UUID] = Counter()
@@ -267,7 +292,7 @@ class Dispatcher:
             if (turn := turns.get(row.endpoint_id)) is not None:
                 send_at += turn.seconds_until(claimed[row.endpoint_id])
                 claimed[row.endpoint_id] += 1
-            claims.append(ClaimedDelivery(**row._mapping, claimed_at=now, send_at=send_at))
+            claims.append(ClaimedDelivery(**row._mapping, send_at=send_at))
         await claim_turns.reserve(session, list(turns.values()), claimed)
         return claims
 
@@ -304,16 +329,27 @@ class Dispatcher:
         ]
 
     async def _is_any_due(self) -> bool:
-        return bool((await self._database.execute_alone(_ANY_DUE, {"now": clock.now()})).is_any_due)
+        return bool((await self._database.execute_alone(_ANY_DUE)).is_any_due)
 
     async def attempt(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> AttemptResult:
         """Send the delivery once, at its time, and return the result, also if the receiver or connection fails."""
         await asyncio.sleep(claim.send_at - asyncio.get_running_loop().time())
         started_at, begun = clock.now(), time.perf_counter()
-        answer = await self._send(http, claim)
+        if claim.uncounted_attempts > MOST_UNCOUNTED:
+            answer = _own_fault("interrupted", claim, INTERRUPTED, SYSTEM_PAUSE)
+        else:
+            try:
+                keys = self._decrypt(claim.secret).active(clock.now())
+                own = {} if claim.headers is None else self._decrypt_headers(claim.headers)
+            except UndecryptableSecret as error:
+                answer = _own_fault("secret", claim, str(error), SECRET_PAUSE)
+            else:
+                answer = await self._send(http, claim, keys, own)
         return AttemptResult(claim, started_at, time.perf_counter() - begun, answer)
 
-    async def _send(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> Answer:
+    async def _send(
+        self, http: aiohttp.ClientSession, claim: ClaimedDelivery, keys: list[str], own: Mapping[str, str]
+    ) -> Answer:
         # jsonb does not keep the order of keys; put the type first for human readers.
         ordered = {
             "type": claim.payload["type"],
@@ -327,10 +363,7 @@ class Dispatcher:
             # The body may have been stored while the endpoint was still allowed to receive unmasked texts.
             ordered["data"] = mask_personal_data(ordered["data"])
         body = json.dumps(ordered, ensure_ascii=False, separators=(",", ":"))
-        own: Mapping[str, str] = {}
         try:
-            keys = self._decrypt(claim.secret).active(clock.now())
-            own = {} if claim.headers is None else self._decrypt_headers(claim.headers)
             url = parse_url(claim.url, https_only=self._https_only)
             async with http.post(
                 url,
@@ -344,15 +377,18 @@ class Dispatcher:
         except aiohttp.ClientResponseError as error:
             # Its message quotes what the receiver sent, which may be one of our headers, cut anywhere.
             return Answer(error=f"the response is not valid HTTP ({type(error).__name__}, {error.status})")
-        except (aiohttp.ClientError, OSError, ValueError, UrlNotAllowed, UndecryptableSecret) as error:
-            text = without_values(_printable(str(error) or type(error).__name__), own)
-            return Answer(error=text[:RESPONSE_EXCERPT].strip())
+        except (aiohttp.ClientError, OSError, ValueError, UrlNotAllowed) as error:
+            text = without_values(_printable(str(error) or type(error).__name__), own)[:RESPONSE_EXCERPT].strip()
+            if isinstance(error, OSError) and error.errno in _OWN_ERRNOS:
+                return _own_fault("system", claim, text, SYSTEM_PAUSE)
+            return Answer(error=text)
 
     async def record(self, results: Sequence[AttemptResult]) -> None:
         """Store the attempts and their results; disable endpoints that are gone or have failed for too long."""
         for result in results:
             of = result.claim.endpoint_id
-            (self._failing_endpoints.discard if result.error is None else self._failing_endpoints.add)(of)
+            if not result.answer.own_fault:
+                (self._failing_endpoints.discard if result.error is None else self._failing_endpoints.add)(of)
         gone = {
             result.claim.endpoint_id: result.claim.url for result in results if result.answer.status == HTTP_GONE
         }
@@ -369,11 +405,18 @@ class Dispatcher:
         unverified = {
             result.claim.endpoint_id: result.claim.id
             for result in results
-            if result.claim.challenge is not None and result.error is not None and is_last(result.claim.attempts)
+            if result.claim.challenge is not None
+            and result.error is not None
+            and result.counts
+            and is_last(result.claim.attempts)
         }
-        failing = {result.claim.endpoint_id for result in results if result.error is not None} - gone.keys()
+        failing = {
+            result.claim.endpoint_id
+            for result in results
+            if result.error is not None and not result.answer.own_fault
+        } - gone.keys()
         async with self._database.write() as session:
-            await record_results(session, results, clock.now())
+            await record_results(session, results)
             dead = await health.failing_for(session, failing, self._disable_after) if failing else ()
         if gone or dead or unverified:
             # A separate transaction: the first one holds shared locks of the endpoints, and so may other workers;
@@ -414,6 +457,13 @@ class Dispatcher:
                 for task in in_flight:
                     task.cancel()
                 await asyncio.gather(*in_flight, return_exceptions=True)
+
+
+def _own_fault(kind: str, claim: ClaimedDelivery, error: str, pause: timedelta) -> Answer:
+    """Return the answer of an attempt that failed through our own fault; count and log it for the operator."""
+    OWN_FAULTS.labels(kind).inc()
+    log.error("delivery not sent", fault=kind, error=error, endpoint_id=str(claim.endpoint_id), id=str(claim.id))
+    return Answer(error=error, own_fault=True, requested_wait=pause)
 
 
 async def _of_subordinates(

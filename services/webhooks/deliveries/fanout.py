@@ -5,12 +5,11 @@ Deliveries are written in the transaction that moves the consumer's offset.
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from services.webhooks.deliveries.delivery_rows import Subscriber, delivery_rows
 from services.webhooks.endpoints import entitlements
 from services.webhooks.settings import webhooks_settings
-from shared import clock
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
 from shared.tables.common import Event
@@ -38,6 +37,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
                 WebhookEndpoint.organisation_subtree,
                 WebhookEndpoint.topics,
                 WebhookEndpoint.municipalities,
+                func.now().label("now"),
             )
             .where(
                 WebhookEndpoint.active, WebhookEndpoint.suspended_at.is_(None), WebhookEndpoint.id.in_(entitled)
@@ -49,7 +49,7 @@ async def fan_out(session: WriteSession, events: Sequence[Event]) -> None:
     if not endpoints:
         return
     subscribers = [Subscriber.of(row) for row in endpoints]
-    rows = await delivery_rows(session, events, subscribers, entitled, clock.now())
+    rows = await delivery_rows(session, events, subscribers, entitled, endpoints[0].now)
     await insert_rows(session, WebhookDelivery, rows, skip_conflicts=True)
 
 

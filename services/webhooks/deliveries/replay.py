@@ -42,7 +42,13 @@ LOOKED_THROUGH_AT_ONCE = 20_000
 
 # Starts a new round of attempts, also for a delivered event. `last_attempt_at` is cleared, so that the result of
 # an attempt that is under way is not recorded for the new round.
-REQUEUED = {"status": "pending", "attempts": 0, "delivered_at": None, "last_attempt_at": None}
+REQUEUED = {
+    "status": "pending",
+    "attempts": 0,
+    "uncounted_attempts": 0,
+    "delivered_at": None,
+    "last_attempt_at": None,
+}
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ async def replay(
     entitled = await entitlements.load_entitlements(session, settings.webhooks_personal_data_hosts, {endpoint.id})
     if (reason := entitled[endpoint.id].suspension_reason) is not None:
         raise Conflict(f"The endpoint may not receive events, because {reason}: take it over first")
-    now = clock.now()
+    now: datetime = (await session.execute(select(func.clock_timestamp()))).scalar_one()
     match request.what:
         case WebhookReplayKind.FAILED:
             found = await _failed(session, endpoint, request)
@@ -290,8 +296,9 @@ async def _end_of_queue(session: AsyncSession, endpoint: WebhookEndpoint, now: d
         select(func.max(WebhookDelivery.next_attempt_at)).where(
             WebhookDelivery.endpoint_id == endpoint.id,
             WebhookDelivery.status == inline_literal("pending"),
-            # Deliveries with attempts are due for a retry, not for a replay.
+            # Deliveries with attempts are due for a retry, not for a replay, and those under way at no time.
             WebhookDelivery.attempts == 0,
+            WebhookDelivery.last_attempt_at.is_(None),
             # Those that wait for an earlier one were due before.
             WebhookDelivery.next_attempt_at < text("'infinity'"),
         )

@@ -20,6 +20,12 @@ RETRY_DELAYS: tuple[timedelta, ...] = (
 # A pause is longer by up to this share, so that deliveries that failed at once are not all retried at once.
 JITTER = 0.1
 LONGEST_REQUESTED = timedelta(hours=24)
+# The pauses after an attempt that failed through a fault of our own and does not count: until somebody has
+# restored a key, and until the machine has free sockets.
+SECRET_PAUSE = timedelta(minutes=30)
+SYSTEM_PAUSE = timedelta(minutes=1)
+# After so many attempts in a row that did not count, the next one does: no delivery stays pending without end.
+MOST_UNCOUNTED = 10
 # Statuses whose `Retry-After` is respected (RFC 9110 §10.2.3, RFC 6585 §4).
 ASKS_TO_WAIT = frozenset({429, 503})
 
@@ -29,15 +35,15 @@ def is_last(attempts: int) -> bool:
     return attempts > len(RETRY_DELAYS)
 
 
-def next_attempt_at(now: datetime, attempts: int, requested: timedelta | None) -> datetime | None:
-    """Return when a delivery is tried again after this many failed attempts; None: never.
+def pause_after(attempts: int, requested: timedelta | None) -> timedelta | None:
+    """Return after which pause a delivery is tried again after this many failed attempts; None: never.
 
     The pause is at least `requested`, the wait that the receiver asked for.
     """
     if is_last(attempts):
         return None
     pause = RETRY_DELAYS[attempts - 1] * random.uniform(1, 1 + JITTER)  # noqa: S311 — spreads load, no secret
-    return now + max(pause, requested or timedelta())
+    return max(pause, requested or timedelta())
 
 
 def requested_wait(header: str | None, now: datetime) -> timedelta | None:

@@ -42,7 +42,7 @@ _TAKE = text(
     JOIN webhook_endpoints AS endpoint ON endpoint.id = turn.endpoint_id
     CROSS JOIN LATERAL (
         SELECT FROM webhook_deliveries
-        WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= :now
+        WHERE endpoint_id = endpoint.id AND status = 'pending' AND next_attempt_at <= now()
         ORDER BY next_attempt_at
         LIMIT 1
     ) AS due
@@ -50,7 +50,7 @@ _TAKE = text(
         AND (endpoint.ordered OR endpoint.max_per_second IS NOT NULL OR endpoint.max_concurrency IS NOT NULL)
     FOR NO KEY UPDATE OF turn SKIP LOCKED
     """
-).bindparams(bindparam("now", type_=DateTime(timezone=True)))
+)
 _RESERVE = text(
     """
     UPDATE webhook_claim_turns SET next_send_at = :taken_at + make_interval(secs => :seconds)
@@ -100,7 +100,7 @@ async def share(session: WriteSession, endpoint_ids: Collection[UUID]) -> None:
     await session.execute(_SHARE, {"endpoint_ids": list(endpoint_ids)})
 
 
-async def take_due(session: WriteSession, now: datetime) -> Sequence[ClaimTurn]:
+async def take_due(session: WriteSession) -> Sequence[ClaimTurn]:
     """Take the free turns of the endpoints with an order or a limit that have due deliveries."""
     return [
         ClaimTurn(
@@ -109,7 +109,7 @@ async def take_due(session: WriteSession, now: datetime) -> Sequence[ClaimTurn]:
             max_per_second=row.max_per_second,
             wait_seconds=max(float(row.wait), 0.0) if row.wait <= FURTHEST_SECONDS else 0.0,
         )
-        for row in await session.execute(_TAKE, {"now": now})
+        for row in await session.execute(_TAKE)
     ]
 
 

@@ -49,7 +49,7 @@ async def queue(
         payload=delivery_body(data.event_type, now, data.to_stored(), event_id=event_id),
         status="pending",
         attempts=0,
-        next_attempt_at=now,
+        next_attempt_at=await session.scalar(select(func.clock_timestamp())),
     )
     session.add(delivery)
     await session.flush()

@@ -1,35 +1,49 @@
-"""Health of endpoints: since when an endpoint fails, and its last success. Times are taken from the database."""
+"""Health of endpoints: since when an endpoint fails, and its last success. Times are taken from the database.
+
+An endpoint fails for days if it failed throughout them: after a time without attempts they count from the start.
+While no receiver at all answers, the fault is taken to be our own network's.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, Uuid, bindparam, func, select, text, update
+from sqlalchemy import ARRAY, Boolean, Integer, Interval, Text, Uuid, bindparam, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.api.pagination import inline_literal
-from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpointHealth
 
 # A count of an endpoint's deliveries stops here: counting more would be slow.
 MAX_COUNTED = 10_000
+# After so long without a failure the next one begins a new time of failures. Longer than the longest pause between
+# two attempts of one delivery.
+QUIET_AFTER = timedelta(hours=30)
+# So far back other receivers are looked at, to tell a dead one from a fault of our own network.
+OTHERS_WITHIN = timedelta(days=1)
 
 _RECORD = text(
     """
     INSERT INTO webhook_endpoint_health AS health (endpoint_id, failing_since, consecutive_failures,
-        last_success_at, last_delivery_id)
-    SELECT id, CASE WHEN :failures > 0 THEN now() END, :failures, CASE WHEN :succeeded THEN now() END, :delivery_id
-    FROM webhook_endpoints WHERE id = :endpoint_id
+        last_failure_at, last_success_at, last_answer_at, last_delivery_id)
+    SELECT id, failed_at, :failures, failed_at, CASE WHEN :succeeded THEN now() END,
+        CASE WHEN :answered THEN now() END, :delivery_id
+    FROM webhook_endpoints CROSS JOIN LATERAL (SELECT CASE WHEN :failures > 0 THEN now() END AS failed_at) AS last
+    WHERE id = :endpoint_id
     ON CONFLICT (endpoint_id) DO UPDATE SET
         failing_since = CASE
             WHEN :succeeded OR health.failing_since IS NULL THEN excluded.failing_since
-            ELSE health.failing_since
+            WHEN health.last_failure_at >= now() - :quiet_after OR excluded.failing_since IS NULL
+                THEN health.failing_since
+            ELSE excluded.failing_since
         END,
+        last_failure_at = coalesce(excluded.last_failure_at, health.last_failure_at),
         consecutive_failures = excluded.consecutive_failures
             + CASE WHEN :succeeded THEN 0 ELSE health.consecutive_failures END,
         last_success_at = greatest(excluded.last_success_at, health.last_success_at),
+        last_answer_at = greatest(excluded.last_answer_at, health.last_answer_at),
         last_delivery_id = excluded.last_delivery_id
     """
 ).bindparams(
@@ -37,6 +51,31 @@ _RECORD = text(
     bindparam("delivery_id", type_=Uuid),
     bindparam("failures", type_=Integer),
     bindparam("succeeded", type_=Boolean),
+    bindparam("answered", type_=Boolean),
+    bindparam("quiet_after", type_=Interval, value=QUIET_AFTER),
+)
+# A receiver that answered with errors while it failed can be reached. Of one that did not, others tell: those with
+# another host that were called lately.
+_FAILING = text(
+    """
+    SELECT health.endpoint_id
+    FROM webhook_endpoint_health AS health
+    JOIN webhook_endpoints AS endpoint ON endpoint.id = health.endpoint_id
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS called, count(*) FILTER (WHERE last_answer_at > now() - :others_within) AS answered
+        FROM webhook_endpoint_health AS other
+        JOIN webhook_endpoints AS elsewhere ON elsewhere.id = other.endpoint_id
+        WHERE greatest(other.last_failure_at, other.last_success_at) > now() - :others_within
+            AND substring(elsewhere.url FROM :host) <> substring(endpoint.url FROM :host)
+    ) AS others
+    WHERE health.endpoint_id = ANY(:ids) AND health.failing_since <= now() - :duration
+        AND (health.last_answer_at >= health.failing_since OR others.called = 0 OR others.answered > 0)
+    """
+).bindparams(
+    bindparam("ids", type_=ARRAY(Uuid)),
+    bindparam("duration", type_=Interval),
+    bindparam("others_within", type_=Interval, value=OTHERS_WITHIN),
+    bindparam("host", type_=Text, value=r"//(\[[^]]*\]|[^/?#:]+)"),
 )
 
 
@@ -44,13 +83,15 @@ _RECORD = text(
 class AttemptOutcomes:
     """Outcomes of attempts of one endpoint: whether any succeeded, and how many failed after the last success.
 
-    `delivery_id` is the delivery of the last attempt.
+    `delivery_id` is the delivery of the last attempt; `answered`: whether the receiver sent any response. Faults
+    of our own are no failures.
     """
 
     endpoint_id: UUID
     delivery_id: UUID
-    succeeded: bool
-    failures: int
+    succeeded: bool = False
+    failures: int = 0
+    answered: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,12 +111,11 @@ async def record_outcomes(session: WriteSession, outcomes: Collection[AttemptOut
 
 
 async def failing_for(session: AsyncSession, ids: Collection[UUID], duration: timedelta) -> Sequence[UUID]:
-    """Return the ids of the endpoints among `ids` that have failed for at least `duration` without a success."""
-    query = select(WebhookEndpointHealth.endpoint_id).where(
-        is_one_of(WebhookEndpointHealth.endpoint_id, ids),
-        WebhookEndpointHealth.failing_since <= func.now() - duration,
-    )
-    return (await session.scalars(query)).all()
+    """Return the ids of the endpoints among `ids` that have failed throughout `duration`, without a success.
+
+    One that gave no response at all is left out while no other receiver that was called responded either.
+    """
+    return (await session.scalars(_FAILING, {"ids": list(ids), "duration": duration})).all()
 
 
 async def restart(session: WriteSession, endpoint_id: UUID) -> None:

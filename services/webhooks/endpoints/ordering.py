@@ -7,13 +7,12 @@ that does not wait.
 """
 
 from collections.abc import Sequence
-from datetime import MAXYEAR, datetime
+from datetime import MAXYEAR
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Uuid, bindparam, text, update
+from sqlalchemy import ARRAY, Uuid, bindparam, func, text, update
 
 from services.webhooks.endpoints import claim_turns
-from shared import clock
 from shared.audit import recorder
 from shared.contracts.appeal_events import AlertRaised
 from shared.database.sessions import WriteSession
@@ -44,14 +43,13 @@ _WAKE = text(
         ORDER BY id
         FOR NO KEY UPDATE
     )
-    UPDATE webhook_deliveries SET next_attempt_at = :now
+    UPDATE webhook_deliveries SET next_attempt_at = now()
     WHERE id = ANY(ARRAY(SELECT id FROM locked)) AND id <> ALL(:others)
         AND status = 'pending' AND NOT isfinite(next_attempt_at)
     """
 ).bindparams(
     bindparam("ids", type_=ARRAY(Uuid)),
     bindparam("others", type_=ARRAY(Uuid)),
-    bindparam("now", type_=DateTime(timezone=True)),
 )
 
 
@@ -73,9 +71,7 @@ def waits(delivery: WebhookDelivery) -> bool:
     return delivery.status == "pending" and delivery.next_attempt_at.year == MAXYEAR
 
 
-async def wake_following(
-    session: WriteSession, ids: Sequence[UUID], now: datetime, *, also_lock: Sequence[UUID] = ()
-) -> None:
+async def wake_following(session: WriteSession, ids: Sequence[UUID], *, also_lock: Sequence[UUID] = ()) -> None:
     """Make due what waits for these deliveries, which end in this transaction.
 
     The caller has locked no delivery yet: their rows are locked here, together with those that wait and those of
@@ -87,7 +83,7 @@ async def wake_following(
     # A separate statement, so that the next one sees what the claims before have made waiting.
     await claim_turns.share(session, endpoint_ids)
     others = sorted(set(also_lock).difference(ids))
-    await session.execute(_WAKE, {"ids": list(ids), "others": others, "now": now})
+    await session.execute(_WAKE, {"ids": list(ids), "others": others})
 
 
 async def release(session: WriteSession, endpoint_id: UUID) -> None:
@@ -99,7 +95,7 @@ async def release(session: WriteSession, endpoint_id: UUID) -> None:
             WebhookDelivery.status == "pending",
             WebhookDelivery.next_attempt_at == text("'infinity'"),
         )
-        .values(next_attempt_at=clock.now())
+        .values(next_attempt_at=func.now())
         .execution_options(synchronize_session=False)
     )
     # No audit rows of deliveries: the endpoint's audit row says that it is no longer ordered.

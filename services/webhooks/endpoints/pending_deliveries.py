@@ -52,7 +52,7 @@ async def lock_deliveries(
 
 async def fail_deliveries(session: WriteSession, reasons: Mapping[UUID, str]) -> None:
     """Mark these deliveries as failed, each with its reason; what waited for them becomes due."""
-    await ordering.wake_following(session, list(reasons), clock.now())
+    await ordering.wake_following(session, list(reasons))
     for delivery_id, reason in sorted(reasons.items()):
         await session.execute(
             update(WebhookDelivery)
@@ -132,7 +132,7 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
     await claim_turns.share(session, still_held)
     # Nothing waits for one that waits itself: it is not the first one of its subject.
     ended = [row.id for row in rows if not row.waits]
-    await ordering.wake_following(session, ended, clock.now(), also_lock=[row.id for row in rows])
+    await ordering.wake_following(session, ended, also_lock=[row.id for row in rows])
     failed = await session.scalars(
         update(WebhookDelivery)
         .where(

@@ -235,7 +235,9 @@ class WebhookHealth(BaseModel):
     """The state of an endpoint, and its numbers of waiting and failed deliveries, each counted up to 10,000."""
 
     state: WebhookHealthState
-    failing_since: datetime | None = Field(description="The first failure after the last success")
+    failing_since: datetime | None = Field(
+        description="Since when it fails: the first failure after the last success, or after 30 hours without one"
+    )
     consecutive_failures: int = Field(description="Failed attempts since the last success", examples=[0])
     last_success_at: datetime | None
     last_attempt: WebhookLastAttempt | None = Field(description="Null: there was none in 30 days")
@@ -296,7 +298,10 @@ class WebhookDelivery(BaseModel):
     event_id: UUID
     event_type: DeliveredEventType = Field(examples=["appeal.opened"])
     status: WebhookDeliveryStatus
-    attempts: int = Field(description="Attempts since it was created or last retried by hand")
+    attempts: int = Field(
+        description="Attempts with a recorded outcome since it was created or last retried by hand; those that "
+        "failed through a fault of the sender are not counted"
+    )
     next_attempt_at: datetime | None = Field(
         description="Null if it is not pending, or while it waits for an earlier delivery"
     )
@@ -323,7 +328,10 @@ class WebhookAttempt(BaseModel):
     """One attempt of a delivery. The response is shortened, and personal data in it is masked."""
 
     id: UUID
-    number: int = Field(description="Its number since the delivery was created or last queued again")
+    number: int = Field(
+        description="Its number since the delivery was created or last queued again; one that did not count has "
+        "the same number as the next one"
+    )
     started_at: datetime
     duration_ms: int = Field(examples=[84])
     response_status: int | None = Field(description="Null: there was no response", examples=[500])

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4, uuid5
@@ -202,6 +203,12 @@ class WebhooksHarness:
             "UPDATE webhook_deliveries SET next_attempt_at = now()"
             " WHERE status = 'pending' AND next_attempt_at < 'infinity'"
         )
+
+    async def database_now(self) -> datetime:
+        """Return the time of the database, by which deliveries become due."""
+        [row] = await self.sql("SELECT clock_timestamp() AS now")
+        found: datetime = row["now"]
+        return found
 
     async def sql(self, query: str, *arguments: Any) -> list[Any]:
         connection = await self.test_database.connect()

@@ -1,13 +1,14 @@
 """The health of an endpoint, and dead endpoints, which are disabled once and can be enabled again."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from unittest import mock
 from uuid import UUID
 
 import pytest
 
+from cli.embedded.temporary_postgres import free_port
 from services.webhooks.endpoints import disabling
 from shared import clock
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
@@ -48,6 +49,10 @@ async def fails(harness: WebhooksHarness, receiver: Receiver) -> None:
 
 async def has_failed_for(harness: WebhooksHarness, duration: timedelta) -> None:
     await harness.sql("UPDATE webhook_endpoint_health SET failing_since = now() - $1::interval", duration)
+
+
+async def last_failed(harness: WebhooksHarness, ago: timedelta) -> None:
+    await harness.sql("UPDATE webhook_endpoint_health SET last_failure_at = now() - $1::interval", ago)
 
 
 async def test_health_follows_the_attempts(harness: WebhooksHarness, receiver: Receiver) -> None:
@@ -273,3 +278,62 @@ async def test_410_of_a_former_url_does_not_disable_the_endpoint(
         "SELECT active, disabled_at FROM webhook_endpoints WHERE id = $1", UUID(endpoint["id"])
     )
     assert (row["active"], row["disabled_at"]) == (True, None)
+
+
+async def test_failures_before_and_after_quiet_days_do_not_disable_the_endpoint(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    endpoint = await harness.endpoint(receiver.url)
+    await harness.emit()
+    await harness.fan_out()
+    await fails(harness, receiver)
+    # Nothing was sent for five days.
+    await has_failed_for(harness, FIVE_DAYS + timedelta(days=2))
+    await last_failed(harness, FIVE_DAYS)
+    await fails(harness, receiver)
+    found = await shown(harness, endpoint)
+    assert (found["active"], found["health"]["consecutive_failures"]) == (True, 2)
+    since = datetime.fromisoformat(found["health"]["failing_since"])
+    assert since > await harness.database_now() - timedelta(hours=1)
+    # Failures a day apart, as in the retries of one delivery, are failures throughout.
+    await has_failed_for(harness, FIVE_DAYS + timedelta(days=2))
+    await last_failed(harness, timedelta(hours=26.4))
+    await fails(harness, receiver)
+    assert (await shown(harness, endpoint))["active"] is False
+
+
+async def test_endpoints_are_not_disabled_while_no_receiver_can_be_reached(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    dead, other = [
+        await harness.endpoint(f"http://{host}:{free_port()}/", kind)
+        for host, kind in (("127.0.0.2", "appeal.opened"), ("127.0.0.3", "appeal.answered"))
+    ]
+
+    async def round_of_events() -> dict[str, bool]:
+        for kind in ("appeal.opened", "appeal.answered"):
+            await harness.emit(kind)
+        await harness.fan_out()
+        await harness.deliver()
+        await has_failed_for(harness, FIVE_DAYS * 2)
+        return {endpoint["id"]: (await shown(harness, endpoint))["active"] for endpoint in (dead, other)}
+
+    await round_of_events()
+    assert await round_of_events() == {dead["id"]: True, other["id"]: True}
+    # One of them answers, though with an error: the network is in order, and both have failed themselves.
+    receiver.statuses = [500] * 10
+    await harness.sql("UPDATE webhook_endpoints SET url = $1 WHERE id = $2", receiver.url, UUID(other["id"]))
+    await harness.make_due()
+    await round_of_events()
+    assert await round_of_events() == {dead["id"]: False, other["id"]: False}
+
+
+async def test_dead_receiver_is_disabled_if_no_other_was_called(harness: WebhooksHarness) -> None:
+    port = free_port()
+    endpoints = [await harness.endpoint(f"http://127.0.0.2:{port}/{path}") for path in "ab"]
+    for _ in range(2):
+        await harness.emit()
+        await harness.fan_out()
+        await harness.deliver()
+        await has_failed_for(harness, FIVE_DAYS * 2)
+    assert [(await shown(harness, endpoint))["active"] for endpoint in endpoints] == [False, False]

@@ -13,7 +13,6 @@ from services.webhooks.deliveries import dispatcher as dispatchers
 from services.webhooks.deliveries.attempts import ClaimedDelivery
 from services.webhooks.deliveries.retry_schedule import RETRY_DELAYS
 from services.webhooks.endpoints import ordering, pending_deliveries
-from shared import clock
 from shared.contracts.appeal_events import AlertRaised
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent
@@ -105,7 +104,9 @@ async def test_delivery_that_failed_for_good_holds_nothing_back(
     await harness.endpoint(receiver.url, ordered=True)
     await emit(harness, (ONE, 10), (ONE, 11))
     assert claimed(await harness.dispatcher().claim(10)) == [10]
-    await harness.sql("UPDATE webhook_deliveries SET attempts = $1 WHERE attempts = 1", len(RETRY_DELAYS))
+    await harness.sql(
+        "UPDATE webhook_deliveries SET attempts = $1 WHERE last_attempt_at > 'epoch'", len(RETRY_DELAYS)
+    )
     await harness.make_due()
     receiver.statuses = [500]
     assert await rounds(harness, receiver, 3) == [[10], [11], []]
@@ -194,11 +195,14 @@ async def test_replayed_events_are_sent_in_order_and_before_new_ones_of_their_ap
     endpoint = await harness.endpoint(receiver.url, ordered=True)
     await emit(harness, (ONE, 10), (ONE, 11), (ONE, 12))
     await rounds(harness, receiver, 3)
-    with mock.patch("shared.clock.now", return_value=clock.now()):
-        assert (await replay(harness, endpoint))["queued"] == 3
-        await emit(harness, (ONE, 13), (TWO, 20))
-        # The replayed deliveries are not due yet; the new event of their appeal waits for them, others do not.
-        assert await rounds(harness, receiver, 1) == [[20]]
+    assert (await replay(harness, endpoint))["queued"] == 3
+    await harness.sql(
+        "UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at + interval '1 hour'"
+        " WHERE status = 'pending'"
+    )
+    await emit(harness, (ONE, 13), (TWO, 20))
+    # The replayed deliveries are not due yet; the new event of their appeal waits for them, others do not.
+    assert await rounds(harness, receiver, 1) == [[20]]
     await harness.make_due()
     assert await rounds(harness, receiver, 5) == [[10], [11], [12], [13], []]
 
@@ -341,8 +345,7 @@ async def test_event_that_waits_when_the_earlier_one_ends_becomes_due(
     await harness.endpoint(receiver.url, ordered=True)
     await emit(harness, *((ONE, number) for number in range(10, 16)))
     for number in range(10, 16):
-        with mock.patch("shared.clock.now", return_value=clock.now()):
-            assert await rounds(harness, receiver, 1) == [[number]]
+        assert await rounds(harness, receiver, 1) == [[number]]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -369,7 +372,7 @@ async def test_claim_reads_indexes_with_many_pending_deliveries_of_one_appeal(
 
     async def claim(session: WriteSession) -> None:
         [first] = await dispatcher.lease(session, 100, {})
-        await ordering.wake_following(session, [first.id], clock.now())
+        await ordering.wake_following(session, [first.id])
 
     found = await explain(harness.database, claim, mode, {})
     claims, wakes = [

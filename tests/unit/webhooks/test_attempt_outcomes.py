@@ -9,6 +9,7 @@ from services.webhooks.deliveries.attempts import Answer, AttemptResult, Claimed
 
 START = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
 ACCEPTED, FAILED = Answer(200), Answer(500, error="HTTP 500")
+SILENT, OWN_FAULT = Answer(error="no answer"), Answer(error="no free sockets", own_fault=True)
 
 
 def result(endpoint: int, number: int, started: float, seconds: float, answer: Answer) -> AttemptResult:
@@ -45,3 +46,19 @@ def test_attempts_count_in_the_order_in_which_they_ended() -> None:
         for one in outcomes_by_endpoint(results)
     }
     assert found == {1: (True, 0, 1), 2: (False, 1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcomes"),
+    [
+        ([OWN_FAULT], (False, 0, False)),
+        ([FAILED, OWN_FAULT], (False, 1, True)),
+        ([SILENT, OWN_FAULT, SILENT], (False, 2, False)),
+        ([ACCEPTED, SILENT, OWN_FAULT], (True, 1, True)),
+    ],
+)
+def test_faults_of_our_own_are_no_failures(answers: list[Answer], outcomes: tuple[bool, int, bool]) -> None:
+    results = [result(1, number, number, 0.5, answer) for number, answer in enumerate(answers)]
+    [found] = outcomes_by_endpoint(results)
+    assert (found.succeeded, found.failures, found.answered) == outcomes
+    assert found.delivery_id == UUID(int=len(answers) - 1)

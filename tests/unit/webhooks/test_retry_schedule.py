@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from services.webhooks.deliveries.retry_schedule import JITTER, RETRY_DELAYS, next_attempt_at, requested_wait
+from services.webhooks.deliveries.retry_schedule import JITTER, RETRY_DELAYS, pause_after, requested_wait
+from services.webhooks.endpoints import health
 
 NOW = datetime(2026, 11, 30, 12, 0, 0, tzinfo=UTC)
 
@@ -33,14 +34,19 @@ def test_retry_after_is_read_as_seconds_or_a_date(header: str | None, wait: time
 
 def test_delays_follow_the_schedule_with_jitter() -> None:
     for attempts, pause in enumerate(RETRY_DELAYS, 1):
-        waits = [at - NOW for _ in range(50) if (at := next_attempt_at(NOW, attempts, None))]
+        waits = [wait for _ in range(50) if (wait := pause_after(attempts, None))]
         assert len(waits) == 50
         assert pause <= min(waits) < max(waits) <= pause * (1 + JITTER)
-    assert next_attempt_at(NOW, len(RETRY_DELAYS) + 1, timedelta(hours=1)) is None
+    assert pause_after(len(RETRY_DELAYS) + 1, timedelta(hours=1)) is None
+
+
+def test_pause_between_two_attempts_is_no_time_without_attempts() -> None:
+    """An endpoint with one delivery that fails again and again fails throughout."""
+    assert max(RETRY_DELAYS) * (1 + JITTER) < health.QUIET_AFTER
 
 
 def test_longer_of_delay_and_retry_after_is_used() -> None:
-    assert next_attempt_at(NOW, 1, timedelta(hours=3)) == NOW + timedelta(hours=3)
-    later = next_attempt_at(NOW, 9, timedelta(seconds=1))
-    assert later is not None
-    assert later >= NOW + timedelta(hours=24)
+    assert pause_after(1, timedelta(hours=3)) == timedelta(hours=3)
+    pause = pause_after(9, timedelta(seconds=1))
+    assert pause is not None
+    assert pause >= timedelta(hours=24)
