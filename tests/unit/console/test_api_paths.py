@@ -41,7 +41,7 @@ async def test_parameter_cannot_change_the_path_of_a_call(part: str) -> None:
     assert http.request.call_count == 0
 
 
-async def test_valid_parameter_is_requested_from_the_api() -> None:
+async def test_valid_part_of_a_path_is_sent_to_the_api() -> None:
     api, http = _api()
     for part in ("5a", "2026-W47", "appeals.csv", "дорога"):
         with pytest.raises(ApiUnavailable):
