@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from services.ingest.api.common import ITEM_PROBLEMS, LIST_PROBLEMS, jobs_of
 from services.ingest.publishing import change_requests, publication_requests
+from services.ingest.publishing.shown_publications import list_items, publication_out
 from services.ingest.schemas.publications import (
     PublicationChangeRequest,
     PublicationChangeRequested,
@@ -42,13 +43,14 @@ async def list_publications(
     paging: PagingDep,
     response: Response,
 ) -> Page[PublicationOut]:
-    """Return publications, newest first. Those with `status=failed` are sent again only on request.
+    """Return publications, newest first, with masked texts. Those with `status=failed` are sent again only on
+    request.
 
     Messages with notices to colleagues are shown to the centre only.
     """
     rows = await publication_requests.list_publications(session, caller, filters, paging)
     kept, cursor = paging.page(rows, lambda row: (row.created_at, row.id), response)
-    return Page(items=[PublicationOut.model_validate(row) for row in kept], next_cursor=cursor)
+    return Page(items=list_items(caller, kept), next_cursor=cursor)
 
 
 @router.get(
@@ -57,10 +59,10 @@ async def list_publications(
 async def get_publication(
     session: ReadTransaction, caller: PublicationReader, publication_id: UUID, response: Response
 ) -> PublicationOut:
-    """Return one publication with its status, attempts and failure reason."""
+    """Return one publication with its text, status, attempts and failure reason."""
     row = await publication_requests.get_publication(session, caller, publication_id)
     set_etag(response, row.version)
-    return PublicationOut.model_validate(row)
+    return publication_out(session, caller, row)
 
 
 @router.post(
@@ -95,7 +97,7 @@ async def retry_publication(
         raise Invalid.field("/text", detail)
     row = await publication_requests.retry_publication(session, jobs_of(service), publication_id, caller=caller)
     set_etag(response, row.version)
-    return PublicationOut.model_validate(row)
+    return publication_out(session, caller, row)
 
 
 @internal.post("", status_code=201)

@@ -58,11 +58,18 @@ class PublicationOut(RowModel):
     organisation_id: UUID
     network: NetworkName
     kind: PublicationKind
-    thread_key: str = Field(examples=["vk:-1_2"])
+    thread_key: str | None = Field(
+        description="The thread in the network. That of a private `message` names the person who gets it: its "
+        "`thread_key`, `external_id` and `url` are shown to those who may read messages, and null to others",
+        examples=["vk:-1_2"],
+    )
     reply_to: str | None = Field(
         description="The comment that it replies to, in the network's id; null: the thread"
     )
-    text: str = Field(examples=["Ямочный ремонт начнётся в понедельник."])
+    text: str = Field(
+        description="Masked in lists; one publication has it in full",
+        examples=["Ямочный ремонт начнётся в понедельник."],
+    )
     attachments: list[PublicationAttachment] = Field(
         description="The photos that are published with it; of a reply in parts, with the first"
     )

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch
@@ -258,6 +259,52 @@ async def test_publications_are_listed_and_scoped(api: IngestApi) -> None:
         f"/api/v1/publications/{listed[0]['id']}/retry", headers=api.ingest.headers("moderator")
     )
     assert early.status_code == 409
+
+
+async def _published(api: IngestApi, kind: str) -> str:
+    """Publish a reply to a message of this kind with a photo; return the path of the publication."""
+    (written,) = (await api.get("/messages?network=vk&kind=wall_post")).json()["items"]
+    connection = await api.database.connect("ingest")
+    await connection.execute("UPDATE messages SET kind = $2 WHERE id = $1", UUID(written["id"]), kind)
+    photo = {"id": str(uuid4()), "name": "Мария Ивановна Петрова.jpg", "content_type": "image/jpeg"}
+    body = {"reply_id": str(uuid4()), "appeal_id": str(uuid4()), "message_id": written["id"], "on_behalf_of": "x"}
+    asked = await api.ingest.client.post(
+        "/internal/publications",
+        json=body | {"text": "Мария Ивановна, мастер позвонит на +7 914 123-45-67", "attachments": [photo]},
+        headers=api.ingest.service_headers("appeals"),
+    )
+    assert asked.status_code == 201, asked.text
+    await connection.execute(
+        "UPDATE publications SET status = 'published', external_id = '101_700/3', url = 'https://vk.com/gim101'"
+    )
+    await connection.close()
+    return f"/publications/{asked.json()['id']}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "role", "shown"),
+    [("message", "head", False), ("message", "moderator", True), ("wall_post", "head", True)],
+)
+async def test_ids_of_private_replies_are_shown_only_to_readers_of_messages(
+    api: IngestApi, kind: str, role: str, shown: bool
+) -> None:
+    path = await _published(api, kind)
+    ids = ("vk:101", "101_700/3", "https://vk.com/gim101") if shown else (None, None, None)
+    (listed,) = (await api.get("/publications", role)).json()["items"]
+    for found in (listed, (await api.get(path, role)).json()):
+        assert (found["thread_key"], found["external_id"], found["url"]) == ids
+
+
+async def test_publications_are_masked_in_lists_and_one_is_read_on_record(api: IngestApi) -> None:
+    path = await _published(api, "message")
+    (listed,) = (await api.get("/publications", "head")).json()["items"]
+    assert listed["text"] == "[имя], мастер позвонит на [телефон]"
+    assert [photo["name"] for photo in listed["attachments"]] == ["[имя].jpg"]
+    with capture_logs() as lines:
+        found = (await api.get(path, "head")).json()
+    assert found["text"] == "Мария Ивановна, мастер позвонит на +7 914 123-45-67"
+    (read,) = [line for line in lines if line["event"] == "personal_data_read"]
+    assert (read["kind"], read["subjects"]) == ("appeal", [found["appeal_id"]])
 
 
 async def test_notices_are_shown_to_the_centre_only_and_cannot_be_retried(api: IngestApi) -> None:
