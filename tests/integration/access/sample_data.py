@@ -355,10 +355,9 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
         ),
     )  # fmt: skip
     publication = ingest.Publication(
-        reply_id=new_id(), page_id=sample_ids["page_id"], organisation_id=sample_ids["organisation_id"],
-        network="vk",
-        kind="comment", thread_key=sample_ids["thread_key"], text=f"Включим: {mark}",
-        on_behalf_of="matrix", status="failed",
+        reply_id=new_id(), appeal_id=sample_ids["appeal_id"], page_id=sample_ids["page_id"],
+        organisation_id=sample_ids["organisation_id"], network="vk", kind="comment",
+        thread_key=sample_ids["thread_key"], text=f"Включим: {mark}", on_behalf_of="matrix", status="failed",
     )  # fmt: skip
     sample_ids["publication_id"] = await _add(session, publication)
     reply = appeals_replies.Reply(

@@ -12,6 +12,7 @@ from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems
 from shared.http.problems import NotFound, PreconditionFailed, PreconditionRequired
+from shared.personal_data_reads import note_read
 from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/appeals/{appeal_id}", tags=["appeals"])
@@ -31,6 +32,8 @@ async def list_appeal_notes(
         lambda row: (row[0].created_at, row[0].id),
         response,
     )
+    if rows:
+        note_read(session, caller, "appeal", [appeal_id])
     return Page(items=await notes_out(session, rows), next_cursor=cursor)
 
 

@@ -30,6 +30,7 @@ from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.auth.callers import Caller
+from shared.personal_data_reads import note_read
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Promise
 from shared.tables.appeals_sla import SlaClock
@@ -74,11 +75,15 @@ async def deadlines_of(
     session: AsyncSession, appeal: Appeal, sla: SlaContext, caller: Caller
 ) -> deadlines.DeadlinesOut:
     """Return the clocks and promises of an appeal as of now, the notices sent about them, and the extension
-    requests that the caller may see, each oldest first.
+    requests that the caller may see, each oldest first. Grounds and reasons of people are read on record.
     """
     promises = await promise_queries.promises_of(session, appeal.id)
     steps = await escalations.escalations_of(session, appeal.id)
-    actors = [event.actor for row in clocks_of(appeal) for event in all_events(row)]
+    events = [event for row in clocks_of(appeal) for event in all_events(row)]
+    requested = await extension_requests.requests_of(session, caller, appeal.id)
+    if requested or any(event.reason for event in events):
+        note_read(session, caller, "appeal", [appeal.id])
+    actors = [event.actor for event in events]
     names = await ActorNames.load(session, [*actors, *(person_id for row in steps for person_id in row.told)])
     now = clock.now()
     return deadlines.DeadlinesOut(
@@ -104,9 +109,7 @@ async def deadlines_of(
             )
             for row in steps
         ],
-        extension_requests=await requests_out(
-            session, await extension_requests.requests_of(session, caller, appeal.id)
-        ),
+        extension_requests=await requests_out(session, requested),
     )
 
 

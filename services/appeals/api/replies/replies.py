@@ -14,6 +14,7 @@ from services.appeals.schemas.replies import replies
 from shared.api.preconditions import OptionalVersion, set_etag
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, ReplyBeingWritten, ReplyUnderWay
+from shared.personal_data_reads import note_read
 from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(tags=["appeals"])
@@ -121,7 +122,10 @@ async def record_answer(
 async def list_appeal_replies(session: ReadTransaction, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
     """Return all replies, oldest first, including those that staff wrote in the network itself."""
     await appeal_queries.require_visible(session, caller, appeal_id)
-    return await replies_out(session, await reply_queries.replies_of(session, appeal_id))
+    rows = await reply_queries.replies_of(session, appeal_id)
+    if rows:
+        note_read(session, caller, "appeal", [appeal_id])
+    return await replies_out(session, rows)
 
 
 @router.post(

@@ -14,6 +14,7 @@ from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.http import problems
 from shared.http.problems import Duplicate, NotFound, PreconditionFailed, PreconditionRequired, ReplyBeingWritten
+from shared.personal_data_reads import note_read
 from shared.service import Once, ReadTransaction, WriteTransaction
 
 router = APIRouter(prefix="/appeals/{appeal_id}", tags=["appeals"])
@@ -152,6 +153,8 @@ async def list_reply_versions(
     rows, cursor = paging.page(
         await reply_versions.list_versions(session, reply_id, paging), lambda row: (row.number,), response
     )
+    if rows:
+        note_read(session, caller, "appeal", [appeal_id])
     return Page(items=await versions_out(session, rows), next_cursor=cursor)
 
 
