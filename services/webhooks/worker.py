@@ -82,7 +82,7 @@ async def run_notice_messages(service: Service) -> None:
         count = 0
         if await is_any_due(service.database):
             count = await write_due_messages(service.database, front_end_url)
-            count += await hand_over_due(service.database, service.client())
+            count += await hand_over_due(service.database, service.client(), front_end_url)
         if not count:
             await asyncio.sleep(IDLE_SECONDS)
 

@@ -11,6 +11,8 @@ from shared.contracts.values import MessageKind
 
 # The `on_behalf_of` of publications by which ingest sends messages with notices.
 NOTICES_ACTOR = "notices"
+# The failure code of a message with notices that could not be sent in time, and certainly was not sent.
+NOT_SENT_IN_TIME = "not_sent_in_time"
 # Only ASCII digits. The flag re.ASCII is not used: it would also disable case folding of Cyrillic letters.
 _CODE = re.compile(r"\s*гп[\s\-–—]*([0-9]{5})[\s\-–—]*([0-9]{5})[\s.!]*", re.IGNORECASE)
 

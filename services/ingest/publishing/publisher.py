@@ -51,6 +51,7 @@ from shared.contracts.ingest_events import (
     PublicationRetryScheduled,
     PublicationUncertain,
 )
+from shared.contracts.notice_codes import NOT_SENT_IN_TIME, NOTICES_ACTOR
 from shared.contracts.values import MessageKind
 from shared.database.sessions import Database, WriteSession, wait_for_standby_commit
 from shared.events.outbox import NewEvent, emit
@@ -90,6 +91,12 @@ JOB_DEAD_LETTERED = {
 NO_RESPONSE = {
     "code": "no_response",
     "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
+}
+# A message with notices is sent in this time or not at all: later the person may be asleep, or have lost access.
+NOTICE_PERIOD = timedelta(minutes=30)
+NOTICE_EXPIRED = {
+    "code": NOT_SENT_IN_TIME,
+    "message": "За полчаса уведомления не удалось отправить. Те, что ещё нужны, уйдут с новым сообщением.",
 }
 OUTCOME_UNKNOWN = {
     "code": "outcome_unknown",
@@ -133,10 +140,14 @@ class Publisher:
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES:
                 return
+            is_unsent = row.status == "queued" and row.sending_since is None
+            if is_unsent and await _is_expired_notice(session, row):
+                await _fail(session, row, NOTICE_EXPIRED)
+                return
             if row.status == "queued":
                 await _wait_for_turn(session, row)
             call: PublishCall | None = None
-            if row.status == "queued" and row.sending_since is None:
+            if is_unsent:
                 call = await _start(session, row, page, network)
             else:
                 await self._wait_until_call_is_over(session, row, network)
@@ -236,7 +247,10 @@ class Publisher:
             if now.status != "uncertain" or now.sending_since != row.sending_since:
                 return None  # another process made a call after this read
             most = MAX_SILENT_ATTEMPTS if now.failure is None else MAX_ATTEMPTS
-            if now.attempts >= most and (now.failure is None or await is_older_than(session, now, RETRY_PERIOD)):
+            is_last = now.attempts >= most and (
+                now.failure is None or await is_older_than(session, now, RETRY_PERIOD)
+            )
+            if is_last or await _is_expired_notice(session, now):
                 await _fail(session, now, NO_RESPONSE)
                 return None
             return await _start(session, now, page, network)
@@ -419,6 +433,10 @@ async def _start(session: WriteSession, row: Publication, page: PageRef, network
     if row.sending_since is None:
         raise AssertionError("unreachable: the update has just set `sending_since`")
     return PublishCall(_outgoing(row, page, began + network.publish_timeout()), row.sending_since, before)
+
+
+async def _is_expired_notice(session: WriteSession, row: Publication) -> bool:
+    return row.on_behalf_of == NOTICES_ACTOR and await is_older_than(session, row, NOTICE_PERIOD)
 
 
 def _lacks_photos(row: Publication) -> bool:

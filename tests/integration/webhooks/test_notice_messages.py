@@ -124,14 +124,16 @@ class Messenger:
         while await write_due_messages(database, "https://api.example.ru") + await hand_over_due(
             database,
             self.ingest,  # type: ignore[arg-type]
+            "https://api.example.ru",
         ):
             if self.ingest.answers == [] and not await self._due():
                 return
 
     async def _due(self) -> bool:
         rows = await self.office.harness.sql(
-            "SELECT 1 FROM notice_letters"
-            " WHERE status = 'sending' AND handed_over_at IS NULL AND channel <> 'email'"
+            "SELECT 1 FROM notice_letters WHERE status = 'sending' AND handed_over_at IS NULL"
+            " AND channel <> 'email' AND next_attempt_at <= $1",
+            clock.now(),
         )
         return bool(rows)
 
@@ -261,6 +263,93 @@ async def test_message_waits_for_working_hours(messenger: Messenger, now: time_m
     now.move_to(TUESDAY + timedelta(days=1))
     await messenger.run()
     assert len(messenger.ingest.taken) == 1
+
+
+@pytest.mark.parametrize("error", [ServiceUnreachable("refused"), ServiceUnavailable("no response")])
+async def test_message_that_ingest_did_not_take_in_the_evening_waits_for_the_morning(
+    messenger: Messenger, now: time_machine.Traveller, error: Exception
+) -> None:
+    await messenger.linked()
+    now.move_to(TUESDAY + timedelta(hours=7, minutes=55))
+    await messenger.assigned()
+    messenger.ingest.answers = [error]
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    now.move_to(TUESDAY + timedelta(hours=13, minutes=40))
+    await messenger.run()
+    assert messenger.ingest.answers == []
+    assert messenger.ingest.taken == {}
+    now.move_to(TUESDAY + timedelta(days=1))
+    await messenger.run()
+    (sent,) = messenger.ingest.taken.values()
+    assert "Назначено вашей организации" in sent["text"]
+    assert await messenger.office.outcomes() == [("sending", None)]
+
+
+async def test_message_that_ingest_did_not_take_has_only_what_is_true_at_the_next_attempt(
+    messenger: Messenger, now: time_machine.Traveller
+) -> None:
+    await messenger.linked()
+    first, second = await messenger.assigned(), await messenger.assigned()
+    messenger.ingest.answers = [ServiceUnreachable("refused")]
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    await messenger.office.change("appeals", first, status="answered")
+    now.shift(timedelta(minutes=1))
+    await messenger.run()
+    (sent,) = messenger.ingest.taken.values()
+    assert str(first) not in sent["text"]
+    assert str(second) in sent["text"]
+    assert sorted(await messenger.office.outcomes()) == [("sending", None), ("suppressed", "settled")]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (ServiceUnreachable("refused"), ("suppressed", "no_access")),
+        (ServiceUnavailable("no response"), ("failed", "uncertain")),
+    ],
+)
+async def test_person_who_moved_before_ingest_took_the_message_does_not_get_it(
+    messenger: Messenger, now: time_machine.Traveller, error: Exception, outcome: tuple[str, str]
+) -> None:
+    person, _ = await messenger.linked()
+    await messenger.assigned()
+    messenger.ingest.answers = [error]
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    elsewhere = await insert_organisation(messenger.office.harness.test_database, name="Школа № 3")
+    await messenger.office.change("people", person.id, organisation_id=elsewhere)
+    now.shift(timedelta(minutes=1))
+    await messenger.run()
+    assert messenger.ingest.taken == {}
+    assert await messenger.office.outcomes() == [outcome]
+
+
+async def test_notice_not_sent_in_time_is_sent_again_and_after_a_day_by_email(
+    messenger: Messenger, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await messenger.linked()
+    now.move_to(TUESDAY + timedelta(hours=7, minutes=55))
+    await messenger.assigned()
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    (first,) = messenger.ingest.taken
+    now.shift(timedelta(minutes=31))
+    await messenger.failed(UUID(first), "not_sent_in_time")
+    await messenger.run()
+    assert list(messenger.ingest.taken) == [first]
+    now.move_to(TUESDAY + timedelta(days=1))
+    await messenger.run()
+    (second,) = messenger.ingest.taken.keys() - {first}
+    now.move_to(TUESDAY + timedelta(days=1, hours=8, minutes=30))
+    await messenger.failed(UUID(second), "not_sent_in_time")
+    await messenger.run()
+    now.move_to(TUESDAY + timedelta(days=2))
+    await messenger.run()
+    await messenger.office.send()
+    assert len(messenger.ingest.taken) == 2
+    assert len(mail.letters) == 1
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,13 @@ from sqlalchemy import exists, func, select, update
 
 from services.webhooks.notices.mail.outcomes import record_outcome
 from services.webhooks.notices.messages import accounts
+from services.webhooks.notices.messages.sendable import Sendable, leave_out
 from services.webhooks.notices.relevance import TOO_LATE_AFTER
 from services.webhooks.schemas.notices import AccountState, NoticeChannel, NoticeReason, NoticeStatus
 from shared import clock
 from shared.contracts.erasures import AUTHOR_ERASED
 from shared.contracts.ingest_events import PublicationFailure
-from shared.contracts.notice_codes import NOTICES_ACTOR
+from shared.contracts.notice_codes import NOT_SENT_IN_TIME, NOTICES_ACTOR
 from shared.database.sessions import Database, WriteSession
 from shared.ids import new_id
 from shared.logs import get_logger
@@ -32,6 +33,8 @@ log = get_logger(__name__)
 
 UNAVAILABLE_DELAY = timedelta(seconds=30)
 _BATCH = 20
+# Notices that are older go by e-mail when a message could not be sent in time.
+_NETWORK_PERIOD = timedelta(days=1)
 # Failures after which the message is certainly not in the conversation, and the account stays linked.
 _NOT_SENT = frozenset(
     {"no_response", "too_long", "no_usable_token", "network_unreachable", "send_deadline_passed"}
@@ -61,7 +64,7 @@ def add_letter(session: WriteSession, account: NoticeAccount, purpose: str, text
     return letter
 
 
-async def hand_over_due(database: Database, client: ServiceClient) -> int:
+async def hand_over_due(database: Database, client: ServiceClient, front_end_url: str) -> int:
     """Hand due messages over to ingest; return how many were due."""
     async with database.write() as session:
         rows = await session.execute(
@@ -81,34 +84,61 @@ async def hand_over_due(database: Database, client: ServiceClient) -> int:
             .order_by(NoticeLetter.next_attempt_at)
             .limit(_BATCH)
         )
-        due = [(letter.id, letter.text or "", message_id) for letter, message_id in rows]
-    for letter_id, text, message_id in due:
-        if await _may_begin(database, letter_id, message_id):
+        due = [(letter.id, message_id) for letter, message_id in rows]
+    for letter_id, message_id in due:
+        text = await _begin(database, letter_id, message_id, front_end_url)
+        if text is not None:
             await _hand_over(database, client, letter_id, text, message_id)
     return len(due)
 
 
-async def _may_begin(database: Database, letter_id: UUID, message_id: UUID | None) -> bool:
-    """Return whether the message may still be sent; otherwise its notices go by e-mail, or end if it is too late.
+async def _begin(database: Database, letter_id: UUID, message_id: UUID | None, front_end_url: str) -> str | None:
+    """Return the text of the message if it may be sent now; None: it waits for working hours, its notices go by
+    e-mail, or they end.
 
     The attempt is counted before it is made, because its outcome may never be known.
     """
     async with database.write() as session:
         letter = await _lock(session, letter_id)
         if letter is None or letter.handed_over_at is not None:
-            return False
+            return None
         active = exists(Person.id).where(Person.id == letter.person_id, Person.active, Person.locked_at.is_(None))
         if clock.now() - letter.created_at > TOO_LATE_AFTER:
             if letter.attempts:
                 await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
             else:
                 await _end(session, letter, NoticeReason.TOO_LATE, NoticeStatus.SUPPRESSED)
-            return False
+            return None
         if message_id is None or not await session.scalar(select(active)):
             await _tell_by_email(session, letter, NoticeReason.NO_ADDRESS, earlier_attempts=letter.attempts)
-            return False
+            return None
+        if letter.purpose == "notices" and not await _is_sendable(session, letter, front_end_url):
+            return None
         letter.attempts += 1
-    return True
+        return letter.text or ""
+
+
+async def _is_sendable(session: WriteSession, letter: NoticeLetter, front_end_url: str) -> bool:
+    """Return whether the message may be sent now, by the present state of its notices.
+
+    While ingest certainly lacks the message, notices that may not be sent are taken out of it. Later its text
+    stays: it waits for working hours, and ends if the person may not read a notice or needs none any more.
+    """
+    notices = await _notices(session, letter)
+    sendable = await Sendable.load(session, notices)
+    if not letter.attempts:
+        told = await leave_out(session, notices, sendable)
+        if told:
+            letter.text = sendable.text(told, front_end_url)
+        else:
+            letter.status = "cancelled"
+        return bool(told)
+    if NoticeReason.NO_ACCESS in sendable.suppressed.values() or not (sendable.lines or sendable.later):
+        await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
+        return False
+    if not sendable.lines:
+        letter.next_attempt_at = min(sendable.later.values())
+    return bool(sendable.lines)
 
 
 async def _hand_over(
@@ -162,19 +192,32 @@ async def record_sent(session: WriteSession, letter_id: UUID) -> None:
 async def record_failed(session: WriteSession, letter_id: UUID, failure: PublicationFailure) -> None:
     """Store that a message was not published.
 
-    A refusal because of the recipient ends the account. Notices that certainly did not arrive go by e-mail.
+    A refusal because of the recipient ends the account. Notices that certainly did not arrive go by e-mail; those
+    for which there was no time are sent again as their people and appeals are then, after a day by e-mail.
     """
     letter = await _lock(session, letter_id) if failure.final else None
     if letter is None:
         return
     if failure.code in _RECIPIENT_REFUSES:
         await accounts.end(session, letter.person_id, letter.channel, failure.code)
-    if failure.code in _RECIPIENT_REFUSES or failure.code.partition(":")[0] in NETWORKS:
+    if failure.code == NOT_SENT_IN_TIME:
+        await _send_again(session, letter)
+    elif failure.code in _RECIPIENT_REFUSES or failure.code.partition(":")[0] in NETWORKS:
         await _tell_by_email(session, letter, NoticeReason.REFUSED)
     elif failure.code in _NOT_SENT:
         await _tell_by_email(session, letter, NoticeReason.UNDELIVERABLE)
     else:
         await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
+
+
+async def _send_again(session: WriteSession, letter: NoticeLetter) -> None:
+    """Fail the message and let its notices wait for the next one."""
+    notices = await _notices(session, letter)
+    letter.status, letter.reason = "failed", NoticeReason.UNDELIVERABLE.value
+    for notice in notices:
+        if clock.now() - notice.created_at > _NETWORK_PERIOD:
+            notice.channel = NoticeChannel.EMAIL.value
+        notice.status, notice.letter_id = NoticeStatus.WAITING.value, None
 
 
 async def _tell_by_email(
