@@ -114,6 +114,11 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
         )
 
 
+def _addressed_members(reply: IncidentReply) -> ColumnElement[bool]:
+    """Return the SQL condition of the members that the reply is for: without later ones if its author chose so."""
+    return true() if reply.include_later_members else IncidentMember.joined_at <= reply.created_at
+
+
 def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
     """Return the SQL condition of the appeals that the reply is for."""
     if reply.organisation_id is None:
@@ -148,6 +153,7 @@ async def create_replies_batch(
             IncidentMember.incident_id == reply.incident_id,
             IncidentMember.left_at.is_(None),
             ~exists().where(Reply.incident_reply_id == reply.id, Reply.appeal_id == Appeal.id),
+            _addressed_members(reply),
             _addressed_appeals(reply),
         )
         .order_by(IncidentMember.id)
@@ -340,12 +346,11 @@ async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentRe
             Appeal.status.in_(OPEN_APPEAL_STATUSES),
             Appeal.erased_at.is_(None),
             waits,
+            _addressed_members(reply),
             _addressed_appeals(reply),
             caller.scope(Appeal.organisation_id),
         )
     )
-    if not reply.include_later_members:
-        query = query.where(IncidentMember.joined_at <= reply.created_at)
     return int(await session.scalar(query) or 0)
 
 

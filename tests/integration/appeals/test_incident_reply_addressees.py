@@ -70,6 +70,22 @@ async def test_appeal_transferred_during_a_bulk_reply_gets_no_reply_of_its_forme
     assert (await scenario.appeal(leaves["id"]))["status"] == "assigned"
 
 
+@pytest.mark.parametrize("later", [False, True])
+async def test_member_that_joins_before_the_job_gets_the_reply_only_if_it_is_for_later_members(
+    scenario: AppealsScenario, *, later: bool
+) -> None:
+    early, late = await case_of(scenario, "anna"), await case_of(scenario, "boris")
+    incident = await opened(scenario, early)
+    await reply_to_incident(scenario, incident, include_later_members=later)
+    joined = await scenario.post(f"/incidents/{incident['id']}/members", {"appeal_ids": [late["id"]]})
+    assert joined.status_code == 200, joined.text
+    await make_replies(scenario)
+    assert await texts(scenario, early) == [TEXT]
+    assert await texts(scenario, late) == ([TEXT] if later else [])
+    (shown,) = (await scenario.get(f"/incidents/{incident['id']}/replies")).json()["items"]
+    assert (shown["by_status"], shown["pending_count"]) == ({"queued": 1 + later}, 0)
+
+
 async def assigned_to_other(scenario: AppealsScenario, appeal: dict[str, Any]) -> None:
     """Assign the appeal to the other organisation, and run the jobs that follow."""
     moved = await scenario.move(
