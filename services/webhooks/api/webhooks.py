@@ -234,14 +234,21 @@ async def take_over_webhook_endpoint(
 
 @router.post(
     "/endpoints/{endpoint_id}/consent",
-    responses=responses(NotFound, Conflict),
+    responses=responses(NotFound, Conflict, PreconditionFailed, PreconditionRequired),
     summary="Consent that an endpoint receives personal data",
 )
 async def consent_to_personal_data(
-    session: WriteTransaction, caller: WebhooksConsenter, endpoint_id: UUID, response: Response
+    session: WriteTransaction,
+    caller: WebhooksConsenter,
+    endpoint_id: UUID,
+    version: RequiredVersion,
+    response: Response,
 ) -> WebhookEndpoint:
-    """Consent for the endpoint's current URL. The endpoint and the audit trail show who consented and when."""
-    return await _shown(session, await endpoints.consent(session, caller, endpoint_id), response)
+    """Consent for the endpoint's current URL. `If-Match` names the version that you saw: 412 if the URL or other
+    settings have changed since. The endpoint and the audit trail show who consented and when.
+    """
+    endpoint = await endpoints.consent(session, caller, endpoint_id, version=version)
+    return await _shown(session, endpoint, response)
 
 
 @router.delete("/endpoints/{endpoint_id}/consent", responses=NOT_FOUND_ERROR, summary="Withdraw the consent")

@@ -397,12 +397,16 @@ async def take_over(
     return endpoint
 
 
-async def consent(session: WriteSession, caller: Caller, endpoint_id: UUID) -> WebhookEndpoint:
-    """Record the caller's consent to sending personal data to the endpoint's current URL.
+async def consent(
+    session: WriteSession, caller: Caller, endpoint_id: UUID, *, version: int | None
+) -> WebhookEndpoint:
+    """Record the caller's consent to sending personal data to the endpoint as the caller saw it.
 
-    Raise `Forbidden` for an API client, `Conflict` when the endpoint does not ask for personal data.
+    Raise `PreconditionFailed` for an outdated `version`, `Forbidden` for an API client, `Conflict` when the
+    endpoint does not ask for personal data.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")
+    check_version(endpoint.version, version)
     if not await _is_person(session, caller):
         raise Forbidden("Only a person can consent, not an API client")
     if not endpoint.personal_data:

@@ -619,10 +619,11 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
         municipalities=["81701000"],
     )  # fmt: skip
     sample_ids["telling_endpoint_id"] = await _add(session, telling)
+    # An endpoint that asks for them, without a consent.
     unverified = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/new-{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],
-        created_by="matrix", owner_id=sample_ids["deputy_id"], verified_at=None,
+        created_by="matrix", owner_id=sample_ids["deputy_id"], verified_at=None, personal_data=True,
     )  # fmt: skip
     sample_ids["unverified_endpoint_id"] = await _add(session, unverified)
     partner = appeals_partners.Partner(

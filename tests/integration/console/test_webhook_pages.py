@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
-from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_kind_of, text_of
+from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_kind_of, note_of, text_of
 
 MODERATOR = CallerCase("moderator")
 MANAGER = CallerCase("manager")
@@ -176,10 +176,24 @@ async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: di
     assert "Отозвать согласие" in page.text
     withdrawn = await _post(console, f"/webhooks/{endpoint}/withdrawal")
     assert _made(withdrawn) == [("DELETE", f"/webhooks/endpoints/{endpoint}/consent", 200)]
-    given = await _post(console, f"/webhooks/{endpoint}/consent")
+    given = await _post(console, f"/webhooks/{endpoint}/consent", version="*")
     assert _made(given) == [("POST", f"/webhooks/endpoints/{endpoint}/consent", 200)]
-    nothing_asked = await _post(console, f"/webhooks/{own['endpoint_id']}/consent")
+    nothing_asked = await _post(console, f"/webhooks/{own['endpoint_id']}/consent", version="*")
     assert note_kind_of(nothing_asked.response) == "failed"
+
+
+async def test_consent_is_for_the_endpoint_that_the_page_showed(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
+    path = f"/webhooks/{own['unverified_endpoint_id']}"
+    page = (await _get(console, path)).response.text
+    form = re.search(r"<form[^>]*/consent\"><input type=\"hidden\" name=\"version\" value=\"([^\"]*)\"", page)
+    assert form is not None
+    stale = await _post(console, f"{path}/consent", version='"77"')
+    assert [call[2] for call in _made(stale)] == [412]
+    assert "Подписку изменили" in note_of(stale.response)
+    given = await _post(console, f"{path}/consent", version=html.unescape(form[1]))
+    assert [call[2] for call in _made(given)] == [200]
 
 
 async def test_unknown_endpoint_action_makes_no_call(console: ConsoleUnderTest, own: dict[str, str]) -> None:

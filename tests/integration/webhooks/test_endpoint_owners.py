@@ -175,9 +175,9 @@ async def test_personal_data_is_masked_until_a_manager_consents(
 
     assert await sent() == MASKED
     for role, place, status in (("executor", school, 403), ("operations", None, 403), ("manager", clinic, 404)):
-        answer = await harness.app.client.post(path, headers=harness.headers(role, place))
+        answer = await harness.app.client.post(path, headers=harness.headers(role, place, **{"If-Match": "*"}))
         assert answer.status_code == status, answer.text
-    given = await harness.app.client.post(path, headers=harness.headers("manager", school))
+    given = await harness.app.client.post(path, headers=harness.headers("manager", school, **{"If-Match": "*"}))
     assert given.status_code == 200, given.text
     assert (given.json()["consent_by"], given.json()["personal_data_masking_reason"]) == (
         harness.subject("manager", school),
@@ -196,7 +196,7 @@ async def test_personal_data_is_masked_until_a_manager_consents(
     )
     assert turned.json()["consent_by"] is None
     assert await sent() == MASKED
-    await harness.app.client.post(path, headers=harness.headers("manager", school))
+    await harness.app.client.post(path, headers=harness.headers("manager", school, **{"If-Match": "*"}))
     await harness.emit("appeal.opened", school, message_id=message_id)
     await harness.fan_out()
     assert (await harness.app.client.delete(path, headers=harness.headers("manager", school))).status_code == 200
@@ -271,6 +271,26 @@ def of_system(
     return {"Authorization": f"Bearer {token}"}
 
 
+async def test_consent_is_refused_for_an_endpoint_that_changed_since_it_was_seen(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    school = await insert_organisation(harness.test_database, name="Школа")
+    endpoint = await harness.endpoint(receiver.url, organisation_id=school, role="executor", personal_data=True)
+    path = f"{ENDPOINTS}/{endpoint['id']}"
+    manager = harness.headers("manager", school)
+    seen = (await harness.app.client.get(path, headers=manager)).headers["ETag"]
+    turned = await harness.app.client.patch(
+        path,
+        json={"url": f"{receiver.url}?other"},
+        headers=harness.headers("executor", school, **{"If-Match": "*"}),
+    )
+    for condition, status in (({}, 428), ({"If-Match": seen}, 412), ({"If-Match": turned.headers["ETag"]}, 200)):
+        answer = await harness.app.client.post(f"{path}/consent", headers=manager | condition)
+        assert answer.status_code == status, answer.text
+        shown = (await harness.app.client.get(path, headers=manager)).json()
+        assert (shown["consent_at"] is not None) == (status == 200)
+
+
 async def test_client_gets_personal_data_with_consent_while_it_may_read_messages(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
@@ -289,7 +309,7 @@ async def test_client_gets_personal_data_with_consent_while_it_may_read_messages
     made = await harness.app.client.post(ENDPOINTS, json=body, headers=system)
     assert (made.status_code, made.json()["consent_by"]) == (201, None), made.text
     path = f"{ENDPOINTS}/{made.json()['id']}/consent"
-    assert (await harness.app.client.post(path, headers=system)).status_code == 403
+    assert (await harness.app.client.post(path, headers=system | {"If-Match": "*"})).status_code == 403
     message_id = str(await wrote(harness, school))
 
     async def sent() -> str:
@@ -299,7 +319,7 @@ async def test_client_gets_personal_data_with_consent_while_it_may_read_messages
         return str(receiver.received[-1].json["data"]["text"])
 
     assert await sent() == MASKED
-    given = await harness.app.client.post(path, headers=harness.headers("manager", school))
+    given = await harness.app.client.post(path, headers=harness.headers("manager", school, **{"If-Match": "*"}))
     assert given.status_code == 200, given.text
     assert await sent() == SAID
     await harness.sql("UPDATE api_clients SET scopes = scopes - 'messages:read' WHERE id = $1", client_id)

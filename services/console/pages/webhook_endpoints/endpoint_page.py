@@ -25,6 +25,7 @@ _NOT_RECEIVING = "Подписка выключена, приостановле�
 _ROTATED = (
     "Подписку изменили, пока страница была открыта: возможно, новый секрет уже выпущен. Проверьте и повторите."
 )
+_CHANGED = "Подписку изменили, пока страница была открыта: проверьте, куда уйдут тексты, и согласитесь снова."
 _SWITCHED = {
     True: "Подписка включена.",
     False: "Подписка выключена. Неотправленные события помечены недоставленными.",
@@ -138,10 +139,13 @@ async def act(visit: VisitDep, endpoint_id: UUID, action: str) -> Response:
     if action not in _ACTIONS:
         return visit.redirect(back)
     method, path, note = _ACTIONS[action]
+    # The consent is for the endpoint as the page showed it; the other actions have no version.
+    version = str((await visit.request.form()).get("version", "")) or None
     try:
-        await visit.api.send(method, f"/webhooks/endpoints/{endpoint_id}/{path}")
+        await visit.api.send(method, f"/webhooks/endpoints/{endpoint_id}/{path}", version=version)
     except ApiProblem as problem:
-        return visit.redirect(back, note=refusal_of(problem), kind="failed")
+        refused = _CHANGED if problem.status == 412 else refusal_of(problem)
+        return visit.redirect(back, note=refused, kind="failed")
     return visit.redirect(back, note=note)
 
 
