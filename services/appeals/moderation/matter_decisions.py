@@ -25,6 +25,7 @@ from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMessageSplitOff, AppealOpened
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid
+from shared.reply_lock import lock_replies
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Review
 from shared.tables.appeals_replies import VOID_REPLY_STATUSES, Reply
@@ -127,6 +128,7 @@ async def _require_splittable(session: WriteSession, appeal: Appeal, message: Me
         raise Conflict("This is the only message of the appeal, so nothing would remain in it")
     if began:
         raise Conflict("This message opened the appeal: split off the other messages instead")
+    await lock_replies(session, appeal.id)
     replied = await session.scalar(
         select(Reply.id).where(
             Reply.appeal_id == appeal.id,

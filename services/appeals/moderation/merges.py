@@ -23,6 +23,7 @@ from shared.contracts.appeal_events import AppealMerged, AppealUnmerged
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
+from shared.reply_lock import lock_replies
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Review
 from shared.tables.appeals_merges import AppealMerge
@@ -173,6 +174,7 @@ async def _require_mergeable(session: WriteSession, appeal: Appeal, into: Appeal
     if appeal.possible_other_matters:
         raise Conflict("A message of the appeal may be about another matter: decide about this message first")
     await submission.require_none_under_way(session, appeal)
+    await lock_replies(session, into.id)
     submitted = ("on_approval", *PENDING_REPLY_STATUSES)
     unseen = await session.scalar(
         select(Reply.id)
@@ -213,6 +215,7 @@ def _keep_earlier_deadline(
 async def _require_nothing_published_since(
     session: WriteSession, appeal: Appeal, into: Appeal, found: AppealMerge
 ) -> None:
+    await lock_replies(session, appeal.id, into.id)
     # Replies of the merged appeal count too: ingest may still publish a failed reply when it retries.
     of_either = Reply.appeal_id.in_((appeal.id, into.id))
     # A withdrawn reply does not count as an answer, neither for clocks nor for promises.

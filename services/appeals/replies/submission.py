@@ -27,6 +27,7 @@ from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, FieldError, Invalid, ReplyUnderWay
 from shared.ids import new_id
+from shared.reply_lock import lock_replies
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.ingest import Message, Publication
@@ -108,6 +109,7 @@ async def require_none_under_way(session: AsyncSession, appeal: Appeal, *, besid
     """Raise `ReplyUnderWay` if a reply other than `besides` to the locked appeal is under way. A failed reply
     counts if ingest has restarted its publication.
     """
+    await lock_replies(session, appeal.id)
     first = await session.scalar(
         select(Reply)
         .where(

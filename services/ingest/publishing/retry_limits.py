@@ -7,6 +7,7 @@ from sqlalchemy import exists, or_, select
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, NotFound
+from shared.reply_lock import lock_replies
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.ingest import Publication
@@ -19,6 +20,10 @@ async def require_retry_allowed(session: WriteSession, caller: Caller, reply_id:
     The organisation of a publication is the one that answered. The appeal may have been transferred since, and the
     reply would be published in the name of its new owner. A publication without a reply has no such limit.
     """
+    appeal_id = await session.scalar(select(Reply.appeal_id).where(Reply.id == reply_id))
+    if appeal_id is None:
+        return
+    await lock_replies(session, appeal_id)
     appeal = (
         await session.execute(
             select(
@@ -27,9 +32,7 @@ async def require_retry_allowed(session: WriteSession, caller: Caller, reply_id:
             .join(Reply, Reply.appeal_id == Appeal.id)
             .where(Reply.id == reply_id)
         )
-    ).one_or_none()
-    if appeal is None:
-        return
+    ).one()
     if not appeal.in_scope:
         raise NotFound("No such publication")
     if appeal.status == "merged":

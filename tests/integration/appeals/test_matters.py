@@ -7,11 +7,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
 
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.moderation import matter_decisions
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
+from shared.database.sessions import Database
+from shared.reply_lock import lock_replies
+from shared.tables.ingest import Publication
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer, draft, reply_fails, request, restart_publication
@@ -366,6 +370,44 @@ async def test_message_whose_failed_reply_is_being_published_again_is_not_split_
     await restart_publication(scenario, reply)
     refused = await _decide(scenario, await scenario.appeal(appeal["id"]), message, "split_off")
     assert (refused.status_code, refused.json()["reply_id"]) == (409, reply["id"])
+
+
+@pytest.mark.parametrize("work", ["split", "reply"])
+async def test_work_on_an_appeal_waits_for_the_restart_of_its_failed_reply(
+    scenario: AppealsScenario, work: str
+) -> None:
+    await scenario.citizen_writes(QUESTION)
+    message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + MINUTE)
+    appeal = await scenario.single_appeal()
+    reply = await answer(scenario, appeal, message_id=str(message))
+    await reply_fails(scenario, reply)
+    await restart_publication(scenario, reply)
+    await scenario.ingest.execute("UPDATE publications SET status = 'failed'")
+    appeal = await scenario.appeal(appeal["id"])
+    ingest = Database(scenario.database.url("ingest"), 1, name="ingest")
+    try:
+        async with ingest.write() as session:
+            # Ingest restarts the publication, and has not committed yet.
+            await lock_replies(session, UUID(appeal["id"]))
+            await session.execute(update(Publication).values(status="queued"))
+            if work == "split":
+                waiting = asyncio.create_task(_decide(scenario, appeal, message, "split_off"))
+            else:
+                waiting = asyncio.create_task(
+                    request(scenario, "POST", f"/appeals/{appeal['id']}/replies", {"text": "Другой ответ."})
+                )
+            await eventually_waits_or_ends(scenario, waiting)
+    finally:
+        await ingest.close()
+    refused = await waiting
+    assert refused.status_code == 409, refused.text
+
+
+async def eventually_waits_or_ends(scenario: AppealsScenario, task: asyncio.Task[Any]) -> None:
+    """Wait until the request waits for a lock, or has been answered."""
+    lock = asyncio.create_task(_waits_for_lock(scenario))
+    await asyncio.wait({lock, task}, return_when=asyncio.FIRST_COMPLETED)
+    lock.cancel()
 
 
 async def test_appeal_reopened_by_the_message_is_answered_again_after_the_split(

@@ -1,5 +1,6 @@
 """A failed reply is retried only by the organisation that has its appeal now, and beside no other reply."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,12 +11,14 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from shared.database.sessions import WriteSession, create_engine
+from shared.database.sessions import Database, WriteSession, create_engine
+from shared.reply_lock import lock_replies
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Publication
 from tests.conftest import TestDatabase
 from tests.integration.ingest.scripted_network import PublicationScenario, build_scenario
+from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation
 
 MOMENT = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
@@ -125,6 +128,32 @@ async def test_reply_of_a_merged_appeal_is_not_published(scenario: PublicationSc
     answer, status = await retried(scenario, "moderator")
     assert (answer.status_code, status) == (409, "failed"), answer.text
     assert "merged" in answer.json()["detail"]
+
+
+async def test_retry_waits_for_the_split_of_the_message_from_its_appeal(scenario: PublicationScenario) -> None:
+    await have_appeal(scenario, scenario.system.organisation)
+    appeals = Database(scenario.system.database.url("gospablik_owner"), 1, name="appeals")
+    observer = scenario.system.raw_connection
+
+    async def waits_or_has_ended() -> bool:
+        query = """SELECT count(*) FROM pg_stat_activity
+            WHERE wait_event_type = 'Lock' AND datname = current_database()"""
+        return retrying.done() or bool(await observer.fetchval(query))
+
+    try:
+        async with appeals.write() as session:
+            # Appeals moves the message, and has not committed yet.
+            (moved,) = await session.scalars(select(AppealMessage))
+            await lock_replies(session, moved.appeal_id)
+            await session.delete(moved)
+            await session.flush()
+            retrying = asyncio.create_task(retried(scenario, "moderator"))
+            await eventually(waits_or_has_ended)
+    finally:
+        await appeals.close()
+    answer, status = await retrying
+    assert (answer.status_code, status) == (409, "failed"), answer.text
+    assert "was moved to another appeal" in answer.json()["detail"]
 
 
 async def test_reply_to_a_message_that_left_the_appeal_is_not_published(scenario: PublicationScenario) -> None:
