@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import exists, select
+from sqlalchemy import exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -20,6 +20,7 @@ from services.appeals.lifecycle.restored_appeals import record_restored
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import find_move
 from services.appeals.moderation import reviews
+from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
 from shared import clock
@@ -27,6 +28,7 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden
+from shared.reply_lock import lock_replies
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Classification, Review
 from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
@@ -196,10 +198,14 @@ def _restorable(
 
 
 async def _has_reply_under_way(session: AsyncSession, appeal: Appeal) -> bool:
-    """Return whether a reply is under way. The appeal's version does not show this, because a draft does not
-    change it.
+    """Return whether a reply is under way. The appeal's version does not show this, because neither a draft nor
+    the restart of a failed reply by ingest changes it.
     """
-    under_way = exists().where(Reply.appeal_id == appeal.id, Reply.status.in_(REPLY_STATUSES_UNDER_WAY))
+    await lock_replies(session, appeal.id)
+    under_way = exists().where(
+        Reply.appeal_id == appeal.id,
+        or_(Reply.status.in_(REPLY_STATUSES_UNDER_WAY), reply_queries.is_resumed()),
+    )
     return bool(await session.scalar(select(under_way)))
 
 

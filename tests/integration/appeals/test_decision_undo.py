@@ -14,6 +14,8 @@ from shared import clock
 from shared.tables.appeals_work import UNDO_MINUTES
 from tests.integration.appeals.conftest import AppealsScenario
 from tests.integration.appeals.people_helpers import register
+from tests.integration.appeals.reply_helpers import answer, reply_fails, restart_publication
+from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import _is_problem
 from tests.integration.appeals.test_review_decisions import UNCLEAR, classified_message, decide, topic
 
@@ -126,6 +128,24 @@ async def test_undo_of_a_decision_while_a_reply_is_under_way_is_refused(scenario
     assert version == decided["appeal_version"]
     refused = _is_problem(await undo(scenario, decided["appeal_id"], version), 409)
     assert "A reply to the appeal is under way" in refused["detail"]
+
+
+async def test_undo_of_a_decision_while_a_failed_reply_is_published_again_is_refused(
+    scenario: AppealsScenario,
+) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    reply = await answer(scenario, appeal)
+    await reply_fails(scenario, reply)
+    other = str(scenario.other_organisation)
+    moved = await scenario.move(
+        await scenario.appeal(appeal["id"]), "assigned", organisation_id=other, reason="Их дорога"
+    )
+    await restart_publication(scenario, reply)
+    refused = _is_problem(await undo(scenario, appeal["id"], moved.json()["version"]), 409)
+    assert "A reply to the appeal is under way" in refused["detail"]
+    await scenario.ingest.execute("UPDATE publications SET status = 'failed'")
+    assert (await undo(scenario, appeal["id"], moved.json()["version"])).status_code == 200
 
 
 async def test_undo_of_a_decision_after_the_time_limit_is_refused(scenario: AppealsScenario) -> None:
