@@ -29,9 +29,15 @@ def append_question(reply: Reply) -> None:
     """Append the request for a mark to the text of a reply that asks for one, unless the text already ends with
     it.
     """
+    reply.text = with_question(reply, reply.text)
+
+
+def with_question(reply: Reply, text: str) -> str:
+    """Return a text for the reply with the request for a mark, if the reply asks for one."""
     question = settings().mark_question
-    if reply.asks_mark and question and not reply.text.endswith(question):
-        reply.text = f"{reply.text}\n\n{question}"
+    if not reply.asks_mark or not question:
+        return text
+    return text.rstrip() if text.rstrip().endswith(question) else f"{text}\n\n{question}"
 
 
 def own_text(reply: Reply) -> str:

@@ -173,6 +173,8 @@ async def retry_reply(
     await _require_message_in_appeal(session, appeal, reply)
     await require_none_under_way(session, appeal)
     recorder = AppealRecorder()
+    if text is not None:
+        text = mark_question.with_question(reply, text)
     if text is not None and text != reply.text:
         await _check_correction(session, reply, text)
         await _require_correction_allowed(session, appeal, reply, text, caller)

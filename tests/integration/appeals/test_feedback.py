@@ -8,7 +8,7 @@ import pytest
 
 from services.appeals.settings import settings
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
-from tests.integration.appeals.reply_helpers import answer, appeal, execute
+from tests.integration.appeals.reply_helpers import answer, appeal, execute, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_concurrent_matching import Workers, workers
 
@@ -378,3 +378,21 @@ async def test_request_for_a_mark_is_accepted_only_in_a_final_reply_that_solves(
     after = await scenario.appeal(found["id"])
     assert after["outcome"] == "solved"
     assert (await says(scenario, after, "1"))["feedback"][0]["mark"] == 1
+
+
+@pytest.mark.parametrize("keeps_question", [False, True])
+async def test_corrected_text_of_a_failed_reply_still_asks_for_a_mark(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, *, keeps_question: bool
+) -> None:
+    question = "Оцените, пожалуйста, ответ от 1 до 5."
+    monkeypatch.setattr(settings(), "mark_question", question)
+    found = await appeal(scenario)
+    wanted = {"outcome": "solved", "ask_mark": True}
+    reply = await answer(scenario, found, "Дорогу отремонтировали.", **wanted)
+    await reply_fails(scenario, reply)
+    text = "Дорогу отремонтировали в среду."
+    corrected = {"text": f"{text}\n\n{question}\n" if keeps_question else text}
+    retried = await scenario.post(f"/appeals/{found['id']}/replies/{reply['id']}/retry", corrected)
+    assert retried.status_code == 202, retried.text
+    assert retried.json()["asks_mark"]
+    assert retried.json()["text"] == f"{text}\n\n{question}"

@@ -149,7 +149,8 @@ async def retry_reply(
     changed and sent. The former text stays in the timeline (`reply_corrected`). The reply goes to the message that
     it was written for (`in_reply_to`), even if the citizen has written again since; 409 if that message
     was moved to another appeal. 409 (`reply-under-way`) while another reply is under way. A corrected text is
-    checked like a new one; if a rule requires approval, only an approver other than the author may retry with it.
+    checked like a new one, and ends with the question if the reply asks for a mark. If a rule requires approval,
+    only an approver other than the author may retry with it.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     retried = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)
