@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Row, exists, func, select
+from sqlalchemy import ColumnElement, Row, exists, func, or_, select
 
 from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
@@ -12,10 +12,12 @@ from services.appeals.lifecycle.transitions import reopen
 from services.appeals.lifecycle.workflow import status_after_message
 from services.appeals.sla.clock_rows import unfinished
 from services.appeals.sla.sla_context import SlaContext
+from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealMoved, ReplyQueued
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification
 from shared.tables.appeals_replies import Reply
+from shared.tables.common import Event
 from shared.tables.ingest import Message
 
 
@@ -30,16 +32,37 @@ async def reopen_after_own_reply(
 
 
 async def awaits_later_answer(session: WriteSession, appeal: Appeal, reply: Reply) -> bool:
-    """Return whether the answered appeal was reopened by a message received after the reply was submitted, so that
-    the reply cannot be the answer that the citizen awaits now. The times are those of `reopen_after_own_reply`.
+    """Return whether the answered appeal was reopened after the reply was submitted, by a message or a person, so
+    that the reply cannot be the answer that is awaited now. The times are those of `reopen_after_own_reply`.
     """
     awaited = unfinished(appeal, "next_response")
-    if appeal.first_response_at is None or awaited is None or awaited.message_id is None:
+    if appeal.first_response_at is None or awaited is None:
         return False
+    if awaited.message_id is None:
+        return await _reopened_since(session, appeal, reply)
     later = exists().where(
         AppealMessage.message_id == awaited.message_id, AppealMessage.created_at > _submitted_at(reply)
     )
     return bool(await session.scalar(select(later)))
+
+
+async def _reopened_since(session: WriteSession, appeal: Appeal, reply: Reply) -> bool:
+    """Return whether a person reopened the appeal after the reply was queued for publication. The database gave
+    the order of the events while the appeal was locked. Leaving triage is no reopening.
+    """
+    queued = select(func.max(Event.write_order)).where(
+        Event.subject_id == appeal.id,
+        Event.type == ReplyQueued.event_type,
+        Event.data["reply_id"].astext == str(reply.id),
+    )
+    moved = (Event.type == AppealMoved.event_type) & (Event.data["to"].astext == "reopened")
+    corrected = (Event.type == AppealFeedbackCorrected.event_type) & (Event.data["kind"].astext == "not_solved")
+    reopened = exists().where(
+        Event.subject_id == appeal.id,
+        or_(moved & (Event.data["from"].astext != "triage"), corrected),
+        Event.write_order > queued.scalar_subquery(),
+    )
+    return bool(await session.scalar(select(reopened)))
 
 
 def _submitted_at(reply: Reply) -> datetime:

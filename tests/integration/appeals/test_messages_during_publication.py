@@ -165,6 +165,46 @@ async def test_further_reply_does_not_answer_dissatisfaction_that_its_author_had
     assert (await scenario.appeal(found["id"]))["status"] == "answered"
 
 
+async def test_further_reply_does_not_answer_an_appeal_that_a_person_reopened_since(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    await scenario.emit_published(await answer(scenario, found), at=WEDNESDAY + HOUR)
+    further = await answer(scenario, found, "Приглашаем на субботник.")
+    reopened = await scenario.move(await scenario.appeal(found["id"]), "reopened", reason="Звонили: ям не убрали")
+    assert reopened.status_code == 200, reopened.text
+    before = await scenario.appeal(found["id"])
+    assert before["next_response_due_at"] is not None
+    await scenario.emit_published(further, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
+    after = await scenario.appeal(found["id"])
+    kept = ("status", "next_response_due_at", "resolution_due_at", "outcome")
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    assert [reply["status"] for reply in after["replies"]] == ["published", "published"]
+    third = await answer(scenario, after, "Починим завтра.")
+    await scenario.emit_published(third, at=WEDNESDAY + 4 * HOUR, external_id="-101_79")
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"]) == ("answered", None)
+
+
+async def test_reply_queued_after_a_person_reopened_the_appeal_answers_it_also_after_triage(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    await scenario.emit_published(await answer(scenario, found), at=WEDNESDAY + HOUR)
+    await scenario.move(await scenario.appeal(found["id"]), "reopened", reason="Звонили: ям не убрали")
+    further = await answer(scenario, found, "Починим завтра.")
+    for to in ("triage", "assigned"):
+        moved = await scenario.move(
+            await scenario.appeal(found["id"]), to, reason="Чья дорога?",
+            **({"organisation_id": str(scenario.organisation)} if to == "assigned" else {}),
+        )  # fmt: skip
+        assert moved.status_code == 200, moved.text
+    assert moved.json()["status"] == "reopened"
+    await scenario.emit_published(further, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"]) == ("answered", None)
+
+
 async def test_further_interim_reply_leaves_a_later_unclear_message_to_a_moderator(
     scenario: AppealsScenario,
 ) -> None:
