@@ -50,8 +50,10 @@ SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 
 # Sent in Retry-After when an event cannot be stored now.
 RETRY_AFTER = timedelta(seconds=30)
-# The networks wait 5 to 10 seconds for a response.
-ANSWER_TIMEOUT = 7.0
+# By network: after this many seconds the response is that the event was not stored.
+ANSWER_TIMEOUTS = {
+    name: spec.push.answer_seconds for name, spec in catalogue.NETWORKS.items() if spec.push is not None
+}
 
 
 def _event(example: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,20 +82,20 @@ def _receiver(request: Request) -> PushReceiver:
     return found
 
 
-async def _answer(taken: Awaitable[str]) -> Response:
+async def _answer(network: str, taken: Awaitable[str]) -> Response:
     try:
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        async with asyncio.timeout(ANSWER_TIMEOUTS[network]):
             return PlainTextResponse(await taken)
     except (EventNotStored, TimeoutError) as error:
         again = format_datetime(clock.now() + RETRY_AFTER, usegmt=True)
-        detail = f"The event was not stored: {error or 'the time limit was exceeded'}; deliver it again"
+        detail = f"The event was not stored: {str(error) or 'the time limit was exceeded'}; deliver it again"
         raise Unavailable(detail, headers={"Retry-After": again}) from error
 
 
 def _by_body(network: str) -> Callable[..., Awaitable[Response]]:
     async def receive_event(request: Request) -> Response:
         body, sender = await request.body(), client_address(request)
-        return await _answer(_receiver(request).receive(network, body, sender, path_secret=None))
+        return await _answer(network, _receiver(request).receive(network, body, sender, path_secret=None))
 
     return receive_event
 
@@ -107,7 +109,7 @@ def _by_path(network: str) -> Callable[..., Awaitable[Response]]:
         request.scope["raw_path"] = logged_path.encode()
         try:
             body, sender = await request.body(), client_address(request)
-            return await _answer(_receiver(request).receive(network, body, sender, path_secret=secret))
+            return await _answer(network, _receiver(request).receive(network, body, sender, path_secret=secret))
         except Problem:
             raise
         except Exception as bug:  # logged here: outer handlers would log the secret path

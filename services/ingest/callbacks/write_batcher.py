@@ -18,7 +18,7 @@ log = get_logger(__name__)
 
 SOURCE = "callback"
 MAX_BATCH = 200
-# The networks wait 5 to 10 seconds for a response.
+# Shorter than the time in which each network gets a response (`PushSpec.answer_seconds`).
 STORE_TIMEOUT = 4.0
 
 QUEUED_EVENTS = Gauge("gospablik_callback_events_queued", "Pushed events that wait to be stored")

@@ -80,6 +80,8 @@ class PushSpec:
     raises `InvalidPush` if a field is missing or wrong. None: the secret is the last part of the path. `parse`
     returns the item of an event, None if it has none; it raises like a parser of `ParsedBatch.parse`.
 
+    `answer_seconds`: the time in which the network gets a response; it must be shorter than the network waits.
+
     `create_confirmation`: None if the network does not ask to confirm addresses. `sender_networks`: the IP
     networks that may send, separated by commas; empty: any. `thread_states` and `threads_to_reread` return the
     thread states and the threads to read again that follow from a batch. `summary`, `description` and `example`
@@ -90,6 +92,7 @@ class PushSpec:
     summary: str
     description: str
     example: Mapping[str, Any]
+    answer_seconds: float
     read_claim: Callable[[dict[str, Any]], PushClaim] | None = None
     create_confirmation: Callable[[PushServices], PushConfirmation] | None = None
     sender_networks: Callable[[IngestSettings], str] = lambda _settings: ""

@@ -74,7 +74,7 @@ def _long_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lengthen all timeouts, for busy machines; a test of a timeout shortens that one."""
     monkeypatch.setattr(endpoint_cache, "READ_TIMEOUT", HANG_SECONDS)
     monkeypatch.setattr(write_batcher, "STORE_TIMEOUT", HANG_SECONDS)
-    monkeypatch.setattr(callbacks, "ANSWER_TIMEOUT", HANG_SECONDS)
+    monkeypatch.setattr(callbacks, "ANSWER_TIMEOUTS", dict.fromkeys(callbacks.ANSWER_TIMEOUTS, HANG_SECONDS))
 
 
 def comment(number: int = 31, text: str = "Когда починят?", kind: str = "wall_reply_new", **more: Any) -> Any:
@@ -420,6 +420,30 @@ async def test_ok_event_is_authenticated_by_url(database: TestDatabase, keys_dir
         assert (await one.push(b"{", path)).status_code == 400
         rows = await one.messages()
         assert [(row["network"], row["kind"]) for row in rows] == [("ok", "message")] * 2
+
+
+async def test_event_that_is_not_stored_in_time_gets_503_by_the_limit_of_its_network(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with harness(database, keys_dir) as one:
+        organisation = await one.raw_connection.fetchval("SELECT organisation_id FROM pages LIMIT 1")
+        page_id = await insert_page(database, organisation, network="ok", external_id="60000001")
+        assert (await one.by_hand(page_id, secret="path-0f-ok")).status_code == 200
+        admin = await database.connect()
+        lock = admin.transaction()
+        await lock.start()
+        await admin.execute("LOCK TABLE messages IN ACCESS EXCLUSIVE MODE")
+        with mock.patch.dict(callbacks.ANSWER_TIMEOUTS, {"ok": 0.5}):
+            slow = asyncio.create_task(one.push(comment()))
+            answer = await one.push(chat_message(), "/callbacks/ok/path-0f-ok")
+            assert (answer.status_code, slow.done()) == (503, False)
+        assert "the time limit was exceeded" in answer.json()["detail"]
+        assert "retry-after" in answer.headers
+        await lock.rollback()
+        await admin.close()
+        assert taken(await slow)
+        assert taken(await one.push(chat_message(), "/callbacks/ok/path-0f-ok"))
+        assert sorted(row["network"] for row in await one.messages()) == ["ok", "vk"]
 
 
 async def test_manual_registration_is_created_shown_and_removed(

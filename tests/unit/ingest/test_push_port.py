@@ -8,6 +8,9 @@ from uuid import UUID
 
 import pytest
 
+from emulators.ok.settings import OkSettings
+from emulators.vk.settings import VkSettings
+from services.ingest.callbacks import write_batcher
 from services.ingest.networks import catalogue
 from services.ingest.networks.calls import NoUsableToken
 from services.ingest.networks.port import IncomingItem, PageRef, ParsedBatch, RegisteredCallback
@@ -83,6 +86,14 @@ def test_rules_of_vk_do_not_apply_to_events_of_other_networks() -> None:
     assert (list(ok.threads_to_reread(batch)), list(ok.thread_states(batch))) == ([], [])
 
 
+def test_response_comes_before_the_network_stops_waiting() -> None:
+    waits = {"vk": VkSettings().callback_timeout_seconds, "ok": OkSettings().webhook_timeout_seconds}
+    pushes = {name: spec.push for name, spec in catalogue.NETWORKS.items() if spec.push is not None}
+    assert pushes.keys() == waits.keys()
+    for name, push in pushes.items():
+        assert write_batcher.STORE_TIMEOUT < push.answer_seconds < waits[name], name
+
+
 def test_unknown_network_has_no_push() -> None:
     assert catalogue.push_spec("telegraph") is None
 
@@ -139,7 +150,7 @@ async def test_new_code_of_the_network_is_sent_and_saved() -> None:
     assert await answers("same", endpoint("same")) == (["same"], [])
 
 
-async def test_stored_code_is_sent_while_the_network_is_unavailable() -> None:
+async def test_stored_code_is_sent_if_the_current_one_cannot_be_fetched() -> None:
     failure = NoUsableToken("groups.getCallbackConfirmationCode")
     assert await answers(failure, endpoint("stored")) == (["stored"], [])
     assert await answers(failure, endpoint(None)) == ([None], [])

@@ -5,6 +5,8 @@ from services.ingest.networks.push_port import PushSpec
 
 PUSH = PushSpec(
     parse=parse_webhook,
+    # OK waits 5 seconds.
+    answer_seconds=4.5,
     sender_networks=lambda settings: settings.ok_webhook_address_ranges,
     summary="An event of OK",
     description="Store one OK Bot API event. The last path segment is the page's secret.",

@@ -102,6 +102,8 @@ class VkConfirmation:
 
 PUSH = PushSpec(
     parse=parse_callback_event,
+    # VK does not document how long it waits; reports name 8 to 10 seconds.
+    answer_seconds=7.0,
     read_claim=read_claim,
     create_confirmation=VkConfirmation,
     thread_states=suggested_thread_states,
