@@ -5,7 +5,7 @@ service. The floor: plain aiohttp sends the same signed bodies to the same recei
 receiver runs in its own process and verifies each signature. Unit: deliveries per second.
 
 `python -m bench.webhooks --undelivered 100000` measures instead how many API requests of the 95th percentile fit
-into a second: the floor without undelivered deliveries, ours with so many. The p95 may be higher by a tenth.
+into a second: the floor without undelivered deliveries, ours with this many. The p95 may be higher by a tenth.
 """
 
 import sys

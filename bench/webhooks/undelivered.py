@@ -60,7 +60,7 @@ _DELIVERIES = """INSERT INTO webhook_deliveries (id, endpoint_id, event_id, even
 
 @asynccontextmanager
 async def _side(events: int, *, undelivered: bool) -> AsyncIterator[aiohttp.ClientSession]:
-    """Run Postgres with so many events, and a webhooks service; yield a client of it."""
+    """Run Postgres with this many events, and a webhooks service; yield a client of it."""
     key, port = Fernet.generate_key().decode(), free_port()
     with temporary_server() as server, TemporaryDirectory() as folder:
         await migrate(server)

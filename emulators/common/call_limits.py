@@ -36,7 +36,7 @@ class CallCounter:
         self._clock = clock
 
     def within_day(self, token: str, method: str, limit: int | None) -> bool:
-        """Return whether the token may call the method once more today; a limit of 0 or None is no limit."""
+        """Return whether the token may call the method once more today; a limit of 0 or None means no limit."""
         if not limit:
             return True
         used = self._store.value(

@@ -1,4 +1,4 @@
-"""The Bot API: private messages of a group, `/graph/me/…?access_token=`."""
+"""The Bot API: direct messages of a group, `/graph/me/…?access_token=`."""
 
 import json
 from collections.abc import Callable

@@ -7,7 +7,7 @@ BOARD = "board"
 
 
 def integer(field: str, value: str) -> int:
-    """Return a VK id as a number; raises `BadInputError` for this field if the text is no id."""
+    """Return a VK id as a number; raises `BadInputError` for this field if the text is not an id."""
     try:
         number = int(value)
     except ValueError as error:

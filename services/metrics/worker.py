@@ -60,11 +60,11 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def score_pages() -> None:
         await score_due_weeks(service.database)
 
-    # Early on Tuesday in the region, after Sunday's replies were read; on other days it does nothing if Tuesday's
-    # run succeeded.
+    # Early on Tuesday in the region, after Sunday's replies were read; on other days it changes nothing if
+    # Tuesday's run succeeded.
     @queue.schedule("draw-grading-sample", "20 17 * * *")
     async def draw_grading_sample() -> None:
         async with service.database.write() as session:
             sample = await draw_last_week(session, metrics_settings())
             if sample is not None:
-                log.info("sample of answers to grade", week=sample.week, answers=sample.answers)
+                log.info("weekly sample is ready to grade", week=sample.week, answers=sample.answers)

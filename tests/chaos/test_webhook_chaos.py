@@ -30,7 +30,7 @@ from shared.events.outbox import NewEvent, emit
 from shared.ids import new_id
 from shared.signing_secrets import SecretCipher, SigningSecrets, new_secret
 from tests.chaos.hasty_webhooks_worker import PAUSES
-from tests.chaos.webhook_receivers import Receiver, Receivers, Temper
+from tests.chaos.webhook_receivers import Behaviour, Receiver, Receivers
 from tests.conftest import TestDatabase
 from tests.support.eventually import eventually
 from tests.support.forked_program import ForkedProgram
@@ -98,7 +98,7 @@ class Writer:
     open_appeals: list[UUID] = field(default_factory=list)
 
     async def write(self, count: int) -> None:
-        """Write so many events of random appeals in one transaction."""
+        """Write this many events of random appeals in one transaction."""
         events = []
         async with self.lock:
             for number in range(self.written, self.written + count):
@@ -126,11 +126,11 @@ class Writer:
         for _ in range(MEASURED):
             await self.write(1)
             await asyncio.sleep(1 / MEASURED_PER_SECOND)
-        await self.arrived(self.receivers.of(Temper.HEALTHY), 0)
+        await self.arrived(self.receivers.of(Behaviour.HEALTHY), 0)
         return range(first, self.written)
 
     async def arrived(self, receivers: Sequence[Receiver], behind: int) -> None:
-        """Wait until the receivers have accepted all events but so many."""
+        """Wait until the receivers have accepted all events but this many."""
 
         async def look() -> bool:
             return all(len(one.accepted) >= self.written - behind for one in receivers)
@@ -153,7 +153,7 @@ async def insert_endpoints(admin: Server, url: str, key: str, receivers: Receive
             f"""INSERT INTO webhook_endpoints (id, url, description, event_types, secret, active, personal_data,
                 ordered, created_by, owner_id, version, created_at, updated_at)
             VALUES ('{found[receiver.number]}', '{url}/{receiver.number}', '', '["appeal.*"]',
-                '\\x{encrypted}', {receiver.temper is Temper.HEALTHY}, false, {receiver.ordered}, 'chaos',
+                '\\x{encrypted}', {receiver.behaviour is Behaviour.HEALTHY}, false, {receiver.ordered}, 'chaos',
                 '{owner}', 1, now(), now())""",
             bootstrap.DATABASE,
         )
@@ -181,7 +181,7 @@ def p95_of_delays(receivers: Receivers, events: range) -> float:
     """Return the 95th percentile of the seconds from an event to its arrival at a healthy receiver."""
     delays = [
         one.arrived_at[number] - receivers.written_at[number]
-        for one in receivers.of(Temper.HEALTHY)
+        for one in receivers.of(Behaviour.HEALTHY)
         for number in events
     ]
     return statistics.quantiles(delays, n=20)[-1]
@@ -204,7 +204,7 @@ async def write_in_chaos(server: Server, writer: Writer, workers: Workers) -> No
     try:
         while writer.written < EVENTS:
             await writer.write(min(BATCH, EVENTS - writer.written))
-            await writer.arrived(receivers.of(Temper.HEALTHY), MOST_BEHIND)
+            await writer.arrived(receivers.of(Behaviour.HEALTHY), MOST_BEHIND)
             receivers.dead = receivers.dead and time.monotonic() < begun + DEAD_SECONDS
             if not crashed and writer.written >= crash_at:
                 await crash_postgres(server, writer)
@@ -234,7 +234,7 @@ async def test_every_event_reaches_every_endpoint_in_order_where_asked(keys_dir:
             for _ in range(2):
                 workers.start()
             await writer.write(1)
-            await writer.arrived(receivers.of(Temper.HEALTHY), 0)
+            await writer.arrived(receivers.of(Behaviour.HEALTHY), 0)
             without_sick = await writer.write_measured()
             first_of_all = writer.written
             await server.fetch("UPDATE webhook_endpoints SET active = true", bootstrap.DATABASE)
@@ -246,7 +246,7 @@ async def test_every_event_reaches_every_endpoint_in_order_where_asked(keys_dir:
             async def ended() -> bool:
                 query = "SELECT FROM webhook_deliveries WHERE status = 'pending' LIMIT 1"
                 done = await server.fetch(query, bootstrap.DATABASE) == []
-                return done and all(len(one.accepted) == EVENTS for one in receivers.of(Temper.HEALTHY))
+                return done and all(len(one.accepted) == EVENTS for one in receivers.of(Behaviour.HEALTHY))
 
             await eventually(ended, "nothing is pending", seconds=600 + EVENTS, every=0.5)
             states = await server.fetch(
@@ -268,10 +268,10 @@ def check(receivers: Receivers, first_of_all: int) -> None:
     """Assert that each receiver got its events at least once, each with one id, in order where asked."""
     assert max(map(len, receivers.appeals.values())) > 1
     for one in receivers.all:
-        expected = range(0 if one.temper is Temper.HEALTHY else first_of_all, EVENTS)
-        assert sorted(one.accepted) == list(expected), f"receiver {one.number} ({one.temper})"
+        expected = range(0 if one.behaviour is Behaviour.HEALTHY else first_of_all, EVENTS)
+        assert sorted(one.accepted) == list(expected), f"receiver {one.number} ({one.behaviour})"
         assert {len(ids) for ids in one.ids.values()} == {1}, f"receiver {one.number}: an event has several ids"
-        assert one.out_of_order == [], f"receiver {one.number} ({one.temper}): {one.out_of_order[:5]}"
+        assert one.out_of_order == [], f"receiver {one.number} ({one.behaviour}): {one.out_of_order[:5]}"
     by_event = [{min(one.ids[number]) for one in receivers.all if number in one.ids} for number in range(EVENTS)]
     assert all(len(ids) == 1 for ids in by_event), "an event has another id for another endpoint"
 

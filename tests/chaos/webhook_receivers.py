@@ -20,7 +20,7 @@ MOST_REFUSALS = 4
 REFUSED_SHARE = 0.3
 
 
-class Temper(StrEnum):
+class Behaviour(StrEnum):
     """What a receiver does with deliveries."""
 
     HEALTHY = "healthy"
@@ -30,7 +30,7 @@ class Temper(StrEnum):
     BUSY = "answers 429"
 
 
-RECEIVERS = {Temper.HEALTHY: 20, Temper.SLOW: 10, Temper.FAILS: 10, Temper.DIES: 5, Temper.BUSY: 5}
+RECEIVERS = {Behaviour.HEALTHY: 20, Behaviour.SLOW: 10, Behaviour.FAILS: 10, Behaviour.DIES: 5, Behaviour.BUSY: 5}
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Receiver:
     """One receiver. `places` and `appeals` are those of the numbered events, as they were written."""
 
     number: int
-    temper: Temper
+    behaviour: Behaviour
     ordered: bool
     seed: int
     # The ids that each event came with, by the event's number.
@@ -79,11 +79,13 @@ class Receiver:
 
 
 class Receivers:
-    """The server of all receivers; every second receiver of each temper is ordered."""
+    """The server of all receivers; every second receiver of each behaviour is ordered."""
 
     def __init__(self, seed: int) -> None:
-        tempers = [temper for temper, count in RECEIVERS.items() for _ in range(count)]
-        self.all = [Receiver(number, temper, number % 2 == 0, seed) for number, temper in enumerate(tempers)]
+        behaviours = [behaviour for behaviour, count in RECEIVERS.items() for _ in range(count)]
+        self.all = [
+            Receiver(number, behaviour, number % 2 == 0, seed) for number, behaviour in enumerate(behaviours)
+        ]
         self.appeals: dict[str, list[int]] = defaultdict(list)
         self.written_at: dict[int, float] = {}
         self.dead = False
@@ -91,9 +93,9 @@ class Receivers:
         self._runner: web.AppRunner | None = None
         self._places: dict[int, int] = {}
 
-    def of(self, *tempers: Temper) -> list[Receiver]:
-        """Return the receivers of these tempers."""
-        return [receiver for receiver in self.all if receiver.temper in tempers]
+    def of(self, *behaviours: Behaviour) -> list[Receiver]:
+        """Return the receivers of these behaviours."""
+        return [receiver for receiver in self.all if receiver.behaviour in behaviours]
 
     def write(self, number: int, appeal: UUID) -> None:
         """Note that the event is written now, as the last one of its appeal so far."""
@@ -121,14 +123,14 @@ class Receivers:
         assert event["id"] == request.headers["webhook-id"]
         number = event["data"]["number"]
         receiver.arrives(event, self._places[number])
-        match receiver.temper:
-            case Temper.SLOW:
+        match receiver.behaviour:
+            case Behaviour.SLOW:
                 await asyncio.sleep(self._dice.uniform(0.1, 0.3))
-            case Temper.FAILS if receiver.refuses(number):
+            case Behaviour.FAILS if receiver.refuses(number):
                 return web.Response(status=500)
-            case Temper.BUSY if receiver.refuses(number):
+            case Behaviour.BUSY if receiver.refuses(number):
                 return web.Response(status=429, headers={"Retry-After": "1"})
-            case Temper.DIES if self.dead:
+            case Behaviour.DIES if self.dead:
                 assert request.transport is not None
                 request.transport.abort()
                 return web.Response(status=503)

@@ -1,4 +1,4 @@
-"""Stores the private messages between people and groups."""
+"""The store of the direct messages between people and groups."""
 
 import json
 from typing import Any

@@ -9,7 +9,7 @@ from emulators.vk.errors import MESSAGES, vk_error
 from emulators.vk.methods.method_table import MethodCall, method
 
 MAX_COUNT = 200
-# `+m.id` is no index term, so SQLite uses the index of the conversation instead of the primary key.
+# `+m.id` is not an index term, so SQLite uses the index of the conversation instead of the primary key.
 _UNREAD = (
     "EXISTS (SELECT 1 FROM messages m WHERE m.page = d.page AND m.peer_id = d.peer_id"
     " AND m.from_id > 0 AND +m.id > d.in_read AND NOT m.deleted)"

@@ -48,7 +48,7 @@ async def awaits_later_answer(session: WriteSession, appeal: Appeal, reply: Repl
 
 async def _reopened_since(session: WriteSession, appeal: Appeal, reply: Reply) -> bool:
     """Return whether a person reopened the appeal after the reply was queued for publication. The database gave
-    the order of the events while the appeal was locked. Leaving triage is no reopening.
+    the order of the events while the appeal was locked. Leaving triage is not a reopening.
     """
     queued = select(func.max(Event.write_order)).where(
         Event.subject_id == appeal.id,

@@ -28,7 +28,8 @@ _PARAMETERS: dict[RequestedAction, frozenset[str]] = {
     "close": frozenset({"reason", "outcome"}),
     "triage": frozenset({"needs_answer", "confirm", "organisation_id", "topic_id", "urgency"}),
 }
-# `assignee_id` may be null (release the appeal), so that its absence cannot mean null.
+# Null is a value of `assignee_id` (release the appeal), so a request must name it: leaving it out does not mean
+# null.
 _REQUIRED: dict[RequestedAction, str] = {
     "assign": "assignee_id",
     "transfer": "organisation_id",

@@ -29,7 +29,7 @@ from shared.tables.registry import Calendar
 
 RECOMPUTE_BATCH = 200
 # A transaction that read the calendars before the change may commit after the first recomputation, with clocks
-# by the former calendar. Longer than any batch of messages takes.
+# computed by the former calendar. This is longer than any batch of messages takes.
 RECOMPUTE_AGAIN_AFTER = timedelta(minutes=2)
 REGISTRY_EVENT_TYPES = (CalendarChanged.event_type, OrganisationChanged.event_type)
 # Other changes, such as of the name, move no deadline.

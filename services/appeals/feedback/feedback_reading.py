@@ -11,7 +11,7 @@ from services.appeals.feedback import feedback_words as words
 
 # The name of these rules, stored with the feedback that they read. Increase the number when the rules change.
 READ_BY_RULE = "rule:feedback-1"
-# Marks up to this one are dissatisfaction. The targets of the federal platform count marks 4 and 5 as good; a 3 is
+# Marks below this one are dissatisfaction. The targets of the federal platform count marks 4 and 5 as good; a 3 is
 # not a request to continue the work.
 LOWEST_CONTENT_MARK = 3
 HIGHEST_MARK = 5

@@ -251,7 +251,9 @@ def _tells_more(reading: MessageReading) -> bool:
 
 
 def joined(placements: Mapping[UUID, Placement]) -> list[Appeal]:
-    """Return the appeals that messages joined and may change, because no reply has been published."""
+    """Return the appeals that their new messages may change: the message certainly belongs to the appeal, and no
+    reply has been published.
+    """
     return [
         placement.appeal
         for placement in placements.values()

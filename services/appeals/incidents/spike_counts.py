@@ -83,10 +83,10 @@ class LocationCounts:
 async def count_by_municipality(
     session: WriteSession, municipalities: dict[str, datetime], coming: Sequence[UUID]
 ) -> dict[str, LocationCounts]:
-    """Return how many appeals of each key and settlement came recently in each municipality, up to its latest
-    appeal.
+    """Return the recent counts of each municipality, by key and settlement.
 
-    Appeals that are about to join an incident (`coming`) are not counted.
+    `municipalities`: the moment up to which appeals are counted, by OKTMO code. Appeals that are about to join an
+    incident (`coming`) are not counted.
     """
     asked = values(column("place", Text), column("until", DateTime(timezone=True)), name="asked").data(
         sorted(municipalities.items())
@@ -127,7 +127,9 @@ async def count_by_municipality(
 async def count_region(
     session: WriteSession, until: datetime, coming: Sequence[UUID]
 ) -> list[tuple[str | None, SpikeKey | None, int]]:
-    """Return the recent counts of the whole region, by municipality and key."""
+    """Return the recent counts of the whole region up to the moment `until`, by municipality and key. Appeals that
+    are about to join an incident (`coming`) are not counted.
+    """
     recent = (
         select(Appeal.municipality, Appeal.utility_failure, Appeal.topic_id)
         .where(

@@ -194,7 +194,7 @@ class AppealRecorder:
     def mark_unread(
         self, appeal: Appeal, person_id: UUID | None, reason: unread_marks.UnreadReason, actor: str
     ) -> None:
-        """Mark the appeal as unread for a person, unless they did it themselves."""
+        """Mark the appeal as unread for a person, unless `actor`, who caused it, is that person."""
         if person_id is not None and str(person_id) != actor:
             self._unread.append((person_id, appeal.id, reason))
 

@@ -119,7 +119,7 @@ async def correct(session: WriteSession) -> int:
     """
     wrong = await differences(session)
     if wrong:
-        _log.error("appeal_counts_corrected", sums=len(wrong))
+        _log.error("appeal counts corrected", sums=len(wrong))
         CORRECTED.inc(len(wrong))
         await session.execute(insert(AppealCount), wrong)
     return len(wrong)

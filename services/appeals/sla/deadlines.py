@@ -396,7 +396,9 @@ def _due(history: _History, target: Target) -> _Due:
 
 
 def _used_up(periods: Sequence[_Period], amount: timedelta, unit: TimeUnit) -> datetime | None:
-    """Return the first moment at which `amount` of time has counted; None if the clock is paused before."""
+    """Return the first moment at which `amount` of time has counted; None if the clock is paused before that
+    moment.
+    """
     remaining = amount
     for period in periods:
         if period.paused:

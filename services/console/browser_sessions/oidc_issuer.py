@@ -150,7 +150,7 @@ class OidcIssuer:
                     raise EndpointUnavailable(f"the issuer's {endpoint} responded with status {response.status}")
                 document = await response.json(content_type=None) if content else {}
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(f"the issuer's {endpoint} cannot be reached: {error!r}") from error
+            raise EndpointUnavailable(f"the request to the issuer's {endpoint} failed: {error!r}") from error
         if not isinstance(document, dict):
             raise EndpointUnavailable(f"the issuer's {endpoint} did not return a JSON object")
         return document

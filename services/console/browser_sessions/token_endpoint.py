@@ -141,7 +141,7 @@ class TokenEndpoint:
                 if response.status != 200:
                     raise EndpointUnavailable(f"/auth/revoke responded with status {response.status}")
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise EndpointUnavailable(f"/auth/revoke cannot be reached: {error!r}") from error
+            raise EndpointUnavailable(f"the request to /auth/revoke failed: {error!r}") from error
 
     async def _tokens(self, form: dict[str, str], timeout: aiohttp.ClientTimeout) -> Tokens:  # noqa: ASYNC109
         try:
@@ -155,5 +155,5 @@ class TokenEndpoint:
                     raise EndpointUnavailable(f"/auth/token responded with status {response.status}")
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(f"/auth/token cannot be reached: {error!r}") from error
+            raise EndpointUnavailable(f"the request to /auth/token failed: {error!r}") from error
         return Tokens(document["access_token"], document["refresh_token"], int(document["expires_in"]))

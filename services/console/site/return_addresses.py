@@ -2,7 +2,8 @@
 
 from urllib.parse import unquote_plus, urlsplit, urlunsplit
 
-# Search words are citizens' words, and an author's key identifies a citizen: both are removed from the address.
+# Search words may contain a citizen's words or personal data, and an author's key identifies a citizen: both are
+# removed from the address.
 _LEFT_OUT = frozenset({"q", "author_key"})
 _LONGEST = 2_000
 

@@ -21,7 +21,8 @@ class GatewayTimeout(problems.Problem):
     title: ClassVar[str] = "A service took too long"
 
 
-# The console has error pages of its own; this page is shown while the console does not answer.
+# The console has its own error pages. The gateway shows this one while the console does not answer, and for a body
+# that is too large (413).
 _PAGE = """<!doctype html>
 <html lang="ru"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title} — Госпаблик</title>{refresh}</head>

@@ -1,6 +1,6 @@
 """Publications as readers may see them: lists are masked, and private conversations name nobody.
 
-The ids of a private message contain the account of the person who gets it.
+The ids of a direct message contain the account of the person who gets it.
 """
 
 from collections.abc import Sequence

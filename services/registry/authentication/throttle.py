@@ -121,7 +121,8 @@ async def clear_failures(session: WriteSession, username: str) -> None:
 
 async def purge_expired(session: WriteSession, now: datetime) -> None:
     """Delete expired counters, except those that an attempt has locked."""
-    # Waiting for an attempt's counters in another order could deadlock.
+    # Locked counters are skipped: attempts lock theirs in a fixed order, and waiting in a different one could
+    # deadlock.
     expired = select(SignInFailure.digest).where(SignInFailure.failed_at < now - FAILURES_RESET_AFTER)
     await session.execute(
         delete(SignInFailure).where(SignInFailure.digest.in_(expired.with_for_update(skip_locked=True)))

@@ -73,16 +73,16 @@ log = get_logger(__name__)
 IDLE_SECONDS = 0.5
 RECORD_BATCH_SECONDS = 0.02
 LEASE_MARGIN = timedelta(seconds=30)
-# Concurrent attempts of an endpoint whose last attempt failed; others get at most half of all attempts, and all
-# endpoints of an organisation together a quarter; endpoints with fewer attempts come first. So a receiver that
-# times out, or answers slowly, does not delay others.
+# Concurrent attempts of an endpoint whose last attempt failed; a healthy endpoint gets at most half of all
+# attempts, and all endpoints of an organisation together a quarter; endpoints with fewer attempts come first. So a
+# receiver that times out, or answers slowly, does not delay the rest.
 FAILING_ENDPOINT_CONCURRENCY = 4
 # The maximum number of due deliveries of an ordered endpoint that a claim reads. It sets those behind an earlier
 # delivery to wait, so the next claim does not read them.
 MAX_READ_OF_ORDERED = 250
-# How much longer the lease of another worker may be, which runs with another timeout while settings change.
+# How much longer another worker's lease may be: while settings are being changed, workers have different timeouts.
 LEASE_DIFFERENCE = timedelta(minutes=1)
-# Why a delivery that was claimed again and again without an outcome is not sent once more now.
+# Why a delivery that was claimed again and again without an outcome is not sent again now.
 INTERRUPTED = f"{MOST_UNCOUNTED} attempts in a row ended without a result: the worker stopped while it sent them"
 # The process or the machine has no free file descriptors or buffers, or no network. Other errors of a connection,
 # such as a missing route, may be the receiver's.

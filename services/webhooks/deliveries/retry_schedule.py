@@ -17,14 +17,16 @@ RETRY_DELAYS: tuple[timedelta, ...] = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-# A pause is longer by up to this share, so that deliveries that failed at once are not all retried at once.
+# A pause is longer by up to this share, so that deliveries that failed at the same time are not all retried at the
+# same time.
 JITTER = 0.1
 LONGEST_REQUESTED = timedelta(hours=24)
 # The pauses after an attempt that failed through a fault of our own and does not count: until somebody has
 # restored a key, and until the machine has free sockets.
 SECRET_PAUSE = timedelta(minutes=30)
 SYSTEM_PAUSE = timedelta(minutes=1)
-# After so many attempts in a row that did not count, the next one does: no delivery stays pending without end.
+# After this many attempts in a row that did not count, the next one counts, so that no delivery stays pending for
+# ever.
 MOST_UNCOUNTED = 10
 # Statuses whose `Retry-After` is respected (RFC 9110 §10.2.3, RFC 6585 §4).
 ASKS_TO_WAIT = frozenset({429, 503})
@@ -36,7 +38,7 @@ def is_last(attempts: int) -> bool:
 
 
 def pause_after(attempts: int, requested: timedelta | None) -> timedelta | None:
-    """Return after which pause a delivery is tried again after this many failed attempts; None: never.
+    """Return the pause before the next attempt after this many failed ones; None: no further attempt.
 
     The pause is at least `requested`, the wait that the receiver asked for.
     """

@@ -19,7 +19,8 @@ _RESERVED = frozenset(
     }
 )  # fmt: skip
 _RESERVED_PREFIXES = ("content-", "proxy-", "webhook-")
-# Shorter values, and shorter words of a value, are no secrets; replacing them would make a response unreadable.
+# Shorter values, and shorter words of a value, are not treated as secrets: replacing them would make a response
+# unreadable.
 _SHORTEST_SECRET = 8
 _REPLACEMENT = "[header]"
 

@@ -84,7 +84,7 @@ class AttemptOutcomes:
     """Outcomes of attempts of one endpoint: whether any succeeded, and how many failed after the last success.
 
     `delivery_id` is the delivery of the last attempt; `answered`: whether the receiver sent any response. Faults
-    of our own are no failures.
+    of our own are not failures.
     """
 
     endpoint_id: UUID

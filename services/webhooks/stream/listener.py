@@ -24,7 +24,8 @@ class Listener:
     ) -> None:
         """`caller` has the right to read events; `types` are the requested types that the caller may read."""
         self.caller = caller
-        # Computed once, since each event is compared with many listeners; changed access is checked elsewhere.
+        # Computed once, since each event is compared with many listeners. `LiveStream.end_without_access` ends the
+        # stream when the caller's access changes.
         self.types = frozenset(types) if Right.EVENTS_READ in caller.rights else frozenset()
         self._is_region_wide = caller.is_region_wide
         self.subject_id = subject_id

@@ -164,7 +164,7 @@ class LiveStream:
                             await recheck()
                         more = self.tail.active and await self.tail.advance(service.database, recheck)
                     if not self.tail.active:
-                        self.tail.rest()
+                        self.tail.drop_recent()
                 except Exception as error:
                     if not is_outage(error):
                         self._end_all(StreamEndReason.UNAVAILABLE)

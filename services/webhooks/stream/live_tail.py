@@ -94,7 +94,7 @@ class LiveTail:
         self.wakeup.set()
         return True
 
-    def rest(self) -> None:
+    def drop_recent(self) -> None:
         """Drop the recent events, because there are no listeners."""
         self._recent.clear()
 

@@ -20,7 +20,7 @@ def words(what: str) -> str:
 
 
 def both(post: WrittenMessage) -> tuple[tuple[Kind, WrittenMessage | None], tuple[Kind, None]]:
-    """Return (kind, post) for a comment under the post and for a private message."""
+    """Return (kind, post) for a comment under the post and for a direct message."""
     return ("comment", post), ("message", None)
 
 

@@ -23,10 +23,10 @@ Deliver = Callable[[dict[str, Any]], Awaitable[None]]
 CAPABILITIES = {
     "deleter": "does not report who deleted a comment",
     "restored": "does not restore deleted comments",
-    "message_edited": "does not report that a private message was edited",
+    "message_edited": "does not report that a direct message was edited",
     "message_reply": "does not report which message a message answers",
     "numbers_by_page": "gives no two comments of two pages the same id",
-    "order": "pushes no edits and deletions, which could come twice or in another order",
+    "order": "pushes no edits and deletions, which could come twice or in a different order",
     "calls_us": "pushes to no address of ours",
     "people_leave": "has no accounts that are deleted",
     "boards": "has no discussions beside its posts",

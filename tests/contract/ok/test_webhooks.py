@@ -1,4 +1,4 @@
-"""Private messages through the Bot API, and webhooks received by a test server."""
+"""Direct messages through the Bot API, and webhooks received by a test server."""
 
 import asyncio
 import signal

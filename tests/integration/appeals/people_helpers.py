@@ -44,7 +44,9 @@ class Colleague:
 async def register(
     scenario: AppealsScenario, name: str, role: str = "executor", organisation: UUID | None = None
 ) -> Colleague:
-    """Insert a person, as registry does: of the scenario's organisation unless the role belongs to the centre."""
+    """Insert a person, as registry does: of `organisation`, by default the scenario's; of none if the role belongs
+    to the centre.
+    """
     person_id = uuid4()
     place = None if role in {"moderator", "head", "auditor"} else organisation or scenario.organisation
     connection = await scenario.database.connect("registry")

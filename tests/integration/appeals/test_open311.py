@@ -408,7 +408,7 @@ async def test_missing_or_invalid_key_is_a_403(scenario: AppealsScenario, key: s
     assert "www-authenticate" not in answer.headers
 
 
-async def test_form_is_limited_before_its_sender_is_known(scenario: AppealsScenario) -> None:
+async def test_oversized_form_is_refused_before_its_sender_is_known(scenario: AppealsScenario) -> None:
     topic, *_ = await topics(scenario)
     _, token = await client_of(scenario)
     client = scenario.appeals.client

@@ -150,7 +150,7 @@ WRONG: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_unverified_message_gets_one_answer_and_changes_nothing(
+async def test_unverified_event_is_refused_without_the_reason_and_changes_nothing(
     scenario: AppealsScenario, partner: ConnectedPartner, wrong: str
 ) -> None:
     body = json.dumps({"type": "appeal.create", "data": {"external_id": "17", "text": TEXT}}).encode()
@@ -317,7 +317,7 @@ async def test_answer_of_a_partner_is_recorded_and_stops_the_clock(
     assert (reply["author"]["kind"], reply["answered_by"]) == ("partner", "Диспетчер Иванова")
     assert (found["status"], found["outcome"]) == ("answered", "solved")
     assert datetime.fromisoformat(found["first_response_at"]) == at
-    # The same answer in another event is not recorded twice; one before the appeal is no answer to it.
+    # The same answer in another event is not recorded twice; one before the appeal is not an answer to it.
     assert _is_problem(await partner.send("appeal.answer", **said), 409)["reply"]["id"] == reply["id"]
     early = said | {"answered_at": (at - timedelta(days=1)).isoformat(), "text": "Раньше"}
     _is_problem(await partner.send("appeal.answer", **early), 422, "/data/answered_at")

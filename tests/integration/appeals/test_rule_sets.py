@@ -274,7 +274,7 @@ async def test_comparison_lists_added_removed_and_changed_rules(scenario: Appeal
     assert (await scenario.get(f"/rule-sets/{after['id']}/changes")).json()["removed"] == []
 
 
-async def test_rule_added_alone_activates_a_new_set(scenario: AppealsScenario) -> None:
+async def test_rule_added_or_deleted_alone_activates_a_new_set(scenario: AppealsScenario) -> None:
     first = await active(scenario)
     roads, other = await topic(scenario, "roads"), str(scenario.other_organisation)
     one = (await scenario.post("/routing-rules", {"topic_id": roads, "organisation_id": other})).json()

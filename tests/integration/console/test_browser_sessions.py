@@ -363,7 +363,7 @@ async def test_transient_failure_of_a_refresh_keeps_the_session(site: Running) -
         assert is_signed_in(await browser.get("/"))
 
 
-async def test_sign_out_ends_the_session_at_the_api_and_in_a_copied_browser(site: Running) -> None:
+async def test_sign_out_ends_the_session_at_the_api_and_for_copied_cookies(site: Running) -> None:
     async with site.signed_in() as browser:
         copied = httpx.Cookies(browser.cookies)
         response = await browser.post("/sign-out")

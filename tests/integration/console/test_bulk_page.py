@@ -151,11 +151,18 @@ async def test_bulk_change_with_an_invalid_tag_shows_the_form_again(
     assert add in response.text
 
 
-async def test_bulk_change_of_tags_of_another_organisations_appeal_is_refused(console: ConsoleUnderTest) -> None:
+async def test_bulk_change_of_tags_of_another_organisations_appeal_is_refused_with_the_reason(
+    console: ConsoleUnderTest,
+) -> None:
     foreign = str(console.services.samples["foreign"]["appeal_id"])
     response = (await _start(console, EXECUTOR, "tags", add="крыльцо", appeal=[foreign])).response
     assert response.status_code == 422
-    assert "Метки не изменены" in response.text
+    assert "Метки не изменены. Такой записи нет, или она вам не видна." in response.text
+    own = console.filled("{appeal_id}")
+    partly = await _start(console, EXECUTOR, "tags", add="крыльцо", appeal=[own, foreign])
+    assert note_of(partly.response).replace("\N{NO-BREAK SPACE}", " ") == (
+        "Метки изменены у 1 обращения, у 1 обращения не изменены. Такой записи нет, или она вам не видна."
+    )
 
 
 async def test_operation_shows_its_result_and_can_be_undone(console: ConsoleUnderTest) -> None:

@@ -148,7 +148,9 @@ async def test_account_is_locked_with_a_reason(console: ConsoleUnderTest) -> Non
     assert "failed" in silent.response.headers["set-cookie"]
 
 
-async def test_lock_by_the_centre_is_offered_only_to_the_centre_to_lift(console: ConsoleUnderTest) -> None:
+async def test_unlocking_a_person_whom_the_centre_locked_is_offered_only_to_the_centre(
+    console: ConsoleUnderTest,
+) -> None:
     own, samples = console.filled("/people/{person_id}"), console.services.samples["own"]
     back = "UPDATE people SET locked_at = NULL, locked_by_organisation_id = NULL WHERE id = :id"
     for by, text, offered in (

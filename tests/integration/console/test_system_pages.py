@@ -56,7 +56,7 @@ async def test_audit_trail_is_shown_despite_an_invalid_filter(
 async def test_personal_data_reads_are_filtered_by_author(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     visited = await _get(console, f"/audit/reads?author_key={own['author_key']}")
     assert visited.response.status_code == 200
-    assert "Кто читал слова граждан" in text_of(visited.response)
+    assert "Кто читал тексты граждан" in text_of(visited.response)
     call = next(call for call in visited.calls if call.path == "/audit/personal-data-reads")
     assert "author_key" in call.parameters
 

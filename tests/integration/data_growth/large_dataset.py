@@ -1,6 +1,6 @@
 """A region's rows after years of use, generated in the database so that an inefficient list reads all of them.
 
-Rare values (an unused network, urgent appeals, failed replies, private messages, history) are in the oldest rows:
+Rare values (an unused network, urgent appeals, failed replies, direct messages, history) are in the oldest rows:
 a list that reads the newest rows first and filters them reads the whole table before it finds a match.
 """
 

@@ -97,7 +97,7 @@ async def test_backfill_stores_all_messages_as_history(
         assert len(rows) == 6
 
 
-async def test_backfill_with_open_appeals_opens_appeals_from_history(
+async def test_backfill_that_opens_appeals_does_not_mark_messages_as_history(
     database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
 ) -> None:
     async with seeded_pages(database) as here:

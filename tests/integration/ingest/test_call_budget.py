@@ -74,7 +74,7 @@ async def test_calls_older_than_a_day_do_not_count(tables: Database, database: T
     await raw_connection.close()
 
 
-async def test_unused_reserved_calls_are_released_when_their_interval_ends(tables: Database) -> None:
+async def test_unused_reserved_calls_are_released_when_their_bucket_ends(tables: Database) -> None:
     token_id = await add_service_token(tables)
     one = budget(tables, 2_000, day=96.0)  # buckets of one second
     assert await taken(one, token_id, 1) == 1

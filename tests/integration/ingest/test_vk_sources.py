@@ -40,7 +40,7 @@ async def _source(system: Connected, page_id: UUID, source: str, condition: str)
     return await eventually(look)
 
 
-def _deaf(vk: Emulator) -> None:
+def _disable_push(vk: Emulator) -> None:
     """Disable push, so that messages are received only by polling."""
     vk.post("faults", kind="drop", rate=1, method="a_check")
 
@@ -54,7 +54,7 @@ async def test_missing_post_is_marked_deleted(
 ) -> None:
     monkeypatch.setattr("services.ingest.networks.vk.reading.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_gone")
-    _deaf(vk)
+    _disable_push(vk)
     stays, goes = (vk.citizen(page, f"Запись {n} {uuid4()}", "wall_post") for n in range(2))
     comment = vk.citizen(page, "Комментарий", thread=stays["thread"])
     below = vk.citizen(page, "Под записью, которой не станет", thread=goes["thread"])
@@ -78,7 +78,7 @@ async def test_source_of_a_closed_wall_shows_the_reason_and_recovers(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_closed_wall")
-    _deaf(vk)
+    _disable_push(vk)
     vk.post("wall", page=page, state="disabled")
     async with connected(database, keys_dir, vk_api_url=vk.url, vk_closed_retry_seconds="1", **POLLED) as system:
         page_id = await system.connect_page("vk", vk, page)
@@ -95,7 +95,7 @@ async def test_board_comments_are_read_and_replied_to(
 ) -> None:
     page = vk.page("vk_board")
     topic = vk.post("board", page=page, title="Вопросы", text="Спрашивайте")
-    _deaf(vk)
+    _disable_push(vk)
     asked = vk.citizen(page, f"Когда приём? {uuid4()}", thread=topic["thread"])
     async with connected(database, keys_dir, vk_api_url=vk.url, vk_board_poll_seconds="1", **POLLED) as system:
         await system.connect_page("vk", vk, page)
@@ -127,7 +127,7 @@ async def test_suggested_posts_are_stored_and_not_marked_deleted(
 ) -> None:
     monkeypatch.setattr("services.ingest.networks.vk.reading.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_suggested")
-    _deaf(vk)
+    _disable_push(vk)
     offered = vk.citizen(page, f"Предлагаю {uuid4()}", "suggested_post")
     later = vk.citizen(page, f"Запись {uuid4()}", "wall_post")
     settings = {"vk_api_url": vk.url, "vk_suggested_post_poll_seconds": "1", **POLLED}
@@ -147,7 +147,7 @@ async def test_withdrawn_suggested_post_is_marked_deleted(
 ) -> None:
     monkeypatch.setattr("services.ingest.networks.vk.reading.wall_reader.RECENT", timedelta(0))
     page = vk.page("vk_withdrawn")
-    _deaf(vk)
+    _disable_push(vk)
     stays, withdrawn, published = (
         vk.citizen(page, f"Предлагаю {number} {uuid4()}", "suggested_post") for number in range(3)
     )

@@ -108,7 +108,9 @@ async def test_upgrade_builds_indexes_of_growing_tables_concurrently(
     )
 
 
-async def test_killed_index_build_is_resumed(empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_invalid_index_of_a_killed_build_is_rebuilt(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     owner, admin = empty
     await upgrade(monkeypatch, owner, "0009")
     reader, builder = await asyncpg.connect(admin), await asyncpg.connect(owner)

@@ -205,7 +205,7 @@ async def test_checks_return_the_audience_of_posts(scenario: PageChecksScenario)
     await scenario.run(MONDAY + DAY)
     newest, _ = (await scenario.get(f"/pages/{page}/checks"))["items"]
     assert newest["snapshot"].items() >= (described | {"views_7_days": 2200}).items()
-    assert newest["changes"] == [], "figures that change by themselves are no change"
+    assert newest["changes"] == [], "figures that change by themselves are not a change"
     (other, _) = (await scenario.get(f"/pages/{unknown}/checks"))["items"]
     assert {other["snapshot"][name] for name in described} == {None}
 

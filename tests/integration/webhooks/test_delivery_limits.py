@@ -15,7 +15,7 @@ RATE = 10
 
 
 async def limited(harness: WebhooksHarness, receiver: Receiver, events: int, **limits: Any) -> dict[str, Any]:
-    """Return an endpoint with these limits and so many due deliveries."""
+    """Return an endpoint with these limits and this many due deliveries."""
     endpoint = await harness.endpoint(receiver.url, **limits)
     await harness.emit_all([("appeal.opened", None)] * events)
     await harness.fan_out()

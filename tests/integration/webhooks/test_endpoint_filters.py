@@ -251,7 +251,9 @@ async def test_receiver_of_the_former_topic_learns_of_a_reclassification(
     assert await delivered(harness, receiver) == [0, 1]
 
 
-async def test_alert_has_the_topic_of_its_appeal_or_incident(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_alert_is_filtered_by_topic_and_municipality_of_its_appeal_or_incident(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     _, roads, water = await insert_topics(harness)
     await harness.endpoint(receiver.url, "alert.*", topics=[str(roads)], municipalities=[KABANSK])
     appeals, incidents = [uuid4(), uuid4()], [uuid4(), uuid4()]

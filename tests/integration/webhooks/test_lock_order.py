@@ -39,7 +39,7 @@ async def test_deliveries_of_an_endpoint_are_locked_by_id(
 
     try:
         await eventually(waits, "the lock of the first delivery")
-        # It holds none of the later ones while it waits for the first: this would be a deadlock.
+        # While it waits for the first delivery it holds no lock on the later ones: holding one could deadlock.
         free = await other.fetch(
             "SELECT id FROM webhook_deliveries WHERE id = ANY($1) FOR UPDATE SKIP LOCKED", others
         )

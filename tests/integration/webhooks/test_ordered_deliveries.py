@@ -466,7 +466,7 @@ async def waits_with_nothing_locked(
 
 @pytest.mark.parametrize("work", ["results", "held"])
 async def test_deliveries_are_locked_by_id(harness: WebhooksHarness, receiver: Receiver, work: str) -> None:
-    """Erasure locks them so, without the endpoints: another order would be a deadlock."""
+    """Erasure locks them in this order, without the endpoints: a different order could deadlock."""
     plain = await harness.endpoint(receiver.url, "appeal.answered")
     endpoint = await harness.endpoint(receiver.url, ordered=True)
     await harness.emit("appeal.answered", number=1)

@@ -16,7 +16,7 @@ ZONE = ZoneInfo("Asia/Irkutsk")
     [(0, "0"), (508, "508"), (1024, "1\u00a0024"), (1234567, "1\u00a0234\u00a0567"), (-1050, "\u22121\u00a0050"),
      (None, "нет данных")],
 )  # fmt: skip
-def test_count_uses_no_break_spaces_and_a_minus_sign(value: int | None, text: str) -> None:
+def test_count_is_written_with_non_breaking_spaces_and_a_minus_sign(value: int | None, text: str) -> None:
     assert russian.count(value) == text
 
 

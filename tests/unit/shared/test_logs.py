@@ -123,7 +123,7 @@ def test_traceback_has_no_personal_data() -> None:
 
 
 def test_line_with_a_lone_surrogate_can_be_written() -> None:
-    """A network may send one, and an error that quotes it is logged while another one is handled."""
+    """A network may send a lone surrogate: logging an error that quotes it must not raise."""
     written = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
     log = structlog.wrap_logger(structlog.PrintLogger(written), processors=PROCESSORS)
     log.warning("failed", error="a\ud800b")

@@ -73,9 +73,7 @@ router = APIRouter(tags=["partners"])
 EVENTS_PATH = "/api/v1/partners/{partner_id}/events"
 MAX_EVENT_BODY = 256 * 1024
 # One text for every reason, so that nobody learns which partners exist or what was wrong with a guess.
-NOT_VERIFIED = (
-    "The message is not signed by a partner with this id, or its time is not within five minutes of ours"
-)
+NOT_VERIFIED = "The event is not signed by a partner with this id, or its time is not within five minutes of ours"
 EVENT_RIGHTS = {
     AppealCreateEvent: Right.APPEALS_OPEN,
     AppealStatusEvent: Right.APPEALS_WORK,
@@ -193,7 +191,7 @@ async def _verified(
     quotas, address = _quotas(request), client_address(request)
     if wait := quotas.refusals.wait_seconds(counted_address(address)):
         raise TooManyRequests(
-            f"Too many messages from this address were refused: try again in {wait} s",
+            f"Too many events from this address were refused: try again in {wait} s",
             headers={"Retry-After": str(wait)},
         )
     try:

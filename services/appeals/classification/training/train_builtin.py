@@ -220,8 +220,8 @@ NEED_THRESHOLD = 0.36
 URGENT_THRESHOLD = 0.25
 # At this probability of danger or above an answer is due, whatever the probability of need.
 DANGER_OVERRIDE_THRESHOLD = 0.5
-# Share of the held-out examples needing an answer that must be above the threshold. Below the threshold no
-# moderator is asked.
+# Share of the held-out examples needing an answer that must be above the threshold. No moderator is asked about
+# messages below it.
 UNSURE_RECALL = 0.99
 
 

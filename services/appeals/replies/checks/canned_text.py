@@ -1,4 +1,4 @@
-"""Checks for canned text: empty phrases, texts sent before, redirects without a contact, a rating requested too
+"""Checks for canned text: canned phrases, texts sent before, redirects without a contact, a rating requested too
 early.
 """
 
@@ -20,7 +20,7 @@ _COMPARED = 1_500
 
 
 def find_canned_phrases(words: ReplyWords) -> Iterator[Hint]:
-    """Yield a hint for each empty phrase."""
+    """Yield a hint for each canned phrase."""
     for advice, span in words.find(phrase_index("canned.csv")):
         yield Hint.of("canned_phrase", f"Пустая фраза. {advice}", span)
 

@@ -100,7 +100,7 @@ async def end_other_sessions(visit: VisitDep) -> Response:
 
 @router.post(PATH + "/sessions/{session_id}/end")
 async def end_own_session(visit: VisitDep, session_id: str) -> Response:
-    """End one session; a session that has ended meanwhile is no error."""
+    """End one session; a session that has ended meanwhile is not an error."""
     try:
         await visit.api.send("DELETE", f"/me/sessions/{session_id}")
     except ApiProblem as problem:

@@ -30,7 +30,7 @@ _WORK = MoveForm(
 _ASSIGN = MoveForm(
     "assigned", "Назначить организации", "o", "Назначить", "Обращение назначено", asks_organisation=True
 )
-_TRANSFER = replace(_ASSIGN, title="Передать организации", submit="Передать", done="Обращение передано")
+_TRANSFER = replace(_ASSIGN, title="Передать в другую организацию", submit="Передать", done="Обращение передано")
 _RETURN = MoveForm(
     "triage", "Вернуть модераторам", "t", "Вернуть", "Обращение возвращено модераторам",
     needs_reason=True, reason_title="Почему отвечать должны не вы",

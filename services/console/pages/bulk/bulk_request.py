@@ -9,7 +9,7 @@ from services.console.words.refusals import explained
 
 ACTIONS = {
     "assign": "Назначить исполнителя",
-    "transfer": "Передать организации",
+    "transfer": "Передать в другую организацию",
     "close": "Закрыть обращения",
     "triage": "Решить, нужен ли ответ",
     "tags": "Изменить метки",

@@ -6,10 +6,11 @@ import re
 from services.console.api_calls.client import Api, ApiProblem
 from services.console.pages.bulk.bulk_request import WrongFields
 from services.console.words.formats import counted
+from services.console.words.refusals import explained
 
 # At most one page of the list.
 _MAX_APPEALS = 50
-_NOT_CHANGED = "Метки не изменены: метка — до 40 знаков, и у обращения не больше 20 меток."
+_TAG_RULES = "Метка — до 40 знаков, и у обращения не больше 20 меток."
 _APPEALS = ("обращения", "обращений", "обращений")
 
 
@@ -25,10 +26,10 @@ async def change_tags(api: Api, ids: list[str], fields: dict[str, str]) -> tuple
     problems = [problem for problem in outcomes if problem is not None]
     done = len(outcomes) - len(problems)
     if not done:
-        raise WrongFields(text=_NOT_CHANGED)
+        raise WrongFields(text=f"Метки не изменены. {_reasons(problems)}")
     note = f"Метки изменены у {counted(done, *_APPEALS)}"
     if problems:
-        return f"{note}, у {counted(len(problems), *_APPEALS)} не получилось", "failed"
+        return f"{note}, у {counted(len(problems), *_APPEALS)} не изменены. {_reasons(problems)}", "failed"
     return note, "done"
 
 
@@ -38,6 +39,11 @@ async def _change(api: Api, appeal_id: str, add: list[str], remove: list[str]) -
     except ApiProblem as problem:
         return problem
     return None
+
+
+def _reasons(problems: list[ApiProblem]) -> str:
+    texts = (_TAG_RULES if problem.status == 422 else explained(problem) for problem in problems)
+    return " ".join(dict.fromkeys(texts))
 
 
 def _tags(text: str) -> list[str]:

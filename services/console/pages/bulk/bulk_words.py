@@ -7,7 +7,7 @@ from services.console.words.refusals import explained
 
 OPERATIONS = {
     "assign": "Назначение исполнителя",
-    "transfer": "Передача организации",
+    "transfer": "Передача в другую организацию",
     "close": "Закрытие обращений",
     "triage": "Решение модератора",
     "undo": "Отмена операции",

@@ -66,7 +66,7 @@ async def issue_secret(visit: VisitDep, client_id: str) -> Response:
 
 @router.post(PATH + "/{client_id}/secrets/{secret_id}/revoke")
 async def revoke_secret(visit: VisitDep, client_id: str, secret_id: str) -> Response:
-    """Revoke one secret at once; a secret that has ended meanwhile is no error."""
+    """Revoke one secret at once; a secret that has ended meanwhile is not an error."""
     try:
         await visit.api.send("DELETE", f"{PATH}/{client_id}/secrets/{secret_id}")
     except ApiProblem as problem:

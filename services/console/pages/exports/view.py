@@ -78,7 +78,7 @@ async def request_file(visit: VisitDep) -> Response:
 
 @router.post(PATH + "/delete")
 async def delete_file(visit: VisitDep) -> Response:
-    """Delete a file, or cancel its job; a file that has expired meanwhile is no error."""
+    """Delete a file, or cancel its job; a file that has expired meanwhile is not an error."""
     form = await entered(visit.request)
     export_id = form.get("export_id", "")
     if is_id(export_id):

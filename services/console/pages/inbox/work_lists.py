@@ -56,7 +56,7 @@ REMARKS = WorkList(
     "С замечаниями", _list("reply_refused=true"), _list("reply_refused=true"), empty="Ответов с замечаниями нет."
 )
 UNREAD = WorkList("Не прочитаны", _list("unread=true"), _list("unread=true"), empty="Вы прочитали всё новое.")
-FAILED = WorkList("Ответ не опубликован", _list("reply_failed=true"), empty="Все ответы опубликованы.")
+FAILED = WorkList("Ответ не опубликован", _list("reply_failed=true"), empty="Ответов с ошибкой публикации нет.")
 UNANSWERED = WorkList("Без ответа", _list("unanswered=true&sort=due"), empty="Каждый гражданин получил ответ.")
 NOT_SOLVED = WorkList("Граждане не согласны", _list("feedback=not_solved"), empty="Недовольных ответом нет.")
 TWO_MATTERS = WorkList("Возможно, два вопроса", _list("possible_other_matter=true"), empty="Разделять нечего.")

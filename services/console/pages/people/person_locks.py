@@ -44,7 +44,7 @@ async def end_sessions(visit: VisitDep, person_id: str) -> Response:
 
 @router.post("/people/{person_id}/sessions/{session_id}/end")
 async def end_session(visit: VisitDep, person_id: str, session_id: str) -> Response:
-    """End one session; a session that has ended meanwhile is no error."""
+    """End one session; a session that has ended meanwhile is not an error."""
     try:
         await visit.api.send("DELETE", f"/people/{person_id}/sessions/{session_id}")
     except ApiProblem as problem:

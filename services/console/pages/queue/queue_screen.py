@@ -76,7 +76,7 @@ async def upcoming(visit: Visit, state: QueueState) -> Upcoming:
 
 
 async def load(visit: Visit, appeal_id: str) -> Screen:
-    """Return the appeal, with the thread above its message."""
+    """Return what the screen shows of an appeal: its message, the thread above, the candidates for the owner."""
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
     message = decided_message(appeal)
     thread, municipalities = await together(_thread(visit, appeal, message), _municipalities(visit, appeal))

@@ -87,7 +87,7 @@ _CHECKS: tuple[tuple[str, Callable[[Visit], Awaitable[Concern]]], ...] = (
             "/sources/backfills?status=failed",
             "/sources/backfills?status=failed",
             "Догрузки не удались",
-            "Догрузки идут без ошибок",
+            "Ошибок догрузки нет",
         ),
     ),
     (
@@ -96,7 +96,7 @@ _CHECKS: tuple[tuple[str, Callable[[Visit], Awaitable[Concern]]], ...] = (
             "/publications?status=failed",
             "/publications?status=failed",
             "Ответы не опубликованы",
-            "Все ответы опубликованы",
+            "Ошибок публикации нет",
         ),
     ),
     (
@@ -105,7 +105,7 @@ _CHECKS: tuple[tuple[str, Callable[[Visit], Awaitable[Concern]]], ...] = (
             "/webhooks/deliveries?status=failed",
             "/webhooks",
             "События не доставлены другим системам",
-            "События доставляются",
+            "Ошибок доставки событий нет",
         ),
     ),
     (
@@ -114,7 +114,7 @@ _CHECKS: tuple[tuple[str, Callable[[Visit], Awaitable[Concern]]], ...] = (
             "/erasures?status=failed",
             "/erasures?status=failed",
             "Удаления данных не выполнены",
-            "Удаления данных выполнены",
+            "Ошибок удаления данных нет",
         ),
     ),
 )

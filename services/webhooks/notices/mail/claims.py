@@ -74,7 +74,11 @@ async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdf
     async with database.write() as session:
         round_ = await _Round.load(session, limit, pdfs)
         claims = [found for letter in round_.links if (found := round_.claim_link(letter, keys))]
-        claims += [found for letter in round_.farewells if (found := round_.claim_farewell(letter, keys))]
+        claims += [
+            found
+            for letter in round_.of_former_addresses
+            if (found := round_.claim_of_former_address(letter, keys))
+        ]
         claims += [found for letter in round_.warnings if (found := round_.claim_warning(letter, keys))]
         for endpoint_letter in round_.of_endpoints:
             if (found := await round_.claim_of_endpoint(endpoint_letter, keys)) is not None:
@@ -104,7 +108,7 @@ class _Round:
         self._now = clock.now()
         self._lines: dict[UUID, Line | ReportLine] = {}
         self.links: list[NoticeLetter] = []
-        self.farewells: list[NoticeLetter] = []
+        self.of_former_addresses: list[NoticeLetter] = []
         self.warnings: list[NoticeLetter] = []
         self.of_endpoints: list[NoticeLetter] = []
         self.letters: list[tuple[NoticeLetter | None, list[Notice]]] = []
@@ -135,7 +139,7 @@ class _Round:
         recipients = await _active_people(session, {letter.person_id for letter in letters})
         found = _Round(session, settings, hours, pdfs, recipients)
         found.links = [letter for letter in letters if letter.purpose == "confirmation"]
-        found.farewells = [letter for letter in letters if letter.purpose == "replaced"]
+        found.of_former_addresses = [letter for letter in letters if letter.purpose == "replaced"]
         found.warnings = [letter for letter in letters if letter.purpose == "linked"]
         found.of_endpoints = [letter for letter in letters if letter.purpose == LETTER_PURPOSE]
         of_letters = [(letter, by_letter[letter.id]) for letter in letters if letter.purpose == "notices"]
@@ -143,8 +147,8 @@ class _Round:
         found.letters = [*of_letters, *((None, notices) for notices in of_people)]
         relevance = await check_relevance(session, every, settings, now)
         for reason in set(relevance.suppressed.values()):
-            untold = [notice for notice in every if relevance.suppressed.get(notice.id) is reason]
-            await record_outcome(session, untold, NoticeStatus.SUPPRESSED, reason)
+            suppressed = [notice for notice in every if relevance.suppressed.get(notice.id) is reason]
+            await record_outcome(session, suppressed, NoticeStatus.SUPPRESSED, reason)
         for notice in every:
             if notice.id not in relevance.lines and notice.id not in relevance.suppressed:
                 notice.send_at, notice.letter_id = now + UNREADABLE_DELAY, None
@@ -161,8 +165,10 @@ class _Round:
             return None
         return self._leased(letter, address, self._hours.default, nonce=settings.confirmation_nonce)
 
-    def claim_farewell(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter to a former address saying that somebody else replaced it; cancel it if it is old."""
+    def claim_of_former_address(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
+        """Lease the letter to a former address saying that somebody else replaced it; cancel it if it is old or
+        the former address is gone.
+        """
         settings = self._settings.get(letter.person_id)
         address = None if settings is None else preferences.former_address_of(settings, keys)
         if settings is None or address is None or self._is_too_late(letter):
@@ -176,7 +182,7 @@ class _Round:
 
     def claim_warning(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
         """Lease the letter saying that an account in a network was linked; cancel it if it is old, or the person
-        was deactivated or locked.
+        has no confirmed address, was deactivated or was locked.
         """
         address = self._confirmed_address(letter, keys)
         if address is None or self._is_too_late(letter) or letter.person_id not in self._recipients:
@@ -185,7 +191,9 @@ class _Round:
         return self._leased(letter, address, self._hours.default, account_linked=True)
 
     async def claim_of_endpoint(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter saying that an endpoint was disabled; cancel it if it is old or no longer true."""
+        """Lease the letter saying that an endpoint was disabled; cancel it if it is old or no longer true, or the
+        person has no confirmed address.
+        """
         address = self._confirmed_address(letter, keys)
         endpoint = await load_disabled(self._session, letter.person_id, letter.endpoint_id)
         if address is None or endpoint is None or self._is_too_late(letter):

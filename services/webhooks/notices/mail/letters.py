@@ -10,7 +10,7 @@ from services.webhooks.notices.relevance import Line
 from services.webhooks.schemas.notices import NoticeKind
 from shared.russian import MONTHS, plural
 
-# Notices shown in a letter, so that it stays readable; the rest are only counted.
+# The maximum number of notices shown in a letter, so that it stays readable; the rest are only counted.
 MAX_SHOWN = 50
 MAX_NAME_LENGTH = 160
 KIND_TITLES: dict[NoticeKind, str] = {

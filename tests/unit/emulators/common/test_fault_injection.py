@@ -91,14 +91,14 @@ def test_push_gets_its_own_faults_and_only_reorder_from_a_mix() -> None:
     assert faults.armed()[0] == Fault("drop", next=1).to_dict()
 
 
-def stand(faults: FaultInjector, code: int, until: str, methods: list[str] | None = None) -> None:
+def set_persistent_fault(faults: FaultInjector, code: int, until: str, methods: list[str] | None = None) -> None:
     """Set a persistent fault for the token `t` of page 7."""
     faults.persistent.arm("t", code, until, methods=methods, kind="group", page="7")  # type: ignore[arg-type]
 
 
 def test_persistent_fault_hits_token_and_methods_until_cleared(reopen: Reopen) -> None:
     faults = reopen()
-    stand(faults, 14, "cleared", ["messages.send"])
+    set_persistent_fault(faults, 14, "cleared", ["messages.send"])
     assert faults.persistent.check_call("t", "wall.get", {}) is None
     assert faults.persistent.check_call("other", "messages.send", {}) is None
     assert faults.persistent.check_call("t", "messages.send", {}) == 14
@@ -112,7 +112,7 @@ def test_persistent_fault_hits_token_and_methods_until_cleared(reopen: Reopen) -
 
 def test_replaced_token_stays_invalid(reopen: Reopen) -> None:
     faults = reopen()
-    stand(faults, 5, "replaced")
+    set_persistent_fault(faults, 5, "replaced")
     faults.persistent.token_replaced("group", "8")
     assert not faults.persistent.items()[0]["replaced"]
     faults.persistent.token_replaced("group", "7")
@@ -124,7 +124,7 @@ def test_replaced_token_stays_invalid(reopen: Reopen) -> None:
 @pytest.mark.parametrize("field", ["success_token", "captcha_key"])
 def test_captcha_ends_after_call_with_solution(reopen: Reopen, field: str) -> None:
     faults = reopen()
-    stand(faults, 14, "solved")
+    set_persistent_fault(faults, 14, "solved")
     assert faults.persistent.check_call("t", "any", {field: ""}) == 14
     solved = faults.persistent.solve_challenge("t")
     assert not solved["ended"]
@@ -139,7 +139,7 @@ def test_captcha_ends_after_call_with_solution(reopen: Reopen, field: str) -> No
 
 def test_validation_ends_when_solved() -> None:
     faults = FaultInjector(1)
-    stand(faults, 17, "solved")
+    set_persistent_fault(faults, 17, "solved")
     assert faults.persistent.check_call("t", "any", {}) == 17
     assert faults.persistent.solve_challenge("t")["ended"]
     assert faults.persistent.check_call("t", "any", {}) is None
@@ -147,7 +147,7 @@ def test_validation_ends_when_solved() -> None:
 
 def test_end_of_the_day_clears_faults_set_until_then(reopen: Reopen) -> None:
     faults = reopen()
-    stand(faults, 29, "day_end", ["wall.get"])
+    set_persistent_fault(faults, 29, "day_end", ["wall.get"])
     assert faults.persistent.check_call("t", "wall.get", {}) == 29
     day = faults.clock.day()
     assert faults.end_day() == day + 1

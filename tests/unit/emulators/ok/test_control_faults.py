@@ -55,7 +55,7 @@ async def test_token_is_invalidated_and_replaced(network: Network) -> None:
     assert (fault["replaced"], fault["calls"]) == (True, 4)
 
 
-async def test_bot_token_fails_for_one_method(network: Network) -> None:
+async def test_fault_of_a_bot_token_for_one_method_leaves_other_methods_working(network: Network) -> None:
     body = {"kind": "persistent", "code": 457, "token": network.bot, "methods": ["graph.user.chats.get"]}
     await network.control("faults", body)
     assert (await network.graph("chats"))["error_code"] == 457

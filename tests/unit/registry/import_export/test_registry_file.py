@@ -88,7 +88,7 @@ def test_spreadsheet_cells_are_read_as_text() -> None:
         (workbook(["Наименование", *[None] * 250, "x"]), "more than 200 columns"),
     ],
 )
-def test_file_without_a_table_is_refused(content: bytes, reason: str) -> None:
+def test_file_that_is_not_a_readable_table_is_refused_with_the_reason(content: bytes, reason: str) -> None:
     with pytest.raises(Invalid, match=reason):
         read_table(content)
 
