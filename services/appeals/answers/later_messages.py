@@ -38,17 +38,16 @@ async def awaits_later_answer(session: WriteSession, appeal: Appeal, reply: Repl
     awaited = unfinished(appeal, "next_response")
     if appeal.first_response_at is None or awaited is None:
         return False
-    if awaited.message_id is None:
-        return await _reopened_since(session, appeal, reply)
     later = exists().where(
         AppealMessage.message_id == awaited.message_id, AppealMessage.created_at > _submitted_at(reply)
     )
-    return bool(await session.scalar(select(later)))
+    return bool(await session.scalar(select(later))) or await _reopened_since(session, appeal, reply)
 
 
 async def _reopened_since(session: WriteSession, appeal: Appeal, reply: Reply) -> bool:
-    """Return whether a person reopened the appeal after the reply was queued for publication. The database gave
-    the order of the events while the appeal was locked. Leaving triage is not a reopening.
+    """Return whether a person reopened the appeal after the reply was queued for publication, also by a correction
+    of the feedback in an earlier message. The database gave the order of the events while the appeal was locked.
+    Neither leaving triage nor a correction while the reply is already awaited is a reopening.
     """
     queued = select(func.max(Event.write_order)).where(
         Event.subject_id == appeal.id,
@@ -56,7 +55,11 @@ async def _reopened_since(session: WriteSession, appeal: Appeal, reply: Reply) -
         Event.data["reply_id"].astext == str(reply.id),
     )
     moved = (Event.type == AppealMoved.event_type) & (Event.data["to"].astext == "reopened")
-    corrected = (Event.type == AppealFeedbackCorrected.event_type) & (Event.data["kind"].astext == "not_solved")
+    corrected = (
+        (Event.type == AppealFeedbackCorrected.event_type)
+        & (Event.data["kind"].astext == "not_solved")
+        & (Event.data["status"].astext == "reopened")
+    )
     reopened = exists().where(
         Event.subject_id == appeal.id,
         or_(moved & (Event.data["from"].astext != "triage"), corrected),

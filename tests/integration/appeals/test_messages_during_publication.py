@@ -8,6 +8,7 @@ import pytest
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
+from tests.integration.appeals.test_feedback import correct
 
 HOUR = timedelta(hours=1)
 FURTHER_QUESTION = "Так когда дорогу отремонтируют? Там темно, дети спотыкаются о ямы!"
@@ -203,6 +204,42 @@ async def test_reply_queued_after_a_person_reopened_the_appeal_answers_it_also_a
     await scenario.emit_published(further, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
     after = await scenario.appeal(found["id"])
     assert (after["status"], after["next_response_due_at"]) == ("answered", None)
+
+
+async def test_further_reply_does_not_answer_an_appeal_that_a_corrected_feedback_reopened_since(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    await scenario.emit_published(await answer(scenario, found), at=WEDNESDAY + HOUR)
+    await scenario.citizen_writes("Спасибо большое!", at=WEDNESDAY + 2 * HOUR)
+    further = await answer(scenario, found, "Приглашаем на субботник.")
+    corrected = await correct(scenario, await scenario.appeal(found["id"]), "not_solved")
+    assert corrected.status_code == 200, corrected.text
+    before = await scenario.appeal(found["id"])
+    assert (before["status"], before["feedback"][0]["kind"]) == ("reopened", "not_solved")
+    assert before["next_response_due_at"] is not None
+    await scenario.emit_published(further, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
+    after = await scenario.appeal(found["id"])
+    kept = ("status", "feedback", "feedback_kind", "next_response_due_at", "resolution_due_at", "outcome")
+    assert {name: after[name] for name in kept} == {name: before[name] for name in kept}
+    third = await answer(scenario, after, "Починим завтра.")
+    await scenario.emit_published(third, at=WEDNESDAY + 4 * HOUR, external_id="-101_79")
+    assert (await scenario.appeal(found["id"]))["status"] == "answered"
+
+
+async def test_feedback_corrected_while_the_awaited_reply_is_under_way_does_not_keep_it_from_answering(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    await scenario.emit_published(await answer(scenario, found), at=WEDNESDAY + HOUR)
+    await scenario.move(await scenario.appeal(found["id"]), "reopened", reason="Звонили: ям не убрали")
+    awaited = await answer(scenario, found, "Починили сегодня.")
+    corrected = await correct(scenario, await scenario.appeal(found["id"]), "not_solved")
+    assert (corrected.status_code, corrected.json()["status"]) == (200, "in_progress"), corrected.text
+    await scenario.emit_published(awaited, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"]) == ("answered", None)
+    assert [one["kind"] for one in after["feedback"]] == ["not_solved", None]
 
 
 async def test_further_interim_reply_leaves_a_later_unclear_message_to_a_moderator(
