@@ -26,10 +26,10 @@ from services.appeals.replies.new_reply import NewReply
 from services.appeals.replies.repeated_texts import DUPLICATE_TEXT_WINDOW, without_whitespace
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaits_reply, runs_next_response_clock
-from shared import clock
 from shared.api.pagination import Paging
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Duplicate, Invalid, ReplyUnderWay
 from shared.ids import new_id
@@ -79,7 +79,8 @@ async def submit_bulk_reply(
         id=new_id(), incident_id=incident.id, kind=given.kind, text=given.text, promised_at=given.promised_at,
         author=caller.actor, organisation_id=caller.organisation_id,
         include_subordinates=caller.include_subordinates,
-        include_later_members=given.include_later_members and given.kind == "final", created_at=clock.now(),
+        include_later_members=given.include_later_members and given.kind == "final",
+        created_at=await database_time(session),
     )  # fmt: skip
     session.add(reply)
     await session.flush()
@@ -115,7 +116,9 @@ async def _refuse_same_text(session: AsyncSession, caller: Caller, incident: Inc
 
 
 def _addressed_members(reply: IncidentReply) -> ColumnElement[bool]:
-    """Return the SQL condition of the members that the reply is for: without later ones if its author chose so."""
+    """Return the SQL condition of the members that the reply is for: without later ones if its author chose so.
+    Both times are the database's, read while the incident is locked.
+    """
     return true() if reply.include_later_members else IncidentMember.joined_at <= reply.created_at
 
 

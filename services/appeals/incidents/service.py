@@ -29,6 +29,7 @@ from shared.audit import recorder
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import IncidentClosed, IncidentGrown, IncidentOpened, IncidentSnapshot
 from shared.database.bulk_insert import insert_missing, insert_rows
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.events.outbox import NewEvent, emit
 from shared.http.problems import Conflict, FieldError, Forbidden, Invalid, NotFound
@@ -196,7 +197,8 @@ async def add_members(
     """
     if not new_members:
         return set()
-    now = clock.now()
+    # Compared with the times of replies, which other machines write.
+    now = await database_time(session)
     rows = [
         {
             "id": new_id(), "incident_id": incident.id, "appeal_id": new_member.appeal_id,

@@ -86,6 +86,18 @@ async def test_member_that_joins_before_the_job_gets_the_reply_only_if_it_is_for
     assert (shown["by_status"], shown["pending_count"]) == ({"queued": 1 + later}, 0)
 
 
+async def test_member_that_joined_by_a_clock_that_is_ahead_gets_the_reply(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    appeal = await case_of(scenario, "anna")
+    with monkeypatch.context() as worker:
+        worker.setattr("shared.clock._shift", timedelta(seconds=40))
+        incident = await opened(scenario, appeal)
+    await reply_to_incident(scenario, incident, include_later_members=False)
+    await make_replies(scenario)
+    assert await texts(scenario, appeal) == [TEXT]
+
+
 async def assigned_to_other(scenario: AppealsScenario, appeal: dict[str, Any]) -> None:
     """Assign the appeal to the other organisation, and run the jobs that follow."""
     moved = await scenario.move(
