@@ -326,6 +326,75 @@ async def test_person_who_moved_before_ingest_took_the_message_does_not_get_it(
     assert await messenger.office.outcomes() == [outcome]
 
 
+async def test_notice_without_access_does_not_end_the_others_of_a_message_that_ingest_may_have(
+    messenger: Messenger, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await messenger.linked()
+    kept, lost = await messenger.assigned(), await messenger.assigned()
+    messenger.ingest.answers = [ServiceUnavailable("no response")]
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    elsewhere = await insert_organisation(messenger.office.harness.test_database, name="Школа № 3")
+    await messenger.office.change("appeals", lost, organisation_id=elsewhere)
+    now.shift(timedelta(minutes=1))
+    await messenger.run()
+    await messenger.office.send()
+    assert messenger.ingest.taken == {}
+    outcomes = {notice["appeal_id"]: (notice["status"], notice["reason"], notice["channel"])
+                for notice in await messenger.office.notices()}  # fmt: skip
+    assert outcomes == {kept: ("sent", None, "email"), lost: ("failed", "uncertain", "vk")}
+    (letter,) = mail.letters
+    assert (str(kept) in letter.body(), str(lost) in letter.body()) == (True, False)
+
+
+@pytest.mark.parametrize("fails_again", [False, True])
+async def test_message_that_ingest_may_have_is_not_too_late_after_a_long_weekend(
+    messenger: Messenger, mail: MailServer, now: time_machine.Traveller, *, fails_again: bool
+) -> None:
+    await messenger.linked()
+    now.move_to(TUESDAY + timedelta(days=3, hours=7, minutes=57))
+    await messenger.assigned()
+    messenger.ingest.answers = [ServiceUnavailable("no response")]
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    now.shift(timedelta(minutes=2))
+    await messenger.run()
+    (letter,) = [one for one in await messenger.office.letters() if one["purpose"] == "notices"]
+    assert letter["next_attempt_at"] - clock.now() > timedelta(days=3)
+    messenger.ingest.answers = [ServiceUnavailable("no response")] * fails_again
+    now.move_to(TUESDAY + timedelta(days=7))
+    await messenger.run()
+    await messenger.office.send()
+    if fails_again:
+        assert (messenger.ingest.taken, len(mail.letters)) == ({}, 1)
+        assert await messenger.office.outcomes() == [("sent", None)]
+    else:
+        assert (list(messenger.ingest.taken), len(mail.letters)) == ([str(letter["id"])], 0)
+        assert await messenger.office.outcomes() == [("sending", None)]
+
+
+async def test_notice_that_ingest_did_not_take_on_two_days_goes_by_email(
+    messenger: Messenger, mail: MailServer, now: time_machine.Traveller
+) -> None:
+    await messenger.linked()
+    await messenger.assigned()
+    for day in range(2):
+        messenger.ingest.answers = [ServiceUnreachable("refused")]
+        now.move_to(TUESDAY + timedelta(days=day, minutes=2))
+        await messenger.run()
+        assert messenger.ingest.answers == []
+        assert [notice["channel"] for notice in await messenger.office.notices()] == ["vk"]
+        now.move_to(TUESDAY + timedelta(days=day, hours=9))
+        await messenger.run()
+    await messenger.office.send()
+    assert len(mail.letters) == 0
+    now.move_to(TUESDAY + timedelta(days=2))
+    await messenger.run()
+    await messenger.office.send()
+    assert (messenger.ingest.taken, len(mail.letters)) == ({}, 1)
+    assert await messenger.office.outcomes() == [("sent", None)]
+
+
 async def test_notice_not_sent_in_time_is_sent_again_and_after_a_day_by_email(
     messenger: Messenger, mail: MailServer, now: time_machine.Traveller
 ) -> None:

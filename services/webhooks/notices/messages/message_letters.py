@@ -2,12 +2,12 @@
 
 A message is stored as `sending`, with its text and notices, before ingest gets it. Ingest publishes it under the
 id of its letter exactly once, however often it is sent there. Notices of a message that certainly did not arrive
-go by e-mail; notices of a message that may have arrived are not sent again.
+go by e-mail, and so do those of a message that ingest may not have and that can wait no longer: rather twice than
+not at all. Other notices of a message that may have arrived are not sent again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import exists, func, select, update
@@ -33,6 +33,8 @@ log = get_logger(__name__)
 
 UNAVAILABLE_DELAY = timedelta(seconds=30)
 _BATCH = 20
+# The purpose of a message with notices; others say that the account was linked.
+_NOTICES = "notices"
 # Notices that are older go by e-mail when a message could not be sent in time.
 _NETWORK_PERIOD = timedelta(days=1)
 # Failures after which the message is certainly not in the conversation, and the account stays linked.
@@ -103,16 +105,15 @@ async def _begin(database: Database, letter_id: UUID, message_id: UUID | None, f
         if letter is None or letter.handed_over_at is not None:
             return None
         active = exists(Person.id).where(Person.id == letter.person_id, Person.active, Person.locked_at.is_(None))
-        if clock.now() - letter.created_at > TOO_LATE_AFTER:
-            if letter.attempts:
-                await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
-            else:
-                await _end(session, letter, NoticeReason.TOO_LATE, NoticeStatus.SUPPRESSED)
+        # Whether notices are too late is decided with their relevance: closed hours do not count.
+        if letter.purpose != _NOTICES and clock.now() - letter.created_at > TOO_LATE_AFTER:
+            reason = NoticeReason.UNCERTAIN if letter.attempts else NoticeReason.TOO_LATE
+            letter.status, letter.reason = "failed", reason.value
             return None
         if message_id is None or not await session.scalar(select(active)):
             await _tell_by_email(session, letter, NoticeReason.NO_ADDRESS, earlier_attempts=letter.attempts)
             return None
-        if letter.purpose == "notices" and not await _is_sendable(session, letter, front_end_url):
+        if letter.purpose == _NOTICES and not await _is_sendable(session, letter, front_end_url):
             return None
         letter.attempts += 1
         return letter.text or ""
@@ -122,22 +123,29 @@ async def _is_sendable(session: WriteSession, letter: NoticeLetter, front_end_ur
     """Return whether the message may be sent now, by the present state of its notices.
 
     While ingest certainly lacks the message, notices that may not be sent are taken out of it. Later its text
-    stays: it waits for working hours, and ends if the person may not read a notice or needs none any more.
+    stays: it waits for working hours, and ends if the person may not read a notice or needs none any more. Then
+    the notices that are still relevant go by e-mail.
     """
     notices = await _notices(session, letter)
     sendable = await Sendable.load(session, notices)
     if not letter.attempts:
         told = await leave_out(session, notices, sendable)
+        _leave_old_to_email(notice for notice in notices if notice.id in sendable.later)
         if told:
             letter.text = sendable.text(told, front_end_url)
         else:
             letter.status = "cancelled"
         return bool(told)
     if NoticeReason.NO_ACCESS in sendable.suppressed.values() or not (sendable.lines or sendable.later):
-        await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
+        ended = [notice for notice in notices if notice.id in sendable.suppressed]
+        _move_to_email(notice for notice in notices if notice.id not in sendable.suppressed)
+        letter.status, letter.reason = "failed", NoticeReason.UNCERTAIN.value
+        await record_outcome(session, ended, NoticeStatus.FAILED, NoticeReason.UNCERTAIN)
         return False
     if not sendable.lines:
         letter.next_attempt_at = min(sendable.later.values())
+        for notice in notices:
+            notice.send_at = sendable.later.get(notice.id, notice.send_at)
     return bool(sendable.lines)
 
 
@@ -158,9 +166,7 @@ async def _hand_over(
         )
     except ServiceUnavailable as error:
         log.warning("message not sent to ingest", letter_id=str(letter_id), error=str(error))
-        values: dict[str, Any] = {"next_attempt_at": clock.now() + UNAVAILABLE_DELAY}
-        if isinstance(error, ServiceUnreachable):
-            values["attempts"] = NoticeLetter.attempts - 1
+        await _try_later(database, letter_id, not_taken=isinstance(error, ServiceUnreachable))
     except ServiceRejected as refused:
         log.warning("message refused by ingest", letter_id=str(letter_id), status=refused.status)
         async with database.write() as session:
@@ -169,15 +175,28 @@ async def _hand_over(
                 if refused.status == _CONVERSATION_GONE and not earlier:
                     await accounts.end(session, letter.person_id, letter.channel, "conversation_gone")
                 await _tell_by_email(session, letter, NoticeReason.REFUSED, earlier_attempts=earlier)
-        return
     else:
-        values = {"handed_over_at": func.clock_timestamp()}
+        async with database.write() as session:
+            await session.execute(
+                update(NoticeLetter)
+                .where(NoticeLetter.id == letter_id, NoticeLetter.handed_over_at.is_(None))
+                .values(handed_over_at=func.clock_timestamp())
+            )
+
+
+async def _try_later(database: Database, letter_id: UUID, *, not_taken: bool) -> None:
+    """Postpone the next attempt; notices of a message that could not be sent for a day go by e-mail instead.
+
+    `not_taken`: ingest has certainly not processed this attempt.
+    """
     async with database.write() as session:
-        await session.execute(
-            update(NoticeLetter)
-            .where(NoticeLetter.id == letter_id, NoticeLetter.handed_over_at.is_(None))
-            .values(**values)
-        )
+        letter = await _lock(session, letter_id)
+        if letter is None or letter.handed_over_at is not None:
+            return
+        letter.attempts -= not_taken
+        letter.next_attempt_at = clock.now() + UNAVAILABLE_DELAY
+        if letter.purpose == _NOTICES and clock.now() - letter.created_at > _NETWORK_PERIOD:
+            await _tell_by_email(session, letter, NoticeReason.UNDELIVERABLE)
 
 
 async def record_sent(session: WriteSession, letter_id: UUID) -> None:
@@ -214,10 +233,15 @@ async def _send_again(session: WriteSession, letter: NoticeLetter) -> None:
     """Fail the message and let its notices wait for the next one."""
     notices = await _notices(session, letter)
     letter.status, letter.reason = "failed", NoticeReason.UNDELIVERABLE.value
+    _leave_old_to_email(notices)
+    for notice in notices:
+        notice.status, notice.letter_id = NoticeStatus.WAITING.value, None
+
+
+def _leave_old_to_email(notices: Iterable[Notice]) -> None:
     for notice in notices:
         if clock.now() - notice.created_at > _NETWORK_PERIOD:
             notice.channel = NoticeChannel.EMAIL.value
-        notice.status, notice.letter_id = NoticeStatus.WAITING.value, None
 
 
 async def _tell_by_email(
@@ -230,12 +254,15 @@ async def _tell_by_email(
     if earlier_attempts:
         await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
         return
-    notices = await _notices(session, letter)
     letter.status, letter.reason = "failed", reason.value
+    _move_to_email(await _notices(session, letter))
+    await session.flush()
+
+
+def _move_to_email(notices: Iterable[Notice]) -> None:
     for notice in notices:
         notice.channel, notice.status = NoticeChannel.EMAIL.value, NoticeStatus.WAITING.value
         notice.letter_id = None
-    await session.flush()
 
 
 async def _end(session: WriteSession, letter: NoticeLetter, reason: NoticeReason, status: NoticeStatus) -> None:
