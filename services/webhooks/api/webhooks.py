@@ -29,6 +29,7 @@ from services.webhooks.settings import webhooks_settings
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import OptionalVersion, RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
+from shared.auth import token_recheck
 from shared.contracts.catalogue import EVENT_RIGHTS
 from shared.http.problems import (
     Conflict,
@@ -43,7 +44,7 @@ from shared.http.problems import (
     Unauthenticated,
     responses,
 )
-from shared.service import Once, ReadTransaction, WriteTransaction
+from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
 from shared.settings import settings
 from shared.signing_secrets import SecretCipher, UndecryptableSecret
 from shared.tables import webhooks as tables
@@ -109,6 +110,7 @@ async def create_webhook_endpoint(
     session: WriteTransaction,
     caller: WebhooksManager,
     body: WebhookEndpointCreate,
+    service: ServiceDep,
     once: Once,
     response: Response,
 ) -> WebhookEndpointWithSecret:
@@ -126,6 +128,8 @@ async def create_webhook_endpoint(
     counts as consent.
     """
     made: list[str] = []
+    config = webhooks_settings()
+    wanted = EndpointFilters(body.organisation_subtree, body.topics, body.municipalities)
 
     # The response stored for the idempotency key must not contain the secret, so it is added afterwards.
     async def work() -> WebhookEndpoint:
@@ -133,12 +137,11 @@ async def create_webhook_endpoint(
             session,
             caller,
             _cipher(),
-            webhooks_settings(),
-            https_only=_https_only(),
+            config,
             url=body.url,
             event_types=body.event_types,
             description=body.description,
-            wanted=EndpointFilters(body.organisation_subtree, body.topics, body.municipalities),
+            wanted=wanted,
             headers=body.headers,
             personal_data=body.personal_data,
             ordered=body.ordered,
@@ -149,7 +152,24 @@ async def create_webhook_endpoint(
         [shown] = await _all_shown(session, [endpoint])
         return shown
 
-    shown = await once(WebhookEndpoint, work)
+    # Names are looked up for seconds: no session holds a connection meanwhile, and `create` checks all this again.
+    async with service.database.read() as checking:
+        await token_recheck.require_access(checking, caller)
+        shown = await once.stored(checking, WebhookEndpoint)
+        if shown is None:
+            await endpoints.require_creatable(
+                checking,
+                caller,
+                config,
+                url=body.url,
+                event_types=body.event_types,
+                wanted=wanted,
+                headers=body.headers,
+                personal_data=body.personal_data,
+            )
+    if shown is None:
+        await endpoints.require_callable(body.url, config, https_only=_https_only())
+        shown = await once(WebhookEndpoint, work)
     set_etag(response, shown.version)
     response.headers["Location"] = f"/api/v1/webhooks/endpoints/{shown.id}"
     return WebhookEndpointWithSecret(**shown.model_dump(), secret=made[0] if made else None)
@@ -184,6 +204,7 @@ async def update_webhook_endpoint(
     endpoint_id: UUID,
     body: WebhookEndpointUpdate,
     version: RequiredVersion,
+    service: ServiceDep,
     response: Response,
 ) -> WebhookEndpoint:
     """Change the given fields. Deactivation fails pending deliveries; they can be replayed after reactivation.
@@ -197,13 +218,18 @@ async def update_webhook_endpoint(
     need a new consent to personal data. An empty list removes a filter; `headers` replaces all headers.
     """
     changes = body.model_dump(exclude_unset=True)
+    if "url" in changes:
+        # As above; `change` checks both again.
+        async with service.database.read() as checking:
+            await token_recheck.require_access(checking, caller)
+            await endpoints.require_version(checking, caller, endpoint_id, version)
+        await endpoints.require_callable(changes["url"], webhooks_settings(), https_only=_https_only())
     endpoint = await endpoints.change(
         session,
         caller,
         _cipher(),
         webhooks_settings(),
         endpoint_id,
-        https_only=_https_only(),
         version=version,
         changes=changes,
     )

@@ -52,13 +52,35 @@ _SETS = FILTER_FIELDS | {"event_types"}
 CLAIM_FIELDS = frozenset({"ordered", "max_per_second", "max_concurrency"})
 
 
+async def require_creatable(
+    session: AsyncSession,
+    caller: Caller,
+    settings: WebhooksSettings,
+    *,
+    url: str,
+    event_types: Sequence[str],
+    wanted: EndpointFilters,
+    headers: Mapping[str, str],
+    personal_data: bool,
+) -> None:
+    """Raise what `create` raises unless the caller may create such an endpoint; its host is not looked up."""
+    require_valid_headers(headers)
+    _require_types(caller, event_types, caller.organisation_id, ())
+    await filters.require_valid(session, wanted)
+    await filters.require_subtree(
+        session, caller, event_types, caller.organisation_id, wanted.organisation_subtree
+    )
+    await _check_quota(session, caller.organisation_id, settings.webhooks_max_endpoints)
+    if personal_data:
+        _require_personal_data_rights(caller, caller.organisation_id, url, settings)
+
+
 async def create(
     session: WriteSession,
     caller: Caller,
     cipher: SecretCipher,
     settings: WebhooksSettings,
     *,
-    https_only: bool,
     url: str,
     event_types: Sequence[str],
     description: str,
@@ -71,23 +93,23 @@ async def create(
 ) -> tuple[WebhookEndpoint, str]:
     """Create an endpoint of the caller's organisation (for the centre: of all events); return it and its secret.
 
-    A challenge is sent to its URL, unless the settings require none.
+    A challenge is sent to its URL, unless the settings require none. The URL has passed `require_callable`.
 
     Raise `Forbidden` for events or personal data that the caller may not read, `Invalid` for a filter by something
     that does not exist or a header that is not allowed, `Conflict` when the organisation has the maximum number of
     endpoints, `TooManyRequests` for too many challenges.
     """
-    require_valid_headers(headers)
-    _require_types(caller, event_types, caller.organisation_id, ())
-    await filters.require_valid(session, wanted)
-    await filters.require_subtree(
-        session, caller, event_types, caller.organisation_id, wanted.organisation_subtree
+    await _lock_quota(session, caller.organisation_id)
+    await require_creatable(
+        session,
+        caller,
+        settings,
+        url=url,
+        event_types=event_types,
+        wanted=wanted,
+        headers=headers,
+        personal_data=personal_data,
     )
-    await _check_quota(session, caller.organisation_id, settings.webhooks_max_endpoints)
-    if personal_data:
-        _require_personal_data_rights(caller, caller.organisation_id, url, settings)
-    # Last: who may not create an endpoint does not learn which names resolve to what.
-    await _require_callable(url, settings, https_only=https_only)
     secret = new_secret()
     endpoint = WebhookEndpoint(
         id=new_id(),
@@ -133,19 +155,26 @@ async def _request_verification(
         await verification.request(session, caller, endpoint, settings.webhooks_tests_per_minute)
 
 
-async def _require_callable(url: str, settings: WebhooksSettings, *, https_only: bool) -> None:
-    """Raise `Invalid` unless the URL is well-formed and its host has addresses that may all be called."""
+async def require_callable(url: str, settings: WebhooksSettings, *, https_only: bool) -> None:
+    """Raise `Invalid` unless the URL is well-formed and its host has addresses that may all be called.
+
+    The host is looked up, which takes seconds: outside transactions, and for those alone who may save the URL.
+    Others do not learn which names resolve to what.
+    """
     try:
         await check_url(url, settings.webhooks_allowed_networks, https_only=https_only)
     except UrlNotAllowed as refused:
         raise Invalid.field("/url", str(refused)) from refused
 
 
-async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limit: int) -> None:
+async def _lock_quota(session: WriteSession, organisation_id: UUID | None) -> None:
     # Two concurrent requests must not both create the last allowed endpoint (TOCTOU).
     await session.execute(
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhooks\n{organisation_id}", 0)))
     )
+
+
+async def _check_quota(session: AsyncSession, organisation_id: UUID | None, limit: int) -> None:
     count = await session.scalar(
         select(func.count()).where(WebhookEndpoint.organisation_id.is_not_distinct_from(organisation_id))
     )
@@ -223,6 +252,11 @@ async def get(
     return endpoint
 
 
+async def require_version(session: AsyncSession, caller: Caller, endpoint_id: UUID, version: int | None) -> None:
+    """Raise `NotFound` outside the caller's scope, `PreconditionFailed` for an outdated version."""
+    check_version((await get(session, caller, endpoint_id)).version, version)
+
+
 async def change(
     session: WriteSession,
     caller: Caller,
@@ -230,24 +264,20 @@ async def change(
     settings: WebhooksSettings,
     endpoint_id: UUID,
     *,
-    https_only: bool,
     version: int | None,
     changes: Mapping[str, Any],
 ) -> WebhookEndpoint:
     """Update the given fields. Deactivation fails pending deliveries, which can be retried; activation enables a
     disabled endpoint again. While an endpoint is paused, its deliveries wait.
 
-    A new URL must be verified, as that of a new endpoint. A caller who changes the destination or the content
-    becomes the owner. A new URL, other headers and other organisations need a new consent to personal data.
+    A new URL has passed `require_callable`; it must be verified, as that of a new endpoint. A caller who changes
+    the destination or the content becomes the owner. A new URL, other headers and other organisations need a new
+    consent to personal data.
 
     Raise `Forbidden` when the caller may not read the events or personal data that would be sent, `Invalid` for a
     filter by something that does not exist or a header that is not allowed, `TooManyRequests` for too many
     challenges.
     """
-    if "url" in changes:
-        # Before the row is locked, for which the fan-out and the dispatcher would wait.
-        await _check_access(session, caller, endpoint_id, version)
-        await _require_callable(changes["url"], settings, https_only=https_only)
     endpoint = await get(session, caller, endpoint_id, lock="update")
     check_version(endpoint.version, version)
     was_suspended = endpoint.suspended_at is not None
@@ -277,19 +307,6 @@ async def change(
     if changes.get("active") is False:
         await pending_deliveries.fail_for_endpoints(session, [endpoint.id], "the endpoint was deactivated")
     return endpoint
-
-
-async def _check_access(session: AsyncSession, caller: Caller, endpoint_id: UUID, version: int | None) -> None:
-    """Raise `NotFound` outside the caller's scope, `PreconditionFailed` for an outdated version."""
-    # The row itself is not loaded, so that it is read under the lock, and not kept from before.
-    current = await session.scalar(
-        select(WebhookEndpoint.version).where(
-            WebhookEndpoint.id == endpoint_id, caller.scope(WebhookEndpoint.organisation_id)
-        )
-    )
-    if current is None:
-        raise NotFound("No such endpoint")
-    check_version(current, version)
 
 
 def _apply(

@@ -1,15 +1,20 @@
 """Names of receivers: looked up for those alone who may use them, and never at the cost of other receivers."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from socket import AF_UNSPEC, AddressFamily
+from uuid import uuid4
 
 import pytest
+from aiohttp.abc import ResolveResult
+from sqlalchemy import QueuePool
 
 from services.webhooks.endpoints.name_resolution import HostResolver
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
 from tests.support.dns_server import DnsServer, dns_server
 from tests.support.eventually import eventually, eventually_true
-from tests.support.service_under_test import insert_organisation, service_under_test
+from tests.support.service_under_test import ServiceUnderTest, insert_organisation, service_under_test
 
 ENDPOINTS = "/api/v1/webhooks/endpoints"
 
@@ -20,6 +25,35 @@ async def dns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DnsServer]:
         for module in ("deliveries.dispatcher", "endpoints.ssrf_guard"):
             monkeypatch.setattr(f"services.webhooks.{module}.HostResolver", lambda: HostResolver([server.address]))
         yield server
+
+
+@dataclass
+class Lookups:
+    """Observes lookups of URLs that are saved: the connections taken from the pool in each of them.
+
+    `meanwhile` runs in the first lookup, before its answer.
+    """
+
+    app: ServiceUnderTest
+    connections: list[int] = field(default_factory=list)
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    def resolver(self, server: DnsServer) -> HostResolver:
+        lookups = self
+
+        class Observed(HostResolver):
+            async def resolve(
+                self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC
+            ) -> list[ResolveResult]:
+                pool = lookups.app.service.database.engine.sync_engine.pool
+                assert isinstance(pool, QueuePool)
+                lookups.connections.append(pool.checkedout())
+                if (meanwhile := lookups.meanwhile) is not None:
+                    lookups.meanwhile = None
+                    await meanwhile()
+                return await super().resolve(host, port, family)
+
+        return Observed([server.address])
 
 
 async def test_names_that_no_server_answers_do_not_delay_other_receivers(
@@ -96,3 +130,66 @@ async def test_name_is_looked_up_after_quota_and_access_are_checked(
         assert (answer.status_code, answer.json()["errors"]) == (
             422, [{"pointer": "/url", "detail": "The host none.example.org was not found"}],
         )  # fmt: skip
+
+
+async def test_nothing_is_held_while_a_name_is_looked_up(
+    harness: WebhooksHarness, receiver: Receiver, dns: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dns.records = {"crm.example.org": ["127.0.0.1"]}
+    url = {"url": "http://crm.example.org/hook"}
+    async with service_under_test(
+        "webhooks", harness.test_database, harness.app.keys_dir, webhooks_max_endpoints="2"
+    ) as app:
+        limited, lookups = WebhooksHarness(app, harness.test_database), Lookups(app)
+        monkeypatch.setattr("services.webhooks.endpoints.ssrf_guard.HostResolver", lambda: lookups.resolver(dns))
+        made = await limited.endpoint(receiver.url)
+        path, headers = f"{ENDPOINTS}/{made['id']}", limited.headers("moderator")
+
+        async def pause() -> None:
+            answer = await app.client.patch(path, json={"paused": True}, headers=headers | {"If-Match": "*"})
+            assert answer.status_code == 200, answer.text
+
+        # What others do meanwhile does not wait, and is noticed afterwards.
+        lookups.meanwhile = pause
+        seen = headers | {"If-Match": '"1"'}
+        outdated = await app.client.patch(path, json=url, headers=seen)
+        assert (outdated.status_code, lookups.connections) == (412, [0])
+        lookups.meanwhile = lambda: limited.endpoint(receiver.url)
+        body, once = {**url, "event_types": ["appeal.opened"]}, headers | {"Idempotency-Key": "once"}
+        refused = await app.client.post(ENDPOINTS, json=body, headers=once)
+        assert (refused.status_code, "limit is 2" in refused.json()["detail"]) == (409, True)
+        assert lookups.connections == [0, 0]
+        deleted = await app.client.delete(path, headers=headers)
+        assert deleted.status_code == 204
+        first, again = [await app.client.post(ENDPOINTS, json=body, headers=once) for _ in range(2)]
+        assert (first.status_code, again.status_code) == (201, 201), again.text
+        assert (again.headers["idempotent-replay"], again.json()) == ("true", first.json() | {"secret": None})
+        # The response that is stored for the key needs neither room in the quota nor a lookup.
+        assert lookups.connections == [0, 0, 0]
+
+
+async def test_requests_whose_lookups_end_together_do_not_exceed_the_quota(
+    harness: WebhooksHarness, dns: DnsServer
+) -> None:
+    dns.records, dns.delay_seconds = {"crm.example.org": ["127.0.0.1"]}, 0.5
+    body = {"url": "http://crm.example.org/hook", "event_types": ["appeal.opened"]}
+    async with service_under_test(
+        "webhooks", harness.test_database, harness.app.keys_dir, webhooks_max_endpoints="1"
+    ) as app:
+        headers = WebhooksHarness(app, harness.test_database).headers("moderator")
+        answers = await asyncio.gather(*(app.client.post(ENDPOINTS, json=body, headers=headers) for _ in range(5)))
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+
+
+async def test_no_name_is_looked_up_for_a_caller_without_access(harness: WebhooksHarness, dns: DnsServer) -> None:
+    headers = harness.headers("moderator")
+    # A token of somebody whose access has ended.
+    harness.app.granted_access.clear()
+    body = {"url": "http://crm.example.org/hook", "event_types": ["appeal.opened"]}
+    answers = [
+        await harness.app.client.post(ENDPOINTS, json=body, headers=headers),
+        await harness.app.client.patch(
+            f"{ENDPOINTS}/{uuid4()}", json={"url": body["url"]}, headers=headers | {"If-Match": "*"}
+        ),
+    ]
+    assert ([answer.status_code for answer in answers], dns.asked) == ([401, 401], [])
