@@ -9,6 +9,7 @@ from typing import cast
 
 _HEADER, _QUESTION = struct.Struct("!HHHHHH"), struct.Struct("!HH")
 _RESPONSE, _NO_SUCH_NAME = 0x8180, 3
+SERVER_FAILURE, REFUSED = 2, 5
 _A, _IN = 1, 1
 
 
@@ -16,13 +17,15 @@ class DnsServer(asyncio.DatagramProtocol):
     """Answers queries of IPv4 addresses; each answer may be used once (its time to live is 0).
 
     `records`: the addresses of each name; a name without a record does not exist. `silent`: names that get no
-    answer. `delay_seconds`: how late all answers are. `asked`: the names of all queries.
+    answer. `failures`: the response codes of names that get an error. `delay_seconds`: how late all answers are.
+    `asked`: the names of all queries.
     """
 
     def __init__(self) -> None:
         self.address = ""
         self.records: dict[str, Sequence[str]] = {}
         self.silent: set[str] = set()
+        self.failures: dict[str, int] = {}
         self.delay_seconds = 0.0
         self.asked: list[str] = []
 
@@ -44,7 +47,7 @@ class DnsServer(asyncio.DatagramProtocol):
         question = data[_HEADER.size : at + 1 + _QUESTION.size]
         kind, _ = _QUESTION.unpack_from(data, at + 1)
         addresses = self.records.get(name, ()) if kind == _A else ()
-        flags = _RESPONSE | (0 if name in self.records else _NO_SUCH_NAME)
+        flags = _RESPONSE | self.failures.get(name, 0 if name in self.records else _NO_SUCH_NAME)
         [number] = struct.unpack_from("!H", data)
         answer = _HEADER.pack(number, flags, 1, len(addresses), 0, 0) + question
         for address in addresses:

@@ -5,11 +5,13 @@ delay deliveries to every other receiver.
 """
 
 import asyncio
+import errno
 import re
 import socket
 from collections.abc import Sequence
 
 import aiohttp
+from aiodns import error as dns_errors
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 # The limit of one resolution, shorter than the five seconds in which an attempt must be connected.
@@ -18,6 +20,9 @@ LIMIT_SECONDS = 4.0
 # and double: with one try alone, a name that takes longer than usual would not be found.
 _WAIT_SECONDS = 1.0
 _TRIES = 4
+# No name server could be asked: none is there, or no socket, file or memory is free. Any answer, also that a
+# server failed or refuses, and the lack of one may be due to the receiver's own servers.
+_OWN_FAULTS = frozenset({dns_errors.ARES_ECONNREFUSED, dns_errors.ARES_EFILE, dns_errors.ARES_ENOMEM})
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
 
@@ -34,7 +39,10 @@ class HostResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Return the addresses of the host. Raise `OSError` if there are none or the servers do not answer."""
+        """Return the addresses of the host. Raise `OSError` if there are none or the servers do not answer.
+
+        Its `errno` is `ENETDOWN` if no server could be asked, whatever the host.
+        """
         if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
             # Such as 0177.0.0.1, which every library reads in another way; no top-level domain is a number.
             raise OSError(None, "the host is neither a name nor a plain address")
@@ -46,6 +54,11 @@ class HostResolver(AbstractResolver):
                 return await self._dns.resolve(host, port, family)
         except TimeoutError as error:
             raise OSError(None, f"no answer of the name servers within {LIMIT_SECONDS:g} s") from error
+        except OSError as error:
+            cause = error.__cause__
+            if isinstance(cause, dns_errors.DNSError) and cause.args[0] in _OWN_FAULTS:
+                raise OSError(errno.ENETDOWN, f"the name servers cannot be asked: {error.strerror}") from cause
+            raise
 
     async def close(self) -> None:
         """End the resolutions that are under way, and free the sockets."""

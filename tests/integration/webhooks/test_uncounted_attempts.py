@@ -12,7 +12,9 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from services.webhooks.deliveries.retry_schedule import RETRY_DELAYS, SECRET_PAUSE, SYSTEM_PAUSE
+from services.webhooks.endpoints.name_resolution import HostResolver
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
+from tests.support.dns_server import dns_server
 
 MOST = 2
 
@@ -142,6 +144,32 @@ async def test_lack_of_file_descriptors_is_no_failure_of_the_receiver(
     await harness.deliver()
     [row] = await harness.sql("SELECT status, attempts FROM webhook_deliveries")
     assert tuple(row) == ("delivered", 1)
+
+
+async def test_name_server_that_is_down_is_no_failure_of_the_receiver(
+    harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = await queue_one(harness, receiver)
+    url = receiver.url.replace("127.0.0.1", "crm.example.org")
+    await harness.sql("UPDATE webhook_endpoints SET url = $1", url)
+    before = own_faults("system")
+    async with dns_server() as server:
+        server.records = {"crm.example.org": ["127.0.0.1"]}
+        monkeypatch.setattr(
+            "services.webhooks.deliveries.dispatcher.HostResolver", lambda: HostResolver([server.address])
+        )
+        await harness.deliver()
+        assert len(receiver.received) == 1
+        await harness.emit()
+        await harness.fan_out()
+    [result] = await harness.deliver()
+    assert (result.answer.own_fault, result.counts, result.answer.requested_wait) == (True, False, SYSTEM_PAUSE)
+    assert "name servers cannot be asked" in (result.error or "")
+    assert own_faults("system") == before + 1
+    rows = await harness.sql("SELECT status, attempts FROM webhook_deliveries ORDER BY status")
+    assert [tuple(row) for row in rows] == [("delivered", 1), ("pending", 0)]
+    health = await health_of(harness, endpoint)
+    assert (health["state"], health["consecutive_failures"]) == ("ok", 0)
 
 
 async def test_challenge_that_was_never_sent_does_not_disable_the_endpoint(

@@ -1,8 +1,12 @@
 """Host names of receivers, resolved through a real DNS server: bounded, side by side, and checked at each step."""
 
 import asyncio
+import errno
+import os
+import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from ipaddress import ip_network
 from socket import AF_UNSPEC
 
@@ -12,7 +16,7 @@ import pytest
 from services.webhooks.endpoints import ssrf_guard
 from services.webhooks.endpoints.name_resolution import LIMIT_SECONDS, HostResolver
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url, guarded_socket_factory
-from tests.support.dns_server import DnsServer, dns_server
+from tests.support.dns_server import REFUSED, SERVER_FAILURE, DnsServer, dns_server
 
 pytestmark = pytest.mark.enable_socket
 
@@ -57,6 +61,50 @@ async def test_name_whose_answer_is_slower_than_usual_is_found(dns: DnsServer, r
         await addresses(resolver, f"{number}.example.org")
     dns.delay_seconds = 0.6
     assert await addresses(resolver, "9.example.org") == ["77.88.8.8"]
+
+
+@contextmanager
+def no_free_descriptors() -> Iterator[None]:
+    """Let this process open nothing: no descriptor below the limit is free."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest_free = os.dup(0)
+    os.close(lowest_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_lack_of_descriptors_is_no_fault_of_the_host(dns: DnsServer, resolver: HostResolver) -> None:
+    dns.records = {"crm.example.org": ["77.88.8.8"]}
+    with no_free_descriptors(), pytest.raises(OSError, match="name servers cannot be asked") as raised:
+        await resolver.resolve("crm.example.org")
+    assert (raised.value.errno, dns.asked) == (errno.ENETDOWN, [])
+    assert await addresses(resolver, "crm.example.org") == ["77.88.8.8"]
+
+
+async def test_name_server_that_is_down_is_no_fault_of_the_host() -> None:
+    async with dns_server() as server:
+        address = server.address
+    resolver = HostResolver([address])
+    try:
+        with pytest.raises(OSError, match="name servers cannot be asked") as raised:
+            await resolver.resolve("crm.example.org")
+    finally:
+        await resolver.close()
+    assert raised.value.errno == errno.ENETDOWN
+
+
+@pytest.mark.parametrize("code", [SERVER_FAILURE, REFUSED])
+async def test_error_that_a_name_server_answers_may_be_due_to_the_host(
+    dns: DnsServer, resolver: HostResolver, code: int
+) -> None:
+    dns.failures = {"crm.example.org": code}
+    with pytest.raises(OSError, match=r"DNS|refused") as raised:
+        await resolver.resolve("crm.example.org")
+    assert raised.value.errno is None
+    assert "crm.example.org" in dns.asked
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost."])
