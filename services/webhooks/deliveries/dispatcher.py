@@ -417,6 +417,8 @@ class Dispatcher:
         } - gone.keys()
         async with self._database.write() as session:
             await record_results(session, results)
+            if failing:
+                await health.restart_unreachable(session, failing)
             dead = await health.failing_for(session, failing, self._disable_after) if failing else ()
         if gone or dead or unverified:
             # A separate transaction: the first one holds shared locks of the endpoints, and so may other workers;

@@ -1,7 +1,7 @@
 """Health of endpoints: since when an endpoint fails, and its last success. Times are taken from the database.
 
 An endpoint fails for days if it failed throughout them: after a time without attempts they count from the start.
-While no receiver at all answers, the fault is taken to be our own network's.
+While no receiver at all answers, the fault is taken to be our own network's, and the time is none of failures.
 """
 
 from collections.abc import Collection, Sequence
@@ -56,27 +56,38 @@ _RECORD = text(
 )
 # A receiver that answered with errors while it failed can be reached. Of one that did not, others tell: those with
 # another host that were called lately.
-_FAILING = text(
-    """
-    SELECT health.endpoint_id
-    FROM webhook_endpoint_health AS health
-    JOIN webhook_endpoints AS endpoint ON endpoint.id = health.endpoint_id
-    CROSS JOIN LATERAL (
+_OTHERS = """LATERAL (
         SELECT count(*) AS called, count(*) FILTER (WHERE last_answer_at > now() - :others_within) AS answered
         FROM webhook_endpoint_health AS other
         JOIN webhook_endpoints AS elsewhere ON elsewhere.id = other.endpoint_id
         WHERE greatest(other.last_failure_at, other.last_success_at) > now() - :others_within
             AND substring(elsewhere.url FROM :host) <> substring(endpoint.url FROM :host)
-    ) AS others
-    WHERE health.endpoint_id = ANY(:ids) AND health.failing_since <= now() - :duration
-        AND (health.last_answer_at >= health.failing_since OR others.called = 0 OR others.answered > 0)
-    """
-).bindparams(
+    ) AS others"""
+_IS_REACHABLE = "(health.last_answer_at >= health.failing_since OR others.called = 0 OR others.answered > 0)"
+_COMMON = (
     bindparam("ids", type_=ARRAY(Uuid)),
-    bindparam("duration", type_=Interval),
     bindparam("others_within", type_=Interval, value=OTHERS_WITHIN),
     bindparam("host", type_=Text, value=r"//(\[[^]]*\]|[^/?#:]+)"),
 )
+_FAILING = text(
+    f"""
+    SELECT health.endpoint_id
+    FROM webhook_endpoint_health AS health
+    JOIN webhook_endpoints AS endpoint ON endpoint.id = health.endpoint_id
+    CROSS JOIN {_OTHERS}
+    WHERE health.endpoint_id = ANY(:ids) AND health.failing_since <= now() - :duration AND {_IS_REACHABLE}
+    """  # noqa: S608 — a constant
+).bindparams(*_COMMON, bindparam("duration", type_=Interval))
+# Only what is older than the time in which others are looked at: what is younger disables nobody, and need not be
+# compared with others at each failure.
+_RESTART_UNREACHABLE = text(
+    f"""
+    UPDATE webhook_endpoint_health AS health SET failing_since = now()
+    FROM webhook_endpoints AS endpoint CROSS JOIN {_OTHERS}
+    WHERE health.endpoint_id = ANY(:ids) AND endpoint.id = health.endpoint_id
+        AND health.failing_since <= now() - :others_within AND {_IS_REACHABLE} IS NOT TRUE
+    """  # noqa: S608 — a constant
+).bindparams(*_COMMON)
 
 
 @dataclass(frozen=True)
@@ -116,6 +127,15 @@ async def failing_for(session: AsyncSession, ids: Collection[UUID], duration: ti
     One that gave no response at all is left out while no other receiver that was called responded either.
     """
     return (await session.scalars(_FAILING, {"ids": list(ids), "duration": duration})).all()
+
+
+async def restart_unreachable(session: WriteSession, ids: Collection[UUID]) -> None:
+    """Begin anew the time of failures of those among `ids` that `failing_for` leaves out; they have just failed.
+
+    Otherwise their first failure after a long fault of our own, once another receiver answers, would disable them.
+    The caller has just recorded outcomes of all of them, which locked their rows.
+    """
+    await session.execute(_RESTART_UNREACHABLE, {"ids": list(ids)})
 
 
 async def restart(session: WriteSession, endpoint_id: UUID) -> None:

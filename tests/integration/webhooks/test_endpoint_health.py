@@ -328,6 +328,40 @@ async def test_endpoints_are_not_disabled_while_no_receiver_can_be_reached(
     assert await round_of_events() == {dead["id"]: False, other["id"]: False}
 
 
+async def test_end_of_a_long_fault_of_our_own_disables_nobody(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
+    failing, healthy = [
+        await harness.endpoint(f"http://{host}:{free_port()}/", kind)
+        for host, kind in (("127.0.0.2", "appeal.opened"), ("127.0.0.3", "appeal.answered"))
+    ]
+
+    async def round_of_events() -> dict[str, Any]:
+        for kind in ("appeal.opened", "appeal.answered"):
+            await harness.emit(kind)
+        await harness.fan_out()
+        await harness.make_due()
+        await harness.deliver()
+        return await shown(harness, failing)
+
+    async def since(found: dict[str, Any]) -> timedelta:
+        return await harness.database_now() - datetime.fromisoformat(found["health"]["failing_since"])
+
+    await round_of_events()
+    await has_failed_for(harness, timedelta(hours=23))
+    assert await since(await round_of_events()) > timedelta(hours=22)
+    # In the tenth day no receiver has answered yet.
+    await has_failed_for(harness, FIVE_DAYS * 2)
+    assert await since(await round_of_events()) < timedelta(hours=1)
+    # The network is back: the other receiver accepts, and this one fails, for the first time by itself.
+    await harness.sql("UPDATE webhook_endpoints SET url = $1 WHERE id = $2", receiver.url, UUID(healthy["id"]))
+    back = await round_of_events()
+    assert (back["active"], back["health"]["state"]) == (True, "failing")
+    assert receiver.received
+    await has_failed_for(harness, FIVE_DAYS + timedelta(minutes=1))
+    assert (await round_of_events())["active"] is False
+
+
 async def test_dead_receiver_is_disabled_if_no_other_was_called(harness: WebhooksHarness) -> None:
     port = free_port()
     endpoints = [await harness.endpoint(f"http://127.0.0.2:{port}/{path}") for path in "ab"]
