@@ -45,6 +45,8 @@ _TEXTS = {
 _SECRETS = {
     "password": "Пароль",
     "token": "Ключ доступа",
+    "service_token": "Сервисный ключ",
+    "success_token": "Код, который выдала соцсеть",
     "secret": "Секрет",
     "confirmation_code": "Код подтверждения",
     "application_key": "Ключ приложения",
