@@ -441,3 +441,12 @@ def test_address_of_the_queue_has_all_postponed_appeals_of_one_moment() -> None:
     assert state.query == "urgent_after=2026-03-04T02%3A00%3A00Z&urgent_skipped=a&urgent_skipped=b"
     assert QueueState.of(QueryParams(state.query)) == state
     assert state.unskipped([{"id": "b"}, {"id": "c"}]) == [{"id": "c"}]
+
+
+@pytest.mark.parametrize("urgent", [True, False])
+def test_postponed_appeals_of_one_moment_never_fill_the_page_of_the_queue(urgent: bool) -> None:
+    state = QueueState()
+    for number in range(200):
+        state = state.without({"id": str(number), "opened_at": "2026-03-04T02:00:00Z"}, urgent=urgent)
+        assert state.parameters(1, urgent=urgent)["limit"] > len(state.skipped + state.urgent_skipped)
+    assert state.parameters(1, urgent=urgent)["opened_from"] == "2026-03-04T02:00:00.000001+00:00"

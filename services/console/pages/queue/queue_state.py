@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from starlette.datastructures import QueryParams
 
 PATH = "/queue"
 _LONGEST_PAGE = 200
+_STEP = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,9 @@ class QueueState:
     """The position of the moderator in the queue, and the filter by triage reasons.
 
     `after` is the opening moment of the last skipped appeal, and `skipped` has the ids of all skipped appeals of
-    this moment: messages that are stored together open their appeals at the same moment. `urgent_after` and
-    `urgent_skipped` are the same for urgent appeals.
+    this moment: messages that are stored together open their appeals at the same moment. If they would fill a page
+    of the list, the state goes on after this moment. `urgent_after` and `urgent_skipped` are the same for urgent
+    appeals.
     """
 
     reasons: tuple[str, ...] = ()
@@ -66,12 +69,14 @@ class QueueState:
 
     def without(self, appeal: Mapping[str, Any], *, urgent: bool) -> "QueueState":
         """Return the state that skips an appeal."""
-        opened_at, appeal_id = appeal["opened_at"], appeal["id"]
+        after, skipped = (self.urgent_after, self.urgent_skipped) if urgent else (self.after, self.skipped)
+        opened_at = appeal["opened_at"]
+        skipped = (*(skipped if opened_at == after else ()), appeal["id"])
+        if len(skipped) >= _LONGEST_PAGE:
+            opened_at, skipped = (datetime.fromisoformat(opened_at) + _STEP).isoformat(), ()
         if urgent:
-            same = self.urgent_skipped if opened_at == self.urgent_after else ()
-            return replace(self, urgent_after=opened_at, urgent_skipped=(*same, appeal_id))
-        same = self.skipped if opened_at == self.after else ()
-        return replace(self, after=opened_at, skipped=(*same, appeal_id))
+            return replace(self, urgent_after=opened_at, urgent_skipped=skipped)
+        return replace(self, after=opened_at, skipped=skipped)
 
     def parameters(self, count: int, *, urgent: bool = False) -> dict[str, Any]:
         """Return the parameters of a list that has the next `count` appeals, and those in `skipped`."""
