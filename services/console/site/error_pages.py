@@ -1,5 +1,6 @@
 """Error pages: signed out, refused, not found, unavailable."""
 
+import re
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
@@ -26,6 +27,10 @@ SIGN_IN = "/sign-in"
 _NOT_FOUND = "Такой страницы нет. Возможно, адрес набран с ошибкой."
 _TOO_MANY_FILES = "У вас уже скачиваются два файла. Дождитесь, пока один из них будет готов, и повторите."
 FOREIGN = "Изменить что-либо можно только со страниц самой системы."
+# Parts of pages that only show how work goes on: nobody writes there.
+_PROGRESS = re.compile(r"/bulk/[^/]+/progress|/exports/state")
+# Timers of the page of an appeal, and of the reply to it, on which people write.
+_TIMERS = re.compile(r"/appeals/[^/]+/(?:presence|read|reply/lease)")
 _WRONG_ADDRESS = "Адрес страницы составлен неверно: проверьте отборы и повторите."
 
 
@@ -52,12 +57,20 @@ def to_sign_in(request: Request) -> Response:
     return RedirectResponse(target, status_code=303)
 
 
+def _comes_by_itself(request: Request) -> bool:
+    """Return whether a timer or a field made the request, on a page where somebody may be writing."""
+    path = request.url.path
+    if request.method == "GET":
+        return is_part(request) and not _PROGRESS.fullmatch(path)
+    return is_part(request) and _TIMERS.fullmatch(path) is not None
+
+
 def install(app: FastAPI) -> None:
     """Add the console's exception handlers: people get pages instead of problem documents."""
 
     @app.exception_handler(SignedOut)
     async def signed_out(request: Request, error: SignedOut) -> Response:
-        if is_part(request) and not (request.method == "POST" and await request.form()):
+        if _comes_by_itself(request):
             # Leading the page away would lose what is being written on it.
             return Response(status_code=204)
         if (kept := await kept_entries(request, SIGNED_OUT, 401)) is not None:

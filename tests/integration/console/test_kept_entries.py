@@ -43,14 +43,32 @@ async def test_form_without_an_entry_leads_to_the_sign_in(console: ConsoleUnderT
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/appeals/{appeal_id}/presence"), ("GET", "/suggest/organisations?organisation=школа")],
+    [
+        ("POST", "/appeals/{appeal_id}/presence"),
+        ("POST", "/appeals/{appeal_id}/read"),
+        ("GET", "/suggest/organisations?organisation=школа"),
+    ],
 )
 async def test_request_for_a_part_does_not_lead_away_from_what_is_being_written(
     console: ConsoleUnderTest, method: str, path: str
 ) -> None:
-    response = (await console.send(None, method, console.filled(path), headers=PART)).response
+    fields = {"until": "2026-03-04T02:00:00Z"} if path.endswith("/read") else None
+    response = (await console.send(None, method, console.filled(path), data=fields, headers=PART)).response
     assert (response.status_code, response.text) == (204, "")
     assert "hx-redirect" not in response.headers
+
+
+@pytest.mark.parametrize("path", ["/bulk/{bulk_operation_id}/progress", "/exports/state"])
+async def test_progress_of_work_leads_to_the_sign_in(console: ConsoleUnderTest, path: str) -> None:
+    shown = console.filled(path)
+    response = (await console.send(None, "GET", shown, headers=PART)).response
+    assert (response.status_code, response.headers["hx-redirect"]) == (204, f"/sign-in?next={shown}")
+
+
+async def test_form_whose_result_is_a_part_leads_to_the_sign_in(console: ConsoleUnderTest) -> None:
+    headers = {"HX-Request": "true", "HX-Target": "div#import-result"}
+    response = (await console.send(None, "POST", "/import", data={"do": "check"}, headers=headers)).response
+    assert (response.status_code, response.headers["hx-redirect"]) == (204, "/sign-in")
 
 
 async def test_unavailable_api_loses_no_entry(console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
