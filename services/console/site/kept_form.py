@@ -23,7 +23,7 @@ OF_THE_GATEWAY = {502: 503, 504: 503}
 # What htmx replaces when a page follows a page.
 _PAGE = "main#main"
 # Fields that a page fills in: a form without other fields has lost nothing.
-_OF_THE_PAGE = frozenset({"version", "key", "seen"})
+_OF_THE_PAGE = frozenset({"version", "key", "seed", "seen"})
 # Fields in which people write; all others are kept unseen.
 _TEXTS = {
     "text": "Текст",

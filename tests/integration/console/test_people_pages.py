@@ -80,12 +80,39 @@ async def test_form_of_a_new_person_sent_twice_shows_the_same_password(
     monkeypatch.setattr(Api, "send", recorded)
     form = {"full_name": "Пробная", "username": "probe.twice", "role": "executor", "organisation": OWN}
     shown = []
-    for key in ("k-twice", "k-twice", "k-other"):
-        response = (await console.send(OPERATIONS, "POST", "/people-new", data=form | {"key": key})).response
+    page = (await console.send(OPERATIONS, "GET", "/people-new")).response.text
+    own = form | {"key": hidden_of(page, "key"), "seed": hidden_of(page, "seed")}
+    for sent in (own, own, own | {"key": "k-other", "username": "probe.other"}):
+        response = (await console.send(OPERATIONS, "POST", "/people-new", data=sent)).response
         shown += re.findall(r'registry-secret">([a-z0-9-]{19})<', response.text)
     assert bodies[0] == bodies[1] == bodies[2]
     assert shown == [bodies[0]["password"], bodies[0]["password"], bodies[3]["password"]]
     assert shown[0] != shown[2]
+
+
+async def test_password_of_a_new_person_does_not_follow_from_what_the_api_stores(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bodies: list[Any] = []
+    send = Api.send
+
+    async def recorded(api: Api, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        if method != "POST":
+            return await send(api, method, path, body, **options)
+        bodies.append((body, options["key"]))
+        raise ApiProblem(503, {}, {})
+
+    monkeypatch.setattr(Api, "send", recorded)
+    form = {"full_name": "Пробная", "username": "probe.seed", "role": "executor", "organisation": OWN, "key": "k"}
+    for _ in range(2):
+        page = (await console.send(OPERATIONS, "GET", "/people-new")).response.text
+        seed = hidden_of(page, "seed")
+        shown = (await console.send(OPERATIONS, "POST", "/people-new", data=form | {"seed": seed})).response.text
+        assert hidden_of(shown, "seed") == seed
+    (first, key), (second, same_key) = bodies
+    assert key == same_key
+    assert first.pop("password") != second.pop("password")
+    assert first == second
 
 
 async def test_new_person_without_an_organisation_or_with_an_invalid_name_is_refused(

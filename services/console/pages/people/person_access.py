@@ -47,12 +47,13 @@ def new_password() -> str:
     return _password(secrets.token_bytes(32))
 
 
-def _password_of(visit: Visit, key: str) -> str:
-    """Return the password of the person whose form has this idempotency key: the same for each submission, since
-    another would be another request, and only its response shows the password. Only the console can compute it.
+def _password_of(visit: Visit, username: str, seed: str) -> str:
+    """Return the password of a form's new person: the same for each submission, since another would be another
+    request, and only its response shows the password. The seed is only in the form: the API stores the idempotency
+    key, so that with it the password could be computed from a backup and the console's key.
     """
     secret = console_settings().encryption_keys.get_secret_value().split(",")[0].strip()
-    about = f"password of a new person\n{visit.me['person']['id']}\n{key}"
+    about = f"password of a new person\n{visit.me['person']['id']}\n{username}\n{seed}"
     return _password(hmac.digest(secret.encode(), about.encode(), hashlib.sha256))
 
 
@@ -79,12 +80,12 @@ async def give_access(visit: VisitDep) -> Response:
     organisation = await _organisation(visit, form)
     if organisation.error:
         return await _form(visit, form, organisation)
-    key = form.get("key")
+    key, seed, username = form.get("key"), form.get("seed"), form.get("username", "")
     password = None
     if form.get("sign_in") != "issuer":
-        password = _password_of(visit, key) if key else new_password()
+        password = _password_of(visit, username, seed) if seed else new_password()
     body = _access(form, organisation) | {
-        "username": form.get("username", ""),
+        "username": username,
         "password": password,
         "external_subject": form.get("external_subject") or None,
     }
