@@ -11,6 +11,7 @@ from services.console.pages.people import person_access
 from services.registry.access import clients
 from services.registry.settings import RegistrySettings
 from tests.integration.access.all_services import CallerCase
+from tests.integration.access.sample_data import MARKS
 from tests.integration.access.test_revoked_access import committed
 from tests.integration.console.console_under_test import ConsoleUnderTest
 from tests.integration.console.test_registry_pages import changes, version_of
@@ -189,6 +190,24 @@ async def test_unlocking_a_person_whom_the_centre_locked_is_offered_only_to_the_
             pages = [(await console.send(who, "GET", own)).response.text for who in (OPERATIONS, MANAGER)]
         assert [f'action="{own}/unlock"' in page for page in pages] == offered
         assert all(text in page for page in pages)
+
+
+@pytest.mark.parametrize(
+    ("relation", "offered"),
+    [("own", [True, True]), ("subordinate", [False, True]), ("foreign", [False, False])],
+)
+async def test_lock_is_offered_to_lift_only_to_whose_scope_includes_who_set_it(
+    console: ConsoleUnderTest, relation: str, offered: list[bool]
+) -> None:
+    own, samples = console.filled("/people/{person_id}"), console.services.samples
+    by = samples[relation]["organisation_id"]
+    back = "UPDATE people SET locked_at = NULL, locked_by_organisation_id = NULL WHERE id = :id"
+    lock = f"UPDATE people SET locked_at = now(), locked_by_organisation_id = '{by}' WHERE id = :id"
+    async with committed(console.services, lock, back, str(samples["own"]["person_id"])):
+        visitors = (MANAGER, CallerCase("manager", include_subordinates=True))
+        pages = [(await console.send(who, "GET", own)).response.text for who in visitors]
+    assert [f'action="{own}/unlock"' in page for page in pages] == offered
+    assert all(f", Организация {MARKS[relation]}</p>" in page for page in pages)
 
 
 async def test_auditor_sees_people_and_changes_nothing(console: ConsoleUnderTest) -> None:

@@ -1,5 +1,6 @@
 """People who have access: the list, and one person with their sessions."""
 
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
@@ -51,15 +52,34 @@ async def show_person(visit: VisitDep, person_id: str) -> HTMLResponse:
     person, sessions = await together(
         visit.api.get(f"{PATH}/{person_id}"), visit.api.get(f"{PATH}/{person_id}/sessions", {"limit": 20})
     )
+    locked_by = await _with_superiors(visit, person["locked_by_organisation_id"])
     return visit.render(
         "people/person.html",
         person=person,
         sessions=sessions["items"],
         notices=await _notices(visit, person_id),
         may_manage=visit.may("people:manage") and person["id"] != visit.me["person"]["id"],
-        # Only the centre lifts its own locks.
-        may_unlock=visit.me["organisation"] is None or person["locked_by_organisation_id"] is not None,
+        locker=locked_by[0] if locked_by else None,
+        may_unlock=visit.me["organisation"] is None or _is_in_scope(visit, locked_by),
     )
+
+
+async def _with_superiors(visit: VisitDep, organisation_id: str | None) -> list[Mapping[str, Any]]:
+    """Return the organisation that locked an account and those above it, up to the visitor's own; none for the
+    centre.
+    """
+    found: list[Mapping[str, Any]] = []
+    own = visit.me["organisation"]
+    while organisation_id is not None:
+        found.append(await visit.api.get(f"/organisations/{organisation_id}"))
+        needs_next = own is not None and visit.me["include_subordinates"] and organisation_id != own["id"]
+        organisation_id = found[-1]["parent_id"] if needs_next else None
+    return found
+
+
+def _is_in_scope(visit: VisitDep, organisations: list[Mapping[str, Any]]) -> bool:
+    """Return whether the visitor's own organisation is one of these: nobody lifts a lock from above."""
+    return visit.me["organisation"]["id"] in {one["id"] for one in organisations}
 
 
 async def _notices(visit: VisitDep, person_id: str) -> Any:
