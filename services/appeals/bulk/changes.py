@@ -1,5 +1,6 @@
 """The change of a bulk operation: its action with the parameters, and the check of both at the request."""
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -40,7 +41,9 @@ MOVE_TO: dict[str, AppealStatus] = {"transfer": "assigned", "close": "closed"}
 
 
 class BulkChange(BaseModel):
-    """The action of a bulk operation and its parameters; parameters of other actions are None."""
+    """The action of a bulk operation and its parameters; parameters of other actions are None. `seen_at`: when the
+    person saw the list of the appeals; None: not known.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -53,6 +56,7 @@ class BulkChange(BaseModel):
     confirm: bool = False
     topic_id: UUID | None = None
     urgency: Urgency | None = None
+    seen_at: datetime | None = None
 
     @property
     def right(self) -> Right:

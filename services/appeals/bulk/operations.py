@@ -15,7 +15,9 @@ from sqlalchemy.orm import InstrumentedAttribute
 from typing_extensions import TypeAliasType
 
 from services.appeals import jobs
+from services.appeals.bulk import list_versions
 from services.appeals.bulk.changes import BulkChange, check_change
+from services.appeals.bulk.list_versions import ListVersion
 from services.appeals.lists.appeal_filter import AppealFilter
 from services.appeals.search.matching import require_words
 from shared import clock
@@ -57,24 +59,27 @@ class BulkRowFilter(ListFilter):
 
 @dataclass(frozen=True)
 class Selection:
-    """The appeals to change: listed by id, or all that match a filter. `expected_total`: how many the person saw
-    that the filter matches; None: not stated.
+    """The appeals to change: listed by id, or all that match a filter. `list_version`: the list that the person
+    saw; None: not stated.
     """
 
     appeal_ids: Sequence[UUID] | None = None
     filter: AppealFilter | None = None
-    expected_total: int | None = None
+    list_version: ListVersion | None = None
 
 
 async def submit(session: WriteSession, caller: Caller, selection: Selection, change: BulkChange) -> BulkOperation:
     """Store the operation with its appeals, and enqueue the job that changes them.
 
     Raises `Forbidden` and `Invalid` as `check_change` does, `Invalid` for more than `MAX_APPEALS` appeals,
-    `ListChanged` for another number than the expected one, and `TooManyRequests` beyond the caller's quota.
+    `ListChanged` if the filter matches other appeals than the person saw, and `TooManyRequests` beyond the
+    caller's quota.
     """
     await check_change(session, caller, change)
     await _check_quota(session, caller)
     chosen = await _choose(session, caller, selection)
+    if selection.list_version is not None:
+        change = change.model_copy(update={"seen_at": selection.list_version.at})
     operation = await _store(session, caller, change, total=len(chosen))
     rows = [
         {"operation_id": operation.id, "appeal_id": appeal_id, "number": number, "outcome": "pending"}
@@ -133,21 +138,23 @@ async def _check_quota(session: WriteSession, caller: Caller) -> None:
 
 async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -> dict[UUID, int | None]:
     """Return the selected ids with the numbers of their appeals; None if out of the caller's scope or unknown."""
-    query = select(Appeal.id, Appeal.number)
     if selection.filter is not None:
         if selection.filter.q:
             await require_words(session, selection.filter.q, pointer="/filter/q")
-        rows = await session.execute(query.where(*selection.filter.conditions(caller)).limit(MAX_APPEALS + 1))
-        found: dict[UUID, int | None] = {row.id: row.number for row in rows}
+        seen = selection.list_version
+        found = await list_versions.matching(
+            session, caller, selection.filter, MAX_APPEALS + 1, stored_before=seen.at if seen is not None else None
+        )
         if len(found) > MAX_APPEALS:
             raise Invalid.field(
                 "/filter", f"The filter matches more than {MAX_APPEALS} appeals, which is the limit: narrow it"
             )
-        if selection.expected_total not in {None, len(found)}:
-            detail = f"The filter matches {len(found)} appeals now, not {selection.expected_total}"
+        if seen is not None and ListVersion.of(seen.at, found) != seen:
+            detail = f"The filter does not match the same appeals as in list_version, but these {len(found)}"
             raise ListChanged(f"{detail}: look at the list again", total=len(found))
         return found
     named = list(selection.appeal_ids or ())
+    query = select(Appeal.id, Appeal.number)
     rows = await session.execute(query.where(Appeal.id.in_(named), caller.scope(Appeal.organisation_id)))
     return dict.fromkeys(named) | {row.id: row.number for row in rows}
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.assignee_wish import AssigneeWish
@@ -17,8 +17,12 @@ from services.appeals.moderation.corrected_results import MODERATOR_REASON
 from shared import clock
 from shared.auth.callers import Caller
 from shared.database.sessions import WriteSession
+from shared.http.problems import PreconditionFailed
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification
+
+# Actions after which nobody may read a new message: the appeal has ended, or it is decided.
+_READ_BEFORE = frozenset({"close", "triage"})
 
 
 class FormerRowState(BaseModel):
@@ -55,10 +59,14 @@ class RowChange:
 async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, change: BulkChange) -> RowChange:
     """Change one appeal on behalf of the caller, unless it already is in the requested state. Raises as the
     single-appeal routes do: `NotFound` out of the caller's current scope, `Forbidden`, `Conflict`, `Invalid`.
+    Raises `PreconditionFailed` naming `/list_version` to end an appeal, or to decide about it, with a message that
+    the person has not seen.
     """
     appeal = await appeal_queries.lock(session, caller.with_right(change.right), appeal_id)
     if _is_so(appeal, change):
         return RowChange(appeal.number)
+    if change.seen_at is not None and change.action in _READ_BEFORE:
+        await _require_no_message_since(session, appeal, change.seen_at)
     former = FormerRowState.of(appeal)
     if change.action == "assign":
         wish = AssigneeWish(given=True, person_id=change.assignee_id)
@@ -72,6 +80,14 @@ async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, 
         )  # fmt: skip
     await session.flush()
     return RowChange(appeal.number, former, appeal.version)
+
+
+async def _require_no_message_since(session: AsyncSession, appeal: Appeal, seen_at: datetime) -> None:
+    written = exists().where(AppealMessage.appeal_id == appeal.id, AppealMessage.created_at >= seen_at)
+    if await session.scalar(select(written)):
+        raise PreconditionFailed.field(
+            "/list_version", "A message of this appeal came after you had looked at the list: read it first"
+        )
 
 
 def _is_so(appeal: Appeal, change: BulkChange) -> bool:

@@ -75,7 +75,7 @@ async def test_appeal_lists_are_filtered_paged_and_counted(scenario: AppealsScen
         query["cursor"] = page["next_cursor"]
     assert seen == [appeal["id"] for appeal in await scenario.all(network="vk")]
     counts = (await scenario.get("/appeals/counts")).json()
-    assert counts == {"total": 7, "by_status": {"assigned": 6, "triage": 1}, "overdue": 6}
+    assert counts == {"total": 7, "by_status": {"assigned": 6, "triage": 1}, "overdue": 6, "list_version": None}
 
 
 async def test_staff_see_only_appeals_of_their_organisation(scenario: AppealsScenario) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import re
 from collections import Counter
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,7 +12,9 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from services.appeals.bulk import operations, row_changes, runner
+from services.appeals.api.appeals import appeals
+from services.appeals.bulk import list_versions, operations, row_changes, runner
+from services.appeals.bulk.list_versions import ListVersion
 from shared.database.sessions import WriteSession
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import Colleague, change_access, register
@@ -376,8 +380,9 @@ async def test_invalid_bulk_request_is_refused_naming_the_field(
         (assign | {"appeal_ids": []}, ["/appeal_ids"]),
         (assign | {"filter": {"statuss": ["closed"]}}, ["/filter/statuss"]),
         (assign | {"filter": {"q": "\x00"}}, ["/filter/q"]),
-        (assign | {"filter": {}, "expected_total": -1}, ["/expected_total"]),
-        (assign | some | {"expected_total": 2}, ["/expected_total"]),
+        (assign | {"filter": {}, "list_version": "2"}, ["/list_version"]),
+        (assign | {"filter": {}, "list_version": "f" + "_" * 31}, ["/list_version"]),
+        (assign | some | {"list_version": ListVersion.of(WEDNESDAY, []).text}, ["/list_version"]),
         (assign | some | {"reason": "Так надо"}, ["/reason"]),
         ({"action": "assign"} | some, ["/assignee_id"]),
         ({"action": "assign", "assignee_id": str(uuid4())} | some, ["/assignee_id"]),
@@ -399,17 +404,83 @@ async def test_invalid_bulk_request_is_refused_naming_the_field(
     assert await scenario.ingest.fetchval("SELECT count(*) FROM bulk_operations") == 0
 
 
-async def test_filter_that_matches_another_number_than_expected_changes_nothing(scenario: AppealsScenario) -> None:
+async def version_of(person: Colleague, query: str) -> str:
+    """Return the version of the list that the person sees."""
+    counted = (await person.get(f"/appeals/counts?{query}&with_list_version=true")).json()
+    version: str = counted["list_version"]
+    return version
+
+
+async def test_filter_that_matches_other_appeals_than_were_seen_changes_nothing(scenario: AppealsScenario) -> None:
+    seen, later = await insert_appeals(scenario, 2), (await insert_appeals(scenario, 1, status="triage"))[0]
+    manager = await register(scenario, "Анна", "manager")
+    body: dict[str, Any] = {"action": "assign", "assignee_id": manager.ref, "filter": {"status": ["assigned"]}}
+    version = await version_of(manager, "status=assigned")
+    # One appeal leaves the list, and another comes back to it: as many as before.
+    change = "UPDATE appeals SET status = $1 WHERE id = $2"
+    connection = await scenario.database.connect("appeals")
+    try:
+        await connection.execute(change, "triage", UUID(seen[0]))
+        await connection.execute(change, "assigned", UUID(later))
+    finally:
+        await connection.close()
+    refused = _is_problem(await manager.post("/appeals/bulk", body | {"list_version": version}), 412)
+    assert (refused["type"], refused["total"]) == ("/problems/list-changed", 2)
+    assert await scenario.ingest.fetchval("SELECT count(*) FROM bulk_operations") == 0
+    now = {"list_version": await version_of(manager, "status=assigned")}
+    assert counts(await completed(scenario, manager, body | now)) == (0, 2, 0, 0)
+
+
+async def test_appeals_opened_since_the_list_was_seen_are_left_out(scenario: AppealsScenario) -> None:
+    seen = await insert_appeals(scenario, 2)
+    manager = await register(scenario, "Анна", "manager")
+    body: dict[str, Any] = {"action": "assign", "assignee_id": manager.ref, "filter": {"status": ["assigned"]}}
+    version = {"list_version": await version_of(manager, "status=assigned")}
+    await insert_appeals(scenario, 1)
+    operation = await completed(scenario, manager, body | version)
+    assert counts(operation) == (0, 2, 0, 0)
+    assert sorted(row["appeal_id"] for row in await rows_of(manager, operation)) == seen
+
+
+async def test_version_of_a_list_is_given_only_for_a_list_that_can_be_changed(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await insert_appeals(scenario, 2)
     manager = await register(scenario, "Анна", "manager")
-    body = {"action": "assign", "assignee_id": manager.ref, "filter": {"status": ["assigned"]}}
-    await insert_appeals(scenario, 1)
-    refused = _is_problem(await manager.post("/appeals/bulk", body | {"expected_total": 2}), 412)
-    assert (refused["type"], refused["total"]) == ("/problems/list-changed", 3)
-    assert await scenario.ingest.fetchval("SELECT count(*) FROM bulk_operations") == 0
-    assert counts(await completed(scenario, manager, body | {"expected_total": 3})) == (0, 3, 0, 0)
-    none = body | {"filter": {"status": ["interim"]}, "expected_total": 0}
+    assert (await manager.get("/appeals/counts")).json()["list_version"] is None
+    assert re.fullmatch(list_versions.PATTERN, await version_of(manager, "status=assigned"))
+    none = {"action": "assign", "assignee_id": None, "filter": {"status": ["interim"]}}
+    none["list_version"] = await version_of(manager, "status=interim")
     assert counts(await completed(scenario, manager, none)) == (0, 0, 0, 0)
+    monkeypatch.setattr(appeals, "MAX_APPEALS", 1)
+    assert await version_of(manager, "status=assigned") is None
+
+
+@pytest.mark.parametrize(
+    ("change", "outcome"),
+    [
+        ({"action": "triage", "needs_answer": False}, "refused"),
+        ({"action": "close", "reason": "Решено"}, "refused"),
+        ({"action": "assign", "assignee_id": None}, "unchanged"),
+    ],
+)
+async def test_appeal_with_a_message_that_nobody_saw_is_not_ended(
+    scenario: AppealsScenario, change: dict[str, Any], outcome: str
+) -> None:
+    await scenario.citizen_writes(QUESTION)
+    appeal = await scenario.single_appeal()
+    moderator = await register(scenario, "Модератор", "moderator")
+    version = await version_of(moderator, f"status={appeal['status']}")
+    body = {"filter": {"status": [appeal["status"]]}, "list_version": version} | change
+    await scenario.citizen_writes("И тротуар разбит", at=WEDNESDAY + timedelta(minutes=2))
+    assert len((await scenario.single_appeal())["messages"]) == 2
+    (row,) = await rows_of(moderator, await completed(scenario, moderator, body))
+    assert row["outcome"] == outcome
+    if outcome == "refused":
+        assert (row["problem"]["status"], row["problem"]["errors"][0]["pointer"]) == (412, "/list_version")
+        again = body | {"list_version": await version_of(moderator, f"status={appeal['status']}")}
+        (row,) = await rows_of(moderator, await completed(scenario, moderator, again))
+        assert (row["problem"] or {}).get("status") != 412
 
 
 async def test_operation_on_an_empty_selection_is_completed(scenario: AppealsScenario) -> None:

@@ -3,12 +3,15 @@
 import re
 from html import unescape
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from services.appeals.bulk import operations
+from services.appeals.bulk.list_versions import ListVersion
 from services.console.pages.bulk.bulk_request import LIST_CHANGED, TWO_UNFINISHED
 from services.console.pages.bulk.bulk_words import refused_words
+from shared import clock
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
 from tests.integration.console.page_reading import heading_of, note_of, text_of
@@ -43,7 +46,7 @@ async def test_form_for_the_whole_list_shows_its_count(console: ConsoleUnderTest
     response = (await console.send(EXECUTOR, "GET", f"/bulk/new?action=close&whole=yes&list={LIST}")).response
     assert "Весь список: 1 обращение" in text_of(response)
     assert 'name="whole" value="yes"' in response.text
-    assert 'name="total" value="1"' in response.text
+    assert ListVersion.parsed(hidden(response.text, "list_version"))
 
 
 @pytest.mark.parametrize("query", ["action=assign", "action=assign&appeal=../../me", "action=tags&whole=yes", ""])
@@ -63,33 +66,33 @@ CLOSING = {"whole": "yes", "reason": "Решено", "outcome": "solved"}
 
 async def test_bulk_action_on_the_whole_list_starts_an_operation(console: ConsoleUnderTest) -> None:
     form = (await console.send(EXECUTOR, "GET", f"/bulk/new?action=close&whole=yes&list={LIST}")).response.text
-    seen = {name: hidden(form, name) for name in ("total", "counted_at")}
+    seen = {"list_version": hidden(form, "list_version")}
     assert _started(await _start(console, EXECUTOR, "close", **CLOSING, **seen))
 
 
-@pytest.mark.parametrize(
-    "seen",
-    [
-        pytest.param({"total": "2", "counted_at": "2100-01-01T00:00:00+00:00"}, id="another number"),
-        pytest.param({"total": "1", "counted_at": "2000-01-01T00:00:00+00:00"}, id="opened later"),
-    ],
-)
-async def test_bulk_action_on_a_list_that_changed_since_shows_the_form_again(
-    console: ConsoleUnderTest, seen: dict[str, str]
-) -> None:
-    visited = await _start(console, EXECUTOR, "close", **CLOSING, **seen)
+async def test_bulk_action_on_a_list_that_changed_since_shows_the_form_again(console: ConsoleUnderTest) -> None:
+    other = ListVersion.of(clock.now(), [uuid4()]).text
+    visited = await _start(console, EXECUTOR, "close", **CLOSING, list_version=other)
     assert [call.status for call in visited.calls if call.method == "POST"] == [412]
     assert visited.response.status_code == 412
     assert LIST_CHANGED in visited.response.text
     assert "Весь список: 1 обращение" in text_of(visited.response)
-    assert hidden(visited.response.text, "total") == "1"
+    assert hidden(visited.response.text, "list_version") != other
     assert 'value="Решено"' in visited.response.text
 
 
-async def test_bulk_action_on_the_whole_list_needs_its_number(console: ConsoleUnderTest) -> None:
+async def test_bulk_form_that_is_shown_again_is_about_the_list_seen_first(console: ConsoleUnderTest) -> None:
+    other = ListVersion.of(clock.now(), [uuid4()]).text
+    visited = await _start(console, EXECUTOR, "transfer", whole="yes", list_version=other)
+    assert visited.response.status_code == 422
+    assert hidden(visited.response.text, "list_version") == other
+
+
+async def test_bulk_action_on_the_whole_list_needs_its_version(console: ConsoleUnderTest) -> None:
     visited = await _start(console, EXECUTOR, "close", **CLOSING)
     assert [call.status for call in visited.calls if call.method == "POST"] == [422]
     assert visited.response.status_code == 422
+    assert LIST_CHANGED in visited.response.text
 
 
 def hidden(form: str, name: str) -> str:

@@ -10,6 +10,8 @@ from services.appeals.api.presenters.appeals import appeal_detail, appeal_list_i
 from services.appeals.api.presenters.facets import appeal_facets
 from services.appeals.assignees.directory import actor_id
 from services.appeals.assignments import assignee_changes
+from services.appeals.bulk import list_versions
+from services.appeals.bulk.operations import MAX_APPEALS
 from services.appeals.lifecycle import appeal_queries, unread_marks
 from services.appeals.lists import appeal_counts, appeal_list, facets
 from services.appeals.lists.appeal_filter import AppealFilter
@@ -75,11 +77,22 @@ async def list_appeals(
     dependencies=[Depends(refuse_unknown_parameters)],
     summary="Count appeals",
 )
-async def count_appeals(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> appeals.AppealCounts:
+async def count_appeals(
+    session: ReadTransaction,
+    caller: Reader,
+    filters: AppealQuery,
+    with_list_version: Annotated[
+        bool, Query(description="Return `list_version` too, before a bulk operation on the whole list")
+    ] = False,
+) -> appeals.AppealCounts:
     """Return how many appeals match the filter of the list, by status, and how many are overdue."""
     counted = await appeal_counts.count_by_status(session, caller, filters)
+    version = await list_versions.current(session, caller, filters, MAX_APPEALS) if with_list_version else None
     return appeals.AppealCounts(
-        total=sum(counted.by_status.values()), by_status=counted.by_status, overdue=counted.overdue
+        total=sum(counted.by_status.values()),
+        by_status=counted.by_status,
+        overdue=counted.overdue,
+        list_version=version,
     )
 
 

@@ -30,9 +30,10 @@ async def change_appeals_in_bulk(
 ) -> BulkOperationOut:
     """Assign, transfer, close or decide about selected appeals, or all that match a filter, 5,000 at most.
 
-    With `filter`, state in `expected_total` how many appeals the person saw that it matches (`GET
-    /appeals/counts`). If it matches another number by now, nothing is changed, and the answer is 412
-    (`list-changed`) with the new `total`.
+    With `filter`, repeat the `list_version` that `GET /appeals/counts?with_list_version=true` returned when the
+    person saw the list. Appeals opened since are left out. If the others are not the same as then, nothing is
+    changed, and the answer is 412 (`list-changed`) with the new `total`. `close` and `triage` refuse an appeal
+    that has got a message since.
 
     The request fixes the list of appeals; a job changes them one by one, as the route for a single appeal would,
     with the rights that you have for each at that moment. `GET /appeals/bulk/{id}` shows the progress, and `GET

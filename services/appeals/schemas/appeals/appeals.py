@@ -349,3 +349,8 @@ class AppealCounts(BaseModel):
     total: int
     by_status: dict[AppealStatus, int] = Field(examples=[{"assigned": 12, "answered": 40}])
     overdue: int
+    list_version: str | None = Field(
+        description="With `with_list_version`: which appeals these are, for `POST /appeals/bulk`. Null: not asked "
+        "for, or more appeals than a bulk operation changes",
+        examples=["AAZFlxSCUAC8kM1uC4sL0n3yVQk7m2Xo"],
+    )

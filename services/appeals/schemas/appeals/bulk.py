@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.appeals.assignees.directory import ActorRef
 from services.appeals.bulk.changes import BulkAction, BulkChange, RequestedAction, check_parameters
+from services.appeals.bulk.list_versions import PATTERN, ListVersion
 from services.appeals.bulk.operations import MAX_APPEALS, BulkOutcome, Selection
 from services.appeals.field_types import SingleLine
 from services.appeals.lists.appeal_filter import AppealFilter
@@ -14,7 +15,7 @@ from services.appeals.schemas.common import _ID, NamedRef, RequestBody
 from shared.contracts.values import AppealOutcome, AppealStatus, Urgency
 from shared.http.problems import FieldError, Invalid
 
-_SELECTION = ("appeal_ids", "filter", "expected_total")
+_SELECTION = ("appeal_ids", "filter", "list_version")
 
 
 class BulkFilter(AppealFilter):
@@ -44,11 +45,11 @@ class BulkOperationIn(RequestBody):
         description=f"All appeals that match, {MAX_APPEALS} at most. They are fixed with the request",
         examples=[None],
     )
-    expected_total: int | None = Field(
+    list_version: str | None = Field(
         default=None,
-        ge=0,
-        description="With `filter`: how many appeals you saw that it matches. With another number now nothing is "
-        "changed: 412 with the `total`",
+        pattern=PATTERN,
+        description="With `filter`: the `list_version` that `GET /appeals/counts` returned for it. If it matches "
+        "other appeals now, nothing is changed: 412 with the `total`. Appeals opened since are left out",
         examples=[None],
     )
     assignee_id: UUID | None = Field(
@@ -74,17 +75,20 @@ class BulkOperationIn(RequestBody):
 
     def selection(self) -> Selection:
         """Return the appeals to change. Raises `Invalid` unless exactly one of `appeal_ids` and `filter` is
-        given, and for `expected_total` without `filter`.
+        given, and for a `list_version` without `filter`, or one that no list has.
         """
         if (self.appeal_ids is None) == (self.filter is None):
             detail = "Give either appeal_ids or filter"
             errors = [FieldError(pointer=f"/{name}", detail=detail) for name in ("appeal_ids", "filter")]
             raise Invalid(detail, errors=errors)
-        if self.expected_total is not None and self.filter is None:
-            raise Invalid.field(
-                "/expected_total", "Give it with filter only: appeal_ids say which appeals you saw"
-            )
-        return Selection(self.appeal_ids, self.filter, self.expected_total)
+        if self.list_version is None:
+            return Selection(self.appeal_ids, self.filter)
+        if self.filter is None:
+            raise Invalid.field("/list_version", "Give it with filter only: appeal_ids say which appeals you saw")
+        try:
+            return Selection(filter=self.filter, list_version=ListVersion.parsed(self.list_version))
+        except ValueError as error:
+            raise Invalid.field("/list_version", "Give what GET /appeals/counts returned") from error
 
     def change(self) -> BulkChange:
         """Return the change. Raises `Invalid` naming a parameter that is missing or belongs to another action."""

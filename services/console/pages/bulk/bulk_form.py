@@ -14,7 +14,6 @@ from services.console.pages.bulk.bulk_request import ACTIONS, LIST_CHANGED, Wron
 from services.console.pages.bulk.bulk_tags import change_tags
 from services.console.site.forms import is_id
 from services.console.site.visit import Visit, VisitDep, together
-from shared import clock
 
 router = APIRouter()
 NEW = "/bulk/new"
@@ -28,8 +27,8 @@ _MAX_ORGANISATIONS = 4
 
 @dataclass
 class BulkForm:
-    """The chosen appeals, the action, and the values entered for it. For the whole list: the number of its appeals
-    that the person saw, and when it was counted.
+    """The chosen appeals, the action, and the values entered for it. For the whole list: its version that the
+    person saw.
     """
 
     action: str
@@ -37,8 +36,7 @@ class BulkForm:
     query: ListQuery
     is_whole: bool
     key: str = ""
-    total: str = ""
-    counted_at: str = ""
+    list_version: str = ""
     fields: dict[str, str] = field(default_factory=dict)
 
     @classmethod
@@ -52,22 +50,16 @@ class BulkForm:
             ListQuery.parsed(single.pop("list", "")),
             single.pop("whole", "") == "yes",
             single.pop("key", ""),
-            single.pop("total", ""),
-            single.pop("counted_at", ""),
+            single.pop("list_version", ""),
             {name: value.strip() for name, value in single.items() if name != "appeal"},
         )
 
     @property
     def selection(self) -> dict[str, Any]:
-        """Return the chosen appeals as the API expects them. Of the whole list, those opened since it was counted
-        are left out: otherwise a list that grows all the time could not be changed.
-        """
+        """Return the chosen appeals as the API expects them."""
         if not self.is_whole:
             return {"appeal_ids": self.ids}
-        return {
-            "filter": {"opened_to": self.counted_at} | self.query.filter_object(),
-            "expected_total": self.total,
-        }
+        return {"filter": self.query.filter_object(), "list_version": self.list_version}
 
 
 @router.get(NEW)
@@ -112,29 +104,32 @@ def _unusable(visit: Visit, form: BulkForm) -> Response | None:
 async def _shown(
     visit: Visit, form: BulkForm, wrong: WrongFields | None = None, *, status: int = 200
 ) -> HTMLResponse:
-    counted_at = clock.now().isoformat()
-    rows, total, statuses = await _chosen(visit, form)
+    rows, total, statuses, list_version = await _chosen(visit, form)
     wrong = wrong or WrongFields()
-    if form.is_whole and form.total not in {"", str(total)}:
-        wrong.text = wrong.text or LIST_CHANGED
+    # Until the person is told that the list changed, the form is about the one that they saw first.
+    if form.list_version and wrong.text != LIST_CHANGED:
+        list_version = form.list_version
     return visit.render(
         "bulk/form.html",
         status=status,
         form=form, title=ACTIONS[form.action], rows=rows, total=total, statuses=statuses,
-        too_many=total > MAX_APPEALS, wrong=wrong, counted_at=counted_at,
+        too_many=total > MAX_APPEALS, wrong=wrong, list_version=list_version,
         assignees=await _assignees(visit, form, rows) if form.action == "assign" else [],
         topics=await _topics(visit) if form.action == "triage" else [],
     )  # fmt: skip
 
 
-async def _chosen(visit: Visit, form: BulkForm) -> tuple[list[dict[str, Any]], int, list[tuple[str, int]]]:
-    """Return the first chosen appeals as rows of the list, the number of all, and how many have each status."""
+async def _chosen(visit: Visit, form: BulkForm) -> tuple[list[dict[str, Any]], int, list[tuple[str, int]], str]:
+    """Return the first chosen appeals as rows of the list, the number of all, how many have each status, and the
+    version of the list, if all of it is chosen.
+    """
     listed = visit.api.get("/appeals", form.query.parameters())
     if form.is_whole:
-        found, counts = await together(listed, visit.api.get("/appeals/counts", form.query.filter_parameters()))
-        return found["items"], counts["total"], list(counts["by_status"].items())
+        query = {**form.query.filter_parameters(), "with_list_version": "true"}
+        found, counts = await together(listed, visit.api.get("/appeals/counts", query))
+        return found["items"], counts["total"], list(counts["by_status"].items()), counts["list_version"] or ""
     rows = [row for row in (await listed)["items"] if row["id"] in form.ids]
-    return rows, len(form.ids), Counter(row["status"] for row in rows).most_common()
+    return rows, len(form.ids), Counter(row["status"] for row in rows).most_common(), ""
 
 
 async def _assignees(visit: Visit, form: BulkForm, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -43,6 +43,8 @@ def reason_words(problem: ApiProblem) -> WrongFields:
     fields = {pointer.lstrip("/"): _BY_FIELD[pointer] for pointer in problem.fields if pointer in _BY_FIELD}
     if "/filter" in problem.fields:
         return WrongFields(text=_TOO_MANY)
+    if "/list_version" in problem.fields:
+        return WrongFields(text=LIST_CHANGED)
     by_status = {403: _MAY_NOT, 412: LIST_CHANGED, 429: TWO_UNFINISHED}
     text = by_status.get(problem.status) or ("" if fields else explained(problem))
     return WrongFields(fields, text)
