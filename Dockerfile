@@ -54,7 +54,7 @@ COPY cli cli
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir /wheels . \
     && pip --python /opt/gospablik/bin/python install --no-deps --no-index --disable-pip-version-check \
         --target /opt/code /wheels/*.whl \
-    && rm -rf /opt/code/cli/demo /opt/code/*.dist-info/RECORD \
+    && rm -rf /opt/code/cli/demo /opt/code/*.dist-info/RECORD /opt/code/services/appeals/classification/model/data \
     && find /opt/code/migrations -name __pycache__ -prune -exec rm -rf {} +
 
 FROM ${PYTHON_IMAGE} AS base
@@ -81,8 +81,11 @@ COPY --chmod=755 cli/deployment/ready.bash /usr/local/bin/ready
 # `docker build --target training -t gospablik-training .`: the command `gospablik topics train` and its packages.
 FROM base AS training
 COPY --from=teaching /opt/gospablik /opt/gospablik
+COPY services/appeals/classification/model/data /opt/code/services/appeals/classification/model/data
 COPY --from=code /opt/code /opt/code
 
 FROM base
 COPY --from=services /opt/gospablik /opt/gospablik
+# The built-in model changes more rarely than the code, so it has its own layer.
+COPY services/appeals/classification/model/data /opt/code/services/appeals/classification/model/data
 COPY --from=code /opt/code /opt/code
