@@ -1,13 +1,28 @@
 """Slow work of requests in turns of organisations and people, with a 429 for requests beyond the queue."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+
+from starlette.types import Scope
 
 from shared.auth.callers import Caller, ServiceCaller
 from shared.fair_queue import FairQueue, QueueFull
 from shared.http.problems import TooManyRequests
 
+# How long a request waits for all its turns together. After 30 s the gateway answers 504 without Retry-After, and
+# the request goes on: the rest is for the work in the last turn.
+LONGEST_WAIT_SECONDS = 22
 _RETRY_AFTER = {"Retry-After": "5"}
+_WAITS_UNTIL = "gospablik.waits_until"
+
+
+def waits_until(scope: Scope) -> float:
+    """Return the moment, by the clock of the event loop, until which a request waits for turns of all queues:
+    `LONGEST_WAIT_SECONDS` after the first call for this request.
+    """
+    until: float = scope.setdefault(_WAITS_UNTIL, asyncio.get_running_loop().time() + LONGEST_WAIT_SECONDS)
+    return until
 
 
 class CallerQueue:
@@ -42,9 +57,12 @@ class CallerQueue:
         return self._queue.waiting
 
     @asynccontextmanager
-    async def turn(self, caller: Caller | ServiceCaller) -> AsyncIterator[None]:
+    async def turn(self, caller: Caller | ServiceCaller, *, until: float | None = None) -> AsyncIterator[None]:
         """Wait for the caller's turn and hold it during the block. Begin it before the first statement of a
         session, since a request that waits must not hold a connection.
+
+        `until` is the moment, by the clock of the event loop, after which no turn begins: a request with several
+        turns gives `waits_until` for each of them.
 
         Raises `TooManyRequests` if the queue is full, the caller has too many places in it, or the turn does not
         come in time.
@@ -53,8 +71,14 @@ class CallerQueue:
             group, name = caller.service, caller.on_behalf_of
         else:
             group, name = str(caller.organisation_id), caller.subject
+        left = None if until is None else until - asyncio.get_running_loop().time()
+        if left is not None and left <= 0:
+            raise self._too_many()
         try:
-            async with self._queue.slot(group, name, priority=False):
+            async with self._queue.slot(group, name, priority=False, timeout_seconds=left):
                 yield
         except QueueFull:
-            raise TooManyRequests(f"{self._refusal}: try again in a moment", headers=_RETRY_AFTER) from None
+            raise self._too_many() from None
+
+    def _too_many(self) -> TooManyRequests:
+        return TooManyRequests(f"{self._refusal}: try again in a moment", headers=_RETRY_AFTER)

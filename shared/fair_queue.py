@@ -109,19 +109,22 @@ class FairQueue:
         self._priority, self._others = _RoundRobin(), _RoundRobin()
 
     @asynccontextmanager
-    async def slot(self, address: str, name: str, *, priority: bool) -> AsyncIterator[None]:
-        """Hold a slot for the block.
+    async def slot(
+        self, address: str, name: str, *, priority: bool, timeout_seconds: float | None = None
+    ) -> AsyncIterator[None]:
+        """Hold a slot for the block. `timeout_seconds` shortens the queue's timeout for this attempt.
 
         Raises `QueueFull` if too many attempts wait, or too many of this name, after the timeout, or if this
         waiter is evicted.
         """
+        waits = self._timeout_seconds if timeout_seconds is None else min(timeout_seconds, self._timeout_seconds)
         with self._counted(address, name):
             if self._free:
                 self._free -= 1
             else:
                 try:
                     # Shorter than the gateway's timeout of 30 s, whose response would have no Retry-After.
-                    async with asyncio.timeout(self._timeout_seconds):
+                    async with asyncio.timeout(waits):
                         await self._wait(address, name, self._priority if priority else self._others)
                 except TimeoutError:
                     raise QueueFull from None

@@ -7,13 +7,15 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.auth.callers import AUTHENTICATED, read_token
-from shared.caller_queue import CallerQueue
+from shared.caller_queue import CallerQueue, waits_until
 from shared.http.body_limit import PathLimits
 from shared.http.client_address import client_address
 from shared.http.problems import Problem
 from shared.http.request_log import WHO
 
 LARGE_AT_ONCE = 4
+# A turn is held until the response, while networks are asked for instance: one caller must not take all.
+LARGE_PER_CALLER = 2
 # A request that waits holds no body yet.
 MAX_WAITING = 64
 
@@ -30,7 +32,10 @@ class LargeBodies:
         self.limit = limit
         self.large = PathLimits(large)
         self._turns = CallerQueue(
-            "Too many large files are being received", concurrency=LARGE_AT_ONCE, max_waiting=MAX_WAITING
+            "Too many large files are being received",
+            concurrency=LARGE_AT_ONCE,
+            max_waiting=MAX_WAITING,
+            max_per_caller=LARGE_PER_CALLER,
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,12 +43,13 @@ class LargeBodies:
         if scope["type"] != "http" or not self.large.allow_more(scope, self.limit()):
             await self.app(scope, receive, send)
             return
+        until = waits_until(scope)  # the turns that the route waits for are counted from here
         request = Request(scope)
         scope[WHO] = {"ip_address": client_address(request)}  # for the log of a refusal
         async with AsyncExitStack() as turn:
             try:
                 scope[AUTHENTICATED] = caller = await read_token(request)
-                await turn.enter_async_context(self._turns.turn(caller))
+                await turn.enter_async_context(self._turns.turn(caller, until=until))
             except Problem as refusal:
                 await _discard(receive)
                 await refusal.response(scope["path"])(scope, receive, send)

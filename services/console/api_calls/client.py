@@ -139,15 +139,24 @@ class Api:
         key: str | None = None,
         form: aiohttp.FormData | None = None,
         content: Content | None = None,
+        timeout_seconds: float = 0,
     ) -> Answer:
         """Send one request and return its response.
 
         `version`, an ETag or a number, is sent as `If-Match`, `key` as the idempotency key; `body` is sent as
-        JSON, `form` or `content` unchanged. A request is repeated only after the API refused its token, so nothing
-        was changed.
+        JSON, `form` or `content` unchanged. `timeout_seconds` is for a call that takes longer than others.
+        A request is repeated only after the API refused its token, so nothing was changed.
         """
         async with self.opened(
-            method, path, body, parameters=parameters, version=version, key=key, form=form, content=content
+            method,
+            path,
+            body,
+            parameters=parameters,
+            version=version,
+            key=key,
+            form=form,
+            content=content,
+            timeout_seconds=timeout_seconds,
         ) as response:
             received = await response.read()
             if not received:
@@ -167,6 +176,7 @@ class Api:
         form: aiohttp.FormData | None = None,
         content: Content | None = None,
         is_file: bool = False,
+        timeout_seconds: float = 0,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request as `send` does and yield the response itself.
 
@@ -176,6 +186,8 @@ class Api:
         if _NO_PATH.search(path):
             raise NoSuchPath(path)
         http, timeout = (self._files, FILE_TIMEOUT) if is_file else (self._http, self._timeout)
+        if timeout_seconds > (timeout.total or 0):
+            timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5)
         headers = _headers(version, key, content)
         refused: str | None = None
         for last in (False, True):

@@ -14,7 +14,7 @@ from services.registry.import_export.importer import ImportRejected, ParsedFile,
 from services.registry.schemas.import_export import ImportReport
 from shared.api.accepted_csv import CSV_MEDIA_TYPE
 from shared.auth import token_recheck
-from shared.caller_queue import CallerQueue
+from shared.caller_queue import LONGEST_WAIT_SECONDS, CallerQueue, waits_until
 from shared.http.problems import (
     Conflict,
     InFlight,
@@ -38,7 +38,11 @@ XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.s
 # A workbook and an import use a CPU core for seconds: the limit keeps other requests fast.
 # With the file of a large region before it, a request may wait longer than the usual ten seconds.
 WORKBOOK_QUEUE = CallerQueue(
-    "Too many files of the registry are being made", concurrency=1, max_waiting=16, timeout_seconds=25
+    "Too many files of the registry are being made",
+    concurrency=1,
+    max_waiting=16,
+    max_per_caller=2,
+    timeout_seconds=LONGEST_WAIT_SECONDS,
 )
 _EXAMPLE = "Код,Наименование,Вид,Ссылка ВК\nschool71,Школа № 71,учреждение,https://vk.com/club101\n"
 _FILE: dict[str, Any] = {
@@ -94,6 +98,7 @@ async def import_organisations(
     with the same list. Importing the same file again changes nothing.
     """
     _check_asked(request)
+    until = waits_until(request.scope)
     # The write transaction checks the access only with its first statement, after the file was read.
     async with service.database.read() as checking:
         await token_recheck.require_access(checking, caller)
@@ -105,7 +110,7 @@ async def import_organisations(
         return await (work() if dry_run else once(ImportReport, work))
 
     # An import locks the tree: without a turn, others would wait for it with a database connection each.
-    async with WORKBOOK_QUEUE.turn(caller):
+    async with WORKBOOK_QUEUE.turn(caller, until=until):
         file = await read_file(await request.body())
         if not resolve_short_names:
             return await run(file, {})
@@ -113,9 +118,9 @@ async def import_organisations(
     async with service.database.read() as looking:
         unresolved = await short_name_lookup.find_unresolved(looking, file.organisations)
     resolved = await short_name_lookup.resolve_short_names(
-        service.client(), unresolved, file.errors, act=caller.actor
+        service.client(), unresolved, file.errors, act=caller.actor, until=until
     )
-    async with WORKBOOK_QUEUE.turn(caller):
+    async with WORKBOOK_QUEUE.turn(caller, until=until):
         return await run(file, resolved)
 
 

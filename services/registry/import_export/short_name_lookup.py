@@ -1,5 +1,6 @@
 """Look up the ids of pages that a file gives only by short name: ingest asks the networks."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 from sqlalchemy import func, select
@@ -9,7 +10,7 @@ from services.registry.import_export.cell_errors import CellErrors
 from services.registry.import_export.parsed_rows import ParsedOrganisation, ParsedPage
 from services.registry.pages import address_resolution
 from services.registry.pages.page_addresses import InvalidPageAddress, parse_address
-from shared.http.problems import Invalid
+from shared.http.problems import Invalid, Unavailable
 from shared.service_client import ServiceClient
 from shared.tables.registry import Page
 
@@ -51,11 +52,12 @@ async def find_unresolved(session: AsyncSession, organisations: list[ParsedOrgan
 
 
 async def resolve_short_names(
-    services: ServiceClient, unresolved: UnresolvedPages, faults: CellErrors, *, act: str
+    services: ServiceClient, unresolved: UnresolvedPages, faults: CellErrors, *, act: str, until: float
 ) -> IdByShortName:
     """Return the ids that the networks have for these short names; an unknown name adds an error to its cell.
 
-    Raises `Invalid` for more names than one request may look up, and `Unavailable` and `UpstreamFailed` like
+    Raises `Invalid` for more names than one request may look up, `Unavailable` if the networks have not named all
+    pages at the moment `until` by the clock of the event loop, and `Unavailable` and `UpstreamFailed` like
     `resolve_address`.
     """
     if len(unresolved) > MAX_LOOKUPS:
@@ -63,14 +65,21 @@ async def resolve_short_names(
             "/", f"{len(unresolved)} pages are given only by a short name; at most {MAX_LOOKUPS} can be looked up"
         )
     resolved: dict[tuple[str, str], str] = {}
-    # Sequentially: the networks allow only a few calls per second.
-    for (network, name), page in unresolved.items():
-        try:
-            resolved[network, name] = (
-                await address_resolution.resolve_address(services, name, network, act=act)
-            ).external_id
-        except Invalid as error:
-            faults.add(page.main_cell.error(error.detail))
+    try:
+        async with asyncio.timeout_at(until):
+            # Sequentially: the networks allow only a few calls per second.
+            for (network, name), page in unresolved.items():
+                try:
+                    resolved[network, name] = (
+                        await address_resolution.resolve_address(services, name, network, act=act)
+                    ).external_id
+                except Invalid as error:
+                    faults.add(page.main_cell.error(error.detail))
+    except TimeoutError:
+        raise Unavailable(
+            f"The networks named {len(resolved)} of {len(unresolved)} pages in time, and nothing was imported: "
+            "give the ids of pages, or fewer short names in one file"
+        ) from None
     return resolved
 
 

@@ -1,9 +1,12 @@
 """Console pages of the registry: organisations, their pages, calendars, import and the first run."""
 
 import re
+from typing import Any
 
 import pytest
 
+from services.console.api_calls.client import Answer, Api
+from services.console.pages.registry_import import view
 from tests.integration.access import sample_data
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
@@ -199,7 +202,17 @@ TABLE = "Код,Наименование,Вид,ИНН\nx1,Школа № 9,уч
 WRONG_TABLE = "Код,Наименование,Вид,ИНН,Прочее\nx1,Школа <b>,фигня,123,а\n".encode()
 
 
-async def test_table_is_checked_before_it_is_applied(console: ConsoleUnderTest) -> None:
+async def test_table_is_checked_before_it_is_applied(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timeouts, send = [], Api.send
+
+    async def recorded(api: Api, method: str, path: str, *rest: Any, **options: Any) -> Answer:
+        if path == "/organisations/import":
+            timeouts.append(options.get("timeout_seconds"))
+        return await send(api, method, path, *rest, **options)
+
+    monkeypatch.setattr(Api, "send", recorded)
     file = {"file": ("registry.csv", TABLE, "text/csv")}
     checked = await console.send(MODERATOR, "POST", "/import", files=file, data={"do": "check"})
     text = checked.response.text
@@ -214,6 +227,7 @@ async def test_table_is_checked_before_it_is_applied(console: ConsoleUnderTest) 
     unseen = await console.send(MODERATOR, "POST", "/import", files=other, data=form)
     assert "Это не тот файл, который вы проверяли." in unseen.response.text
     assert "Таблица загружена." not in unseen.response.text
+    assert timeouts == [view._IMPORT_SECONDS] * 3
 
 
 async def test_errors_of_a_table_are_listed_by_cell_in_russian(console: ConsoleUnderTest) -> None:

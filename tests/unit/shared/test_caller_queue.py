@@ -1,14 +1,17 @@
 """The queue of callers' slow work: fair between organisations, and a 429 beyond its limits."""
 
 import asyncio
+import re
+from pathlib import Path
 from uuid import UUID
 
 import pytest
 
+from services.console.pages.registry_import import view
 from services.registry.api.import_export import WORKBOOK_QUEUE
 from shared.auth.callers import Caller, ServiceCaller
 from shared.auth.rights import Role
-from shared.caller_queue import CallerQueue
+from shared.caller_queue import LONGEST_WAIT_SECONDS, CallerQueue, waits_until
 from shared.http.problems import TooManyRequests
 
 SCHOOL, CLINIC = UUID(int=1), UUID(int=2)
@@ -63,5 +66,44 @@ async def test_caller_waits_until_the_timeout_of_the_queue(timeout_seconds: floa
     assert had == ["turn"] * has_turn
 
 
-def test_files_of_the_registry_wait_nearly_as_long_as_the_gateway() -> None:
-    assert 20 <= WORKBOOK_QUEUE._queue._timeout_seconds < 30
+async def test_all_turns_of_a_request_begin_before_one_moment() -> None:
+    first = CallerQueue("Too many uploads", concurrency=1, max_waiting=5)
+    second = CallerQueue("Too many files", concurrency=1, max_waiting=5)
+    scope: dict[str, object] = {}
+    until = waits_until(scope) - LONGEST_WAIT_SECONDS + 0.2
+    assert waits_until(scope) == waits_until(scope)
+    nurse = caller("nurse", CLINIC)
+    async with second.turn(caller("teacher", SCHOOL)), asyncio.timeout(5), first.turn(nurse, until=until):
+        await asyncio.sleep(0.1)
+        with pytest.raises(TooManyRequests, match="Too many files: try again"):
+            async with second.turn(nurse, until=until):
+                raise AssertionError("the turn is held by the teacher")
+    # The gateway will have responded before the work ends.
+    with pytest.raises(TooManyRequests):
+        async with second.turn(nurse, until=until):
+            raise AssertionError("the moment has passed")
+    async with second.turn(nurse):
+        pass
+
+
+async def test_caller_has_two_files_of_the_registry_at_a_time() -> None:
+    editor = caller("editor", SCHOOL)
+
+    async def work() -> None:
+        async with WORKBOOK_QUEUE.turn(editor):
+            pass
+
+    async with WORKBOOK_QUEUE.turn(editor):
+        waiting = asyncio.create_task(work())
+        while not WORKBOOK_QUEUE.waiting:
+            await asyncio.sleep(0)
+        with pytest.raises(TooManyRequests, match="Too many files of the registry"):
+            await work()
+    await waiting
+
+
+def test_requests_wait_nearly_as_long_as_the_gateway_and_the_console_a_little_longer() -> None:
+    configured = (Path(__file__).parents[3] / "services/gateway/traefik/dynamic.yml").read_text(encoding="utf-8")
+    (gateway,) = [int(seconds) for seconds in re.findall(r"responseHeaderTimeout: (\d+)s", configured)]
+    assert WORKBOOK_QUEUE._queue._timeout_seconds == LONGEST_WAIT_SECONDS
+    assert gateway - 10 <= LONGEST_WAIT_SECONDS < gateway < view._IMPORT_SECONDS < gateway + 5

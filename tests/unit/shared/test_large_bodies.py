@@ -13,14 +13,16 @@ from starlette.types import Message, Receive, Scope, Send
 from shared import large_bodies
 from shared.auth.callers import AUTHENTICATED, Caller
 from shared.auth.rights import Role
+from shared.caller_queue import LONGEST_WAIT_SECONDS, waits_until
 from shared.http.problems import Unauthenticated
-from shared.large_bodies import LARGE_AT_ONCE, LargeBodies
+from shared.large_bodies import LARGE_AT_ONCE, LARGE_PER_CALLER, LargeBodies
 from shared.service import Service
 from shared.settings import Settings
 from tests.conftest import SERVICES
 
 LIMIT, LARGE = 1_000, 2_000
 SIGNED_IN = {"authorization": "Bearer x"}
+COLLEAGUES = [{"authorization": f"Bearer {number}"} for number in range(LARGE_AT_ONCE)]
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def _tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     async def read_token(request: Request) -> Caller:
         if "authorization" not in request.headers:
             raise Unauthenticated("The header «Authorization: Bearer …» is missing")
-        return Caller("somebody", "", Role.EXECUTOR, UUID(int=1))
+        return Caller(request.headers["authorization"], "", Role.EXECUTOR, UUID(int=1))
 
     monkeypatch.setattr(large_bodies, "read_token", read_token)
     monkeypatch.setattr(large_bodies, "client_address", lambda _request: "192.0.2.1")
@@ -100,7 +102,7 @@ async def test_large_bodies_of_signed_in_callers_are_received_a_few_at_a_time() 
     reader = Reader()
     app = LargeBodies(reader, lambda: LIMIT, {"/files": LARGE})
     reader.may_read.clear()
-    uploads = [asyncio.create_task(ask(app, LARGE, SIGNED_IN)) for _ in range(LARGE_AT_ONCE + 1)]
+    uploads = [asyncio.create_task(ask(app, LARGE, headers)) for headers in (*COLLEAGUES, SIGNED_IN)]
     while len(reader.scopes) < LARGE_AT_ONCE:
         await asyncio.sleep(0)
     small = asyncio.create_task(ask(app, LIMIT, {}))
@@ -118,7 +120,7 @@ async def test_large_body_that_finds_no_turn_gets_429(monkeypatch: pytest.Monkey
     reader = Reader()
     app = LargeBodies(reader, lambda: LIMIT, {"/files": LARGE})
     reader.may_read.clear()
-    uploads = [asyncio.create_task(ask(app, LARGE, SIGNED_IN)) for _ in range(LARGE_AT_ONCE)]
+    uploads = [asyncio.create_task(ask(app, LARGE, headers)) for headers in COLLEAGUES]
     while len(reader.scopes) < LARGE_AT_ONCE:
         await asyncio.sleep(0)
     status, headers, chunks = await ask(app, LARGE, SIGNED_IN)
@@ -126,6 +128,31 @@ async def test_large_body_that_finds_no_turn_gets_429(monkeypatch: pytest.Monkey
     reader.may_read.set()
     assert {status for status, _, _ in await asyncio.gather(*uploads)} == {200}
     assert (await ask(app, LARGE, SIGNED_IN))[0] == 200
+
+
+async def test_one_caller_leaves_turns_to_others() -> None:
+    reader = Reader()
+    app = LargeBodies(reader, lambda: LIMIT, {"/files": LARGE})
+    reader.may_read.clear()
+    uploads = [asyncio.create_task(ask(app, LARGE, SIGNED_IN)) for _ in range(LARGE_PER_CALLER)]
+    while len(reader.scopes) < LARGE_PER_CALLER:
+        await asyncio.sleep(0)
+    assert (await asyncio.wait_for(ask(app, LARGE, SIGNED_IN), 5))[0] == 429
+    other = asyncio.create_task(ask(app, LARGE, COLLEAGUES[0]))
+    while len(reader.scopes) == LARGE_PER_CALLER:
+        await asyncio.sleep(0)
+    reader.may_read.set()
+    assert {status for status, _, _ in await asyncio.gather(*uploads, other)} == {200}
+
+
+async def test_time_for_the_turns_of_the_route_counts_from_the_wait_for_the_body() -> None:
+    reader = Reader()
+    began = asyncio.get_running_loop().time()
+    await ask(LargeBodies(reader, lambda: LIMIT, {"/files": LARGE}), LARGE, SIGNED_IN)
+    (scope,) = reader.scopes
+    read = asyncio.get_running_loop().time()
+    await asyncio.sleep(0.05)
+    assert began <= waits_until(scope) - LONGEST_WAIT_SECONDS <= read
 
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name != "console"])

@@ -273,8 +273,8 @@ async def test_concurrent_imports_run_one_after_the_other(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     content = region_csv(organisations=40, pages=60).encode()
-    answers = await asyncio.gather(*(imported(registry, content) for _ in range(3)))
-    assert sorted(answer["organisations"]["added"] for answer in answers) == [0, 0, 40]
+    answers = await asyncio.gather(*(imported(registry, content) for _ in range(2)))
+    assert sorted(answer["organisations"]["added"] for answer in answers) == [0, 40]
     assert (await counted(database))["organisations"] == 40
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from services.registry.api import import_export
 from services.registry.import_export import importer
+from shared.caller_queue import CallerQueue
 from shared.database.sessions import POOL_SIZES
 from tests.integration.registry.import_export.conftest import IMPORT, csv_file, exported, imported
 from tests.support.eventually import eventually_true
@@ -71,8 +72,10 @@ async def test_people_sign_in_while_several_colleagues_download_or_import_the_re
     registry_with_people: ServiceUnderTest, ask: Any, module: Any, name: str, connections: int
 ) -> None:
     registry = registry_with_people
+    # All colleagues have the same token here.
+    queue = CallerQueue("Too many files", concurrency=1, max_waiting=16, timeout_seconds=60)
     held = _Held(getattr(module, name))
-    with mock.patch.object(module, name, held):
+    with mock.patch.object(module, name, held), mock.patch.object(import_export, "WORKBOOK_QUEUE", queue):
         asked = [asyncio.create_task(ask(registry)) for _ in range(POOL_SIZES["registry"])]
         try:
             await eventually_true(lambda: held.started > 0)

@@ -1,5 +1,6 @@
 """Pages given only by a short name: resolved by the networks, through ingest, on request."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,15 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from services.registry.api.import_export import WORKBOOK_QUEUE
 from services.registry.import_export.short_name_lookup import MAX_LOOKUPS
+from shared import caller_queue
+from shared.auth.callers import Caller
+from shared.auth.rights import Role
 from tests.conftest import TestDatabase
 from tests.integration.registry.conftest import registry_asking
-from tests.integration.registry.import_export.conftest import csv_file, imported, send
+from tests.integration.registry.import_export.conftest import counted, csv_file, imported, send
+from tests.support.eventually import eventually_true
 from tests.support.service_under_test import ServiceUnderTest
 
 HEADINGS = ("Код", "Наименование", "Вид", "Ссылка ВК", "Ссылка ОК")
@@ -23,12 +29,15 @@ class Ingest:
         self.known = {("vk", "school1"): "101", ("ok", "school1"): "5301"}
         self.asked: list[tuple[str, str]] = []
         self.away = False
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
 
     async def resolve(self, request: web.Request) -> web.Response:
         """Handle `POST /internal/pages/resolve`."""
         body: dict[str, Any] = await request.json()
         key = body["network"], body["screen_name"]
         self.asked.append(key)
+        await self.may_answer.wait()
         if self.away:
             return web.json_response({"outcome": "later", "reason": "The network is away", "community": None})
         if key not in self.known:
@@ -81,6 +90,48 @@ async def test_import_with_an_unavailable_network_gets_503(registry: ServiceUnde
     ingest.away = True
     content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/school1", ""])
     assert (await send(registry, content, resolve_short_names=True)).status_code == 503
+
+
+async def test_slow_networks_end_an_import_before_the_gateway_does(
+    registry: ServiceUnderTest, ingest: Ingest, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/school1", ""])
+    monkeypatch.setattr(caller_queue, "LONGEST_WAIT_SECONDS", 1)
+    ingest.may_answer.clear()
+    before = await counted(database)
+    asked = asyncio.create_task(send(registry, content, resolve_short_names=True))
+    try:
+        answer = await asyncio.wait_for(asked, 10)
+    finally:
+        ingest.may_answer.set()
+    assert (answer.status_code, len(ingest.asked)) == (503, 1)
+    assert "named 0 of 1 pages in time, and nothing was imported" in answer.json()["detail"]
+    assert await counted(database) == before
+    monkeypatch.undo()
+    assert (await imported(registry, content, resolve_short_names=True))["pages"]["added"] == 1
+
+
+async def test_both_turns_of_an_import_come_in_time_or_are_refused(
+    registry: ServiceUnderTest, ingest: Ingest, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/school1", ""])
+    monkeypatch.setattr(caller_queue, "LONGEST_WAIT_SECONDS", 2)
+    colleague = Caller("colleague", "", Role.MODERATOR, None)
+    before = await counted(database)
+    async with WORKBOOK_QUEUE.turn(colleague):
+        first = await asyncio.wait_for(send(registry, content, resolve_short_names=True), 10)
+    assert (first.status_code, ingest.asked) == (429, [])
+    ingest.may_answer.clear()
+    asked = asyncio.create_task(send(registry, content, resolve_short_names=True))
+    try:
+        await eventually_true(lambda: bool(ingest.asked))
+        async with WORKBOOK_QUEUE.turn(colleague):
+            ingest.may_answer.set()
+            second = await asyncio.wait_for(asked, 10)
+    finally:
+        ingest.may_answer.set()
+    assert (second.status_code, second.headers["retry-after"]) == (429, "5")
+    assert await counted(database) == before
 
 
 async def test_too_many_short_names_are_refused(registry: ServiceUnderTest, ingest: Ingest) -> None:
