@@ -191,13 +191,16 @@ async def change(
             session, caller, role, organisation_id, include_subordinates=values["include_subordinates"]
         )
         values["role"] = role.value
+    taken_by = person.deactivated_by_organisation_id
     if values.get("active", person.active) != person.active:
-        taken_by = person.deactivated_by_organisation_id
         if values["active"] and not await reaches(session, caller, taken_by):
             raise Forbidden(
                 "The person was deactivated by the centre or by an organisation above yours: ask there"
             )
         values["deactivated_by_organisation_id"] = None if values["active"] else caller.organisation_id
+    elif values.get("active") is False and await reaches(session, caller, taken_by):
+        # A level above takes over: the organisation below must no longer let the person in.
+        values["deactivated_by_organisation_id"] = caller.organisation_id
     if "password" in values:
         del values["password"]
         values["password_hash"] = password_hash

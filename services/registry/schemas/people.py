@@ -87,7 +87,9 @@ class PersonUpdate(UpdateModel):
         default=None, description="null: sign-in at the issuer is no longer possible"
     )
     active: bool | None = Field(
-        default=None, description="false: the person cannot sign in, and their sessions end"
+        default=None,
+        description="false: the person cannot sign in, and their sessions end. For an inactive person, false from "
+        "the centre or an organisation above the one that deactivated them takes the deactivation over",
     )
 
     @classmethod

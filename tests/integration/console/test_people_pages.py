@@ -210,6 +210,46 @@ async def test_lock_is_offered_to_lift_only_to_whose_scope_includes_who_set_it(
     assert all(f", Организация {MARKS[relation]}</p>" in page for page in pages)
 
 
+async def test_deactivation_by_an_organisation_is_taken_over_by_the_centre_on_purpose_only(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, samples = console.filled("/people/{person_id}"), console.services.samples["own"]
+    person, organisation = str(samples["person_id"]), samples["organisation_id"]
+    back = "UPDATE people SET active = true, deactivated_by_organisation_id = NULL WHERE id = :id"
+    bodies: list[Any] = []
+    send = Api.send
+
+    async def recorded(api: Api, method: str, path: str, body: Any = None, **options: Any) -> Answer:
+        bodies.extend([body] if method == "PATCH" else [])
+        return await send(api, method, path, body, **options)
+
+    monkeypatch.setattr(Api, "send", recorded)
+    for by, text, offered in (
+        ("NULL", "Доступ отозван центром: войти нельзя.", [False, False]),
+        (f"'{organisation}'", "Доступ отозван: войти нельзя.", [True, False]),
+    ):
+        removed = f"UPDATE people SET active = false, deactivated_by_organisation_id = {by} WHERE id = :id"
+        async with committed(console.services, removed, back, person):
+            pages = [(await console.send(who, "GET", own)).response.text for who in (OPERATIONS, MANAGER)]
+            assert [f'action="{own}/deactivation"' in page for page in pages] == offered
+            assert all(text in page for page in pages)
+            # A new name is no decision about the access.
+            form = {"full_name": "Иное имя", "role": "approver", "organisation": OWN}
+            form["version"] = await version_of(console, OPERATIONS, f"{own}/edit")
+            changed = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form)
+            assert (changed.response.status_code, changes(changed)) == (303, [("PATCH", 200)])
+            assert "active" not in bodies.pop()
+            await console.send(OPERATIONS, "POST", f"{own}/edit", data=form | {"active": "yes"})
+            assert bodies.pop()["active"] is True
+    async with committed(console.services, removed, back, person):
+        version = hidden_of((await console.send(OPERATIONS, "GET", own)).response.text, "version")
+        for given, answered in ((version, 200), ("99", 412)):
+            taken = await console.send(OPERATIONS, "POST", f"{own}/deactivation", data={"version": given})
+            assert (taken.response.status_code, changes(taken)) == (303, [("PATCH", answered)])
+            assert bodies.pop() == {"active": False}
+            assert ("failed" in taken.response.headers["set-cookie"]) == (answered == 412)
+
+
 async def test_auditor_sees_people_and_changes_nothing(console: ConsoleUnderTest) -> None:
     text = (await console.send(AUDITOR, "GET", console.filled("/people/{person_id}"))).response.text
     assert "person-bagulnik" in text

@@ -301,10 +301,18 @@ async def test_only_the_level_that_took_access_away_or_one_above_it_gives_it_bac
         shown = (await registry.client.get(path, headers=centre)).json()
         assert (shown["deactivated_by_organisation_id"], shown["locked_by_organisation_id"]) == (stored, None)
         assert [await activate(True, lower) for lower, _ in levels[:number]] == [403] * number
-        # A deactivation that is repeated stays that of the level that made it.
-        assert await activate(False, centre) == 200
+        # A deactivation that a lower or the same level repeats stays that of the level that made it.
+        for lower, _ in levels[: number + 1]:
+            assert await activate(False, lower) == 200
+        again = (await registry.client.get(path, headers=centre)).json()
+        assert (again["deactivated_by_organisation_id"], again["version"]) == (stored, shown["version"])
         assert await activate(True, headers) == 200
-    # A level above takes a lock over.
+    # A level above takes a deactivation over, and a lock.
+    for headers, stored in levels:
+        assert await activate(False, headers) == 200
+        shown = (await registry.client.get(path, headers=centre)).json()
+        assert shown["deactivated_by_organisation_id"] == stored
+    assert [await activate(True, headers) for headers, _ in levels] == [403, 403, 200]
     for headers, stored in levels:
         assert (await lock(headers)).json()["locked_by_organisation_id"] == stored
     assert [await unlock(headers) for headers, _ in levels] == [403, 403, 200]

@@ -130,7 +130,10 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
     organisation = await _organisation(visit, form, person["organisation"])
     if organisation.error:
         return await _form(visit, form, organisation, person=person)
-    body = _access(form, organisation) | {"active": form.get("active") == "yes"}
+    body = _access(form, organisation)
+    # Unchanged, it would take over the deactivation by an organisation below.
+    if (active := form.get("active") == "yes") != person["active"]:
+        body["active"] = active
     if (subject := form.get("external_subject", "")) != (person["external_subject"] or ""):
         body["external_subject"] = subject or None
     try:
@@ -145,6 +148,21 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
         again = form | {"version": current["version"]}
         return await _form(visit, again, organisation, problem, person=person, wrong=wrong)
     return visit.redirect(f"/people/{person_id}", note="Доступ изменён")
+
+
+@router.post("/people/{person_id}/deactivation")
+async def take_over_deactivation(visit: VisitDep, person_id: str) -> Response:
+    """Make the deactivation by an organisation below one's own: only one's own level lets the person in again."""
+    form = await entered(visit.request)
+    own = f"/people/{person_id}"
+    try:
+        await visit.api.send("PATCH", own, {"active": False}, version=form.get("version"))
+    except ApiProblem as problem:
+        if problem.status != 412:
+            raise
+        note = "Запись изменил кто-то другой. Проверьте, что получилось, и повторите."
+        return visit.redirect(own, note=note, kind="failed")
+    return visit.redirect(own, note="Теперь доступ вернёт только ваш уровень")
 
 
 @router.post("/people/{person_id}/password")

@@ -61,6 +61,7 @@ async def show_person(visit: VisitDep, person_id: str) -> HTMLResponse:
         may_manage=visit.may("people:manage") and person["id"] != visit.me["person"]["id"],
         locker=locked_by[0] if locked_by else None,
         may_unlock=visit.me["organisation"] is None or _is_in_scope(visit, locked_by),
+        may_take_over=visit.me["organisation"] is None and person["deactivated_by_organisation_id"] is not None,
     )
 
 
