@@ -237,13 +237,26 @@ def add_person(
 
 @app.command()
 def end_sessions() -> None:
-    """End the sessions of all people: everybody signs in again. Part of a restore from a backup.
+    """End the sessions of all people whose tokens are issued here; `end-browser-sessions` ends the rest. Part of a
+    restore from a backup.
 
     Reads GOSPABLIK_DATABASE_URL of registry's role.
     """
     from cli.deployment import end_sessions as deployment
 
     typer.echo(f"{asyncio.run(deployment.end_sessions())} sessions ended")
+
+
+@app.command()
+def end_browser_sessions() -> None:
+    """End all sessions of browsers in the console, those of people of an external issuer too. Part of a restore
+    from a backup.
+
+    Reads GOSPABLIK_DATABASE_URL of the console's role.
+    """
+    from cli.deployment import end_sessions as deployment
+
+    typer.echo(f"{asyncio.run(deployment.end_browser_sessions())} sessions of browsers ended")
 
 
 @app.command()

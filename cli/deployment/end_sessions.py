@@ -1,5 +1,10 @@
-"""End the sessions of all people, for a database restored from a backup, where ended sessions are active again."""
+"""End the sessions of all people, for a database restored from a backup, where ended sessions are active again.
 
+Each database role ends its own: registry those that it issued tokens for, the console those of browsers, which
+hold the tokens of people of an external issuer.
+"""
+
+from services.console.browser_sessions import session_store
 from services.registry.authentication import sessions
 from shared.audit import recorder
 from shared.database.sessions import Database
@@ -13,5 +18,15 @@ async def end_sessions() -> int:
         async with database.write() as session:
             recorder.set_context(session, recorder.operator_context("registry", "end-sessions"))
             return await sessions.end_everyones(session)
+    finally:
+        await database.close()
+
+
+async def end_browser_sessions() -> int:
+    """End all sessions of browsers in the console and return their number. Needs the console's database role."""
+    database = Database(settings().direct_url, 1, name="sessions")
+    try:
+        async with database.write() as session:
+            return await session_store.end_everyones(session)
     finally:
         await database.close()

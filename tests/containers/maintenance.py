@@ -32,7 +32,7 @@ def backup(installation: Installation) -> str:
     # Keep the emulators' volume: networks do not lose data when an installation does.
     installation.command(f"docker volume rm $({LIST_VOLUMES} | grep -v emulators)")
     began = time.monotonic()
-    *restore, end_sessions, start = documented_lines("maintenance", "Restore")
+    *restore, end_sessions, end_browser_sessions, start = documented_lines("maintenance", "Restore")
     for line in restore:
         installation.command(line)
     after = citizens.counts(installation)
@@ -41,6 +41,9 @@ def backup(installation: Installation) -> str:
     ended = installation.command(end_sessions)
     if installation.sql("select count(*) from refresh_tokens where used_at is null and revoked_at is null") != "0":
         raise StepFailedError(f"sessions work after the restore; «{end_sessions}» says «{ended}»")
+    ended = installation.command(end_browser_sessions)
+    if installation.sql("select count(*) from console_sessions") != "0":
+        raise StepFailedError(f"browsers are signed in after the restore; «{end_browser_sessions}» says «{ended}»")
     installation.command(start)
     wait_until(installation.passes, "/health says pass after the restore", seconds=60)
     restored = time.monotonic() - began

@@ -68,6 +68,31 @@ async def test_sessions_that_a_restore_brought_back_are_ended(database: TestData
         await raw_connection.close()
 
 
+async def test_sessions_of_browsers_that_a_restore_brought_back_are_ended(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    raw_connection = await database.connect()
+    try:
+        await raw_connection.execute(
+            """INSERT INTO console_sessions
+                   (id, digest, person_id, tokens, access_expires_at, expires_at, created_at)
+               SELECT gen_random_uuid(), convert_to(name, 'UTF8'), gen_random_uuid(), 'x', now(), now() + '1 day',
+                      now()
+               FROM unnest(ARRAY['stolen', 'other']) AS name"""
+        )
+        settings = environment("console", database, keys_dir)
+        ended = await gospablik(settings, "end-browser-sessions")
+        assert (ended.returncode, ended.stdout) == (0, "2 sessions of browsers ended\n"), ended.stderr
+        assert await raw_connection.fetchval("SELECT count(*) FROM console_sessions") == 0
+        again = await gospablik(settings, "end-browser-sessions")
+        assert again.stdout == "0 sessions of browsers ended\n"
+        # The registry's role cannot: the documented command needs the container of the console.
+        refused = await gospablik(environment("registry", database, keys_dir), "end-browser-sessions")
+        assert refused.returncode != 0
+    finally:
+        await raw_connection.close()
+
+
 async def test_dead_letter_jobs_are_listed_and_requeued(database: TestDatabase, keys_dir: Path) -> None:
     raw_connection = await database.connect()
     try:

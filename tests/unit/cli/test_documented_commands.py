@@ -28,6 +28,7 @@ from tests.containers.installation import ROOT
                 "docker compose exec",
                 "docker compose run",
                 "docker compose run",
+                "docker compose run",
                 "docker compose up",
             ],
         ),
@@ -47,8 +48,9 @@ def test_continued_line_is_read_as_one_command() -> None:
 
 
 def test_restored_sessions_are_ended_before_the_start() -> None:
-    *_, before_start, start = documented_lines("maintenance", "Restore")
-    assert before_start.endswith(" registry end-sessions")
+    *_, of_people, of_browsers, start = documented_lines("maintenance", "Restore")
+    assert of_people.endswith(" registry end-sessions")
+    assert of_browsers.endswith(" console end-browser-sessions")
     assert start == "docker compose up -d --wait"
 
 
