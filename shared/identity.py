@@ -2,7 +2,8 @@
 
 An external issuer identifies a person; only registry knows their access. Its response is cached for a minute, so a
 locked or moved person loses access everywhere within a minute. A new token is looked up anew: after a change of
-access, which a change with the old token reports as 401, signing in again helps at once.
+access, which a change with the old token reports as 401, signing in again helps at once. After a miss, one token
+of the same person is looked up a second: an issuer may give a stranger any number of new tokens.
 """
 
 from collections.abc import Awaitable, Callable
@@ -27,6 +28,8 @@ FindPerson = Callable[[oidc.VerifiedIdentity], Awaitable[Claims | None]]
 PERSON_CACHE_TTL = timedelta(seconds=60)
 # How long a missing person is cached: short, so that newly granted access works soon.
 MISS_CACHE_TTL = timedelta(seconds=5)
+# How long other tokens of a person who was missing are not looked up.
+MISS_PAUSE = timedelta(seconds=1)
 MAX_CACHED_PERSONS = 10_000
 
 
@@ -36,6 +39,7 @@ class PersonCache:
     def __init__(self, find: FindPerson) -> None:
         self._find = find
         self._found: dict[tuple[str, str, float], tuple[datetime, Claims | None]] = {}
+        self._paused_until: dict[tuple[str, str], datetime] = {}
 
     async def claims(self, verified: oidc.VerifiedIdentity) -> Claims | None:
         """Return the claims, as in a token of the embedded issuer; None for a person without access."""
@@ -43,11 +47,31 @@ class PersonCache:
         until, claims = self._found.get(key, (None, None))
         if until is not None and until > clock.now():
             return claims
+        if self._is_paused(key[:2]):
+            return None
         claims = await self._find(verified)
+        self._pause_or_not(key[:2], is_missing=claims is None)
         if len(self._found) >= MAX_CACHED_PERSONS:
             self._found.clear()
         self._found[key] = (clock.now() + (MISS_CACHE_TTL if claims is None else PERSON_CACHE_TTL), claims)
         return claims
+
+    def _is_paused(self, who: tuple[str, str]) -> bool:
+        if (until := self._paused_until.get(who)) is None:
+            return False
+        if until > clock.now():
+            return True
+        # This request looks the person up; those that arrive meanwhile do not.
+        self._paused_until[who] = clock.now() + MISS_PAUSE
+        return False
+
+    def _pause_or_not(self, who: tuple[str, str], *, is_missing: bool) -> None:
+        if not is_missing:
+            self._paused_until.pop(who, None)
+            return
+        if len(self._paused_until) >= MAX_CACHED_PERSONS:
+            self._paused_until.clear()
+        self._paused_until[who] = clock.now() + MISS_PAUSE
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ the recipient, `sub` the caller; between services also `act`, the person on whos
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
@@ -76,7 +77,8 @@ class PublicKeys:
         """Return the keys of the present file."""
         version = self._version_on_disk()
         if version not in (None, self._version):
-            self._keys, self._version = read_key_set(self._path), version
+            with suppress(FileNotFoundError):  # removed since: the keys stay until there is a new file
+                self._keys, self._version = read_key_set(self._path), version
         return self._keys
 
     def _version_on_disk(self) -> tuple[int, int] | None:

@@ -102,6 +102,22 @@ def test_token_of_a_new_key_is_accepted_without_a_restart(tmp_path: Path) -> Non
     assert [key.kid for key in keys.current()] == ["appeals.2"]
 
 
+def test_file_that_is_removed_while_it_is_looked_at_refuses_an_unknown_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "services.jwks"
+    write_keys(path, APPEALS)
+    verifier = tokens.Verifier(keys := tokens.PublicKeys(path))
+    monkeypatch.setattr(tokens.PublicKeys, "_version_on_disk", lambda _self: (1, 1))
+    path.unlink()
+    token = Signer("appeals", tokens.new_key("appeals.2")).sign("appeals", "ingest", timedelta(seconds=60))
+    with pytest.raises(InvalidToken):
+        verifier.verify(token, audience="ingest")
+    assert verifier.verify(signed(), audience="ingest")["iss"] == "appeals"
+    write_keys(path, tokens.new_key("appeals.3"))
+    assert [key.kid for key in keys.current()] == ["appeals.3"]
+
+
 def test_unknown_key_ids_do_not_make_the_same_file_be_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
