@@ -1,7 +1,7 @@
 """Claims of access tokens: from the embedded issuer, or from registry for a person of an external issuer.
 
 An external issuer identifies a person; only registry knows their access. Its response is cached for a minute, so a
-locked or moved person loses access everywhere within a minute. A new token is looked up anew: after a change of
+locked or moved person loses access everywhere within a minute. A new token is looked up again: after a change of
 access, which a change with the old token reports as 401, signing in again helps at once. After a miss, one token
 of the same person is looked up a second: an issuer may give a stranger any number of new tokens.
 """

@@ -84,7 +84,7 @@ class PublicKeys:
     def _version_on_disk(self) -> tuple[int, int] | None:
         try:
             found = self._path.stat()
-        except FileNotFoundError:  # after a leak the file is removed, and then made anew
+        except FileNotFoundError:  # after a leak the file is removed, and then created again
             return None
         return found.st_ino, found.st_mtime_ns
 

@@ -130,7 +130,7 @@ async def failing_for(session: AsyncSession, ids: Collection[UUID], duration: ti
 
 
 async def restart_unreachable(session: WriteSession, ids: Collection[UUID]) -> None:
-    """Begin anew the time of failures of those among `ids` that `failing_for` leaves out; they have just failed.
+    """Restart the time of failures of those among `ids` that `failing_for` leaves out; they have just failed.
 
     Otherwise their first failure after a long fault of our own, once another receiver answers, would disable them.
     The caller has just recorded outcomes of all of them, which locked their rows.

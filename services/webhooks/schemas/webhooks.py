@@ -237,7 +237,7 @@ class WebhookHealth(BaseModel):
     state: WebhookHealthState
     failing_since: datetime | None = Field(
         description="Since when it fails: the first failure after the last success, or after 30 hours without "
-        "one; begun anew each day while no receiver answers"
+        "one; started again each day while no receiver answers"
     )
     consecutive_failures: int = Field(description="Failed attempts since the last success", examples=[0])
     last_success_at: datetime | None
