@@ -81,5 +81,5 @@ def test_documented_events_are_those_of_the_openapi_document() -> None:
 def test_documented_limits_are_those_of_the_code() -> None:
     assert f"{MAX_EVENT_BODY // 1024} KiB" in TEXT
     assert f"may send {settings().partner_events_per_minute} events a minute" in TEXT
-    assert f"More than {settings().partner_refusals_per_minute} refused messages" in TEXT
+    assert f"More than {settings().partner_refusals_per_minute} refused events" in TEXT
     assert f"{RetentionSettings().partner_events_days} days (`GOSPABLIK_KEEP_PARTNER_EVENTS_DAYS`" in TEXT
