@@ -47,7 +47,7 @@ class Installation:
         if not self.folder.exists():
             self.engine.run(f"git clone --quiet --no-checkout {ROOT} {self.folder}")
         commit = self.engine.output(f"git rev-parse --verify {version}^{{commit}}", folder=ROOT)
-        self.engine.run(f"git fetch --quiet origin && git checkout --quiet {commit}", folder=self.folder)
+        self.engine.run(f"git fetch --quiet origin HEAD && git checkout --quiet {commit}", folder=self.folder)
 
     def refuse_foreign(self) -> None:
         """Raise NotPossibleError if this machine has an installation that these tests did not create."""

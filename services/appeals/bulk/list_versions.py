@@ -12,11 +12,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Self
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.lists.appeal_filter import AppealFilter
 from shared.auth.callers import Caller
+from shared.database.database_time import database_time
 from shared.tables.appeals import Appeal
 
 # Microseconds since 1970, and the digest of the ids.
@@ -56,7 +57,7 @@ class ListVersion:
 
 async def current(session: AsyncSession, caller: Caller, filters: AppealFilter, most: int) -> str | None:
     """Return the version of the list now; None if it has more than `most` appeals."""
-    at: datetime = (await session.execute(select(func.now()))).scalar_one()
+    at = await database_time(session)
     found = await matching(session, caller, filters, most + 1, stored_before=at)
     return ListVersion.of(at, found).text if len(found) <= most else None
 

@@ -28,7 +28,6 @@ _BEFORE_PERIOD = frozenset(
         "третий", "четвертый", "последний", "за", "раз",
     }
 )  # fmt: skip
-_BEFORE_MONTH = frozenset({"в", "к", "с", "до", "на", "по", "начале", "середине", "конце", "конца"})
 _LOOK_BACK = 4
 _CONDITIONS = frozenset({"если", "когда", "пока"})
 _CONDITION_BEFORE = 3

@@ -16,7 +16,6 @@ from shared.auth.rights import Right
 
 APPROVERS = holders(Right.REPLIES_APPROVE)
 UNDER_WAY = frozenset({"draft", "on_approval", "queued", "sending", "uncertain"})
-ON_ITS_WAY = frozenset({"queued", "sending", "uncertain"})
 _TAKES_NO_REPLY = frozenset({"triage", "closed", "not_required", "merged"})
 _MAY_TAKE_OVER = frozenset({"moderator", "manager"})
 FIELD_WORDS = {

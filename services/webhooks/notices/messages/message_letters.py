@@ -113,29 +113,29 @@ async def _begin(database: Database, letter_id: UUID, message_id: UUID | None, f
         if message_id is None or not await session.scalar(select(active)):
             await _tell_by_email(session, letter, NoticeReason.NO_ADDRESS, earlier_attempts=letter.attempts)
             return None
-        if letter.purpose == _NOTICES and not await _is_sendable(session, letter, front_end_url):
+        if letter.purpose == _NOTICES and not await _decide_again(session, letter, front_end_url):
             return None
         letter.attempts += 1
         return letter.text or ""
 
 
-async def _is_sendable(session: WriteSession, letter: NoticeLetter, front_end_url: str) -> bool:
+async def _decide_again(session: WriteSession, letter: NoticeLetter, front_end_url: str) -> bool:
     """Return whether the message may be sent now, by the present state of its notices.
 
     While ingest certainly lacks the message, notices that may not be sent are taken out of it. Later its text
-    stays: it waits for working hours, and ends if the person may not read a notice or needs none any more. Then
+    stays: it waits for working hours, and ends if the person may not read a notice or no longer needs one. Then
     the notices that are still relevant go by e-mail.
     """
     notices = await _notices(session, letter)
     sendable = await Sendable.load(session, notices)
     if not letter.attempts:
-        told = await leave_out(session, notices, sendable)
+        kept = await leave_out(session, notices, sendable)
         _leave_old_to_email(notice for notice in notices if notice.id in sendable.later)
-        if told:
-            letter.text = sendable.text(told, front_end_url)
+        if kept:
+            letter.text = sendable.text(kept, front_end_url)
         else:
             letter.status = "cancelled"
-        return bool(told)
+        return bool(kept)
     if NoticeReason.NO_ACCESS in sendable.suppressed.values() or not (sendable.lines or sendable.later):
         ended = [notice for notice in notices if notice.id in sendable.suppressed]
         _move_to_email(notice for notice in notices if notice.id not in sendable.suppressed)

@@ -59,12 +59,15 @@ class Sendable:
 
 async def leave_out(session: WriteSession, notices: Sequence[Notice], sendable: Sendable) -> list[Notice]:
     """Suppress the outdated notices and postpone those for later; return the others."""
-    told = []
+    kept: list[Notice] = []
+    outdated: dict[NoticeReason, list[Notice]] = {}
     for notice in notices:
         if (reason := sendable.suppressed.get(notice.id)) is not None:
-            await record_outcome(session, [notice], NoticeStatus.SUPPRESSED, reason)
+            outdated.setdefault(reason, []).append(notice)
         elif (send_at := sendable.later.get(notice.id)) is not None:
             notice.send_at, notice.status, notice.letter_id = send_at, NoticeStatus.WAITING.value, None
         else:
-            told.append(notice)
-    return told
+            kept.append(notice)
+    for reason, ended in outdated.items():
+        await record_outcome(session, ended, NoticeStatus.SUPPRESSED, reason)
+    return kept
