@@ -32,7 +32,7 @@ from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.ingest import Message, Publication
 
-# The limit of ingest, which splits texts longer than the network's own limit.
+# Ingest splits texts longer than the network's limit; it accepts 500 characters more, for the request for a mark.
 MAX_REPLY_LENGTH = 20_000
 
 

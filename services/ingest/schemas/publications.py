@@ -27,7 +27,10 @@ def _not_blank(text: str) -> str:
     return text
 
 
-ReplyText = Annotated[str, Field(min_length=1, max_length=20_000), AfterValidator(_not_blank)]
+# Appeals accepts 20,000 characters and may append its request for a mark (at most 300).
+MAX_PUBLISHED_LENGTH = 20_500
+
+ReplyText = Annotated[str, Field(min_length=1, max_length=MAX_PUBLISHED_LENGTH), AfterValidator(_not_blank)]
 
 
 class PublicationAttachment(RequestModel):

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from services.appeals.replies.submission import MAX_REPLY_LENGTH
 from services.appeals.settings import settings
+from services.ingest.schemas.publications import PublicationRequest
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, reply_fails
 from tests.integration.appeals.test_appeal_matching import QUESTION
@@ -378,6 +380,18 @@ async def test_request_for_a_mark_is_accepted_only_in_a_final_reply_that_solves(
     after = await scenario.appeal(found["id"])
     assert after["outcome"] == "solved"
     assert (await says(scenario, after, "1"))["feedback"][0]["mark"] == 1
+
+
+async def test_longest_reply_with_the_longest_request_for_a_mark_is_accepted_by_ingest(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "mark_question", "?" * 300)
+    found = await appeal(scenario)
+    wanted = {"text": "я" * MAX_REPLY_LENGTH, "outcome": "solved", "ask_mark": True}
+    sent = await scenario.post(f"/appeals/{found['id']}/replies", wanted)
+    assert sent.status_code == 201, sent.text
+    request = {"reply_id": sent.json()["id"], "message_id": sent.json()["in_reply_to"], "on_behalf_of": "x"}
+    assert PublicationRequest.model_validate(request | {"text": sent.json()["text"]}).text.endswith("?" * 300)
 
 
 @pytest.mark.parametrize("keeps_question", [False, True])
