@@ -24,7 +24,7 @@ from shared.tables.appeals_classification import CLASSIFIED_BY_PERSON, Classific
 from shared.tables.ingest import Message
 from shared.tables.registry import Organisation
 
-# Filter values that select all models or all people.
+# Filter values: classified automatically (by a model or a rule), or by a person.
 AUTOMATIC, PERSON = "automatic", "person"
 _OF_MESSAGE = (
     "network", "kind", "page_id", "organisation_id", "url", "text", "written_at", "received_at", "deleted_at",
@@ -36,7 +36,7 @@ ClassificationRow = Any
 class ClassificationFilter(ListFilter):
     """Filter of a list of classifications."""
 
-    needs_answer: NeedsAnswer | None = Field(default=None, description="`no` opened no appeal")
+    needs_answer: NeedsAnswer | None = Field(default=None, description="Messages with `no` opened no appeal")
     language: Language | None = None
     urgency: Urgency | None = None
     classified_by: SingleLine | None = Field(
@@ -44,7 +44,7 @@ class ClassificationFilter(ListFilter):
         description="`automatic`, `person`, or the exact value of `classification.classified_by`",
         examples=["automatic"],
     )
-    topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
+    topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
     page_id: UUID | None = None
     organisation_id: UUID | None = Field(default=None, description="The organisation that owns the page")
     classified_from: BoundedDatetime | None = Field(

@@ -137,7 +137,7 @@ def _unread(text: str) -> ClassifiedText:
 
 
 def split_portions(items: Sequence[ClassifierInput]) -> list[list[ClassifierInput]]:
-    """Split the items in their order into portions that are neither too many nor too long."""
+    """Split the items, in their order, into portions with a limited number of items and characters."""
     found: list[list[ClassifierInput]] = []
     letters = 0
     for item in items:
@@ -155,12 +155,15 @@ class ClassifierPool:
     """Classifies messages; one instance per process."""
 
     def __init__(self, classify: ClassifyPortion = _classify, deadline: float = CPU_SECONDS_LIMIT) -> None:
-        """`classify` (pickled by name) is run on a portion in the classifier process."""
+        """`classify` (pickled by name) runs in the classifier process, on one portion at a time.
+
+        A run may take `deadline` CPU seconds.
+        """
         self._classify_items = classify
         self._deadline = deadline
         self._pool: ProcessPoolExecutor | None = None
         self._turns = ThreadPoolExecutor(1, "reading")
-        self._ahead: OrderedDict[ClassifierInput, ClassifiedText] = OrderedDict()
+        self._prefetched: OrderedDict[ClassifierInput, ClassifiedText] = OrderedDict()
 
     async def start(self) -> None:
         """Start the classifier process now, so that the first message does not wait for it.
@@ -173,7 +176,7 @@ class ClassifierPool:
         log.info("classifier loaded", model=found.name)
         if found.unmapped_labels:
             log.warning(
-                "labels of the topics model are left to the built-in model",
+                "labels of the custom model name no topic; the built-in model decides in their place",
                 model=found.name,
                 labels=found.unmapped_labels,
             )
@@ -189,7 +192,7 @@ class ClassifierPool:
 
     async def classify(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         """Return results in the order of the items, prefetched ones included."""
-        ready = {item: found for item in items if (found := self._ahead.pop(item, None)) is not None}
+        ready = {item: found for item in items if (found := self._prefetched.pop(item, None)) is not None}
         missing = list(dict.fromkeys(item for item in items if item not in ready))
         ready.update(zip(missing, await self._read(missing), strict=True))
         return [ready[item] for item in items]
@@ -206,11 +209,11 @@ class ClassifierPool:
 
     async def prefetch(self, items: Sequence[ClassifierInput]) -> None:
         """Classify items that will be requested soon; the oldest unused results are dropped."""
-        missing = [item for item in dict.fromkeys(items) if item not in self._ahead]
+        missing = [item for item in dict.fromkeys(items) if item not in self._prefetched]
         for item, found in zip(missing, await self._read(missing), strict=True):
-            self._ahead[item] = found
-        while len(self._ahead) > MAX_PREFETCHED:
-            self._ahead.popitem(last=False)
+            self._prefetched[item] = found
+        while len(self._prefetched) > MAX_PREFETCHED:
+            self._prefetched.popitem(last=False)
 
     async def _read(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         if settings().classifier == "rule":

@@ -100,7 +100,7 @@ def in_any_topic(column: InstrumentedAttribute[Any], topic_ids: Collection[UUID]
 
 
 class TopicName(NamedTuple):
-    """The name of a topic, with the group of the topic; for a group without."""
+    """The name of a topic with its group, or of a topic group; then `group_id` and `group` are None."""
 
     topic_id: UUID
     name: str
@@ -138,7 +138,7 @@ class TopicAndMunicipalityNames:
 
 
 async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic | None:
-    """Return the topic. Raises `Invalid` naming the field unless it exists and is active."""
+    """Return the topic; None without an id. Raises `Invalid` if the topic does not exist or is not active."""
     if topic_id is None:
         return None
     topic = await session.get(Topic, topic_id)

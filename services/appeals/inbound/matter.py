@@ -260,7 +260,7 @@ class Choice:
 
 
 def choose(new: MessageReading, appeals: Sequence[AppealReading]) -> Choice:
-    """Choose among the author's appeals in the thread, of which at least one is given, in order of preference.
+    """Choose among the author's appeals in the thread: at least one, given in order of preference.
     Appeals with the same matter or an addition come before unsure ones; among these the appeal that is replied to,
     then the lowest score, then the order given.
     """

@@ -1,6 +1,6 @@
 """Prefetch of classifications: while one batch is written, the texts of the next batches are classified.
 
-It writes nothing. A prefetched result whose context has changed meanwhile is recomputed.
+Nothing is written to the database. A prefetched result whose context has changed meanwhile is recomputed.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from shared.tables.common import Event
 from shared.tables.ingest import Message
 
 _PORTION = 500
-# Number of batches to prefetch; the classifier pool keeps no more results.
+# Number of batches to prefetch: the classifier pool keeps the results of about as many.
 _BATCHES = 4
 # The columns that classification needs. Plain rows cost a third of mapped objects.
 _MESSAGE_COLUMNS = (
@@ -37,8 +37,8 @@ _WAITING = text(
 
 
 async def next_inputs(database: Database, after_position: int) -> tuple[list[ClassifierInput], int]:
-    """Return the classifier inputs after the current batch and after `after_position`, and the position of the
-    last input. Without inputs the position is `after_position`.
+    """Return the classifier inputs of messages that wait beyond the current batch and `after_position`, and the
+    position of the last input. Without inputs the position is `after_position`.
     """
     async with database.read() as session:
         waiting = await _events_after_batch(session, after_position)
@@ -57,8 +57,8 @@ async def next_inputs(database: Database, after_position: int) -> tuple[list[Cla
 
 
 async def prefetch_backlog(database: Database, reached: int) -> int:
-    """Classify everything after the current batch; the next portion is fetched while the current one is
-    classified. Returns the position of the last input; `reached` if there was none.
+    """Classify all messages that wait beyond the current batch and the position `reached`; the next portion is
+    read while the current one is classified. Return the position of the last input; `reached` if there was none.
     """
     reading: asyncio.Task[None] | None = None
     try:

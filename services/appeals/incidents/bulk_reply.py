@@ -60,8 +60,8 @@ async def submit_bulk_reply(
     session: WriteSession, caller: Caller, incident_id: UUID, given: NewBulkReply, *, repeats: bool = False
 ) -> IncidentReply:
     """Store the reply and enqueue the job that creates one reply per appeal. A moderator's reply goes to all
-    appeals, a staff member's to the appeals of their organisation. `allow_duplicate`: the caller repeats an equal
-    final text on purpose. Raises `NotFound`, `Duplicate` naming the first reply, `Forbidden` for a moderator whose
+    appeals, a staff member's to the appeals of their organisation. `repeats`: the caller sends an equal final text
+    again on purpose. Raises `NotFound`, `Duplicate` naming the first reply, `Forbidden` for a moderator whose
     token does not include `appeals:triage`, and `Invalid` naming the wrong field or the text that must not be
     published.
     """
@@ -133,8 +133,8 @@ def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
 
 
 def _excludes_reply(reply: IncidentReply) -> ColumnElement[bool]:
-    """Return the SQL condition of replies to an appeal that exclude this one: a copy of this reply, or a reply
-    under way. An interim reply under way does not exclude a final one, which waits and is published after it.
+    """Return the SQL condition of the replies that keep an appeal from getting this one: a copy of this reply, or
+    a reply under way. After an interim reply under way a final one is still created; it waits until then.
     """
     on_the_way: ColumnElement[bool] = Reply.status.in_(PENDING_REPLY_STATUSES)
     if reply.kind == "final":
@@ -337,6 +337,7 @@ async def list_bulk_replies(
 
 
 async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentReply) -> int:
+    """Return how many appeals in the caller's scope are still to get this reply."""
     waits = or_(Appeal.first_response_at.is_(None), runs_next_response_clock(), Appeal.status == "interim")
     query = (
         select(func.count())

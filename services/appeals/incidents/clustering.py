@@ -64,7 +64,7 @@ from shared.tables.common import Event
 CLUSTERING_EVENT_TYPES = ("appeal.opened", "appeal.message_added")
 # Maximum number of rows read for one spike.
 MAX_APPEALS_PER_SPIKE = 1_000
-_LOCK = 0x6275  # "bu"
+_LOCK = 0x6275  # the namespace of these advisory locks ("bu")
 # Locks are taken in a fixed order, so that two batches wait for each other instead of deadlocking.
 _LOCK_MUNICIPALITIES = text(
     """
@@ -109,7 +109,7 @@ class ClusteringBatch:
         self._quiet = timedelta(hours=config.incident_quiet_hours)
 
     async def run(self, appeal_ids: Collection[UUID]) -> None:
-        """Join these appeals to open incidents, and open incidents for the spikes they are part of."""
+        """Add these appeals to open incidents, and open incidents for the spikes they are part of."""
         await self._session.execute(FORCE_CUSTOM_PLAN)
         appeals = await self._read(_select_appeals().where(Appeal.id.in_(appeal_ids), *counted(), _never_joined()))
         appeals = [appeal for appeal in appeals if appeal.municipality is not None]

@@ -30,7 +30,7 @@ def _last_replies(incident_id: UUID) -> Select[UUID]:
 
 async def reply_to_new_members(session: WriteSession, incident_id: UUID, joined_at: datetime) -> None:
     """Enqueue jobs that send the last final replies, of the centre and of each organisation, to appeals that
-    joined since.
+    joined at or after `joined_at`.
     """
     for reply_id in await session.scalars(_last_replies(incident_id)):
         payload = {"incident_reply_id": str(reply_id), "joined_from": joined_at.isoformat()}

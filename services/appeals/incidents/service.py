@@ -176,7 +176,7 @@ async def add_manually(
 ) -> Incident:
     """Add appeals to an incident; appeals that are already in it stay.
 
-    Raises as `open_manually`, and `Conflict` for a closed incident.
+    Raises the errors of `open_manually`, and `Conflict` for a closed incident.
     """
     incident = await lock(session, caller, incident_id)
     if incident.closed_at is not None:
@@ -346,8 +346,8 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
 async def close(session: WriteSession, caller: Caller, incident_id: UUID, version: int | None) -> Incident:
     """Close the incident: appeals can no longer join, and its appeals stay unchanged.
 
-    Raises `NotFound`, `Forbidden` for another organisation's incident, `Conflict` for a closed one, and as
-    `check_version`.
+    Raises `NotFound`, `Forbidden` for another organisation's incident, `Conflict` for a closed one, and the
+    errors of `check_version`.
     """
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)
@@ -367,8 +367,8 @@ async def update_incident(
     version: int | None,
     values: dict[str, Any],
 ) -> Incident:
-    """Set the title or the leading organisation, which must exist. Raises as `close`, and `Forbidden` if staff of
-    an organisation change who leads: only the centre may.
+    """Set the title or the leading organisation, which must exist. Raises the errors of `close`, and `Forbidden`
+    if staff of an organisation change who leads: only the centre may.
     """
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)

@@ -57,9 +57,9 @@ def text_hash(words: ColumnElement[str] | Any) -> ColumnElement[int]:
 async def like(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, days: int, all_organisations: bool
 ) -> tuple[list[SimilarAppeal], int]:
-    """Return the appeals similar to this one, most similar first, and how many were compared. Compares appeals of
-    the same organisation, or of all with `all_organisations` or if the appeal has no organisation; always within
-    the caller's scope. Raises `NotFound` for an appeal out of scope, `TooManyRequests` if too many callers wait.
+    """Return the appeals similar to this one, most similar first, and how many were compared. Compares appeals
+    opened at most `days` before or after, of the same organisation, or of all organisations with
+    `all_organisations` or if the appeal has none; always within the caller's scope. Raises `NotFound` for an appeal out of scope, `TooManyRequests` if too many callers wait.
     """
     async with COMPARISON_QUEUE.turn(caller):
         return await _compared(session, caller, appeal_id, days=days, all_organisations=all_organisations)

@@ -68,7 +68,9 @@ class LocationCounts:
             self._cells[key, settlement] = before[0] + count, before[1] + authors
 
     def is_hot(self, key: SpikeKey, min_authors: int, share: float) -> bool:
-        """Return whether the key is significant in the municipality, or in one of its settlements."""
+        """Return whether the key is significant in the municipality or in one of its settlements: it has at least
+        `min_authors` authors there, and significantly more appeals than the usual `share`.
+        """
         cells = {where: cell for (what, where), cell in self._cells.items() if what == key}
         count, authors = (sum(cell[at] for cell in cells.values()) for at in (0, 1))
         if authors >= min_authors and is_significant(count, self.total, share):

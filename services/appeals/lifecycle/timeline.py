@@ -165,8 +165,8 @@ class AppealRecorder:
         self._awaiting_assignee[appeal.id] = appeal
 
     def queue_incident_replies(self, appeal: Appeal) -> None:
-        """Let `write` enqueue the job that sends the appeal, if it is in an incident, what its new organisation
-        has replied to the incident.
+        """Let `write` enqueue the job that gives the appeal, if it is in an incident, the replies of its new
+        organisation to the incident.
         """
         if appeal.incident_id is not None:
             self._assigned_members.add(appeal.id)
@@ -304,7 +304,7 @@ async def timeline_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Timeli
 
 
 async def last_change(session: AsyncSession, appeal_id: UUID) -> dict[str, Any] | None:
-    """Return the last change of the appeal: {"kind", "actor" with name, "at", "reply_id"?}."""
+    """Return the last change of the appeal, or None: {"kind", "actor" with name, "at", "reply_id"?}."""
     entry = await session.scalar(
         select(TimelineEntry)
         .where(TimelineEntry.appeal_id == appeal_id)

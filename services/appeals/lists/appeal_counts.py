@@ -114,7 +114,7 @@ async def differences(session: AsyncSession) -> Sequence[dict[str, Any]]:
 
 
 async def correct(session: WriteSession) -> int:
-    """Correct the sums by their differences from the appeals; return how many were wrong. This number is
+    """Correct the sums by their differences from the appeals; return how many were wrong. The number is also
     logged.
     """
     wrong = await differences(session)

@@ -39,7 +39,7 @@ class AppealFilter(ListFilter):
     organisation_id: UUID | None = None
     assignee_id: UUID | None = Field(default=None, description="Appeals of this person")
     assignee: AssigneeFilter | None = Field(
-        default=None, description="`me`: those of the caller; `none`: open ones that nobody has"
+        default=None, description="`me`: appeals of the caller; `none`: open appeals without an assignee"
     )
     network: NetworkName | None = None
     source: SingleLine | None = Field(
@@ -47,9 +47,9 @@ class AppealFilter(ListFilter):
     )
     external_id: SingleLine | None = Field(
         default=None,
-        description="The id in the source, if it gave one; of Open311 `{id of the client}:{its id}`",
+        description="The appeal's id in the source, if it has one; from Open311 `{id of the client}:{its id}`",
     )
-    topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
+    topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
     municipality: str | None = Field(default=None, pattern=OKTMO_PATTERN, description="OKTMO of the location")
     settlement: SingleLine | None = Field(default=None, description="As shown in `location`")
     language: Language | None = None

@@ -84,7 +84,7 @@ async def find(
 async def find_ids(
     session: AsyncSession, caller: Caller, filters: AppealFilter, sort: AppealSort, limit: int
 ) -> list[UUID]:
-    """Return the ids of the first appeals of a list, in its order. Raises as `find`."""
+    """Return the ids of the first appeals of a list, in its order. Raises the errors of `find`."""
     check_sort(sort, filters)
     order = order_of(sort)
     if filters.q:

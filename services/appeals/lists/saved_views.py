@@ -82,7 +82,9 @@ async def create_view(session: WriteSession, caller: Caller, given: ViewContent)
 async def change_view(
     session: WriteSession, caller: Caller, view_id: UUID, version: int | None, given: ViewContent
 ) -> SavedView:
-    """Replace a view of the caller. Raises as `create_view`, and `NotFound`, `Forbidden`, `PreconditionFailed`."""
+    """Replace a view of the caller. Raises the errors of `create_view`, and `NotFound`, `Forbidden`,
+    `PreconditionFailed`.
+    """
     view = await get_view(session, caller, view_id, lock=True)
     if view.owner != caller.actor:
         raise Forbidden("Only the owner of a view may change it: save your own")
@@ -94,7 +96,9 @@ async def change_view(
 
 
 async def delete_view(session: WriteSession, caller: Caller, view_id: UUID, version: int | None) -> None:
-    """Delete the caller's own view, or with `assignees:manage` a shared one. Raises as `change_view`."""
+    """Delete the caller's own view, or with `assignees:manage` a shared one. Raises `NotFound`, `Forbidden`,
+    `PreconditionFailed`.
+    """
     view = await get_view(session, caller, view_id, lock=True)
     if view.owner != caller.actor and Right.ASSIGNEES_MANAGE not in caller.rights:
         raise Forbidden(

@@ -14,7 +14,7 @@ MODERATOR_REASON = "Решение модератора"
 
 
 async def classify_text(item: ClassifierInput) -> ClassificationResult:
-    """Return the classification of a text. Raises as `ClassifierPool.classify_one` does."""
+    """Return the classification of a text. Raises `Unavailable` if the classifier is not available."""
     return (await classifier_pool().classify_one(item)).result
 
 

@@ -177,7 +177,7 @@ async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, 
 def _restorable(
     decision: UndoableDecision | None, locked_message: UUID | None, appeal: Appeal, caller: Caller
 ) -> UndoableDecision:
-    """Return the decision if it can be undone. Raises as `undo_decision` does."""
+    """Return the decision if it can be undone. Raises `Conflict` or `Forbidden` if it cannot."""
     oldest = clock.now() - timedelta(minutes=UNDO_MINUTES)
     if decision is None or decision.decided_at < oldest or decision.decided_by != caller.actor:
         raise Conflict(

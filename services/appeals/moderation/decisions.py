@@ -70,7 +70,7 @@ async def decide_message(
     `needs_answer` true opens an appeal, joins the author's appeal about the matter, or starts the clock of an
     unclear appeal; false closes an appeal that nobody has started to work on, unless another of its messages needs
     an answer. Raises `NotFound`, `Invalid`, `Conflict` if the status of the appeal no longer allows the decision,
-    `PreconditionFailed`, and as `reviews.check_not_stale` does.
+    `PreconditionFailed`, and the errors of `reviews.check_not_stale`.
     """
     await require_reading(session)
     await reviews.lock_review(session, message_id)
@@ -186,7 +186,7 @@ def _require_unchanged(subject: DecisionSubject, seen: Seen, written: int) -> No
     before, current = subject.classification.version if subject.classification else 0, written - 1
     if current != before:
         check_version(current, seen.version, version=current)
-        raise Conflict("The message was classified in this moment: read its classification, and decide again")
+        raise Conflict("The message was just classified: read its classification, and decide again")
 
 
 def _base_prediction(
@@ -216,7 +216,7 @@ async def triage_appeal(
 ) -> None:
     """Set topic, location, urgency and organisation of a locked appeal without messages.
 
-    Raises `Invalid`, `DecidedByAnother`, or `Conflict` if the appeal has messages: then decide on one of them.
+    Raises `Invalid`, `DecidedByAnother`, or `Conflict` if the appeal has messages: then decide about one of them.
     """
     if appeal.status == "merged":
         raise Conflict("The appeal was merged into another one: decide about the other appeal")
@@ -282,7 +282,7 @@ async def move_appeal(
 ) -> None:
     """Apply a person's move to a locked appeal, and assign it to a person if requested.
 
-    Raises as `moves.apply_move` and `assignee_changes.apply_wish` do, and `Invalid` for an unknown
+    Raises the errors of `moves.apply_move` and `assignee_changes.apply_wish`, and `Invalid` for an unknown
     organisation.
     """
     await require_open_organisation(session, organisation_id)

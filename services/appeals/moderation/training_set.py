@@ -1,5 +1,5 @@
-"""Export of a training set as CSV: messages with people's decisions, personal data masked. Columns of the incident
-export keep their names; the other columns are those that `gospablik classify` writes. A cell is empty if people
+"""Export of a training set as CSV: messages with people's decisions, personal data masked. Columns that
+exports of «Инцидент Менеджмент» have too keep their names there; the other columns are those that `gospablik classify` writes. A cell is empty if people
 did not decide on it.
 """
 
@@ -33,7 +33,7 @@ TrainingRow = Row[Review, str, datetime, str, str | None, int | None, str | None
 
 
 async def csv_chunks(database: Database, *, labelled: bool) -> AsyncIterator[bytes]:
-    """Yield the table as CSV in chunks, first reviewed first; with `labelled` only rows whose topic people
+    """Yield the table as CSV in chunks, ordered by the first review; with `labelled` only rows whose topic people
     decided.
 
     Messages that their authors deleted or may have deleted, erased messages, and messages edited after the review

@@ -89,7 +89,7 @@ async def add_watchers(
 
 async def remove_watcher(session: WriteSession, caller: Caller, appeal_id: UUID, person_id: UUID) -> None:
     """Remove a watcher. Raises `NotFound` also for a person whom the caller may not see."""
-    # Locks the appeal like `add_watcher`, which reads the row that it has found.
+    # Locked as in `add_watcher`, which would fail if the row that it found were deleted before it is read.
     await appeal_queries.lock(session, caller, appeal_id)
     row = await session.get(AppealWatcher, (appeal_id, person_id))
     if row is None or not await _is_colleague(session, caller, person_id):

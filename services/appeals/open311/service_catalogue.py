@@ -12,7 +12,7 @@ from shared.api.pagination import Paging
 from shared.http.problems import NotFound
 from shared.tables.appeals_classification import Topic
 
-# Open311 has no pages of services; the taxonomy has some hundred topics.
+# Open311 lists all services at once; the taxonomy has a few hundred topics.
 _ALL = Paging(limit=10_000, cursor=None, binding="", url="")
 
 

@@ -67,7 +67,7 @@ class RequestQuery:
 
 
 def service_request_status(appeal_status: str) -> ServiceRequestStatus:
-    """Return the status of the service request that an appeal with this status is."""
+    """Return the status of a service request that corresponds to this status of an appeal."""
     return "open" if appeal_status in OPEN_APPEAL_STATUSES else "closed"
 
 
@@ -109,7 +109,7 @@ async def submitted_locations(
 
 def _filter(query: RequestQuery) -> _RequestFilter:
     start, end = _period(_moment("start_date", query.start_date), _moment("end_date", query.end_date))
-    # Not validated again: the period that ends on an early day begins before the first accepted moment.
+    # Not validated again: a period that ends soon after the earliest accepted moment begins before it.
     return _RequestFilter.model_construct(
         status=_appeal_statuses(query.status),
         opened_from=start,
@@ -122,12 +122,12 @@ def _appeal_statuses(given: Sequence[str] | None) -> list[AppealStatus] | None:
     named = set(_values(given))
     if unknown := sorted(named - _STATUSES.keys()):
         raise Invalid.field("query/status", f"«{unknown[0][:40]}» is not a status: give `open`, `closed` or both")
-    # Both are all appeals: without a condition the database reads them in the order of the list.
+    # Both together mean all appeals: without a condition the database reads them in the order of the list.
     return _STATUSES[named.pop()] if len(named) == 1 else None
 
 
 def _period(start: datetime | None, end: datetime | None) -> tuple[datetime, datetime | None]:
-    """Return the first moment of the search and the one behind its last, None for now."""
+    """Return the first moment of the search, and the moment before which it ends; None if it ends now."""
     if start is None:
         return (end or clock.now()) - MAX_PERIOD, end
     if end is None:

@@ -50,7 +50,7 @@ async def refusal_reasons(session: AsyncSession, partners: Iterable[Partner]) ->
 
 
 async def partner_caller(session: AsyncSession, partner: Partner, right: Right) -> Caller:
-    """Return the caller as whom the partner uses this right: itself, with the rights of its owner.
+    """Return the caller that uses this right for the partner: the partner itself, with the rights of its owner.
 
     Raise `Forbidden` if the partner is inactive, or its owner may not do this now.
     """
@@ -59,6 +59,6 @@ async def partner_caller(session: AsyncSession, partner: Partner, right: Right) 
     owner = (await token_recheck.load_callers(session, {partner.owner_id})).get(partner.owner_id)
     reason = refusal_reason(owner, partner.organisation_id, (right,))
     if owner is None or reason is not None:
-        raise Forbidden(f"The event is refused because {reason}: a colleague can take the partner over")
+        raise Forbidden(f"The partner's events are refused because {reason}: a colleague can take the partner over")
     itself = replace(owner, subject=str(partner.id), name=partner.name, include_subordinates=False)
     return itself.with_right(right)

@@ -39,7 +39,7 @@ class NamedAppeal:
 
 @dataclass(frozen=True)
 class ReportedStatus:
-    """How far the partner is. `occurred_at` is the partner's time of it, if it gave one."""
+    """The status that a partner reports. `occurred_at`: when the status changed, if the partner says so."""
 
     status: PartnerStatus
     note: str | None
@@ -57,7 +57,7 @@ async def open_appeal(
 ) -> EventEffect:
     """Open an appeal, or return the one that was already submitted with this external id and content.
 
-    Raises as `manual_appeals.open_from_text`.
+    Raises the errors of `manual_appeals.open_from_text`.
     """
     appeal, is_new = await manual_appeals.open_from_text(session, caller, text, corrections, submission, url=url)
     return EventEffect(appeal.id, opened=is_new)
@@ -94,7 +94,7 @@ async def record_answer(
     """Record an answer to an appeal without a thread, as a person does. If the citizen wrote in a network, the
     text becomes a draft: only a public reply in the thread is an answer, and staff decide about it.
 
-    Raises `NotFound` for an unknown appeal or one out of the partner's scope; otherwise as
+    Raises `NotFound` for an unknown appeal or one out of the partner's scope, and the errors of
     `recorded_answers.record_answer` and `drafts.create_draft`.
     """
     appeal = await _lock(session, partner, caller, named)

@@ -1,4 +1,4 @@
-"""The text of a reply as it is in the network, by ingest's rows of its parts."""
+"""The text of a reply as it is in the network, read from ingest's rows of its parts."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -33,7 +33,7 @@ def joined_text(parts: Sequence[Publication]) -> str:
 
 
 async def take_over_published_text(session: WriteSession, appeal: Appeal, reply: Reply) -> str | None:
-    """Set the reply's text to what was published, as a version of its own; return the text that was not published.
+    """Set the reply's text to what was published, as a new version; return the text that was not published.
     None if they are equal apart from white space, or the appeal is erased.
 
     They differ if a call that counted as failed took effect late: ingest finds the former text in the thread and

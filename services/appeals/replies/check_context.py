@@ -35,7 +35,7 @@ async def hints_for(session: AsyncSession, appeal: Appeal, given: NewReply, mess
     # In a thread: looking up thousands of words takes a while, and other requests must not wait.
     hints = await asyncio.to_thread(check_reply, given.text, given.kind, context)
     if given.kind == "interim" and given.promised_at is None:
-        detail = "Промежуточный ответ называет, когда придёт окончательный: укажите дату."
+        detail = "Из промежуточного ответа должно быть ясно, когда придёт окончательный: укажите дату."
         hints.insert(0, Hint.of("no_promise", detail))
     return hints
 

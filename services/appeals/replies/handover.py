@@ -110,8 +110,8 @@ async def enqueue_publication_request(
 
 
 async def ensure_target_message(session: WriteSession, reply: Reply) -> None:
-    """Set the message answered by a reply of an older version, which stored it only in the timeline. Without a
-    timeline entry the message is chosen as for a new reply: one such row must not block the scheduled job.
+    """Set the message that a reply answers, if an older release stored it only in the timeline. Without a timeline
+    entry the message is chosen as for a new reply: one such row must not block the scheduled job.
     """
     if reply.in_reply_to is not None:
         return

@@ -58,8 +58,8 @@ def _check_number(given: int, message: Message) -> None:
 
 
 def link(attachments: Iterable[Attachment], reply: Reply) -> None:
-    """Attach the photos to the reply, which must be flushed. A photo stays linked to it for good, because its
-    versions show the photo.
+    """Attach the photos to the reply, which must be flushed. A photo stays linked to the reply for good, because
+    the versions of the reply show it.
     """
     for attachment in attachments:
         attachment.reply_id = reply.id

@@ -137,7 +137,9 @@ async def withdraw_reply(
     reason: str,
     version: int | None,
 ) -> Reply:
-    """Request the deletion of a published reply in the network; its text stays here. Raises as `edit_reply`."""
+    """Request the deletion of a published reply in the network; its text stays here. Raises `NotFound`,
+    `PreconditionFailed` naming the current version, `Conflict` if the reply cannot be withdrawn now.
+    """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     drafts.check_version(reply, version)
     await _require_changeable(session, reply)

@@ -1,4 +1,4 @@
-"""Case forms of location names, derived from their endings: fast, and also works for names missing in
+"""Case forms of location names, derived from their endings: fast, and also works for names missing from
 dictionaries.
 
 Cases: `n`ominative, `g`enitive, `d`ative, `a`ccusative, `i`nstrumental, `l`ocative. Words must be folded.

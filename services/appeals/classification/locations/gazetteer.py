@@ -25,8 +25,8 @@ MIN_TYPO_LENGTH = 7
 _FORGIVEN = ("settlement", "municipality", "locality")
 
 EntryKind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
-# Evidence beside a name that is needed to recognise it: none, a preposition with the case that it governs, or its
-# type («село», «мкр», «СНТ»).
+# What must be beside a name for it to be recognised: nothing, a preposition with the case that it governs, its
+# type («село», «мкр»), «квартал» or «микрорайон» if it is a number, or the type of a garden association («СНТ»).
 RequiredEvidence = Literal["", "preposition", "type", "number", "garden"]
 _NEEDS: dict[str, RequiredEvidence] = {
     "": "",
@@ -99,7 +99,7 @@ def _aliases(row: dict[str, str], column: str = "aliases") -> list[str]:
 
 
 def _variants(name: str) -> Iterator[tuple[str, ...]]:
-    """Return the spellings of a name, each as a tuple of words: without hyphens, with «Верхний» abbreviated."""
+    """Yield the spellings of a name as tuples of words: also without hyphens, and with «Верхний» abbreviated."""
     words = tuple(tokenize(fold_text(name)))
     if not words:
         raise ValueError(f"the gazetteer has a name without letters: {name!r}")

@@ -37,7 +37,7 @@ _CAPITAL = "город Улан-Удэ"
 class DetectedLocation:
     """The location of a problem.
 
-    `municipality` as in `data/municipalities.csv`; `settlement` may also be a part of a city, `street` a numbered
+    `municipality` is spelt as in `data/municipalities.csv`; `settlement` may also be a part of a city, `street` a numbered
     quarter. `source`: whether the municipality comes from the text (of the message or of the post above) or from
     the page; `matched_words`: the words that name it. `other_region`: the problem is outside the republic, and no
     municipality is set.
@@ -148,7 +148,7 @@ def _choose(
             best = municipality, place
         elif place.role == best[1].role and _only_capital(best) and municipality != _CAPITAL:
             # The capital is often named as the seat of officials, so beside another location it is rarely the
-            # problem's.
+            # problem's location.
             best = municipality, place
     return best
 

@@ -373,8 +373,8 @@ class _Reader:
         self.reading.places.append(LocationMention(options, role, start, end, house, firm))
 
     def _routes(self) -> None:
-        """Find routes («Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск»): their ends are not the location of the
-        problem.
+        """Give the ends of routes («Улан-Удэ – Кяхта», «из Улан-Удэ в Кабанск») the role `AWAY` at most: they are
+        not the location of the problem.
         """
         places = self.reading.places
         for at in range(len(places) - 1):

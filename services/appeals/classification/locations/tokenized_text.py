@@ -143,8 +143,8 @@ def matches_stem(word: str, stems: tuple[str, ...]) -> bool:
 
 @lru_cache(maxsize=_REMEMBERED)
 def agrees_with_case(word: str, case: str, *, feminine: bool) -> bool:
-    """Return whether the word can be the noun, or another adjective of it, that agrees with an adjective in this
-    case.
+    """Return whether the word can be a noun in this case, or an adjective of such a noun, so that it may belong to
+    the adjective before it.
     """
     if not is_dictionary_word(word):
         return False

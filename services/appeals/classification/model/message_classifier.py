@@ -156,7 +156,7 @@ class MessageClassifier:
     """The loaded model with its thresholds and model card."""
 
     def __init__(self, heads: BuiltinModel, card: Mapping[str, Any], custom: "CustomModel | None" = None) -> None:
-        """`card`: the model card, with the thresholds; `custom`: the custom model to combine with `model`."""
+        """`card`: the model card, with the thresholds; `custom`: the custom model to combine with `heads`."""
         self._heads = heads
         self._custom = custom
         self.card = card
@@ -324,7 +324,7 @@ class MessageClassifier:
         return self._due(found) or (found.language == "bxr" and found.needs_answer >= self._maybe)
 
     def _due(self, found: Prediction) -> bool:
-        """Return whether an answer is likely due. Clear danger is enough, even if the message asks for nothing."""
+        """Return whether an answer is likely due. Clear danger lowers the threshold, as few such messages ask."""
         return self._is_due(found.needs_answer, found.urgent)
 
     def _is_due(self, need: float, urgent: float) -> bool:

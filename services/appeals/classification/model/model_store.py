@@ -1,7 +1,8 @@
 """Trained models stored in a folder by version, with their model cards; one of them is active.
 
-versions/<n>/model.npz arrays without Python objects, so that loading executes no code versions/<n>/card.json
-description of the training data, and scores current the number of the active version
+- `versions/<n>/model.npz`: arrays without Python objects, so that loading executes no code
+- `versions/<n>/card.json`: description of the training data, and scores
+- `current`: the number of the active version
 """
 
 import json

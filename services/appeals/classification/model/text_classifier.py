@@ -113,7 +113,7 @@ def is_descriptive_label(label: str) -> bool:
 
 @dataclass(frozen=True)
 class _TrainingRows:
-    """The training data: texts, the indexes of their labels, weights, and the name of each row's label."""
+    """The training data: texts, the indexes of their labels, weights, and the names of each row's label."""
 
     texts: Sequence[str]
     targets: Ints
@@ -122,7 +122,7 @@ class _TrainingRows:
     classes: int
 
     def machine(self, at: Ints) -> tuple[_FeatureExtractor, Floats, Floats]:
-        """Train on the rows at these indexes and on the names of their labels; return weights and intercepts."""
+        """Train on the rows at these indexes and on the names of their labels; return features, weights, intercepts."""
         called = sorted({(name, int(self.targets[row])) for row in at for name in self.names[int(row)]})
         texts = [self.texts[int(row)] for row in at] + [name for name, _ in called]
         extractor = _FeatureExtractor.learn(texts)
@@ -136,7 +136,7 @@ class _TrainingRows:
         return extractor, *fitted
 
     def blind(self) -> tuple[Ints, Floats]:
-        """Return the held-out rows and the predictions of models trained without them and without equal texts."""
+        """Return the held-out rows, and the margins of models trained without them and without equal texts."""
         _, same = np.unique([fold_text(text).strip() for text in self.texts], return_inverse=True)
         part = np.random.default_rng(_SEED).permutation(same.max() + 1)[same] % FOLDS
         held_back = []
@@ -253,7 +253,7 @@ class TextClassifier:
         ]
 
     def explain(self, text: str, label: str, count: int = 5) -> list[str]:
-        """Return the words with the greatest weight for a label, heaviest first.
+        """Return the words whose removal lowers the label's margin most, in that order, at most `count`.
 
         Raises `ValueError` for an unknown label.
         """

@@ -124,7 +124,7 @@ class KeywordMatches:
         return label in self.hits
 
     def quote(self, *labels: str) -> str:
-        """Return the words with the label, at most five, in quotation marks."""
+        """Return the words with one of the labels, at most five, in quotation marks."""
         found = dict.fromkeys(hit.words for label in labels for hit in self.hits.get(label, ()))
         return ", ".join(f"«{words_}»" for words_ in list(found)[:5])
 
@@ -163,6 +163,7 @@ def classify_matches(read: KeywordMatches, text: str, context: MessageContext) -
 
 
 def classify_without_words(text: str, read: KeywordMatches, context: MessageContext) -> ClassificationResult:
+    """Classify a message whose text has no words: an attachment, a question mark, a link or an emoji."""
     if context.has_attachments and not context.only_stickers:
         return ClassificationResult(
             "unsure", "chatter", "normal", None, 0.5, "Вложение без текста: должен посмотреть человек"

@@ -48,7 +48,7 @@ SCORE_NAMES = (
 
 
 def calibration_error(confidences: Floats, right: Rights, bins: int = CALIBRATION_BINS) -> float:
-    """Return the expected calibration error: the mean distance of confidence and accuracy over bins of equal size,
+    """Return the expected calibration error: the mean distance between confidence and accuracy over bins of equal size,
     sorted by confidence.
     """
     order = np.argsort(confidences, kind="stable")
@@ -146,7 +146,7 @@ def baseline_scores(learnt: LabelledData, tried: LabelledData) -> Scores:
 
 @dataclass(frozen=True)
 class SplitScores:
-    """Scores of one method over several splits."""
+    """Scores of our classifier and of the baseline, one per split."""
 
     ours: list[Scores]
     baseline: list[Scores]

@@ -218,10 +218,11 @@ def precision_recall(probabilities: Floats, yes: npt.NDArray[np.bool_], threshol
 # Thresholds chosen on the first set of `bench/data/messages`; the scores on held-out examples are in the card.
 NEED_THRESHOLD = 0.36
 URGENT_THRESHOLD = 0.25
-# At this probability of danger or above an answer is due, whatever the probability of need.
+# At this probability of urgency or above, an answer is due even if the probability of need only reaches the
+# threshold `maybe`.
 DANGER_OVERRIDE_THRESHOLD = 0.5
-# Share of the held-out examples needing an answer that must be above the threshold. No moderator is asked about
-# messages below it.
+# Share of the held-out examples needing an answer that must reach the threshold `maybe`. No moderator is asked
+# about messages below it.
 UNSURE_RECALL = 0.99
 
 

@@ -183,7 +183,7 @@ def _against_present(
     other = f"version {present.version}"
     if not set(classifier.labels) & set(present.classifier.labels):
         return ModelComparison(
-            other, obstacle=f"it has no label in common with {other}: save it in a folder of its own"
+            other, obstacle=f"it has no label in common with {other}: save it in a separate folder"
         )
     new_rows = ~np.isin(learnt, present.training_digests)
     places = _fair(blind, data, new_rows)

@@ -84,5 +84,5 @@ def find_hard_text(words: ReplyWords) -> Iterator[Hint]:
     """Yield a hint if the text is hard to read."""
     ease = reading_ease(words)
     if ease is not None and ease < _HARD and len(words.words) >= _FEWEST_WORDS:
-        message = "Текст трудно читать: возьмите слова и предложения короче."
+        message = "Текст трудно читать: нужны более короткие слова и предложения."
         yield Hint.of("hard_to_read", message)
