@@ -132,7 +132,7 @@ def _with_cpu_limit(
 
 
 def _unread(text: str) -> ClassifiedText:
-    why = f"Текст не удалось прочитать ({len(text)} знаков): читает человек"
+    why = f"Текст не удалось прочитать ({len(text)} знаков): решает модератор"
     return ClassifiedText(ClassificationResult("unsure", "chatter", "normal", None, 0.0, why), UNCLASSIFIABLE)
 
 

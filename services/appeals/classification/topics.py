@@ -138,7 +138,7 @@ class TopicAndMunicipalityNames:
 
 
 async def require_topic(session: AsyncSession, topic_id: UUID | None) -> Topic | None:
-    """Return the topic; None without an id. Raises `Invalid` if the topic does not exist or is not active."""
+    """Return the topic; None without an id. Raises `Invalid` naming the field unless it exists and is active."""
     if topic_id is None:
         return None
     topic = await session.get(Topic, topic_id)

@@ -260,9 +260,9 @@ class Choice:
 
 
 def choose(new: MessageReading, appeals: Sequence[AppealReading]) -> Choice:
-    """Choose among the author's appeals in the thread: at least one, given in order of preference.
-    Appeals with the same matter or an addition come before unsure ones; among these the appeal that is replied to,
-    then the lowest score, then the order given.
+    """Choose among the author's appeals in the thread: at least one, given in order of preference. Appeals with
+    the same matter or an addition come before unsure ones; among these the appeal that is replied to, then the
+    lowest score, then the order given.
     """
     compared = [compare(new, appeal) for appeal in appeals]
     rank = {"same": 0, "addition": 0, "unsure": 1}

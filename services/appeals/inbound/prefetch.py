@@ -20,7 +20,7 @@ from shared.tables.common import Event
 from shared.tables.ingest import Message
 
 _PORTION = 500
-# Number of batches to prefetch: the classifier pool keeps the results of about as many.
+# Number of batches to prefetch. The classifier pool keeps `MAX_PREFETCHED` results, which is more.
 _BATCHES = 4
 # The columns that classification needs. Plain rows cost a third of mapped objects.
 _MESSAGE_COLUMNS = (

@@ -118,8 +118,8 @@ class StaffReplyMatcher:
         return _answered_one(waiting, message.text)
 
     def _of_post(self, appeal: Appeal, text: str) -> Appeal | None:
-        """Return the appeal that a comment under a citizen's post answers: the post's appeal, or another appeal
-        of its author. None if the post's appeal awaits no reply.
+        """Return the appeal that a comment under a citizen's post answers: the post's appeal, or another appeal of
+        its author. None if the post's appeal awaits no reply.
         """
         if not awaits_reply(appeal):
             return None

@@ -346,8 +346,8 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
 async def close(session: WriteSession, caller: Caller, incident_id: UUID, version: int | None) -> Incident:
     """Close the incident: appeals can no longer join, and its appeals stay unchanged.
 
-    Raises `NotFound`, `Forbidden` for another organisation's incident, `Conflict` for a closed one, and the
-    errors of `check_version`.
+    Raises `NotFound`, `Forbidden` for another organisation's incident, `Conflict` for a closed one, and the errors
+    of `check_version`.
     """
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)

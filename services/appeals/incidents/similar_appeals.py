@@ -59,7 +59,8 @@ async def like(
 ) -> tuple[list[SimilarAppeal], int]:
     """Return the appeals similar to this one, most similar first, and how many were compared. Compares appeals
     opened at most `days` before or after, of the same organisation, or of all organisations with
-    `all_organisations` or if the appeal has none; always within the caller's scope. Raises `NotFound` for an appeal out of scope, `TooManyRequests` if too many callers wait.
+    `all_organisations` or if the appeal has none; always within the caller's scope. Raises `NotFound` for an
+    appeal out of scope, `TooManyRequests` if too many callers wait.
     """
     async with COMPARISON_QUEUE.turn(caller):
         return await _compared(session, caller, appeal_id, days=days, all_organisations=all_organisations)

@@ -20,7 +20,8 @@ _LOCK_WITHOUT_CLOCKS = _LOCK.options(raiseload(Appeal.clocks))
 
 async def lock(session: WriteSession, caller: Caller, appeal_id: UUID, *, with_clocks: bool = True) -> Appeal:
     """Return the appeal, locked until the transaction ends. Without `with_clocks` its clocks are not loaded, for a
-    change that does not affect deadlines. Raises `NotFound` if the appeal does not exist or is out of the caller's scope.
+    change that does not affect deadlines. Raises `NotFound` if the appeal does not exist or is out of the caller's
+    scope.
     """
     query = caller.restrict(_LOCK if with_clocks else _LOCK_WITHOUT_CLOCKS, Appeal.organisation_id)
     appeal = await session.scalar(query, {"appeal_id": appeal_id})

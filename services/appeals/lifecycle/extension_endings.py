@@ -1,6 +1,6 @@
 """Ending of open extension requests whose clock or appeal can no longer be extended. A request ends in the same
-transaction as the change that makes it pointless. The clock has the id of its open request, so that no query is
-needed for appeals without a request, which are nearly all.
+transaction as the change that makes it pointless. The clock has the id of its open request, so no query is needed
+for the appeals without a request, which are nearly all appeals.
 """
 
 from collections.abc import Iterable, Iterator

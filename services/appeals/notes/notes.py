@@ -104,7 +104,7 @@ async def _check_mentions(
     errors = []
     for number, person_id in enumerate(new.mentions):
         if person_id not in readers:
-            detail = f"No such person who may read the note: {person_id}"
+            detail = f"No person with this id may read the note: {person_id}"
             errors.append(FieldError(pointer=f"/mentions/{number}", detail=detail))
         elif person_id in new.mentions[:number]:
             errors.append(FieldError(pointer=f"/mentions/{number}", detail="The person is listed twice"))

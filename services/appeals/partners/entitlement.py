@@ -59,6 +59,8 @@ async def partner_caller(session: AsyncSession, partner: Partner, right: Right) 
     owner = (await token_recheck.load_callers(session, {partner.owner_id})).get(partner.owner_id)
     reason = refusal_reason(owner, partner.organisation_id, (right,))
     if owner is None or reason is not None:
-        raise Forbidden(f"The partner's events are refused because {reason}: a colleague can take the partner over")
+        raise Forbidden(
+            f"The partner's events are refused because {reason}: a colleague can take the partner over"
+        )
     itself = replace(owner, subject=str(partner.id), name=partner.name, include_subordinates=False)
     return itself.with_right(right)

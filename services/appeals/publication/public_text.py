@@ -33,8 +33,8 @@ def joined_text(parts: Sequence[Publication]) -> str:
 
 
 async def take_over_published_text(session: WriteSession, appeal: Appeal, reply: Reply) -> str | None:
-    """Set the reply's text to what was published, as a new version; return the text that was not published.
-    None if they are equal apart from white space, or the appeal is erased.
+    """Set the reply's text to what was published, as a new version; return the text that was not published. None
+    if they are equal apart from white space, or the appeal is erased.
 
     They differ if a call that counted as failed took effect late: ingest finds the former text in the thread and
     does not send the corrected one.

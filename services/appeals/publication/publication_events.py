@@ -146,8 +146,8 @@ async def _publish(
 async def _is_superseded(
     session: AsyncSession, reply: Reply, published_at: datetime, *, besides: Sequence[UUID]
 ) -> bool:
-    """Return whether another reply was published after this one, or while this one counted as failed.
-    `besides`: rows that stand for this same reply, which do not count.
+    """Return whether another reply was published after this one, or while this one counted as failed. `besides`:
+    rows that stand for this same reply, which do not count.
     """
     is_later = Reply.published_at > published_at
     if reply.status == "failed":

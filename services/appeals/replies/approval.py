@@ -49,8 +49,8 @@ async def approve(
 async def refuse(
     session: WriteSession, appeal: Appeal, reply_id: UUID, remarks: str, caller: Caller, *, version: int | None
 ) -> Reply:
-    """Refuse a reply with remarks; it becomes a draft again. Raises `NotFound`, `PreconditionFailed`,
-    `Forbidden` for the author, and `Conflict` if the reply is not on approval.
+    """Refuse a reply with remarks; it becomes a draft again. Raises `NotFound`, `PreconditionFailed`, `Forbidden`
+    for the author, and `Conflict` if the reply is not on approval.
     """
     reply = await _get_waiting(session, appeal, reply_id, version, caller)
     reply.status = "draft"

@@ -92,8 +92,8 @@ async def submit_draft(
 ) -> Reply:
     """Submit a draft for publication, or for approval if a rule requires it; the caller becomes its author.
 
-    Raises the errors of `submission.submit_reply`, and `NotFound`, `PreconditionFailed`, or `Conflict` if the reply is not a
-    draft.
+    Raises the errors of `submission.submit_reply`, and `NotFound`, `PreconditionFailed`, or `Conflict` if the
+    reply is not a draft.
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     _require_draft(reply)

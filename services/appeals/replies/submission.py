@@ -78,9 +78,9 @@ async def create_reply(
     repeats: bool = False,
     check: bool = False,
 ) -> Reply:
-    """Create a reply as `submit_reply`, to this message of a locked appeal that takes a reply; write nothing on an
-    error. `check`: check the text, and store the results with it. The text of a reply to an incident was checked
-    before.
+    """Create a reply as `submit_reply` does, to this message of a locked appeal that takes a reply; write nothing
+    on an error. `repeats`: `allow_duplicate` of `submit_reply`. `check`: check the text, and store the results
+    with it. The text of a reply to an incident was checked before.
     """
     check_promise(draft)
     mark_question.check_outcome(draft)

@@ -36,7 +36,7 @@ class ReplyTemplateFilter(ListFilter):
     """Filter of reply templates."""
 
     organisation_id: UUID | None = Field(default=None, description="Only those of this organisation")
-    topic_id: UUID | None = Field(default=None, description="A topic; a group takes all its topics")
+    topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ async def create_template(session: WriteSession, caller: Caller, given: Template
 async def change_template(
     session: WriteSession, caller: Caller, template_id: UUID, version: int | None, given: TemplateText
 ) -> ReplyTemplate:
-    """Replace a template. Raises as `create_template`, and `NotFound` and `PreconditionFailed`."""
+    """Replace a template. Raises the errors of `create_template`, and `NotFound` and `PreconditionFailed`."""
     template = await _lock_own(session, caller, template_id)
     check_version(template.version, version)
     await _check(session, caller, given)
@@ -144,8 +144,8 @@ async def delete_template(session: WriteSession, caller: Caller, template_id: UU
 
 
 async def _lock_own(session: WriteSession, caller: Caller, template_id: UUID) -> ReplyTemplate:
-    """Lock and return a template that the caller may change. Raises `Forbidden` to staff for a template of the
-    centre.
+    """Lock and return a template that the caller may change. Raises `NotFound`, and `Forbidden` for a template of
+    the centre if the caller is staff of an organisation.
     """
     template = await session.scalar(
         select(ReplyTemplate).where(ReplyTemplate.id == template_id, _visible(caller)).with_for_update()

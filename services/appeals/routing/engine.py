@@ -22,8 +22,8 @@ from services.appeals.routing.rules import (
 )
 from services.appeals.routing.wording import TaxonomyNames, Wording
 
-# Confidence of a route that does not depend on the topic. Below 1, because sometimes the page's owner must not
-# answer.
+# Confidence of a route that does not depend on the topic. Below 1, because the page's owner is not always the one
+# who has to answer.
 _WITHOUT_TOPIC_CONFIDENCE = 0.9
 # With an uncertain topic, an organisation is still assigned if the likely topics that lead to it have a total
 # probability of at least MIN_TOPIC_CONFIDENCE, and of at least this value together with its share of the other

@@ -39,13 +39,13 @@ class PreviewResult:
     facts: RoutingFacts
     matching_rules: list[Rule]
     classification: ClassificationResult | None
-    reference: RoutingContext
+    routing_context: RoutingContext
     topic_was_classified: bool
 
 
 async def preview_route(session: AsyncSession, rule_set: RuleSet, preview: PreviewInput) -> PreviewResult:
-    """Classify the text like a message's and route it by the set. Raises `Invalid` naming an unknown field
-    value.
+    """Classify the text like that of a message, and route it by the rules of the set. Raises `Invalid` naming an
+    unknown field value.
     """
     await _check(session, preview)
     routing_context = await RoutingContext.load(

@@ -112,7 +112,7 @@ async def lock_active_set_shared(session: WriteSession) -> None:
 
 
 async def active_set(session: AsyncSession) -> RuleSet:
-    """Return the active set. There always is one: a migration creates the first."""
+    """Return the active set. There is always one: a migration creates the first."""
     return (await session.scalars(select(RuleSet).where(RuleSet.status == "active"))).one()
 
 

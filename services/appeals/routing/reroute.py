@@ -32,15 +32,15 @@ from shared.tables.appeals import Appeal
 from shared.tables.common import Event
 
 REROUTE_BATCH = 200
-# Fields of an organisation or a page whose change affects routing.
 REGISTRY_EVENT_TYPES = (
     OrganisationRegistered.event_type,
     OrganisationChanged.event_type,
     PageRegistered.event_type,
     PageChanged.event_type,
 )
+# Fields of a page and of an organisation whose change affects routing. `name` is one of them, because the name of
+# an administration says which settlement it governs.
 _PAGE_FIELDS = frozenset({"active", "organisation_id"})
-# Included because the name of an administration says which settlement it governs.
 _ORGANISATION_FIELDS = frozenset(
     {"active", "valid_to", "name", "kind", "municipality", "sphere", "other_spheres", "parent_id"}
 )

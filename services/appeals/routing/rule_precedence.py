@@ -56,8 +56,8 @@ def apply_rules(
     *,
     excluding: Collection[Rule] = (),
 ) -> RoutingDecision:
-    """Apply the rules except those in `excluding`; `organisations` are the organisations that the rules refer to
-    or that have a role.
+    """Return the decision of the rules except those in `excluding`; `organisations` are the organisations that the
+    rules refer to or that have a role.
     """
     rule = next((rule for rule in index.matching_rules(facts) if rule not in excluding), None)
     send_to, organisation_id = index.default_to, index.default_organisation_id

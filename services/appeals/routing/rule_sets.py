@@ -23,8 +23,8 @@ from shared.http.problems import Conflict, Duplicate, FieldError, Invalid, NotFo
 from shared.ids import new_id
 from shared.tables.appeals_routing import RoutingRule, RuleSet
 
-# Rerouting starts after this delay: batches of messages are locked out, and requests that route by the former set
-# have ended by then.
+# Rerouting starts after this delay, in which requests that route by the former set end. Batches of messages need
+# no delay: they wait for the lock of the activation.
 _REROUTE_DELAY = timedelta(seconds=2)
 
 RuleSetRow = Row[RuleSet, int]

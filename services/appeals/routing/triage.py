@@ -25,7 +25,7 @@ def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | Non
 
 def stored_unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
     """Return the stored reason why it was unclear, when the message was routed, whether the appeal needs an
-    answer; or None.
+    answer; `need_unclear` if none is stored.
     """
     stored = route_of(appeal).triage_reason
     return cast(UnclearNeedReason, stored) if stored in get_args(UnclearNeedReason) else "need_unclear"

@@ -23,8 +23,8 @@ from services.appeals.routing.wording import Wording
 from shared.http.problems import FieldError
 
 MAX_RULES = 2_000
-# Limit of the search for loops, in less than a second; only unrealistic sets exceed it, because few organisations
-# forward in both directions.
+# Limit of the search for loops, reached in less than a second; only unrealistic sets exceed it, because few
+# organisations forward in both directions.
 _MAX_COST = 2_000_000
 # The cost of finding a matching rule, in units of compared rules.
 _STEP_COST = 20

@@ -46,8 +46,8 @@ _SPACES = f"{LOOKED_BEYOND}-"
 
 
 def folded(text: SQLCoreOperations[str]) -> ColumnElement[str]:
-    """Return the SQL expression of the text as the parser gets it, with е for ё and spaces. The length does not
-    change.
+    """Return the SQL expression of the text as the parser gets it: with е for ё, and spaces for the characters of
+    `_SPACES`. The length does not change.
     """
     letters, folded_letters = "".join(FOLDED_LETTERS), "".join(FOLDED_LETTERS.values())
     return func.translate(text, letters + _SPACES, folded_letters + " " * len(_SPACES))

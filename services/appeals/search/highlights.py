@@ -132,7 +132,9 @@ async def extracts_of(session: AsyncSession, texts: Sequence[str], search: Searc
 
 
 def _fragments(text: str, marked: str) -> list[Fragment]:
-    """Return the fragments of the extract. Without its marks, the marked text must be as long as the text."""
+    """Return the fragments of the extract. If the marked text without its marks is not as long as the text, no
+    word counts as found.
+    """
     # Each mark before a position shifts it by one.
     spans = [
         (found.start() - 2 * place, found.end() - 2 * place - 2)

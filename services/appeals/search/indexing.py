@@ -68,7 +68,7 @@ def _other_appeal(event: Event) -> UUID:
         return data.from_id
     if isinstance(data, AppealMerged):
         return data.into_id
-    raise TypeError(event.type)
+    raise TypeError(f"«{event.type}» is not an event of a merge")
 
 
 async def index_organisation(database: Database, organisation_id: UUID) -> None:

@@ -22,8 +22,8 @@ def next_due() -> ColumnElement[datetime | None]:
 
 
 def overdue_condition(moment: datetime) -> ColumnElement[bool]:
-    """Return the SQL condition for appeals with an open deadline before this moment; with the current time, of
-    `is_overdue`.
+    """Return the SQL condition for appeals with an open deadline before this moment; at the current time it is the
+    condition of `is_overdue`.
     """
     # The first condition is implied by the second. It shows the planner how few rows match, because the expression
     # has statistics from its partial indexes.

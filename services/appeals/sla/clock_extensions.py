@@ -35,7 +35,7 @@ def has_passed(row: SlaClock, moment: datetime) -> bool:
 
 
 def extend_clock(appeal: Appeal, row: SlaClock, seconds: int, sla: SlaContext, actor: str) -> None:
-    """Extend a started clock of a locked appeal by this time, which counts in the unit of the clock's target."""
+    """Extend a started clock of a locked appeal by `seconds`, which count in the unit of the clock's target."""
     add_event(row, "extended", actor, time_source.now(), extension_seconds=seconds)
     store_results(row, sla)
     store_due_dates(appeal, sla)

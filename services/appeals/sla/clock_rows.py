@@ -232,7 +232,7 @@ def store_results(row: SlaClock, sla: SlaContext) -> None:
 
 
 def shares_to_warn_of(policy: SlaPolicy | None, *, after: float | None = None) -> list[float]:
-    """Return the shares of the time for which no warning was recorded yet, in ascending order."""
+    """Return the shares of the time to warn of, in ascending order: those above `after`, the last one recorded."""
     return [share for share in policy.warn_at if share > (after or 0)] if policy is not None else []
 
 

@@ -201,9 +201,8 @@ def cancel_later_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, 
 def continue_clocks(appeal: Appeal, answered_at: datetime, sla: SlaContext, actor: str, reason: str) -> bool:
     """Continue the clocks that were stopped by the withdrawn answer published at this moment, as if it had not
     been given. Return whether the citizen awaits the first or the next response again. Call `cancel_later_clocks`
-    before. A late response that is awaited again is not recorded as overdue again: this happens once per clock. If
-    a next response to a later question is already awaited, its clock counts from the earlier start, for the
-    earlier question.
+    before. A late response that is awaited again is not recorded as overdue a second time. If a next response to a
+    later question is already awaited, its clock counts from the earlier start, for the earlier question.
     """
     for row in _started(appeal):
         if reopened_after(row) == answered_at:

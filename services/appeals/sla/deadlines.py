@@ -168,8 +168,8 @@ class _Due:
 
 def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> ClockReading:
     """Return the state of the clock at the moment; by default when it stopped, else when it was paused, else at
-    its start. Events may be given in any order, because their sequence numbers count. Raises `ValueError` if no
-    event started the clock.
+    its start. Events may be given in any order: their sequence numbers order them. Raises `ValueError` if no event
+    started the clock.
     """
     history = _history([_in_utc(event) for event in events])
     moment = moment.astimezone(UTC) if moment is not None else None
@@ -430,8 +430,8 @@ def _counting_times(period: _Period, unit: TimeUnit) -> Iterator[tuple[datetime,
 
 
 def counting_calendar(calendar: NamedCalendar, unit: TimeUnit) -> NamedCalendar:
-    """Return the calendar, or the default calendar if it has no working time, which validation cannot rule out:
-    otherwise the appeal would have no deadline.
+    """Return the calendar; for working time the default calendar if this one has none, which validation cannot
+    rule out: otherwise the appeal would have no deadline.
     """
     return calendar if unit == "calendar" or any(calendar.working.weekly.values()) else DEFAULT_CALENDAR
 

@@ -28,8 +28,8 @@ class PolicyFacts:
 def policy_in_effect(policies: Sequence[SlaPolicy], facts: PolicyFacts, moment: datetime) -> SlaPolicy:
     """Return the most specific policy that is in effect at the moment and matches.
 
-    The policy with most conditions applies; among equals one with the urgency, so that a topic never delays the
-    answer to a danger; then one for the topic before one for its group; then the latest `valid_from`. Raises
+    The policy with the most conditions applies; among equals one with the urgency, so that a topic never delays
+    the answer to a danger; then one for the topic before one for its group; then the latest `valid_from`. Raises
     `LookupError` if none matches.
     """
     found = [policy for policy in policies if is_in_effect(policy, moment) and _matches(policy, facts)]

@@ -84,7 +84,7 @@ async def test_text_that_crashes_the_classifier_goes_to_triage_and_the_next_is_a
         "SELECT classified_by, needs_answer, why FROM classifications ORDER BY classified_by DESC"
     )
     assert (rows[0]["classified_by"], rows[0]["needs_answer"]) == (classifier_pool.UNCLASSIFIABLE, "unsure")
-    assert "читает человек" in rows[0]["why"]
+    assert "решает модератор" in rows[0]["why"]
     waiting, assigned = sorted(await scenario.all(), key=lambda found: str(found["status"]), reverse=True)
     assert (waiting["status"], waiting["text"]) == ("triage", DEADLY)
     assert assigned["status"] == "assigned"

@@ -143,7 +143,7 @@ async def test_text_that_hangs_or_kills_the_classifier_is_left_to_a_person_and_t
     assert (before.result.needs_answer, after.result.needs_answer) == ("yes", "no")
     assert before.classified_by == after.classified_by == MessageClassifier.load().name
     assert (unread.result.needs_answer, unread.classified_by) == ("unsure", classifier_pool_module.UNCLASSIFIABLE)
-    assert unread.result.why == f"Текст не удалось прочитать ({len(text)} знаков): читает человек"
+    assert unread.result.why == f"Текст не удалось прочитать ({len(text)} знаков): решает модератор"
     assert types.is_automatic(unread.classified_by)
 
 

@@ -87,7 +87,7 @@ async def movements_out(session: AsyncSession, outcome: DryRunOutcome) -> list[D
 async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewResult) -> RulePreviewOut:
     """Return the preview of a message."""
     facts, owner, classification = result.facts, result.facts.page_owner, result.classification
-    naming = result.reference.router
+    naming = result.routing_context.router
     rows = {row.id: row for row in await rule_sets.stored_rules(session, rule_set.id)}
     topic = NamedRef(id=facts.topic_id, name=naming.names.topics[facts.topic_id]) if facts.topic_id else None
     to = result.route.organisation_id

@@ -26,7 +26,7 @@ _FORGIVEN = ("settlement", "municipality", "locality")
 
 EntryKind = Literal["municipality", "settlement", "locality", "landmark", "street", "region"]
 # What must be beside a name for it to be recognised: nothing, a preposition with the case that it governs, its
-# type («село», «мкр»), «квартал» or «микрорайон» if it is a number, or the type of a garden association («СНТ»).
+# type («село», «мкр»), «квартал» or «микрорайон» for a number, or the type of a garden association («СНТ»).
 RequiredEvidence = Literal["", "preposition", "type", "number", "garden"]
 _NEEDS: dict[str, RequiredEvidence] = {
     "": "",

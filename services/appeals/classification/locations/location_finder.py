@@ -37,10 +37,10 @@ _CAPITAL = "город Улан-Удэ"
 class DetectedLocation:
     """The location of a problem.
 
-    `municipality` is spelt as in `data/municipalities.csv`; `settlement` may also be a part of a city, `street` a numbered
-    quarter. `source`: whether the municipality comes from the text (of the message or of the post above) or from
-    the page; `matched_words`: the words that name it. `other_region`: the problem is outside the republic, and no
-    municipality is set.
+    `municipality` is spelt as in `data/municipalities.csv`; `settlement` may also be a part of a city, `street` a
+    numbered quarter. `source`: whether the municipality comes from the text (of the message or of the post above)
+    or from the page; `matched_words`: the words that name it. `other_region`: the problem is outside the republic,
+    and no municipality is set.
     """
 
     municipality: str | None = None
@@ -142,7 +142,7 @@ def _choose(
     best: tuple[str, LocationMention] | None = None
     for place in firm:
         municipality = _resolved(place, named, above, page)
-        if municipality is None or _a_namesake(place, municipality, page):
+        if municipality is None or _is_namesake(place, municipality, page):
             continue
         if best is None or place.role > best[1].role:
             best = municipality, place
@@ -153,7 +153,7 @@ def _choose(
     return best
 
 
-def _a_namesake(place: LocationMention, municipality: str, page: PageLocation) -> bool:
+def _is_namesake(place: LocationMention, municipality: str, page: PageLocation) -> bool:
     """Return whether a name recognised by its type only («посёлок Северный») is likely an unlisted namesake in the
     page's district.
     """

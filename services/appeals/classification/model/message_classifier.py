@@ -324,7 +324,7 @@ class MessageClassifier:
         return self._due(found) or (found.language == "bxr" and found.needs_answer >= self._maybe)
 
     def _due(self, found: Prediction) -> bool:
-        """Return whether an answer is likely due. Clear danger lowers the threshold, as few such messages ask."""
+        """Return whether an answer is likely due. Clear danger lowers the threshold."""
         return self._is_due(found.needs_answer, found.urgent)
 
     def _is_due(self, need: float, urgent: float) -> bool:
@@ -380,7 +380,7 @@ class MessageClassifier:
     def _needs(self, prediction: Prediction, context: MessageContext) -> tuple[NeedsAnswer, float, str]:
         need = prediction.needs_answer
         if prediction.language == "bxr" and need >= self._maybe:
-            return "unsure", need, f"Бурятский текст: читает человек; {prediction.why}"
+            return "unsure", need, f"Бурятский текст: решает модератор; {prediction.why}"
         if prediction.location.other_region:
             why = f"Другой регион: «{prediction.location.other_region}»; {prediction.why}"
             return ("unsure", need, why) if need >= self._maybe else ("no", 1 - need, why)
@@ -389,5 +389,5 @@ class MessageClassifier:
         if need >= self._maybe:
             return "unsure", 1 - need, prediction.why
         if context.replies_to_page and need >= self._maybe * _REPLY_TO_PAGE:
-            return "unsure", 1 - need, f"Ответ на слова страницы: читает человек; {prediction.why}"
+            return "unsure", 1 - need, f"Ответ на слова страницы: решает модератор; {prediction.why}"
         return "no", 1 - need, prediction.why

@@ -122,7 +122,7 @@ class _TrainingRows:
     classes: int
 
     def machine(self, at: Ints) -> tuple[_FeatureExtractor, Floats, Floats]:
-        """Train on the rows at these indexes and on the names of their labels; return features, weights, intercepts."""
+        """Train on the rows at these indexes and on their labels' names; return features, weights, intercepts."""
         called = sorted({(name, int(self.targets[row])) for row in at for name in self.names[int(row)]})
         texts = [self.texts[int(row)] for row in at] + [name for name, _ in called]
         extractor = _FeatureExtractor.learn(texts)

@@ -146,7 +146,7 @@ def classify_matches(read: KeywordMatches, text: str, context: MessageContext) -
         return ClassificationResult(
             "unsure", "chatter", _urgency(read)[0], topic, 0.5, f"Бурятский текст (буквы {', '.join(letters)})"
         )
-    if nothing := _needs_nobody(read, text):
+    if nothing := _needs_no_answer(read, text):
         return nothing
     asked = _asked(read, context, named)
     if asked is None:
@@ -177,7 +177,7 @@ def classify_without_words(text: str, read: KeywordMatches, context: MessageCont
     return ClassificationResult("no", "chatter", "normal", None, 0.95, "Нет слов: знаки, эмодзи или стикер")
 
 
-def _needs_nobody(read: KeywordMatches, text: str) -> ClassificationResult | None:
+def _needs_no_answer(read: KeywordMatches, text: str) -> ClassificationResult | None:
     """Return the classification of advertising, or of a matter that its author calls closed: no answer is due.
     None for other messages.
     """

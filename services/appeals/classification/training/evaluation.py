@@ -48,8 +48,8 @@ SCORE_NAMES = (
 
 
 def calibration_error(confidences: Floats, right: Rights, bins: int = CALIBRATION_BINS) -> float:
-    """Return the expected calibration error: the mean distance between confidence and accuracy over bins of equal size,
-    sorted by confidence.
+    """Return the expected calibration error: the mean distance between confidence and accuracy over bins of equal
+    size, sorted by confidence.
     """
     order = np.argsort(confidences, kind="stable")
     parts = [part for part in np.array_split(order, bins) if len(part)]

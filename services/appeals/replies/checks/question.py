@@ -1,5 +1,5 @@
-"""Checks that a reply answers the question («когда» by a date, «почему» by a reason, «куда» by a contact) and is about
-the same subject.
+"""Checks that a reply answers the question («когда» by a date, «почему» by a reason, «куда» by a contact) and is
+about the same subject.
 """
 
 from collections.abc import Iterator
