@@ -94,7 +94,9 @@ class AppealFilter(ListFilter):
         "seen some seconds after its moment: to miss none, read the event feed",
     )
     author_key: SingleLine | None = Field(
-        default=None, description="Of this citizen, as messages name their author", examples=["3f9c2e71a0"]
+        default=None,
+        description="Appeals of the citizen whose messages have this `author_key`",
+        examples=["3f9c2e71a0"],
     )
     number: int | None = Field(default=None, ge=1, le=2**63 - 1)
     q: StorableText | None = Field(
