@@ -94,7 +94,7 @@ class AllServices:
     _tokens: dict[tuple[CallerCase, timedelta, str | None], str] = field(default_factory=dict)
 
     def subject(self, who: CallerCase) -> str:
-        """Return the id of this kind of caller; each kind is a person of its own."""
+        """Return the id of this kind of caller; each kind is a separate person."""
         return str(uuid5(NAMESPACE, str(who)))
 
     def token(self, who: CallerCase, *, lifetime: timedelta = timedelta(hours=1), scope: str | None = None) -> str:
@@ -198,7 +198,7 @@ class _Named(dict[str, str]):
     def __missing__(self, parameter: str) -> str:
         name = self.names.get(parameter, parameter)
         if name not in self.sample_ids:
-            raise AssertionError(f"sample_data.py has no «{name}»: add one, or use another name in route_table.py")
+            raise AssertionError(f"sample_data.py has no «{name}»: add it, or name another row in *_routes.py")
         return str(self.sample_ids[name])
 
 

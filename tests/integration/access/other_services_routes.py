@@ -15,7 +15,7 @@ from tests.integration.access.route_table import (
 )
 from tests.integration.access.sample_data import PHOTO
 
-# Excludes the second sample appeal of each organisation, which is older.
+# Excludes the older sample appeals: each organisation then has one.
 SINCE = {"opened_from": "2026-03-01T00:00:00Z"}
 PERIOD = {"from": "2026-03-02", "to": "2026-03-08"}
 
@@ -42,7 +42,7 @@ APPEALS: dict[str, Row] = {
     "GET /api/v1/appeals/suggestions": RouteCall(Right.APPEALS_READ, query={"q": "баб"}),
     "GET /api/v1/appeals.csv": RouteCall(Right.APPEALS_READ),
     "GET /api/v1/appeals.xlsx": RouteCall(Right.APPEALS_READ),
-    "GET /open311/v2/discovery.json": PublicRoute("tells where Open311 is and how to get a key"),
+    "GET /open311/v2/discovery.json": PublicRoute("nothing: it says where Open311 is and how to get a key"),
     "GET /open311/v2/services.json": RouteCall(Right.REGISTRY_READ),
     "GET /open311/v2/services/{service_code}.json": RouteCall(
         Right.REGISTRY_READ, names={"service_code": "topic_id"}
@@ -62,8 +62,8 @@ APPEALS: dict[str, Row] = {
     "POST /open311/v2/requests.json": RouteCall(
         Right.APPEALS_OPEN, form=body(service_code=sample_id("topic_id"), address_string="Речная, 1")
     ),
-    "GET /open311/v2/{path:path}": PublicRoute("says that there is no such resource"),
-    "POST /open311/v2/{path:path}": PublicRoute("says that there is no such resource"),
+    "GET /open311/v2/{path:path}": PublicRoute("nothing: it says that there is no such resource"),
+    "POST /open311/v2/{path:path}": PublicRoute("nothing: it says that there is no such resource"),
     # Each caller sees only their own exports: tests/integration/appeals/test_export_jobs.py.
     "GET /api/v1/exports": RouteCall(Right.APPEALS_READ),
     "POST /api/v1/exports": RouteCall(Right.APPEALS_READ, body(format="csv")),
@@ -312,7 +312,7 @@ APPEALS: dict[str, Row] = {
     ),
     "GET /api/v1/rule-sets/{rule_set_id}/changes": RouteCall(Right.REGISTRY_READ),
     "GET /api/v1/partners": ListRoute(Right.WEBHOOKS_READ, shows="partner_id"),
-    # The creator, and who rotates or takes over, must have the partner's rights in its own organisation:
+    # Whoever creates or takes over a partner or rotates its secret must have the rights that the partner uses:
     # tests/integration/appeals/test_partners.py.
     "POST /api/v1/partners": RouteCall(
         Right.WEBHOOKS_MANAGE, body(name="Портал", source="portal"), answers=GOOD | {403}
@@ -491,10 +491,10 @@ WEBHOOKS: dict[str, Row] = {
     "DELETE /api/v1/webhooks/endpoints/{endpoint_id}": RouteCall(Right.WEBHOOKS_MANAGE),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/take-over": RouteCall(Right.WEBHOOKS_MANAGE),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/consent": RouteCall(
-        Right.WEBHOOKS_CONSENT, names={"endpoint_id": "telling_endpoint_id"}
+        Right.WEBHOOKS_CONSENT, names={"endpoint_id": "unmasked_endpoint_id"}
     ),
     "DELETE /api/v1/webhooks/endpoints/{endpoint_id}/consent": RouteCall(
-        Right.WEBHOOKS_CONSENT, names={"endpoint_id": "telling_endpoint_id"}
+        Right.WEBHOOKS_CONSENT, names={"endpoint_id": "unmasked_endpoint_id"}
     ),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/rotate-secret": RouteCall(Right.WEBHOOKS_MANAGE),
     "POST /api/v1/webhooks/endpoints/{endpoint_id}/test": RouteCall(Right.WEBHOOKS_MANAGE),
@@ -525,7 +525,9 @@ WEBHOOKS: dict[str, Row] = {
     "GET /api/v1/notices": ListRoute(Right.WEBHOOKS_READ, shows="notice_id", has_text=False),
     "GET /api/v1/asyncapi.json": PublicRoute("the AsyncAPI document, which holds no data"),
     "GET /api/v1/notices/unsubscription": PublicRoute("a signed token of a letter; it changes nothing"),
-    "POST /api/v1/notices/unsubscription": PublicRoute("a signed token of a letter, for its reader's notices"),
+    "POST /api/v1/notices/unsubscription": PublicRoute(
+        "a signed token of a letter; it stops notices of the letter's recipient"
+    ),
     "GET /api/v1/notices/confirmation": PublicRoute("a signed token of a letter; it changes nothing"),
     "POST /api/v1/notices/confirmation": PublicRoute("a signed token of a letter, which works once"),
 }

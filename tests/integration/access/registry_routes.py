@@ -27,7 +27,7 @@ ROWS: dict[str, Row] = {
     "POST /api/v1/auth/session/refresh": PublicRoute("the refresh token in its cookie"),
     "DELETE /api/v1/auth/session": PublicRoute("the refresh token in its cookie"),
     "GET /.well-known/jwks.json": PublicRoute("public keys"),
-    "GET /api/v1/auth/methods": PublicRoute("how people sign in, which a front end must know before"),
+    "GET /api/v1/auth/methods": PublicRoute("nothing: a front end must know how people sign in before they do"),
     "GET /api/v1/me": RouteCall(None),
     "GET /api/v1/me/sessions": RouteCall(None),
     "DELETE /api/v1/me/sessions": RouteCall(None),
@@ -65,7 +65,7 @@ ROWS: dict[str, Row] = {
     "GET /api/v1/pages": ListRoute(Right.REGISTRY_READ, shows="page_id"),
     "GET /api/v1/pages/lost-steps": RouteCall(Right.REGISTRY_READ, query={"since": "2026-03-01"}),
     "GET /api/v1/pages/{page_id}": RouteCall(Right.REGISTRY_READ),
-    # The registry calls ingest, which does not run here.
+    # The registry calls ingest over HTTP, and nothing listens at its address here.
     "POST /api/v1/pages/resolve": RouteCall(
         Right.REGISTRY_WRITE, body(address="https://vk.com/club5"), answers=frozenset({503})
     ),

@@ -16,7 +16,7 @@ GOOD = frozenset({200, 201, 202, 204})
 
 @dataclass(frozen=True)
 class RouteCall:
-    """One route.
+    """How one route is called, and the statuses of its responses.
 
     `right`: None means that anyone signed in may call it. `body` makes a valid body from the sample rows of one
     organisation. `hidden` is the status for a caller whose right does not cover these rows: 404, or 403 if

@@ -69,7 +69,7 @@ AUDIENCE = {
     "reactions_on": "2026-03-01", "reach_on": "2026-03-01", "reach": 664, "reach_counted_by": "week",
     "mean_post_reach": 310,
 }  # fmt: skip
-# Names by which lists, bodies and paths refer to the sample rows of one organisation.
+# The sample rows of one organisation, by the names that lists, bodies and paths use.
 Things = Mapping[str, Any]
 
 
@@ -111,7 +111,7 @@ async def build(database: TestDatabase) -> SampleData:
                 await _directory(session, sample_ids, mark, number, parent)
                 above = above or sample_ids["organisation_id"]
                 await _ingestion(session, sample_ids, mark, number)
-                await _cases(session, sample_ids, mark)
+                await _appeal_rows(session, sample_ids, mark)
                 await _notifications(session, sample_ids, mark, number)
                 await _people(session, sample_ids, mark)
                 await _grading(session, sample_ids, mark)
@@ -187,7 +187,7 @@ async def _directory(
         for which in (1, 2)
     ]
     await _add(session, *pages)
-    # A page has at most one backfill at a time: the first page has one, so that one can be started for the second.
+    # A page has at most one backfill at a time: the first page has one, so calls start one for the second page.
     sample_ids["code"] = f"code-{mark}"
     sample_ids["week"], sample_ids["population"] = "2026-W10", "opened"
     sample_ids |= {"organisation_id": organisation_id, "page_id": pages[0].id, "other_page_id": pages[1].id}
@@ -302,7 +302,7 @@ async def _ingestion(session: AsyncSession, sample_ids: dict[str, Any], mark: st
     sample_ids["backfill_id"] = await _add(session, backfill)
     compared = [
         ingest.Reconciliation(
-            page_id=page_id, since=THEN, started_at=THEN, gaps=1, compared=1, error=f"It rests: {mark}"
+            page_id=page_id, since=THEN, started_at=THEN, gaps=1, compared=1, error=f"Rate limited: {mark}"
         ),
         ingest.Reconciliation(
             page_id=page_id, since=THEN, started_at=THEN - timedelta(days=1), finished_at=THEN, gaps=1, compared=1
@@ -322,7 +322,7 @@ async def _ingestion(session: AsyncSession, sample_ids: dict[str, Any], mark: st
     sample_ids["payload_id"] = await _add(session, unread)
 
 
-async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
+async def _appeal_rows(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
     sample_ids["word"] = f"слово-{mark}"
     appeal = appeals.Appeal(
         status="in_progress",
@@ -394,14 +394,14 @@ async def _cases(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -
     await _clock(session, sample_ids["appeal_id"], paused=False)
     await _clock(session, sample_ids["lone_appeal_id"], paused=True)
     await _extension(session, sample_ids, mark)
-    hand = appeals.Assignment(
+    assignment = appeals.Assignment(
         appeal_id=appeal_id, at=THEN, kind="routed", to_organisation_id=sample_ids["organisation_id"], actor=actor
     )
-    await _add(session, hand)
+    await _add(session, assignment)
 
 
 async def _clock(session: AsyncSession, appeal_id: UUID, *, paused: bool) -> None:
-    """Insert the clock of a first response."""
+    """Insert the clock of the appeal's first response, running or paused."""
     policy_id = await session.scalar(
         select(appeals_sla.SlaPolicy.id).where(appeals_sla.SlaPolicy.urgency == "normal")
     )
@@ -612,14 +612,14 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
     )  # fmt: skip
     sample_ids["endpoint_id"] = await _add(session, endpoint)
     # A paused endpoint with a filter that receives citizens' texts unmasked.
-    telling = webhooks.WebhookEndpoint(
-        organisation_id=organisation_id, url=f"http://127.0.0.1:9/telling-{mark}", description=f"Для {mark}",
+    unmasked = webhooks.WebhookEndpoint(
+        organisation_id=organisation_id, url=f"http://127.0.0.1:9/unmasked-{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],
         created_by="matrix", personal_data=True, consent_by=new_id(), consent_at=THEN, paused=True,
         municipalities=["81701000"],
     )  # fmt: skip
-    sample_ids["telling_endpoint_id"] = await _add(session, telling)
-    # An endpoint that asks for them, without a consent.
+    sample_ids["unmasked_endpoint_id"] = await _add(session, unmasked)
+    # An unverified endpoint that requests unmasked texts, without a consent.
     unverified = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/new-{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],
@@ -674,7 +674,7 @@ async def _assignees(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
 
 
 async def _bulk_operation(session: AsyncSession, sample_ids: dict[str, Any]) -> None:
-    """Insert a complete bulk operation of the organisation that assigned its appeal."""
+    """Insert a completed bulk operation of the organisation, which assigned its appeal to the person."""
     operation = appeals_bulk.BulkOperation(
         action="assign", parameters={"assignee_id": str(sample_ids["person_id"])}, author="matrix",
         organisation_id=sample_ids["organisation_id"], include_subordinates=False, total=1, created_at=THEN,

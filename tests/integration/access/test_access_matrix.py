@@ -35,7 +35,7 @@ def test_every_right_is_required_by_some_route() -> None:
     assert {call.right for call in CALLS.values()} - {None} == set(Right)
 
 
-def promised(call: RouteCall, who: CallerCase, relation: str | None) -> frozenset[int]:
+def documented_statuses(call: RouteCall, who: CallerCase, relation: str | None) -> frozenset[int]:
     """Return the documented statuses for this caller; `relation` is None if the call names no data."""
     if call.right is None:
         return call.answers
@@ -59,14 +59,18 @@ async def test_each_response_is_as_documented(all_services: AllServices, route: 
         for who in EVERYBODY:
             answer = await all_services.send(route, asked, all_services.token(who))
             assert answer.status_code < 500 or answer.status_code in call.answers, answer.text
-            expected = promised(call, who, None if of_all else relation)
+            expected = documented_statuses(call, who, None if of_all else relation)
             if answer.status_code not in expected:
                 body_start = answer.text[:200]
-                wrong.append(f"{who}, {relation}: {answer.status_code}, promised {sorted(expected)}: {body_start}")
+                wrong.append(
+                    f"{who}, {relation}: {answer.status_code}, documented: {sorted(expected)}: {body_start}"
+                )
             wrong += [
                 f"{who}, {relation}: shows {leak}" for leak in leaks(all_services, call, who, asked, answer.text)
             ]
-            wrong += [f"{who}, {relation}: {lie}" for lie in undocumented(all_services, route, answer)]
+            wrong += [
+                f"{who}, {relation}: {difference}" for difference in undocumented(all_services, route, answer)
+            ]
     assert not wrong, "\n".join(wrong)
 
 
@@ -84,14 +88,14 @@ def undocumented(all_services: AllServices, route: str, answer: httpx.Response) 
     response = all_services.operation(route)["responses"].get(str(answer.status_code))
     if response is None:
         return [f"the status {answer.status_code} is not documented"]
-    if (lie := mismatch(all_services, route, response, answer)) is not None:
-        return [lie]
+    if (difference := mismatch(all_services, route, response, answer)) is not None:
+        return [difference]
     declared, sent = set(response.get("headers", ())), {name for name in ALWAYS_SENT if name in answer.headers}
     if answer.status_code >= 300:
         sent &= declared  # an error response may have headers beyond the declared ones
     all_sent = sent | {name for name in SOMETIMES_SENT if name in answer.headers}
-    lies = [f"{name} is sent and not declared" for name in all_sent - declared]
-    return lies + [f"{name} is declared and not sent" for name in declared & ALWAYS_SENT - sent]
+    differences = [f"{name} is sent and not declared" for name in all_sent - declared]
+    return differences + [f"{name} is declared and not sent" for name in declared & ALWAYS_SENT - sent]
 
 
 def mismatch(
@@ -175,7 +179,7 @@ def bad_tokens(all_services: AllServices) -> dict[str, str | None]:
     place = str(all_services.samples["own"]["organisation_id"])
     return {
         "no token": None,
-        "no JWT": "demo",
+        "not a JWT": "demo",
         "expired": signed(ours, lifetime=-hour),
         "another issuer": signed(tokens.Signer("somebody", tokens.new_key("somebody.1"))),
         "another's key in our name": signed(tokens.Signer(tokens.PEOPLE_ISSUER, tokens.new_key(str(people.kid)))),

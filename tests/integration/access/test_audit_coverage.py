@@ -25,32 +25,32 @@ from tests.integration.access.route_table import GOOD, RouteCall, body, sample_i
 from tests.support.service_under_test import CENTRE_SUBJECT
 
 UNRECORDED = dict.fromkeys(
-    ingest_routes.PUSH, "what a network pushes is intake, whose record is the messages and their events"
+    ingest_routes.PUSH, "what a network pushes is recorded as messages and their events"
 ) | {
-    "POST /api/v1/auth/token": "signing in decides nothing; a copied token does: see audit/test_audit_trail.py",
-    "POST /api/v1/auth/revoke": "a session is ended by whoever holds its token: its own person",
-    "POST /api/v1/auth/session": "signing in decides nothing",
-    "POST /api/v1/auth/session/refresh": "likewise",
-    "DELETE /api/v1/auth/session": "a session is ended by whoever holds its token: its own person",
+    "POST /api/v1/auth/token": "signing in changes no data; audit/test_audit_trail.py covers token reuse",
+    "POST /api/v1/auth/revoke": "people end their own session",
+    "POST /api/v1/auth/session": "signing in changes no data",
+    "POST /api/v1/auth/session/refresh": "it continues a session and changes no data",
+    "DELETE /api/v1/auth/session": "people end their own session",
     "POST /api/v1/pages/resolve": "it asks the networks and changes nothing",
-    "POST /api/v1/rule-sets/{rule_set_id}/dry-run": "it routes nothing: it tells what would move",
-    "POST /api/v1/rule-sets/{rule_set_id}/preview": "likewise for a message that nobody wrote",
+    "POST /api/v1/rule-sets/{rule_set_id}/dry-run": "it only says which appeals would move",
+    "POST /api/v1/rule-sets/{rule_set_id}/preview": "it only says where a made-up message would go",
     "POST /api/v1/appeals/{appeal_id}/replies/check": "it reads the text and stores nothing",
-    "PUT /api/v1/appeals/{appeal_id}/presence": "it lapses within a minute; an open page changes nothing",
-    "DELETE /api/v1/appeals/{appeal_id}/presence": "likewise",
+    "PUT /api/v1/appeals/{appeal_id}/presence": "it expires within a minute; opening a page changes nothing",
+    "DELETE /api/v1/appeals/{appeal_id}/presence": "closing a page changes nothing",
     "PUT /api/v1/appeals/{appeal_id}/reply-lease": "it ends within minutes; taking one over is in the timeline",
-    "DELETE /api/v1/appeals/{appeal_id}/reply-lease": "likewise",
-    "PUT /api/v1/appeals/{appeal_id}/read": "it changes what the caller is shown as new, and no appeal",
-    "POST /api/v1/stream/tickets": "it ends within a minute; reading events changes nothing",
+    "DELETE /api/v1/appeals/{appeal_id}/reply-lease": "it would end within minutes anyway",
+    "PUT /api/v1/appeals/{appeal_id}/read": "it changes only what the caller is shown as unread",
+    "POST /api/v1/stream/tickets": "a ticket expires within a minute; reading events changes nothing",
     "POST /open311/v2/{path:path}": "it refuses every path",
     "POST /internal/pages/describe": "it asks the networks and changes nothing",
-    "POST /internal/pages/resolve": "likewise",
-    "POST /internal/identity": "it says who a token speaks of; that somebody signed in decides nothing",
+    "POST /internal/pages/resolve": "it asks the networks and changes nothing",
+    "POST /internal/identity": "it says whose token it is; signing in changes no data",
 }
-# Routes for which the sample data has nothing to change. Other tests cover them: in tests/integration/webhooks
-# test_notice_settings.py the links of letters and test_notice_messages.py the accounts; in
-# tests/integration/appeals test_export_jobs.py the exports, test_partners.py and test_partner_events.py the
-# partners; audit/test_audit_trail.py all other routes.
+# Routes for which the sample data has nothing to change. Other tests cover them. In tests/integration/webhooks:
+# test_notice_settings.py (links in letters) and test_notice_messages.py (accounts). In tests/integration/appeals:
+# test_export_jobs.py (exports), test_partners.py and test_partner_events.py (partners). The rest:
+# audit/test_audit_trail.py.
 ELSEWHERE = {
     "DELETE /api/v1/me/notice-accounts/{network}",
     "DELETE /api/v1/exports/{export_id}",
@@ -155,7 +155,7 @@ def record_changes(all_services: AllServices, name: ServiceName) -> Iterator[Rec
         service._database = former
 
 
-def says_nothing(database: RecordedChanges) -> bool:
+def has_no_texts(database: RecordedChanges) -> bool:
     """Return whether the audit rows contain no names or texts: only these are Russian in the sample data."""
     kept = json.dumps([(row.before, row.after) for row in database.rows], ensure_ascii=False)
     return re.search("[а-яё]", kept, re.IGNORECASE) is None
@@ -175,8 +175,8 @@ async def test_change_writes_an_audit_row_that_names_its_caller(
     if route.endswith("/quarantine/{payload_id}/retry"):  # as if the parsers had been fixed meanwhile
         known = catalogue.NETWORKS["vk"]
         assert known.push is not None
-        learnt = replace(known, push=replace(known.push, parse=lambda _raw, _page: None))
-        monkeypatch.setitem(catalogue.NETWORKS, "vk", learnt)
+        fixed = replace(known, push=replace(known.push, parse=lambda _raw, _page: None))
+        monkeypatch.setitem(catalogue.NETWORKS, "vk", fixed)
     call, service = SHOWN[route], all_services.routes[route]
     who = next(
         who
@@ -194,7 +194,7 @@ async def test_change_writes_an_audit_row_that_names_its_caller(
         assert (row.actor, row.on_behalf_of, row.service) == (all_services.subject(who), None, service)
         assert row.action == all_services.operation(route)["operationId"]
         assert row.request_id == answer.headers["x-request-id"]
-    assert says_nothing(database)
+    assert has_no_texts(database)
 
 
 @pytest.mark.parametrize("route", COMMANDS)
@@ -212,7 +212,7 @@ async def test_command_writes_an_audit_row_that_names_the_service_and_its_caller
     assert database.rows
     for row in database.rows:
         assert (row.actor, row.on_behalf_of, row.service) == (sender, CENTRE_SUBJECT, name)
-    assert says_nothing(database)
+    assert has_no_texts(database)
 
 
 def test_every_table_is_audited_or_has_a_reason_not_to_be() -> None:

@@ -51,8 +51,8 @@ FINDS = {
     "service_code": "topic_id",
     "service_request_id": "appeal_id",
 }
-# Other filters: each with values that keep all sample rows in the list or exclude all.
-NAMES_NOBODY: dict[str, list[str]] = {
+# Other filters: each with values for which a list has all sample rows or none.
+OTHER_FILTERS: dict[str, list[str]] = {
     name: ["2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z"]
     for name in (
         "opened_from",
@@ -126,15 +126,15 @@ HIDE_NOTHING = {
     "GET /api/v1/me/notices": "the caller's own",
     "GET /api/v1/me/notice-accounts": "the caller's own",
     "GET /api/v1/exports": "the caller's own",
-    "GET /api/v1/appeals/bulk": "the caller's own; a manager's organisation's: test_bulk_operations.py",
-    "GET /api/v1/appeals/bulk/{operation_id}/rows": "the appeals that a visible operation named",
+    "GET /api/v1/appeals/bulk": "the caller's own, for managers the organisation's: test_bulk_operations.py",
+    "GET /api/v1/appeals/bulk/{operation_id}/rows": "the appeals of an operation that the caller may see",
     "GET /api/v1/views": "the caller's own and those of their organisation: test_saved_views.py",
-    "GET /api/v1/appeals/suggestions": "names of places and topics, which everybody reads",
-    "GET /api/v1/sources/call-budgets": "the applications' calls in the networks: of no organisation",
+    "GET /api/v1/appeals/suggestions": "names of locations and topics, which everybody may read",
+    "GET /api/v1/sources/call-budgets": "calls of our applications; they belong to no organisation",
     "GET /api/v1/webhooks/event-types": "a catalogue",
-    "GET /api/v1/webhooks/deliveries/{delivery_id}/attempts": "the attempts of a visible delivery",
-    "GET /api/v1/metrics/page-formulas": "the region's: staff read by which one their pages are scored",
-    "GET /api/v1/grading/rubrics": "how answers are judged, which everybody reads",
+    "GET /api/v1/webhooks/deliveries/{delivery_id}/attempts": "the attempts of a delivery that the caller may see",
+    "GET /api/v1/metrics/page-formulas": "of the region: staff may read how their pages are scored",
+    "GET /api/v1/grading/rubrics": "how answers are graded, which everybody may read",
     "GET /api/v1/grading/samples": "of the region; only people of the centre read them",
     "GET /api/v1/grading/assignments": "the caller's own",
     "GET /api/v1/reports/weekly": "of the region; only people of the centre read them",
@@ -146,7 +146,7 @@ def test_every_list_route_is_tested_as_a_list(all_services: AllServices) -> None
     lists = {route for route in CALLS if route.startswith("GET ") and all_services.is_list(route)}
     known = DIRECTORY | HIDE_NOTHING.keys()
     untried = sorted(lists - LISTINGS.keys() - known)
-    assert not untried, f"add these as Listing to tests/integration/access/*_routes.py: {untried}"
+    assert not untried, f"add these as ListRoute to tests/integration/access/*_routes.py: {untried}"
     assert known == lists - LISTINGS.keys(), (
         "a table above names a route that is not a list, or one that is tested now"
     )
@@ -236,8 +236,8 @@ def values(all_services: AllServices, route: str, parameter: dict[str, Any], sam
         yield str(sample_ids[FINDS[name]])
         return
     for known in (f"{route} {name}", name):
-        if known in NAMES_NOBODY:
-            yield from NAMES_NOBODY[known]
+        if known in OTHER_FILTERS:
+            yield from OTHER_FILTERS[known]
             return
     schemas = [parameter["schema"]]
     while schemas:

@@ -47,7 +47,7 @@ def may(route: str) -> CallerCase:
 
 @asynccontextmanager
 async def committed(all_services: AllServices, change: str, back: str, subject: str) -> AsyncIterator[None]:
-    """Commit a change of somebody's access as registry does, and undo it after the block."""
+    """Commit a change of somebody's access as the registry does, and undo it after the block."""
     engine = all_services.services["registry"].service.database.engine
     async with engine.begin() as connection:
         await connection.execute(text(change), {"id": UUID(subject)})
@@ -132,7 +132,7 @@ async def test_moved_person_cannot_change_anything_at_the_former_organisation(
     ["active = false", "expires_at = now() - interval '1 minute'", "scopes = '[\"registry:read\"]'"],
     ids=["removed", "expired", "narrowed"],
 )
-async def test_client_with_changed_access_cannot_change_with_an_old_token(
+async def test_client_with_changed_access_cannot_use_an_old_token_for_changes(
     all_services: AllServices, change: str
 ) -> None:
     place, client = all_services.samples["own"]["organisation_id"], str(all_services.samples["own"]["client_id"])
@@ -154,7 +154,9 @@ async def test_client_with_changed_access_cannot_change_with_an_old_token(
 
 
 @pytest.mark.parametrize("service", ONE_OF_EACH)
-async def test_every_service_checks_whether_the_session_was_ended(all_services: AllServices, service: str) -> None:
+async def test_token_of_an_ended_session_is_refused_by_every_service(
+    all_services: AllServices, service: str
+) -> None:
     people = tokens.read_key(all_services.services["registry"].keys_dir / "people.jwk")
     place, person = all_services.samples["own"]["organisation_id"], str(all_services.samples["own"]["person_id"])
     session_id = str(all_services.samples["own"]["session_id"])
@@ -174,7 +176,7 @@ async def test_every_service_checks_whether_the_session_was_ended(all_services: 
 
 
 @pytest.mark.parametrize("service", ONE_OF_EACH)
-async def test_every_service_checks_whether_the_secret_of_a_client_was_revoked(
+async def test_token_of_a_revoked_client_secret_is_refused_by_every_service(
     all_services: AllServices, service: str
 ) -> None:
     key = tokens.read_key(all_services.services["registry"].keys_dir / "people.jwk")

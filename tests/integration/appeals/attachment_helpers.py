@@ -25,7 +25,7 @@ async def http_client(scenario: AppealsScenario) -> AsyncIterator[httpx.AsyncCli
 
 
 def headers(scenario: AppealsScenario, role: str = "executor", org: UUID | None = None) -> dict[str, str]:
-    """Return the request headers of a person of the scenario's organisation or of `org`; moderators have none."""
+    """Return the headers of a person of the scenario's organisation or of `org`; moderators belong to none."""
     return scenario.appeals.headers(role, None if role == "moderator" else org or scenario.organisation)
 
 

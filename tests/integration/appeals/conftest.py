@@ -109,9 +109,7 @@ class AppealsScenario:
         )
 
     async def process_events(self) -> None:
-        """Assign positions to new events and run the consumers until none is left, including the events that
-        they emit themselves.
-        """
+        """Number new events and run the consumers until no event is left, including those that consumers emit."""
         database = self.appeals.service.database
         while await self._has_unnumbered_rows() and await number_committed_events(database):
             # A consumer without new events would only advance its offset, which costs more than this query.
@@ -257,7 +255,7 @@ async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Appe
 
 @pytest.fixture
 def images_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Encode images in the test's own process: starting one per image is slow, and only tests of files need it."""
+    """Encode images in the test's own process: a process per image is slow, and only tests of files need one."""
 
     async def clean(content: bytes) -> images.CleanImage:
         return images.CleanImage(*image_program.reencode(content))

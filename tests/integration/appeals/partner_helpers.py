@@ -1,4 +1,4 @@
-"""Helpers for tests of partners: a connected partner, and the messages that it signs."""
+"""Helpers for tests of partners: a connected partner, and the events that it signs."""
 
 import base64
 import hashlib
@@ -32,7 +32,7 @@ class ConnectedPartner:
     def headers(
         self, body: bytes, *, webhook_id: str | None = None, secret: str | None = None, at: datetime | None = None
     ) -> dict[str, str]:
-        """Return the headers of a signed message, by default with an id of its own and the present time."""
+        """Return the headers of a signed event, by default with a new id and the current time."""
         webhook_id, moment = webhook_id or f"evt_{uuid4().hex}", at or datetime.now(UTC)
         key = base64.b64decode((secret or self.secret).removeprefix("whsec_"))
         signed = f"{webhook_id}.{int(moment.timestamp())}.".encode() + body
@@ -63,8 +63,8 @@ class ConnectedPartner:
     async def opened(self, external_id: str = "17-204", **data: Any) -> dict[str, Any]:
         """Let the partner open an appeal of the organisation; return its receipt."""
         text = {"text": "На улице Гагарина не горят фонари"}
-        place = {"organisation_id": str(self.scenario.organisation)}
-        answer = await self.send("appeal.create", external_id=external_id, **text | place | data)
+        organisation = {"organisation_id": str(self.scenario.organisation)}
+        answer = await self.send("appeal.create", external_id=external_id, **text | organisation | data)
         assert answer.status_code == 200, answer.text
         receipt: dict[str, Any] = answer.json()
         return receipt

@@ -44,26 +44,26 @@ class Colleague:
 async def register(
     scenario: AppealsScenario, name: str, role: str = "executor", organisation: UUID | None = None
 ) -> Colleague:
-    """Insert a person, as registry does: of `organisation`, by default the scenario's; of none if the role belongs
-    to the centre.
+    """Insert a person as the registry does, with access to `organisation`, by default the scenario's, or to none
+    if the role belongs to the centre.
     """
     person_id = uuid4()
-    place = None if role in {"moderator", "head", "auditor"} else organisation or scenario.organisation
+    bound_to = None if role in {"moderator", "head", "auditor"} else organisation or scenario.organisation
     connection = await scenario.database.connect("registry")
     try:
         await connection.execute(
             """INSERT INTO people (id, username, full_name, password_hash, role, organisation_id,
                include_subordinates, active, version, created_at, updated_at)
                VALUES ($1::uuid, 'user-' || $1::uuid, $2, 'none', $3, $4, false, true, 1, now(), now())""",
-            person_id, name, role, place,
+            person_id, name, role, bound_to,
         )  # fmt: skip
     finally:
         await connection.close()
-    return Colleague(scenario, person_id, role, place)
+    return Colleague(scenario, person_id, role, bound_to)
 
 
 async def change_access(scenario: AppealsScenario, colleague: Colleague, statement: str) -> None:
-    """Change a person's row as registry does, emit the event, and let the service handle it."""
+    """Change a person's row as the registry does, emit the event, and let the service handle it."""
     connection = await scenario.database.connect("registry")
     try:
         await connection.execute(f"UPDATE people SET {statement} WHERE id = $1", colleague.id)

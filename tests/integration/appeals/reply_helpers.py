@@ -96,7 +96,7 @@ async def request(
     subject: str = CENTRE_SUBJECT,
     **headers: str,
 ) -> httpx.Response:
-    """Send a request as a person of the scenario's organisation or of `org`; moderators have none."""
+    """Send a request as a person of the scenario's organisation or of `org`; moderators belong to none."""
     organisation = None if role == "moderator" else org or scenario.organisation
     token = scenario.appeals.token(role, organisation, subject=subject)
     more = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -137,7 +137,7 @@ async def timeline_kinds(scenario: AppealsScenario, found: dict[str, Any]) -> li
 
 
 async def make_replies(scenario: AppealsScenario) -> None:
-    """Run the enqueued jobs that create the replies of bulk replies."""
+    """Run the enqueued jobs that create the replies to the members of incidents."""
     connection = await scenario.database.connect()
     # The jobs of the first name enqueue jobs of the second.
     for name in (jobs.REPLY_TO_ASSIGNED_MEMBERS, jobs.CREATE_INCIDENT_REPLIES):

@@ -62,7 +62,9 @@ async def test_invalid_absence_is_refused(scenario: AppealsScenario, body: dict[
     _is_problem(await boris.post("/absences", {**DAYS, **body}), 422, pointer)
 
 
-async def test_substitute_must_be_another_person_of_the_same_organisation(scenario: AppealsScenario) -> None:
+async def test_substitute_who_is_the_person_or_of_another_organisation_is_refused(
+    scenario: AppealsScenario,
+) -> None:
     boris = await register(scenario, "Борис")
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     for person in (boris, foreign):

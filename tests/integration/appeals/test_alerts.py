@@ -21,13 +21,13 @@ def fixed_results(monkeypatch: pytest.MonkeyPatch) -> dict[str, ClassificationRe
     found: dict[str, ClassificationResult] = {}
     classify = ClassifierPool.classify
 
-    async def as_told(self: ClassifierPool, items: list[ClassifierInput]) -> list[ClassifiedText]:
+    async def with_fixed_results(self: ClassifierPool, items: list[ClassifierInput]) -> list[ClassifiedText]:
         fixed = [ClassifiedText(found[text], "model:test") for text, _ in items if text in found]
         rest = iter(await classify(self, [item for item in items if item[0] not in found]))
         known = iter(fixed)
         return [next(known) if text in found else next(rest) for text, _ in items]
 
-    monkeypatch.setattr(ClassifierPool, "classify", as_told)
+    monkeypatch.setattr(ClassifierPool, "classify", with_fixed_results)
     return found
 
 
@@ -91,7 +91,7 @@ async def test_danger_after_the_alert_was_seen_raises_the_alert_again(
     ]
 
 
-async def test_second_danger_shows_its_reason_although_the_first_is_marked_as_seen_on_an_older_page(
+async def test_alert_of_a_second_danger_stays_unseen_if_an_older_page_marks_it_as_seen(
     scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent()
@@ -170,7 +170,7 @@ async def test_edit_that_adds_danger_raises_an_alert(
     assert await alerts(scenario, seen=False) == []
 
 
-async def test_edit_that_adds_danger_after_a_decision_raises_an_alert_and_keeps_the_decision(
+async def test_edit_that_adds_danger_raises_an_alert_and_keeps_the_decision_of_a_person(
     scenario: AppealsScenario, fixed_results: dict[str, ClassificationResult]
 ) -> None:
     fixed_results[DANGER] = urgent()
@@ -219,7 +219,7 @@ async def test_danger_reported_by_phone_makes_the_appeal_urgent_and_raises_an_al
     given = (await scenario.post("/appeals", body, Idempotency_Key="second-call")).json()
     assert (given["status"], given["urgency"]) == ("assigned", "high")
     assert given["first_response_due_at"] is not None
-    assert [hand["kind"] for hand in given["assignments"]] == ["assigned"]
+    assert [assignment["kind"] for assignment in given["assignments"]] == ["assigned"]
     events = [
         (event["type"], event["organisation_id"])
         for event in await scenario.events("appeal.opened", "appeal.assigned")

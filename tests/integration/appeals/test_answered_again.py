@@ -78,8 +78,8 @@ async def test_outcome_is_kept_when_an_unclear_message_needs_no_answer(scenario:
 
 
 async def _taken_by_moderator(scenario: AppealsScenario) -> tuple[dict[str, Any], str, int]:
-    """Return an answered appeal in triage for an unclear message, which a moderator has taken, the id of the
-    message, and the number of events `appeal.moved` so far.
+    """Return an answered appeal that an unclear message moved to triage and a moderator has taken, the id of that
+    message, and the number of `appeal.moved` events so far.
     """
     found = await appeal(scenario)
     await published(scenario, found, "Починили.", outcome="solved")
@@ -91,7 +91,9 @@ async def _taken_by_moderator(scenario: AppealsScenario) -> tuple[dict[str, Any]
     return found, unclear["messages"][-1]["id"], len(await scenario.events("appeal.moved"))
 
 
-async def test_answered_again_appeal_is_released_by_its_moderator_with_an_event(scenario: AppealsScenario) -> None:
+async def test_moderator_is_unassigned_with_an_event_when_the_appeal_is_answered_again(
+    scenario: AppealsScenario,
+) -> None:
     found, message, moves = await _taken_by_moderator(scenario)
     decided = await _needs_no_answer(scenario, {"id": message})
     assert decided.status_code == 200, decided.text
@@ -104,7 +106,9 @@ async def test_answered_again_appeal_is_released_by_its_moderator_with_an_event(
     assert kinds[-3:] == ["triage_decided", "moved", "assignee_changed"]
 
 
-async def test_appeal_answered_in_triage_is_released_by_its_moderator(scenario: AppealsScenario) -> None:
+async def test_moderator_is_unassigned_when_the_page_answers_an_appeal_in_triage(
+    scenario: AppealsScenario,
+) -> None:
     found, message, _ = await _taken_by_moderator(scenario)
     await scenario.citizen_writes(
         "Видим, спасибо за фото.", from_community=True, reply_to=await scenario.external_id(UUID(message)),

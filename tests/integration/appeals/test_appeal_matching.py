@@ -82,7 +82,7 @@ async def test_edit_to_a_notice_code_and_its_deletion_are_recorded_in_the_appeal
     assert {"message_edited", "message_deleted"} <= set(types)
 
 
-async def test_message_of_ten_digits_is_classified_on_a_page_without_notices_or_with_a_photo(
+async def test_message_like_a_notice_code_is_classified_without_notices_or_with_a_photo(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photo = [{"type": "photo", "url": "https://example.invalid/1.jpg"}]

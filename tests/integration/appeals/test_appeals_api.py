@@ -99,7 +99,7 @@ async def test_staff_see_only_appeals_of_their_organisation(scenario: AppealsSce
     assert (await scenario.get(f"/appeals/{appeal['id']}", role="head")).json()["allowed_moves"] == []
 
 
-async def test_move_needs_an_allowed_status_and_the_current_version(scenario: AppealsScenario) -> None:
+async def test_invalid_move_is_refused_and_a_valid_one_changes_the_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
     path = f"/appeals/{appeal['id']}/moves"
@@ -318,7 +318,7 @@ async def test_list_is_sorted_and_expanded_on_request(scenario: AppealsScenario)
     _is_problem(await scenario.get("/appeals", sort=["opened_at", "-opened_at"]), 422, "query/sort")
 
 
-async def test_appeal_that_has_not_changed_gets_304(scenario: AppealsScenario) -> None:
+async def test_request_for_an_unchanged_appeal_gets_304(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     (listed,) = await scenario.all()
     path, client = f"/api/v1/appeals/{listed['id']}", scenario.appeals.client
@@ -403,7 +403,7 @@ async def test_every_route_is_documented(scenario: AppealsScenario) -> None:
         for method, operation in operations.items():
             assert operation.get("summary"), (method, path)
             assert operation.get("description"), (method, path)
-            # Open311 knows no 401: an app without a key gets 403.
+            # Open311 has no 401: an app without a key gets 403.
             refusals = {"403"} if path.startswith("/open311/") else {"401", "403"}
             assert refusals <= operation["responses"].keys(), (method, path)
 

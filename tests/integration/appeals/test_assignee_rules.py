@@ -70,7 +70,9 @@ async def test_topic_rule_precedes_the_group_rule_and_the_general_rule(scenario:
     assert await call(pits["group"]["id"]) == "Дороги"
 
 
-async def test_rule_applies_to_transferred_and_decided_appeals(scenario: AppealsScenario) -> None:
+async def test_transfer_applies_the_new_organisations_rule_or_removes_the_assignee(
+    scenario: AppealsScenario,
+) -> None:
     manager = await register(scenario, "Анна", "manager", scenario.other_organisation)
     person = await register(scenario, "Борис", organisation=scenario.other_organisation)
     await _rule(scenario, manager, person)
@@ -188,7 +190,7 @@ async def test_assignee_rules_are_changed_only_by_their_organisation_and_the_cen
 
 
 @pytest.mark.parametrize("people", [[], ["boris", "boris"], ["stranger"]])
-async def test_rule_needs_different_people_of_the_organisation(
+async def test_rule_without_people_or_with_repeated_or_unknown_ones_is_refused(
     scenario: AppealsScenario, people: list[str]
 ) -> None:
     manager, boris = await register(scenario, "Анна", "manager"), await register(scenario, "Борис")

@@ -245,7 +245,7 @@ async def test_locked_person_loses_open_appeals_and_keeps_closed_ones(scenario: 
     entry = after[0]["timeline"][-1]
     assert (entry["kind"], entry["actor"]["kind"]) == ("assignee_changed", "system")
     assert entry["data"]["reason"] == "Прежний исполнитель больше не может работать с обращением"
-    # The job run again changes nothing.
+    # Running the job again changes nothing.
     events = len(await scenario.events("appeal.assignee_changed"))
     await scenario.handle_job("release_appeals", payloads[1])
     assert len(await scenario.events("appeal.assignee_changed")) == events

@@ -12,7 +12,7 @@ from tests.integration.appeals.test_appeals_api import _is_problem
 from tests.support.service_under_test import insert_organisation
 
 
-async def _case(scenario: AppealsScenario) -> dict[str, Any]:
+async def _appeal(scenario: AppealsScenario) -> dict[str, Any]:
     await scenario.citizen_writes(QUESTION)
     return await scenario.single_appeal()
 
@@ -36,7 +36,7 @@ def _chain(appeal: dict[str, Any]) -> list[tuple[str, str | None, str | None]]:
 async def test_second_return_by_staff_is_refused_and_the_centre_may_return_again(
     scenario: AppealsScenario,
 ) -> None:
-    appeal = await _case(scenario)
+    appeal = await _appeal(scenario)
     _is_problem(await _moves(scenario, appeal, scenario.organisation, to="triage"), 422, "/reason")
     returned = await _moves(scenario, appeal, scenario.organisation, to="triage", reason="Не наша дорога")
     assert returned.status_code == 200, returned.text
@@ -72,7 +72,7 @@ async def test_second_return_by_staff_is_refused_and_the_centre_may_return_again
 
 async def test_staff_transfer_an_appeal_to_a_new_organisation_but_not_back(scenario: AppealsScenario) -> None:
     third = await insert_organisation(scenario.database, name="Водоканал")
-    appeal = await _case(scenario)
+    appeal = await _appeal(scenario)
     other = str(scenario.other_organisation)
     _is_problem(
         await _moves(scenario, appeal, scenario.organisation, to="assigned", reason="Их"), 422, "/organisation_id"
@@ -137,7 +137,7 @@ async def test_staff_transfer_an_appeal_to_a_new_organisation_but_not_back(scena
 
 
 async def test_transfer_to_a_closed_organisation_is_refused(scenario: AppealsScenario) -> None:
-    appeal = await _case(scenario)
+    appeal = await _appeal(scenario)
     registry = await scenario.database.connect("registry")
     await registry.execute("UPDATE organisations SET active = false WHERE id = $1", scenario.other_organisation)
     await registry.close()
@@ -155,7 +155,7 @@ async def test_transfer_to_a_closed_organisation_is_refused(scenario: AppealsSce
 
 @pytest.mark.parametrize("to", ["triage", "assigned"])
 async def test_organisation_that_loses_an_appeal_gets_an_event(scenario: AppealsScenario, to: str) -> None:
-    appeal = await _case(scenario)
+    appeal = await _appeal(scenario)
     body = {"organisation_id": str(scenario.other_organisation)} if to == "assigned" else {}
     answer = await _moves(scenario, appeal, scenario.organisation, to=to, reason="Не наше", **body)
     assert answer.status_code == 200, answer.text
@@ -188,12 +188,12 @@ async def test_repeated_changes_of_organisation_by_decisions_raise_an_alert(scen
     # A decision, not a move, changes the organisation for the third time.
     body = {"needs_answer": True, "organisation_id": str(scenario.other_organisation)}
     assert (await scenario.post(f"/messages/{message}/triage", body)).status_code == 200
-    (events,) = (await scenario.get("/alerts", kind="repeated_transfers")).json()["items"]
-    assert events["why"] == "Из рук в руки: организация сменилась 3 раза"
+    (alert,) = (await scenario.get("/alerts", kind="repeated_transfers")).json()["items"]
+    assert alert["why"] == "Из рук в руки: организация сменилась 3 раза"
 
 
 async def test_returned_appeal_stays_in_triage_despite_new_messages(scenario: AppealsScenario) -> None:
-    appeal = await _case(scenario)
+    appeal = await _appeal(scenario)
     back = await _moves(scenario, appeal, scenario.organisation, to="triage", reason="Не наша дорога")
     assert back.status_code == 200, back.text
     await scenario.citizen_writes("Когда уже отремонтируете?")

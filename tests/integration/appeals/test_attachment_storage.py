@@ -220,7 +220,7 @@ async def proxy(server: S3Server) -> AsyncIterator[FaultProxy]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorten the timeouts and retry pauses of the S3 storage."""
     monkeypatch.setattr(s3_storage, "REQUEST_TIMEOUT", timedelta(seconds=1))
     monkeypatch.setattr(s3_storage, "RETRY_TIMEOUT", timedelta(seconds=5))
@@ -237,7 +237,7 @@ class Behind:
 
 @pytest.fixture
 async def behind(
-    proxy: FaultProxy, impatient: None, database: TestDatabase, keys_dir: Path
+    proxy: FaultProxy, short_timeouts: None, database: TestDatabase, keys_dir: Path
 ) -> AsyncIterator[Behind]:
     async with (
         running_scenario(database, keys_dir, **s3_settings(proxy.port)) as scenario,
@@ -290,7 +290,7 @@ async def test_requests_get_503_during_an_s3_outage_and_no_file_is_lost(
 
 @pytest.mark.parametrize("fault", ["hang", "slow_down", "cut"])
 async def test_short_s3_fault_is_retried_without_an_error(
-    proxy: FaultProxy, impatient: None, *, fault: Fault
+    proxy: FaultProxy, short_timeouts: None, *, fault: Fault
 ) -> None:
     storage, file_id = S3Storage(bucket(proxy.port)), new_id()
     await proxy.set(fault, requests=1)
@@ -302,7 +302,7 @@ async def test_short_s3_fault_is_retried_without_an_error(
 
 
 async def test_transfer_that_is_cut_off_stores_and_returns_no_part_of_a_file(
-    proxy: FaultProxy, impatient: None
+    proxy: FaultProxy, short_timeouts: None
 ) -> None:
     storage, kept, lost = S3Storage(bucket(proxy.port)), new_id(), new_id()
     await storage.write(kept, PHOTO)
@@ -315,7 +315,7 @@ async def test_transfer_that_is_cut_off_stores_and_returns_no_part_of_a_file(
     assert (await storage.read(kept), await storage.read(lost)) == (PHOTO, None)
 
 
-async def test_retries_of_s3_are_bounded(proxy: FaultProxy, impatient: None) -> None:
+async def test_retries_of_s3_are_bounded(proxy: FaultProxy, short_timeouts: None) -> None:
     await proxy.set("slow_down")
     with pytest.raises(StorageUnavailable, match="503 SlowDown"):
         await S3Storage(bucket(proxy.port)).write(new_id(), b"content")
@@ -354,7 +354,7 @@ async def test_missing_bucket_is_an_outage_and_not_a_missing_file(server: S3Serv
 
 async def test_s3_outage_at_the_start_does_not_stop_the_service(
     proxy: FaultProxy,
-    impatient: None,
+    short_timeouts: None,
     database: TestDatabase,
     keys_dir: Path,
     capsys: pytest.CaptureFixture[str],

@@ -308,7 +308,7 @@ async def test_metadata_is_removed_and_the_photo_is_turned_upright(
         assert not image.getexif()
         assert set(image.info) <= {"jfif", "jfif_version", "jfif_unit", "jfif_density"}
         red, green, _ = image.getpixel((20, 5))  # type: ignore[misc]
-        assert (red > 200, green < 60) == (True, True), "the left edge is on top after the turn"
+        assert (red > 200, green < 60) == (True, True), "the left edge is on top after the rotation"
 
 
 @in_process
@@ -353,7 +353,15 @@ def encoded(image: Image.Image, format_: str) -> bytes:
         (several("red", "WEBP"), (255, 0, 0)),
         (several("red", "PNG"), (255, 0, 0)),
     ],
-    ids=["cmyk", "16 bits", "1 bit", "half transparent", "two pictures of a phone", "moving webp", "moving png"],
+    ids=[
+        "cmyk",
+        "16 bits",
+        "1 bit",
+        "half transparent",
+        "two pictures of a phone",
+        "animated webp",
+        "animated png",
+    ],
 )
 def test_image_of_any_mode_is_converted_to_rgb_with_the_same_colour(
     content: bytes, color: tuple[int, int, int]
@@ -395,7 +403,7 @@ async def test_form_without_the_file_is_refused(scenario: AppealsScenario, http:
 
 
 @in_process
-async def test_unattached_upload_is_read_only_by_the_uploaders_organisation(
+async def test_unattached_upload_is_readable_only_for_the_uploaders_organisation(
     scenario: AppealsScenario, http: httpx.AsyncClient
 ) -> None:
     made = await uploaded(scenario, http, jpeg())
@@ -408,7 +416,7 @@ async def test_unattached_upload_is_read_only_by_the_uploaders_organisation(
 
 
 @in_process
-async def test_attached_photo_is_read_by_those_who_may_read_the_appeal(
+async def test_attached_photo_is_readable_for_those_who_may_read_the_appeal(
     scenario: AppealsScenario, http: httpx.AsyncClient
 ) -> None:
     made = await uploaded(scenario, http, jpeg())
@@ -436,7 +444,7 @@ async def test_failed_write_leaves_no_file_and_no_row(
     assert await scenario.ingest.fetchval("SELECT count(*) FROM attachments") == 0
 
 
-async def test_unwritable_folder_fails_the_start_and_the_later_check(tmp_path: Path) -> None:
+async def test_start_and_later_check_fail_if_the_folder_is_not_writable(tmp_path: Path) -> None:
     (tmp_path / "files").write_text("a file where the folder should be")
     storage = FolderStorage(tmp_path / "files")
     with pytest.raises(StorageMisconfigured, match=r"^GOSPABLIK_ATTACHMENTS_DIR: "):

@@ -69,7 +69,7 @@ async def completed(scenario: AppealsScenario, person: Colleague, body: dict[str
 
 
 async def read(person: Colleague, operation: dict[str, Any]) -> dict[str, Any]:
-    """Read the operation; return its present state."""
+    """Return the current state of the operation."""
     answer = await person.get(f"/appeals/bulk/{operation['id']}")
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
@@ -122,7 +122,7 @@ async def _records(scenario: AppealsScenario) -> tuple[int, int, int]:
 @pytest.mark.parametrize(
     ("total", "refused"), [(30, 6), pytest.param(1_000, 37, marks=[pytest.mark.long, pytest.mark.timeout(600)])]
 )
-async def test_repeated_reassignment_by_filter_changes_nothing_and_refused_appeals_are_named(
+async def test_bulk_reassignment_names_refused_appeals_and_repeating_it_changes_nothing(
     scenario: AppealsScenario, total: int, refused: int
 ) -> None:
     manager = await register(scenario, "Анна", "manager")
@@ -252,7 +252,7 @@ async def test_third_unfinished_operation_of_a_person_is_refused(scenario: Appea
     await submitted(manager, body)
 
 
-async def test_rights_are_those_at_the_moment_of_the_change(scenario: AppealsScenario) -> None:
+async def test_rights_are_checked_when_each_appeal_is_changed(scenario: AppealsScenario) -> None:
     ids = await insert_appeals(scenario, 3)
     boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
     body = {"action": "assign", "assignee_id": boris.ref, "appeal_ids": ids}
@@ -274,7 +274,7 @@ async def test_rights_are_those_at_the_moment_of_the_change(scenario: AppealsSce
     mine = next(row["appeal"] for row in refused if row["appeal_id"] == ids[1])
     shown = await scenario.appeal(ids[1])
     assert mine == {name: shown[name] for name in ("text", "status", "organisation")}
-    # A person whose role is read-only by now changes nothing either.
+    # A person whose role has become read-only changes nothing either.
     later = await submitted(vera, body | {"assignee_id": None})
     await change_access(scenario, vera, "role = 'head', organisation_id = NULL")
     await run(scenario, later)
@@ -324,7 +324,7 @@ async def test_token_without_the_right_to_triage_decides_nothing_for_the_centre(
         assert "appeals:triage" in refused["detail"], body
     transfer = {"action": "transfer", "organisation_id": other, "appeal_ids": [assigned]}
     assert "appeals:triage" in _is_problem(await send("/bulk", transfer), 403)["detail"]
-    # The undo of what a whole token did is a decision too.
+    # Undoing what was done with an unrestricted token is a decision too.
     done = await completed(scenario, moderator, transfer)
     undone = await send(f"/bulk/{done['id']}/undo")
     await run(scenario, undone.json())
@@ -411,12 +411,14 @@ async def version_of(person: Colleague, query: str) -> str:
     return version
 
 
-async def test_filter_that_matches_other_appeals_than_were_seen_changes_nothing(scenario: AppealsScenario) -> None:
+async def test_operation_is_refused_if_its_filter_matches_other_appeals_than_were_seen(
+    scenario: AppealsScenario,
+) -> None:
     seen, later = await insert_appeals(scenario, 2), (await insert_appeals(scenario, 1, status="triage"))[0]
     manager = await register(scenario, "Анна", "manager")
     body: dict[str, Any] = {"action": "assign", "assignee_id": manager.ref, "filter": {"status": ["assigned"]}}
     version = await version_of(manager, "status=assigned")
-    # One appeal leaves the list, and another comes back to it: as many as before.
+    # One appeal leaves the list and another one enters it, so their number is the same.
     change = "UPDATE appeals SET status = $1 WHERE id = $2"
     connection = await scenario.database.connect("appeals")
     try:
@@ -442,7 +444,7 @@ async def test_appeals_opened_since_the_list_was_seen_are_left_out(scenario: App
     assert sorted(row["appeal_id"] for row in await rows_of(manager, operation)) == seen
 
 
-async def test_version_of_a_list_is_given_only_for_a_list_that_can_be_changed(
+async def test_list_version_is_null_unless_requested_and_for_too_many_appeals(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await insert_appeals(scenario, 2)
@@ -464,7 +466,7 @@ async def test_version_of_a_list_is_given_only_for_a_list_that_can_be_changed(
         ({"action": "assign", "assignee_id": None}, "unchanged"),
     ],
 )
-async def test_appeal_with_a_message_that_nobody_saw_is_not_ended(
+async def test_appeal_with_a_message_newer_than_the_seen_list_is_not_ended(
     scenario: AppealsScenario, change: dict[str, Any], outcome: str
 ) -> None:
     await scenario.citizen_writes(QUESTION)

@@ -134,8 +134,8 @@ async def _appeals_of_all_statuses(scenario: AppealsScenario) -> dict[str, dict[
     executor = await register(scenario, "Исполнитель")
     found: dict[str, dict[str, Any]] = {}
     for number, status in enumerate(("assigned", "in_progress", "interim", "answered", "reopened")):
-        place = {"author": f"a{number}", "thread": f"vk:-101_{number}"}
-        await scenario.citizen_writes(QUESTION, **place)
+        details = {"author": f"a{number}", "thread": f"vk:-101_{number}"}
+        await scenario.citizen_writes(QUESTION, **details)
         appeal = (await scenario.all())[0]
         if status != "assigned":
             await executor.move(appeal, to="in_progress")
@@ -147,7 +147,7 @@ async def _appeals_of_all_statuses(scenario: AppealsScenario) -> dict[str, dict[
             assert sent.status_code == 201, sent.text
             await scenario.emit_published(sent.json(), at=WEDNESDAY, external_id=f"-101_7{number}")
         if status == "reopened":
-            await scenario.citizen_writes("Так и не отремонтировали дорогу на Бабушкина! Когда?", **place)
+            await scenario.citizen_writes("Так и не отремонтировали дорогу на Бабушкина! Когда?", **details)
         found[status] = await scenario.appeal(appeal["id"])
         assert found[status]["status"] == status
     return found

@@ -119,7 +119,7 @@ async def test_invalid_filter_of_classifications_is_refused_and_named(
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-async def test_only_the_centre_lists_classifications(scenario: AppealsScenario) -> None:
+async def test_classifications_are_listed_only_for_roles_with_the_right(scenario: AppealsScenario) -> None:
     for role, org, status in (
         ("analyst", None, 200), ("auditor", None, 200), ("head", None, 403), ("operations", None, 403),
         ("executor", scenario.organisation, 403), ("manager", scenario.organisation, 403),

@@ -55,7 +55,7 @@ async def test_no_message_is_dead_lettered_when_the_classifier_crashes(
     )
     try:
         async with asyncio.timeout(HANG_SECONDS):
-            # The event has failed three times in a batch of its own: if these failures counted, it would be
+            # The event has failed three times alone in a batch: if these failures counted, it would be
             # dead-lettered.
             while sum(error is not None for error in failed) < 4:
                 await asyncio.sleep(0.02)

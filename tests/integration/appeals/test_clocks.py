@@ -86,7 +86,7 @@ async def test_running_clock_is_explained_in_words_and_figures(
     assert [event["kind"] for event in clock["events"]] == ["started"]
 
 
-async def test_clocks_of_an_appeal_that_ended_are_not_paused(scenario: AppealsScenario) -> None:
+async def test_clocks_of_an_ended_appeal_cannot_be_paused(scenario: AppealsScenario) -> None:
     """The deadline of the closed appeal stays: it shows whether the appeal was closed in time."""
     await scenario.citizen_writes(QUESTION)
     appeal = await scenario.single_appeal()
@@ -234,7 +234,7 @@ def _named(scenario: AppealsScenario, to: str) -> str | None:
 
 
 async def set_calendar(scenario: AppealsScenario, organisation: UUID, name: str, hours: list[list[str]]) -> UUID:
-    """Give the organisation a calendar with the same hours on every day, as registry does."""
+    """Give the organisation a calendar with the same hours on every day, as the registry does."""
     connection = await scenario.database.connect()
     try:
         calendar: UUID = await connection.fetchval(

@@ -81,10 +81,10 @@ async def test_twelve_appeals_among_sixty_become_one_incident_with_an_alert(regi
     chance = random.Random(3)
     said = [(text, power_cut_messages.MUNICIPALITY, True) for text in power_cut_messages.power_cut_messages(12)]
     for text in power_cut_messages.other_messages(60):
-        places = (
+        municipalities = (
             ELSEWHERE if power_cut_messages.is_about_power(text) else (power_cut_messages.MUNICIPALITY, *ELSEWHERE)
         )
-        said.append((text, chance.choice(places), False))
+        said.append((text, chance.choice(municipalities), False))
     said += [
         (text, power_cut_messages.MUNICIPALITY, False) for text in power_cut_messages.unrelated_power_messages()
     ]
@@ -278,7 +278,7 @@ async def test_appeals_of_a_batch_are_locked_in_one_statement(region: Region) ->
     assert len(locks) == 1, locks
 
 
-async def test_general_flood_of_messages_is_not_a_spike(region: Region) -> None:
+async def test_messages_spread_evenly_over_municipalities_are_not_a_spike(region: Region) -> None:
     """Each problem is reported equally often in each municipality."""
     said = (
         "Нет света на нашей улице",
@@ -440,7 +440,7 @@ async def test_staff_bulk_reply_skips_appeals_in_triage_and_of_other_organisatio
     assert [reply["text"] for reply in found["replies"]] == ["Свет включат до 18:00."]
 
 
-async def test_interim_bulk_reply_needs_a_promise(region: Region) -> None:
+async def test_interim_bulk_reply_without_a_promise_is_refused_and_precedes_the_final_one(region: Region) -> None:
     incident, _ = await incident_from_spike(region)
     path = f"/incidents/{incident['id']}/replies"
     refused = await region.scenario.post(path, {"text": "Работаем.", "kind": "interim"})

@@ -74,7 +74,7 @@ class Workers:
 
 @pytest.fixture
 async def workers(scenario: AppealsScenario) -> AsyncIterator[Workers]:
-    """Two workers with connections of their own, besides the service."""
+    """Two workers with their own connections, besides those of the service."""
     url = scenario.database.url("appeals")
     one, two = Database(url, 1, name="one"), Database(url, 1, name="two")
     try:
@@ -125,7 +125,7 @@ async def test_worker_that_waited_for_the_lock_joins_the_appeal_opened_meanwhile
 
 
 class _PausedClassifier:
-    """Lets the first classification wait: `begun` is set when it begins, and it ends after `go_on`."""
+    """Makes the first classification wait: it sets `begun` when it begins, and continues when `go_on` is set."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun, self.go_on = asyncio.Event(), asyncio.Event()
@@ -155,7 +155,7 @@ async def decided_while_the_classifier_runs(
     return message, decided
 
 
-async def test_message_decided_while_the_classifier_runs_opens_no_appeal(
+async def test_message_decided_to_need_no_answer_during_classification_opens_no_appeal(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message, decided = await decided_while_the_classifier_runs(scenario, monkeypatch, needs_answer=False)
@@ -166,7 +166,7 @@ async def test_message_decided_while_the_classifier_runs_opens_no_appeal(
     assert (row["needs_answer"], f'"{row["version"]}"') == ("no", decided.headers["ETag"])
 
 
-async def test_message_for_which_a_person_opens_an_appeal_while_the_classifier_runs_opens_no_second_one(
+async def test_message_decided_to_need_an_answer_during_classification_opens_one_appeal(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message, _ = await decided_while_the_classifier_runs(scenario, monkeypatch, needs_answer=True)

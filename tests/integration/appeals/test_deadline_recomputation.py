@@ -21,7 +21,7 @@ __all__ = ["set_time", "workers"]  # re-exported so that pytest finds the fixtur
 
 
 async def registry_event(scenario: AppealsScenario, event: str, subject: UUID, **data: Any) -> None:
-    """Emit an event as registry does; let the service handle it and the recomputation jobs that it enqueues."""
+    """Emit an event as the registry does; let the service handle it and the recomputation jobs it enqueues."""
     await scenario.emit(event, subject, None, **data)
     await scenario.process_events()
     await recompute(scenario, within=deadline_recomputation.RECOMPUTE_AGAIN_AFTER)
@@ -115,7 +115,7 @@ async def test_new_calendar_of_the_organisation_counts_only_the_remaining_time(
     assert counted["due_at"].startswith("2026-03-04T12:01")
 
 
-async def test_appeal_that_was_being_opened_while_the_calendar_changed_gets_the_new_deadline(
+async def test_appeal_being_opened_while_the_calendar_changes_gets_the_new_deadline(
     scenario: AppealsScenario, workers: Workers, set_time: SetTime
 ) -> None:
     set_time(WEDNESDAY + timedelta(minutes=2))

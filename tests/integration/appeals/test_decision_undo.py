@@ -169,7 +169,9 @@ async def test_undone_decision_does_not_conflict_with_the_next_decision(
     assert again["organisation"]["id"] == str(scenario.other_organisation)
 
 
-@pytest.mark.parametrize("undone", [True, False], ids=["an undo", "words of an undo"])
+@pytest.mark.parametrize(
+    "undone", [True, False], ids=["a later decision was undone", "the reason is that of an undo"]
+)
 async def test_decision_that_was_not_undone_still_conflicts_with_the_next(
     scenario: AppealsScenario, *, undone: bool
 ) -> None:

@@ -148,7 +148,7 @@ async def test_decision_during_an_erasure_is_refused(scenario: AppealsScenario) 
         assert decided.status_code == 409, decided.text
 
 
-async def test_message_written_after_the_request_gets_an_appeal_of_its_own(scenario: AppealsScenario) -> None:
+async def test_message_written_after_the_erasure_request_gets_a_separate_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     until, text = WEDNESDAY + timedelta(minutes=1), "И тротуар разбит"
     later = await scenario.citizen_writes(text, at=until + timedelta(minutes=1))
@@ -205,7 +205,7 @@ async def test_photos_of_edits_lose_their_names_on_erasure(scenario: AppealsScen
     assert await _rows_with(scenario, WORD) == []
 
 
-async def test_repeated_requests_show_no_erased_note_reply_or_incident(scenario: AppealsScenario) -> None:
+async def test_responses_stored_for_idempotency_keys_are_erased(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(TEXT, author="anna")
     appeal = await scenario.single_appeal()
     # A message of another author in the same appeal: the reply to it names no message of «anna».

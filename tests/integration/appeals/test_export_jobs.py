@@ -1,4 +1,4 @@
-"""Export jobs: read in parts, continued after a kill, and downloaded with what the author may read by then."""
+"""Export jobs: read in parts, continued after a kill, and downloaded with only what the author may still read."""
 
 import asyncio
 import contextlib
@@ -244,7 +244,7 @@ async def test_deletion_locks_the_export_before_its_parts(scenario: AppealsScena
             waiting = "SELECT datname FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             return bool(await job.fetch(f"{waiting} AND datname = current_database()"))
 
-        await eventually(waits, "the deletion to wait for the job")
+        await eventually(waits, "the deletion waits for the job")
         # The job locks the part next: NOWAIT fails if the deletion already holds it.
         await job.execute("SELECT 1 FROM appeal_export_parts FOR UPDATE NOWAIT")
     await deleting

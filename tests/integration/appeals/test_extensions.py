@@ -101,7 +101,7 @@ async def test_withdrawn_request_is_not_decided_and_may_be_made_again(
     assert _is_problem(await withdraw(scenario, again | {"version": 2}), 409)["request_status"] == "approved"
 
 
-async def test_only_its_author_and_managers_of_the_organisation_withdraw_a_request(
+async def test_request_is_withdrawn_only_by_its_author_and_managers_of_the_organisation(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found = await opened(scenario, set_time)
@@ -197,7 +197,7 @@ async def test_refused_request_shows_the_remarks_and_keeps_the_deadline(
     await asked(scenario, now)
 
 
-async def test_only_moderators_decide_and_not_about_their_own_request(
+async def test_request_is_decided_only_by_a_moderator_other_than_its_author(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found = await opened(scenario, set_time)
@@ -266,7 +266,7 @@ async def test_policy_limits_extensions_by_clock_number_and_hours(
     used_up = await ask(scenario, now, hours=1)
     _is_problem(used_up, 409)
     assert "used up" in used_up.json()["detail"]
-    # A new version of the policy does not change what this running clock may get.
+    # A new version of the policy does not change the extensions that this running clock may get.
     key = made_policy.json()["policy_key"]
     wider = policy | {"extensions": {"final_answer": {"count": 9, "hours": 99}}}
     changed = await request(scenario, "PUT", f"/sla-policies/{key}", wider, role="moderator", If_Match='"1"')

@@ -114,7 +114,7 @@ async def test_interim_reply_published_late_does_not_change_the_answered_appeal(
         assert after[unchanged] == before[unchanged]
 
 
-async def note_overdue(scenario: AppealsScenario) -> int:
+async def record_overdue(scenario: AppealsScenario) -> int:
     async with scenario.appeals.service.database.write() as session:
         return await broken_promises.record_broken_promises(session)
 
@@ -132,10 +132,10 @@ async def test_each_broken_promise_is_recorded_once(scenario: AppealsScenario) -
     for number in (1, 2, 3):
         interim = await answer(scenario, found, f"Уточним {number}", **PROMISE)
         await scenario.emit_published(interim, at=WEDNESDAY + number * HOUR, external_id=f"-101_{number}")
-        assert await note_overdue(scenario) == 0
+        assert await record_overdue(scenario) == 0
         await promise_passes(scenario)
         assert (await scenario.single_appeal())["overdue"] is True
-        assert [await note_overdue(scenario) for _ in range(2)] == [1, 0]
+        assert [await record_overdue(scenario) for _ in range(2)] == [1, 0]
     assert len(await scenario.events("appeal.overdue")) == 3
 
 
@@ -147,7 +147,7 @@ async def test_promise_is_monitored_after_work_starts(scenario: AppealsScenario)
     await promise_passes(scenario)
     assert (await scenario.single_appeal())["overdue"] is True
     assert len(await scenario.all(overdue=True)) == 1
-    assert await note_overdue(scenario) == 1
+    assert await record_overdue(scenario) == 1
 
 
 @pytest.mark.parametrize("again", [False, True])
@@ -177,7 +177,7 @@ async def test_reply_fails_when_its_job_is_dead_lettered(
     database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: Any, **__: Any) -> None:
-        raise ValueError("a mistake of ours")
+        raise ValueError("a bug")
 
     monkeypatch.setattr(publication_requests, "send_publication_request", broken)
     ingest = await database.connect("ingest")

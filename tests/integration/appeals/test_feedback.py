@@ -166,7 +166,7 @@ async def test_last_feedback_on_an_answer_replaces_earlier_feedback(
         ),
     ],
 )
-async def test_lone_digit_is_a_mark_unless_the_answer_asked_another_question(
+async def test_lone_digit_is_no_mark_after_another_question_or_if_low_and_not_requested(
     scenario: AppealsScenario, reply: str, text: str, kind: str | None
 ) -> None:
     after = await says(scenario, await answered(scenario, reply), text)
@@ -346,7 +346,7 @@ async def test_dissatisfaction_corrected_to_no_feedback_restores_the_answered_ap
     stopped = await final_clock(scenario, after)
     same = ("state", "stopped_at", "used_seconds", "on_time", "due_at")
     assert {name: stopped[name] for name in same} == {name: clock[name] for name in same}
-    # Feedback that was corrected to none leaves the citizen's next message to be recognised.
+    # After feedback was corrected to none, the citizen's next message is recognised as feedback.
     assert (await says(scenario, after, "Спасибо", at=NEXT_DAY + HOUR))["feedback_kind"] == "thanks"
 
 
@@ -356,7 +356,7 @@ async def test_correction_of_feedback_on_an_earlier_answer_is_refused(scenario: 
     assert (await correct(scenario, again, "thanks")).status_code == 409
 
 
-async def test_request_for_a_mark_is_accepted_only_in_a_final_reply_that_solves(
+async def test_request_for_a_mark_is_accepted_only_in_a_final_reply_with_outcome_solved(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     question = "Оцените, пожалуйста, ответ от 1 до 5."

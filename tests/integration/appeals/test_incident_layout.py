@@ -114,7 +114,7 @@ async def test_csv_has_the_headings_and_the_words_of_the_layout(
         "Теги": "крыльцо",
         "Отдел": "Школа № 1",
         "Исполнитель": "",
-        # The first that was published, masked as the text is.
+        # The reply that was published first, masked like the text.
         "1ый ответ ПИ": "Позвоните [имя] [телефон]",
         "Время ответа": "04.03.2026 13:00",
         "Время с начала создания инцидента до окончания": "11 days 12:10:25",
@@ -129,7 +129,7 @@ async def test_csv_has_the_headings_and_the_words_of_the_layout(
         assert row["Тип инцидента"] == shown
 
 
-async def test_open_appeal_has_its_step_and_no_outcome(scenario: AppealsScenario) -> None:
+async def test_step_is_named_for_each_status_and_missing_values_are_empty(scenario: AppealsScenario) -> None:
     await _insert(scenario, ["Когда починят дорогу?"])
     steps = {
         "triage": "У модераторов", "assigned": "Назначено", "in_progress": "В работе",
@@ -140,7 +140,7 @@ async def test_open_appeal_has_its_step_and_no_outcome(scenario: AppealsScenario
         await execute(scenario, "UPDATE appeals SET status = $1", status)
         (row,) = await exported(scenario)
         assert row["Текущий шаг инцидента"] == step
-    # Entered by hand, without a topic, a reply or an end.
+    # The inserted appeal has no message, topic, reply or end.
     empty = ("Дата закрытия", "Тема", "Тип инцидента", "1ый ответ ПИ", "Итог", "Регион")
     assert [row[heading] for heading in (*empty, HEADINGS[-2])] == [""] * 7
 
@@ -168,7 +168,7 @@ async def test_job_keeps_the_layout_until_the_download(scenario: AppealsScenario
     assert (row["Номер инцидента"], row["1ый ответ ПИ"]) == (str(appeal["number"]), "Позвоните [имя] [телефон]")
     (logged,) = [line for line in lines if line["event"] == "appeals_exported"]
     assert (logged["layout"], logged["count"]) == (LAYOUT, 1)
-    # A citizen's data erased while the job ran is not in the file.
+    # Data of a citizen that was erased after the job is not in the file.
     await execute(scenario, "UPDATE appeals SET erased_at = now()")
     (row,) = rows_of((await downloaded(scenario, export)).content)
     hidden = ("Муниципалитет", "Населённый пункт", "Улица", "Дом", "Теги", "1ый ответ ПИ")

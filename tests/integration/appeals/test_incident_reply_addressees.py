@@ -1,4 +1,4 @@
-"""Who gets the reply to an incident: the organisation of an appeal decides, also if it changes."""
+"""Which appeals get the reply to an incident, by their organisation, also if it changes."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer, execute, make_replies
 from tests.integration.appeals.test_bulk_operations import completed, counts, undo
-from tests.integration.appeals.test_manual_incidents import TROUBLE, case_of, opened
+from tests.integration.appeals.test_manual_incidents import TROUBLE, appeal_of, opened
 from tests.integration.appeals.test_organisation_calendars import calendar_on
 from tests.support.eventually import eventually
 from tests.support.service_under_test import insert_organisation
@@ -37,10 +37,10 @@ async def texts(scenario: AppealsScenario, appeal: dict[str, Any]) -> list[str]:
     return [reply["text"] for reply in (await scenario.appeal(appeal["id"]))["replies"]]
 
 
-async def test_appeal_transferred_during_a_bulk_reply_gets_no_reply_of_its_former_organisation(
+async def test_appeal_transferred_during_a_bulk_reply_gets_none_of_its_old_organisation(
     scenario: AppealsScenario,
 ) -> None:
-    stays, leaves = await case_of(scenario, "anna"), await case_of(scenario, "boris")
+    stays, leaves = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris")
     incident = await opened(scenario, stays, leaves)
     await reply_to_incident(scenario, incident, scenario.organisation)
     gate, observer = [await scenario.database.connect() for _ in range(2)]
@@ -71,10 +71,10 @@ async def test_appeal_transferred_during_a_bulk_reply_gets_no_reply_of_its_forme
 
 
 @pytest.mark.parametrize("later", [False, True])
-async def test_member_that_joins_before_the_job_gets_the_reply_only_if_it_is_for_later_members(
+async def test_member_that_joins_before_the_job_gets_a_reply_only_if_for_later_members(
     scenario: AppealsScenario, *, later: bool
 ) -> None:
-    early, late = await case_of(scenario, "anna"), await case_of(scenario, "boris")
+    early, late = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris")
     incident = await opened(scenario, early)
     await reply_to_incident(scenario, incident, include_later_members=later)
     joined = await scenario.post(f"/incidents/{incident['id']}/members", {"appeal_ids": [late["id"]]})
@@ -86,10 +86,10 @@ async def test_member_that_joins_before_the_job_gets_the_reply_only_if_it_is_for
     assert (shown["by_status"], shown["pending_count"]) == ({"queued": 1 + later}, 0)
 
 
-async def test_member_that_joined_by_a_clock_that_is_ahead_gets_the_reply(
+async def test_member_added_by_a_worker_whose_clock_is_ahead_gets_the_reply(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    appeal = await case_of(scenario, "anna")
+    appeal = await appeal_of(scenario, "anna")
     with monkeypatch.context() as worker:
         worker.setattr("shared.clock._shift", timedelta(seconds=40))
         incident = await opened(scenario, appeal)
@@ -114,7 +114,7 @@ async def assigned_to_other(scenario: AppealsScenario, appeal: dict[str, Any]) -
 async def test_appeal_assigned_after_the_reply_to_its_incident_gets_that_reply(
     scenario: AppealsScenario, by: str
 ) -> None:
-    appeal, other = await case_of(scenario, "anna"), await case_of(scenario, "boris", other=True)
+    appeal, other = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris", other=True)
     incident = await opened(scenario, appeal, other)
     await reply_to_incident(scenario, incident, scenario.other_organisation, "Раньше.", kind="final")
     await reply_to_incident(scenario, incident, scenario.other_organisation)
@@ -133,11 +133,11 @@ async def test_appeal_assigned_after_the_reply_to_its_incident_gets_that_reply(
     assert await texts(scenario, appeal) == [TEXT]
 
 
-async def test_appeal_back_in_its_organisation_by_an_undo_gets_the_reply_it_missed(
+async def test_appeal_returned_to_its_organisation_by_an_undo_gets_the_missed_reply(
     scenario: AppealsScenario,
 ) -> None:
     moderator = await register(scenario, "Модератор", "moderator")
-    appeal, own = await case_of(scenario, "anna"), await case_of(scenario, "boris")
+    appeal, own = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris")
     incident = await opened(scenario, appeal, own)
     body = {"action": "transfer", "organisation_id": str(scenario.other_organisation)}
     operation = await completed(scenario, moderator, body | {"appeal_ids": [appeal["id"]]})
@@ -149,10 +149,10 @@ async def test_appeal_back_in_its_organisation_by_an_undo_gets_the_reply_it_miss
     assert await texts(scenario, appeal) == [TEXT]
 
 
-async def test_appeal_assigned_to_a_subordinate_organisation_gets_the_reply_of_the_one_above(
+async def test_appeal_assigned_to_a_subordinate_organisation_gets_its_parents_reply(
     scenario: AppealsScenario,
 ) -> None:
-    appeal, other = await case_of(scenario, "anna"), await case_of(scenario, "boris", other=True)
+    appeal, other = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris", other=True)
     incident = await opened(scenario, appeal, other)
     ministry = await insert_organisation(scenario.database, name="Министерство")
     registry = await scenario.database.connect("registry")
@@ -169,11 +169,11 @@ async def test_appeal_assigned_to_a_subordinate_organisation_gets_the_reply_of_t
     assert (await texts(scenario, other), await texts(scenario, appeal)) == ([TEXT], [TEXT])
 
 
-async def test_assigned_appeal_gets_no_reply_that_is_not_for_later_members_or_after_a_final_answer(
+async def test_assigned_appeal_gets_no_reply_if_not_for_later_members_or_already_answered(
     scenario: AppealsScenario,
 ) -> None:
-    answered, late = await case_of(scenario, "anna"), await case_of(scenario, "vera")
-    other = await case_of(scenario, "boris", other=True)
+    answered, late = await appeal_of(scenario, "anna"), await appeal_of(scenario, "vera")
+    other = await appeal_of(scenario, "boris", other=True)
     incident = await opened(scenario, answered, late, other)
     await reply_to_incident(scenario, incident, scenario.other_organisation, include_later_members=False)
     await make_replies(scenario)
@@ -193,7 +193,7 @@ async def test_assigned_appeal_gets_no_reply_that_is_not_for_later_members_or_af
     assert await texts(scenario, answered) == ["Бригада выехала."]
 
 
-async def test_appeal_without_a_page_gets_its_deadline_by_the_calendar_of_the_leading_organisation(
+async def test_deadline_of_an_appeal_without_a_page_uses_the_leaders_calendar(
     scenario: AppealsScenario,
 ) -> None:
     registry = await scenario.database.connect("registry")
@@ -217,6 +217,6 @@ async def test_appeal_without_a_page_gets_its_deadline_by_the_calendar_of_the_le
     await make_replies(scenario)
     appeal = await scenario.appeal(manual.json()["id"])
     assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(scenario.organisation))
-    # The time of the deadline would be the same in both calendars in some hours of the day.
+    # At some hours of the day both calendars give the same deadline, so the calendars are compared.
     used = await scenario.ingest.fetch("SELECT DISTINCT calendar_id FROM sla_clocks")
     assert [row["calendar_id"] for row in used] == [around_the_clock]

@@ -14,7 +14,7 @@ from tests.support.eventually import eventually
 TROUBLE = "Когда включат свет на улице Гагарина? Третий час сидим без электричества."
 
 
-async def case_of(
+async def appeal_of(
     scenario: AppealsScenario, author: str, *, other: bool = False, text: str = TROUBLE
 ) -> dict[str, Any]:
     """Create an appeal of this author, for the first organisation or the other."""
@@ -45,8 +45,8 @@ async def members(scenario: AppealsScenario, incident: dict[str, Any], **who: An
 async def test_appeals_of_several_organisations_are_joined_and_each_sees_its_own(
     scenario: AppealsScenario,
 ) -> None:
-    mine, again = await case_of(scenario, "anna"), await case_of(scenario, "boris")
-    foreign = await case_of(scenario, "vera", other=True)
+    mine, again = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris")
+    foreign = await appeal_of(scenario, "vera", other=True)
     incident = await opened(scenario, mine, again, foreign)
     assert (incident["member_count"], incident["origin"], incident["closed_at"]) == (3, "person", None)
     staff: dict[str, Any] = {"role": "executor", "org": scenario.organisation}
@@ -64,7 +64,7 @@ async def test_appeals_of_several_organisations_are_joined_and_each_sees_its_own
 async def test_joining_and_leaving_an_incident_changes_only_the_timeline_of_an_appeal(
     scenario: AppealsScenario,
 ) -> None:
-    appeal = await case_of(scenario, "anna")
+    appeal = await appeal_of(scenario, "anna")
     before = await scenario.appeal(appeal["id"])
     incident = await opened(scenario, appeal)
     joined = await scenario.appeal(appeal["id"])
@@ -82,7 +82,7 @@ async def test_joining_and_leaving_an_incident_changes_only_the_timeline_of_an_a
 
 
 async def test_staff_add_only_appeals_of_their_organisation_to_an_incident(scenario: AppealsScenario) -> None:
-    mine, foreign = await case_of(scenario, "anna"), await case_of(scenario, "vera", other=True)
+    mine, foreign = await appeal_of(scenario, "anna"), await appeal_of(scenario, "vera", other=True)
     staff: dict[str, Any] = {"role": "executor", "org": scenario.organisation}
     refused = await scenario.post("/incidents", {"appeal_ids": [mine["id"], foreign["id"]]}, **staff)
     assert refused.status_code == 422
@@ -99,7 +99,7 @@ async def test_staff_add_only_appeals_of_their_organisation_to_an_incident(scena
 
 
 async def test_leading_organisation_without_appeals_may_rename_and_close(scenario: AppealsScenario) -> None:
-    incident = await opened(scenario, await case_of(scenario, "vera", other=True))
+    incident = await opened(scenario, await appeal_of(scenario, "vera", other=True))
     leader: dict[str, Any] = {"role": "executor", "org": scenario.organisation}
     path = f"/incidents/{incident['id']}"
     assert (await scenario.get(path, **leader)).status_code == 404
@@ -119,8 +119,8 @@ async def test_leading_organisation_gets_events_about_its_own_appeals_only(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "GROWTH_MILESTONES", (3, 4))
-    mine = [await case_of(scenario, author) for author in ("anna", "boris", "gleb")]
-    foreign = [await case_of(scenario, author, other=True) for author in ("vera", "dina", "egor")]
+    mine = [await appeal_of(scenario, author) for author in ("anna", "boris", "gleb")]
+    foreign = [await appeal_of(scenario, author, other=True) for author in ("vera", "dina", "egor")]
     incident = await opened(scenario, *mine[:2], role="executor", org=scenario.organisation)
     path = f"/incidents/{incident['id']}"
     for joined in (foreign, mine[2:]):
@@ -151,7 +151,7 @@ async def test_leading_organisation_gets_events_about_its_own_appeals_only(
 
 
 async def test_concurrent_joins_put_an_appeal_in_one_incident(scenario: AppealsScenario) -> None:
-    appeal = await case_of(scenario, "anna")
+    appeal = await appeal_of(scenario, "anna")
     answers = await asyncio.gather(
         *(scenario.post("/incidents", {"appeal_ids": [appeal["id"]]}) for _ in range(4))
     )
@@ -164,7 +164,7 @@ async def test_concurrent_joins_put_an_appeal_in_one_incident(scenario: AppealsS
 
 async def test_deadlocked_join_is_retried(scenario: AppealsScenario) -> None:
     first, second, third = sorted(
-        [await case_of(scenario, author) for author in ("anna", "boris", "vera")],
+        [await appeal_of(scenario, author) for author in ("anna", "boris", "vera")],
         key=lambda appeal: UUID(appeal["id"]).bytes,
     )
     gate, other, raw_connection = [await scenario.database.connect() for _ in range(3)]
@@ -183,24 +183,26 @@ async def test_deadlocked_join_is_retried(scenario: AppealsScenario) -> None:
     # This session does not check for deadlocks, so the database aborts the request's transaction instead.
     await other.execute("SET deadlock_timeout = '1h'")
     lock = "SELECT FROM appeals WHERE id = $1 FOR UPDATE"
-    for connection, held in ((gate, second), (other, third)):
+    for connection, locked in ((gate, second), (other, third)):
         await connection.execute("BEGIN")
-        await connection.execute(lock, UUID(held["id"]))
+        await connection.execute(lock, UUID(locked["id"]))
     opening = asyncio.create_task(opened(scenario, first, second, third))
     await eventually(request_waits)
-    crossing = asyncio.create_task(other.execute(lock, UUID(first["id"])))
+    locking = asyncio.create_task(other.execute(lock, UUID(first["id"])))
     await eventually(both_wait)
     # Only now may the request wait for the third appeal: each wait is checked once, a second after it begins.
     await gate.execute("ROLLBACK")
-    await crossing
+    await locking
     await other.execute("ROLLBACK")
     assert (await opening)["member_count"] == 3
     for connection in (gate, other, raw_connection):
         await connection.close()
 
 
-async def test_closing_and_changing_an_incident_require_its_version(scenario: AppealsScenario) -> None:
-    first, second = await case_of(scenario, "anna"), await case_of(scenario, "boris")
+async def test_closing_or_changing_an_incident_without_its_current_version_is_refused(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris")
     incident = await opened(scenario, first)
     path = f"/incidents/{incident['id']}"
     grown = await scenario.post(f"{path}/members", {"appeal_ids": [second["id"]]})
@@ -220,7 +222,7 @@ async def test_closing_and_changing_an_incident_require_its_version(scenario: Ap
         await scenario.post(f"{path}/closure", {}, If_Match=f'"{changed.json()["version"]}"')
     ).status_code == 200
     assert (await scenario.post(f"{path}/closure", {}, If_Match="*")).status_code == 409
-    late = await case_of(scenario, "vera")
+    late = await appeal_of(scenario, "vera")
     assert (await scenario.post(f"{path}/members", {"appeal_ids": [late["id"]]})).status_code == 409
     assert [one["id"] for one in (await scenario.get("/incidents", open=False)).json()["items"]] == [
         incident["id"]
@@ -234,7 +236,7 @@ async def test_closing_and_changing_an_incident_require_its_version(scenario: Ap
 
 
 async def test_urgent_appeal_raises_one_alert(scenario: AppealsScenario) -> None:
-    calm = await case_of(scenario, "anna", text="Когда уберут провод у школы?")
+    calm = await appeal_of(scenario, "anna", text="Когда уберут провод у школы?")
     await scenario.citizen_writes(
         "Оборван провод, висит над дорогой у школы!", author="anna", thread="vk:-101_anna"
     )
@@ -253,7 +255,7 @@ async def test_urgent_appeal_raises_one_alert(scenario: AppealsScenario) -> None
 
 
 async def test_repeated_transfers_raise_one_alert(scenario: AppealsScenario) -> None:
-    appeal = await case_of(scenario, "anna", text="Когда уберут провод у школы?")
+    appeal = await appeal_of(scenario, "anna", text="Когда уберут провод у школы?")
     for turn in range(4):
         to = scenario.other_organisation if turn % 2 == 0 else scenario.organisation
         moved = await scenario.move(

@@ -34,7 +34,7 @@ UNSURE = "Сколько стоит въезд на побережье и кто
 
 
 async def _appeals(scenario: AppealsScenario) -> list[dict[str, Any]]:
-    """Return all appeals with their details, oldest number first."""
+    """Return all appeals with their details, lowest number first."""
     found = [await scenario.appeal(one["id"]) for one in await scenario.all()]
     return sorted(found, key=lambda one: int(one["number"]))
 
@@ -56,7 +56,7 @@ async def _decide(
     return await scenario.post(f"/appeals/{appeal['id']}/matter-decisions", body, **headers)
 
 
-async def test_message_about_another_topic_opens_an_appeal_of_its_own(scenario: AppealsScenario) -> None:
+async def test_message_about_another_topic_opens_a_separate_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     await scenario.citizen_writes(DOCTOR, at=WEDNESDAY + HOUR)
     road, doctor = await _appeals(scenario)
@@ -71,7 +71,7 @@ async def test_message_about_another_topic_opens_an_appeal_of_its_own(scenario: 
     assert [row["matter_number"] for row in numbers] == [1, 2]
 
 
-async def test_message_about_another_location_opens_an_appeal_of_its_own(scenario: AppealsScenario) -> None:
+async def test_message_about_another_location_opens_a_separate_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes("В Кабанске вся дорога в ямах, когда отремонтируют?")
     await scenario.citizen_writes("В Каменске дорога тоже вся в ямах", at=WEDNESDAY + MINUTE)
     first, second = await _appeals(scenario)
@@ -109,7 +109,9 @@ async def test_address_is_added_to_the_appeal_without_changing_its_topic(scenari
 async def test_vague_appeal_gets_topic_location_and_organisation_of_a_later_question(
     scenario: AppealsScenario,
 ) -> None:
-    """The appeal gets topic, text, location, organisation and start of the clock of the later, clear question."""
+    """The appeal gets the topic, text, location, organisation and clock start of the later question, which is
+    clear.
+    """
     roads = await topic(scenario, "roads")
     rule = {"topic_id": roads, "organisation_id": str(scenario.other_organisation)}
     await activated(scenario, await made(scenario, rule))
@@ -250,7 +252,7 @@ async def test_message_suggested_as_another_matter_can_be_kept_in_its_appeal(sce
     assert (again.status_code, again.json()["type"].rsplit("/", 1)[-1]) == (409, "conflict")
 
 
-async def test_split_off_message_opens_an_appeal_of_its_own(scenario: AppealsScenario) -> None:
+async def test_split_off_message_opens_a_separate_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION)
     message = await scenario.citizen_writes(UNSURE, at=WEDNESDAY + HOUR)
     appeal = await scenario.single_appeal()
@@ -373,7 +375,7 @@ async def test_message_whose_failed_reply_is_being_published_again_is_not_split_
 
 
 @pytest.mark.parametrize("work", ["split", "reply"])
-async def test_work_on_an_appeal_waits_for_the_restart_of_its_failed_reply(
+async def test_split_and_reply_are_refused_after_waiting_for_the_restart_of_a_failed_reply(
     scenario: AppealsScenario, work: str
 ) -> None:
     await scenario.citizen_writes(QUESTION)
@@ -404,7 +406,7 @@ async def test_work_on_an_appeal_waits_for_the_restart_of_its_failed_reply(
 
 
 async def eventually_waits_or_ends(scenario: AppealsScenario, task: asyncio.Task[Any]) -> None:
-    """Wait until the request waits for a lock, or has been answered."""
+    """Wait until the request waits for a lock, or has its response."""
     lock = asyncio.create_task(_waits_for_lock(scenario))
     await asyncio.wait({lock, task}, return_when=asyncio.FIRST_COMPLETED)
     lock.cancel()
@@ -460,7 +462,7 @@ async def test_moderator_is_unassigned_when_the_split_makes_the_appeal_answered_
 
 
 async def test_moderator_opens_an_appeal_for_another_matter(scenario: AppealsScenario) -> None:
-    """The message belongs to no appeal; the moderator's topic makes it a matter of its own."""
+    """The message belongs to no appeal; the moderator's topic makes it a separate matter."""
     thanks = await scenario.citizen_writes("Спасибо большое")
     await scenario.citizen_writes(QUESTION, at=WEDNESDAY + MINUTE)
     culture = await topic(scenario, "culture")

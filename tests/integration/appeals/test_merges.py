@@ -178,7 +178,7 @@ async def test_message_that_waited_for_the_undo_of_the_merge_joins_its_former_ap
     assert _texts(await scenario.appeal(first["id"])) == [QUESTION]
 
 
-async def test_question_on_the_merged_appeals_page_keeps_the_remaining_appeals_organisation(
+async def test_question_on_the_merged_appeals_page_keeps_the_remaining_organisation(
     scenario: AppealsScenario,
 ) -> None:
     first = await _appeal_of(scenario, UNCLEAR)
@@ -198,7 +198,7 @@ async def test_earlier_start_of_the_merged_appeal_moves_the_deadline_with_an_eve
     scenario: AppealsScenario,
 ) -> None:
     first, second = await _two(scenario)
-    # As by a policy that counts from the assignment, if the earlier appeal was assigned later.
+    # As with a policy that counts from the assignment, if the earlier appeal was assigned later.
     earlier = "UPDATE sla_clocks SET started_at = started_at - interval '90 minutes' WHERE appeal_id = $1"
     await execute(scenario, earlier, UUID(second["id"]))
     assert (await _merge(scenario, second, first)).is_success
@@ -323,7 +323,7 @@ async def test_merge_of_an_appeal_with_a_draft_is_refused_naming_the_draft(scena
     assert (refused["type"], refused["reply"]["id"]) == ("/problems/reply-under-way", draft["id"])
     await answer(scenario, first)
     third = await _appeal_of(scenario, thread="vk:-101_3", at=WEDNESDAY + 2 * HOUR)
-    # A submitted reply refuses the merge too: its author has not seen the messages that would be added.
+    # A submitted reply prevents the merge too: its author has not seen the messages that would be added.
     _is_problem(await _merge(scenario, third, first), 409)
     assert await scenario.ingest.fetchval("SELECT count(*) FROM appeal_merges") == 0
 
@@ -336,7 +336,7 @@ async def test_undo_of_a_merge_is_refused_while_a_draft_answers_a_moved_message(
     assert refused["reply_id"] == draft["id"]
 
 
-async def test_failed_reply_is_not_retried_under_a_message_that_left_with_the_undo_of_the_merge(
+async def test_failed_reply_is_not_retried_under_a_message_moved_by_the_undo_of_the_merge(
     scenario: AppealsScenario,
 ) -> None:
     first, second = await _two(scenario)
@@ -351,7 +351,7 @@ async def test_failed_reply_is_not_retried_under_a_message_that_left_with_the_un
     assert "was moved to another appeal" in refused.json()["detail"]
 
 
-async def test_merge_and_its_undo_are_refused_while_a_failed_reply_is_being_published_again(
+async def test_merge_and_its_undo_are_refused_while_a_failed_reply_is_published_again(
     scenario: AppealsScenario,
 ) -> None:
     first, second = await _two(scenario)
@@ -372,7 +372,7 @@ async def test_merge_and_its_undo_are_refused_while_a_failed_reply_is_being_publ
 async def test_undo_of_a_merge_is_refused_after_a_reply_of_the_merged_appeal_was_published(
     scenario: AppealsScenario,
 ) -> None:
-    """Ingest may still publish a failed reply, since it does not know of the merge."""
+    """Ingest may still publish a failed reply, because merges are not reported to it."""
     first, second = await _two(scenario)
     failed = await answer(scenario, second)
     await reply_fails(scenario, failed)
@@ -425,7 +425,9 @@ async def test_merge_with_an_appeal_that_is_merged_or_has_merged_appeals_is_refu
 
 
 @pytest.mark.parametrize("rounds", [3, pytest.param(15, marks=pytest.mark.long)])
-async def test_concurrent_crossing_merges_lose_no_message(scenario: AppealsScenario, rounds: int) -> None:
+async def test_concurrent_merges_in_opposite_directions_lose_no_message(
+    scenario: AppealsScenario, rounds: int
+) -> None:
     for number in range(rounds):
         author = f"author-{number}"
         made = [

@@ -14,7 +14,7 @@ HOUR = timedelta(hours=1)
 FURTHER_QUESTION = "Так когда дорогу отремонтируют? Там темно, дети спотыкаются о ямы!"
 
 
-async def test_question_before_the_publication_is_known_reopens_the_appeal(scenario: AppealsScenario) -> None:
+async def test_question_before_the_publication_is_confirmed_reopens_the_appeal(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await answer(scenario, found)
     await scenario.citizen_writes(FURTHER_QUESTION, at=WEDNESDAY + 2 * HOUR)
@@ -29,7 +29,9 @@ async def test_question_before_the_publication_is_known_reopens_the_appeal(scena
     assert json.loads((await scenario.events("appeal.reopened"))[0]["data"])["status"] == "reopened"
 
 
-async def test_unclear_message_before_the_publication_is_known_goes_to_triage(scenario: AppealsScenario) -> None:
+async def test_unclear_message_before_the_publication_is_confirmed_goes_to_triage(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     reply = await answer(scenario, found)
     message = await scenario.citizen_writes(FURTHER_QUESTION, at=WEDNESDAY + 2 * HOUR)
@@ -102,7 +104,7 @@ async def test_earlier_reply_published_after_a_later_one_does_not_reopen_the_app
 
 
 @pytest.mark.parametrize("status", ["queued", "uncertain"])
-async def test_interim_reply_confirmed_after_a_final_answer_of_staff_leaves_the_appeal_answered(
+async def test_interim_reply_confirmed_after_a_final_staff_reply_keeps_the_appeal_answered(
     scenario: AppealsScenario, status: str
 ) -> None:
     found = await appeal(scenario)
@@ -187,7 +189,7 @@ async def test_further_reply_does_not_answer_an_appeal_that_a_person_reopened_si
     assert (after["status"], after["next_response_due_at"]) == ("answered", None)
 
 
-async def test_reply_queued_after_a_person_reopened_the_appeal_answers_it_also_after_triage(
+async def test_reply_queued_after_a_reopening_by_a_person_answers_it_even_after_triage(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)
@@ -206,7 +208,7 @@ async def test_reply_queued_after_a_person_reopened_the_appeal_answers_it_also_a
     assert (after["status"], after["next_response_due_at"]) == ("answered", None)
 
 
-async def test_further_reply_does_not_answer_an_appeal_that_a_corrected_feedback_reopened_since(
+async def test_further_reply_does_not_answer_an_appeal_reopened_by_corrected_feedback(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)
@@ -227,7 +229,7 @@ async def test_further_reply_does_not_answer_an_appeal_that_a_corrected_feedback
     assert (await scenario.appeal(found["id"]))["status"] == "answered"
 
 
-async def test_feedback_corrected_while_the_awaited_reply_is_under_way_does_not_keep_it_from_answering(
+async def test_awaited_reply_under_way_answers_although_feedback_was_corrected_meanwhile(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)
@@ -254,7 +256,7 @@ async def test_further_interim_reply_leaves_a_later_unclear_message_to_a_moderat
     await scenario.emit_published(further, at=WEDNESDAY + 3 * HOUR, external_id="-101_78")
     after = await scenario.appeal(found["id"])
     assert (after["status"], after["promised_at"]) == ("triage", None)
-    # The promise was made, so its date is still watched.
+    # The promise was made, so its date is still monitored.
     assert [one["status"] for one in after["promises"]] == ["open"]
     decided = await scenario.post(f"/messages/{message}/triage", {"needs_answer": True})
     assert decided.status_code == 200, decided.text

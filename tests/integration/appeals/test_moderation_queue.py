@@ -119,14 +119,14 @@ async def test_route_suggestions_contain_their_organisation(scenario: AppealsSce
         (suggested,) = route["suggestions"]
         assert (suggested["organisation"], suggested["organisation_id"]) == (expected, expected["id"])
     (active,) = (await scenario.get("/rule-sets", status="active")).json()["items"]
-    bench = f"/rule-sets/{active['id']}/preview"
-    tried = (await scenario.post(bench, {"text": UNCLEAR, "page_id": str(scenario.page)})).json()
+    preview = f"/rule-sets/{active['id']}/preview"
+    tried = (await scenario.post(preview, {"text": UNCLEAR, "page_id": str(scenario.page)})).json()
     assert tried["triage_reason"] == "buryat_text"
     for part in ("suggestions", "suggested_organisation_id"):
         assert tried["route"][part] == appeal["route"][part]
     assert tried["route"]["suggested_organisation_id"] == expected["id"]
-    assert (await scenario.post(bench, {})).json()["triage_reason"] == "page_unknown"
-    assert (await scenario.post(bench, {"page_id": str(scenario.page)})).json()["triage_reason"] is None
+    assert (await scenario.post(preview, {})).json()["triage_reason"] == "page_unknown"
+    assert (await scenario.post(preview, {"page_id": str(scenario.page)})).json()["triage_reason"] is None
 
 
 async def test_rule_for_moderators_suggests_the_next_organisation(scenario: AppealsScenario) -> None:
@@ -143,9 +143,11 @@ async def test_rule_for_moderators_suggests_the_next_organisation(scenario: Appe
     assert appeal["route"]["suggested_organisation_id"] == other
     assert all(one["confidence"] for one in appeal["route"]["suggestions"])
     text = appeal["messages"][0]["text"]
-    bench = await scenario.post(f"/rule-sets/{rules['id']}/preview", {"text": text, "page_id": str(scenario.page)})
+    preview = await scenario.post(
+        f"/rule-sets/{rules['id']}/preview", {"text": text, "page_id": str(scenario.page)}
+    )
     for part in ("suggestions", "suggested_organisation_id"):
-        assert bench.json()["route"][part] == appeal["route"][part]
+        assert preview.json()["route"][part] == appeal["route"][part]
 
 
 async def test_unknown_triage_reason_is_refused(scenario: AppealsScenario) -> None:

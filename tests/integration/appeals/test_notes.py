@@ -117,7 +117,7 @@ async def test_mentioned_people_become_watchers_and_are_in_the_event(scenario: A
     assert [one["organisation_id"] for one in events] == [scenario.organisation, None]
 
 
-async def test_colleague_does_not_get_the_event_of_a_note_on_an_appeal_that_they_may_not_see(
+async def test_colleague_gets_no_event_of_a_note_on_an_appeal_that_they_may_not_see(
     scenario: AppealsScenario,
 ) -> None:
     appeal = await _appeal(scenario)

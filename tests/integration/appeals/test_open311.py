@@ -71,8 +71,8 @@ async def insert(scenario: AppealsScenario, text: str = TEXT, **columns: Any) ->
         "route": '{"reason": "", "confidence": 1.0}', "created_at": now, "updated_at": now,
     } | columns  # fmt: skip
     names = ", ".join(values)
-    places = ", ".join(f"${number}" for number in range(1, len(values) + 1))
-    await execute(scenario, f"INSERT INTO appeals ({names}) VALUES ({places})", *values.values())
+    marks = ", ".join(f"${number}" for number in range(1, len(values) + 1))
+    await execute(scenario, f"INSERT INTO appeals ({names}) VALUES ({marks})", *values.values())
     return str(values["id"])
 
 
@@ -154,7 +154,7 @@ async def test_request_has_all_fields_of_the_specification(scenario: AppealsScen
         "agency_responsible": "Школа № 1",
         "service_notice": None,
         "requested_datetime": "2026-03-04T02:00:00Z",
-        # Of a closed request: when it was closed.
+        # A closed request shows when it was closed.
         "updated_datetime": "2026-03-05T02:00:00Z",
         "expected_datetime": "2026-03-11T02:00:00Z",
         "address": "улица Бабушкина, 20, Кабанск",
@@ -182,7 +182,7 @@ async def test_description_is_masked_as_in_the_list_and_limited(scenario: Appeal
     assert request["description"] == ERASED_TEXT
 
 
-def test_only_the_beginning_of_a_long_text_is_masked_with_a_number_at_its_end(
+def test_only_the_beginning_of_a_long_text_is_masked_including_a_number_at_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     masked: list[int] = []
@@ -193,7 +193,7 @@ def test_only_the_beginning_of_a_long_text_is_masked_with_a_number_at_its_end(
 
     monkeypatch.setattr(presenter, "mask", mask)
     number = "+7 914 123-45-67"
-    # The description ends within the number, or the part of the text that is masked does; links get shorter.
+    # The description, or the part of the text that is masked, ends within the number; masking shortens links.
     links = "https://vk.com/id1234567890?w=wall-1234567890_1234567890 " * 20
     for start in ("б " * 1_995, links + "б " * ((4_000 - len(links)) // 2)):
         for length in range(0, 400, 5):
@@ -204,7 +204,7 @@ def test_only_the_beginning_of_a_long_text_is_masked_with_a_number_at_its_end(
     assert max(masked) < 4_500
 
 
-async def test_caller_has_two_concurrent_lists_and_others_are_served(
+async def test_third_concurrent_list_of_a_caller_is_refused_and_others_are_served(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await insert(scenario)
@@ -220,8 +220,8 @@ async def test_caller_has_two_concurrent_lists_and_others_are_served(
     monkeypatch.setattr(presenter, "requests_out", wait)
     pool = scenario.appeals.service.database.engine.pool
     async with asyncio.timeout(HANG_SECONDS):
-        flood = [asyncio.create_task(ask(scenario, "/requests.json")) for _ in range(2)]
-        for _ in flood:
+        two = [asyncio.create_task(ask(scenario, "/requests.json")) for _ in range(2)]
+        for _ in two:
             await asyncio.to_thread(begun.acquire)
         answer = await ask(scenario, "/requests.json")
         refused(answer, 429, "Too many lists of service requests are being made")
@@ -231,10 +231,10 @@ async def test_caller_has_two_concurrent_lists_and_others_are_served(
         other = asyncio.create_task(ask(scenario, "/requests.json", **staff))
         while not open311.REQUEST_QUEUE.waiting and not other.done():
             await asyncio.sleep(0.01)
-        # It waits without a connection.
+        # The other caller waits without a database connection.
         assert (other.done(), pool.checkedout()) == (False, 0)  # type: ignore[attr-defined]
         released.set()
-        answers = await asyncio.gather(*flood, other)
+        answers = await asyncio.gather(*two, other)
     assert [one.status_code for one in answers] == [200, 200, 200]
     assert answers[-1].json()[0]["service_request_id"] == found
 
@@ -256,14 +256,14 @@ async def test_default_period_is_the_last_90_days_newest_first(scenario: Appeals
     first = await insert(scenario, opened_at=now - timedelta(days=89))
     last = await insert(scenario, opened_at=now - timedelta(minutes=1))
     assert await listed(scenario) == [last, first]
-    # Empty parameters are as good as none.
+    # Empty parameters are ignored.
     assert await listed(scenario, start_date="", end_date="", status="", service_code="") == [last, first]
-    # With one date the 90 days after or before it.
+    # With only one date, the period is the 90 days after or before it.
     begin = (now - timedelta(days=100)).isoformat()
     assert await listed(scenario, start_date=begin) == [first, old]
     assert await listed(scenario, end_date=(now - timedelta(days=88)).isoformat()) == [first, old]
     assert await listed(scenario, start_date=begin, end_date=(now - timedelta(days=90)).isoformat()) == [old]
-    # Ids override all other parameters, the dates too.
+    # Ids override all other parameters, including the dates.
     assert await listed(scenario, service_request_id=f"{old},{last}", start_date="x", status="x") == [last, old]
     assert await listed(scenario, service_request_id=f"{old},{old}") == [old]
 
@@ -274,7 +274,7 @@ async def test_period_begins_with_start_date_and_ends_before_end_date(scenario: 
     day = timedelta(days=1)
     assert await listed(scenario, start_date="2026-03-04T02:00:00Z") == [found]
     assert await listed(scenario, start_date=(moment - day).isoformat(), end_date="2026-03-04T02:00:00Z") == []
-    # The offset counts, and a client that does not escape its sign is understood.
+    # The UTC offset is applied, even if the client does not escape its plus sign.
     assert await listed(scenario, start_date="2026-03-04T10:00:00+08:00") == [found]
     answer = await scenario.appeals.client.get(
         f"{BASE}/requests.json?start_date=2026-03-04T10:00:01+08:00", headers=scenario.appeals.headers("moderator")
@@ -296,7 +296,7 @@ async def test_response_has_at_most_1000_requests(
     ids = [await insert(scenario, f"Обращение {age}", opened_at=now - timedelta(minutes=age)) for age in range(4)]
     monkeypatch.setattr(service_requests, "MAX_REQUESTS", 3)
     assert await listed(scenario) == ids[:3]
-    # The rest is found by an earlier end.
+    # The rest is found with an earlier end date.
     end = (now - timedelta(minutes=2, seconds=30)).isoformat()
     assert await listed(scenario, end_date=end) == ids[3:]
     refused(await ask(scenario, "/requests.json", service_request_id=",".join(ids)), 400, "service_request_id")
@@ -325,7 +325,7 @@ async def test_status_is_open_until_the_final_answer(scenario: AppealsScenario) 
         assert set(await listed(scenario, status=both)) == ids.keys()
 
 
-async def test_filter_by_several_services_and_by_a_group(scenario: AppealsScenario) -> None:
+async def test_list_is_filtered_by_several_services_and_by_a_group(scenario: AppealsScenario) -> None:
     now = clock.now()
     one, two, three = await topics(scenario)
     ids = [
@@ -386,7 +386,7 @@ async def test_key_is_accepted_in_headers_and_in_the_form_only(scenario: Appeals
     with capture_logs() as lines:
         made = await client.post(f"{BASE}/requests.json", data={**form, "api_key": token})
         assert made.status_code == 201, made.text
-        # In the address it is refused, also with another valid token.
+        # A key in the address is refused, even with a valid token in a header.
         given = {"api_key": token}
         answer = await client.get(f"{BASE}/requests.json", params=given)
         refused(answer, 400, "api_key")
@@ -413,13 +413,13 @@ async def test_oversized_form_is_refused_before_its_sender_is_known(scenario: Ap
     _, token = await client_of(scenario)
     client = scenario.appeals.client
     form = {"service_code": str(topic["id"]), "address_id": "1", "api_key": token}
-    # With more fields than a form may have, no key is looked for.
+    # The key of a form with too many fields is not read.
     many = form | {f"attribute[{number}]": "x" for number in range(198)}
     refused(await client.post(f"{BASE}/requests.json", data=many), 403)
     for path in ("/requests.json", "/requests.xml"):
         large = await client.post(f"{BASE}{path}", data=form | {"description": "x" * open311.MAX_FORM_BODY})
         assert large.status_code == 413, large.text
-    # A description of the greatest length in Cyrillic and an address fit.
+    # The longest description, in Cyrillic, and a long address fit.
     longest = form | {"description": "б" * 4_000, "address_string": "б" * 1_000}
     made = await client.post(f"{BASE}/requests.json", data=longest)
     assert made.status_code == 201, made.text
@@ -501,7 +501,7 @@ async def test_created_request_is_an_appeal_with_its_location_and_encrypted_cont
     ]  # fmt: skip
     assert "Бабушкина" in request["address"]
     assert "Бадмаева" not in json.dumps(request, ensure_ascii=False)
-    # The contact and the ids of the device and the account are stored nowhere in clear.
+    # The contact and the ids of the device and the account are stored nowhere in clear text.
     connection = await scenario.database.connect()
     for table in ("appeals", "appeal_submissions", "appeals_idempotency", "events", "audit", "timeline"):
         rows = await connection.fetch(f"SELECT to_jsonb(t)::text AS row FROM {table} t")
@@ -525,34 +525,36 @@ async def test_request_without_description_is_named_after_its_service(scenario: 
 async def test_repeated_request_creates_one_appeal(scenario: AppealsScenario) -> None:
     topic, *_ = await topics(scenario)
     form = {"service_code": str(topic["id"]), "address_id": "1", "description": "Яма"}
-    # By the external id, with which other content is refused.
+    # A repeated external id is the same request; other content with it is refused.
     first = await send(scenario, {**form, "external_id": "A-1"})
     again = await send(scenario, {**form, "external_id": "A-1"})
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json()
     refused(await send(scenario, {**form, "external_id": "A-1", "address_id": "2"}), 400, "external_id")
-    # By the Idempotency-Key.
+    # A repeated Idempotency-Key is the same request too.
     one = await send(scenario, form, Idempotency_Key="k")
     repeated = await send(scenario, form, Idempotency_Key="k")
     assert (one.status_code, repeated.status_code) == (201, 201)
     assert one.json() == repeated.json() != first.json()
     assert repeated.headers["idempotent-replay"] == "true"
     refused(await send(scenario, {**form, "address_id": "2"}, Idempotency_Key="k"), 400, "Idempotency-Key")
-    # The same text within ten minutes without either: the error names the first.
+    # The same text within ten minutes without either is refused; the error names the first request.
     text = {**form, "description": "Другая яма"}
     made = (await send(scenario, text)).json()[0]["service_request_id"]
     refused(await send(scenario, text), 400, made)
     assert await scenario.ingest.fetchval("SELECT count(*) FROM appeals") == 3
 
 
-async def test_clients_of_one_organisation_have_external_ids_of_their_own(scenario: AppealsScenario) -> None:
+async def test_equal_external_ids_of_two_clients_of_one_organisation_do_not_collide(
+    scenario: AppealsScenario,
+) -> None:
     topic, *_ = await topics(scenario)
-    client, place = scenario.appeals.client, {"service_code": str(topic["id"]), "external_id": "1" * 200}
+    client, common = scenario.appeals.client, {"service_code": str(topic["id"]), "external_id": "1" * 200}
     made = []
     for name, text in (("Борис", "Яма"), ("Анна", "Лужа")):
         person = await register(scenario, name, "moderator")
         token = scenario.appeals.token("moderator", subject=person.ref)
-        form = place | {"address_id": "1", "description": text}
+        form = common | {"address_id": "1", "description": text}
         headers = {"X-Api-Key": token}
         answer = await client.post(f"{BASE}/requests.json", data=form, headers=headers)
         assert answer.status_code == 201, answer.text
@@ -621,7 +623,7 @@ async def test_invalid_form_creates_nothing_and_names_the_field(scenario: Appeal
     assert await scenario.ingest.fetchval("SELECT count(*) FROM appeals") == 0
 
 
-async def test_body_must_be_a_form_in_utf8(scenario: AppealsScenario) -> None:
+async def test_body_that_is_not_a_form_in_utf8_is_refused(scenario: AppealsScenario) -> None:
     headers = scenario.appeals.headers("moderator")
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for kind, content in (

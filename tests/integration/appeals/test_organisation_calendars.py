@@ -20,7 +20,7 @@ ZONE = ZoneInfo("Asia/Irkutsk")
 async def calendar_on(
     connection: asyncpg.Connection, base: UUID, name: str, weekly: str | None = None, **days: list[list[str]]
 ) -> UUID:
-    """Insert a calendar as registry does; a keyword `d20260217` gives the intervals of 17 February 2026."""
+    """Insert a calendar as the registry does; a keyword `d20260217` gives the intervals of 17 February 2026."""
     calendar_id = uuid4()
     await connection.execute(
         """INSERT INTO calendars (id, name, time_zone, weekly, base_id, is_default, version, created_at,

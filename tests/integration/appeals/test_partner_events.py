@@ -1,4 +1,4 @@
-"""Signed events of partners: verified before they are read, processed once, with the rights of the owner now."""
+"""Signed events of partners: verified before they are read, processed once, with the owner's current rights."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ async def _receipt(answer: httpx.Response) -> dict[str, Any]:
     return found
 
 
-async def test_partner_opens_an_appeal_that_its_external_id_finds(
+async def test_partner_opens_an_appeal_that_is_found_by_its_external_id(
     scenario: AppealsScenario, owner: Colleague, partner: ConnectedPartner
 ) -> None:
     answer = await partner.send(
@@ -131,8 +131,8 @@ async def test_external_id_is_unique_over_events_and_the_route_of_appeals(
     receipt = await partner.opened()
     repeated = await partner.opened()
     assert (repeated["appeal_id"], repeated["opened"]) == (receipt["appeal_id"], False)
-    place = {"organisation_id": str(scenario.organisation)}
-    by_route = await owner.post("/appeals", {"source": "edds", "external_id": "17-204", "text": TEXT} | place)
+    target = {"organisation_id": str(scenario.organisation)}
+    by_route = await owner.post("/appeals", {"source": "edds", "external_id": "17-204", "text": TEXT} | target)
     assert (by_route.status_code, by_route.json()["id"]) == (200, receipt["appeal_id"]), by_route.text
     other = await partner.send("appeal.create", external_id="17-204", text="Другой текст")
     _is_problem(other, 422, "/data/external_id")
@@ -165,7 +165,7 @@ async def test_unverified_event_is_refused_without_the_reason_and_changes_nothin
     assert (await _count(scenario, "appeals"), await _count(scenario, "partner_events")) == (0, 0)
 
 
-async def test_unknown_partner_and_unreadable_body_get_the_same_answer_as_a_wrong_signature(
+async def test_unknown_partner_and_unreadable_body_are_refused_like_a_wrong_signature(
     scenario: AppealsScenario, partner: ConnectedPartner
 ) -> None:
     body = b"{not json"
@@ -195,8 +195,8 @@ async def test_unknown_partner_and_unreadable_body_get_the_same_answer_as_a_wron
         (b'{"type": "appeal.\\u0000", "data": {}}', 422),
     ],
     ids=[
-        "no JSON",
-        "no UTF-8",
+        "not JSON",
+        "not UTF-8",
         "deep",
         "deep UTF-16",
         "UTF-16",
@@ -246,7 +246,7 @@ async def test_body_over_the_limit_is_refused(partner: ConnectedPartner) -> None
         ),
     ],
 )
-async def test_wrong_field_of_an_event_is_named(
+async def test_event_with_an_invalid_field_is_refused_naming_the_field(
     partner: ConnectedPartner, event_type: str, data: dict[str, Any], pointers: list[str]
 ) -> None:
     answer = await partner.send(event_type, **data)
@@ -324,7 +324,7 @@ async def test_answer_of_a_partner_is_recorded_and_stops_the_clock(
     assert len((await scenario.appeal(appeal["id"]))["replies"]) == 1
 
 
-async def test_answer_to_an_appeal_with_a_thread_becomes_a_draft_that_staff_can_edit_at_once(
+async def test_answer_to_an_appeal_with_a_thread_becomes_a_draft_that_staff_can_edit(
     scenario: AppealsScenario, owner: Colleague, partner: ConnectedPartner
 ) -> None:
     found = await written_appeal(scenario)
@@ -353,7 +353,7 @@ async def test_answer_to_an_appeal_with_a_thread_becomes_a_draft_that_staff_can_
         "appeal.answer", appeal_id=found["id"], channel="system", text="Ещё раз", answered_at=at
     )
     assert _is_problem(second, 409)["type"] == "/problems/reply-under-way"
-    # Submitted, it is an answer of staff.
+    # Once submitted, it is an answer of staff.
     path = f"/appeals/{found['id']}/replies/{draft['id']}/submit"
     submitted = await owner.request("POST", path, If_Match="*")
     assert (submitted.status_code, submitted.json()["text"]) == (200, "Починим в среду"), submitted.text
@@ -365,17 +365,17 @@ async def test_partner_cannot_reach_appeals_of_another_organisation(
 ) -> None:
     manager = await register(scenario, "Чужой", "manager", scenario.other_organisation)
     foreign = await connect(scenario, manager)
-    place = {"organisation_id": str(scenario.other_organisation)}
-    theirs = await foreign.opened("5", **place)
+    target = {"organisation_id": str(scenario.other_organisation)}
+    theirs = await foreign.opened("5", **target)
     answer = {"channel": "phone", "text": "Сделано", "answered_at": datetime.now(UTC).isoformat()}
     for named in ({"external_id": "5"}, {"appeal_id": theirs["appeal_id"]}, {"appeal_id": str(uuid4())}):
         _is_problem(await partner.send("appeal.answer", **named, **answer), 404)
         _is_problem(await partner.send("appeal.status", **named, status="done"), 404)
-    _is_problem(await partner.send("appeal.create", external_id="6", text=TEXT, **place), 403)
+    _is_problem(await partner.send("appeal.create", external_id="6", text=TEXT, **target), 403)
     # After a transfer the partner that opened the appeal can no longer reach it.
     mine = await partner.opened("7")
     moderator = await register(scenario, "Модератор", "moderator")
-    assert (await moderator.move({"id": mine["appeal_id"]}, to="assigned", **place)).status_code == 200
+    assert (await moderator.move({"id": mine["appeal_id"]}, to="assigned", **target)).status_code == 200
     _is_problem(await partner.send("appeal.status", external_id="7", status="done"), 404)
     assert (await scenario.appeal(theirs["appeal_id"]))["replies"] == []
 
@@ -389,8 +389,8 @@ async def test_partner_does_not_get_the_subordinates_of_its_owner(scenario: Appe
     manager = await register(scenario, "Анна", "manager")
     partner = await connect(scenario, manager)
     await change_access(scenario, manager, "include_subordinates = true")
-    place = {"organisation_id": str(scenario.other_organisation)}
-    _is_problem(await partner.send("appeal.create", external_id="6", text=TEXT, **place), 403)
+    target = {"organisation_id": str(scenario.other_organisation)}
+    _is_problem(await partner.send("appeal.create", external_id="6", text=TEXT, **target), 403)
 
 
 async def test_partner_of_the_centre_reaches_every_organisation(scenario: AppealsScenario) -> None:
@@ -425,7 +425,7 @@ async def test_event_is_refused_when_the_owner_has_lost_the_rights(
     assert (await partner.send("appeal.status", **report)).status_code == 200
 
 
-async def test_client_as_owner_limits_events_to_its_scopes(scenario: AppealsScenario) -> None:
+async def test_events_of_a_partner_owned_by_a_client_are_limited_to_its_scopes(scenario: AppealsScenario) -> None:
     client_id, scopes = uuid4(), ["webhooks:manage", "appeals:open", "appeals:work", "appeals:answer"]
     registry = await scenario.database.connect("registry")
     await registry.execute(
@@ -521,14 +521,14 @@ async def test_events_of_the_partners_of_one_organisation_are_limited(
         f'"default";r={left}' for left in (1, 0, 0)
     ]
     assert int(answers[-1].headers["retry-after"]) > 0
-    # The limit is one of the organisation.
+    # All partners of the organisation share the limit.
     colleague = await connect(scenario, await register(scenario, "Анна", "manager"), source="portal")
     assert (await colleague.send("appeal.status", external_id="1", status="done")).status_code == 429
     foreign = await connect(scenario, await register(scenario, "Чужой", organisation=scenario.other_organisation))
     assert (await foreign.send("appeal.status", external_id="1", status="done")).status_code == 404
 
 
-async def test_wrong_signatures_are_limited_by_address_and_do_not_use_up_the_partners_limit(
+async def test_wrong_signatures_are_limited_by_address_and_not_counted_for_the_partner(
     scenario: AppealsScenario, partner: ConnectedPartner
 ) -> None:
     await partner.opened()
@@ -537,7 +537,7 @@ async def test_wrong_signatures_are_limited_by_address_and_do_not_use_up_the_par
     wrong = [await partner.send("appeal.status", secret=new_secret(), **report) for _ in range(3)]
     assert [answer.status_code for answer in wrong] == [401, 401, 429]
     assert int(wrong[-1].headers["retry-after"]) > 0
-    # The address has to wait, whatever it sends.
+    # This address must wait, even with a valid signature.
     assert (await partner.send("appeal.status", **report)).status_code == 429
     elsewhere = httpx.AsyncClient(
         transport=httpx.ASGITransport(

@@ -45,7 +45,9 @@ async def test_secret_is_shown_once_and_stored_encrypted(scenario: AppealsScenar
     await admin.close()
 
 
-async def test_partner_is_seen_and_managed_in_its_organisation_only(scenario: AppealsScenario) -> None:
+async def test_partner_is_seen_and_managed_only_by_its_organisation_and_the_centre(
+    scenario: AppealsScenario,
+) -> None:
     partner = await connect(scenario, await register(scenario, "Борис"))
     foreign = await register(scenario, "Чужой", "manager", scenario.other_organisation)
     path = f"/partners/{partner.id}"
@@ -70,7 +72,7 @@ async def test_partner_is_seen_and_managed_in_its_organisation_only(scenario: Ap
 
 
 @pytest.mark.parametrize("role", ["head", "approver", "auditor"])
-async def test_connecting_a_partner_needs_the_right(scenario: AppealsScenario, role: str) -> None:
+async def test_connecting_a_partner_without_the_right_is_refused(scenario: AppealsScenario, role: str) -> None:
     colleague = await register(scenario, "Кто-то", role)
     _is_problem(await colleague.post("/partners", {"name": "Портал", "source": "portal"}), 403)
 
@@ -84,12 +86,12 @@ async def test_right_to_manage_partners_does_not_give_the_rights_that_a_partner_
     assert "appeals:open" in refused["detail"]
     partner = await connect(scenario, await register(scenario, "Борис"))
     moderator = await register(scenario, "Модератор", "moderator")
-    # The secret would give rights in another organisation: nobody outside it may rotate it or take it over.
+    # The secret gives rights in the partner's organisation: nobody outside may rotate it or take the partner over.
     for action in ("rotate-secret", "take-over"):
         path = f"/partners/{partner.id}/{action}"
         _is_problem(await client.post(f"/api/v1{path}", headers=headers), 403)
         _is_problem(await moderator.post(path), 403)
-    # A token of a narrower scope cannot create a partner with more rights than it has.
+    # A token with a narrower scope cannot create a partner that would have more rights.
     executor = await register(scenario, "Анна")
     token = scenario.appeals.token(
         "executor", scenario.organisation, subject=executor.ref, scope="webhooks:manage appeals:open appeals:work"
@@ -99,12 +101,16 @@ async def test_right_to_manage_partners_does_not_give_the_rights_that_a_partner_
 
 
 @pytest.mark.parametrize("source", ["vk", "phone", "letter", "Портал", "a", "x" * 41])
-async def test_source_must_be_the_name_of_a_system(scenario: AppealsScenario, source: str) -> None:
+async def test_source_that_is_not_a_valid_name_of_a_system_is_refused(
+    scenario: AppealsScenario, source: str
+) -> None:
     executor = await register(scenario, "Борис")
     _is_problem(await executor.post("/partners", {"name": "Портал", "source": source}), 422, "/source")
 
 
-async def test_source_is_taken_by_one_partner_of_an_organisation(scenario: AppealsScenario) -> None:
+async def test_second_partner_of_an_organisation_with_the_same_source_is_refused(
+    scenario: AppealsScenario,
+) -> None:
     executor = await register(scenario, "Борис")
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     body = {"name": "Портал", "source": "portal"}
@@ -148,7 +154,7 @@ async def test_deleted_partner_is_not_found_and_cannot_send_events(scenario: App
     _is_problem(await executor.get(f"/partners/{partner.id}"), 404)
     _is_problem(await executor.request("DELETE", f"/partners/{partner.id}"), 404)
     assert (await partner.send("appeal.status", external_id="17-204", status="done")).status_code == 401
-    # The timeline still names it.
+    # The timeline still names the deleted partner.
     opened = (await scenario.appeal(receipt["appeal_id"]))["timeline"][0]
     assert opened["actor"] == {"id": partner.id, "name": "Портал ЕДДС", "kind": "partner"}
 

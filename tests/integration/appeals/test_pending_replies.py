@@ -82,7 +82,7 @@ async def test_retry_while_another_reply_is_under_way_is_refused(scenario: Appea
     retry = f"/appeals/{found['id']}/replies/{first['id']}/retry"
     refused = await send(scenario, retry, subject=COLLEAGUE)
     assert (refused.status_code, refused.json()["reply"]["id"]) == (409, second["id"])
-    # A late event about the failed reply does not make it pending besides the second.
+    # A late event about the failed reply does not make it pending in addition to the second.
     for outcome in ("uncertain", "retry_scheduled"):
         await publication_event(
             scenario, first, outcome, failure={"code": "x", "message": "Ждём.", "final": False}

@@ -25,7 +25,7 @@ async def test_prefetched_inputs_equal_those_requested_later(
     written = [await scenario.insert_message(f"Где школа {n}?", author=f"a{n}", thread=f"t{n}") for n in numbers]
     await scenario.insert_message("История", history=True)
     await scenario.insert_message("Ответ", from_community=True)
-    database = Database(scenario.database.url("appeals"), 2, name="ahead")
+    database = Database(scenario.database.url("appeals"), 2, name="prefetch")
     try:
         while await number_committed_events(scenario.appeals.service.database):
             pass

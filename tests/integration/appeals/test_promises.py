@@ -257,7 +257,7 @@ async def test_ledger_counts_promises_by_organisation_and_status(
     assert len((await scenario.get("/promises", limit=3)).json()["items"]) == 3
 
 
-async def test_promise_counts_for_the_organisation_that_made_it_after_a_transfer_of_the_queued_reply(
+async def test_promise_of_a_queued_reply_counts_for_its_organisation_after_a_transfer(
     scenario: AppealsScenario,
 ) -> None:
     appeal = await opened(scenario)

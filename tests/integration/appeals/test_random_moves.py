@@ -24,10 +24,10 @@ REFUSED = {403, 404, 409, 412, 422}
 
 
 async def _team(scenario: AppealsScenario) -> list[Colleague]:
-    places = (scenario.organisation, scenario.other_organisation)
+    organisations = (scenario.organisation, scenario.other_organisation)
     staff = [
-        await register(scenario, f"{role} {number}", role, place)
-        for number, place in enumerate(places)
+        await register(scenario, f"{role} {number}", role, organisation_id)
+        for number, organisation_id in enumerate(organisations)
         for role in ("manager", "executor", "approver")
     ]
     moderators = [await register(scenario, f"Модератор {number}", "moderator") for number in range(2)]
@@ -45,8 +45,8 @@ def _step(scenario: AppealsScenario, chance: random.Random, team: list[Colleague
         if chance.random() < 0.8:
             body["reason"] = "Причина"
         if body["to"] == "assigned" and chance.random() < 0.7:
-            place = chance.choice((scenario.organisation, scenario.other_organisation))
-            body["organisation_id"] = str(place)
+            organisation_id = chance.choice((scenario.organisation, scenario.other_organisation))
+            body["organisation_id"] = str(organisation_id)
     if not body or chance.random() < 0.3:
         body["assignee_id"] = chance.choice([*(one.ref for one in team), None])
     return body
@@ -57,7 +57,7 @@ def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], tea
     holder = by_id[appeal["assignee"]["id"]] if appeal["assignee"] else None
     organisation = appeal["organisation"]["id"] if appeal["organisation"] else None
     entries = appeal["timeline"]
-    # The assignee belongs to the organisation of the appeal, in triage to the centre; or there is none.
+    # The assignee, if any, belongs to the organisation of the appeal or, in triage, to the centre.
     if holder is not None and appeal["status"] not in {"closed", "not_required"}:
         owner = None if appeal["status"] == "triage" else organisation
         assert (str(holder.organisation) if holder.organisation else None) == owner
@@ -68,10 +68,10 @@ def _check(appeal: dict[str, Any], events: list[tuple[str, dict[str, Any]]], tea
         *(one["assignee_id"] for one in changes[:-1]),
     ][: len(changes)]
     assert (changes[-1]["assignee_id"] if changes else None) == (holder.ref if holder else None)
-    hands = appeal["assignments"]
-    assert hands[0]["from_organisation"] is None
-    assert all(before["to_organisation"] == after["from_organisation"] for before, after in pairwise(hands))
-    assert hands[-1]["to_organisation"] == appeal["organisation"]
+    assignments = appeal["assignments"]
+    assert assignments[0]["from_organisation"] is None
+    assert all(before["to_organisation"] == after["from_organisation"] for before, after in pairwise(assignments))
+    assert assignments[-1]["to_organisation"] == appeal["organisation"]
     moves = [entry["data"] for entry in entries if entry["kind"] == "moved"]
     assert [one["from"] for one in moves] == ["assigned", *(one["to"] for one in moves[:-1])][: len(moves)]
     assert (moves[-1]["to"] if moves else "assigned") == appeal["status"]

@@ -25,7 +25,7 @@ async def urgent(scenario: AppealsScenario) -> list[tuple[str, str]]:
     return [(item["appeal_id"], item["why"]) for item in items]
 
 
-async def test_reclassification_event_goes_to_the_present_organisation(scenario: AppealsScenario) -> None:
+async def test_reclassification_event_goes_to_the_current_organisation(scenario: AppealsScenario) -> None:
     await rule(scenario, "energy", scenario.other_organisation)
     message = await classified_message(scenario)
     roads, energy = await topic(scenario, "roads.01"), await topic(scenario, "energy.01")

@@ -110,7 +110,9 @@ async def test_recorded_answer_to_an_appeal_with_a_thread_is_refused(scenario: A
     assert "recorded-answers" in refused["detail"]
 
 
-async def test_recorded_answer_needs_the_right_and_an_open_appeal(scenario: AppealsScenario) -> None:
+async def test_recorded_answer_without_right_current_version_or_open_appeal_is_refused(
+    scenario: AppealsScenario,
+) -> None:
     executor = await register(scenario, "Борис")
     foreign = await register(scenario, "Чужой", organisation=scenario.other_organisation)
     head = await register(scenario, "Глава", "head")

@@ -30,7 +30,7 @@ async def _blocked(connection: Any) -> Any:
 async def test_concurrent_requests_with_one_key_open_one_appeal(
     scenario: AppealsScenario, *, requests: int
 ) -> None:
-    at_once = asyncio.Semaphore(50)  # the test stores the access of each caller over a connection of its own
+    at_once = asyncio.Semaphore(50)  # the test stores the access of each caller over a separate connection
 
     async def post() -> Any:
         async with at_once:

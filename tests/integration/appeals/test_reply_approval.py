@@ -134,7 +134,7 @@ async def test_executor_author_other_organisation_and_anonymous_cannot_approve(s
         still = again.json()
 
 
-async def test_decision_needs_the_current_version_of_the_reply(scenario: AppealsScenario) -> None:
+async def test_decision_without_the_current_version_of_the_reply_is_refused(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     assert (await decide(scenario, found, reply, "approve", If_Match='"1"')).status_code == 412
@@ -289,7 +289,9 @@ async def test_message_received_during_approval_reopens_the_appeal_after_publica
     assert (await scenario.appeal(found["id"]))["status"] == "reopened", "its author did not see the message"
 
 
-async def test_retry_with_a_corrected_text_by_its_author_needs_approval(scenario: AppealsScenario) -> None:
+async def test_retry_with_a_text_corrected_by_its_author_is_refused_without_approval(
+    scenario: AppealsScenario,
+) -> None:
     await require_approval(scenario)
     found, reply = await waiting(scenario)
     approved = (await decide(scenario, found, reply, "approve")).json()
@@ -301,7 +303,7 @@ async def test_retry_with_a_corrected_text_by_its_author_needs_approval(scenario
     assert (await request(scenario, "POST", retry)).status_code == 202
 
 
-async def test_bulk_replies_to_an_incident_need_approval(scenario: AppealsScenario) -> None:
+async def test_bulk_replies_to_an_incident_wait_for_approval(scenario: AppealsScenario) -> None:
     await require_approval(scenario)
     found = [await appeal(scenario, author=f"a{number}", thread=f"vk:-101_{number}") for number in range(2)]
     incident = (await send(scenario, "/incidents", {"appeal_ids": [one["id"] for one in found]})).json()

@@ -85,7 +85,7 @@ async def test_draft_keeps_its_photos_until_a_save_changes_them(scenario: Appeal
     without = (await save(scenario, found, changed, attachments=[])).json()
     assert without["attachments"] == []
     again = await save(scenario, found, without, attachments=[photo])
-    assert again.status_code == 200, "what belongs to the draft can come back"
+    assert again.status_code == 200, "a photo of the draft can be attached to it again"
     (shown,) = await replies_of(scenario, found)
     assert [one["id"] for one in shown["attachments"]] == [photo]
 

@@ -35,7 +35,7 @@ async def published(
     *,
     at: timedelta = HOUR,
     parts: int = 1,
-    place: tuple[str, str] = ("vk", "comment"),
+    channel: tuple[str, str] = ("vk", "comment"),
     external_id: str | None = None,
     **body: Any,
 ) -> dict[str, Any]:
@@ -48,7 +48,7 @@ async def published(
                thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'vk:-101_1', $9, 'x', 'published', 1, 1, now(), now())""",
             publication if not part else uuid4(), UUID(reply["id"]), part, parts, scenario.page,
-            scenario.organisation, *place, "" if part else reply["text"],
+            scenario.organisation, *channel, "" if part else reply["text"],
         )  # fmt: skip
     external_id = external_id or f"-101_{uuid4().int % 10**6}"
     await scenario.emit_published(reply, at=WEDNESDAY + at, external_id=external_id)
@@ -174,7 +174,7 @@ async def test_edit_by_others_than_approvers_is_refused_where_a_rule_requires_ap
     assert by_approver.status_code == 202
 
 
-async def test_withdrawal_needs_the_right_the_version_a_ground_and_a_reason(scenario: AppealsScenario) -> None:
+async def test_withdrawal_without_right_version_ground_or_reason_is_refused(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
     for body in (EDIT, WITHDRAWAL):
@@ -198,7 +198,7 @@ async def test_change_of_an_unpublished_reply_or_one_the_network_cannot_change_i
     queued = await answer(scenario, found)
     assert (await change(scenario, found, queued, EDIT)).status_code == 409
     third = await appeal(scenario, author="vera", thread="vk:-101_3")
-    private = await published(scenario, third, place=("ok", "message"))
+    private = await published(scenario, third, channel=("ok", "message"))
     refused = await change(scenario, third, private, WITHDRAWAL)
     assert refused.status_code == 409
     assert "Одноклассники" in refused.json()["detail"]

@@ -61,7 +61,7 @@ async def test_blocked_text_is_not_published_by_any_route(scenario: AppealsScena
     refused = await request(scenario, "POST", where, {"text": BLOCKED})
     assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/text")
     assert "personal_phone" in refused.json()["errors"][0]["detail"]
-    assert NUMBER not in refused.text, "the answer does not repeat the number"
+    assert NUMBER not in refused.text, "the response does not repeat the number"
     begun = await request(scenario, "POST", where, {"text": BLOCKED, "status": "draft"})
     assert begun.status_code == 201, "a draft may be unfinished"
     submit = f"{where}/{begun.json()['id']}/submit"
@@ -103,7 +103,9 @@ async def test_near_copy_of_a_recent_reply_of_the_organisation_is_reported(scena
     await scenario.emit_published(await answer(scenario, first, text), at=WEDNESDAY)
     second = await appeal(scenario, author="boris", thread="vk:-101_2")
     assert (await check(scenario, second, text + " "))["same_as_recent"] == "warning"
-    assert "same_as_recent" not in await check(scenario, first, text), "the appeal itself is not compared"
+    assert "same_as_recent" not in await check(scenario, first, text), (
+        "replies to the appeal itself are not compared"
+    )
     # Replies of another organisation are not compared.
     message = await scenario.citizen_writes(
         "Когда починят дорогу на улице Бабушкина?", author="vera", thread="ok:202_1",

@@ -157,7 +157,7 @@ async def test_results_of_the_checks_are_stored_with_the_submitted_version(scena
     (submitted,) = await versions(scenario, found, begun)
     codes = {hint["code"] for hint in submitted["hints"]}
     assert {"canned_phrase", "no_contact"} <= codes
-    # The same holds for a reply without a draft.
+    # Hints are also stored with a reply that had no draft.
     other = await appeal(scenario, author="boris", thread="vk:-101_2")
     direct = await answer(scenario, other, TEXT)
     (version,) = await versions(scenario, other, direct)
@@ -188,7 +188,7 @@ async def test_new_draft_is_accepted_after_a_discarded_one_whose_versions_stay(s
     assert (await answer(scenario, found, TEXT))["status"] == "queued"
 
 
-async def test_published_reply_is_not_a_draft(scenario: AppealsScenario) -> None:
+async def test_saving_submitting_or_discarding_a_queued_reply_is_refused(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     sent = await answer(scenario, found, TEXT)
     for method, action in (("PUT", ""), ("POST", "/submit"), ("DELETE", "")):
@@ -258,7 +258,9 @@ async def test_draft_cannot_be_used_by_another_organisation_or_changed_by_the_he
     assert elsewhere.status_code == 404, "a draft of another appeal"
 
 
-async def test_draft_is_refused_to_another_person_naming_the_lease_holder(scenario: AppealsScenario) -> None:
+async def test_use_of_a_draft_by_another_person_is_refused_naming_the_lease_holder(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, TEXT)
     lease = (await request(scenario, "GET", f"/appeals/{found['id']}/reply-lease")).json()

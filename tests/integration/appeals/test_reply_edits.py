@@ -119,7 +119,7 @@ async def test_later_reply_reported_after_the_edit_ends_the_promise_of_the_edit(
     assert sorted(one["status"] for one in promises) == sorted(statuses)
 
 
-async def test_edit_after_a_broken_promise_makes_a_new_promise_and_leaves_it_broken(
+async def test_edit_after_a_broken_promise_makes_a_new_one_and_leaves_the_old_one_broken(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = await appeal(scenario)

@@ -163,7 +163,7 @@ async def test_own_reply_received_from_the_network_counts_once(scenario: Appeals
     assert len(await scenario.events("appeal.answered")) == 1
 
 
-async def test_message_after_the_reply_reopens_the_appeal_with_a_clock_of_its_own(
+async def test_message_after_the_reply_reopens_the_appeal_with_a_separate_clock(
     scenario: AppealsScenario,
 ) -> None:
     await scenario.citizen_writes(QUESTION)
@@ -201,7 +201,7 @@ async def test_unclear_message_after_the_reply_goes_to_triage(scenario: AppealsS
 @pytest.mark.parametrize(
     ("text", "statuses"),
     [
-        # The classifier is sure of the topic (a school): the message opens an appeal of its own.
+        # The classifier is sure of the topic (a school): the message opens a separate appeal.
         ("Би мүнөөдэр һургуулида ошооб", ["answered", "triage"]),
         # The classifier is sure of no topic: the message joins the answered appeal.
         ("Мүнөө хүрэтэр үгы", ["triage"]),
@@ -312,7 +312,7 @@ async def test_correction_that_changes_a_published_part_is_refused(scenario: App
     assert (await scenario.post(path, {"text": "Раз.\n\nЧетыре."})).status_code == 202
 
 
-async def test_former_text_found_in_the_thread_replaces_the_corrected_text_and_can_be_edited(
+async def test_former_text_found_in_the_thread_replaces_the_corrected_text_but_is_editable(
     scenario: AppealsScenario,
 ) -> None:
     appeal, reply, path = await _failed(scenario, "Раз. Два.")
@@ -419,7 +419,7 @@ async def fake_ingest(keys_dir: Path) -> AsyncIterator[tuple[FakeIngest, str]]:
     await runner.cleanup()
 
 
-async def test_reply_is_requested_once_on_behalf_of_its_writer(
+async def test_publication_is_requested_once_on_behalf_of_the_author_of_the_reply(
     database: TestDatabase, keys_dir: Path, fake_ingest: tuple[FakeIngest, str]
 ) -> None:
     fake, url = fake_ingest
@@ -461,7 +461,7 @@ async def test_reply_is_published_for_the_organisation_that_gave_it(
             scenario = await build_scenario(database, appeals, ingest)
             await scenario.citizen_writes(QUESTION)
             reply = await _answer(scenario, await scenario.single_appeal())
-            # Ingest does not answer until the appeal has been transferred.
+            # The publication is requested only after the appeal was transferred.
             new_owner = str(scenario.other_organisation)
             moved = await scenario.move(await scenario.single_appeal(), "assigned", organisation_id=new_owner)
             assert (moved.status_code, moved.json()["organisation"]["id"]) == (200, new_owner), moved.text

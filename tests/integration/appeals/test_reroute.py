@@ -86,11 +86,11 @@ async def test_dry_run_counts_appeals_that_would_move_and_changes_nothing(scenar
 def _random_rules(rng: random.Random, topics: list[str], organisations: list[str]) -> list[dict[str, Any]]:
     found: dict[Any, dict[str, Any]] = {}
     for _ in range(rng.randint(1, 14)):
-        place = rng.choice([(None, None), (CITY, None), (CITY, "Улан-Удэ"), (DISTRICT, None)])
+        location = rng.choice([(None, None), (CITY, None), (CITY, "Улан-Удэ"), (DISTRICT, None)])
         rule: dict[str, Any] = {
             "topic_id": rng.choice([None, *topics]),
-            "municipality": place[0],
-            "settlement": place[1],
+            "municipality": location[0],
+            "settlement": location[1],
             "page_owner_id": rng.choice([None, None, *organisations]),
             "urgency": rng.choice([None, "high", "normal"]),
             "send_to": rng.choice(["organisation", "organisation", "page_owner", "moderators", *ROLES]),
@@ -122,13 +122,13 @@ async def _with_facts(scenario: AppealsScenario, rng: random.Random, topics: lis
     try:
         for row in await appeals.fetch("SELECT id FROM appeals ORDER BY number"):
             found, sure = rng.choice([None, *topics]), rng.choice([0.1, 0.49, 0.5, 0.9])
-            place = rng.choice([(None, None), (CITY, None), (CITY, "Улан-Удэ"), (DISTRICT, "Кабанск")])
+            location = rng.choice([(None, None), (CITY, None), (CITY, "Улан-Удэ"), (DISTRICT, "Кабанск")])
             likely = [(one, share) for one, share in zip(rng.sample(topics, 2), (0.4, 0.2), strict=True)]
             read: dict[str, Any] = {"id": found, "confidence": sure, "top3": rng.choice([[], likely])}
             await appeals.execute(
                 """UPDATE appeals SET topic_id = $2, municipality = $3, settlement = $4, urgency = $5,
                    route = jsonb_set(route, '{topic}', $6::text::jsonb) WHERE id = $1""",
-                row["id"], UUID(found) if found else None, *place, rng.choice(["high", "normal"]),
+                row["id"], UUID(found) if found else None, *location, rng.choice(["high", "normal"]),
                 json.dumps(read),
             )  # fmt: skip
     finally:
@@ -185,13 +185,13 @@ async def test_dry_run_equals_the_later_reroute_for_each_appeal(
         assert await _queued(scenario) != []
         moved = await _apply(scenario, untouched=True)
         after = await _owners(scenario)
-        promised = {
+        predicted = {
             UUID(appeal): movement["to_organisation"] and UUID(movement["to_organisation"]["id"])
             for movement in outcome["movements"]
             for appeal in movement["examples"]
         }
         happened = {appeal: owner for appeal, owner in after.items() if owner != before[appeal]}
-        assert promised == happened
+        assert predicted == happened
         assert outcome["would_move"] == moved == len(happened)
         # Repeating the reroute or its dry run moves nothing more.
         assert await _apply(scenario, untouched=True) == 0
@@ -221,9 +221,9 @@ async def test_new_messages_are_routed_as_the_dry_run_predicts(scenario: Appeals
     for page in scenario.pages:
         await scenario.citizen_writes(QUESTION, author="after", page=page, thread=f"t:{page}")
     for appeal in [one for one in await scenario.all() if one["id"] not in before]:
-        keeper = str(scenario.pages[UUID(appeal["channel"]["page_id"])][0])
+        page_owner = str(scenario.pages[UUID(appeal["channel"]["page_id"])][0])
         moved = appeal["channel"]["page_id"] in moving
-        expected = movement["to_organisation"]["id"] if moved else keeper
+        expected = movement["to_organisation"]["id"] if moved else page_owner
         assert appeal["organisation"]["id"] == expected
 
 
@@ -252,7 +252,7 @@ async def test_appeals_decided_or_started_by_people_are_not_rerouted(scenario: A
     assert owners["moved"]["name"] == "Водоканал"
     assert owners["returned"] is None
     appeal = await scenario.appeal(appeals["routed"])
-    assert [hand["kind"] for hand in appeal["assignments"]] == ["routed", "rerouted"]
+    assert [assignment["kind"] for assignment in appeal["assignments"]] == ["routed", "rerouted"]
     assert "rerouted" in [entry["kind"] for entry in appeal["timeline"]]
     assert appeal["route"]["rule_set"] == draft["number"]
     assert appeal["first_response_due_at"]
@@ -292,12 +292,12 @@ async def test_messages_classified_during_an_activation_are_rerouted_by_the_new_
 ) -> None:
     other = {"send_to": "organisation", "organisation_id": str(scenario.other_organisation)}
     draft = await made(scenario, default=other)
-    begun, go_on, judge = asyncio.Event(), asyncio.Event(), ClassifierPool.classify
+    begun, go_on, classify = asyncio.Event(), asyncio.Event(), ClassifierPool.classify
 
     async def slow(self: ClassifierPool, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         begun.set()
         await go_on.wait()
-        return await judge(self, items)
+        return await classify(self, items)
 
     monkeypatch.setattr(ClassifierPool, "classify", slow)
     await scenario.insert_message(QUESTION)
@@ -323,7 +323,7 @@ async def test_messages_classified_during_an_activation_are_rerouted_by_the_new_
         await watch.close()
     appeal = await scenario.single_appeal()
     assert appeal["organisation"]["name"] == "Комитет по строительству"
-    assert [hand["kind"] for hand in appeal["assignments"]] == ["routed", "rerouted"]
+    assert [assignment["kind"] for assignment in appeal["assignments"]] == ["routed", "rerouted"]
 
 
 async def test_appeals_rerouted_during_an_activation_are_rerouted_by_the_new_set(
@@ -371,7 +371,7 @@ async def _reroute_as_asked(scenario: AppealsScenario) -> None:
 
 
 async def _somebody_waits(watch: asyncpg.Connection) -> bool:
-    """Return True if a transaction of this database waits for a lock."""
+    """Return whether a transaction of this database waits for a lock."""
     waiting: int = await watch.fetchval(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
@@ -397,11 +397,11 @@ async def test_new_rule_assigns_an_unassigned_appeal(scenario: AppealsScenario) 
     assert await _apply(scenario) == 0
     appeal = await scenario.appeal(waiting["id"])
     assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(scenario.other_organisation))
-    assert [(hand["kind"], hand["rule_id"]) for hand in appeal["assignments"]] == [
+    assert [(assignment["kind"], assignment["rule_id"]) for assignment in appeal["assignments"]] == [
         ("rerouted", added.json()["id"])
     ]
     assert appeal["route"]["rule_id"] == added.json()["id"]
-    # The deadline counts from the receipt of the message, also while the appeal was unassigned.
+    # The deadline counts from the receipt of the message, including the time without an organisation.
     assert appeal["first_response_due_at"] == "2026-03-05T03:01:00Z"
     await scenario.index_texts()
     assert [one["status"] for one in await scenario.all(q="һургуулида")] == ["triage"]
@@ -458,7 +458,7 @@ async def test_reroute_by_a_set_that_is_not_active_changes_nothing(scenario: App
     assert await reroute.reroute_appeals(database, include_untouched=True, rule_set_id=UUID(draft["id"])) == 1
     appeal = await scenario.single_appeal()
     assert (appeal["status"], appeal["organisation"]) == ("triage", None)
-    assert [hand["kind"] for hand in appeal["assignments"]] == ["routed", "rerouted"]
+    assert [assignment["kind"] for assignment in appeal["assignments"]] == ["routed", "rerouted"]
 
 
 async def test_job_reroutes_assigned_appeals_only_if_the_activation_requested_it(

@@ -463,20 +463,20 @@ async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(scena
 async def test_review_follows_its_appeals_organisation(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario)
     decided = await decide(scenario, message, confirm=True)
-    no_case = await scenario.citizen_writes("Спасибо за новый сквер!", author="vera")
-    await decide(scenario, no_case, needs_answer=False)
+    without_appeal = await scenario.citizen_writes("Спасибо за новый сквер!", author="vera")
+    await decide(scenario, without_appeal, needs_answer=False)
 
     async def seen_by(organisation: UUID) -> list[str]:
         items = (await scenario.get("/reviews", role="executor", org=organisation)).json()["items"]
         return [item["message_id"] for item in items]
 
-    assert await seen_by(scenario.organisation) == [str(no_case), str(message)]
+    assert await seen_by(scenario.organisation) == [str(without_appeal), str(message)]
     appeal = await scenario.appeal(decided["appeal_id"])
     moved = await scenario.move(
         appeal, "assigned", organisation_id=str(scenario.other_organisation), reason="Не наше"
     )
     assert moved.status_code == 200, moved.text
-    assert await seen_by(scenario.organisation) == [str(no_case)]
+    assert await seen_by(scenario.organisation) == [str(without_appeal)]
     assert await seen_by(scenario.other_organisation) == [str(message)]
     await decide(scenario, message, urgency="high")
     assert await seen_by(scenario.other_organisation) == [str(message)]
@@ -484,7 +484,7 @@ async def test_review_follows_its_appeals_organisation(scenario: AppealsScenario
     back = await scenario.move(await scenario.appeal(appeal["id"]), "triage", reason="И не их")
     assert back.status_code == 200, back.text
     assert await seen_by(scenario.other_organisation) == []
-    assert await seen_by(scenario.organisation) == [str(no_case), str(message)]
+    assert await seen_by(scenario.organisation) == [str(without_appeal), str(message)]
 
 
 async def test_review_is_audited(scenario: AppealsScenario) -> None:
@@ -621,27 +621,27 @@ async def test_organisation_chosen_with_a_further_message_gets_the_first_event(s
     assert appeal["organisation"]["id"] == str(scenario.other_organisation)
     events = await scenario.events("appeal.assigned", "appeal.moved")
     assert {event["organisation_id"] for event in events} == {scenario.other_organisation}
-    assert (appeal["transfers"], [hand["kind"] for hand in appeal["assignments"]]) == (0, ["assigned"])
+    assert (appeal["transfers"], [assignment["kind"] for assignment in appeal["assignments"]]) == (0, ["assigned"])
 
 
-async def test_decision_that_meets_the_consumer_in_a_deadlock_is_retried(
+async def test_decision_that_deadlocks_with_the_consumer_is_retried(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The consumer has locked the classification and wants the appeal; the decision has it the other way round."""
+    """The consumer locks the classification, then the appeal; the decision locks them in the opposite order."""
     message_id = await scenario.citizen_writes("Не работает светофор на улице Гагарина", author="anna")
     consumer, raw_connection = [await scenario.database.connect() for _ in range(2)]
     store_results, tries = AppealMatcher.store_results, 0
-    crossing: asyncio.Task[str] | None = None
+    locking: asyncio.Task[str] | None = None
 
     async def consumer_waits() -> bool:
         query = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = $1"
         return bool(await raw_connection.fetchval(query, consumer.get_server_pid()))
 
     async def store(matcher: AppealMatcher, items: Collection[ClassifiedMessage]) -> dict[UUID, int]:
-        nonlocal tries, crossing
+        nonlocal tries, locking
         tries += 1
-        if crossing is None:
-            crossing = asyncio.create_task(
+        if locking is None:
+            locking = asyncio.create_task(
                 consumer.execute(
                     "SELECT FROM appeals JOIN appeal_messages m ON m.appeal_id = appeals.id"
                     " WHERE m.message_id = $1 FOR UPDATE OF appeals",
@@ -660,10 +660,10 @@ async def test_decision_that_meets_the_consumer_in_a_deadlock_is_retried(
         scenario.post(f"/messages/{message_id}/triage", {"needs_answer": True, "confirm": True})
     )
 
-    async def crossed() -> bool:
-        return crossing is not None and crossing.done()
+    async def locked() -> bool:
+        return locking is not None and locking.done()
 
-    await eventually(crossed)
+    await eventually(locked)
     await consumer.execute("ROLLBACK")
     answer = await deciding
     assert (answer.status_code, tries) == (200, 2), answer.text

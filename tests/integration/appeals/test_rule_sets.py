@@ -229,8 +229,8 @@ async def test_organisation_counts_as_closed_after_its_last_day(scenario: Appeal
 async def test_only_one_of_two_concurrently_activated_sets_becomes_active(scenario: AppealsScenario) -> None:
     first = await active(scenario)
     drafts = [
-        await made(scenario, {"municipality": place, "organisation_id": str(scenario.organisation)})
-        for place in (CITY, DISTRICT)
+        await made(scenario, {"municipality": municipality, "organisation_id": str(scenario.organisation)})
+        for municipality in (CITY, DISTRICT)
     ]
     answers = await asyncio.gather(
         *(activate(scenario, draft, expected_active_id=first["id"]) for draft in drafts)
@@ -294,8 +294,8 @@ async def test_rule_added_or_deleted_alone_activates_a_new_set(scenario: Appeals
     bare = await scenario.post("/routing-rules", {"organisation_id": other})
     detail = _is_problem(bare, 422, *(f"/{name}" for name in conditions))
     assert all(name in detail["detail"] for name in conditions)
-    assignment_kind = {"page_owner_id": str(scenario.organisation), "organisation_id": other}
-    assert (await scenario.post("/routing-rules", assignment_kind)).status_code == 201
+    forwarding = {"page_owner_id": str(scenario.organisation), "organisation_id": other}
+    assert (await scenario.post("/routing-rules", forwarding)).status_code == 201
     back = {"page_owner_id": other, "urgency": "high", "organisation_id": str(scenario.organisation)}
     refused = _is_problem(await scenario.post("/routing-rules", back), 422, "/page_owner_id")
     assert "forwarding loop" in refused["detail"]
@@ -310,8 +310,8 @@ async def test_rule_added_or_deleted_alone_activates_a_new_set(scenario: Appeals
 
 async def test_concurrently_added_rules_are_all_kept(scenario: AppealsScenario) -> None:
     bodies = [
-        {"municipality": place, "urgency": urgency, "organisation_id": str(scenario.organisation)}
-        for place in (CITY, DISTRICT)
+        {"municipality": municipality, "urgency": urgency, "organisation_id": str(scenario.organisation)}
+        for municipality in (CITY, DISTRICT)
         for urgency in ("high", "normal")
     ]
     answers = await asyncio.gather(*(scenario.post("/routing-rules", body) for body in bodies))
@@ -368,7 +368,7 @@ async def test_preview_shows_the_route_and_all_matching_rules(scenario: AppealsS
     assert found["facts"]["needs_answer"] == ("yes" if text else None)
     read = (await scenario.post(f"/rule-sets/{draft['id']}/preview", {"text": QUESTION})).json()
     assert read["facts"]["topic"] is not None
-    assert read["organisation"]["name"] == "Комитет по строительству", "the street is the capital's"
+    assert read["organisation"]["name"] == "Комитет по строительству", "the street is in the capital"
     nothing = (await scenario.post(f"/rule-sets/{draft['id']}/preview", {})).json()
     assert nothing["route"]["reason"] == "Страница неизвестна; решает модератор"
     for body, pointer in (
@@ -386,28 +386,28 @@ async def test_preview_classifies_a_message_under_its_post(
     seen: list[MessageContext] = []
     former = ClassifierPool.classify
 
-    async def judge(self: ClassifierPool, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
+    async def classify(self: ClassifierPool, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         seen.extend(around for _, around in items)
         return await former(self, items)
 
-    monkeypatch.setattr(ClassifierPool, "classify", judge)
+    monkeypatch.setattr(ClassifierPool, "classify", classify)
     other = str(scenario.other_organisation)
     roads = await topic(scenario, "roads")
     draft = await made(scenario, {"topic_id": roads, "municipality": DISTRICT, "organisation_id": other})
-    bench = f"/rule-sets/{draft['id']}/preview"
+    preview = f"/rule-sets/{draft['id']}/preview"
     asked = {"text": "Когда уже начнут?", "page_id": str(scenario.page)}
     post = "В Кабанске начался ремонт дорог: латают ямы на улице Ленина. Где ещё нужен ремонт?"
-    alone = (await scenario.post(bench, asked)).json()
+    alone = (await scenario.post(preview, asked)).json()
     assert (alone["organisation"]["name"], alone["facts"]["municipality"]) == ("Школа № 1", None)
-    under = (await scenario.post(bench, asked | {"post_context": post})).json()
+    under = (await scenario.post(preview, asked | {"post_context": post})).json()
     assert (under["organisation"]["id"], under["facts"]["municipality"]) == (other, DISTRICT)
-    assert (await scenario.post(bench, asked | {"kind": "message"})).status_code == 200
+    assert (await scenario.post(preview, asked | {"kind": "message"})).status_code == 200
     assert [(around.kind, around.post_text) for around in seen] == [
         ("comment", None), ("comment", post), ("message", None),
     ]  # fmt: skip
-    _is_problem(await scenario.post(bench, {"post_context": post}), 422, "/text")
-    _is_problem(await scenario.post(bench, asked | {"post_context": " "}), 422, "/post_context")
-    _is_problem(await scenario.post(bench, asked | {"kind": "letter"}), 422, "/kind")
+    _is_problem(await scenario.post(preview, {"post_context": post}), 422, "/text")
+    _is_problem(await scenario.post(preview, asked | {"post_context": " "}), 422, "/post_context")
+    _is_problem(await scenario.post(preview, asked | {"kind": "letter"}), 422, "/kind")
 
 
 async def test_rule_beyond_the_maximum_is_refused(

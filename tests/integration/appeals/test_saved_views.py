@@ -58,7 +58,7 @@ async def test_shared_view_is_read_in_the_organisation_and_changed_by_its_owner(
     assert (await owner.get(path)).status_code == 404
 
 
-async def test_change_of_a_view_needs_its_current_version(scenario: AppealsScenario) -> None:
+async def test_change_of_a_view_without_its_current_version_is_refused(scenario: AppealsScenario) -> None:
     owner = await register(scenario, "Владелец")
     view = await _save(owner)
     path = f"/views/{view['id']}"

@@ -225,7 +225,7 @@ async def test_messages_are_found_in_the_remaining_appeal_until_the_merge_is_und
         await scenario.citizen_writes(said, thread=f"vk:-101_{number}", at=moment)
     ids = {appeal["text"]: appeal["id"] for appeal in await scenario.all()}
 
-    async def holders() -> list[str]:
+    async def found_ids() -> list[str]:
         await scenario.process_events()
         await scenario.index_texts()
         return [appeal["id"] for appeal in await scenario.all(q="фонарь")]
@@ -236,10 +236,10 @@ async def test_messages_are_found_in_the_remaining_appeal_until_the_merge_is_und
         If_Match="*",
     )
     assert merged.status_code == 200, merged.text
-    assert await holders() == [ids[ROAD]]
+    assert await found_ids() == [ids[ROAD]]
     undone = await scenario.post(f"/appeals/{ids[LAMPS]}/unmerge", {"reason": "Разные вопросы"}, If_Match="*")
     assert undone.status_code == 200, undone.text
-    assert await holders() == [ids[LAMPS]]
+    assert await found_ids() == [ids[LAMPS]]
 
 
 async def test_manually_opened_appeal_is_found_with_highlights(scenario: AppealsScenario) -> None:

@@ -42,7 +42,7 @@ async def like(scenario: AppealsScenario, appeal_id: str, **query: Any) -> dict[
     return {item["appeal_id"]: item for item in answer.json()["items"]}
 
 
-async def case_of(scenario: AppealsScenario, said: str, **details: Any) -> str:
+async def appeal_of(scenario: AppealsScenario, said: str, **details: Any) -> str:
     message_id = await scenario.citizen_writes(said, **details)
     return str(
         await scenario.ingest.fetchval("SELECT appeal_id FROM appeal_messages WHERE message_id = $1", message_id)
@@ -53,20 +53,20 @@ async def test_similar_appeals_of_the_same_person_and_of_neighbours_are_distingu
     scenario: AppealsScenario,
 ) -> None:
     other_page = next(page for page, kept in scenario.pages.items() if kept[0] == scenario.other_organisation)
-    asked = await case_of(scenario, TROUBLE, author="anna", thread="vk:-101_1")
-    again = await case_of(
+    asked = await appeal_of(scenario, TROUBLE, author="anna", thread="vk:-101_1")
+    again = await appeal_of(
         scenario, "Горячей воды на Школьной в Кабанске так и нет", author="anna", thread="vk:-101_2",
         at=WEDNESDAY + timedelta(days=2),
     )  # fmt: skip
-    neighbour = await case_of(
+    neighbour = await appeal_of(
         scenario, "Кабанск, ул. Школьная, нет горячей воды", author="boris", thread="vk:-101_3",
         at=WEDNESDAY + timedelta(minutes=12),
     )  # fmt: skip
-    elsewhere = await case_of(
+    elsewhere = await appeal_of(
         scenario, TROUBLE, author="ok-77", thread="ok:202_1", page=other_page, at=WEDNESDAY + timedelta(hours=3)
     )
-    stranger = await case_of(scenario, "Когда починят светофор на Гагарина?", author="vera", thread="vk:-101_4")
-    old = await case_of(scenario, TROUBLE, author="gleb", thread="vk:-101_5", at=WEDNESDAY - timedelta(days=30))
+    stranger = await appeal_of(scenario, "Когда починят светофор на Гагарина?", author="vera", thread="vk:-101_4")
+    old = await appeal_of(scenario, TROUBLE, author="gleb", thread="vk:-101_5", at=WEDNESDAY - timedelta(days=30))
     found = await like(scenario, asked)
     assert set(found) == {again, neighbour}, "only appeals of the same organisation within the window are compared"
     assert (found[again]["same_person"], found[neighbour]["same_person"]) == ("same_author", None)
@@ -85,11 +85,11 @@ async def test_similar_appeals_of_the_same_person_and_of_neighbours_are_distingu
     ).status_code == 404
 
 
-async def test_comparison_leaves_the_event_loop_and_a_waiting_request_holds_no_connection(
+async def test_comparison_runs_in_a_thread_and_a_waiting_request_holds_no_connection(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = await case_of(scenario, TROUBLE, author="anna", thread="vk:-101_1")
-    await case_of(scenario, TROUBLE, author="boris", thread="vk:-101_2")
+    asked = await appeal_of(scenario, TROUBLE, author="anna", thread="vk:-101_1")
+    await appeal_of(scenario, TROUBLE, author="boris", thread="vk:-101_2")
     begun, released = threading.Semaphore(0), threading.Event()
 
     def wait(*_given: Any) -> list[Similarity]:
@@ -200,10 +200,12 @@ async def test_similar_appeals_and_clustering_read_few_rows_among_many_appeals(
         ):
             assert f"ix_appeals_{index}" in plan, f"{index} is not used:\n{plan}"
     took = []
-    for case_id in ids:
+    for appeal_id in ids:
         started = time.perf_counter()
         async with many.read() as session:
-            found, read = await similar_appeals.like(session, MODERATOR, case_id, days=14, all_organisations=True)
+            found, read = await similar_appeals.like(
+                session, MODERATOR, appeal_id, days=14, all_organisations=True
+            )
         took.append(time.perf_counter() - started)
         assert read <= similar_appeals.MAX_COMPARED
         assert all(one.similarity.score >= 0 for one in found)

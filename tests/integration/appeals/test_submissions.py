@@ -113,7 +113,7 @@ async def test_contacts_are_reencrypted_with_the_newest_key(
     use(new)
     read = (await executor.get(f"/appeals/{found['id']}")).json()
     assert read["submission"]["contact"]["phone"] == PHONE
-    # A contact whose key is missing is not shown; the appeal is.
+    # A contact whose key is missing is not shown, but the appeal is.
     use(old)
     assert (await executor.get(f"/appeals/{found['id']}")).json()["submission"]["contact"] is None
     assert await contacts.reencrypt_contacts(database) == 0
@@ -203,7 +203,7 @@ async def test_opener_does_not_see_the_assignee_in_another_organisation(scenario
     assert (await scenario.appeal(found["id"]))["assignee"]["name"] == "Чужая Фамилия"
 
 
-async def test_opening_needs_the_right_and_ones_own_organisation(scenario: AppealsScenario) -> None:
+async def test_opening_without_the_right_or_for_another_organisation_is_refused(scenario: AppealsScenario) -> None:
     executor, head = await register(scenario, "Борис"), await register(scenario, "Глава", "head")
     manager = await register(scenario, "Анна", "manager")
     body = _call(scenario)

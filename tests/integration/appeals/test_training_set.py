@@ -96,7 +96,7 @@ async def test_training_set_of_several_chunks_is_complete_and_ordered(
     assert [row["Текст инцидента"][-1] for row in found] == ["0", "1", "2", "3", "4"]
 
 
-async def test_training_set_export_requires_the_right_to_manage_rules(scenario: AppealsScenario) -> None:
+async def test_training_set_export_without_the_right_to_manage_rules_is_refused(scenario: AppealsScenario) -> None:
     for role, org in (("analyst", None), ("head", None), ("executor", scenario.organisation)):
         assert (await scenario.get(PATH, role=role, org=org)).status_code == 403
     assert rows(await scenario.get(PATH)) == []

@@ -34,8 +34,8 @@ async def test_withdrawal_of_two_answers_restores_the_clocks(
     replies = [await published(scenario, found, **first)]
     await scenario.citizen_writes("Не решено!", at=WEDNESDAY + timedelta(days=1))
     replies.append(await published(scenario, found, "Уже починили.", at=timedelta(days=1, hours=1)))
-    for place in order:
-        after = await withdrawn(scenario, found, replies[place])
+    for index in order:
+        after = await withdrawn(scenario, found, replies[index])
     assert (after["status"], after["first_response_at"], after["next_response_due_at"]) == ("reopened", None, None)
     for kept in ("first_response_due_at", "resolution_due_at"):
         assert after[kept] == found[kept]
@@ -56,8 +56,8 @@ async def test_silence_about_an_answer_is_recorded_after_later_answers_were_with
         await published(scenario, found, "Проверим ещё раз.", at=2 * HOUR, **PROMISE),
         await published(scenario, found, "Проверили, всё в порядке.", at=3 * HOUR, kind="final"),
     ]
-    for place in order:
-        after = await withdrawn(scenario, found, later[place])
+    for index in order:
+        after = await withdrawn(scenario, found, later[index])
     assert (after["status"], after["feedback_kind"]) == ("answered", None)
     silent_after = datetime.fromisoformat(after["feedback"][0]["silent_after"])
     monkeypatch.setattr("shared.clock.now", lambda: silent_after + HOUR)

@@ -42,7 +42,7 @@ async def test_appeals_with_a_reply_on_approval_or_a_refused_one_are_listed(scen
     assert (await _split(scenario, "reply_refused"))[0] == [refused["number"]]
 
 
-async def test_appeals_without_a_published_reply_are_listed(scenario: AppealsScenario) -> None:
+async def test_assigned_appeals_without_a_published_reply_are_listed(scenario: AppealsScenario) -> None:
     answered, open_one, triage = await _open(scenario)
     reply = (await scenario.post(f"/appeals/{answered['id']}/replies", {"text": "Да, в мае."})).json()
     await scenario.emit_published(reply, at=WEDNESDAY + timedelta(hours=5))

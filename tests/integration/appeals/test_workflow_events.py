@@ -13,7 +13,7 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 
 
 async def _appeals_in(scenario: AppealsScenario, statuses: Sequence[str]) -> list[str]:
-    """Create an appeal for each status in one batch, without organisation in triage; return their ids."""
+    """Create an appeal for each status in one batch (in triage without an organisation); return their ids."""
     messages = [await scenario.insert_message(QUESTION, author=str(uuid4())) for _ in statuses]
     await scenario.process_events()
     admin = await scenario.database.connect()

@@ -1,4 +1,4 @@
-"""The registry and its audit trail; tests chain the rows instead of the relay."""
+"""The registry and its audit trail. No relay runs: the tests chain the rows themselves."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace

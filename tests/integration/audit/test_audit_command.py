@@ -14,7 +14,7 @@ async def gospablik(environ: dict[str, str], *arguments: str) -> subprocess.Comp
     return await run_program("cli.main", *arguments, env={**os.environ, **environ})
 
 
-async def test_verify_reports_a_changed_row(
+async def test_verify_reports_changed_and_missing_rows(
     registry: ServiceUnderTest, database: TestDatabase, tmp_path: Path
 ) -> None:
     # Any service's role may read the trail.

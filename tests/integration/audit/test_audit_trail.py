@@ -57,7 +57,7 @@ async def test_invalid_forwarded_address_is_ignored(registry: ServiceUnderTest) 
     assert {row["ip_address"] for row in await trail(registry)} == {"127.0.0.1"}
 
 
-async def test_names_texts_and_secrets_are_not_readable(
+async def test_names_texts_and_secrets_are_not_readable_in_the_trail(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     organisation_id = await insert_organisation(database)

@@ -95,7 +95,7 @@ async def test_reads_are_found_by_citizen_appeal_reader_and_time(
     assert [row["actor"] for row in await _list(registry, to=second)] == ["anton"]
 
 
-async def test_large_export_shows_only_how_many_appeals_it_has(
+async def test_read_of_many_appeals_shows_their_number_instead_of_their_ids(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     ids = [UUID(int=number) for number in range(1, 251)]

@@ -32,7 +32,7 @@ async def test_first_person_of_production_can_sign_in(database: TestDatabase, ke
         assert (await registry.client.get("/api/v1/people", headers=headers)).status_code == 200
 
 
-async def test_sessions_that_a_restore_brought_back_are_ended(database: TestDatabase, keys_dir: Path) -> None:
+async def test_end_sessions_ends_all_sessions_after_a_restore(database: TestDatabase, keys_dir: Path) -> None:
     settings = environment("registry", database, keys_dir)
     raw_connection = await database.connect()
     try:
@@ -48,7 +48,7 @@ async def test_sessions_that_a_restore_brought_back_are_ended(database: TestData
                 (await token(grant_type="password", username=name, password="demo")).json() for name in names
             ]
             stolen, *others = [answer["refresh_token"] for answer in signed_in]
-            # Revoked after the backup: the restored row does not know it.
+            # Revoked after the backup, so the restored row is valid again.
             await registry.client.post("/api/v1/auth/revoke", data={"token": stolen})
             await raw_connection.execute("UPDATE refresh_tokens SET revoked_at = NULL")
             ended = await gospablik(settings, "end-sessions")
@@ -68,7 +68,7 @@ async def test_sessions_that_a_restore_brought_back_are_ended(database: TestData
         await raw_connection.close()
 
 
-async def test_sessions_of_browsers_that_a_restore_brought_back_are_ended(
+async def test_end_browser_sessions_ends_all_sessions_of_browsers_after_a_restore(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     raw_connection = await database.connect()
@@ -86,7 +86,7 @@ async def test_sessions_of_browsers_that_a_restore_brought_back_are_ended(
         assert await raw_connection.fetchval("SELECT count(*) FROM console_sessions") == 0
         again = await gospablik(settings, "end-browser-sessions")
         assert again.stdout == "0 sessions of browsers ended\n"
-        # The registry's role cannot: the documented command needs the container of the console.
+        # The registry's role may not delete them: the documentation runs the command in the console's container.
         refused = await gospablik(environment("registry", database, keys_dir), "end-browser-sessions")
         assert refused.returncode != 0
     finally:

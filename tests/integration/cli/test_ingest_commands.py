@@ -84,7 +84,7 @@ async def system(database: TestDatabase, keys_dir: Path, monkeypatch: pytest.Mon
     assert people.returncode == 0, people.stderr
     raw_connection = await database.connect()
     async with service_under_test("registry", database, keys_dir) as registry:
-        assert registry.service.database, "created with registry's role"
+        assert registry.service.database, "created with the registry's role"
         async with (
             service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest,
             seeded_pages(database) as seeded,

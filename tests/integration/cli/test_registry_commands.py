@@ -154,7 +154,7 @@ async def test_failed_command_is_reported_with_a_reason(
     assert message in await system.run(*arguments(system), code=1)
 
 
-async def test_export_is_csv_or_xlsx(system: System) -> None:
+async def test_export_writes_xlsx_and_refuses_an_unknown_file_type(system: System) -> None:
     await system.run("export", str(system.folder / "x.xlsx"), "--headings", "ru")
     assert (system.folder / "x.xlsx").read_bytes().startswith(b"PK")
     assert "must end in" in await system.run("export", str(system.folder / "x.txt"), code=2)

@@ -40,7 +40,7 @@ async def _served(registry: ServiceUnderTest, appeals: ServiceUnderTest) -> Asyn
 
 
 async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to its end and return the finished process."""
     return await run_program("cli.main", "topics", *arguments, env=os.environ)
 
 

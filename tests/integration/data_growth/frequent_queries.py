@@ -175,7 +175,9 @@ async def _health(session: WriteSession, _: Region) -> None:
 def _feed(
     name: str, *indexes: str, staff: bool = False, under: UUID | None = None, types: Sequence[str] = ()
 ) -> FrequentQuery:
-    """Return the first page of the feed: of staff, or of staff of `under` who see its subordinates too."""
+    """Return a query for the first page of the feed: of the centre, of staff, or of staff of `under` who see its
+    subordinates too.
+    """
 
     async def work(session: WriteSession, region: Region) -> None:
         caller = _caller(Right.EVENTS_READ, region, staff or under is not None)
@@ -256,7 +258,7 @@ FREQUENT_QUERIES = [
     _appeals("in triage, oldest first", "ix_appeals_status_opened_at", status=("triage",), sort="opened_at"),
     *_sorted_appeals("-updated_at", "updated_at", "closed"),
     _appeals("by updated_at", "ix_appeals_updated_at", sort="updated_at"),
-    _appeals("of the last changes", "ix_appeals_updated_at", sort="updated_at", updated_since=LAST_WEEK),
+    _appeals("changed in the last week", "ix_appeals_updated_at", sort="updated_at", updated_since=LAST_WEEK),
     *_sorted_appeals("due", "next_due", "interim"),
     _appeals("by -due", "ix_appeals_next_due", sort="-due"),
     *_sorted_appeals("urgency", "next_due", "interim"),
@@ -264,7 +266,7 @@ FREQUENT_QUERIES = [
     _appeals(
         "urgent, by deadline", "ix_appeals_urgent_next_due", "ix_appeals_urgent", sort="urgency", urgency="high"
     ),
-    _appeals("of a network given up", "ix_appeals_network_opened_at", network="ok"),
+    _appeals("of an unused network", "ix_appeals_network_opened_at", network="ok"),
     _appeals("of a network in use", "ix_appeals_network_opened_at", "ix_appeals_opened_at", network="vk"),
     _appeals("urgent", "ix_appeals_urgent", urgency="high"),
     _appeals("not urgent", "ix_appeals_opened_at", urgency="normal"),
@@ -314,9 +316,9 @@ FREQUENT_QUERIES = [
         staff=True,
         assignee_id=UUID(int=1),
     ),
-    _appeals("that nobody has", "ix_appeals_without_assignee", *_OPEN, assignee="none", removed=MAX_OPEN),
+    _appeals("without an assignee", "ix_appeals_without_assignee", *_OPEN, assignee="none", removed=MAX_OPEN),
     _appeals(
-        "that nobody has, of staff",
+        "without an assignee, of staff",
         "ix_appeals_without_assignee",
         *_OPEN,
         staff=True,
@@ -407,7 +409,7 @@ FREQUENT_QUERIES = [
     _alerts("unseen", "ix_alerts_unseen", seen=False),
     _alerts("of a kind", "ix_alerts_kind_created_at", kind="repeated_transfers"),
     FrequentQuery(
-        "the figure of alerts",
+        "the gauge of unseen alerts",
         "appeals",
         lambda session, _: unseen_gauge.update_gauge(session),
         frozenset({"ix_alerts_unseen"}),
@@ -417,14 +419,14 @@ FREQUENT_QUERIES = [
     _messages("history", "ix_messages_history", history=True),
     _messages("not history", "ix_messages_received_at_id", history=False),
     _messages("of a kind", "ix_messages_kind_received_at", "uq_messages_network_kind_external_id", kind="message"),
-    _messages("of a network given up", "ix_messages_network_received_at", network="ok"),
+    _messages("of an unused network", "ix_messages_network_received_at", network="ok"),
     _messages("of a thread", "ix_messages_thread_key", thread_key="vk:100"),
     _publications("centre", "ix_publications_created_at"),
     _publications("staff", "ix_publications_organisation_id_created_at", staff=True),
     _publications("failed", "ix_publications_unpublished", status="failed"),
     _publications("queued", "ix_publications_unpublished", status="queued"),
     _publications("published", "ix_publications_created_at", status="published"),
-    _publications("of a network given up", "ix_publications_network_created_at", network="ok"),
+    _publications("of an unused network", "ix_publications_network_created_at", network="ok"),
     _quarantined("centre", "ix_quarantine_created_at"),
     # If few payloads are quarantined, a generic plan reads them ordered by time.
     _quarantined("staff", "ix_quarantine_page_id_created_at", "ix_quarantine_created_at", staff=True),
@@ -434,9 +436,9 @@ FREQUENT_QUERIES = [
     _feed("of two rare types", "ix_events_type", types=["promise.broken", "promise.kept"]),
     _feed("staff", "ix_events_organisation_id", staff=True),
     _feed("staff, of a rare type", *_FEW_EVENTS, staff=True, types=["promise.broken"]),
-    _feed("of an organisation that has few", "ix_events_organisation_id", under=PARENT_ID),
+    _feed("of an organisation with few events", "ix_events_organisation_id", under=PARENT_ID),
     _feed(
-        "of an organisation that has few, of a frequent type",
+        "of an organisation with few events, of a frequent type",
         *_FEW_EVENTS,
         under=PARENT_ID,
         types=["appeal.opened"],

@@ -32,7 +32,7 @@ CREATE TEMP TABLE page AS
     SELECT id, organisation_id, row_number() OVER (ORDER BY network = 'vk', id) AS n FROM pages;
 CREATE TEMP TABLE topic AS
     SELECT id, row_number() OVER (ORDER BY code) AS n FROM topics WHERE group_id IS NOT NULL;
--- The organisation of the rare rows has a parent, which has nothing.
+-- The organisation of the rare rows has a parent without rows.
 INSERT INTO organisations (id, name, sort_key, kind, active, version, created_at, updated_at, lineage)
     SELECT {parent}, 'Отдел', 'отдел', 'department', true, 1, now(), now(), ARRAY[{parent}];
 UPDATE organisations SET parent_id = {parent}, lineage = ARRAY[{parent}, id]
@@ -72,7 +72,7 @@ INSERT INTO appeals (id, version, status, urgency, organisation_id, assignee_id,
         -- One person has worked on half of all appeals.
         CASE WHEN i % 2 = 0 THEN '00000000-0000-0000-0000-000000000001'::uuid END,
         CASE WHEN rare THEN '00000000-0000-0000-0000-000000000001'::uuid
-            -- Fifty appeals an incident.
+            -- Fifty appeals per incident.
             WHEN i % 20 = 0 THEN md5('incident' || i / 1000)::uuid END,
         topic_id, 'ru', 0, 0, page_id, network,
         network || ':' || i / 3, 'author' || i % 50000, 'https://network.example/' || i,
@@ -112,7 +112,7 @@ INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, publicat
 INSERT INTO grading_samples (id, week, rubric_id, seed, size, second_share, answers, created_by, created_at)
     SELECT gen_random_uuid(), week, id, 'x', 1, 0, 1, 'x', now() FROM grading_rubrics
     CROSS JOIN (SELECT DISTINCT to_char(at, 'IYYY-"W"IW') FROM source) weeks (week);
--- A fifth of all answers was graded; of the newest some wait for the second of two people.
+-- A fifth of all answers is in samples; the newest of these still wait for the second of two graders.
 INSERT INTO grading_items (id, sample_id, position, reply_id, organisation_id, kind, published_at, edits,
         stratum_size, graders_wanted, scores, graded_at, created_at)
     SELECT message_id, grading_samples.id, i, reply_id, organisation_id, 'final', at, 0, 1, 2,
@@ -141,7 +141,7 @@ INSERT INTO publications (id, reply_id, page_id, organisation_id, network, kind,
     FROM source ORDER BY i;
 INSERT INTO appeal_search_documents (id, appeal_id, kind, organisation_id, number, words)
     SELECT id, id, 'appeal', organisation_id, number, to_tsvector('russian', text) FROM appeals ORDER BY number;
--- One person watches the oldest appeals and has not read them; others do so with a tenth of all.
+-- One person watches the oldest appeals, other people watch a tenth of all; nobody has read them.
 INSERT INTO appeal_watchers (appeal_id, person_id, added_by, created_at)
     SELECT appeal_id, CASE WHEN rare THEN '00000000-0000-0000-0000-000000000001' ELSE md5(i::text) END::uuid,
         'person', at
@@ -188,7 +188,8 @@ class Region:
     page_id: UUID
 
 
-# Indexes without a constraint are dropped and created again after the tables are filled: three times as fast.
+# Indexes without a constraint are dropped and created again after the tables are filled: this is three times as
+# fast.
 _INDEXES = """
 SELECT indexrelid::regclass::text AS name, pg_get_indexdef(indexrelid) AS definition FROM pg_index
 WHERE indrelid = ANY('{messages,appeals,appeal_messages,replies,promises,publications,quarantine,alerts,events,

@@ -47,7 +47,7 @@ async def raw_connection(database: TestDatabase) -> AsyncIterator[asyncpg.Connec
 
 @pytest.fixture
 def purged(database: TestDatabase) -> Purge:
-    """Purge as the service's role, in small batches."""
+    """A function that purges a service's tables as its role, in small batches."""
 
     async def run(service: str) -> None:
         pool = Database(database.url(service), 1, name="purge")
@@ -139,7 +139,9 @@ async def test_attempts_are_purged_before_their_failed_delivery(
     assert attempts == [28], "an attempt does not outlive its delivery"
 
 
-async def test_pending_delivery_is_kept(raw_connection: asyncpg.Connection, purged: Purge) -> None:
+async def test_pending_deliveries_are_kept_and_ended_ones_are_purged_by_age(
+    raw_connection: asyncpg.Connection, purged: Purge
+) -> None:
     await raw_connection.execute("""
         INSERT INTO webhook_deliveries (id, endpoint_id, event_id, event_type, payload, status, attempts,
                 next_attempt_at, last_attempt_at, created_at)

@@ -15,7 +15,7 @@ from tests.integration.data_growth.large_dataset import Region, fill
 from tests.integration.data_growth.query_plans import explain, plan_errors
 from tests.support.large_size import MANY_APPEALS
 
-# The planner reads a small table sequentially, so the tables must be large.
+# The planner reads small tables sequentially; with this setting it plans as if they were large.
 AS_IF_LARGE = {"enable_seqscan": "off"}
 
 Filled = tuple[TestDatabase, Region]

@@ -21,14 +21,14 @@ WEEKS = 65
 PAGES = 2_000 // TABLE_SIZES_SCALE
 # A region's posts and comments per day, and the appeals that they open.
 MESSAGES, APPEALS = 3_160 // TABLE_SIZES_SCALE, 160 // TABLE_SIZES_SCALE
-# Per day: each person who works on an appeal reads it; each message in a list counts as a read of its own.
+# Per day: each person who works on an appeal reads it; each message in a list counts as a separate read.
 READS = 4_000 // TABLE_SIZES_SCALE
 DELETED, QUARANTINED, EDITED, ALERTS = (count // TABLE_SIZES_SCALE for count in (52, 32, 100, 12))
 
 
 @dataclass(frozen=True)
 class SizeLimit:
-    """New rows per day at the scaled load, the days they are kept, and the maximum size at the whole load."""
+    """New rows per day at the scaled load, the days they are kept, and the maximum size at the full load."""
 
     per_day: int
     days: int

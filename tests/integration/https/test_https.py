@@ -23,7 +23,7 @@ from tests.support.eventually import eventually
 from tests.support.served_app import served
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
-# The one trusted proxy; a client elsewhere connects from another address of loopback.
+# The only trusted proxy; a client that does not use it connects from another loopback address.
 PROXY, ELSEWHERE = "127.0.0.1", "127.0.0.2"
 
 
@@ -40,9 +40,9 @@ class Region:
     plain: str
     authority: Authority
 
-    def client(self, tls: ssl.SSLContext | None = None, *, come_from: str = PROXY) -> aiohttp.ClientSession:
-        """Return a client with its own connections that trusts only the region's authority."""
-        connector = aiohttp.TCPConnector(ssl=tls or self.authority.client(), local_addr=(come_from, 0))
+    def client(self, tls: ssl.SSLContext | None = None, *, source_address: str = PROXY) -> aiohttp.ClientSession:
+        """Return a client with its own connections; without `tls` it trusts only the region's authority."""
+        connector = aiohttp.TCPConnector(ssl=tls or self.authority.client(), local_addr=(source_address, 0))
         return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=30))
 
     async def sign_in(
@@ -154,9 +154,9 @@ async def test_address_of_a_client_behind_a_trusted_proxy_is_taken_from_the_prox
 
 async def test_forged_address_of_a_client_without_the_proxy_is_ignored(region: Region) -> None:
     forged = ("X-Forwarded-For", "X-Real-Ip", "X_Forwarded_For", "Forwarded")
-    async with region.client(come_from=ELSEWHERE) as http:
+    async with region.client(source_address=ELSEWHERE) as http:
         assert await region.seen_address(http, **dict.fromkeys(forged, "198.51.100.7")) == ELSEWHERE
-        # An attacker that claims a different address each time is throttled as one client.
+        # An attacker who claims a different address each time is throttled as one client.
         for number in range(throttle.MAX_FAILURES_PER_NAME_AND_ADDRESS):
             headers = dict.fromkeys(forged, f"203.0.113.{number}")
             assert (await region.sign_in(http, "ops", "guess", **headers))[1]["error"] == "invalid_grant"

@@ -38,6 +38,6 @@ async def read_only(database: TestDatabase) -> AsyncIterator[None]:
         yield
     finally:
         await raw_connection.execute("SET default_transaction_read_only = off")
-        # Not RESET: a database with its own settings is dropped after the test, and with it its connections.
+        # Not RESET: a database with settings of its own is not reused but dropped, which closes its connections.
         await raw_connection.execute(f"ALTER DATABASE {database.name} SET default_transaction_read_only = off")
         await raw_connection.close()

@@ -32,7 +32,7 @@ def _terminate_unnoticed(database: TestDatabase, pid: int) -> None:
     thread.join()
 
 
-async def test_connection_known_as_closed_is_replaced_without_ping(
+async def test_connection_known_to_be_closed_is_replaced_without_a_ping(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     first = await _pid(appeals_database)

@@ -80,7 +80,7 @@ async def test_restricted_columns_are_readable_only_by_their_owner(database: Tes
             await connection.close()
 
 
-async def test_idempotency_responses_are_readable_only_by_their_owner(database: TestDatabase) -> None:
+async def test_owner_only_tables_are_not_readable_by_other_services(database: TestDatabase) -> None:
     for role in API_SERVICES:
         connection = await database.connect(role)
         try:
@@ -143,7 +143,7 @@ async def test_events_and_audit_rows_cannot_be_changed_or_deleted(database: Test
             await connection.close()
 
 
-async def test_records_of_personal_data_reads_are_readable_only_by_registry_and_unchangeable(
+async def test_personal_data_reads_cannot_be_changed_and_are_readable_only_by_registry(
     database: TestDatabase,
 ) -> None:
     for role in API_SERVICES:

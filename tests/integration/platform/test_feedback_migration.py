@@ -9,7 +9,7 @@ from tests.integration.platform.upgrades import downgrade, upgrade
 pytestmark = pytest.mark.long  # in `make test`, other tests of metrics and feedback read the changed columns
 
 BEFORE, REVISION = "0038", "0039"
-# Days from now; a reply is (kind, published).
+# The replies of each case: kind, and when it was published, in days from now.
 REPLIES: dict[str, list[tuple[str, int]]] = {
     "twice": [("final", -6), ("final", -2)],
     "interim first": [("interim", -9), ("final", -3)],

@@ -1,4 +1,4 @@
-"""Jobs are not lost by an error, a rollback or a stopped worker."""
+"""Jobs survive errors, outages and stopped workers; a job of a rolled-back transaction never runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -73,7 +73,7 @@ async def test_job_runs_with_its_payload(appeals_database: Database, database: T
     assert done == [{"who": "Баир"}]
 
 
-async def test_limit_of_a_kind_holds_for_concurrent_jobs_of_all_workers(
+async def test_concurrency_limit_of_a_job_holds_across_all_workers(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     running, most, done = 0, 0, 0
@@ -136,18 +136,18 @@ async def test_failed_job_is_kept_and_can_be_requeued(appeals_database: Database
         broken = False
         connection = await database.connect("appeals")
         try:
-            held = await jobs.list_dead_letters(connection)
-            assert [job.entrypoint for job in held] == ["fragile"]
-            await jobs.requeue(connection, [int(job.id) for job in held])
+            dead_letters = await jobs.list_dead_letters(connection)
+            assert [job.entrypoint for job in dead_letters] == ["fragile"]
+            await jobs.requeue(connection, [int(job.id) for job in dead_letters])
         finally:
             await connection.close()
         await done.wait()
 
 
-async def test_error_with_text_that_postgres_does_not_store_blocks_no_outcome(
+async def test_characters_that_postgres_cannot_store_are_replaced_in_the_error_of_a_job(
     appeals_database: Database, database: TestDatabase
 ) -> None:
-    """JSONB stores no NUL and no lone surrogate, which a message of an error may quote."""
+    """JSONB cannot store NUL or a lone surrogate, which an error message may contain."""
     jobs = Jobs("appeals", max_attempts=1, initial_delay=timedelta(milliseconds=50))
     reasons: list[str] = []
 
@@ -173,12 +173,12 @@ async def test_error_with_text_that_postgres_does_not_store_blocks_no_outcome(
     assert sorted(reasons) == messages
     connection = await database.connect()
     query = "SELECT traceback->>'exception_message' FROM appeals_jobs.pgqueuer_log WHERE traceback IS NOT NULL"
-    # Of the retry and of the dead letter; the stopped worker has written both.
+    # One for the retry and one for the dead letter; the worker wrote both before it stopped.
     assert sorted(row[0] for row in await connection.fetch(query)) == sorted(messages * 2)
     await connection.close()
 
 
-async def test_outcome_that_cannot_be_written_blocks_no_other(
+async def test_outcome_that_cannot_be_written_does_not_block_other_outcomes(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = Jobs("appeals")
@@ -321,7 +321,7 @@ async def test_job_is_not_dead_lettered_for_an_outage(
 async def test_job_is_not_dead_lettered_when_its_outcome_cannot_be_written(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The connection is lost after the job, when its outcome is written, and restored at once."""
+    """The connection is lost while the outcome of the job is written, and works again for the next statement."""
     jobs = Jobs("appeals")
     runs, lost = 0, 0
     done = asyncio.Event()
@@ -351,7 +351,7 @@ async def test_job_is_not_dead_lettered_when_its_outcome_cannot_be_written(
     assert (runs, lost) == (2, 1)
 
 
-async def test_other_jobs_run_while_a_job_outlives_a_lost_statement(
+async def test_after_a_lost_connection_new_jobs_run_and_the_running_one_is_not_run_twice(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = Jobs("appeals")
@@ -386,7 +386,7 @@ async def test_other_jobs_run_while_a_job_outlives_a_lost_statement(
         await enqueue(appeals_database, jobs, "quick")
         await quick_ran.wait()
         connection = await database.connect()
-        # The heartbeat of the slow job expires, as during an outage, and it is picked again, but not run twice.
+        # The heartbeat of the slow job expires, as in an outage: the job is picked again, but not run twice.
         expire = "UPDATE appeals_jobs.pgqueuer SET heartbeat = now() - interval '1 hour' WHERE status = 'picked'"
         while await waiting_jobs(database) != [("slow", "queued")]:
             await connection.execute(expire)
@@ -398,7 +398,7 @@ async def test_other_jobs_run_while_a_job_outlives_a_lost_statement(
     assert (runs, losses) == (1, 1)
 
 
-async def test_schedule_that_outlives_a_lost_statement_is_not_run_twice(
+async def test_schedule_that_runs_during_a_lost_connection_is_not_run_twice(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = Jobs("appeals")
@@ -437,12 +437,12 @@ async def test_schedule_that_outlives_a_lost_statement_is_not_run_twice(
             assert runs == 1
         finally:
             over.set()  # a stopping worker waits for it
-        while runs < 2:  # it goes on with the next ticks
+        while runs < 2:  # the schedule continues with its next ticks
             await asyncio.sleep(0.05)
     await connection.close()
 
 
-async def test_stopping_worker_finishes_a_job_that_outlives_a_lost_statement(
+async def test_stopping_worker_finishes_a_job_that_runs_during_a_lost_connection(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = Jobs("appeals")
@@ -572,7 +572,9 @@ async def test_schedules_of_another_version_are_removed(
     await connection.close()
 
 
-async def test_jobs_that_do_not_go_on_are_counted(appeals_database: Database, database: TestDatabase) -> None:
+async def test_dead_lettered_overdue_and_long_running_jobs_are_counted(
+    appeals_database: Database, database: TestDatabase
+) -> None:
     jobs = Jobs("appeals")
     connection = await database.connect()
     rows = [
@@ -624,7 +626,7 @@ async def test_failing_schedule_is_reported_until_it_succeeds(
     assert schedule_metric("gospablik_schedule_failing", "fragile") == 0
 
 
-async def test_schedule_that_meets_an_outage_runs_again_before_its_next_tick(
+async def test_schedule_that_failed_in_an_outage_runs_again_before_its_next_tick(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.jobs.SCHEDULE_BACKOFF", Backoff(0.05, 0.05))
@@ -695,7 +697,7 @@ async def test_stopping_worker_finishes_the_running_job(
     assert await waiting_jobs(database) == []
 
 
-async def test_service_cannot_enqueue_into_another_queue(database: TestDatabase) -> None:
+async def test_service_cannot_enqueue_into_the_queue_of_another_service(database: TestDatabase) -> None:
     connection = await database.connect("ingest")
     try:
         with pytest.raises(Exception, match="permission denied"):

@@ -146,7 +146,7 @@ async def test_concurrent_upgrades_wait_for_each_other(empty: tuple[str, str]) -
     running = asyncio.gather(*(_gospablik("migrate", GOSPABLIK_DATABASE_DIRECT_URL=owner) for _ in range(3)))
 
     async def all_wait() -> bool:
-        # The three upgrades and the first connection have all requested the lock last.
+        # The last statement of the three upgrades and of the first connection is a request for the lock.
         query = """SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND query LIKE 'SELECT pg_try_advisory_lock%'"""
         return bool(await connection.fetchval(query) == 1 + 3)

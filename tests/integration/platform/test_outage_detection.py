@@ -82,7 +82,7 @@ async def test_full_or_read_only_server_is_an_outage(appeals_database: Database,
 
     raw_connection = await database.connect()
     await raw_connection.execute(f"ALTER DATABASE {database.name} CONNECTION LIMIT 0")
-    # The pool of the fixture may hold open connections; only a new connection meets the limit.
+    # The pool of the fixture may hold open connections; only a new connection is refused by the limit.
     full = await _failure(Database(database.url("appeals"), 1, name="test"), "SELECT 1")
     assert sqlstate(full) == "53300"
     assert is_outage(full)

@@ -210,7 +210,9 @@ async def test_clock_skew_does_not_change_the_order_of_events(
 async def test_events_are_numbered_in_the_order_of_row_locks(
     appeals_database: Database,
 ) -> None:
-    """Of two transactions that write a row the last to lock it has the later event, even if it began first."""
+    """Of two transactions that write a row, the one that locks it last has the later event, even if it began
+    first.
+    """
     async with appeals_database.write() as session:
         session.add(AppealsConsumerOffset(consumer="subject", position=0))
     started, written = asyncio.Event(), asyncio.Event()
@@ -236,7 +238,7 @@ async def test_events_are_numbered_in_the_order_of_row_locks(
             row = await session.get_one(AppealsConsumerOffset, "subject", with_for_update=True)
             row.position += 1
             written.set()
-            await eventually(waits_for_lock, "the second writer at the row")
+            await eventually(waits_for_lock, "the second writer waits for the lock of the row")
             await emit(session, event("appeal.opened"))
 
     await asyncio.gather(second(), first())
@@ -316,7 +318,7 @@ async def test_outage_resets_the_count_of_failures(
     async with appeals_database.write() as session:
         await emit(session, event())
     await number_committed_events(appeals_database)
-    # The batch and then the event alone meet errors, an outage, errors, and at last succeed.
+    # The handler fails for the batch, then for the event alone: errors, an outage, errors. At last it succeeds.
     errors = [ValueError(), ValueError(), ValueError(), ConnectionResetError(), ValueError(), ValueError()]
     done = asyncio.Event()
 
@@ -475,7 +477,7 @@ async def test_positions_of_a_lost_server_are_not_reused_after_a_failover(
         found = [(one.type, one.position) for one in await read_after(reader, lost)]
     epoch = (found[0][1] or 0) >> EPOCH_BITS
     assert epoch > 0
-    # Receivers with floating-point numbers read the `sequence` of webhooks exactly.
+    # A receiver that parses numbers as floating point still reads the `sequence` of webhooks exactly.
     assert epoch << EPOCH_BITS < 2**53
     assert found == [
         ("appeal.closed", (epoch << EPOCH_BITS) + 1),
@@ -491,7 +493,7 @@ async def run_postgres_client(program: str, *arguments: str) -> None:
     assert await process.wait() == 0
 
 
-async def test_positions_are_not_reused_after_each_restore_of_a_dump_into_the_same_server(
+async def test_positions_are_not_reused_after_repeated_restores_into_the_same_server(
     database: TestDatabase, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dump, url = str(tmp_path / "dump"), with_database(database.admin_url, database.name)
@@ -510,7 +512,7 @@ async def test_positions_are_not_reused_after_each_restore_of_a_dump_into_the_sa
     await run_postgres_client("pg_dump", "-Fc", "-f", dump, url)
     seen = await number_events(3)
     for minutes in (5, 10):
-        # As docs/operations/maintenance.md restores a backup where an installation exists.
+        # The options with which docs/operations/maintenance.md restores a backup over an installation.
         options = ("--clean", "--if-exists", "--single-transaction", "--exit-on-error")
         await run_postgres_client("pg_restore", "-d", url, *options, dump)
         monkeypatch.setattr("shared.clock.now", lambda minutes=minutes: now + timedelta(minutes=minutes))

@@ -6,7 +6,7 @@ import pytest
 from tests.integration.platform.upgrades import downgrade, upgrade
 
 BEFORE, REVISION = "0030", "0031"
-# Times are days from now; a reply is (kind, published, promised).
+# The replies of each case: kind, when published and promised date, both in days from now.
 REPLIES: dict[str, list[tuple[str, int, int | None]]] = {
     "kept": [("interim", -9, -5), ("final", -6, None)],
     "kept at once": [("interim", -9, -5), ("final", -5, None)],

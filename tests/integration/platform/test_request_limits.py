@@ -34,7 +34,7 @@ async def test_caller_over_the_rate_limit_gets_retry_after(database: TestDatabas
         assert (await registry.client.get(ORGANISATIONS, headers=other)).status_code == 200
 
 
-async def test_responses_are_not_cached_or_sniffed(database: TestDatabase, keys_dir: Path) -> None:
+async def test_responses_forbid_caching_and_content_sniffing(database: TestDatabase, keys_dir: Path) -> None:
     async with service_under_test("registry", database, keys_dir) as registry:
         answers = [
             await registry.client.get(ORGANISATIONS, headers=registry.headers("analyst")),

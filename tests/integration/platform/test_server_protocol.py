@@ -11,7 +11,7 @@ from tests.support.served_app import served
 from tests.support.stuck_reader import stuck_reader
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no such limit")
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the kernel has no TCP_USER_TIMEOUT")
 async def test_connection_of_a_client_that_reads_nothing_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_protocol, "UNREAD_SECONDS", 3)
     async with served(Response(b"x" * 10_000_000)) as base, stuck_reader(base, "/") as reader:

@@ -37,7 +37,7 @@ async def test_metrics_and_health_respond_without_the_database(database: TestDat
 async def test_workers_without_their_direct_connection_are_not_ready(
     database: TestDatabase, keys_dir: Path
 ) -> None:
-    """LISTEN and jobs connect by a URL of their own, which may fail while the pool of the service works."""
+    """LISTEN and jobs connect by a separate URL, which may fail while the pool of the service works."""
     nowhere = "postgresql://nobody@127.0.0.1:1/none"
     async with service_under_test(
         "metrics", database, keys_dir, process="worker", database_direct_url=nowhere

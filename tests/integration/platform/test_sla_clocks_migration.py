@@ -100,7 +100,7 @@ async def test_deadlines_become_clocks_and_a_downgrade_restores_them(
         True, False, False,
     ]  # fmt: skip
 
-    # The columns of a running clock as the service stores it.
+    # The service stores a running clock without an explanation.
     await connection.execute("UPDATE sla_clocks SET explanation = NULL WHERE appeal_id = $1", INTERIM)
     await downgrade("0035")
     await connection.reload_schema_state()

@@ -102,8 +102,8 @@ async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
 
             assert set(seen) - set(committed) <= in_doubt
             fetch = servers.standby.fetch
-            held = await fetch("SELECT FROM appeals_jobs.pgqueuer WHERE status = 'failed'", bootstrap.DATABASE)
-            assert held == []
+            failed = await fetch("SELECT FROM appeals_jobs.pgqueuer WHERE status = 'failed'", bootstrap.DATABASE)
+            assert failed == []
             dead = await fetch(
                 "SELECT FROM appeals_jobs.pgqueuer_log WHERE entrypoint = 'event:reader'", bootstrap.DATABASE
             )

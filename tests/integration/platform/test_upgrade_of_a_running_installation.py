@@ -25,7 +25,7 @@ from tests.integration.platform.upgrades import upgrade
 from tests.support.eventually import eventually
 from tests.support.service_under_test import ServiceUnderTest, service_under_test
 
-pytestmark = pytest.mark.long  # runs the former version from a copy of its code, and all services after it
+pytestmark = pytest.mark.long  # restores the database of the former version and runs all services on it
 
 DUMP = Path(__file__).parent / "data" / "revision_0025.sql.xz"
 ENCRYPTION_KEY = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -107,7 +107,7 @@ def is_list(document: dict[str, Any], operation: dict[str, Any] | None) -> bool:
 
 
 async def read(service: ServiceUnderTest, path: str, **query: str) -> dict[str, Any]:
-    """Return the body of a route for a caller with full access."""
+    """Return the response body of a route to the first role of the centre that may call it."""
     for role in sorted(documented_rights.centre()):
         answer = await service.client.get(path, params=query, headers=service.headers(role))
         if answer.status_code != 403:

@@ -124,9 +124,9 @@ async def test_consumer_begins_a_transaction_only_for_events_of_its_types(
         if kind == "appeal.opened":
             await eventually_true(lambda: bool(handled), "the event is handled")
         else:
-            await eventually_true(lambda: bool(statements), "the consumer has looked")
+            await eventually_true(lambda: bool(statements), "the consumer has queried")
             wakeups.notify_all_local()
-            await eventually_true(lambda: len(statements) > 1, "it has looked again")
+            await eventually_true(lambda: len(statements) > 1, "it has queried again")
             assert all("AS wanted" in statement for statement in statements)
             assert handled == []
 
