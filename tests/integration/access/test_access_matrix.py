@@ -24,7 +24,7 @@ from tests.integration.access.sample_data import RELATIONS
 PROBLEM = "application/problem+json"
 
 
-def test_every_route_has_a_row(all_services: AllServices) -> None:
+def test_every_route_has_a_row_in_the_access_matrix(all_services: AllServices) -> None:
     routes = all_services.routes
     without_row, of_no_route = sorted(routes.keys() - ROWS.keys()), sorted(ROWS.keys() - routes.keys())
     assert not without_row, f"give these a row in tests/integration/access/*_routes.py: {without_row}"

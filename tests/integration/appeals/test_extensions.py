@@ -459,7 +459,7 @@ async def test_request_during_a_pause_is_approved_and_has_no_new_deadline_yet(
     assert clock["used_seconds"] + clock["left_seconds"] == 72 * 3600
 
 
-async def test_list_of_open_requests_has_pages_and_masks_personal_data(
+async def test_list_of_open_requests_is_paged_and_masks_personal_data(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     made = []

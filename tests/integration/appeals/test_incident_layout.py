@@ -78,7 +78,7 @@ async def closed_appeal(scenario: AppealsScenario) -> dict[str, Any]:
     return appeal
 
 
-async def test_csv_has_the_headings_and_the_words_of_the_layout(
+async def test_csv_has_the_headings_and_values_of_the_layout(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     appeal = await closed_appeal(scenario)

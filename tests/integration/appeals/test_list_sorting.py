@@ -107,7 +107,7 @@ async def test_filter_and_scope_apply_in_each_order(scenario: AppealsScenario, s
     assert {one["urgency"] for one in urgent} == {"high"}
 
 
-async def test_order_that_no_index_serves_is_refused(scenario: AppealsScenario) -> None:
+async def test_search_with_a_sort_that_no_index_supports_is_refused(scenario: AppealsScenario) -> None:
     for sort in ("due", "-urgency", "updated_at"):
         answer = await scenario.get("/appeals", sort=sort, q="дорога")
         assert answer.status_code == 422

@@ -92,7 +92,7 @@ async def test_retry_while_another_reply_is_under_way_is_refused(scenario: Appea
     assert (await send(scenario, retry)).status_code == 202
 
 
-async def test_reply_with_a_restarted_publication_is_under_way(scenario: AppealsScenario) -> None:
+async def test_new_reply_is_refused_while_a_restarted_publication_is_under_way(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     first = await answer(scenario, found)
     await reply_fails(scenario, first)

@@ -196,7 +196,7 @@ async def test_saving_submitting_or_discarding_a_queued_reply_is_refused(scenari
         assert refused.status_code == 409, refused.text
 
 
-async def test_kind_and_promise_are_checked_at_submission(scenario: AppealsScenario) -> None:
+async def test_interim_draft_without_a_promised_date_is_refused_at_submission(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     begun = await draft(scenario, found, TEXT, kind="interim")
     refused = await submit(scenario, found, begun)

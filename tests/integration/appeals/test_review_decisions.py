@@ -460,7 +460,7 @@ async def test_reviews_are_listed_for_the_centre_and_for_each_organisation(scena
     assert (item["decided"]["location"], item["reviewed_by"]["id"]) == (None, CENTRE_SUBJECT)
 
 
-async def test_review_follows_its_appeals_organisation(scenario: AppealsScenario) -> None:
+async def test_review_is_listed_for_the_current_organisation_of_its_appeal(scenario: AppealsScenario) -> None:
     message = await classified_message(scenario)
     decided = await decide(scenario, message, confirm=True)
     without_appeal = await scenario.citizen_writes("Спасибо за новый сквер!", author="vera")

@@ -71,7 +71,7 @@ async def active(scenario: AppealsScenario) -> dict[str, Any]:
     return (await scenario.get(f"/rule-sets/{found['id']}")).json()  # type: ignore[no-any-return]
 
 
-async def test_set_is_created_and_returned(scenario: AppealsScenario) -> None:
+async def test_rule_set_is_created_and_returned(scenario: AppealsScenario) -> None:
     roads = await topic(scenario, "roads")
     rules = [
         {"topic_id": roads, "organisation_id": str(scenario.other_organisation)},
@@ -194,7 +194,7 @@ async def test_one_set_is_active_and_an_older_one_can_be_activated_again(scenari
     assert len(await scenario.all(organisation_id=str(scenario.organisation))) == 1
 
 
-async def test_set_that_became_invalid_is_not_activated(scenario: AppealsScenario) -> None:
+async def test_rule_set_that_became_invalid_is_not_activated(scenario: AppealsScenario) -> None:
     draft = await made(scenario, {"municipality": CITY, "organisation_id": str(scenario.other_organisation)})
     registry = await scenario.database.connect("registry")
     await registry.execute("UPDATE organisations SET active = false WHERE id = $1", scenario.other_organisation)

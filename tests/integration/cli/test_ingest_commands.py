@@ -146,7 +146,7 @@ async def test_reconciliation_reports_gaps_and_sources_show_them(database: TestD
     assert cells[6] == "3"
 
 
-async def test_refusals_are_reported_with_reasons(system: System) -> None:
+async def test_refused_commands_are_reported_with_reasons(system: System) -> None:
     since = ("--since", "2026-01-01")
     assert "No such page: «vk.com/club999»" in await system.run(
         "backfill", "--page", "vk.com/club999", *since, code=1

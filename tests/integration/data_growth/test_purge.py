@@ -81,7 +81,7 @@ async def test_expired_rows_of_ingest_are_purged(raw_connection: asyncpg.Connect
     assert await raw_connection.fetchval("SELECT max(version) FROM message_versions") == 364
 
 
-async def test_versions_are_kept_while_the_appeal_is_open(
+async def test_message_versions_are_kept_while_the_appeal_is_open(
     raw_connection: asyncpg.Connection, purged: Purge
 ) -> None:
     await raw_connection.execute("""
@@ -207,7 +207,7 @@ async def test_expired_events_are_purged_oldest_first(raw_connection: asyncpg.Co
     ],
     ids=["consumer", "delivery", "dead letter"],
 )
-async def test_needed_event_and_later_ones_are_kept(
+async def test_event_that_is_still_needed_and_later_ones_are_kept(
     raw_connection: asyncpg.Connection, purged: Purge, statement: str, first: int, blocked_by: str
 ) -> None:
     await raw_connection.execute(_EVENTS)
@@ -275,7 +275,7 @@ async def test_reads_of_personal_data_are_kept_for_the_retention_period(
     assert await raw_connection.fetchval("SELECT max(actor::int) FROM personal_data_reads") == 399
 
 
-async def test_locked_row_is_skipped(
+async def test_locked_row_is_not_purged(
     raw_connection: asyncpg.Connection, database: TestDatabase, purged: Purge
 ) -> None:
     await raw_connection.execute("""

@@ -553,7 +553,7 @@ async def test_schedule_that_became_due_or_was_interrupted_runs_at_the_next_star
     await connection.close()
 
 
-async def test_schedules_of_another_version_are_removed(
+async def test_schedules_that_the_code_no_longer_has_are_removed(
     appeals_database: Database, database: TestDatabase
 ) -> None:
     jobs = Jobs("appeals")
