@@ -8,7 +8,7 @@ from datetime import timedelta
 from cli.commands.serve import serve
 from services.webhooks.deliveries import dispatcher, retry_schedule
 
-# As many attempts as published. Together the pauses are longer than a receiver of the test is dead.
+# The documented number of attempts. All pauses together last longer than the test's receivers are down.
 PAUSES = (0.5, 1, 2, 4, 8, 15, 20, 20, 20)
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Fifty receivers of webhooks in one server: healthy, slow, failing at random, dead for a while, and busy (429).
+"""Fifty receivers of webhooks in one server: healthy, slow, failing at random, down for a while, and busy (429).
 
-What each one refuses follows from a seed, not from time. Every receiver notes what it accepted and what broke its
+A seed determines what each one refuses. Every receiver records what it accepted and which events were out of
 order.
 """
 
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-# No event is refused more often by a receiver that fails at random or is busy, so every event has an attempt left.
+# A receiver that fails at random or is busy refuses no event more often, so that every event has attempts left.
 MOST_REFUSALS = 4
 REFUSED_SHARE = 0.3
 
@@ -26,16 +26,16 @@ class Behaviour(StrEnum):
     HEALTHY = "healthy"
     SLOW = "slow"
     FAILS = "fails at random"
-    DIES = "dies for a while"
+    DOWN = "is down for a while"
     BUSY = "answers 429"
 
 
-RECEIVERS = {Behaviour.HEALTHY: 20, Behaviour.SLOW: 10, Behaviour.FAILS: 10, Behaviour.DIES: 5, Behaviour.BUSY: 5}
+RECEIVERS = {Behaviour.HEALTHY: 20, Behaviour.SLOW: 10, Behaviour.FAILS: 10, Behaviour.DOWN: 5, Behaviour.BUSY: 5}
 
 
 @dataclass
 class Receiver:
-    """One receiver. `places` and `appeals` are those of the numbered events, as they were written."""
+    """One receiver, and the events that it got."""
 
     number: int
     behaviour: Behaviour
@@ -51,17 +51,17 @@ class Receiver:
     out_of_order: list[str] = field(default_factory=list)
     refusals: Counter[int] = field(default_factory=Counter)
 
-    def arrives(self, event: dict[str, Any], place: int) -> None:
-        """Note an attempt. `place`: how many earlier events its appeal has."""
+    def arrives(self, event: dict[str, Any], earlier: int) -> None:
+        """Record an attempt. `earlier`: how many earlier events the appeal of the event has."""
         number, appeal = event["data"]["number"], event["data"]["id"]
         self.arrived_at.setdefault(number, time.monotonic())
         self.ids[number].add(event["id"])
-        if self.ordered and place > self.of_appeal[appeal]:
+        if self.ordered and earlier > self.of_appeal[appeal]:
             accepted = self.of_appeal[appeal]
-            self.out_of_order.append(f"event {number}, place {place} of {appeal}, came after {accepted} accepted")
+            self.out_of_order.append(f"event {number} of {appeal} came when {accepted} of {earlier} were accepted")
 
     def accepts(self, event: dict[str, Any]) -> None:
-        """Note that the attempt was accepted."""
+        """Record that the attempt was accepted."""
         number, appeal = event["data"]["number"], event["data"]["id"]
         self.accepted[number] += 1
         if self.accepted[number] == 1:
@@ -71,7 +71,7 @@ class Receiver:
             self.highest_sequence[appeal] = event["sequence"]
 
     def refuses(self, number: int) -> bool:
-        """Return whether this attempt is refused; how often that is for each event follows from the seed."""
+        """Return whether this attempt is refused; the seed determines how many attempts of each event are."""
         dice = random.Random(f"{self.seed} {self.number} {number}")
         refused = next((n for n in range(MOST_REFUSALS) if dice.random() >= REFUSED_SHARE), MOST_REFUSALS)
         self.refusals[number] += 1
@@ -88,18 +88,18 @@ class Receivers:
         ]
         self.appeals: dict[str, list[int]] = defaultdict(list)
         self.written_at: dict[int, float] = {}
-        self.dead = False
+        self.down = False
         self._dice = random.Random(seed)
         self._runner: web.AppRunner | None = None
-        self._places: dict[int, int] = {}
+        self._earlier: dict[int, int] = {}
 
     def of(self, *behaviours: Behaviour) -> list[Receiver]:
         """Return the receivers of these behaviours."""
         return [receiver for receiver in self.all if receiver.behaviour in behaviours]
 
     def write(self, number: int, appeal: UUID) -> None:
-        """Note that the event is written now, as the last one of its appeal so far."""
-        self._places[number] = len(self.appeals[str(appeal)])
+        """Record that the event is written now, as the latest of its appeal."""
+        self._earlier[number] = len(self.appeals[str(appeal)])
         self.appeals[str(appeal)].append(number)
         self.written_at[number] = time.monotonic()
 
@@ -122,7 +122,7 @@ class Receivers:
         event = await request.json()
         assert event["id"] == request.headers["webhook-id"]
         number = event["data"]["number"]
-        receiver.arrives(event, self._places[number])
+        receiver.arrives(event, self._earlier[number])
         match receiver.behaviour:
             case Behaviour.SLOW:
                 await asyncio.sleep(self._dice.uniform(0.1, 0.3))
@@ -130,7 +130,7 @@ class Receivers:
                 return web.Response(status=500)
             case Behaviour.BUSY if receiver.refuses(number):
                 return web.Response(status=429, headers={"Retry-After": "1"})
-            case Behaviour.DIES if self.dead:
+            case Behaviour.DOWN if self.down:
                 assert request.transport is not None
                 request.transport.abort()
                 return web.Response(status=503)

@@ -1,8 +1,8 @@
 """Reuse databases and connections between tests: each test leaves them as it found them.
 
 Copying the migrated database, connecting, compiling and preparing statements cost more than most tests do. So a
-database is emptied instead of dropped: rows that the migrations made are put back, sequences start again. One that
-a test changed otherwise (its schema, its statistics, a connection or a lock left behind) is dropped.
+database is emptied instead of dropped: rows that the migrations made are restored, and sequences reset. A database
+that a test changed in any other way (its schema, its statistics, a connection or a lock left behind) is dropped.
 """
 
 import asyncio

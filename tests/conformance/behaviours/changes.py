@@ -125,7 +125,7 @@ async def edited_comment_keeps_its_photo(system: IngestUnderTest) -> None:
 
 
 @behaviour("changes", "photos")
-async def edit_gives_the_comment_other_photos_where_the_network_takes_them(system: IngestUnderTest) -> None:
+async def edit_replaces_the_photos_of_a_comment_where_the_network_allows_it(system: IngestUnderTest) -> None:
     if not NETWORKS[system.driver.network].edits_photos:
         return
     first, second = system.photos.add(), system.photos.add()

@@ -78,7 +78,7 @@ async def comment_under_citizen_post_belongs_to_its_thread(system: IngestUnderTe
 
 
 @behaviour()
-async def private_messages_of_one_person_share_a_thread(system: IngestUnderTest) -> None:
+async def direct_messages_of_one_person_share_a_thread(system: IngestUnderTest) -> None:
     written = await system.driver.citizen(system.page, words("Здравствуйте"), "message", author="700100")
     await _received_once(system, written)
     again = await system.driver.citizen(system.page, words("Вы тут?"), "message", under=written)

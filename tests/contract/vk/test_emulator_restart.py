@@ -134,7 +134,7 @@ async def test_parameters_are_read_from_query_and_body(page: VkPage, send: Send)
     assert (group["id"], group["wall"]) == (page.id, 1)
 
 
-async def test_version_token_and_method_are_required(page: VkPage) -> None:
+async def test_call_without_version_token_or_known_method_is_refused(page: VkPage) -> None:
     url = "/method/users.get"
     async with page.emulator.http.get(url, params={"access_token": page.user}) as response:
         error = (await response.json())["error"]

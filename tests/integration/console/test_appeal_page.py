@@ -282,7 +282,9 @@ async def test_change_redirects_to_the_appeal_with_a_note(
 
 
 @pytest.mark.parametrize("mark", ["²", "9" * 3_999, "0", ""])
-async def test_mark_that_is_none_is_left_out(console: ConsoleUnderTest, mark: str, version: str) -> None:
+async def test_invalid_mark_is_left_out_of_the_feedback(
+    console: ConsoleUnderTest, mark: str, version: str
+) -> None:
     fields = {"kind": "thanks", "mark": mark, "reason": "Прочтено", "version": version}
     visited = await posted(console, MODERATOR, f"{PAGE}/feedback/{uuid4()}", fields)
     assert [call.status for call in visited.calls if call.method == "PUT"] == [visited.response.status_code]
@@ -421,7 +423,7 @@ async def test_appeals_of_the_author_are_merged(console: ConsoleUnderTest) -> No
     assert 'action="' not in (await opened(console, CallerCase("analyst"), route + "/author")).split("<main")[1]
 
 
-async def test_undo_of_a_merge_needs_a_reason(console: ConsoleUnderTest) -> None:
+async def test_undo_of_a_merge_without_a_reason_is_refused(console: ConsoleUnderTest) -> None:
     route = "/appeals/{second_merged_appeal_id}"
     page = await opened(console, MODERATOR, route)
     assert "Объединено с обращением" in page

@@ -81,14 +81,14 @@ async def test_bulk_action_on_a_list_that_changed_since_shows_the_form_again(con
     assert 'value="Решено"' in visited.response.text
 
 
-async def test_bulk_form_that_is_shown_again_is_about_the_list_seen_first(console: ConsoleUnderTest) -> None:
+async def test_bulk_form_that_is_shown_again_keeps_the_list_version_seen_first(console: ConsoleUnderTest) -> None:
     other = ListVersion.of(clock.now(), [uuid4()]).text
     visited = await _start(console, EXECUTOR, "transfer", whole="yes", list_version=other)
     assert visited.response.status_code == 422
     assert hidden(visited.response.text, "list_version") == other
 
 
-async def test_bulk_action_on_the_whole_list_needs_its_version(console: ConsoleUnderTest) -> None:
+async def test_bulk_action_on_the_whole_list_without_its_version_is_refused(console: ConsoleUnderTest) -> None:
     visited = await _start(console, EXECUTOR, "close", **CLOSING)
     assert [call.status for call in visited.calls if call.method == "POST"] == [422]
     assert visited.response.status_code == 422
@@ -122,7 +122,7 @@ async def test_bulk_transfer_accepts_a_typed_and_a_chosen_organisation(console: 
     assert _started(await _start(console, MODERATOR, "transfer", organisation_id=heir, reason="Не наше", **chosen))
 
 
-async def test_bulk_transfer_by_staff_needs_a_reason(console: ConsoleUnderTest) -> None:
+async def test_bulk_transfer_by_staff_without_a_reason_is_refused(console: ConsoleUnderTest) -> None:
     response = (await _start(console, EXECUTOR, "transfer", organisation="Организация saranka")).response
     assert response.status_code == 422
     assert "Напишите причину одной строкой." in response.text
@@ -154,7 +154,7 @@ async def test_bulk_change_with_an_invalid_tag_shows_the_form_again(
     assert add in response.text
 
 
-async def test_bulk_change_of_tags_of_another_organisations_appeal_is_refused_with_the_reason(
+async def test_bulk_change_of_tags_of_a_foreign_appeal_is_refused_with_the_reason(
     console: ConsoleUnderTest,
 ) -> None:
     foreign = str(console.services.samples["foreign"]["appeal_id"])

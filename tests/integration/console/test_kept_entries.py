@@ -36,7 +36,7 @@ async def test_ended_session_loses_no_entry(console: ConsoleUnderTest, headers: 
     assert ("<html" in response.text) is not bool(headers)
 
 
-async def test_form_without_an_entry_leads_to_the_sign_in(console: ConsoleUnderTest) -> None:
+async def test_form_without_an_entry_leads_to_the_sign_in_without_a_session(console: ConsoleUnderTest) -> None:
     response = (await console.send(None, "POST", console.filled(NOTES), data={"version": "3"})).response
     assert (response.status_code, response.headers["location"]) == (303, "/sign-in")
 
@@ -49,7 +49,7 @@ async def test_form_without_an_entry_leads_to_the_sign_in(console: ConsoleUnderT
         ("GET", "/suggest/organisations?organisation=школа"),
     ],
 )
-async def test_request_for_a_part_does_not_lead_away_from_what_is_being_written(
+async def test_request_for_a_part_after_the_session_ended_does_not_leave_the_page(
     console: ConsoleUnderTest, method: str, path: str
 ) -> None:
     fields = {"until": "2026-03-04T02:00:00Z"} if path.endswith("/read") else None
@@ -59,13 +59,17 @@ async def test_request_for_a_part_does_not_lead_away_from_what_is_being_written(
 
 
 @pytest.mark.parametrize("path", ["/bulk/{bulk_operation_id}/progress", "/exports/state"])
-async def test_progress_of_work_leads_to_the_sign_in(console: ConsoleUnderTest, path: str) -> None:
+async def test_progress_of_work_after_the_session_ended_leads_to_the_sign_in(
+    console: ConsoleUnderTest, path: str
+) -> None:
     shown = console.filled(path)
     response = (await console.send(None, "GET", shown, headers=PART)).response
     assert (response.status_code, response.headers["hx-redirect"]) == (204, f"/sign-in?next={shown}")
 
 
-async def test_form_whose_result_is_a_part_leads_to_the_sign_in(console: ConsoleUnderTest) -> None:
+async def test_form_whose_result_is_a_part_leads_to_the_sign_in_without_a_session(
+    console: ConsoleUnderTest,
+) -> None:
     headers = {"HX-Request": "true", "HX-Target": "div#import-result"}
     response = (await console.send(None, "POST", "/import", data={"do": "check"}, headers=headers)).response
     assert (response.status_code, response.headers["hx-redirect"]) == (204, "/sign-in")

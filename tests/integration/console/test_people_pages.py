@@ -196,7 +196,7 @@ async def test_unlocking_a_person_whom_the_centre_locked_is_offered_only_to_the_
     ("relation", "offered"),
     [("own", [True, True]), ("subordinate", [False, True]), ("foreign", [False, False])],
 )
-async def test_lock_is_offered_to_lift_only_to_whose_scope_includes_who_set_it(
+async def test_unlocking_is_offered_only_if_the_scope_includes_whoever_set_the_lock(
     console: ConsoleUnderTest, relation: str, offered: list[bool]
 ) -> None:
     own, samples = console.filled("/people/{person_id}"), console.services.samples
@@ -210,7 +210,7 @@ async def test_lock_is_offered_to_lift_only_to_whose_scope_includes_who_set_it(
     assert all(f", Организация {MARKS[relation]}</p>" in page for page in pages)
 
 
-async def test_deactivation_by_an_organisation_is_taken_over_by_the_centre_on_purpose_only(
+async def test_centre_takes_over_a_deactivation_only_by_its_own_button(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, samples = console.filled("/people/{person_id}"), console.services.samples["own"]
@@ -233,7 +233,7 @@ async def test_deactivation_by_an_organisation_is_taken_over_by_the_centre_on_pu
             pages = [(await console.send(who, "GET", own)).response.text for who in (OPERATIONS, MANAGER)]
             assert [f'action="{own}/deactivation"' in page for page in pages] == offered
             assert all(text in page for page in pages)
-            # A new name is no decision about the access.
+            # A new name is not a decision about the access.
             form = {"full_name": "Иное имя", "role": "approver", "organisation": OWN}
             form["version"] = await version_of(console, OPERATIONS, f"{own}/edit")
             changed = await console.send(OPERATIONS, "POST", f"{own}/edit", data=form)

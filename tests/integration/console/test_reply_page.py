@@ -87,7 +87,7 @@ async def test_submission_of_a_draft_redirects(console: ConsoleUnderTest) -> Non
     assert [call.path.rpartition("/")[2] for call in visited.calls if call.method == "POST"] == ["submit"]
 
 
-async def test_interim_reply_needs_a_date(console: ConsoleUnderTest) -> None:
+async def test_interim_reply_without_a_date_is_refused(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="submit", kind="interim", promised="", text="Ответим позже")
     visited = await _post(console, EXECUTOR, DRAFT, form)
     assert visited.response.status_code == 422

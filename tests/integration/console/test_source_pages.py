@@ -113,7 +113,7 @@ async def test_token_is_added_and_not_shown(console: ConsoleUnderTest) -> None:
         assert address in refused.text
 
 
-async def test_tokens_are_shown_to_those_who_may_inspect_sources_only(
+async def test_tokens_are_shown_only_to_those_who_may_inspect_sources(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     assert "отозван" in text_of((await _get(console, "/sources/tokens")).response)

@@ -182,7 +182,7 @@ async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: di
     assert note_kind_of(nothing_asked.response) == "failed"
 
 
-async def test_consent_is_for_the_endpoint_that_the_page_showed(
+async def test_consent_to_an_endpoint_that_changed_since_the_page_was_shown_is_refused(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
     path = f"/webhooks/{own['unverified_endpoint_id']}"

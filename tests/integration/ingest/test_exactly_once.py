@@ -287,7 +287,9 @@ async def test_thread_read_before_another_workers_call_does_not_allow_resending(
     assert network.texts == ["Ответ"]
 
 
-async def test_temporary_rejection_after_lost_call_still_requires_read(scenario: PublicationScenario) -> None:
+async def test_temporary_rejection_after_lost_call_does_not_allow_resending_without_a_read(
+    scenario: PublicationScenario,
+) -> None:
     network = PublishedComments(scenario)
     publish = network.publish
     late: list[OutgoingReply] = []

@@ -134,7 +134,9 @@ async def test_organisation_sees_only_its_own_messages(api: IngestApi) -> None:
         ("/sources/quarantine", "operations", 200),
     ],
 )
-async def test_routes_require_rights(api: IngestApi, path: str, role: str, status: int) -> None:
+async def test_read_routes_are_refused_without_their_right(
+    api: IngestApi, path: str, role: str, status: int
+) -> None:
     organisation = api.organisations[0] if role == "executor" else None
     assert (await api.get(path, role, organisation)).status_code == status
 
@@ -221,7 +223,7 @@ async def test_invalid_publication_request_is_rejected(
     ("service", "on_behalf_of", "status"),
     [("webhooks", "x", 403), ("appeals", "notices", 403), ("webhooks", "notices", 422)],
 )
-async def test_publication_request_of_webhooks_is_accepted_only_for_notices_in_conversations(
+async def test_only_webhooks_publish_notices_and_only_in_conversations(
     api: IngestApi, service: ServiceName, on_behalf_of: str, status: int
 ) -> None:
     post = (await api.get("/messages?kind=wall_post")).json()["items"][0]

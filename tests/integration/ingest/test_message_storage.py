@@ -81,13 +81,13 @@ async def test_former_text_from_a_fast_clock_or_a_cache_does_not_undo_a_pushed_e
     taken = await harness.take(former, observed_at=soon)
     assert (taken.edited, taken.unsettled_threads) == (0, {former.thread_key})
     assert (await harness.row())["text"] == "Второй"
-    # What is still there later is the author's own return to the former text.
+    # If the former text is still shown later, the author has edited it back.
     taken = await harness.take(former, observed_at=soon + timedelta(minutes=6))
     assert (taken.edited, taken.unsettled_threads) == (1, set())
     assert (await harness.row())["text"] == "Первый"
 
 
-async def test_edit_back_is_found_at_once_where_polls_alone_find_edits(harness: IngestHarness) -> None:
+async def test_edit_back_is_found_at_once_where_only_polls_find_edits(harness: IngestHarness) -> None:
     await harness.take(harness.item("Первый"))
     for text in ("Второй", "Первый"):
         item = harness.item(text, change="observed")
@@ -120,13 +120,13 @@ async def test_thread_with_a_doubtful_text_is_read_again(harness: IngestHarness)
     await store.store(harness.page, "callback", ParsedBatch([harness.item("Второй", change="edited")]))
     read = ParsedBatch([harness.item("Третий", change="observed")])
     key = read.items[0].thread_key
-    # The clock of the machine that reads is slow, or the read began before the edit: nobody can tell.
+    # Either the clock of the reading machine is slow, or the read began before the edit; it is unknown which.
     slow = datetime.now(UTC) - timedelta(minutes=5)
     state = ThreadState(key, "1", "the last comment", count=1)
     stored = await store.store(harness.page, "wall_poll", read, observed_at=slow, thread_states=[state])
     assert stored.unsettled_threads == {key}
     assert (await harness.row())["text"] == "Второй"
-    # A reader that goes on behind the last comment would not see the text again.
+    # A reader that continued after the last comment would not read the text again.
     assert (await store.thread_states([key]))[key] == ThreadState(key, None)
     await store.store(
         harness.page,
@@ -289,7 +289,7 @@ async def test_item_rejected_by_the_database_does_not_block_other_items(harness:
     assert await feed.cursor(harness.page, "long_poll") == {"ts": "7"}
 
 
-async def test_repeated_success_is_stored_with_a_delay_and_the_first_after_a_failure_at_once(
+async def test_repeated_success_is_stored_late_but_the_first_after_a_failure_at_once(
     harness: IngestHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     feed = DatabaseIntakeStore(harness.ingest.service.database)

@@ -124,7 +124,9 @@ async def test_staff_of_the_page_see_no_event_of_a_notice_whose_publication_expi
     assert (await readers(harness))[-1] == ("message.deleted", "centre")
 
 
-async def test_centre_alone_is_told_of_history_in_a_conversation_with_notices(harness: IngestHarness) -> None:
+async def test_only_the_centre_sees_events_of_history_in_a_conversation_with_notices(
+    harness: IngestHarness,
+) -> None:
     old = direct(harness, 1, CODE, written_at=MOMENT.replace(year=2025))
     further = direct(harness, 2, "Спасибо", written_at=MOMENT.replace(year=2025))
     await harness.take(old, further)

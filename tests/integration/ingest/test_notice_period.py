@@ -21,7 +21,7 @@ async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Publ
 
 
 async def _age(scenario: PublicationScenario, minutes: int, on_behalf_of: str = NOTICES_ACTOR) -> None:
-    """Make the publication so old, and one of this author."""
+    """Set the age of the publication, in minutes, and its author."""
     async with scenario.system.ingest.service.database.write() as session:
         await session.execute(
             text(

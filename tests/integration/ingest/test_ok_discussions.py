@@ -205,7 +205,7 @@ async def test_unreadable_discussion_does_not_block_other_discussions(
         await _source(system, f"{closed} AND consecutive_failures = 0", page_id)
 
 
-async def test_comment_time_without_milliseconds_is_in_moscow_time_and_a_deleted_author_is_kept(
+async def test_comment_time_without_milliseconds_is_moscow_time_and_deleted_author_is_kept(
     ok: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = ok.page("ok_dates")

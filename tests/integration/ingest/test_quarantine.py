@@ -79,7 +79,7 @@ async def test_list_shows_reason_without_payload(harness: IngestHarness, databas
     assert [item["reason"] for item in of_ok] == [item["reason"] for item in of_page] == ["reason 3"]
 
 
-async def test_payload_requires_source_right(harness: IngestHarness) -> None:
+async def test_payload_is_refused_without_the_right_to_inspect_sources(harness: IngestHarness) -> None:
     await quarantine(harness, {**EVENT, "more": "\x00"})
     item = await the_only(harness)
     shown = await call(harness, f"/{item['id']}")

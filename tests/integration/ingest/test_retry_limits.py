@@ -1,4 +1,4 @@
-"""A failed reply is retried only by the organisation that has its appeal now, and beside no other reply."""
+"""Only the organisation that has the appeal now retries a failed reply, and only if none is under way."""
 
 import asyncio
 from collections.abc import AsyncIterator

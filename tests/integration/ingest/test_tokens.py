@@ -301,7 +301,7 @@ async def test_image_captcha_is_solved_by_its_text(pool: Pool) -> None:
     assert await pool.vk.read_with_any_token("wall.getById", SERVICE) == 1
 
 
-async def test_recovering_and_retiring_tokens_require_the_source_right(pool: Pool) -> None:
+async def test_tokens_are_recovered_and_retired_only_with_the_source_right(pool: Pool) -> None:
     token_id = await pool.add("one")
     await pool.post(f"/{token_id}/recover", 409)
     await pool.post(f"/{uuid4()}/recover", 404)

@@ -78,7 +78,7 @@ async def test_second_draw_of_a_week_returns_its_sample_or_conflicts(week: Gradi
         assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/week")
 
 
-async def test_size_and_seed_of_a_sample_need_the_right_to_manage_rules(week: GradingWeek) -> None:
+async def test_size_or_seed_of_a_sample_without_the_right_to_manage_rules_is_refused(week: GradingWeek) -> None:
     for chosen in ({"size": 1}, {"seed": "mine"}):
         refused = await week.post("samples", {"week": WEEK} | chosen)
         assert refused.status_code == 403
@@ -493,7 +493,7 @@ async def _graded(week: GradingWeek, name: str, **given: Any) -> str:
 
 
 async def test_quality_is_weighted_by_organisation_and_staff_see_only_their_own(week: GradingWeek) -> None:
-    # Two of the ministry's six answers are drawn, so each stands for three.
+    # Two of the ministry's six answers are drawn, so each represents three.
     await week.draw(size=3, seed="c0ffee")
     await week.rows("UPDATE grading_items SET graders_wanted = 1")
     await week.claim()
@@ -544,7 +544,7 @@ async def test_period_that_cuts_a_week_does_not_change_weights(week: GradingWeek
         week.organisations["Министерство"], UUID(first),
     )  # fmt: skip
     body = await week.get("metrics/quality", **{"from": "2026-11-17", "to": "2026-11-17"})
-    # Both answers stand for themselves, since all answers of the week were graded.
+    # Both answers represent only themselves, since all answers of the week were graded.
     question = _criterion(body["total"], "question")
     assert (question["n"], question["mean"]) == (2, pytest.approx(1))
 

@@ -354,7 +354,7 @@ async def test_client_cannot_change_its_own_access(registry: ServiceUnderTest) -
         assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict"), change
     shown = (await registry.client.get(path, headers=operations)).json()
     assert (shown["scopes"], shown["expires_at"]) == (client["scopes"], client["expires_at"])
-    # What does not change its access, it may set; a new secret does not last longer than the client.
+    # It may set values that leave its access unchanged; a new secret does not last longer than the client.
     same = {"name": "Портал", "expires_at": client["expires_at"], "scopes": client["scopes"]}
     assert (await registry.client.patch(path, json=same, headers=own)).json()["name"] == "Портал"
     assert (await registry.client.post(f"{path}/secrets", json={}, headers=own)).status_code == 201

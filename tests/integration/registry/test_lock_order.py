@@ -127,7 +127,7 @@ async def test_two_browsers_that_exchange_their_accounts_do_not_deadlock(
 
     of_first, of_second = [cookies_of(await signed_in(name))[REFRESH_COOKIE] for name in (first, second)]
     async with locked_row(database, "SELECT id FROM people WHERE id = $1", rows[0]["id"]):
-        # The first waits for the locked person; the second must not hold the other person meanwhile.
+        # The first waits for the locked person; the second must hold no lock on the other person meanwhile.
         becomes_first = await start_until_blocked(watcher, signed_in(first, of_second), 1)
         becomes_second = await start_until_blocked(watcher, signed_in(second, of_first), 2)
     answers = await asyncio.gather(becomes_first, becomes_second)

@@ -36,11 +36,11 @@ async def test_document_declares_the_responses_of_routes() -> None:
 
 
 def test_changes_of_a_calendar_say_that_deadlines_move() -> None:
-    told = dict(operations())
+    described = dict(operations())
     path = "/api/v1/calendars/{calendar_id}"
-    assert "deadlines that count by this calendar are computed again" in _line(told[f"PATCH {path}"])
-    assert "deadlines that count by this calendar, or by one based on it" in _line(told[f"PUT {path}/days"])
-    assert "Deadlines follow" in _line(told[f"PUT {path}/days.ics"])
+    assert "deadlines that count by this calendar are computed again" in _line(described[f"PATCH {path}"])
+    assert "deadlines that count by this calendar, or by one based on it" in _line(described[f"PUT {path}/days"])
+    assert "Deadlines follow" in _line(described[f"PUT {path}/days.ics"])
 
 
 def _line(operation: dict[str, Any]) -> str:

@@ -92,7 +92,7 @@ async def test_resolved_address_names_the_organisation_of_a_registered_page(regi
     assert "«Школа № 71 города»" in again.json()["detail"]
 
 
-async def test_repeated_registration_gets_the_stored_response_while_the_network_is_unavailable(
+async def test_repeated_registration_gets_the_stored_response_while_its_network_is_down(
     registry: ServiceUnderTest, ingest: Ingest
 ) -> None:
     owner = await make(registry, "/organisations", name="Школа № 71", kind="institution")
@@ -116,7 +116,9 @@ async def test_repeated_registration_gets_the_stored_response_while_the_network_
     assert len(ingest.asked) == 1
 
 
-async def test_no_network_is_asked_for_a_caller_without_access(registry: ServiceUnderTest, ingest: Ingest) -> None:
+async def test_no_request_to_ingest_is_made_for_a_caller_without_access(
+    registry: ServiceUnderTest, ingest: Ingest
+) -> None:
     headers = {"Authorization": f"Bearer {registry.token('moderator', subject=str(uuid4()))}"}
     body = {"address": "@school71"}
     for path, more in ((PATH, {"organisation_id": str(uuid4())}), (f"{PATH}/resolve", {})):

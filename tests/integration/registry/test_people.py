@@ -301,13 +301,13 @@ async def test_only_the_level_that_took_access_away_or_one_above_it_gives_it_bac
         shown = (await registry.client.get(path, headers=centre)).json()
         assert (shown["deactivated_by_organisation_id"], shown["locked_by_organisation_id"]) == (stored, None)
         assert [await activate(True, lower) for lower, _ in levels[:number]] == [403] * number
-        # A deactivation that a lower or the same level repeats stays that of the level that made it.
+        # If a lower or the same level repeats a deactivation, it stays with the level that made it first.
         for lower, _ in levels[: number + 1]:
             assert await activate(False, lower) == 200
         again = (await registry.client.get(path, headers=centre)).json()
         assert (again["deactivated_by_organisation_id"], again["version"]) == (stored, shown["version"])
         assert await activate(True, headers) == 200
-    # A level above takes a deactivation over, and a lock.
+    # A level above takes over a deactivation and a lock.
     for headers, stored in levels:
         assert await activate(False, headers) == 200
         shown = (await registry.client.get(path, headers=centre)).json()

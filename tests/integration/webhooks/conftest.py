@@ -126,7 +126,7 @@ class WebhooksHarness:
         return self.app.service.consumers[0]
 
     def headers(self, role: str, organisation_id: UUID | str | None = None, **more: str) -> dict[str, str]:
-        """Return request headers of a person; each pair of role and organisation is a person of its own."""
+        """Return request headers of a person; each pair of role and organisation is a different person."""
         token = self.app.token(role, organisation_id, subject=self.subject(role, organisation_id))
         return {"Authorization": f"Bearer {token}", **more}
 

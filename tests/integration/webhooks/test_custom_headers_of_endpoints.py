@@ -128,7 +128,7 @@ async def test_header_that_is_not_allowed_is_refused_naming_it(
             assert "internal" not in answer.text
 
 
-async def test_change_of_headers_makes_the_caller_the_owner_and_needs_a_new_consent(
+async def test_change_of_headers_makes_the_caller_the_owner_and_ends_the_consent(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")

@@ -50,7 +50,7 @@ async def test_all_workers_together_keep_the_rate(harness: WebhooksHarness, rece
         for found in await asyncio.gather(*(harness.dispatcher().claim(100) for _ in range(3))):
             claims += found
     assert RATE <= len(claims) < 60
-    # However long the claims took: each one has a turn of its own, which no other worker has.
+    # However long the claims took, each claim has a separate turn, which no other worker has.
     taken = (await next_send_at(harness) - start).total_seconds()
     assert taken >= len(claims) * MARGIN / RATE - 0.001
 
@@ -92,7 +92,7 @@ async def test_all_workers_together_keep_the_number_of_concurrent_requests(
     async with workers[0].client() as http:
         receiver.statuses = [500]
         await workers[0].record([await workers[0].attempt(http, claims[0])])
-        # What awaits a retry is not under way.
+        # A delivery that awaits a retry is not under way.
         assert len(await workers[1].claim(100)) == 1
         await workers[0].record([await workers[0].attempt(http, claim) for claim in claims[1:]])
     assert len(await workers[2].claim(100)) == 2

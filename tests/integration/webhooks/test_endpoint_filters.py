@@ -165,7 +165,9 @@ async def test_moderator_cannot_widen_the_endpoint_of_an_organisation(
     assert "neither the endpoint's own nor under it" in refused.json()["errors"][0]["detail"]
 
 
-async def test_owner_who_loses_the_subordinates_is_suspended(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_endpoint_is_suspended_when_its_owner_loses_the_subordinates(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     found = await tree(harness)
     headers = with_subordinates(harness, found["school"])
     made = await create(harness, receiver.url, headers, organisation_subtree=[str(found["kindergarten"])])
@@ -200,7 +202,7 @@ async def test_event_of_an_organisation_that_left_the_subtree_is_not_sent(
     assert failed["last_error"] == "the event's organisation is not under the endpoint's"
 
 
-async def test_topic_group_stands_for_its_topics(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_filter_by_a_topic_group_matches_its_topics(harness: WebhooksHarness, receiver: Receiver) -> None:
     group, roads, water = await insert_topics(harness)
     await harness.endpoint(receiver.url, topics=[str(group)])
     for number, topic in enumerate((roads, water, None, group)):
@@ -230,7 +232,7 @@ async def test_event_must_match_every_filter(harness: WebhooksHarness, receiver:
     assert await delivered(harness, receiver) == [0]
 
 
-async def test_receiver_of_the_former_topic_learns_of_a_reclassification(
+async def test_receiver_of_the_former_topic_gets_the_event_of_a_reclassification(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     _, roads, water = await insert_topics(harness)
@@ -333,7 +335,9 @@ async def test_change_of_a_filter_makes_the_caller_the_owner(harness: WebhooksHa
     )
 
 
-async def test_other_organisations_need_a_new_consent(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_filter_that_adds_organisations_ends_the_consent(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     found = await tree(harness)
     headers = with_subordinates(harness, found["school"])
     made = await create(harness, receiver.url, headers, personal_data=True)

@@ -320,7 +320,7 @@ async def test_endpoints_are_not_disabled_while_no_receiver_can_be_reached(
 
     await round_of_events()
     assert await round_of_events() == {dead["id"]: True, other["id"]: True}
-    # One of them answers, though with an error: the network is in order, and both have failed themselves.
+    # One of them answers, though with an error: the network works, so both failed through their own fault.
     receiver.statuses = [500] * 10
     await harness.sql("UPDATE webhook_endpoints SET url = $1 WHERE id = $2", receiver.url, UUID(other["id"]))
     await harness.make_due()
@@ -328,7 +328,7 @@ async def test_endpoints_are_not_disabled_while_no_receiver_can_be_reached(
     assert await round_of_events() == {dead["id"]: False, other["id"]: False}
 
 
-async def test_end_of_a_long_fault_of_our_own_disables_nobody(
+async def test_end_of_a_long_fault_of_our_own_disables_no_endpoint(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     failing, healthy = [
@@ -350,10 +350,10 @@ async def test_end_of_a_long_fault_of_our_own_disables_nobody(
     await round_of_events()
     await has_failed_for(harness, timedelta(hours=23))
     assert await since(await round_of_events()) > timedelta(hours=22)
-    # In the tenth day no receiver has answered yet.
+    # On the tenth day no receiver has answered yet.
     await has_failed_for(harness, FIVE_DAYS * 2)
     assert await since(await round_of_events()) < timedelta(hours=1)
-    # The network is back: the other receiver accepts, and this one fails, for the first time by itself.
+    # The network is back: the other receiver accepts, and this one fails for the first time through its own fault.
     await harness.sql("UPDATE webhook_endpoints SET url = $1 WHERE id = $2", receiver.url, UUID(healthy["id"]))
     back = await round_of_events()
     assert (back["active"], back["health"]["state"]) == (True, "failing")

@@ -412,7 +412,7 @@ async def test_ticket_expires_with_the_token_it_was_issued_for(
     assert (status, "expired" in problem["detail"]) == (401, True)
 
 
-async def test_ticket_needs_the_right_to_read_events(running: Streams) -> None:
+async def test_ticket_without_the_right_to_read_events_is_refused(running: Streams) -> None:
     for role in ("head", "operations"):
         answer = await running.harness.app.client.post(
             "/api/v1/stream/tickets", headers=running.harness.headers(role)

@@ -1,4 +1,4 @@
-"""Whoever changes many deliveries locks them by id, so that no two transactions wait for each other."""
+"""Transactions that change many deliveries lock them by id, so that no two wait for each other."""
 
 import asyncio
 from typing import Any
@@ -21,7 +21,7 @@ async def test_deliveries_of_an_endpoint_are_locked_by_id(
         await harness.emit()
     await harness.fan_out()
     first, *others = [row["id"] for row in await harness.sql("SELECT id FROM webhook_deliveries ORDER BY id")]
-    # Every way to look for them finds the first one last: its row was written again, and its times are the latest.
+    # Every query plan finds the first delivery last: its row was written again, and its times are the latest.
     await harness.sql(
         """UPDATE webhook_deliveries SET next_attempt_at = now() + interval '1 day',
             created_at = now() + interval '1 day' WHERE id = $1""",

@@ -286,7 +286,7 @@ async def test_message_that_ingest_did_not_take_in_the_evening_waits_for_the_mor
     assert await messenger.office.outcomes() == [("sending", None)]
 
 
-async def test_message_that_ingest_did_not_take_has_only_what_is_true_at_the_next_attempt(
+async def test_obsolete_notice_is_removed_from_a_message_that_ingest_did_not_take(
     messenger: Messenger, now: time_machine.Traveller
 ) -> None:
     await messenger.linked()
@@ -326,7 +326,7 @@ async def test_person_who_moved_before_ingest_took_the_message_does_not_get_it(
     assert await messenger.office.outcomes() == [outcome]
 
 
-async def test_notice_without_access_does_not_end_the_others_of_a_message_that_ingest_may_have(
+async def test_notice_without_access_does_not_end_others_of_a_message_ingest_may_have(
     messenger: Messenger, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await messenger.linked()

@@ -575,7 +575,7 @@ async def test_bounce_of_a_former_address_does_not_count_for_the_new_address(
     assert await office.outcomes() == [("failed", "bounced")]
 
 
-def test_command_for_returned_letters_exits_with_a_temporary_failure_without_the_database(
+def test_command_for_returned_letters_fails_temporarily_without_the_database(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("GOSPABLIK_DATABASE_URL", "postgresql://webhooks@127.0.0.1:1/nothing")

@@ -187,7 +187,7 @@ async def test_notices_of_a_head_are_not_redirected_by_a_narrowed_client(office:
     assert (await operator.change(1, path, "PUT", address="head@example.ru")).status_code == 200
 
 
-async def test_notices_of_subordinates_are_not_redirected_by_a_manager_who_does_not_see_them(
+async def test_notices_of_subordinates_are_not_redirected_by_a_manager_without_access(
     office: Office,
 ) -> None:
     superior = await office.person("manager")
@@ -252,7 +252,7 @@ async def test_one_click_unsubscribes_from_the_kinds_of_the_letter(
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert (await office.settings_of(person_id)).choices == {"assignment": "never"}
     version = (await office.settings_of(person_id)).version
-    assert (await client.post(path)).status_code == 200  # once more
+    assert (await client.post(path)).status_code == 200  # a second time
     assert (await office.settings_of(person_id)).version == version
     rows = await office.harness.sql("SELECT actor FROM audit WHERE action = 'end_notices' AND after IS NOT NULL")
     assert [row["actor"] for row in rows] == [f"link:{person_id}"]

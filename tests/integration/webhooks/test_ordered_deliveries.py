@@ -1,4 +1,4 @@
-"""An ordered endpoint gets the events of one subject one after another, whatever fails, dies or is sent again."""
+"""An ordered endpoint gets the events of one subject one after another, despite failures, crashes and replays."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -98,7 +98,7 @@ async def test_failed_delivery_is_retried_before_later_ones_of_its_appeal_only(
     assert await rounds(harness, receiver, 3) == [[11], [12], []]
 
 
-async def test_delivery_that_failed_for_good_holds_nothing_back(
+async def test_delivery_that_failed_for_good_does_not_hold_back_later_ones(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     await harness.endpoint(receiver.url, ordered=True)
@@ -114,7 +114,7 @@ async def test_delivery_that_failed_for_good_holds_nothing_back(
     assert failed["attempts"] == len(RETRY_DELAYS) + 1
 
 
-async def test_delivery_that_may_not_be_sent_holds_nothing_back(
+async def test_delivery_that_may_not_be_sent_does_not_hold_back_later_ones(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     await harness.endpoint(receiver.url, ordered=True)
@@ -158,7 +158,7 @@ async def test_concurrent_workers_never_send_two_events_of_one_appeal_concurrent
                     under_way[subject] = number
                     result = await worker.attempt(http, claim)
                     ended.append(number)
-                    # From here on another worker may claim the next one, before this coroutine goes on.
+                    # From here on another worker may claim the next one, before this coroutine continues.
                     del under_way[subject]
                     await worker.record([result])
 
@@ -181,7 +181,7 @@ async def test_delivery_of_a_dead_worker_is_sent_again_before_later_ones(
         await harness.make_due()
         [again] = await other.claim(10)
         assert again.id == claim.id
-        # The stale result ends nothing, so the next delivery goes on waiting.
+        # The stale result does not end the delivery, so the next one keeps waiting.
         await dying.record([late])
         assert await other.claim(10) == []
         await other.record([await other.attempt(http, again)])
@@ -207,7 +207,7 @@ async def test_replayed_events_are_sent_in_order_and_before_new_ones_of_their_ap
     assert await rounds(harness, receiver, 5) == [[10], [11], [12], [13], []]
 
 
-async def test_retried_delivery_goes_before_what_waits_and_after_what_was_sent(
+async def test_retried_delivery_is_sent_after_those_sent_and_before_those_waiting(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     await harness.endpoint(receiver.url, ordered=True)
@@ -220,7 +220,7 @@ async def test_retried_delivery_goes_before_what_waits_and_after_what_was_sent(
     )
     assert again.status_code == 202, again.text
     assert await rounds(harness, receiver, 3) == [[10], [12], []]
-    # A waiting delivery that is retried goes on waiting.
+    # A waiting delivery that is retried keeps waiting.
     await emit(harness, (ONE, 13), (ONE, 14))
     assert claimed(await harness.dispatcher().claim(10)) == [13]
     last = await harness.sql("SELECT id FROM webhook_deliveries ORDER BY event_position DESC LIMIT 1")
@@ -241,7 +241,7 @@ async def test_waiting_deliveries_are_sent_when_the_endpoint_is_no_longer_ordere
     assert (await change(harness, endpoint, ordered=False))["ordered"] is False
     assert await rounds(harness, receiver, 1) == [[11, 12]]
     await emit(harness, (ONE, 13), (ONE, 14))
-    # The order also holds for what was pending before it was asked for.
+    # The order also holds for deliveries that were pending before it was switched on.
     assert (await change(harness, endpoint, ordered=True))["ordered"] is True
     await harness.make_due()
     assert await rounds(harness, receiver, 4) == [[10], [13], [14], []]
@@ -307,7 +307,7 @@ async def test_many_events_of_one_appeal_are_read_once_and_delay_no_other(
     claims = [await dispatcher.claim(100) for _ in range(4)]
     assert [claimed(one) for one in claims] == [[10, 30], [], [], [20]]
     assert str(next(one for one in claims[0] if one.event_type == "appeal.answered").endpoint_id) == other["id"]
-    # 34 wait and are no longer read: only what was claimed has a time, that of its lease.
+    # 34 wait and are no longer read: only claimed deliveries have a due time, the end of their lease.
     timed = await harness.sql(
         "SELECT next_attempt_at > now() AS leased FROM webhook_deliveries WHERE next_attempt_at < 'infinity'"
     )
@@ -317,7 +317,7 @@ async def test_many_events_of_one_appeal_are_read_once_and_delay_no_other(
 async def test_claim_skips_an_ordered_endpoint_while_another_worker_records_its_results(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
-    """A claim beside it could not see that the earlier delivery ends, and the next one would wait forever."""
+    """A concurrent claim could not see that the earlier delivery ends, and the next one would wait forever."""
     await harness.endpoint(receiver.url, ordered=True)
     await harness.endpoint(receiver.url, "appeal.answered")
     await emit(harness, (ONE, 10))
@@ -385,7 +385,7 @@ async def test_claim_reads_indexes_with_many_pending_deliveries_of_one_appeal(
         assert plan.sorted_rows <= dispatchers.MAX_READ_OF_ORDERED, plan.statement
 
 
-async def test_deliveries_held_for_too_long_fail_and_the_younger_ones_behind_them_become_due(
+async def test_deliveries_held_too_long_fail_and_younger_ones_behind_them_become_due(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url, ordered=True)
@@ -420,7 +420,7 @@ async def test_replayed_delivery_that_waits_in_a_pause_has_the_whole_term(
     await change(harness, endpoint, paused=True)
     term = timedelta(days=30)
     assert await pending_deliveries.fail_held(harness.database, term) == 0
-    # Once the first one has been due for the term, what waits for it fails too.
+    # Once the first delivery has been due for the term, the one that waits for it fails too.
     await harness.sql(
         "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '31 days'"
         " WHERE isfinite(next_attempt_at)"
@@ -428,7 +428,7 @@ async def test_replayed_delivery_that_waits_in_a_pause_has_the_whole_term(
     assert await pending_deliveries.fail_held(harness.database, term) == 2
 
 
-async def test_all_that_waits_for_a_delivery_held_too_long_fails_in_batches(
+async def test_deliveries_that_wait_for_one_held_too_long_fail_in_batches(
     harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending_deliveries, "HELD_BATCH", 2)
@@ -484,7 +484,7 @@ async def test_deliveries_are_locked_by_id(harness: WebhooksHarness, receiver: R
             results = [await dispatcher.attempt(http, claim) for claim in claims]
         doing: Coroutine[Any, Any, Any] = dispatcher.record(results)
     else:
-        # What waits has a lower id than what it waits for.
+        # The waiting delivery has a lower id than the one that it waits for.
         await harness.sql(
             "UPDATE webhook_deliveries SET id = CASE WHEN isfinite(next_attempt_at) THEN $1::uuid ELSE $2 END"
             " WHERE endpoint_id = $3",

@@ -87,7 +87,7 @@ async def test_test_is_refused_while_a_retry_waits(harness: WebhooksHarness, rec
     assert numbers(receiver) == [1, 1]
 
 
-async def test_deactivation_of_a_paused_endpoint_fails_what_waits(
+async def test_deactivation_of_a_paused_endpoint_fails_its_waiting_deliveries(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url)

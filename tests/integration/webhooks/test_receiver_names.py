@@ -1,4 +1,4 @@
-"""Names of receivers: looked up for those alone who may use them, and never at the cost of other receivers."""
+"""Names of receivers are looked up only for callers who may use them, and without delaying other receivers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -149,7 +149,7 @@ async def test_nothing_is_held_while_a_name_is_looked_up(
             answer = await app.client.patch(path, json={"paused": True}, headers=headers | {"If-Match": "*"})
             assert answer.status_code == 200, answer.text
 
-        # What others do meanwhile does not wait, and is noticed afterwards.
+        # Changes by others meanwhile do not wait, and are noticed afterwards.
         lookups.meanwhile = pause
         seen = headers | {"If-Match": '"1"'}
         outdated = await app.client.patch(path, json=url, headers=seen)
@@ -164,7 +164,7 @@ async def test_nothing_is_held_while_a_name_is_looked_up(
         first, again = [await app.client.post(ENDPOINTS, json=body, headers=once) for _ in range(2)]
         assert (first.status_code, again.status_code) == (201, 201), again.text
         assert (again.headers["idempotent-replay"], again.json()) == ("true", first.json() | {"secret": None})
-        # The response that is stored for the key needs neither room in the quota nor a lookup.
+        # The stored response for the key is returned without a lookup, although the quota is used up.
         assert lookups.connections == [0, 0, 0]
 
 

@@ -374,7 +374,7 @@ async def test_replay_in_parts_ends_where_its_first_request_ended(
     assert (second["queued"], second["has_more"], second["next_after"]) == (2, False, None)
     await deliver_all(harness)
     assert sorted(numbers(receiver)) == [0, 1, 2, 3, 10, 11]
-    # A cursor of a former version says no end.
+    # A cursor of a former version does not contain the end.
     old = await replay(harness, endpoint, after=first["next_after"].partition("-")[0])
     assert (old["queued"], old["has_more"]) == (2, True)
     for cursor in ("0.1-", "-0.1", "0.1-0.2-0.3", "0.1-now"):

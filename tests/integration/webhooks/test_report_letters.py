@@ -283,7 +283,7 @@ async def test_one_click_unsubscribes_from_letters_with_reports(
         (FileTooLarge("large"), "больше, чем допускает почта", False),
     ],
 )
-async def test_letter_without_a_pdf_says_so_with_the_link(
+async def test_letter_without_a_pdf_says_so_and_links_to_the_report(
     office: Office, mail: MailServer, monday: time_machine.Traveller, *, error: Exception, words: str, waits: bool
 ) -> None:
     for number in range(3):
@@ -321,7 +321,7 @@ async def test_report_is_sent_in_a_separate_letter(
     await office.emit("appeal.escalated", await office.appeal(), step="centre", told=[moderator], **due)
     await publish(office)
     monday.move_to(MORNING)
-    assert await office.send() == 1  # the report waits for the PDF, and stops no other letter
+    assert await office.send() == 1  # the report waits for the PDF and delays no other letter
     assert await send(office) == 1
     attachments = {letter.message["Subject"].split(" ")[0]: attached(letter.message) for letter in mail.letters}
     assert attachments == {"№": [], "Отчёт": [("weekly-report-2026-W47.pdf", PDF)]}

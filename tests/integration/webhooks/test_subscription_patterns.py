@@ -33,7 +33,9 @@ async def test_event_type_added_by_a_later_version_is_sent(
     assert [delivery["event_type"] for delivery in await harness.deliveries()] == ["appeal.answered"]
 
 
-async def test_each_type_of_a_pattern_needs_its_right(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_pattern_with_a_type_without_its_right_is_refused(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
     body = {"url": receiver.url, "event_types": ["appeal.opened", "alert.*"]}
     answer = await harness.app.client.post(

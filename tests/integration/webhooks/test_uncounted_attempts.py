@@ -21,7 +21,7 @@ MOST = 2
 
 @pytest.fixture
 def few_uncounted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every third attempt that does not count follow one that does."""
+    """Lower the number of attempts in a row that may be left uncounted to `MOST`."""
     for module in ("attempts", "dispatcher"):
         monkeypatch.setattr(f"services.webhooks.deliveries.{module}.MOST_UNCOUNTED", MOST)
 
@@ -92,7 +92,7 @@ async def test_delivery_that_stops_its_worker_every_time_fails_in_the_end(
 
 
 @pytest.mark.usefixtures("few_uncounted")
-async def test_undecryptable_secret_is_no_failure_of_the_receiver(
+async def test_undecryptable_secret_is_not_a_failure_of_the_receiver(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await queue_one(harness, receiver)
@@ -109,14 +109,14 @@ async def test_undecryptable_secret_is_no_failure_of_the_receiver(
     assert (health["state"], health["consecutive_failures"], health["failing_since"]) == ("ok", 0, None)
     assert "rotate it" in health["last_attempt"]["error"]
     assert own_faults("secret") == before + 1
-    # It is one of the ten attempts only if the ones before were not.
+    # With `MOST` = 2, every second failure through our own fault counts as one of the ten attempts.
     counts = []
     for _ in range(4):
         await harness.make_due()
         await harness.deliver(encryption_keys=keys)
         counts.append((await harness.deliveries())[0]["attempts"])
     assert counts == [1, 1, 2, 2]
-    # The endpoint was failing for days before: this decides nothing.
+    # A failure through our own fault does not disable an endpoint that has been failing for days.
     await harness.sql("UPDATE webhook_endpoint_health SET failing_since = now() - interval '9 days'")
     await harness.make_due()
     await harness.deliver(encryption_keys=keys)
@@ -127,7 +127,7 @@ async def test_undecryptable_secret_is_no_failure_of_the_receiver(
     assert (delivery["status"], len(receiver.received)) == ("delivered", 1)
 
 
-async def test_lack_of_file_descriptors_is_no_failure_of_the_receiver(
+async def test_lack_of_file_descriptors_is_not_a_failure_of_the_receiver(
     harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint = await queue_one(harness, receiver)
@@ -146,7 +146,7 @@ async def test_lack_of_file_descriptors_is_no_failure_of_the_receiver(
     assert tuple(row) == ("delivered", 1)
 
 
-async def test_name_server_that_is_down_is_no_failure_of_the_receiver(
+async def test_name_server_that_is_down_is_not_a_failure_of_the_receiver(
     harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endpoint = await queue_one(harness, receiver)

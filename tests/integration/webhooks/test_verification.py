@@ -102,7 +102,7 @@ async def test_events_wait_until_the_receiver_has_repeated_the_challenge(
     standardwebhooks.Webhook(endpoint["secret"]).verify(request.body, request.headers)
     assert (request.json["type"], request.json["data"]["endpoint_id"]) == ("webhook.verification", endpoint["id"])
     verified = await shown(harness, endpoint)
-    # The version stays: nothing changed that a caller could change.
+    # The version is unchanged, because no field that callers can change has changed.
     assert (verified["verified_at"] is not None, verified["version"]) == (True, 1)
     await harness.deliver()
     assert [one.json["data"]["number"] for one in of_type(receiver, "appeal.opened")] == [1]
@@ -119,7 +119,7 @@ async def test_challenge_that_comes_in_parts_verifies(
     assert (await shown(harness, endpoint))["verified_at"] is not None
 
 
-async def test_response_without_the_challenge_is_a_failed_attempt_and_the_challenge_is_sent_again(
+async def test_response_without_the_challenge_fails_and_the_challenge_is_sent_again(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     receiver.answers, receiver.body = False, "ok"
@@ -187,7 +187,9 @@ async def test_former_receiver_does_not_verify_a_url_that_was_set_while_it_answe
     assert (await shown(harness, endpoint))["verified_at"] is None
 
 
-async def test_verifications_have_a_rate_limit(harness: WebhooksHarness, receiver: VerifyingReceiver) -> None:
+async def test_verifications_beyond_the_rate_limit_are_refused(
+    harness: WebhooksHarness, receiver: VerifyingReceiver
+) -> None:
     endpoint = await harness.endpoint(receiver.url)
     for status in (202, 202, 429):
         answer = await post(harness, endpoint, "verification")
@@ -214,7 +216,7 @@ async def test_deletion_does_not_reset_the_rate_limit(
     assert (await harness.app.client.post(ENDPOINTS, json=body, headers=headers)).status_code == 429
 
 
-async def test_new_url_must_be_verified_before_waiting_deliveries_go_there(
+async def test_waiting_deliveries_are_sent_to_a_new_url_only_once_it_is_verified(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url)
@@ -234,7 +236,7 @@ async def test_new_url_must_be_verified_before_waiting_deliveries_go_there(
     await harness.deliver()
     await harness.deliver()
     assert sorted(one.json["data"]["number"] for one in of_type(receiver, "appeal.opened")) == [1, 2]
-    # A change of something else needs no verification.
+    # A change of another field needs no verification.
     assert (await patch(harness, endpoint, description="Иное"))["verified_at"] is not None
 
 
@@ -275,7 +277,7 @@ async def test_verification_is_neither_retried_nor_replayed(
     assert (await harness.app.client.post(path, json=body, headers=headers)).status_code == 404
 
 
-async def test_endpoint_is_disabled_after_the_last_attempt_and_gets_a_new_challenge_when_activated(
+async def test_endpoint_disabled_after_the_last_attempt_gets_a_challenge_when_activated(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     receiver.answers = False
@@ -358,7 +360,7 @@ async def test_unverified_endpoint_gets_another_challenge_after_a_long_pause(
     await patch(harness, endpoint, paused=False)
     await harness.deliver()
     assert (await shown(harness, endpoint))["verified_at"] is not None
-    # A verified endpoint needs none.
+    # A verified endpoint gets no challenge.
     await patch(harness, endpoint, paused=True)
     await patch(harness, endpoint, paused=False)
     assert len(await harness.deliveries()) == 2

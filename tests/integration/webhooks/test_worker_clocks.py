@@ -81,7 +81,7 @@ async def test_delivery_is_due_at_the_time_of_the_database(
         path = f"/api/v1/webhooks/deliveries/{delivery['id']}/retry"
         await harness.app.client.post(path, headers=harness.headers("moderator"))
         await assert_due_after(timedelta())
-        # What waits for an earlier delivery of its subject becomes due with its end.
+        # A delivery that waits for an earlier one of its subject becomes due when that one ends.
         await harness.emit(subject_id=subject)
         await harness.fan_out()
         await harness.deliver()

@@ -134,7 +134,7 @@ def hostile(forked: None) -> Iterator[ClassifierPool]:
 
 
 @pytest.mark.parametrize("text", [ENDLESS, DEADLY])
-async def test_text_that_hangs_or_kills_the_classifier_is_left_to_a_person_and_the_next_is_classified(
+async def test_text_that_stops_the_classifier_is_left_to_a_person_and_the_next_classified(
     hostile: ClassifierPool, text: str
 ) -> None:
     before, unread, after = await hostile.classify(

@@ -50,7 +50,7 @@ def defect_of(
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["name"])
-def test_published_vector_gets_its_verdict(vector: dict[str, Any]) -> None:
+def test_published_vector_is_accepted_or_refused_as_documented(vector: dict[str, Any]) -> None:
     headers = [(name.encode(), value.encode()) for name, value in vector["headers"].items()]
     now = datetime.fromisoformat(vector["received_at"])
     assert (defect_of(headers, vector["body"].encode(), [vector["secret"]], now) is None) == vector["valid"]

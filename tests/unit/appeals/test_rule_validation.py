@@ -171,11 +171,11 @@ def test_many_forwarding_rules_are_checked_in_time() -> None:
     ]  # fmt: skip
     assert validate_rule_set(RuleSetDraft(rules, "page_owner"), around) == []
     # One rule per organisation forwards all urgent appeals in a loop; the error names its first organisations.
-    round_it_goes = [
+    looping_rules = [
         rule(5_000 + number, ring[(number + 1) % 100], page_owner_id=one, urgency="high")
         for number, one in enumerate(ring)
     ]
-    refused = validate_rule_set(RuleSetDraft([*rules, *round_it_goes], "page_owner"), around)
+    refused = validate_rule_set(RuleSetDraft([*rules, *looping_rules], "page_owner"), around)
     assert len(refused) == 100
     assert refused[0].detail.startswith("A forwarding loop: Орган ")
     assert "… (100 in all)" in refused[0].detail
@@ -205,7 +205,7 @@ rule_sets = st.lists(st.tuples(conditions, st.sampled_from([*ORGANISATIONS[:4], 
 @given(rules=rule_sets)
 def test_loop_is_refused_exactly_when_some_appeal_loops(rules: list[Rule]) -> None:
     book = RuleIndex(rules, groups=GROUPS, default_to="moderators")
-    goes_round = False
+    has_loop = False
     topics = (None, GROUP, TOPIC, OTHER_TOPIC, OTHER_GROUP)
     for topic, municipality, settlement, urgency, start in product(
         topics, (None, CITY, DISTRICT), (None, "Сокол"), ("high", "normal"), ORGANISATIONS
@@ -217,11 +217,11 @@ def test_loop_is_refused_exactly_when_some_appeal_loops(rules: list[Rule]) -> No
                 break
             desk = assignment_kind.organisation_id
             if desk in seen:
-                goes_round = True
+                has_loop = True
                 break
             seen.add(desk)
     loops = [detail for detail in found(*rules).values() if "loop" in detail]
-    assert bool(loops) == goes_round
+    assert bool(loops) == has_loop
 
 
 @given(rules=rule_sets, topic=st.sampled_from([None, *GROUPS]), urgency=st.sampled_from(["high", "normal"]))

@@ -157,7 +157,7 @@ def test_appeal_that_names_no_fault_belongs_to_a_spike_by_text_topic_or_post() -
     assert find_related([], [asks], None) == []
 
 
-def test_fault_is_recognised_by_its_subject_alone() -> None:
+def test_appeal_without_a_fault_may_concern_one_by_its_subject_or_topic_group() -> None:
     asks = said("Что со светом?", utility_failure=None, group_id=UUID(int=7))
     assert may_concern(asks, "power", GROUP)
     assert not may_concern(asks, "water", GROUP)

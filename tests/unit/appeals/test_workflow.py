@@ -79,7 +79,7 @@ def test_staff_may_return_an_appeal_once() -> None:
         assert "triage" in allowed_moves(status, Role.MODERATOR, returns=1)
 
 
-def test_staff_must_give_a_reason_to_transfer() -> None:
+def test_transfer_requires_a_reason_of_staff_but_not_of_moderators() -> None:
     step = find_move("assigned", "assigned", Role.EXECUTOR)
     assert step is not None
     assert step.requires_reason(Role.EXECUTOR)

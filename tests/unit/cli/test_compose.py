@@ -282,7 +282,7 @@ def test_every_permanent_container_is_checked_every_ten_seconds(services: dict[s
 
 
 def test_every_container_that_ends_is_a_dependency_of_another(services: dict[str, Any]) -> None:
-    # `docker compose up --wait` exits with 1 if a container ends on which no other container depends.
+    # `docker compose up --wait` exits with 1 if a container ends that no other container depends on.
     awaited = {
         name
         for service in services.values()
@@ -342,7 +342,7 @@ def test_rights_and_memory_of_containers_are_limited(services: dict[str, Any]) -
         assert not service.get("privileged"), name
         assert "cap_add" not in service, name
         assert service["mem_limit"], name
-        # Docker refuses a limit of more cores than the machine has, and it may have only one.
+        # Docker refuses a limit above the machine's number of cores, which may be one: shares always work.
         assert service["cpu_shares"] > 0, name
         assert not {"cpus", "cpuset", "deploy"} & service.keys(), name
         assert service["pids_limit"] > 0, name
@@ -365,7 +365,7 @@ def test_two_instances_of_each_process_fit_into_the_connection_limit(services: d
         containers = [
             one for one, service in services.items() if service.get("command", [])[:2] == ["serve", name]
         ]
-        # Each process may listen for notifications.
+        # Each process may use one more connection to listen for notifications.
         needed += len(containers) * (POOL_SIZES[name] + 1)
         needed += JOB_CONNECTIONS if name in API_SERVICES else 0
     # Three connections are reserved for superusers; migrations, commands and people need some.

@@ -1,4 +1,4 @@
-"""The rows of the demo's made-up history: reproducible, and consistent by plain rules."""
+"""The rows of the demo's made-up history are reproducible and consistent with each other."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -65,7 +65,7 @@ def _rows(seed: int, weeks: int) -> Rows:
 
 @cache
 def _history() -> Rows:
-    # Built once: some hundred appeals take a second, and tests only read the rows.
+    # Built once: a few hundred appeals take a second, and tests only read the rows.
     return _rows(seed=1, weeks=4)
 
 

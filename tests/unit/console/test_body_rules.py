@@ -84,7 +84,7 @@ async def test_body_sent_by_another_site_is_not_read(headers: dict[str, str], pa
     assert await ask(rules, path, 10, OURS) == (200, True)
 
 
-async def test_large_body_needs_a_session() -> None:
+async def test_large_body_is_read_only_with_a_session() -> None:
     rules = BodyRules(Reader(), {LARGE: 21 << 20})
     for length in (BODY_LIMIT + 1, None):
         assert await ask(rules, PATH, length, OURS) == (303, False)

@@ -52,6 +52,6 @@ async def test_download_is_read_with_the_timeout_of_files() -> None:
 
 
 @pytest.mark.parametrize("name", ['a"b.csv', "a\r\nb.csv", "неделя.csv", "a b.csv", ""])
-async def test_file_name_that_would_need_quotes_is_refused(name: str) -> None:
+async def test_empty_or_unsafe_file_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="only ASCII letters, digits"):
         await download(cast("Visit", None), "/table.csv", name)

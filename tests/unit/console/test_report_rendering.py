@@ -67,7 +67,7 @@ async def test_report_page_shows_totals_attention_and_peer_groups() -> None:
         assert all(one.reason in words for one in [*group.best, *group.worst])
 
 
-async def test_appeals_closed_without_an_answer_are_said_to_be_closed_by_moderators() -> None:
+async def test_appeals_closed_without_an_answer_are_attributed_to_moderators() -> None:
     assert "Закрыто модераторами без ответа" in _words(await _report(sample_report()))
     empty = _words(await _report(empty_report()))
     assert "Организации не удаляли вопросов, модераторы не закрывали обращений без ответа." in empty
@@ -131,7 +131,7 @@ async def test_charts_have_titles_descriptions_and_unique_ids() -> None:
     assert "style=" not in page
 
 
-async def test_pulse_of_the_first_day_compares_with_nothing() -> None:
+async def test_pulse_of_the_first_day_shows_no_comparison() -> None:
     figure = {"value": 24, "previous": None, "change": None, "mean": None}
     figures = dict.fromkeys(("opened", "answered", "overdue"), figure)
     pulse = {

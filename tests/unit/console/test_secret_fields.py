@@ -1,4 +1,4 @@
-"""Every field for a secret is known as one, so that no page of the console shows its value again."""
+"""Every form field for a secret is listed as one, so that no page of the console shows its value again."""
 
 import pkgutil
 import re

@@ -93,7 +93,7 @@ def test_contradictory_settings_are_refused(given: dict[str, str], message: str)
         EntryPointSettings.model_validate(given)
 
 
-def test_certificate_must_belong_to_the_key(tmp_path: Path) -> None:
+def test_missing_certificate_or_one_of_another_key_is_refused(tmp_path: Path) -> None:
     authority = make_authority(tmp_path)
     one, other = tmp_path / "one", tmp_path / "other"
     given = {"tls": "files", "public_url": URL, "tls_folder": str(one)}

@@ -104,7 +104,7 @@ async def test_health_names_a_worker_that_is_down(services: dict[str, Fake], ser
     assert (after.status_code, after.json()["output"]) == (503, "not ready: ingest-worker")
 
 
-async def test_parallel_and_soon_repeated_requests_ask_each_process_once(
+async def test_parallel_and_quickly_repeated_requests_query_each_process_once(
     services: dict[str, Fake], serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urls = {f"{name}_url": await serve(fake) for name, fake in services.items()}

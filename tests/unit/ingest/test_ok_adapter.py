@@ -73,7 +73,7 @@ class FakeFeed:
         return StoreResult(new=len(new))
 
     async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:
-        """Return no page: nothing was said lately."""
+        """Return no pages: none has recent messages."""
         return {}
 
     def report_success(self, page: PageRef, source: str) -> None:

@@ -89,7 +89,7 @@ class FakeThreadStates:
 
     kept: dict[str, ThreadState] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
-    # Threads with a text that may be a former one.
+    # Threads with a text that may be outdated.
     unsettled: set[str] = field(default_factory=set)
 
     async def thread_states(self, keys: list[str]) -> dict[str, ThreadState]:
@@ -225,7 +225,7 @@ async def test_unknown_anchor_restarts_full_pass() -> None:
     assert len(memory.kept) == 40
 
 
-async def test_discussion_with_a_doubtful_text_is_read_again_whole_after_a_rest(
+async def test_discussion_with_a_doubtful_text_is_read_again_completely_after_a_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wire, memory = FakeApi([_row(1, timedelta(hours=1))]), FakeThreadStates(unsettled={"ok:1"})
@@ -233,7 +233,7 @@ async def test_discussion_with_a_doubtful_text_is_read_again_whole_after_a_rest(
     for _ in range(20):
         await polling._round()
     assert wire.read == ["1"]
-    # A new comment ends the rest.
+    # A new comment ends the pause.
     wire.rows = [_row(1, timedelta(minutes=30), count=2)]
     for _ in range(20):
         await polling._round()

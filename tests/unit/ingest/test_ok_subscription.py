@@ -55,7 +55,7 @@ class FakeApi:
 
 @dataclass
 class FakeRepository:
-    """The accounts, the feed and its callbacks of one page in memory."""
+    """An in-memory store of the accounts, the feed and the callbacks of one page."""
 
     one: RegisteredCallback | None = None
     errors: list[str] = field(default_factory=list)
@@ -178,7 +178,7 @@ async def test_unconfirmed_subscription_is_not_working(wire: FakeApi) -> None:
     assert "did not confirm" in kept.errors[-1]
 
 
-async def test_reported_push_loss_leads_to_a_new_subscription_and_ends_after_the_waiting_period(
+async def test_reported_push_loss_renews_the_subscription_and_ends_after_a_waiting_period(
     wire: FakeApi,
 ) -> None:
     kept = FakeRepository()

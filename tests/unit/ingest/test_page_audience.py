@@ -28,7 +28,7 @@ from services.ingest.networks.vk.vk_statistics import parse_reach, reach_calls, 
 from services.ingest.page_lookup.audience import ReachReader, RefusedStatistics, read_reactions, sum_reactions
 from services.ingest.settings import IngestSettings
 
-# A Sunday, and the seven days before it.
+# Past midnight on a Sunday in the region, and the seven days before.
 NOW = datetime(2026, 11, 28, 16, 30, tzinfo=UTC)
 SINCE = NOW - timedelta(days=7)
 MONDAY = int(datetime(2026, 11, 22, 21, tzinfo=UTC).timestamp())

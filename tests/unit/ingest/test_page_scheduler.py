@@ -45,7 +45,7 @@ class FakePolls:
             raise NoValidResponse("vk", "look", "no answer in time")
         return self.rest
 
-    def rotation(self, concurrency: int) -> PageScheduler:
+    def scheduler(self, concurrency: int) -> PageScheduler:
         """Return a scheduler of these pages."""
         return PageScheduler(
             "look",
@@ -65,7 +65,7 @@ async def until(looks: FakePolls, seen: int) -> None:
 
 async def test_all_pages_are_checked_with_limited_concurrency() -> None:
     looks = FakePolls([page(number) for number in range(40)])
-    task = asyncio.create_task(looks.rotation(3).run())
+    task = asyncio.create_task(looks.scheduler(3).run())
     await until(looks, 40)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -76,10 +76,10 @@ async def test_all_pages_are_checked_with_limited_concurrency() -> None:
 async def test_requested_page_is_checked_at_once_and_a_failing_page_backs_off() -> None:
     looks = FakePolls([page(1), page(2)])
     looks.broken = {"2"}
-    rotation = looks.rotation(2)
-    task = asyncio.create_task(rotation.run())
+    scheduler = looks.scheduler(2)
+    task = asyncio.create_task(scheduler.run())
     await until(looks, 2)
-    rotation.run_soon(page(1))
+    scheduler.run_soon(page(1))
     await until(looks, 3)
     assert looks.count["1"] == 2
     assert looks.failures[0][0] == "2"
@@ -94,12 +94,12 @@ async def test_requested_page_is_checked_at_once_and_a_failing_page_backs_off() 
 
 async def test_request_during_check_runs_one_more_check() -> None:
     looks = FakePolls([page(1)])
-    rotation = looks.rotation(1)
-    task = asyncio.create_task(rotation.run())
+    scheduler = looks.scheduler(1)
+    task = asyncio.create_task(scheduler.run())
     async with asyncio.timeout(HANG_SECONDS):
         while not looks.at_once:
             await asyncio.sleep(0)
-    rotation.run_soon(page(1))
+    scheduler.run_soon(page(1))
     await until(looks, 2)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

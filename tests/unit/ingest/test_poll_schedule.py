@@ -31,7 +31,7 @@ def regular(rates: Sequence[float]) -> Writes:
     return writes
 
 
-def live(
+def simulate(
     schedule: PollSchedule[int], days: float, writes: Writes = nothing, start: float = START
 ) -> tuple[Counter[int], Counter[int], dict[int, float]]:
     """Poll as the schedule allows; return polls by page and by day, and the longest pause of each page."""
@@ -66,8 +66,8 @@ def schedule_of(pages: int, polls_a_day: float, ceiling: float = DAY) -> PollSch
 def test_polls_are_proportional_to_square_root_of_rate() -> None:
     rates = [64.0] * 5 + [16.0] * 5 + [4.0] * 5
     schedule = schedule_of(15, 300)
-    live(schedule, 10, regular(rates))
-    by_page, _, _ = live(schedule, 10, regular(rates), START + 10 * DAY)
+    simulate(schedule, 10, regular(rates))
+    by_page, _, _ = simulate(schedule, 10, regular(rates), START + 10 * DAY)
     busy, middle, quiet = (sum(by_page[page] for page in range(n, n + 5)) for n in (0, 5, 10))
     assert busy / middle == pytest.approx(2, rel=0.15)
     assert middle / quiet == pytest.approx(2, rel=0.2)
@@ -75,7 +75,7 @@ def test_polls_are_proportional_to_square_root_of_rate() -> None:
 
 def test_daily_polls_stay_within_and_near_budget() -> None:
     schedule = schedule_of(100, 400)
-    _, by_day, _ = live(schedule, 5, regular([1.0 + page % 7 for page in range(100)]))
+    _, by_day, _ = simulate(schedule, 5, regular([1.0 + page % 7 for page in range(100)]))
     assert max(by_day.values()) <= 400
     assert min(by_day[day] for day in range(1, 5)) >= 390
 
@@ -83,13 +83,13 @@ def test_daily_polls_stay_within_and_near_budget() -> None:
 def test_no_page_exceeds_max_age() -> None:
     schedule = schedule_of(200, 500)
     rates = [400.0] * 20 + [0.01] * 180
-    _, _, oldest = live(schedule, 6, regular(rates))
+    _, _, oldest = simulate(schedule, 6, regular(rates))
     assert max(oldest.values()) <= DAY
 
 
 def test_budget_too_small_for_max_age_is_reported_and_shared() -> None:
     schedule = schedule_of(50, 25)
-    by_page, _, _ = live(schedule, 6)
+    by_page, _, _ = simulate(schedule, 6)
     assert not schedule.forecast(START + 6 * DAY).meets_max_age
     assert max(by_page.values()) - min(by_page.values()) <= 1
 
@@ -101,7 +101,7 @@ def test_new_pages_are_due_at_once_and_a_prioritized_page_comes_first() -> None:
         assert page is not None
         schedule.record_poll(page, START)
     assert seen <= {0, 1, 2}
-    live(schedule, 1)
+    simulate(schedule, 1)
     now = START + DAY
     schedule.prioritize(2)
     assert schedule.seconds_until_next(now) == 0
@@ -110,7 +110,7 @@ def test_new_pages_are_due_at_once_and_a_prioritized_page_comes_first() -> None:
 
 def test_prioritized_pages_cannot_spend_whole_budget() -> None:
     schedule = schedule_of(1, 100)
-    live(schedule, 1)
+    simulate(schedule, 1)
     spent = 0
     for _ in range(100):
         schedule.prioritize(0)
@@ -123,7 +123,7 @@ def test_prioritized_pages_cannot_spend_whole_budget() -> None:
 
 def test_flood_of_prioritized_pages_leaves_polls_to_a_due_page() -> None:
     schedule = schedule_of(100, 200)
-    live(schedule, 2)
+    simulate(schedule, 2)
     now, polls = START + 2 * DAY, Counter[int]()
     while now < START + 3 * DAY:
         for page in range(1, 100):
@@ -160,7 +160,7 @@ def test_page_may_be_removed_while_it_is_polled() -> None:
 def test_state_survives_restart_as_json() -> None:
     rates = [50.0, 2.0, 0.2]
     schedule = schedule_of(3, 200)
-    live(schedule, 8, regular(rates))
+    simulate(schedule, 8, regular(rates))
     again = PollSchedule[int](200)
     for page in range(3):
         again.add(page, json.loads(json.dumps(schedule.dump(page))))
@@ -181,11 +181,11 @@ def test_invalid_state_is_treated_as_new_page() -> None:
 
 def test_increased_rate_is_followed_within_a_day() -> None:
     schedule = schedule_of(40, 400)
-    live(schedule, 14, regular([1.0] * 40))
+    simulate(schedule, 14, regular([1.0] * 40))
     assert schedule.page_forecast(7).messages_per_day < 3
     awake = [1.0] * 40
     awake[7] = 60.0
-    live(schedule, 1.5, regular(awake), START + 14 * DAY)
+    simulate(schedule, 1.5, regular(awake), START + 14 * DAY)
     assert schedule.page_forecast(7).messages_per_day > 20
 
 
@@ -197,7 +197,7 @@ def test_busy_hours_get_more_polls() -> None:
         hours = (hour for hour in range(int(since // 3_600) + 1, int(now // 3_600) + 1) if 9 <= hour % HOURS < 21)
         return [hour * 3_600.0 + source.random() for hour in hours if hour * 3_600 + 1 <= now]
 
-    live(schedule, 6, by_day)
+    simulate(schedule, 6, by_day)
     now, day, night = START + 6 * DAY, 0, 0
     while now < START + 7 * DAY:
         page = schedule.next_page(now)
@@ -213,7 +213,7 @@ def test_busy_hours_get_more_polls() -> None:
 def test_forecast_matches_simulation() -> None:
     rates = [24.0] * 10 + [2.0] * 30
     schedule = schedule_of(40, 300)
-    live(schedule, 10, regular(rates))
+    simulate(schedule, 10, regular(rates))
     now = START + 10 * DAY
     forecast = schedule.forecast(now)
     waits: list[float] = []
@@ -234,15 +234,15 @@ def test_forecast_matches_simulation() -> None:
 
 def test_smaller_budget_applies_at_once() -> None:
     schedule = schedule_of(20, 1_000)
-    live(schedule, 0.5)
+    simulate(schedule, 0.5)
     schedule.set_budget(100)
-    by_page, _, _ = live(schedule, 0.5, start=START + 0.5 * DAY)
+    by_page, _, _ = simulate(schedule, 0.5, start=START + 0.5 * DAY)
     assert 30 <= by_page.total() <= 60
     schedule.set_budget(0)
     assert schedule.next_page(START + 1.2 * DAY) is None
     assert schedule.seconds_until_next(START + 1.2 * DAY) > 0
     schedule.set_budget(100)
-    by_page, _, _ = live(schedule, 0.4, start=START + 1.2 * DAY)
+    by_page, _, _ = simulate(schedule, 0.4, start=START + 1.2 * DAY)
     assert by_page.total() <= 50, "missed polls must not be made up for"
 
 

@@ -12,7 +12,7 @@ from services.ingest.callbacks.sender_rate_limit import MAX_REJECTIONS, Rejected
         ([f"2001:db8:0:1::{number:x}" for number in range(MAX_REJECTIONS)], "2001:db8:0:2::1"),
     ],
 )
-async def test_secrets_are_not_guessed_from_many_addresses_of_one_network(senders: list[str], other: str) -> None:
+async def test_rejections_are_limited_by_ipv4_address_or_ipv6_network(senders: list[str], other: str) -> None:
     limit = RejectedSenderLimit()
     for number in range(MAX_REJECTIONS):
         assert not limit.exceeded(senders[0])

@@ -24,7 +24,7 @@ AT = 1_767_225_600
 
 @dataclass
 class FakeVk:
-    """Conversations of one message each, by peer, with the message's id; `histories_left` reads are answered."""
+    """Conversations of one message each: `messages` has its id by peer. Fails after `histories_left` reads."""
 
     messages: dict[int, int]
     histories_left: int = 1_000_000

@@ -11,8 +11,8 @@ from shared.tables.metrics_grading import GradingRubric
 from tests.unit.metrics.seeded_rubric import SEEDED
 
 
-def test_mean_weights_each_answer_by_the_number_it_stands_for() -> None:
-    # Two answers of a large organisation stand for 50 each, one of a small organisation for itself.
+def test_mean_weights_each_answer_by_the_number_of_answers_it_represents() -> None:
+    # Two answers of a large organisation represent 50 each, one of a small organisation only itself.
     found = mean_score([(2, 50), (1, 50), (0, 1)], 1)
     assert found.mean == pytest.approx(150 / 101)
     effective = 101**2 / 5001

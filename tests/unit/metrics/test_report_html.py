@@ -71,7 +71,7 @@ def test_numbers_of_the_week_are_shown_with_their_changes(sample: Page) -> None:
     assert "Каналы: Всего: обращений 508 509" in sample.text
 
 
-def test_appeals_closed_without_an_answer_are_said_to_be_closed_by_moderators(sample: Page) -> None:
+def test_appeals_closed_without_an_answer_are_attributed_to_moderators(sample: Page) -> None:
     # In the table of each peer group, and in that of deleted questions.
     tables = len(sample_report().report.peer_groups) + 1
     assert sample.text.count("Закрыто модераторами без ответа") == tables

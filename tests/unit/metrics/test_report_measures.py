@@ -38,12 +38,12 @@ def test_code_of_each_measure_is_unique() -> None:
     assert len(set(codes)) == len(codes)
 
 
-def test_no_measure_claims_that_its_past_values_stay() -> None:
+def test_no_measure_claims_that_its_past_values_never_change() -> None:
     # An answer may be recorded, withdrawn or given another deadline after the week.
     assert [measure.code for measure in MEASURES if "задним числом" in measure.formula] == []
 
 
-def test_measures_of_an_unfinished_week_have_no_difference_to_the_week_before() -> None:
+def test_measures_of_an_unfinished_week_have_no_change_from_the_week_before() -> None:
     unfinished, ended = (
         [
             one

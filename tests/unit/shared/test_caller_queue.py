@@ -37,7 +37,7 @@ async def test_flood_of_one_organisation_delays_only_that_organisation() -> None
     assert had.index("clinic") <= 1
 
 
-async def test_caller_beyond_the_limits_is_told_when_to_try_again() -> None:
+async def test_caller_beyond_the_limits_gets_429_with_retry_after() -> None:
     queue = CallerQueue("Too many photos are being uploaded", concurrency=1, max_waiting=5, max_per_caller=1)
     async with queue.turn(caller("teacher", SCHOOL)):
         with pytest.raises(TooManyRequests, match="Too many photos are being uploaded: try again") as refused:
@@ -66,7 +66,7 @@ async def test_caller_waits_until_the_timeout_of_the_queue(timeout_seconds: floa
     assert had == ["turn"] * has_turn
 
 
-async def test_all_turns_of_a_request_begin_before_one_moment() -> None:
+async def test_all_turns_of_a_request_share_one_deadline() -> None:
     first = CallerQueue("Too many uploads", concurrency=1, max_waiting=5)
     second = CallerQueue("Too many files", concurrency=1, max_waiting=5)
     scope: dict[str, object] = {}
@@ -81,7 +81,7 @@ async def test_all_turns_of_a_request_begin_before_one_moment() -> None:
     # The gateway will have responded before the work ends.
     with pytest.raises(TooManyRequests):
         async with second.turn(nurse, until=until):
-            raise AssertionError("the moment has passed")
+            raise AssertionError("the deadline has passed")
     async with second.turn(nurse):
         pass
 

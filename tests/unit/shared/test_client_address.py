@@ -50,7 +50,7 @@ def test_address_sent_by_the_console_is_used(peer: str, real: str, address: str)
         # Trusted proxies are skipped, from the last address backwards.
         ("10.1.0.7", "198.51.100.7, 192.0.2.1", "198.51.100.7"),
         ("10.1.0.7", "198.51.100.7, 192.0.2.2, 192.0.2.1", "198.51.100.7"),
-        # Addresses that the client sent stand before its real address.
+        # Addresses that the client sent come before its real address.
         ("10.1.0.7", "203.0.113.9, 198.51.100.7, 192.0.2.1", "198.51.100.7"),
         ("10.1.0.7", "192.0.2.9, 198.51.100.7", "198.51.100.7"),
         # The proxy itself is the client.

@@ -82,7 +82,7 @@ async def test_name_with_two_attempts_in_the_queue_is_refused_until_one_ends() -
         with pytest.raises(QueueFull):
             await attempt()
         assert (turns.waiting, begun.is_set()) == (1, False)
-        # Another person of the office, and the same name elsewhere, have places of their own.
+        # Another person of the office, and the same name elsewhere, are counted separately.
         others = [asyncio.create_task(_hold(turns, *who)) for who in (("office", "calm"), ("home", "busy"))]
         await asyncio.sleep(0)
         assert turns.waiting == 3

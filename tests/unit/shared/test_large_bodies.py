@@ -108,14 +108,14 @@ async def test_large_bodies_of_signed_in_callers_are_received_a_few_at_a_time() 
     small = asyncio.create_task(ask(app, LIMIT, {}))
     while len(reader.scopes) == LARGE_AT_ONCE:
         await asyncio.sleep(0)
-    # The small body went past the large one that waits.
+    # The small body was received while a large one was waiting.
     assert [AUTHENTICATED in scope for scope in reader.scopes] == [True] * LARGE_AT_ONCE + [False]
     reader.may_read.set()
     assert {status for status, _, _ in await asyncio.gather(*uploads, small)} == {200}
     assert len(reader.scopes) == LARGE_AT_ONCE + 2
 
 
-async def test_large_body_that_finds_no_turn_gets_429(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_large_body_beyond_the_queue_gets_429(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large_bodies, "MAX_WAITING", 0)
     reader = Reader()
     app = LargeBodies(reader, lambda: LIMIT, {"/files": LARGE})

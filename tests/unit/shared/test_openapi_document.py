@@ -47,7 +47,7 @@ async def test_other_requests_are_answered_while_the_document_is_built() -> None
     assert calls == [1]
 
 
-def test_filters_are_described_alike_with_both_readers_of_queries() -> None:
+def test_filters_read_by_from_query_are_described_as_those_read_by_fastapi() -> None:
     def document(filter_type: object) -> openapi_document.Document:
         app = FastAPI(openapi_url=None)
         openapi_document.install(app)

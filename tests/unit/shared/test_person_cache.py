@@ -1,4 +1,4 @@
-"""The cache of people of the external issuer: who is missing is not looked up for each of their tokens."""
+"""The cache of people of the external issuer: a missing person is not looked up for each of their tokens."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ def token(number: int, subject: str = "stranger") -> VerifiedIdentity:
 
 
 class Registry:
-    """People with access, and who was looked up."""
+    """A registry with the people who have access; records the subjects that were looked up."""
 
     def __init__(self) -> None:
         self.people: dict[str, Claims] = {"known": {"sub": "1"}}
@@ -45,7 +45,7 @@ async def test_new_tokens_of_a_stranger_are_looked_up_once_a_second(now: list[da
     assert await cache.claims(token(1, "known")) == {"sub": "1"}
 
 
-async def test_lookup_after_the_pause_is_one_even_while_it_takes_long(now: list[datetime]) -> None:
+async def test_slow_lookup_after_the_pause_is_made_only_once(now: list[datetime]) -> None:
     registry = Registry()
     cache: PersonCache
 
@@ -71,6 +71,6 @@ async def test_person_who_is_given_access_is_found_with_a_new_token_after_a_seco
     assert await cache.claims(token(2)) is None
     now.append(NOW + timedelta(seconds=1))
     assert await cache.claims(token(2)) == {"sub": "2"}
-    # Another sign-in, and tokens of before the access, are looked up at once.
+    # A token of another sign-in, issued before the access was granted, is looked up at once.
     assert await cache.claims(token(3)) == {"sub": "2"}
     assert registry.asked == ["stranger"] * 3

@@ -27,7 +27,7 @@ def test_caller_over_the_limit_waits_and_others_do_not() -> None:
     assert found.take("a").left == 59
 
 
-def test_asking_for_the_wait_counts_nothing() -> None:
+def test_reading_the_wait_counts_no_request() -> None:
     clock = Clock()
     found = Quota(2, 60, clock)
     assert [found.wait_seconds("a") for _ in range(5)] == [0] * 5

@@ -255,7 +255,7 @@ async def test_limit_out_of_range_is_refused(client: httpx.AsyncClient) -> None:
         assert body["errors"][0]["pointer"] == "query/limit"
 
 
-async def test_change_requires_the_current_version(client: httpx.AsyncClient) -> None:
+async def test_change_without_the_current_version_is_refused(client: httpx.AsyncClient) -> None:
     problem(await client.put("/thing"), 428, "precondition-required")
     problem(await client.put("/thing", headers={"If-Match": '"2"'}), 412, "precondition-failed")
     body = problem(await client.put("/thing", headers={"If-Match": '"new"'}), 422, "invalid")

@@ -22,7 +22,7 @@ def made(**given: object) -> Settings:
     return Settings.model_validate(NEEDED | given)
 
 
-def test_issuer_requires_an_audience() -> None:
+def test_issuer_without_an_audience_is_refused() -> None:
     found = made(oidc_issuer=ISSUER, oidc_audience="gospablik")
     assert (found.oidc_issuer, found.oidc_subject_claim, found.password_sign_in) == (ISSUER, "sub", True)
     with pytest.raises(ValidationError, match="oidc_audience"):
@@ -35,7 +35,7 @@ def test_empty_issuer_settings_mean_none() -> None:
     assert made(oidc_issuer="", oidc_audience="", oidc_client_id="").oidc_issuer is None
 
 
-def test_issuer_must_use_https() -> None:
+def test_http_issuer_is_refused_except_in_the_embedded_run() -> None:
     for issuer in ("http://sso.example.ru", "sso.example.ru", "file:///etc/passwd"):
         with pytest.raises(ValidationError, match="https"):
             made(oidc_issuer=issuer, oidc_audience="gospablik")

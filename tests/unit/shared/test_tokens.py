@@ -102,7 +102,7 @@ def test_token_of_a_new_key_is_accepted_without_a_restart(tmp_path: Path) -> Non
     assert [key.kid for key in keys.current()] == ["appeals.2"]
 
 
-def test_file_that_is_removed_while_it_is_looked_at_refuses_an_unknown_key(
+def test_unknown_key_is_refused_if_the_key_file_is_removed_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "services.jwks"
@@ -118,7 +118,7 @@ def test_file_that_is_removed_while_it_is_looked_at_refuses_an_unknown_key(
     assert [key.kid for key in keys.current()] == ["appeals.3"]
 
 
-def test_unknown_key_ids_do_not_make_the_same_file_be_read_again(
+def test_unknown_key_id_does_not_cause_a_second_read_of_an_unchanged_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "services.jwks"

@@ -57,7 +57,9 @@ def test_attempts_count_in_the_order_in_which_they_ended() -> None:
         ([ACCEPTED, SILENT, OWN_FAULT], (True, 1, True)),
     ],
 )
-def test_faults_of_our_own_are_no_failures(answers: list[Answer], outcomes: tuple[bool, int, bool]) -> None:
+def test_faults_of_our_own_do_not_count_as_failures(
+    answers: list[Answer], outcomes: tuple[bool, int, bool]
+) -> None:
     results = [result(1, number, number, 0.5, answer) for number, answer in enumerate(answers)]
     [found] = outcomes_by_endpoint(results)
     assert (found.succeeded, found.failures, found.answered) == outcomes

@@ -1,4 +1,4 @@
-"""Host names of receivers, resolved through a real DNS server: bounded, side by side, and checked at each step."""
+"""Host names of receivers, resolved by a real DNS server: in limited time, concurrently, and checked twice."""
 
 import asyncio
 import errno
@@ -65,7 +65,7 @@ async def test_name_whose_answer_is_slower_than_usual_is_found(dns: DnsServer, r
 
 @contextmanager
 def no_free_descriptors() -> Iterator[None]:
-    """Let this process open nothing: no descriptor below the limit is free."""
+    """Leave this process no free file descriptor, so that it can open nothing."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest_free = os.dup(0)
     os.close(lowest_free)
@@ -76,7 +76,7 @@ def no_free_descriptors() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_lack_of_descriptors_is_no_fault_of_the_host(dns: DnsServer, resolver: HostResolver) -> None:
+async def test_lack_of_descriptors_is_not_a_fault_of_the_host(dns: DnsServer, resolver: HostResolver) -> None:
     dns.records = {"crm.example.org": ["77.88.8.8"]}
     with no_free_descriptors(), pytest.raises(OSError, match="name servers cannot be asked") as raised:
         await resolver.resolve("crm.example.org")
@@ -84,7 +84,7 @@ async def test_lack_of_descriptors_is_no_fault_of_the_host(dns: DnsServer, resol
     assert await addresses(resolver, "crm.example.org") == ["77.88.8.8"]
 
 
-async def test_name_server_that_is_down_is_no_fault_of_the_host() -> None:
+async def test_name_server_that_is_down_is_not_a_fault_of_the_host() -> None:
     async with dns_server() as server:
         address = server.address
     resolver = HostResolver([address])
@@ -97,7 +97,7 @@ async def test_name_server_that_is_down_is_no_fault_of_the_host() -> None:
 
 
 @pytest.mark.parametrize("code", [SERVER_FAILURE, REFUSED])
-async def test_error_that_a_name_server_answers_may_be_due_to_the_host(
+async def test_error_returned_by_a_name_server_may_be_a_fault_of_the_host(
     dns: DnsServer, resolver: HostResolver, code: int
 ) -> None:
     dns.failures = {"crm.example.org": code}
@@ -108,7 +108,9 @@ async def test_error_that_a_name_server_answers_may_be_due_to_the_host(
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "localhost."])
-async def test_localhost_is_what_this_machine_says(dns: DnsServer, resolver: HostResolver, host: str) -> None:
+async def test_localhost_is_resolved_by_the_system_and_not_by_dns(
+    dns: DnsServer, resolver: HostResolver, host: str
+) -> None:
     dns.records = {"localhost": ["77.88.8.8"]}
     system = await asyncio.get_running_loop().getaddrinfo("localhost", 443)
     assert set(await addresses(resolver, host)) == {info[4][0] for info in system}

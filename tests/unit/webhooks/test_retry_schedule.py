@@ -40,8 +40,8 @@ def test_delays_follow_the_schedule_with_jitter() -> None:
     assert pause_after(len(RETRY_DELAYS) + 1, timedelta(hours=1)) is None
 
 
-def test_pause_between_two_attempts_is_no_time_without_attempts() -> None:
-    """An endpoint with one delivery that fails again and again fails throughout."""
+def test_longest_pause_between_attempts_does_not_count_as_quiet() -> None:
+    """An endpoint whose only delivery keeps failing counts as failing throughout."""
     assert max(RETRY_DELAYS) * (1 + JITTER) < health.QUIET_AFTER
 
 

@@ -46,7 +46,7 @@ def test_internal_address_is_refused(address: str) -> None:
 @pytest.mark.parametrize("network", [*SPECIAL_PURPOSE_IPV4, *SPECIAL_PURPOSE_IPV6], ids=str)
 def test_every_entry_of_the_special_purpose_registries_is_refused(network: IPv4Network | IPv6Network) -> None:
     middle = network.network_address + network.num_addresses // 2
-    # Of an address with an embedded IPv4 address the embedded one is checked, so embed a private one.
+    # For an address with an embedded IPv4 address, the embedded one is checked: embed a private one.
     inside = {"::ffff:0:0/96": ["::ffff:10.0.0.1"], "64:ff9b::/96": ["64:ff9b::a00:1"]}.get(
         str(network), [str(network.network_address), str(middle), str(network.broadcast_address)]
     )

@@ -370,7 +370,7 @@ async def test_large_file_is_received_from_signed_in_callers_only(
     assert answer.headers["content-type"].startswith("application/json" if status == 200 else MEDIA_TYPE)
 
 
-async def test_outage_while_a_sender_is_identified_is_told(
+async def test_outage_while_a_sender_is_identified_gets_503(
     registry: ServiceUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TokenReader, "claims", mock.AsyncMock(side_effect=ConnectionRefusedError))

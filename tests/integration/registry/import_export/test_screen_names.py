@@ -111,7 +111,7 @@ async def test_slow_networks_end_an_import_before_the_gateway_does(
     assert (await imported(registry, content, resolve_short_names=True))["pages"]["added"] == 1
 
 
-async def test_both_turns_of_an_import_come_in_time_or_are_refused(
+async def test_import_that_gets_one_of_its_turns_too_late_is_refused(
     registry: ServiceUnderTest, ingest: Ingest, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = csv_file(HEADINGS, ["s1", "Школа", "учреждение", "vk.com/school1", ""])

@@ -1,4 +1,4 @@
-"""A custom model combined with the built-in one: each decides about the topics it knows."""
+"""A custom model combined with the built-in one: it decides about the topics of its training rows only."""
 
 from pathlib import Path
 

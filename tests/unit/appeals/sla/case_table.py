@@ -1,4 +1,4 @@
-"""Reads the tables `calendars.txt` and `clock_cases.txt` without code of the product."""
+"""Read the tables `calendars.txt` and `clock_cases.txt` without using the product's code."""
 
 import re
 from dataclasses import dataclass, field

@@ -148,7 +148,7 @@ def test_paused_clock_has_no_deadline_until_it_is_resumed(time_machine: Any) -> 
     assert clocks.resume_clocks(appeal, sla, "person", None) == []
 
 
-def test_transfer_to_another_kind_of_organisation_changes_the_policy_but_not_the_start() -> None:
+def test_transfer_to_another_kind_of_organisation_changes_the_policy_not_the_start() -> None:
     fast = policy("Дежурные", 1, organisation_kind="duty_service")
     appeal, sla = appeal_of(), context(fast)
     sla.calendars._kinds[UUID(int=2)] = "duty_service"

@@ -45,7 +45,7 @@ def test_continued_late_clock_restarts_the_hours_of_each_level() -> None:
 
 
 @pytest.mark.parametrize("kind", ["resumed", "reopened", "answer_withdrawn"])
-def test_moment_of_continuing_is_that_of_the_last_resuming_event(kind: str) -> None:
+def test_clock_continues_at_its_last_resuming_event(kind: str) -> None:
     stood, went_on = DUE, DUE + timedelta(hours=5)
     row = SlaClock(events=[SlaClockEvent(kind="stopped", at=stood), SlaClockEvent(kind=kind, at=went_on)])
     assert continued_at(row) == went_on

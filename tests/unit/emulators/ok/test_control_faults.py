@@ -170,5 +170,5 @@ async def test_invalid_request_is_refused_naming_the_field(
     assert answer["detail"][0]["loc"][-1] == field
 
 
-async def test_persistent_fault_requires_active_token(network: Network) -> None:
+async def test_persistent_fault_for_an_unknown_token_is_refused(network: Network) -> None:
     await network.control("faults", {"kind": "persistent", "code": 5, "token": "nobody"}, status=404)

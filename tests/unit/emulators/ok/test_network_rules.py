@@ -185,7 +185,7 @@ async def test_deleted_and_blocked_authors_are_shown_as_in_the_network(network: 
     assert (await network.control("citizen", again, status=400))["error"]["code"] == 25
 
 
-async def test_message_needs_the_permission_of_its_recipient(network: Network) -> None:
+async def test_message_without_the_permission_of_its_recipient_is_refused(network: Network) -> None:
     person = {"page": network.page, "author": "570000000011"}
     to = {"recipient": {"user_id": "user:570000000011"}, "message": {"text": "Здравствуйте"}}
     assert code(await network.graph("messages", to)) == 458

@@ -88,7 +88,7 @@ async def test_session_key_is_signed_with_the_session_secret(network: Network) -
         assert accepted or body["error_code"] == 104
 
 
-async def test_method_in_the_path_is_accepted_and_a_user_method_needs_a_session(network: Network) -> None:
+async def test_method_in_the_path_is_accepted_but_a_user_method_only_with_a_session(network: Network) -> None:
     user = network.user
     params = {"application_key": user["application_key"], "uids": network.page}
     params["sig"] = sign(params, user["application_secret_key"])

@@ -131,7 +131,7 @@ def workbook_of(rows: str) -> bytes:
     ids=["rows", "cells"],
 )
 def test_workbook_of_mostly_missing_cells_is_refused(rows: str) -> None:
-    # The numbers of a few bytes stand for any number of empty rows and cells, which take time to skip.
+    # A few bytes with a high row or cell number imply many empty rows or cells before it, which take time to skip.
     with pytest.raises(Invalid, match="is too large: a sheet has at most"):
         read_table(workbook_of(rows))
 
