@@ -78,7 +78,7 @@ async def test_docs_page_loads_nothing_from_other_hosts(demo: RunningDemo) -> No
             assert (await demo.anyone.get(address)).status_code == 200, address
 
 
-async def test_non_public_routes_require_a_token(demo: RunningDemo) -> None:
+async def test_non_public_routes_are_refused_without_a_token(demo: RunningDemo) -> None:
     document = await whole_document(demo)
     open_routes = {
         "/api/v1/auth/token",

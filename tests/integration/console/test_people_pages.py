@@ -196,7 +196,7 @@ async def test_unlocking_a_person_whom_the_centre_locked_is_offered_only_to_the_
     ("relation", "offered"),
     [("own", [True, True]), ("subordinate", [False, True]), ("foreign", [False, False])],
 )
-async def test_unlocking_is_offered_only_if_the_scope_includes_whoever_set_the_lock(
+async def test_unlocking_is_offered_only_if_the_scope_includes_the_locking_organisation(
     console: ConsoleUnderTest, relation: str, offered: list[bool]
 ) -> None:
     own, samples = console.filled("/people/{person_id}"), console.services.samples

@@ -120,7 +120,7 @@ async def test_stored_version_may_be_restored_and_the_own_text_stays_below(conso
     assert "Мой текст" in texts[1:]
 
 
-async def test_first_save_beside_a_colleagues_draft_is_a_conflict(console: ConsoleUnderTest) -> None:
+async def test_first_save_conflicts_with_a_colleagues_draft(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="save", reply_id="", version="", text="Мой первый текст")
     response = (await _post(console, EXECUTOR, DRAFT, form)).response
     assert response.status_code == 409

@@ -287,7 +287,7 @@ async def _published(api: IngestApi, kind: str) -> str:
     ("kind", "role", "shown"),
     [("message", "head", False), ("message", "moderator", True), ("wall_post", "head", True)],
 )
-async def test_ids_of_private_replies_are_shown_only_to_readers_of_messages(
+async def test_ids_of_replies_in_conversations_are_shown_only_to_readers_of_messages(
     api: IngestApi, kind: str, role: str, shown: bool
 ) -> None:
     path = await _published(api, kind)

@@ -145,7 +145,7 @@ async def test_vk_long_poll_switches_its_events_on(vk: Emulator, database: TestD
         assert _method(vk, page, "groups.getLongPollSettings")["events"]["wall_reply_new"] == 1
 
 
-async def test_vk_long_poll_goes_on_if_its_events_may_not_be_switched_on(
+async def test_vk_long_poll_continues_if_its_events_may_not_be_switched_on(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_may_not_switch")

@@ -114,7 +114,7 @@ async def test_organisation_of_the_appeal_and_the_centre_retry_its_failed_reply(
 
 
 @pytest.mark.parametrize("other", ["draft", "on_approval", "queued", "resumed"])
-async def test_citizen_gets_no_second_answer_beside_a_reply_under_way(
+async def test_retry_is_refused_while_another_reply_is_under_way(
     scenario: PublicationScenario, other: str
 ) -> None:
     await have_appeal(scenario, scenario.system.organisation, other=other)

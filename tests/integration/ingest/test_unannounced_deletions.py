@@ -156,7 +156,7 @@ async def test_vk_comment_with_missed_deletion_event_is_marked_deleted(
         assert (row["deleted_by"], row["text"]) == ("unknown", "Нет воды")
 
 
-async def test_vk_deletion_beside_a_new_comment_is_found_without_push(
+async def test_vk_deletion_balanced_by_a_new_comment_is_found_without_push(
     vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.ingest.networks.vk.reading.wall_reader.RECENT", timedelta(0))

@@ -252,7 +252,7 @@ async def test_interim_answer_is_not_graded_by_criteria_of_final_answers(week: G
     assert refused.json()["errors"][0]["pointer"] == "/scores/proof"
 
 
-async def test_graders_claim_different_answers_and_an_expired_claim_goes_to_the_next_grader(
+async def test_graders_claim_different_answers_and_expired_claims_go_to_the_next_grader(
     week: GradingWeek,
 ) -> None:
     await week.draw(size=4)
@@ -274,7 +274,7 @@ async def test_graders_claim_different_answers_and_an_expired_claim_goes_to_the_
     assert (await week.grade(late, THIRD)).status_code == 201
 
 
-async def test_expired_claim_that_nobody_else_made_still_allows_the_grade(week: GradingWeek) -> None:
+async def test_expired_claim_that_nobody_else_took_still_allows_the_grade(week: GradingWeek) -> None:
     await week.draw()
     item_id, *_ = await week.claim(count=1)
     await week.rows("UPDATE grading_grades SET claimed_until = now() - interval '1 minute'")
@@ -604,7 +604,7 @@ async def test_slow_query_of_figures_is_cancelled_with_503(
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
 
 
-async def test_new_rubric_does_not_apply_to_an_earlier_sample_and_rubrics_cannot_be_changed(
+async def test_new_rubric_does_not_apply_to_earlier_samples_and_rubrics_cannot_be_changed(
     week: GradingWeek,
 ) -> None:
     await week.draw()

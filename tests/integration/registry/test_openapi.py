@@ -35,7 +35,7 @@ async def test_document_declares_the_responses_of_routes() -> None:
             assert "application/problem+json" in content, (name, status)
 
 
-def test_changes_of_a_calendar_say_that_deadlines_move() -> None:
+def test_descriptions_of_calendar_changes_say_that_deadlines_move() -> None:
     described = dict(operations())
     path = "/api/v1/calendars/{calendar_id}"
     assert "deadlines that count by this calendar are computed again" in _line(described[f"PATCH {path}"])

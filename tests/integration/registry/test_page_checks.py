@@ -483,7 +483,7 @@ async def test_moved_page_emits_an_event(registry: ServiceUnderTest, database: T
     assert old["id"] in row["data"]
 
 
-async def test_events_of_a_page_transferred_during_its_check_belong_to_the_new_organisation(
+async def test_events_of_a_page_transferred_during_its_check_name_the_new_organisation(
     scenario: PageChecksScenario,
 ) -> None:
     page, heir = await scenario.page("101"), await insert_organisation(scenario.database, name="Преемник")

@@ -181,7 +181,7 @@ async def test_wrong_passwords_from_one_address_do_not_block_the_user_at_another
     ] == "temporarily_unavailable"
 
 
-async def test_guesses_from_many_addresses_throttle_the_user_name_except_at_known_addresses(
+async def test_guesses_from_many_addresses_throttle_the_user_name_except_at_known_ones(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200

@@ -29,7 +29,7 @@ async def patch(
     )
 
 
-async def test_headers_are_sent_beside_our_own(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_headers_are_sent_in_addition_to_our_own(harness: WebhooksHarness, receiver: Receiver) -> None:
     endpoint = await harness.endpoint(receiver.url, headers=HEADERS)
     assert endpoint["header_names"] == ["Authorization", "X-Tenant"]
     receiver.statuses = [500]

@@ -348,7 +348,7 @@ async def test_notice_without_access_does_not_end_others_of_a_message_ingest_may
 
 
 @pytest.mark.parametrize("fails_again", [False, True])
-async def test_message_that_ingest_may_have_is_not_too_late_after_a_long_weekend(
+async def test_message_ingest_may_have_received_is_not_too_late_after_a_long_weekend(
     messenger: Messenger, mail: MailServer, now: time_machine.Traveller, *, fails_again: bool
 ) -> None:
     await messenger.linked()

@@ -132,7 +132,7 @@ async def test_name_is_looked_up_after_quota_and_access_are_checked(
         )  # fmt: skip
 
 
-async def test_nothing_is_held_while_a_name_is_looked_up(
+async def test_no_connection_or_lock_is_held_while_a_name_is_looked_up(
     harness: WebhooksHarness, receiver: Receiver, dns: DnsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dns.records = {"crm.example.org": ["127.0.0.1"]}

@@ -110,7 +110,7 @@ async def test_events_wait_until_the_receiver_has_repeated_the_challenge(
     assert (again.status_code, "already verified" in again.json()["detail"]) == (409, True)
 
 
-async def test_challenge_that_comes_in_parts_verifies(
+async def test_challenge_repeated_in_parts_verifies_the_endpoint(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     receiver.parts = 7
@@ -299,7 +299,7 @@ async def test_endpoint_disabled_after_the_last_attempt_gets_a_challenge_when_ac
     assert (verified["verified_at"] is not None, verified["disabled_reason"]) == (True, None)
 
 
-async def test_last_attempt_of_a_former_challenge_disables_nothing(
+async def test_last_attempt_of_a_former_challenge_does_not_disable_the_endpoint(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     receiver.answers = False

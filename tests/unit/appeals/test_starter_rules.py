@@ -44,7 +44,7 @@ def test_file_uses_the_topic_names_of_the_taxonomy() -> None:
     assert [(row["topic"], row["name"]) for row in rows] == [(row["topic"], names[row["topic"]]) for row in rows]
 
 
-def test_every_group_has_a_rule_for_its_own_sphere_and_one_for_the_rest() -> None:
+def test_every_group_has_a_rule_for_its_own_sphere_and_one_for_all_others() -> None:
     rules = Counter(
         (rule.topic_id, rule.page_owner_sphere)
         for rule in starter_rules(TOPICS)

@@ -126,7 +126,7 @@ def test_health_checks_every_container_of_a_service(services: dict[str, Any]) ->
     assert settings.process_urls().keys() == serving - {"gateway-service"}
 
 
-def test_entry_point_that_trusts_forwarded_addresses_is_reachable_only_by_the_console(
+def test_entry_point_that_trusts_forwarded_addresses_is_reached_only_by_the_console(
     services: dict[str, Any],
 ) -> None:
     static = tomllib.loads((_ROOT / "services/gateway/traefik/traefik.toml").read_text(encoding="utf-8"))

@@ -102,7 +102,7 @@ def test_removed_comment_is_a_deletion() -> None:
     assert (item.change, item.text, item.deleted_by) == ("deleted", None, None)
 
 
-def test_reply_has_reply_to() -> None:
+def test_reply_names_the_comment_it_answers() -> None:
     assert (
         ok_payloads.parse_comment(COMMENT | {"reply_to_comment_id": "MTc1"}, PAGE, TOPIC).reply_to
         == f"{TOPIC}/MTc1"

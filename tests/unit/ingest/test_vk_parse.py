@@ -45,7 +45,7 @@ def test_comment_events_of_all_formats_are_parsed(owner: dict[str, Any], envelop
     assert not item.from_community
 
 
-def test_reply_in_thread_has_reply_to() -> None:
+def test_reply_in_a_thread_names_the_comment_it_answers() -> None:
     deep = vk_payloads.parse_comment(COMMENT | {"parents_stack": [20], "reply_to_comment": 25}, PAGE)
     shallow = vk_payloads.parse_comment(COMMENT | {"parents_stack": [20]}, PAGE)
     assert deep.reply_to == "-900001_25"
@@ -67,7 +67,7 @@ def test_deleted_comment_that_keeps_its_thread_has_neither_author_nor_text() -> 
 
 
 @pytest.mark.parametrize("name", ["deleter_id", "user_id"])
-def test_deletion_has_deleter(name: str) -> None:
+def test_deletion_names_who_deleted_the_comment(name: str) -> None:
     content = {"owner_id": -900001, "id": 31, name: 700001, "post_id": 12}
     item = vk_push.parse_event(event("wall_reply_delete", content), PAGE)
     assert item is not None

@@ -126,7 +126,7 @@ async def _stored(*numbers: int) -> FakeFeed:
     return feed
 
 
-async def test_withdrawn_post_counts_as_deleted_but_not_a_published_one() -> None:
+async def test_withdrawn_post_counts_as_deleted_and_a_published_one_does_not() -> None:
     feed = await _stored(5, 6, 7)
     await _checked(FakeVk([True], {5}, published={6}), feed)
     assert feed.deleted == ["-101_7"]

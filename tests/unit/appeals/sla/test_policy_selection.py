@@ -56,7 +56,7 @@ def test_most_specific_policy_in_effect_applies(winner: SlaPolicy, others: list[
         assert policy_in_effect(policies, FACTS, MOMENT) is winner
 
 
-def test_appeal_without_topic_and_organisation_gets_a_policy_without_these_conditions() -> None:
+def test_appeal_without_topic_or_organisation_gets_a_policy_without_these_conditions() -> None:
     general = made("any")
     specific = [made("topic", topic_id=ROAD), made("kind", organisation_kind="administration")]
     assert policy_in_effect([general, *specific], PolicyFacts("normal"), MOMENT) is general
