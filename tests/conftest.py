@@ -1,4 +1,4 @@
-"""Fixtures for every test: a real Postgres, a freshly migrated database of its own, signing keys."""
+"""Fixtures for all tests: a real Postgres, a freshly migrated database for each test, signing keys."""
 
 import gc
 import os

@@ -229,7 +229,7 @@ async def test_500_listeners_get_each_event_once_despite_disconnects(
             await everything_arrived(database, readers[:-1])
         report(f"with large events and a client that does not read: {delay(readers)}")
 
-        # The reader that read nothing was disconnected and delayed nobody; it continues after its last event.
+        # The reader that read nothing was cut off and did not delay others; it resumes after its last event.
         async def cut_off() -> bool:
             return await apis[0].metric('gospablik_ended_streams_total{reason="too_slow"}') == 1
 

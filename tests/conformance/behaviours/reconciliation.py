@@ -43,7 +43,7 @@ async def _a_page_in_use(system: IngestUnderTest, name: str) -> tuple[str, UUID,
 
 @asynccontextmanager
 async def _adapter(system: IngestUnderTest, page_id: UUID) -> AsyncIterator[tuple[NetworkAdapter, PageRef]]:
-    """Create a second adapter beside that of the running ingest; yield it with a reference to the page."""
+    """Create an adapter in addition to that of the running ingest; yield it with a reference to the page."""
     database = system.ingest.service.database
     accounts = DatabaseTokenPool(database)
     await accounts.refresh()

@@ -1,4 +1,4 @@
-"""Own headers of endpoints: sent with each attempt, stored encrypted, and shown nowhere."""
+"""Custom headers of endpoints: sent with each attempt, stored encrypted, and never shown."""
 
 import asyncio
 from typing import Any

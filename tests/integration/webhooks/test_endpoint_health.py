@@ -1,4 +1,4 @@
-"""The health of an endpoint, and dead endpoints, which are disabled once and can be enabled again."""
+"""The health of an endpoint; an endpoint that fails for days is disabled once and can be enabled again."""
 
 import asyncio
 from datetime import datetime, timedelta

@@ -1,4 +1,4 @@
-"""Own headers of endpoints: allowed names and values, and values kept out of responses."""
+"""Custom headers of endpoints: which names and values are allowed, and removal of values from stored responses."""
 
 import pytest
 
