@@ -1,4 +1,4 @@
-"""The limit of files that a caller downloads at once: making one masks texts on a CPU core until it is sent."""
+"""The limit on a caller's concurrent downloads: masking a file's texts occupies a CPU core until it is sent."""
 
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ _open: Counter[str] = Counter()
 
 
 async def _count_file(caller: Reader) -> AsyncIterator[None]:
-    """Count a file of the caller until the response is sent. Raises `TooManyRequests` beyond `FILES_AT_ONCE`."""
+    """Count one file of the caller until its response is sent. Raises `TooManyRequests` beyond `FILES_AT_ONCE`."""
     if _open[caller.subject] >= FILES_AT_ONCE:
         raise TooManyRequests(
             f"You are downloading {FILES_AT_ONCE} files of appeals: wait until one is complete",

@@ -75,7 +75,7 @@ class _Answer:
         self._body = b""
 
     async def take(self, message: Message) -> None:
-        """Take a part of the response."""
+        """Store an ASGI message of the response."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], MutableHeaders(raw=list(message["headers"]))
         else:
@@ -108,14 +108,14 @@ def _errors(problem: Mapping[str, Any], status: int) -> list[dict[str, Any]]:
 
 
 def _name(pointer: str) -> str:
-    """Return the name of the parameter or field without where it is: `status` for `query/status/0`."""
+    """Return the name of the parameter or field without its location: `status` for `query/status/0`."""
     parts = pointer.removeprefix("query/").removeprefix("header/").removeprefix("path/").split("/")
     return ".".join(part for part in parts if part and not part.isdigit())
 
 
 def xml_document(root: str, document: Any) -> bytes:
     """Return a JSON value as XML by the Spark convention: an item of a list is an element named after the list in
-    the singular, a null an empty element.
+    the singular, and a null is an empty element.
     """
     element = ElementTree.Element(root)
     _fill(element, document, _ITEMS.get(root, root))

@@ -1,4 +1,4 @@
-"""Schemas that several capabilities share."""
+"""Schemas that several packages share."""
 
 from uuid import UUID
 

@@ -55,7 +55,7 @@ async def list_appeals(
     response: Response,
     sort: Annotated[AppealSort, Query(description=SORT_HELP)] = "-opened_at",
     expand: Annotated[
-        list[AppealExpansion] | None, Query(description="`route`: why each appeal is where it is")
+        list[AppealExpansion] | None, Query(description="`route`: why each appeal is with its organisation")
     ] = None,
 ) -> TwoWayPage[appeals.AppealListItem]:
     """Return appeals newest first, or in the order of `sort`. Staff of an organisation see its appeals only.
@@ -148,8 +148,8 @@ async def open_appeal(
 
     With `external_id` the request may be repeated at any time: the same content returns the first appeal with
     status 200, other content under the same id is a 422. If the caller may no longer read that appeal, the
-    response is a 409 (`duplicate`) that names it. The id belongs to the `source` and to the organisation that
-    enters the appeal.
+    response is a 409 (`duplicate`) that names it. Each `source` and each organisation that enters appeals has its
+    own ids.
 
     A message whose author has an appeal about the same matter in the same thread joins that appeal, with status
     200. Without an `external_id`, the same text from the same caller within ten minutes is a 409 that names the

@@ -31,9 +31,9 @@ async def change_appeals_in_bulk(
     """Assign, transfer, close or decide about selected appeals, or all that match a filter, 5,000 at most.
 
     With `filter`, repeat the `list_version` that `GET /appeals/counts?with_list_version=true` returned when the
-    person saw the list. Appeals opened since are left out. If the others are not the same as then, nothing is
-    changed, and the answer is 412 (`list-changed`) with the new `total`. `close` and `triage` refuse an appeal
-    that has got a message since.
+    person saw the list. Appeals opened since are left out. If the rest of the list is not the same as then,
+    nothing is changed, and the response is a 412 (`list-changed`) with the new `total`. `close` and `triage`
+    refuse an appeal that has received a message since.
 
     The request fixes the list of appeals; a job changes them one by one, as the route for a single appeal would,
     with the rights that you have for each at that moment. `GET /appeals/bulk/{id}` shows the progress, and `GET
@@ -111,8 +111,8 @@ async def undo_bulk_operation(
     """Restore the former assignee, organisation and status of the appeals that the operation changed and nobody
     has changed since.
 
-    Appeals changed since are `refused` with `precondition-failed`. Complete `assign`, `transfer` and `close`
-    operations can be undone, once; a `triage` operation cannot (409). A second request is a 409 (`duplicate`)
+    Appeals changed since are `refused` with `precondition-failed`. Completed `assign`, `transfer` and `close`
+    operations can be undone once; a `triage` operation cannot (409). A second request is a 409 (`duplicate`)
     naming the first in `operation_id`.
     """
 

@@ -1,4 +1,4 @@
-"""The route by which ingest commands the erasure of a citizen's data."""
+"""The route that ingest calls to erase a citizen's data."""
 
 from typing import Annotated
 

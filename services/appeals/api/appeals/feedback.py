@@ -36,8 +36,8 @@ async def correct_feedback(
     """Correct whether the citizen is satisfied with the last final answer, with a reason that the timeline keeps.
     Needs `appeals:triage`: the organisation that answered must not judge its own answer.
 
-    `not_solved` reopens the appeal, and its clock continues from its old start. An appeal that was reopened by
-    mistake becomes `answered` again, unless somebody has begun to work on it. `If-Match` is the version of the
+    `not_solved` reopens the appeal, and its clock continues from its original start. An appeal that was reopened
+    by mistake becomes `answered` again, unless somebody has begun to work on it. `If-Match` is the version of the
     appeal. 409 for feedback on an earlier or a withdrawn answer.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)

@@ -32,8 +32,8 @@ async def get_presence(session: ReadTransaction, caller: Reader, appeal_id: UUID
 
 @router.put("", summary="Say that you have the page of an appeal open")
 async def renew_presence(session: WriteTransaction, caller: Reader, appeal_id: UUID) -> PresenceOut:
-    """Record you as present for `expires_in` seconds, and return who else is. Repeat within this time while the
-    page is open.
+    """Record that you have the page open for the next `expires_in` seconds, and return who else has. Repeat the
+    request within this time while the page is open.
     """
     await appeal_queries.require_visible(session, caller, appeal_id)
     await presence.heartbeat(session, caller, appeal_id)
@@ -42,7 +42,7 @@ async def renew_presence(session: WriteTransaction, caller: Reader, appeal_id: U
 
 @router.delete("", status_code=204, summary="Say that you have closed the page of an appeal")
 async def end_presence(session: WriteTransaction, caller: Reader, appeal_id: UUID) -> None:
-    """End your presence at once; without this request it lapses."""
+    """End your presence at once. Without this request it ends when `expires_in` seconds have passed."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     await presence.leave(session, caller, appeal_id)
 

@@ -56,8 +56,8 @@ async def triage_message(
     none): a 412 contains the current version and the `decision` made meanwhile. Without `If-Match`, a decision
     that contradicts another person's, or that confirms what they changed, is a 409 (`decided-by-another`) naming
     that decision; a decision that only adds to it is accepted. If the message was classified during the request,
-    the answer is 409 too: read it again. `appeal_version` checks the appeal likewise, since a colleague may have
-    moved it: a 412 contains its `version` and its `last_change`.
+    the response is a 409 too: read it again. `appeal_version` checks the appeal likewise, since a colleague may
+    have moved it: a 412 contains its `version` and its `last_change`.
     """
     corrections, needs_answer = body.corrections(), body.needs_answer
     decided = await retry_on_deadlock(
@@ -94,8 +94,8 @@ async def triage_appeal(
     """Classify an appeal that was opened manually from a text. 409 if the appeal has messages of a citizen: decide
     on a message instead; `message_id` of the problem names the first. As with messages, a corrected topic or
     location reroutes an appeal that nobody has started and no person has assigned. With `If-Match` the appeal must
-    be in the version that you saw: else 412 with its `version` and `last_change`. Without `If-Match`, values set
-    by another person are not replaced: 409 (`decided-by-another`) names their `decision`.
+    be in the version that you saw: otherwise 412 with its `version` and `last_change`. Without `If-Match`, values
+    set by another person are not replaced: 409 (`decided-by-another`) names their `decision`.
     """
     corrections = body.corrections()
 
@@ -124,11 +124,11 @@ async def undo_decision(
     decision, and the former classification and review of the message that you decided on.
 
     Triage decisions about a message or an appeal, and moves to `assigned`, `closed` and `not_required`, can be
-    undone for 15 minutes, while the appeal has not changed since and no reply is under way. Otherwise, or if
-    another person decided, 409: decide again, or move the appeal. An appeal that was in `triage` after a reply
-    does not return to `triage`. Clocks that the decision started continue, because the citizen is waiting; nothing
-    is overdue in `triage`. Returns the appeal; its timeline has the decision and the undo, and `appeal.moved` has
-    the reason «Решение отменено».
+    undone for 15 minutes, while the appeal has not changed since and no reply is under way. Otherwise, or if the
+    last decision is another person's, the response is a 409: decide again, or move the appeal. An appeal that was
+    in `triage` after a reply does not return to `triage`. Clocks that the decision started continue, because the
+    citizen is waiting; nothing is overdue in `triage`. Returns the appeal; its timeline has the decision and the
+    undo, and `appeal.moved` has the reason «Решение отменено».
     """
 
     async def undo() -> None:

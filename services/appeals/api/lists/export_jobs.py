@@ -105,9 +105,9 @@ async def download_export(request: Request, caller: Reader, export_id: UUID) -> 
     """Return the file, with personal data masked in the texts, until the export expires. Only the person who
     requested the export may download it.
 
-    Appeals that the caller may no longer read are left out. When the data of a citizen is erased, all exports
-    with an appeal of theirs are deleted: the response is a 404, and a running download breaks off. Each download
-    is logged and recorded. 409 if the export is not ready, 429 for a third file at the same time.
+    Appeals that the caller may no longer read are left out. When the data of a citizen is erased, all exports with
+    an appeal of theirs are deleted: the response is a 404, and a running download is cut off. Each download is
+    logged and recorded. 409 if the export is not ready, 429 for a third file at the same time.
     """
     service = get_service(request)
     async with service.database.read() as session:

@@ -20,7 +20,7 @@ from shared.http.problems import Conflict, TooManyRequests
 from shared.personal_data_reads import Read
 from shared.service import get_service
 
-# Paging parameters are ignored, so that a list's URL becomes the export's URL by a changed path.
+# Paging parameters are ignored, so that changing the path of a list's URL is enough to export the list.
 router = APIRouter(tags=["appeals"], dependencies=[Depends(refuse_unknown_parameters)])
 
 # A row takes about a millisecond, most of it for masking. A workbook has to be complete before it can be sent.
@@ -38,7 +38,7 @@ def _file_response(
         "Content-Disposition": {"schema": {"type": "string"}, "description": "The name of the file"},
         "X-Total-Count": {
             "schema": {"type": "integer"},
-            "description": "How many appeals the list has at the start",
+            "description": "How many appeals the list has when the download starts",
         },
     }
     return {200: {"content": {media_type: content}, "description": "The file", "headers": headers}}

@@ -1,5 +1,6 @@
-"""Routes of Open311 GeoReport v2 (http://wiki.open311.org/GeoReport_v2): read and create appeals as an app for
-several cities does. Formats and statuses are those of the specification: `services/appeals/api/open311_format.py`.
+"""Routes of Open311 GeoReport v2 (http://wiki.open311.org/GeoReport_v2): read and create appeals, for apps that
+serve several cities. Formats and statuses are those of the specification:
+`services/appeals/api/open311_format.py`.
 """
 
 import asyncio
@@ -35,7 +36,7 @@ MAX_FORM_BODY = 64 * 1024
 _MAX_FORM_FIELDS = 200
 _FORM = "application/x-www-form-urlencoded"
 _SPECIFICATION = "http://wiki.open311.org/GeoReport_v2"
-# Topics change only with a version: the date of the last change of a topic or of these routes.
+# The date of the last change of the topics or of these routes; topics change only with a new version.
 _CHANGESET = "2026-12-01 00:00"
 # Masking occupies a CPU core: more responses at once would slow other requests down.
 REQUEST_QUEUE = CallerQueue(
@@ -46,7 +47,7 @@ REQUEST_QUEUE = CallerQueue(
 async def _accept_api_key(
     request: Request,
     jurisdiction_id: Annotated[
-        str | None, Query(description="Ignored: there is one jurisdiction", examples=["example.ru"])
+        str | None, Query(description="Ignored: there is only one jurisdiction", examples=["example.ru"])
     ] = None,
     x_api_key: Annotated[
         str | None, Header(description="An access token, if it is not in `Authorization`")
@@ -70,9 +71,9 @@ async def _accept_api_key_of_form(request: Request) -> None:
     if "authorization" in request.headers or request.headers.get("x-api-key") or not _has_form(request):
         return
     try:
-        # Without further checks, which follow once the caller is known.
+        # The form is validated later, once the caller is known.
         pairs = parse_qsl((await request.body()).decode("latin-1"), max_num_fields=_MAX_FORM_FIELDS)
-    except ValueError:  # too many fields: no key is looked for
+    except ValueError:  # too many fields: the request has no key
         return
     if key := dict(pairs).get("api_key"):
         await identify_by_token(request, key)
@@ -92,11 +93,11 @@ router = APIRouter(
 
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route for these errors."""
+    """Return the `responses` of a route for these error statuses."""
     described = {
         400: ("The request is invalid", "end_date: The period from `start_date` must not span more than 90 days"),
         403: ("The key is missing or invalid, or does not allow this", "The token is invalid: it has expired"),
-        404: ("It does not exist", "service_request_id: there is no such request"),
+        404: ("The resource does not exist", "service_request_id: there is no such request"),
         429: ("Too many requests", "More than 600 requests in 60 s; try again in 5 s"),
         503: ("Unavailable for the moment", "The service cannot reach its database; try again in a moment"),
     }
@@ -125,15 +126,16 @@ _FORM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["service_code"],
     "properties": {
-        "api_key": _TEXT | {"description": "An access token, if it is in no header", "format": "password"},
+        "api_key": _TEXT | {"description": "An access token, unless a header contains one", "format": "password"},
         "jurisdiction_id": _TEXT | {"description": "Ignored"},
-        "service_code": _TEXT | {"description": "Of `GET /open311/v2/services.json`"},
+        "service_code": _TEXT | {"description": "A code from `GET /open311/v2/services.json`"},
         "lat": {"type": "number", "minimum": -90, "maximum": 90, "description": "WGS84, with `long`"},
         "long": {"type": "number", "minimum": -180, "maximum": 180, "description": "WGS84, with `lat`"},
         "address_string": _TEXT | {"maxLength": 1_000, "description": "Becomes part of the text"},
         "address_id": _TEXT | {"maxLength": 300},
         "description": _TEXT | {"maxLength": schemas.MAX_DESCRIPTION},
-        "first_name": _TEXT | {"maxLength": 140, "description": "Encrypted, as `last_name`, `phone` and `email`"},
+        "first_name": _TEXT
+        | {"maxLength": 140, "description": "Encrypted, like `last_name`, `phone` and `email`"},
         "last_name": _TEXT | {"maxLength": 140},
         "phone": _TEXT | {"maxLength": 300},
         "email": _TEXT | {"maxLength": 300},
@@ -213,9 +215,10 @@ async def list_open311_requests(
     """Return the appeals that the caller may read as service requests, newest first, 1,000 at most; for more give
     an earlier `end_date`.
 
-    Without dates those of the last 90 days; with one date the 90 days after or before it. Two dates must not span
-    more than 90 days. Personal data is masked in `description`, as in `GET /api/v1/appeals`. A caller has two of
-    these lists made at once; a third gets 429, and so does everybody while too many wait.
+    Without dates, the appeals of the last 90 days are returned; with one date, those of the 90 days after or
+    before it. Two dates must not span more than 90 days. Personal data is masked in `description`, as in `GET
+    /api/v1/appeals`. A caller may have two requests for this list at a time: a third gets 429, and so does every
+    request while too many are waiting.
     """
     query = RequestQuery(
         service_request_id=service_request_id,
@@ -224,9 +227,9 @@ async def list_open311_requests(
         end_date=end_date,
         status=status,
     )
-    # A request that waits holds neither a connection nor rows.
+    # A request that waits holds neither a database connection nor rows.
     async with REQUEST_QUEUE.turn(caller):
-        # The connection is given back before the texts are masked, which takes longer than reading them.
+        # The connection is released before the texts are masked, which takes longer than reading them.
         async with service.database.read() as session:
             rows = await service_requests.find_requests(session, caller, query)
             locations = await service_requests.submitted_locations(session, rows)
@@ -311,8 +314,8 @@ async def create_open311_request(
     organisation, or moderators decide.
 
     The location is required: `lat` and `long`, `address_string` or `address_id`. Name, phone and e-mail are kept
-    encrypted. Fields `attribute[code]` are kept with the appeal. A repetition with the same `external_id`, which
-    other content makes invalid, or with the same `Idempotency-Key` creates nothing.
+    encrypted. Fields `attribute[code]` are kept with the appeal. A request repeated with the same
+    `Idempotency-Key` or `external_id` creates nothing; the same `external_id` with other content is invalid.
     """
 
     async def work() -> schemas.Open311Receipt:
@@ -341,5 +344,5 @@ async def create_open311_request(
 
 @router.api_route("/{path:path}", methods=["GET", "POST"], include_in_schema=False)
 async def refuse_open311_path(path: str) -> None:
-    """Refuse all other paths, such as those of tokens: every id is returned at once."""
+    """Refuse all other paths. Those for tokens are not needed: a POST returns the id of its request at once."""
     raise NotFound("There is no such resource, or not in this format: paths end with .json or .xml")

@@ -204,17 +204,17 @@ async def _verified(
         )
         raise Unauthenticated(NOT_VERIFIED) from refused
     set_log_context(request, str(partner.id), str(partner.owner_id))
-    # Only verified messages count: a stranger must not use up the limit. It is one of the organisation, which
-    # could otherwise have as many limits as partners.
+    # Only verified messages count, so that a stranger cannot use up the limit. All partners of an organisation
+    # share one limit: otherwise more partners would raise it.
     check_rate_limit(request, str(partner.organisation_id), quotas.events)
     return partner, message
 
 
 async def _sender(session: WriteSession, partner_id: UUID, message: SignedMessage) -> Partner:
-    """Return the partner that signed the message. Raise `NotVerified`."""
+    """Return the partner that signed the message. Raise `NotVerified` if the partner with this id did not."""
     found = await find_partner(session, partner_id)
     if found is None:
-        with suppress(NotVerified):  # an unknown partner takes as long as a wrong signature
+        with suppress(NotVerified):  # refusing an unknown partner takes as long as refusing a wrong signature
             message.verify([_NOBODYS_SECRET], clock.now())
         raise NotVerified("partner")
     partner, now = found
@@ -234,14 +234,14 @@ def _parsed(body: bytes) -> PartnerEventModel:
     if too_deep(body):
         raise BadRequest(f"The nesting of the body is deeper than {DEEPEST} levels")
     try:
-        # Of bytes, `json` would guess the encoding, but the depth was checked in UTF-8.
+        # Given bytes, `json` would guess the encoding, but the depth was checked as UTF-8.
         document = json.loads(body.decode())
     except ValueError as error:
         raise BadRequest("The body is not JSON in UTF-8") from error
     kind = document.get("type") if isinstance(document, dict) else None
     model = PARTNER_EVENT_MODELS.get(kind) if isinstance(kind, str) else None
     if model is None:
-        # A lone surrogate cannot be sent back.
+        # A lone surrogate cannot be encoded in the response.
         shown = str(kind)[:100].encode(errors="replace").decode()
         raise Invalid.field("/type", f"Unknown type «{shown}»: give one of {', '.join(PARTNER_EVENT_MODELS)}")
     try:
@@ -253,7 +253,7 @@ def _parsed(body: bytes) -> PartnerEventModel:
 
 @contextmanager
 def _pointers_into_data() -> Iterator[None]:
-    """Let problems point into the event: its `data` has the fields that the domain functions name."""
+    """Prefix the pointers of `Invalid` with `/data`: the domain functions name fields of the event's `data`."""
     try:
         yield
     except Invalid as problem:

@@ -65,7 +65,7 @@ async def list_partners(
     return Page(items=await partners_out(session, kept), next_cursor=cursor)
 
 
-@router.get("/{partner_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="One partner")
+@router.get("/{partner_id}", responses=problems.responses(*READ_PROBLEMS, NotFound), summary="Get a partner")
 async def get_partner(
     session: ReadTransaction, caller: PartnerReader, partner_id: UUID, response: Response
 ) -> PartnerOut:
@@ -112,7 +112,9 @@ async def delete_partner(session: WriteTransaction, caller: PartnerManager, part
 async def take_over_partner(
     session: WriteTransaction, caller: PartnerManager, partner_id: UUID, response: Response
 ) -> PartnerOut:
-    """Make the caller the owner: somebody of the partner's organisation with the rights that it uses."""
+    """Make the caller the owner of the partner. The caller must belong to its organisation and have the rights
+    that its events need.
+    """
     return await _shown(session, await partners.take_over(session, caller, partner_id), response)
 
 
@@ -130,7 +132,7 @@ async def rotate_partner_secret(
 ) -> PartnerWithSecret:
     """Issue a new secret, which only this response contains. The old one is accepted for 24 hours more.
 
-    The caller becomes the owner, and must be allowed to: the secret gives the owner's rights. With `If-Match` a
+    The caller becomes the owner, and must be allowed to be: the secret gives the owner's rights. With `If-Match` a
     repeated request gets 412 instead of another secret.
     """
     partner, secret = await partners.rotate_secret(session, caller, partner_id, seen.version)

@@ -131,8 +131,8 @@ def _page(appeal: Appeal, names: Row[*tuple[Any, ...]]) -> appeals.AppealPage | 
 
 
 def without_colleagues(detail: appeals.AppealOut) -> appeals.AppealOut:
-    """Return the appeal as shown to a caller who just gave it away: without the names of the people who have it
-    now.
+    """Return the appeal as shown to a caller whose change moved it out of their scope: without allowed moves and
+    without the names of the people who work on it.
     """
     shown = [entry for entry in detail.timeline if entry.kind != "assignee_changed"]
     hidden = {"allowed_moves": [], "assignee": None, "watchers": [], "timeline": shown}
@@ -219,7 +219,7 @@ def _people_in(entry: TimelineEntry) -> list[str]:
 
 
 def _notified_ids(entry: TimelineEntry) -> list[str] | None:
-    """Return the ids of the people who were notified; entries of former versions name them `told_ids`."""
+    """Return the ids of the people who were notified; entries of earlier versions name them `told_ids`."""
     found: list[str] | None = entry.data.get("notified_ids", entry.data.get("told_ids"))
     return found
 

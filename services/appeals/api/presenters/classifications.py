@@ -61,7 +61,7 @@ def _topic(names: TopicAndMunicipalityNames, topic_id: UUID | None) -> common.To
 
 
 async def triage_result(session: AsyncSession, decided: TriageDecision) -> classifications.TriageResult:
-    """Return the result of a decision."""
+    """Return the result of a decision as the API shows it."""
     appeal, suggested = decided.appeal, decided.suggested
     wanted = [found.organisation_id for found in (appeal, suggested) if found is not None]
     names = await routes.organisation_names(session, wanted)

@@ -75,7 +75,7 @@ async def deadlines_of(
     session: AsyncSession, appeal: Appeal, sla: SlaContext, caller: Caller
 ) -> deadlines.DeadlinesOut:
     """Return the clocks and promises of an appeal as of now, the notices sent about them, and the extension
-    requests that the caller may see, each oldest first. Grounds and reasons of people are read on record.
+    requests that the caller may see, each oldest first. If people wrote grounds or reasons, the read is recorded.
     """
     promises = await promise_queries.promises_of(session, appeal.id)
     steps = await escalations.escalations_of(session, appeal.id)

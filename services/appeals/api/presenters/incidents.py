@@ -22,6 +22,7 @@ from shared.tables.appeals_replies import Reply
 
 
 async def incident_response(session: Any, caller: Any, incident_id: UUID, response: Response) -> IncidentOut:
+    """Return the incident as the API shows it, and set the ETag of the response."""
     found = await incident_out(session, await incident_queries.get_incident_row(session, caller, incident_id))
     set_etag(response, found.version)
     return found

@@ -38,7 +38,7 @@ def _note(note: AppealNote, organisation: str | None, names: ActorNames) -> Note
 
 
 async def watcher_out(session: AsyncSession, watcher: AppealWatcher) -> WatcherOut:
-    """Return a watcher."""
+    """Return a watcher as the API shows it."""
     names = await ActorNames.load(session, [watcher.person_id, watcher.added_by])
     return WatcherOut(
         person=names.ref(watcher.person_id),

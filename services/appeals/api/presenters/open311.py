@@ -13,7 +13,7 @@ from shared.contracts.erasures import ERASED_TEXT
 from shared.masking import mask
 from shared.tables.appeals_classification import Topic
 
-# Longer than a phone number, an address of e-mail or a name, with the words beside it that identify it.
+# Longer than a phone number, an e-mail address or a name with the words beside it by which it is recognised.
 _MARGIN = 200
 
 
@@ -68,7 +68,7 @@ def _description(text: str) -> str:
     """Return the beginning of the text, masked; only this part is masked, because masking is slow."""
     masked = mask(text[: MAX_DESCRIPTION + _MARGIN])
     if len(text) > MAX_DESCRIPTION + _MARGIN:
-        # The text may be cut within a number, half of which no pattern recognises.
+        # The cut may divide a number, and no pattern recognises its first half.
         masked = masked[:-_MARGIN]
     return masked[:MAX_DESCRIPTION]
 
@@ -85,7 +85,7 @@ def _text(location: Mapping[str, Any], name: str) -> str | None:
 
 
 def _degrees(location: Mapping[str, Any], name: str, most: int) -> float | None:
-    # `POST /appeals` takes any values in the data of this source.
+    # `POST /appeals` accepts any values as `metadata` of this source too.
     value = location.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None

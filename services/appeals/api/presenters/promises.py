@@ -23,7 +23,7 @@ def promise_list_item(row: PromiseRow) -> PromiseListItem:
 
 
 def promise_counts(row: LedgerRow) -> PromiseCounts:
-    """Return the counts of an organisation."""
+    """Return the counts of an organisation's promises as the ledger shows them."""
     organisation_id, name, made, still_open, kept, moved, broken = row
     ended = kept + broken
     return PromiseCounts(

@@ -41,9 +41,7 @@ async def reply_out(session: AsyncSession, row: Reply) -> replies.ReplyOut:
 
 
 def people_in(rows: Sequence[Reply], changes: Mapping[UUID, Sequence[ReplyChange]]) -> set[str]:
-    """Return the names of the people who wrote these replies, requested or decided their approval, and requested
-    these changes.
-    """
+    """Return the actors who wrote these replies, requested or decided their approval, or requested the changes."""
     people = {row.author for row in rows} | {change.requested_by for found in changes.values() for change in found}
     for approval in [row.approval for row in rows if row.approval is not None]:
         people |= {approval[name] for name in _APPROVAL_ACTORS if approval[name] is not None}

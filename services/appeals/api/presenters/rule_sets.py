@@ -85,7 +85,7 @@ async def movements_out(session: AsyncSession, outcome: DryRunOutcome) -> list[D
 
 
 async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewResult) -> RulePreviewOut:
-    """Return the preview of a message."""
+    """Return the preview of a message: the route that the set gives it, and the facts that the rules compared."""
     facts, owner, classification = result.facts, result.facts.page_owner, result.classification
     naming = result.routing_context.router
     rows = {row.id: row for row in await rule_sets.stored_rules(session, rule_set.id)}
@@ -115,11 +115,11 @@ async def preview_out(session: AsyncSession, rule_set: RuleSet, result: PreviewR
 
 
 def organisation_ref(naming: Router, organisation_id: UUID | None) -> NamedRef | None:
-    """Return an organisation with its name; None without one."""
+    """Return a reference to the organisation, with its name; None for None."""
     if organisation_id is None:
         return None
-    rule_set = naming.organisations.get(organisation_id)
-    return NamedRef(id=organisation_id, name=rule_set.name if rule_set else "")
+    found = naming.organisations.get(organisation_id)
+    return NamedRef(id=organisation_id, name=found.name if found else "")
 
 
 async def _naming(session: AsyncSession, rows: Sequence[RoutingRule], sets: Sequence[RuleSet] = ()) -> Router:

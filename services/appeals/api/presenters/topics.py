@@ -49,7 +49,7 @@ def location_of(
 def location_out(
     oktmo: str | None, name: str | None, settlement: str | None, street: str | None, house: str | None
 ) -> Location | None:
-    """Return a location; None if no part of it is known."""
+    """Return a location; None if no part of it is known. `oktmo` and `name` are those of the municipality."""
     if not any((oktmo, settlement, street, house)):
         return None
     return Location(

@@ -69,8 +69,8 @@ async def upload_attachment(
     why.
 
     Until a photo is attached, only your organisation can read or attach it. A photo that is not attached expires
-    after some days. Uploading the same file again creates another attachment. A person has two uploads at a time
-    (429).
+    after some days. Uploading the same file again creates another attachment. A person may have two uploads at a
+    time: a third gets 429.
     """
     await uploads.require_may_upload(service.database, caller)
     name, content = await _file(request)
@@ -87,7 +87,7 @@ async def _file(request: Request) -> tuple[str | None, bytes]:
     # The form is read here and not by a parameter of the route: the caller's right must be checked first.
     async with request.form(max_files=1, max_fields=1) as form:
         if unknown := sorted(set(form) - {"file"}):
-            raise Invalid.field(f"/{unknown[0]}", "Unknown part of the form")
+            raise Invalid.field(f"/{unknown[0]}", "Unknown part of the form: send only the part «file»")
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise Invalid.field(FILE_POINTER, "Send multipart/form-data with the photo in the part «file»")

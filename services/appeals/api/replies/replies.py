@@ -52,8 +52,8 @@ async def reply_to_appeal(
     An appeal has one reply under way at a time, drafts included: a second is a 409 (`reply-under-way`) whose
     `reply` names the first by `id`, `author` and `status`. While another person has the edit lease, it is a 409
     (`reply-being-written`). The same final text within 24 hours is a 409 (`duplicate`) that names the first in the
-    same way, unless the request has a new `Idempotency-Key`. With `If-Match` the appeal must be in the
-    version that you saw: else a 412 with its current `version` and its `last_change`.
+    same way, unless the request has a new `Idempotency-Key`. With `If-Match` the appeal must be in the version
+    that you saw: otherwise 412 with its current `version` and its `last_change`.
     """
 
     async def work() -> replies.ReplyOut:
@@ -147,10 +147,10 @@ async def retry_reply(
 
     When the first parts of a long reply are already published, `text` must begin with them: only the rest is
     changed and sent. The former text stays in the timeline (`reply_corrected`). The reply goes to the message that
-    it was written for (`in_reply_to`), even if the citizen has written again since; 409 if that message
-    was moved to another appeal. 409 (`reply-under-way`) while another reply is under way. A corrected text is
-    checked like a new one, and ends with the question if the reply asks for a mark. If a rule requires approval,
-    only an approver other than the author may retry with it.
+    it was written for (`in_reply_to`), even if the citizen has written again since; 409 if that message was moved
+    to another appeal. 409 (`reply-under-way`) while another reply is under way. A corrected text is checked like a
+    new one, and ends with the request for a mark if the reply has one. If a rule requires approval, only an
+    approver other than the author may retry with it.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     retried = await submission.retry_reply(session, appeal, reply_id, caller, body.text if body else None)

@@ -47,9 +47,9 @@ async def edit_reply(
     if the promise is not open, or another reply is under way), and the text must change with it; `attachments`
     replaces the photos if the network can edit them. Omitted fields and the kind stay unchanged.
 
-    If a rule requires approval, only an approver other than the author may edit: else 409. Also 409 if the network
-    takes no edits, or while another change is under way, which `change` names. A text that needs more comments
-    than the reply has fails.
+    If a rule requires approval, only an approver other than the author may edit: otherwise 409. Also 409 if the
+    network takes no edits, or while another change is under way, which `change` names. An edit fails if its text
+    needs more comments than the reply has.
     """
 
     async def work() -> replies.ReplyOut:
@@ -86,7 +86,8 @@ async def withdraw_reply(
     once: Once,
     response: Response,
 ) -> replies.ReplyOut:
-    """Delete a published reply in the network, with all its parts. Its text stays here, with who, when and why.
+    """Delete a published reply in the network, with all its parts. Its text stays here, with the person, time and
+    reason.
 
     The reply is `withdrawn` once the network has deleted it. If it had stopped a clock and no later reply was
     published, the clock continues as if there had been no answer, and the appeal is reopened. Progress, failure

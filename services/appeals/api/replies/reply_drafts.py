@@ -44,7 +44,8 @@ async def get_reply_lease(session: ReadTransaction, caller: Reader, appeal_id: U
 async def take_reply_lease(
     session: WriteTransaction, caller: Replier, appeal_id: UUID, body: replies.ReplyLeaseIn | None = None
 ) -> replies.ReplyLeaseOut:
-    """Take the edit lease: only its holder writes the reply. It is short, and each saved draft renews it.
+    """Take the edit lease: only its holder writes the reply. It lasts a short time, and each saved draft renews
+    it.
 
     409 (`reply-being-written`) while another person has the lease, with their name. With `take_over` a moderator
     or a manager gets the lease; the timeline records it.

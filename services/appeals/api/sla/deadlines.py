@@ -28,7 +28,7 @@ async def get_deadlines(
     session: ReadTransaction, caller: Reader, appeal_id: UUID, response: Response
 ) -> deadlines.DeadlinesOut:
     """Return each clock of the appeal: its policy and calendar, which time counted, which did not and why, and how
-    much is left. The figures add up. The ETag is the appeal's.
+    much is left. The segments of a clock add up to its used and remaining time. The ETag is the appeal's.
     """
     appeal = await session.scalar(
         select(Appeal)

@@ -41,13 +41,13 @@ AppealExpansion = TypeAliasType("AppealExpansion", Literal["route"])
 
 
 class UnreadOut(BaseModel):
-    """Something new in an appeal that the reader has not opened yet."""
+    """Something new in an appeal that the reader has not seen yet."""
 
     reason: UnreadReason = Field(
         description=f"The last reason, if there are several. {UNREAD_HELP}", examples=["message"]
     )
     at: datetime = Field(
-        description="Send it as `until` when the appeal was read", examples=["2026-11-27T10:00:00.123Z"]
+        description="Send it as `until` once the appeal has been read", examples=["2026-11-27T10:00:00.123Z"]
     )
 
 
@@ -87,25 +87,27 @@ class AppealSummary(BaseModel):
     incident_id: UUID | None = Field(description="The incident that the appeal is in")
     transfers: int = Field(description="How often it was transferred between organisations", examples=[0])
     returns: int = Field(description="How often an organisation returned it", examples=[0])
-    extensions: int = Field(description="How often a deadline of it was extended", examples=[0])
+    extensions: int = Field(description="How often one of its deadlines was extended", examples=[0])
     channel: Channel
     source: str | None = Field(
-        description="Null for an appeal from a network; else `phone`, `reception`, `letter`, or a system's name",
+        description="`phone`, `reception`, `letter`, or a system's name; null for an appeal from a network",
         examples=[None],
     )
     unread: UnreadOut | None = Field(description="Null: there is nothing new for you", examples=[None])
-    tags: list[str] = Field(description="Words of staff, in order", examples=[["крыльцо"]])
+    tags: list[str] = Field(
+        description="Short words that staff put on the appeal, in alphabetical order", examples=[["крыльцо"]]
+    )
     text: str = Field(
         description="The text that opened the appeal. In lists personal data is masked in it, and with `q` it "
-        "is an extract around it",
+        "is an extract around the found words",
         examples=["Когда починят дорогу на ул. Бабушкина?"],
     )
-    written_at: datetime = Field(description="The network's time, or that of the call or letter")
+    written_at: datetime = Field(description="When the citizen wrote, by the network's clock, or called")
     opened_at: datetime = Field(description="When the message was received")
-    updated_at: datetime = Field(description="When it last changed: its version, not its incident or notes")
+    updated_at: datetime = Field(description="When its version last changed; its incident and notes do not count")
     next_due_at: datetime | None = Field(
-        description="The earliest deadline that it owes: of the first or next reply, of a promise, of the final "
-        "answer; null: it owes nothing, or nobody has it",
+        description="The earliest open deadline: of the first or next reply, of a promise, of the final answer; "
+        "null: there is none, or moderators have the appeal",
         examples=["2026-11-30T17:40:00+08:00"],
     )
     first_response_due_at: datetime | None = Field(examples=["2026-11-30T17:40:00+08:00"])
@@ -119,11 +121,11 @@ class AppealSummary(BaseModel):
     promised_at: datetime | None = Field(description="Promised by the last interim reply")
     closed_at: datetime | None
     erased_at: datetime | None = Field(
-        description="When the citizen's data was erased: show «данные удалены» in place of texts, "
-        "which are empty, also those of messages, replies and notes",
+        description="When the citizen's data was erased: the texts of the appeal and of its messages, replies "
+        "and notes are empty; show «данные удалены» in their place",
         examples=[None],
     )
-    overdue: bool = Field(description="A reply is due and late")
+    overdue: bool = Field(description="Whether a reply is late")
     reply_failed: FailedReply | None = Field(
         description="The last reply failed; null again when one is queued, retried or published", examples=[None]
     )
@@ -140,7 +142,7 @@ class AppealSummary(BaseModel):
 class AppealListItem(AppealSummary):
     """An appeal as lists show it."""
 
-    route: RouteOut | None = Field(description="With `expand=route`; null without")
+    route: RouteOut | None = Field(description="With `expand=route`; null otherwise")
     highlights: list[Highlight] = Field(
         description="With `q`: up to three of the texts that have its words, the oldest first", examples=[[]]
     )
@@ -240,13 +242,13 @@ AppealText = Annotated[
 
 
 class AppealFields(LocationIn):
-    """What may be given of an appeal that is opened from a text, besides the text and its source."""
+    """The optional fields of an appeal that is opened from a text, whatever its source."""
 
     written_at: BoundedDatetime | None = Field(
         default=None, description="When the citizen called or wrote; default: now"
     )
     contact: ContactIn | None = None
-    metadata: Metadata | None = Field(default=None, description="Data of the source, kept as they are")
+    metadata: Metadata | None = Field(default=None, description="Data of the source, kept unchanged")
     organisation_id: UUID | None = None
     topic_id: UUID | None = None
     urgency: Urgency | None = None
@@ -266,7 +268,7 @@ class AppealIn(AppealFields):
     source: Source | None = None
     external_id: ExternalId | None = Field(
         default=None,
-        description="The id in the source; a system gives one. The same again returns the first appeal, for good",
+        description="The id in the source, which systems give. The same id always returns the first appeal",
     )
     text: AppealText | None = None
 
@@ -300,8 +302,8 @@ class MoveIn(RequestBody):
     )
     organisation_id: UUID | None = Field(
         default=None,
-        description="With `assigned`: the new organisation. Staff must give a reason, and cannot name one that "
-        "has had the appeal",
+        description="With `assigned`: the new organisation. Staff must give a reason, and cannot name an "
+        "organisation that has had the appeal",
     )
     reason: SingleLine | None = Field(default=None, examples=["Дорога республиканская, не наша"])
     outcome: AppealOutcome | None = Field(default=None, description="With `closed`")
@@ -322,7 +324,7 @@ class MatterDecisionIn(RequestBody):
 
     message_id: UUID = Field(examples=[_ID])
     decision: MatterDecision = Field(
-        description="`split_off`: the message gets an appeal of its own; `keep`: it stays", examples=["split_off"]
+        description="`split_off`: the message gets a separate appeal; `keep`: it stays", examples=["split_off"]
     )
     reason: SingleLine | None = Field(default=None, examples=["Спрашивает о другой дороге"])
 
@@ -350,7 +352,7 @@ class AppealCounts(BaseModel):
     by_status: dict[AppealStatus, int] = Field(examples=[{"assigned": 12, "answered": 40}])
     overdue: int
     list_version: str | None = Field(
-        description="With `with_list_version`: which appeals these are, for `POST /appeals/bulk`. Null: not asked "
-        "for, or more appeals than a bulk operation changes",
+        description="With `with_list_version`: identifies these appeals in `POST /appeals/bulk`. Null: not "
+        "requested, or more appeals than a bulk operation changes",
         examples=["AAZFlxSCUAC8kM1uC4sL0n3yVQk7m2Xo"],
     )

@@ -42,14 +42,14 @@ class BulkOperationIn(RequestBody):
     )
     filter: BulkFilter | None = Field(
         default=None,
-        description=f"All appeals that match, {MAX_APPEALS} at most. They are fixed with the request",
+        description=f"All appeals that match, {MAX_APPEALS} at most. The request fixes them",
         examples=[None],
     )
     list_version: str | None = Field(
         default=None,
         pattern=PATTERN,
-        description="With `filter`: the `list_version` that `GET /appeals/counts` returned for it. If it matches "
-        "other appeals now, nothing is changed: 412 with the `total`. Appeals opened since are left out",
+        description="With `filter`: the `list_version` that `GET /appeals/counts` returned for it. If the filter "
+        "matches other appeals now, nothing is changed: 412 with the `total`. Appeals opened since are left out",
         examples=[None],
     )
     assignee_id: UUID | None = Field(
@@ -68,14 +68,16 @@ class BulkOperationIn(RequestBody):
         default=None, description="With `triage`: whether an answer is due", examples=[None]
     )
     confirm: bool = Field(
-        default=False, description="With `triage`: what is not given is right as classified", examples=[False]
+        default=False,
+        description="With `triage`: fields that are left out are correct as classified",
+        examples=[False],
     )
     topic_id: UUID | None = Field(default=None, description="With `triage`", examples=[None])
     urgency: Urgency | None = Field(default=None, description="With `triage`", examples=[None])
 
     def selection(self) -> Selection:
-        """Return the appeals to change. Raises `Invalid` unless exactly one of `appeal_ids` and `filter` is
-        given, and for a `list_version` without `filter`, or one that no list has.
+        """Return the appeals to change. Raises `Invalid` unless exactly one of `appeal_ids` and `filter` is given,
+        and for a `list_version` that is malformed or comes without `filter`.
         """
         if (self.appeal_ids is None) == (self.filter is None):
             detail = "Give either appeal_ids or filter"
@@ -84,11 +86,16 @@ class BulkOperationIn(RequestBody):
         if self.list_version is None:
             return Selection(self.appeal_ids, self.filter)
         if self.filter is None:
-            raise Invalid.field("/list_version", "Give it with filter only: appeal_ids say which appeals you saw")
+            raise Invalid.field(
+                "/list_version", "Give `list_version` only with `filter`: `appeal_ids` already names the appeals"
+            )
         try:
             return Selection(filter=self.filter, list_version=ListVersion.parsed(self.list_version))
         except ValueError as error:
-            raise Invalid.field("/list_version", "Give what GET /appeals/counts returned") from error
+            raise Invalid.field(
+                "/list_version",
+                "Not the version of a list: give the `list_version` that GET /appeals/counts returned",
+            ) from error
 
     def change(self) -> BulkChange:
         """Return the change. Raises `Invalid` naming a parameter that is missing or belongs to another action."""
@@ -122,7 +129,7 @@ class BulkOperationOut(BaseModel):
     needs_answer: bool | None = Field(description="With `triage`", examples=[None])
     counts: BulkCounts
     created_at: datetime
-    completed_at: datetime | None = Field(description="When the last appeal had its outcome; null: under way")
+    completed_at: datetime | None = Field(description="When the last appeal got its outcome; null: under way")
     duration_seconds: float | None = Field(description="From the request to the last outcome", examples=[41.5])
     undoable: bool = Field(
         description="`POST /appeals/bulk/{id}/undo` undoes it for the appeals that nobody changed since"
@@ -137,7 +144,7 @@ class RowProblem(BaseModel):
     type: str = Field(examples=["/problems/conflict"])
     title: str = Field(examples=["Conflict"])
     status: int = Field(examples=[409])
-    detail: str = Field(examples=["The appeal is «closed»: nobody owes a next step"])
+    detail: str = Field(examples=["An appeal in status «closed» cannot be assigned to a person or released"])
     errors: list[FieldError] | None = Field(default=None, examples=[None])
 
 
@@ -156,7 +163,7 @@ class BulkRowOut(BaseModel):
     number: int | None = Field(
         description="Null: no such appeal, or it was out of the author's scope", examples=[1024]
     )
-    appeal: BulkRowAppeal | None = Field(description="Null: there is no such appeal that you may (still) read")
+    appeal: BulkRowAppeal | None = Field(description="Null: you may not read the appeal now, or it does not exist")
     outcome: BulkOutcome = Field(examples=["refused"])
     problem: RowProblem | None = Field(description="With `refused`")
     changed_at: datetime | None = Field(description="When it got its outcome")

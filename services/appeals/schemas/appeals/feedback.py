@@ -32,7 +32,7 @@ class FeedbackOut(BaseModel):
         description="Why the message is read this way, in words", examples=["Благодарность: «спасибо»"]
     )
     corrected_by: ActorRef | None = Field(
-        description="The moderator who corrected the reading; null: read by rules"
+        description="The moderator who corrected the reading; null: rules read it"
     )
 
 

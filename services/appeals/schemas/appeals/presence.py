@@ -18,4 +18,6 @@ class PresenceOut(BaseModel):
     """The other people who have the page of an appeal open."""
 
     others: list[PresentOut]
-    expires_in: int = Field(examples=[45], description="Seconds after which a page without a heartbeat lapses")
+    expires_in: int = Field(
+        examples=[45], description="Seconds after which a page without a heartbeat no longer counts as open"
+    )

@@ -20,7 +20,7 @@ class Fragment(BaseModel):
 class Highlight(BaseModel):
     """An extract, of at most 300 characters, of a text that has words of the search; personal data is masked."""
 
-    kind: SearchedTextKind = Field(description="Where the text is")
+    kind: SearchedTextKind = Field(description="What kind of text it is")
     fragments: list[Fragment] = Field(description="Its parts in order; joined they are the extract")
 
 

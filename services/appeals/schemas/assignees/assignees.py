@@ -21,7 +21,7 @@ class AssigneeRuleIn(RequestBody):
     topic_id: UUID | None = Field(
         default=None, description="A topic, or a group for all its topics; left out: all topics without a rule"
     )
-    person_ids: PersonIds = Field(description="Who takes turns, in this order; one person gets all")
+    person_ids: PersonIds = Field(description="Who takes turns, in this order; a single person gets all appeals")
 
 
 class AssigneeRuleUpdate(RequestBody):
@@ -38,7 +38,7 @@ class AssigneeRuleOut(BaseModel):
     organisation: NamedRef
     topic: NamedRef | None = Field(description="Null: all topics without a rule of their own")
     people: list[ActorRef] = Field(description="Who takes turns, in this order")
-    last_person: ActorRef | None = Field(description="Whose turn was the last")
+    last_person: ActorRef | None = Field(description="Who had the last turn")
     created_at: datetime
     updated_at: datetime
 

@@ -90,7 +90,7 @@ class ClassifierOut(BaseModel):
         examples=[{"version": 3, "data": {"rows": 12000}}],
     )
     unmapped_labels: str | None = Field(
-        description="Labels of the custom model that name no topic; these are left to the built-in model"
+        description="Labels of the custom model that name no topic; the built-in model decides instead"
     )
 
 
@@ -115,7 +115,7 @@ class TriageIn(ClassificationIn):
     needs_answer: bool = Field(examples=[True])
     confirm: bool = Field(
         default=False,
-        description="The fields left out are right as classified",
+        description="The fields that are left out are correct as classified",
         examples=[False],
     )
     type: MessageType | None = Field(default=None, examples=["complaint"])
@@ -157,8 +157,10 @@ class TriageResult(BaseModel):
     )
     organisation: NamedRef | None = Field(description="Who must answer")
     route: RouteOut | None
-    rerouted: bool = Field(description="The corrected topic or location gave the appeal another organisation")
+    rerouted: bool = Field(
+        description="Whether the corrected topic or location gave the appeal another organisation"
+    )
     suggested_organisation: SuggestedOrganisation | None = Field(
-        description="The organisation that the rules name, where the appeal stays with another that started work "
-        "or was chosen by a person"
+        description="The organisation that the rules suggest, if the appeal stays with another one that has "
+        "started work or was chosen by a person"
     )

@@ -12,14 +12,14 @@ TopicLevel = TypeAliasType("TopicLevel", Literal["group", "topic"])
 
 
 class TopicOut(BaseModel):
-    """A topic group, or a topic of one."""
+    """A topic group, or a topic in a group."""
 
     id: UUID
     code: str = Field(examples=["roads"])
     name: str = Field(examples=["Дороги"])
     position: int
     level: TopicLevel
-    group: NamedRef | None = Field(description="Of a topic")
+    group: NamedRef | None = Field(description="The group of a topic; null for a group")
 
 
 class TopicDetails(TopicOut):

@@ -24,7 +24,7 @@ class AlertOut(BaseModel):
     incident_number: int | None
     incident_title: str | None
     created_at: datetime = Field(
-        description="When it was raised, the last time. Send it as `until` when the alert was seen",
+        description="When it was last raised. Send it as `until` once the alert has been seen",
         examples=["2026-11-27T10:00:00.123Z"],
     )
     seen_at: datetime | None

@@ -77,7 +77,7 @@ class IncidentPatch(RequestBody):
 
 
 class IncidentOut(BaseModel):
-    """An incident. For staff of an organisation, number and times cover only its own appeals."""
+    """An incident. For staff of an organisation, `member_count` and times of writing cover only its appeals."""
 
     id: UUID
     number: int

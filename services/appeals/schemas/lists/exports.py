@@ -35,7 +35,7 @@ class ExportOut(BaseModel):
     layout: ExportLayout
     status: ExportStatus = Field(examples=["running"])
     total: int = Field(description="How many appeals the list had at the request", examples=[48_000])
-    rows_done: int = Field(description="How many of them are read", examples=[12_400])
+    rows_done: int = Field(description="How many of them have been read", examples=[12_400])
     failure: str | None = Field(description="Why it failed, in words", examples=[None])
     file_url: str | None = Field(
         description="Where the file is, once it is `ready`",

@@ -49,7 +49,9 @@ class AppealFacets(BaseModel):
     complete: bool = Field(description="Whether all appeals of the list were counted")
     status: list[StatusFacet]
     urgency: list[UrgencyFacet]
-    network: list[NetworkFacet] = Field(description="Appeals by phone, letter or from other systems have none")
+    network: list[NetworkFacet] = Field(
+        description="Appeals by phone or letter, or from other systems, have no network"
+    )
     organisation: list[NamedFacet] = Field(description="At most 50")
-    topic_group: list[NamedFacet] = Field(description="At most 50; take one with the filter `topic_id`")
+    topic_group: list[NamedFacet] = Field(description="At most 50; filter by one of them with `topic_id`")
     municipality: list[MunicipalityFacet] = Field(description="At most 50")

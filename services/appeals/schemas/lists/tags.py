@@ -17,7 +17,7 @@ class TagChange(RequestBody):
 class TagsOut(BaseModel):
     """The tags of an appeal."""
 
-    tags: list[str] = Field(description="In order", examples=[["крыльцо", "ремонт 2027"]])
+    tags: list[str] = Field(description="In alphabetical order", examples=[["крыльцо", "ремонт 2027"]])
 
 
 class TagOut(BaseModel):

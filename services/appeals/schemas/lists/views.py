@@ -24,7 +24,7 @@ class ViewFilter(AppealFilter):
     def _names_no_citizen(cls, value: str | None) -> None:
         # Refused because a view is kept after the citizen's data is erased.
         if value is not None:
-            raise ValueError("a saved view cannot name a citizen")
+            raise ValueError("a saved view must not name a citizen: leave `author_key` out")
 
 
 class ViewIn(RequestBody):
@@ -51,7 +51,7 @@ class ViewOut(BaseModel):
     is_shared: bool = Field(description="The owner's organisation sees it too", examples=[True])
     name: str = Field(examples=["Крыльцо, срочные"])
     filter: dict[str, Any] = Field(
-        description="As in `GET /appeals`, without what is not restricted",
+        description="As in `GET /appeals`, without the fields that restrict nothing",
         examples=[{"status": ["assigned"], "tag": "крыльцо"}],
     )
     sort: AppealSort = Field(examples=["urgency"])

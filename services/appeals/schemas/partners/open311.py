@@ -15,7 +15,7 @@ from services.appeals.schemas.common import _ID, RequestBody
 Open311EndpointType = TypeAliasType("Open311EndpointType", Literal["production", "test"])
 
 _TOPIC_ID = "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b12"
-# What the specification allows.
+# Limits of the specification.
 MAX_DESCRIPTION = 4_000
 MAX_ATTRIBUTES = 40
 
@@ -29,7 +29,7 @@ class Open311Error(BaseModel):
 
     code: int = Field(description="The HTTP status", examples=[400])
     description: str = Field(
-        description="What is wrong, with the parameter in front if there is one",
+        description="What is wrong, preceded by the name of the parameter if there is one",
         examples=["end_date: The period from `start_date` must not span more than 90 days"],
     )
 
@@ -97,7 +97,7 @@ class Open311Request(BaseModel):
     )
     service_notice: str | None = Field(description="Always null", examples=[None])
     requested_datetime: datetime = Field(description="When it was received")
-    updated_datetime: datetime = Field(description="When it last changed; of a closed appeal: when it was closed")
+    updated_datetime: datetime = Field(description="When it last changed; for a closed appeal, when it was closed")
     expected_datetime: datetime | None = Field(
         description="The promised date, or the deadline of the final answer"
     )
@@ -120,7 +120,7 @@ class Open311Receipt(BaseModel):
 
 
 class Open311RequestIn(RequestBody):
-    """The form of `POST requests`. Empty fields are absent."""
+    """The form of `POST requests`. Empty fields count as absent."""
 
     jurisdiction_id: StorableText | None = None
     service_code: SingleLine
@@ -175,7 +175,7 @@ class Open311RequestIn(RequestBody):
         metadata = {name: value for name, value in kept.items() if value is not None}
         return NewSubmission(
             source=OPEN311_SOURCE,
-            # All apps have one source: the same id of two apps of an organisation names two requests.
+            # All apps have the same source, so the sender distinguishes equal ids of two apps of an organisation.
             external_id=f"{sender}:{self.external_id}" if self.external_id is not None else None,
             written_at=None,
             contact=given or None,

@@ -25,7 +25,9 @@ class PartnerAppealIn(AppealFields):
     text: AppealText
 
     def with_source(self, source: str) -> AppealIn:
-        """Return the appeal as `POST /appeals` would take it from this source: both recognise it as the same."""
+        """Return the appeal as a body of `POST /appeals` with this source, so that a repetition is recognised
+        through either route.
+        """
         return AppealIn.model_validate(self.model_dump(exclude_unset=True) | {"source": source})
 
 

@@ -50,7 +50,7 @@ class PartnerOut(BaseModel):
     version: int
     name: PartnerName
     source: PartnerSource
-    organisation: NamedRef | None = Field(description="Whose appeals it can reach; null: it is of the centre")
+    organisation: NamedRef | None = Field(description="Whose appeals it can reach; null: it belongs to the centre")
     active: bool = Field(examples=[True])
     owner: ActorRef = Field(description="The person or client whose rights its events use")
     refusal_reason: str | None = Field(

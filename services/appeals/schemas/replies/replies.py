@@ -49,7 +49,7 @@ class ReplyApproval(BaseModel):
     )
     requested_by: ActorRef
     requested_at: datetime
-    decision: ApprovalDecision | None = Field(description="Null: it waits")
+    decision: ApprovalDecision | None = Field(description="Null: not decided yet")
     decided_by: ActorRef | None
     decided_at: datetime | None
     remarks: str | None = Field(description="What the approver wrote", examples=["Назовите дату"])
@@ -66,7 +66,7 @@ class ReplyChangeProgress(BaseModel):
     """The progress of a change in the network, counted in parts of a long reply."""
 
     parts: int = Field(description="How many parts it changes", examples=[3])
-    parts_done: int = Field(description="How many of them have the wanted text", examples=[1])
+    parts_done: int = Field(description="How many of them are done", examples=[1])
     failure: dict[str, Any] | None = Field(
         default=None,
         description="Why the last call did not succeed; while the change is `queued`, it is retried",
@@ -86,10 +86,10 @@ class ReplyChangeOut(BaseModel):
         description="The new text of an edit", examples=["Ямочный ремонт начнётся во вторник."]
     )
     former_text: str = Field(
-        description="What stood in the network before", examples=["Ямочный ремонт начнётся в понедельник."]
+        description="What the network showed before", examples=["Ямочный ремонт начнётся в понедельник."]
     )
     promised_at: datetime | None = Field(
-        description="The other date that an edit promises; null: the date stays", examples=[None]
+        description="The new date that an edit promises; null: the date stays", examples=[None]
     )
     former_promised_at: datetime | None = Field(
         description="What was promised before, if the edit moves it", examples=[None]
@@ -107,7 +107,7 @@ class ReplyChangeOut(BaseModel):
     ended_at: datetime | None = Field(description="When it was carried out or failed")
     failure: ReplyChangeFailure | None = Field(examples=[None])
     progress: ReplyChangeProgress | None = Field(
-        description="Null until the network is asked", examples=[{"parts": 1, "parts_done": 1}]
+        description="Null until the first call to the network", examples=[{"parts": 1, "parts_done": 1}]
     )
 
 
@@ -126,7 +126,7 @@ class ReplyOut(BaseModel):
     )
     kind: ReplyKind
     text: str = Field(
-        description="Of a published reply: what the network confirmed last; of a withdrawn one: what stood there",
+        description="Of a published reply: what the network confirmed last; of a withdrawn one: what it showed",
         examples=["Ямочный ремонт начнётся в понедельник."],
     )
     status: ReplyStatus = Field(examples=["published"])
@@ -175,7 +175,7 @@ class ReplyIn(RequestBody):
         default=None, description="With `interim`: when the final reply will come"
     )
     outcome: AppealOutcome | None = Field(
-        default=None, description="With `final`: how the matter ends with it; null: not said"
+        default=None, description="With `final`: how the matter ends with it; null: not stated"
     )
     ask_mark: bool = Field(
         default=False,
@@ -209,7 +209,7 @@ class ReplyDraftIn(RequestBody):
         default=None, description="With `interim`: when the final reply will come"
     )
     outcome: AppealOutcome | None = Field(
-        default=None, description="With `final`: how the matter ends with it; null: not said"
+        default=None, description="With `final`: how the matter ends with it; null: not stated"
     )
     ask_mark: bool = Field(
         default=False,
@@ -319,7 +319,7 @@ class RecordedAnswerIn(RequestBody):
         default=None, description="With `interim`: when the final answer will come"
     )
     outcome: AppealOutcome | None = Field(
-        default=None, description="With `final`: how the matter ends with it; null: not said"
+        default=None, description="With `final`: how the matter ends with it; null: not stated"
     )
 
 
@@ -343,7 +343,7 @@ class ReplyEditIn(RequestBody):
         description="Why it is edited; for colleagues", examples=["Подрядчик перенёс работы"]
     )
     promised_at: BoundedDatetime | None = Field(
-        default=None, description="Of an interim reply: the other date that the text names now; null: it stays"
+        default=None, description="Of an interim reply: the new date that the text names; null: the date stays"
     )
     attachments: list[UUID] | None = Field(
         default=None,

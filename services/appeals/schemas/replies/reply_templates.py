@@ -59,5 +59,6 @@ class FilledTemplateOut(BaseModel):
     own: bool = Field(description="Of the appeal's organisation; false: of the centre")
     text: str = Field(examples=["Здравствуйте, {имя}! По обращению № 1024 ответим до 07.12.2026. Школа № 1"])
     missing_fields: list[str] = Field(
-        description="Fields that a person must fill in: a text with one is not published", examples=[["имя"]]
+        description="Fields that a person must fill in: a text that still has one is not published",
+        examples=[["имя"]],
     )

@@ -13,7 +13,7 @@ class Suggestion(BaseModel):
     organisation_id: UUID = Field(description="The id of `organisation`")
     organisation: NamedRef
     confidence: float = Field(
-        description="Probability, 0–1; all suggestions together make at most 1", examples=[0.62]
+        description="Probability, 0–1; those of all suggestions add up to at most 1", examples=[0.62]
     )
     why: str = Field(examples=["тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"])
 
@@ -27,7 +27,7 @@ class RouteOut(BaseModel):
     rule_set: int | None = Field(default=None, description="Number of the rule set that routed it")
     rule: str | None = Field(
         default=None,
-        description="The rule in words; several where organisations forward",
+        description="The rule in words; several rules if organisations forward the appeal",
         examples=["тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"],
     )
     why: str | None = Field(default=None, description="The words that decided need, topic and location")

@@ -23,7 +23,7 @@ _SEND_TO = (
     "location; `sphere_body`: the regional body of the topic's sphere; `page_owner_founder`: the organisation "
     "above the page's owner; `moderators` decide"
 )
-_OWNER_SPHERE = "Whether the page's owner is of the topic's sphere; an owner without a sphere is `other`"
+_OWNER_SPHERE = "Whether the page's owner belongs to the topic's sphere; an owner without a sphere is `other`"
 _DESCRIPTION = "тема «Ямочный ремонт», город Улан-Удэ → Комитет по строительству"
 
 Oktmo = Annotated[
@@ -44,8 +44,8 @@ class RuleIn(RequestBody):
     )
     page_owner_id: UUID | None = Field(
         default=None,
-        description="The organisation that owns the page; also one that another rule sends to: then this rule "
-        "forwards the appeal",
+        description="The organisation that owns the page, or one to which another rule sends appeals: then "
+        "this rule forwards them",
     )
     urgency: Urgency | None = None
     page_owner_sphere: PageOwnerSphere | None = Field(default=None, description=_OWNER_SPHERE)
@@ -178,8 +178,8 @@ class DryRunIn(RequestBody):
     to: BoundedDatetime | None = Field(default=None, description="Opened before; now by default")
     only_untouched: bool = Field(
         default=False,
-        description="Only appeals that `reroute` would change: open, and nobody moved or started them; no window "
-        "by default",
+        description="Only appeals that `reroute` would change: open ones that nobody has moved or started; by "
+        "default of any time",
     )
 
 
@@ -216,7 +216,7 @@ class RulePreviewIn(RequestBody):
     )
     post_context: Annotated[NonBlankText, Field(max_length=20_000)] | None = Field(
         default=None,
-        description="The post above, as the column of `gospablik classify`: it may indicate topic and location",
+        description="The text of the post above the message: it may indicate topic and location",
         examples=["Когда начнут ремонт дорог?"],
     )
     topic_id: UUID | None = None

@@ -54,21 +54,26 @@ class ClockEventOut(BaseModel):
     organisation_id: UUID | None = Field(description="The organisation that must answer from then on")
     policy_id: UUID | None = Field(description="The version of the policy from then on")
     starts_at: datetime | None = Field(description="The moment from which the clock counts")
-    extension_seconds: int | None = Field(description="Of an extension, in the unit of the clock")
+    extension_seconds: int | None = Field(
+        description="What an extension adds, in working or calendar time as the clock counts"
+    )
 
 
 class ClockOut(BaseModel):
     """A clock of an appeal, or the date of a promise, which has neither events nor segments.
 
-    `used_seconds` and `left_seconds` of a clock are the sums of its segments.
+    `used_seconds` and `left_seconds` of a clock are the sums of its segments; what is left of a paused clock has
+    no segments.
     """
 
     id: UUID = Field(examples=[_ID])
     kind: ClockKind
     state: ClockState = Field(
-        description="`waiting`: a moderator must decide; `stopped` by a published answer, `cancelled` without"
+        description="`waiting`: a moderator must decide; `stopped` by a published answer, `cancelled` without one"
     )
-    message_id: UUID | None = Field(description="The message that it answers; null: the one that opened it")
+    message_id: UUID | None = Field(
+        description="The message whose answer is awaited; null: the one that opened the appeal"
+    )
     written_at: datetime
     received_at: datetime
     policy: ClockPolicy | None
@@ -83,13 +88,13 @@ class ClockOut(BaseModel):
     calendar: str | None = Field(default=None, description="The calendar that counts now", examples=["Бурятия"])
     time_zone: str | None = Field(default=None, examples=["Asia/Irkutsk"])
     started_at: datetime | None = Field(description="The moment from which it counts")
-    due_at: datetime | None = Field(description="Null while it is paused in time")
+    due_at: datetime | None = Field(description="Null if the clock was paused before its deadline")
     unextended_due_at: datetime | None = Field(
         default=None, description="Of an extended clock: the deadline without the extensions"
     )
     due_if_resumed_now: datetime | None = Field(default=None, description="Of a paused clock")
     stopped_at: datetime | None
-    on_time: bool | None = Field(description="Of a stopped clock")
+    on_time: bool | None = Field(description="Whether the answer came in time; null unless stopped")
     next_warning_at: datetime | None = Field(description="When the organisation is warned next")
     used_seconds: int | None = Field(default=None, description="Until now, or until the answer", examples=[4800])
     left_seconds: int | None = Field(default=None, description="Until the deadline", examples=[27600])

@@ -41,9 +41,7 @@ class ExtensionApprovalIn(RequestBody):
 class ExtensionRefusalIn(RequestBody):
     """The refusal of a request."""
 
-    remarks: _Text = Field(
-        description="Why the present deadline must suffice", examples=["Ответьте, что сделано и что дальше"]
-    )
+    remarks: _Text = Field(description="Why the deadline stays", examples=["Ответьте, что сделано и что дальше"])
 
 
 class ExtensionRequestOut(BaseModel):

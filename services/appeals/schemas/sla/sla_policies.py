@@ -143,5 +143,5 @@ class SlaPolicyOut(BaseModel):
     extensions: ExtensionLimits = Field(examples=[DEFAULT_EXTENSIONS])
     valid_from: datetime
     valid_until: datetime | None = Field(
-        description="Null: without end. A version is not in effect at this moment"
+        description="Null: no end. The version is in effect until this moment, not at it"
     )
