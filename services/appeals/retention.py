@@ -61,7 +61,7 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
             lambda: [UndoableDecision.decided_at < clock.now() - timedelta(minutes=UNDO_MINUTES)],
         ),
         purge_rule(UnreadAppeal, UnreadAppeal.last_at, lambda: [UnreadAppeal.last_at < clock.now() - unread]),
-        # Much longer than a message may be late: a purged id cannot be sent again.
+        # Kept far longer than a signature is accepted, so that no event can be replayed after its id was purged.
         purge_rule(
             PartnerEvent,
             PartnerEvent.received_at,

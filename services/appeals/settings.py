@@ -40,7 +40,7 @@ class AppealsSettings(SecretFileSettings):
     )
 
     region_name: str = Field(
-        default="", description="The region in exports in the layout of «Инцидент Менеджмент»; empty: left out"
+        default="", description="Region named in exports in the layout of «Инцидент Менеджмент»; empty: left out"
     )
 
     spike_min_authors: int = Field(
@@ -85,7 +85,7 @@ class AppealsSettings(SecretFileSettings):
     mark_question: str = Field(
         default="",
         max_length=300,
-        description="What ends a final reply whose author wants to ask for a mark; empty: nobody is asked",
+        description="Sentence added to a final reply whose author wants to ask for a mark; empty: nobody is asked",
     )
 
     max_partners: int = Field(
@@ -99,26 +99,26 @@ class AppealsSettings(SecretFileSettings):
     partner_refusals_per_minute: int = Field(
         default=60,
         ge=1,
-        description="Messages to partners' addresses per minute that may be refused for one client",
+        description="Refused events per minute and client address, after which further ones get a 429",
     )
 
     notices_pages: NoticesPages = Field(
         default=(),
-        description="Pages to which colleagues write codes that link their account with notices, such as "
-        "`vk:101,ok:55`, as for webhooks: such a message opens no appeal",
+        description="Pages to which staff write the codes that link their accounts for notices, such as "
+        "`vk:101,ok:55`, with the same value as for the webhooks service: such a message opens no appeal",
     )
 
     attachments_dir: Path = Field(
         default=Path(".data/attachments"),
-        description="Folder of the photos of replies; API and worker of appeals share it",
+        description="Folder of the photos of replies; the API and the worker of appeals share it",
     )
     attachments_s3_endpoint: str | None = Field(
         default=None, description="Address of an S3 server that keeps the photos instead of the folder"
     )
     attachments_s3_bucket: str | None = Field(
-        default=None, pattern=r"^[A-Za-z0-9._-]{3,63}$", description="The bucket, which contains nothing else"
+        default=None, pattern=r"^[A-Za-z0-9._-]{3,63}$", description="Bucket for the photos and nothing else"
     )
-    attachments_s3_region: str = Field(default="us-east-1", description="The region that requests are signed for")
+    attachments_s3_region: str = Field(default="us-east-1", description="Region for which requests are signed")
     attachments_s3_key_id: str | None = Field(default=None, description="Id of the access key")
     attachments_s3_secret: SecretStr | None = Field(default=None, description="Secret of the access key")
 
@@ -150,7 +150,7 @@ class AppealsSettings(SecretFileSettings):
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
             raise ValueError("the endpoint must be a URL such as https://s3.example.ru, without a login")
         if parts.path.strip("/") or parts.query or parts.fragment:
-            raise ValueError("the endpoint must be the URL of the server alone: set the bucket by its own setting")
+            raise ValueError("the endpoint must be the URL of the server alone: set the bucket in its own setting")
         return value.rstrip("/")
 
     @model_validator(mode="after")

@@ -38,8 +38,8 @@ from shared.jobs import Jobs
 from shared.service import Service
 from shared.tables.appeals import AppealsConsumerOffset
 
-# Jobs that people start and that run for minutes. More at once would take the connections of publications and
-# consumers: with three such kinds at least two of the pool remain.
+# Limit of each of the three kinds of jobs that people start and that run for minutes: more at once would leave
+# too few connections of the pool to publications and consumers.
 _LONG_JOBS_AT_ONCE = 2
 # Jobs that go through many appeals after a change of the rules or the registry.
 _RECOMPUTATIONS_AT_ONCE = 1

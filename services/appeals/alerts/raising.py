@@ -1,7 +1,7 @@
 """Raise alerts: one per kind and appeal or incident.
 
 Kinds: `urgent` (an appeal), `spike` (an incident), `repeated_transfers` (an appeal that organisations keep
-transferring). When another message reports danger, the `urgent` alert gets the new reason and is unseen.
+transferring). When another message reports danger, the `urgent` alert gets the new reason and counts as unseen.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,9 @@ _RAISED_AGAIN = frozenset({"urgent"})
 
 
 async def raise_for_appeals(session: WriteSession, kind: str, alerts: Sequence[tuple[Appeal, str]]) -> None:
-    """Raise one alert per appeal and kind, each with its reason."""
+    """Raise an alert of this kind for each of the appeals in `alerts`, with the reason paired with it. An appeal
+    has at most one alert of a kind; only an existing `urgent` alert is raised again.
+    """
     by_appeal = {appeal.id: (appeal, why) for appeal, why in alerts}
     drafts = [_draft(kind, why, appeal_id=appeal.id) for appeal, why in by_appeal.values()]
     numbers = {appeal.id: appeal.number for appeal, _ in by_appeal.values()}
@@ -37,8 +39,8 @@ async def raise_for_appeals(session: WriteSession, kind: str, alerts: Sequence[t
 async def _raise_again(
     session: WriteSession, kind: str, reasons: Mapping[UUID, str], numbers: dict[UUID, int]
 ) -> None:
-    """Give the alerts of these appeals the new reason and time, and mark the seen ones as unseen, with an event.
-    The audit trail keeps who had seen them.
+    """Give the existing alerts of these appeals the new reason and time, mark the seen ones as unseen, and emit an
+    event for each of those. The audit trail keeps who had seen them.
     """
     present = list(
         await session.scalars(

@@ -24,9 +24,9 @@ from shared.tables.ingest import Message
 async def reopen_after_own_reply(
     session: WriteSession, appeal: Appeal, reply: Reply, sla: SlaContext, recorder: AppealRecorder
 ) -> None:
-    """Reopen an appeal with a message received after the reply was submitted and before its publication was known.
-    Both times are the database's, read while the appeal is locked, so clocks of different machines are never
-    compared.
+    """Reopen the answered appeal if a message that awaits a reply was received after the reply was submitted and
+    before its publication was known. Both times are the database's, read while the appeal is locked, so clocks of
+    different machines are never compared.
     """
     await _reopen(session, appeal, AppealMessage.created_at > _submitted_at(reply), sla, recorder)
 
@@ -79,10 +79,8 @@ async def reopen_after_staff_reply(
     sla: SlaContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Reopen an appeal with a message written after the staff reply, if the staff reply was received after the
-    message.
-
-    Both times are the network's.
+    """Reopen the answered appeal if a message that awaits a reply was written after the staff reply, but received
+    before it. Both times are the network's.
     """
     await _reopen(session, appeal, Message.written_at > reply.published_at, sla, recorder)
 

@@ -82,8 +82,8 @@ def record_published_reply(
 def _record_final_answer(
     appeal: Appeal, reply: Reply, published_at: datetime, routing_context: RoutingContext, recorder: AppealRecorder
 ) -> None:
-    """Store the outcome of the matter, and open a feedback round. Do not call it for a further reply to an
-    answered appeal, such as «пожалуйста»: it is not an answer.
+    """Store the outcome of the matter, and open a feedback round. Do not call this for a further reply to an
+    answered appeal, such as «пожалуйста», which is not an answer.
     """
     appeal.outcome = reply.outcome
     appeal.final_answer_at = appeal.final_answer_at or published_at
@@ -107,7 +107,9 @@ def _assign_by_reply(
 
 
 async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
-    # Lock the appeal first, then the reply, like all code, to avoid deadlocks.
+    """Return the reply with its appeal, both locked; None if it does not exist. All code locks the appeal first,
+    then the reply, to avoid deadlocks.
+    """
     appeal = await session.scalar(
         select(Appeal)
         .join(Reply, Reply.appeal_id == Appeal.id)

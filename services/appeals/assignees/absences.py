@@ -109,7 +109,7 @@ async def delete_absence(session: WriteSession, caller: Caller, absence_id: UUID
 
 async def _require_manageable(session: AsyncSession, caller: Caller, person_id: UUID) -> None:
     if Right.ASSIGNEES_MANAGE not in caller.rights:
-        raise Forbidden(f"The absence of a colleague needs the right «{Right.ASSIGNEES_MANAGE}»")
+        raise Forbidden(f"Recording or deleting a colleague's absence needs the right «{Right.ASSIGNEES_MANAGE}»")
     manager = caller.with_right(Right.ASSIGNEES_MANAGE)
     query = select(Person.id).where(Person.id == person_id, manager.scope(Person.organisation_id))
     if await session.scalar(query) is None:

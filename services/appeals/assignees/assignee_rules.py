@@ -107,8 +107,8 @@ async def create_rule(
 async def change_people(
     session: WriteSession, caller: Caller, rule_id: UUID, version: int | None, person_ids: Sequence[UUID]
 ) -> None:
-    """Replace the people of a rule, keeping who had the last turn. Raises as `create_rule`, and
-    `PreconditionFailed`.
+    """Replace the people of a rule, keeping who had the last turn. Raises `NotFound` for an unknown rule or a rule
+    out of the caller's scope, `PreconditionFailed`, and `Invalid` naming the people who may not be in it.
     """
     rule = await _locked(session, caller, rule_id)
     check_version(rule.version, version)
@@ -143,7 +143,7 @@ async def _require_staff(session: AsyncSession, organisation_id: UUID, person_id
     errors = []
     for number, person_id in enumerate(person_ids):
         if person_id not in staff or not staff[person_id].may_work_for(organisation_id):
-            detail = "No such person who works on the organisation's appeals"
+            detail = "Give a person who works on the organisation's appeals"
             errors.append(FieldError(pointer=f"/person_ids/{number}", detail=detail))
         elif person_id in person_ids[:number]:
             errors.append(FieldError(pointer=f"/person_ids/{number}", detail="The person is listed twice"))

@@ -6,8 +6,8 @@ from uuid import UUID
 
 @dataclass(frozen=True)
 class AssigneeWish:
-    """The requested assignee: if `given`, a null releases the appeal; if not `given`, the appeal keeps its
-    assignee.
+    """The requested assignee. If `given`, the appeal is assigned to `person_id`, or released if this is None; if
+    not `given`, it keeps its assignee.
     """
 
     given: bool

@@ -1,7 +1,7 @@
 """People, API clients and partners as appeals show and use them: names of actors, and who may work on appeals.
 
 Registry owns the tables of people and clients, and grants `full_name` of people to appeals. Names are shown to
-colleagues, and with an appeal that the caller may see. They are never logged.
+colleagues, and in an appeal to all who may see it. They are never logged.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -45,7 +45,8 @@ class ActorRef(BaseModel):
     """
 
     id: UUID | None = Field(
-        description="Of a person, client or partner", examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"]
+        description="Id of the person, client or partner; null for others",
+        examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"],
     )
     name: str = Field(examples=["Цыренова Баирма Дашиевна"])
     kind: ActorKind = Field(examples=["person"])
@@ -87,7 +88,7 @@ class ActorNames:
 
     @staticmethod
     async def load(session: AsyncSession, actors: Iterable[str | UUID | None]) -> "ActorNames":
-        """Load the names of these actors; other actors have no name."""
+        """Load the names of these actors. Actors without an id, such as the system, need not be loaded."""
         ids = {found for actor in actors if (found := actor_id(actor)) is not None}
         if not ids:
             return ActorNames()
@@ -116,7 +117,7 @@ class ActorNames:
 
 
 def actor_id(actor: str | UUID | None) -> UUID | None:
-    """Return the id of a person, client or partner; None for the system and other actors."""
+    """Return the id of a person, client or partner; None for an actor without an id."""
     if actor is None or isinstance(actor, UUID):
         return actor
     try:
@@ -137,7 +138,7 @@ def works_for(organisation_id: UUID | None) -> ColumnElement[bool]:
 
 
 async def load_staff(session: AsyncSession, ids: Iterable[UUID]) -> dict[UUID, Staff]:
-    """Return the people among these who have access now, by id."""
+    """Return those of the people who have access now, by id."""
     wanted = set(ids)
     if not wanted:
         return {}

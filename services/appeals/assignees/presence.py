@@ -1,7 +1,8 @@
-"""Presence: who has the page of an appeal open. The page sends heartbeats; without them presence lapses.
+"""Presence: who has the page of an appeal open. The page sends heartbeats; without one, presence ends after
+`presence_seconds`.
 
 Times are the database's, so that clocks of different machines are never compared. Nothing is audited and no event
-is written: an open page changes nothing.
+is written: having a page open changes nothing.
 """
 
 from collections.abc import Sequence
@@ -39,7 +40,7 @@ async def heartbeat(session: WriteSession, caller: Caller, appeal_id: UUID) -> N
 
 
 async def leave(session: WriteSession, caller: Caller, appeal_id: UUID) -> None:
-    """End the caller's presence at once."""
+    """End the caller's presence at the appeal."""
     await session.execute(
         delete(AppealPresence).where(
             AppealPresence.appeal_id == appeal_id, AppealPresence.actor_id == UUID(caller.subject)
@@ -48,7 +49,7 @@ async def leave(session: WriteSession, caller: Caller, appeal_id: UUID) -> None:
 
 
 async def others_present(session: AsyncSession, caller: Caller, appeal_id: UUID) -> Sequence[AppealPresence]:
-    """Return who else is present at the appeal now and still has access, first come first."""
+    """Return who else is present at the appeal now and still has access, earliest first."""
     rows = await session.scalars(
         select(AppealPresence)
         .where(

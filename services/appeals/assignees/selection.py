@@ -69,7 +69,7 @@ class Availability:
 
 
 def take_turn(turns: Turns, organisation_id: UUID, availability: Availability) -> UUID | None:
-    """Return who has the next turn and record the turn; None if nobody of the rule is available. An absent
+    """Return who has the next turn and record the turn; None if no person of the rule is available. An absent
     person's turn goes to their substitute; if the substitute is not available either, the person is skipped.
     """
     for person_id in turns.following():
@@ -88,7 +88,7 @@ def owner_of_next_step(appeal: Appeal) -> UUID | None:
 
 async def choose_assignees(session: WriteSession, appeals: Iterable[Appeal]) -> list[Choice]:
     """Return the new assignees of the locked appeals that are unassigned, or whose assignee may no longer work on
-    them. An answered appeal goes to a person who worked on it for the same organisation before; otherwise the
+    them. An appeal that was answered before goes to a person who worked on it and is available; otherwise the
     organisation's rules choose. The rules stay locked, so that concurrent choices take turns in order.
     """
     waiting = await _without_assignee(session, appeals)
@@ -196,7 +196,9 @@ class _Rules:
         return {person_id for _, turns in self.by_key.values() for person_id in turns.person_ids}
 
     def turns_for(self, organisation_id: UUID, topic_id: UUID | None) -> Turns | None:
-        """Return the turns of the most specific rule: of the topic, else of its group, else of all topics."""
+        """Return the turns of the most specific rule: of the topic, else its group, else all topics; None without
+        one.
+        """
         group_id = self.groups.get(topic_id) if topic_id is not None else None
         for wanted in (topic_id, group_id, None):
             found = self.by_key.get((organisation_id, wanted))

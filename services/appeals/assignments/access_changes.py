@@ -1,5 +1,5 @@
-"""Release of open appeals whose assignee may no longer work on them, because the account was locked or
-moved.
+"""Release of open appeals whose assignee may no longer work on them, because the account was deactivated, locked
+or moved, or has another role.
 """
 
 from collections.abc import Sequence
@@ -32,8 +32,9 @@ async def handle_person_events(session: WriteSession, events: Sequence[Event]) -
 
 
 async def release_appeals(database: Database, person_id: UUID | None = None) -> int:
-    """Reassign open appeals whose assignee may not work on them by the rules, or release them; return how many.
-    `person_id`: only appeals of this person. Work is done in batches, each in one transaction, and is idempotent.
+    """Reassign open appeals whose assignee may no longer work on them, or release them if no rule names another
+    person; return how many appeals were changed. `person_id`: only appeals of this person. Work is done in
+    batches, each in one transaction, and is idempotent.
     """
     released = 0
     while True:
@@ -45,7 +46,7 @@ async def release_appeals(database: Database, person_id: UUID | None = None) -> 
 
 
 async def release_batch(session: WriteSession, person_id: UUID | None = None) -> int:
-    """Release at most `RELEASE_BATCH` appeals; return how many."""
+    """Reassign or release at most `RELEASE_BATCH` appeals; return how many were changed."""
     condition = (
         Appeal.assignee_id.is_not(None),
         Appeal.status.in_([inline_literal(status) for status in OPEN_APPEAL_STATUSES]),

@@ -43,8 +43,8 @@ async def possible_assignees(
 
 
 async def assign_person(session: WriteSession, appeal: Appeal, wish: AssigneeWish, caller: Caller) -> None:
-    """Assign a locked appeal to the wished person, or release it, without a change of status. Raises as
-    `apply_wish` does.
+    """Assign a locked appeal to the requested person, or release it; its status stays. Raises as `apply_wish`
+    does.
     """
     recorder = AppealRecorder()
     await apply_wish(session, appeal, wish, caller, recorder, former_organisation_id=appeal.organisation_id)
@@ -60,10 +60,10 @@ async def apply_wish(
     *,
     former_organisation_id: UUID | None,
 ) -> None:
-    """Assign a locked appeal to the wished person, or release it. Everybody may assign an appeal that no colleague
-    has. Raises `Conflict` if the appeal is closed, `Forbidden` if a colleague has it and the caller may not manage
-    assignees, `Invalid` for a person who may not work on it, or if staff choose a person in the organisation that
-    gets the appeal.
+    """Assign a locked appeal to the requested person, or release it. Everybody may do so if no colleague has the
+    appeal. Raises `Conflict` if the appeal is closed, `Forbidden` if a colleague has it and the caller may not
+    manage assignees, `Invalid` for a person who may not work on it, or if staff choose a person in the
+    organisation that gets the appeal.
     """
     if appeal.status in FINAL_STATUSES:
         raise Conflict(f"An appeal in status «{appeal.status}» cannot be assigned to a person or released")
@@ -99,6 +99,6 @@ async def take(session: WriteSession, appeal: Appeal, caller: Caller, recorder: 
 
 
 async def _load_staff(session: WriteSession, person_id: UUID | None) -> dict[UUID, Staff]:
-    # Not flushed, so that the move and its assignee make one version of the appeal.
+    # Without a flush, so that the move and the new assignee make one version of the appeal.
     with session.no_autoflush:
         return await load_staff(session, [person_id] if person_id is not None else [])

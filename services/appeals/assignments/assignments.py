@@ -15,7 +15,7 @@ from shared.organisation_status import is_operating
 from shared.tables.appeals import Appeal, Assignment
 from shared.tables.registry import Organisation
 
-# Kinds of assignments that a person makes, who has checked which organisation the appeal belongs to.
+# Kinds of assignments that people make, after checking which organisation the appeal belongs to.
 _BY_PEOPLE = ("assigned", "returned", "transferred")
 # Built once: building aliases and statements takes longer than executing them.
 _Giving, _Getting = aliased(Organisation), aliased(Organisation)
@@ -43,7 +43,7 @@ async def assignments_of(
 
 
 async def returned_by(session: AsyncSession, appeal: Appeal) -> set[UUID]:
-    """Return the ids of the organisations that returned the appeal, or from which the centre took it."""
+    """Return the ids of the organisations that returned the appeal, or from which the centre took it back."""
     rows = await session.scalars(
         select(Assignment.from_organisation_id).where(
             Assignment.appeal_id == appeal.id, Assignment.kind == "returned"
@@ -81,7 +81,7 @@ async def remove(session: WriteSession, assignment_ids: Sequence[UUID]) -> None:
 
 
 async def require_open_organisation(session: AsyncSession, organisation_id: UUID | None) -> None:
-    """Raise `Invalid` naming the field unless the organisation exists and is open."""
+    """Raise `Invalid` naming the field unless the organisation exists and is open. None is accepted."""
     if organisation_id is None:
         return
     open_now = await session.scalar(select(is_operating(clock.today())).where(Organisation.id == organisation_id))

@@ -27,7 +27,7 @@ class FolderStorage:
         self._folder = folder
 
     async def prepare(self) -> None:
-        """Create the folder and check that it can be written. Raises `StorageMisconfigured` if it cannot."""
+        """Create the folder and check that files can be stored in it. Raises `StorageMisconfigured` if not."""
         try:
             await asyncio.to_thread(self._folder.mkdir, mode=0o700, parents=True, exist_ok=True)
             await asyncio.to_thread(self._probe)
@@ -35,7 +35,7 @@ class FolderStorage:
             raise StorageMisconfigured(f"GOSPABLIK_ATTACHMENTS_DIR: files cannot be stored: {error}") from error
 
     async def check(self) -> None:
-        """Raise `StorageUnavailable` unless the folder can be written."""
+        """Raise `StorageUnavailable` unless files can be stored in the folder."""
         try:
             await asyncio.to_thread(self._probe)
         except OSError as error:
@@ -113,7 +113,7 @@ def _s3_storage(bucket: S3Bucket, ca_bundle: Path | None) -> FileStorage:
 
 
 def file_storage() -> FileStorage:
-    """Return the storage that the settings name."""
+    """Return the storage that is configured by the settings."""
     config = settings()
     if (bucket := config.attachments_s3) is not None:
         return _s3_storage(bucket, common_settings().ca_bundle)

@@ -1,7 +1,7 @@
 """Program that re-encodes an image: it reads a file from standard input and writes a JPEG without metadata.
 
-It runs as a process of its own, with limits on memory and CPU time, because the file may be hostile. The first
-line of the output is a JSON object: `width` and `height`, or `refused` with the reason. It imports nothing of the
+It runs in a separate process, with limits on memory and CPU time, because the file may be hostile. The first line
+of the output is a JSON object: `width` and `height`, or `refused` with the reason. It imports nothing of the
 project and has no access to secrets.
 """
 

@@ -19,9 +19,9 @@ MAX_CONCURRENT_IMAGES = 2
 TIMEOUT_SECONDS = 30.0
 NOT_DECODED = "The image takes too long or too much memory to decode"
 _PROGRAM = Path(__file__).with_name("image_program.py")
-# A waiting image takes up to 20 MiB of memory. One person has two at once, and organisations are served in turn.
+# A waiting image takes up to 20 MiB of memory. A person may have two at a time, and organisations take turns.
 IMAGE_QUEUE = CallerQueue(
-    "Too many photos are being uploaded, two by yourself or several by others",
+    "Too many photos are being uploaded, two by you or many by others",
     concurrency=MAX_CONCURRENT_IMAGES,
     max_waiting=16,
     max_per_caller=2,
@@ -38,8 +38,8 @@ class CleanImage:
 
 
 async def clean_image(content: bytes) -> CleanImage:
-    """Return the re-encoded image of an uploaded file, in a turn of `IMAGE_QUEUE`. Its type is determined by the
-    content alone.
+    """Return the re-encoded image of an uploaded file, whose type is determined by the content alone. Call this in
+    a turn of `IMAGE_QUEUE`.
 
     Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged image, and for an
     image with too many pixels, which is not decoded.

@@ -1,4 +1,4 @@
-"""Storage of the files of attachments in an S3 bucket, of a state cloud or of a server such as MinIO."""
+"""Storage of the files of attachments in an S3 bucket of a state cloud or a server such as MinIO."""
 
 import asyncio
 import re
@@ -34,7 +34,7 @@ FIRST_PAUSE = timedelta(milliseconds=200)
 LISTED_AT_ONCE = 1_000
 
 _SETTING = "GOSPABLIK_ATTACHMENTS_S3_"
-# Error code of the server to the setting that is wrong.
+# Error codes of the server, each with the setting that is wrong.
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 _WRONG_SETTINGS = {
     "InvalidAccessKeyId": "KEY_ID",
@@ -64,7 +64,7 @@ class S3Storage:
     def __init__(self, bucket: S3Bucket, ca_bundle: Path | None = None) -> None:
         """Trust the certificate authorities in `ca_bundle` besides those of the system."""
         self._bucket = bucket
-        # All is given explicitly: the library takes missing values from the environment (AWS_…).
+        # Everything is given explicitly: the library would take missing values from the environment (AWS_…).
         self._store = S3Store(
             bucket.name,
             credential_provider=self._credentials,
@@ -73,7 +73,7 @@ class S3Storage:
             virtual_hosted_style_request=False,
             skip_signature=False,
             unsigned_payload=False,
-            # Not all servers can delete many objects by one request.
+            # Not all servers can delete many objects with one request.
             disable_bulk_delete=True,
             client_options={
                 "allow_http": bucket.endpoint.startswith("http://"),
@@ -118,7 +118,7 @@ class S3Storage:
         await self.read(UUID(int=0))
 
     async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file by one request, which the server carries out completely or not at all."""
+        """Store a file with one request, which the server carries out completely or not at all."""
         async with self._call("not stored"):
             await self._store.put_async(
                 file_name(file_id), content, attributes={"Content-Type": "image/jpeg"}, use_multipart=False

@@ -12,7 +12,7 @@ PART = ".part"
 
 
 class StorageUnavailable(DependencyUnavailable):
-    """The storage does not answer, or refuses what it allowed at the start; the call may be repeated later."""
+    """The storage does not answer, or refuses a kind of request that it accepted at startup; try again later."""
 
 
 class StorageMisconfigured(Exception):  # noqa: N818 — read by the person who starts the service

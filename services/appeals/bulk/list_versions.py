@@ -1,5 +1,5 @@
-"""The version of a list of appeals: which appeals a filter matched, and when. A bulk operation on the whole list
-repeats it, so that it changes only appeals that the person could see.
+"""The version of a list of appeals: which appeals a filter matched, and when. A request to change the whole list
+repeats it, so that only appeals that the person could see are changed.
 """
 
 import base64
@@ -41,7 +41,7 @@ class ListVersion:
 
     @classmethod
     def parsed(cls, text: str) -> Self:
-        """Return the version that `text` stands for. Raises `ValueError` for any other text."""
+        """Return the version that `text` encodes. Raises `ValueError` for a text that encodes none."""
         try:
             microseconds, digest = _FORM.unpack(base64.b64decode(text, altchars=b"-_", validate=True))
             return cls(_EPOCH + timedelta(microseconds=microseconds), digest)
@@ -50,7 +50,7 @@ class ListVersion:
 
     @property
     def text(self) -> str:
-        """Return the version as a text that other programs need not understand."""
+        """Return the version as an opaque text, which `parsed` reads."""
         microseconds = (self.at - _EPOCH) // timedelta(microseconds=1)
         return base64.urlsafe_b64encode(_FORM.pack(microseconds, self.digest)).decode()
 
@@ -65,8 +65,8 @@ async def current(session: AsyncSession, caller: Caller, filters: AppealFilter, 
 async def matching(
     session: AsyncSession, caller: Caller, filters: AppealFilter, limit: int, *, stored_before: datetime | None
 ) -> dict[UUID, int | None]:
-    """Return the ids and numbers of at most `limit` appeals that match. `stored_before` leaves out later ones:
-    otherwise no version of a list that grows all the time would be current.
+    """Return the ids and numbers of at most `limit` appeals that match. `stored_before` leaves out appeals stored
+    since: otherwise the version of a list that keeps growing would never be current.
     """
     until = [Appeal.created_at < stored_before] if stored_before is not None else []
     query = select(Appeal.id, Appeal.number).where(*filters.conditions(caller), *until).limit(limit)

@@ -1,5 +1,5 @@
 """Bulk operations: submitting, undoing and listing them. The appeals of an operation are stored at the request, so
-it is safe if the changes alter the result of its filter.
+its changes may alter which appeals its filter matches.
 """
 
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_bulk import BulkOperation, BulkOperationRow
 
 MAX_APPEALS = 5_000
-# Limit of one person or client: their jobs run before those of others who asked later.
+# Limit of one person or client, whose jobs would otherwise delay those of others.
 MAX_UNFINISHED = 2
 _RETRY_AFTER = {"Retry-After": "60"}
 # Without `triage`: its decisions are part of the training set and may open, join or close appeals. Decide again
@@ -123,7 +123,7 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
 
 
 async def _check_quota(session: WriteSession, caller: Caller) -> None:
-    # Locked, so that two concurrent requests cannot both take the last free operation.
+    # Locked, so that two concurrent requests cannot both start the last allowed operation.
     key = func.hashtextextended(f"bulk operations {caller.actor}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
     unfinished = select(func.count()).where(
@@ -150,7 +150,7 @@ async def _choose(session: AsyncSession, caller: Caller, selection: Selection) -
                 "/filter", f"The filter matches more than {MAX_APPEALS} appeals, which is the limit: narrow it"
             )
         if seen is not None and ListVersion.of(seen.at, found) != seen:
-            detail = f"The filter does not match the same appeals as in list_version, but these {len(found)}"
+            detail = f"The filter no longer matches the appeals of list_version (it now matches {len(found)})"
             raise ListChanged(f"{detail}: look at the list again", total=len(found))
         return found
     named = list(selection.appeal_ids or ())

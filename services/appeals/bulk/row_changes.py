@@ -21,7 +21,7 @@ from shared.http.problems import PreconditionFailed
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification
 
-# Actions after which nobody may read a new message: the appeal has ended, or it is decided.
+# Actions after which a new message could stay unread, because the appeal has ended or was decided about.
 _READ_BEFORE = frozenset({"close", "triage"})
 
 
@@ -59,8 +59,8 @@ class RowChange:
 async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, change: BulkChange) -> RowChange:
     """Change one appeal on behalf of the caller, unless it already is in the requested state. Raises as the
     single-appeal routes do: `NotFound` out of the caller's current scope, `Forbidden`, `Conflict`, `Invalid`.
-    Raises `PreconditionFailed` naming `/list_version` to end an appeal, or to decide about it, with a message that
-    the person has not seen.
+    Raises `PreconditionFailed` naming `/list_version` if the change would end or decide about an appeal with a
+    message that the person has not seen.
     """
     appeal = await appeal_queries.lock(session, caller.with_right(change.right), appeal_id)
     if _is_so(appeal, change):
@@ -86,7 +86,7 @@ async def _require_no_message_since(session: AsyncSession, appeal: Appeal, seen_
     written = exists().where(AppealMessage.appeal_id == appeal.id, AppealMessage.created_at >= seen_at)
     if await session.scalar(select(written)):
         raise PreconditionFailed.field(
-            "/list_version", "A message of this appeal came after you had looked at the list: read it first"
+            "/list_version", "This appeal has received a message since you looked at the list: read it first"
         )
 
 

@@ -73,8 +73,8 @@ async def run_batch(session: WriteSession, operation_id: UUID) -> bool:
 
 
 async def _next_appeals(session: WriteSession, operation: BulkOperation) -> Sequence[UUID]:
-    """Return the next appeals, locked in id order. To avoid deadlocks, they are locked before all that their
-    changes lock.
+    """Return the next appeals, locked in id order. To avoid deadlocks, they are locked before everything else that
+    their changes lock.
     """
     rows = await session.scalars(
         select(BulkOperationRow.appeal_id)

@@ -1,4 +1,4 @@
-"""Deadlines that moved without a change of the appeal that has an event of its own."""
+"""The event about a deadline that moved, for changes that no other event of the appeal reports."""
 
 from datetime import datetime
 
@@ -20,8 +20,8 @@ def due_dates(appeal: Appeal) -> DueDates:
 def record_changed_deadline(
     recorder: AppealRecorder, appeal: Appeal, before: DueDates, sla: SlaContext, actor: str = SYSTEM_ACTOR
 ) -> bool:
-    """Add `appeal.deadline_changed` with a timeline entry if a deadline of the locked appeal is not as `before`;
-    return whether it is another one.
+    """Add `appeal.deadline_changed` with a timeline entry if a deadline of the locked appeal differs from
+    `before`; return whether one does.
     """
     if due_dates(appeal) == before:
         return False

@@ -32,7 +32,7 @@ RECOMPUTE_BATCH = 200
 # computed by the former calendar. This is longer than any batch of messages takes.
 RECOMPUTE_AGAIN_AFTER = timedelta(minutes=2)
 REGISTRY_EVENT_TYPES = (CalendarChanged.event_type, OrganisationChanged.event_type)
-# Other changes, such as of the name, move no deadline.
+# Changes of other fields, such as the name, move no deadline.
 _COUNTING_FIELDS = frozenset({"weekly", "time_zone"})
 
 

@@ -40,7 +40,7 @@ _APPEALS = cast("Table", Appeal.__table__)
 
 @dataclass(frozen=True)
 class _Holder:
-    """A person with access, with role and organisation; None means the centre."""
+    """A person with access; `organisation_id` None: of the centre."""
 
     id: UUID
     role: Role
@@ -90,7 +90,7 @@ async def escalations_of(session: AsyncSession, appeal_id: UUID) -> Sequence[Esc
 
 
 class _Escalating:
-    """The steps of a batch of locked appeals."""
+    """The escalation of a batch of locked appeals, with the steps that were already taken."""
 
     def __init__(
         self,
@@ -181,8 +181,8 @@ class _Escalating:
         return {holder.id for holder in self._holders if holder.organisation_id is None and holder.role is role}
 
     def _executors(self, assignee_id: UUID | None, staff: Sequence[_Holder]) -> set[UUID]:
-        """Return the assignee, or the substitute if absent; else the executors who are not absent, or all if all
-        are.
+        """Return the assignee, or the substitute of an absent assignee; else the executors who are not absent, or
+        all executors if every one is absent.
         """
         people = {holder.id for holder in staff}
         for person_id in (assignee_id, self._absent.get(assignee_id) if assignee_id is not None else None):
@@ -195,7 +195,7 @@ class _Escalating:
         """Write the steps with their events, and the moment of each appeal's next step."""
         await insert_rows(session, Escalation, self._rows)
         await self._recorder.write(session)
-        # Not through the ORM: the moment is not shown, so the appeal must keep its version and `updated_at`.
+        # Not through the ORM: to people the appeal has not changed, so its version and `updated_at` stay.
         await session.execute(
             update(_APPEALS)
             .where(_APPEALS.c.id == bindparam("appeal_id"))

@@ -1,1 +1,1 @@
-"""Erasure of a citizen's texts in appeals, at the command of ingest. Records of what was done and when stay."""
+"""Erasure of a citizen's texts in appeals, on a request by ingest. Records of what was done and when stay."""

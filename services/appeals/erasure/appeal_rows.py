@@ -91,9 +91,7 @@ async def delete_exports(session: WriteSession, ids: Sequence[UUID]) -> None:
 
 
 async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUID, str | None]:
-    """Lock the next appeals of the author or with a message of the author; return their threads by the appeals'
-    ids.
-    """
+    """Lock the next appeals of the author or with a message of the author; return their threads by appeal id."""
     with_message = (
         select(AppealMessage.appeal_id)
         .join(Message, Message.id == AppealMessage.message_id)
@@ -112,8 +110,8 @@ async def _next_appeals(session: WriteSession, command: EraseAuthor) -> dict[UUI
 
 
 async def _split_off_later_messages(session: WriteSession, command: EraseAuthor, ids: Sequence[UUID]) -> None:
-    """Move messages that the author wrote after the erasure was requested to new appeals. Nobody can reply to an
-    erased appeal. Messages that have a reply or need no answer stay.
+    """Move messages that the author wrote after the erasure was requested to new appeals, because nobody can reply
+    to an erased appeal. Messages that have a reply or need no answer stay.
     """
     rows = await session.execute(
         select(AppealMessage.appeal_id, AppealMessage.message_id)
@@ -198,7 +196,9 @@ async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids:
 
 
 async def _erase_incidents(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Erase title and street of incidents with these appeals and no unerased one: they come from erased texts."""
+    """Erase the title and street of the incidents of these appeals that have no unerased appeal: both come from
+    the erased texts.
+    """
     of_these = select(IncidentMember.incident_id).where(IncidentMember.appeal_id.in_(ids))
     others = (
         select(IncidentMember.id)
@@ -246,7 +246,7 @@ async def _erase_json(session: WriteSession, table: type[Base], condition: Any, 
 async def _delete_stored_responses(session: WriteSession, pseudonym: str, own: Select[UUID]) -> None:
     """Delete the stored responses to repeated requests about the erased appeals and the author's own messages."""
     erased = select(Appeal.id).where(Appeal.author_key == pseudonym)
-    # A note or incident names no appeal, and a reply may be to a message of another author.
+    # Responses about notes, replies and incidents do not contain the appeal's id, so their own ids are needed.
     ids = erased.union(
         own,
         select(AppealNote.id).where(AppealNote.appeal_id.in_(erased)),

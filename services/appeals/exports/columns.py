@@ -36,7 +36,7 @@ FEEDBACK: Mapping[str, str] = {
     "mark": "поставил оценку",
     "silence": "промолчал",
 }
-# Every value must have a Russian word: a missing one is reported at the first start.
+# Every value must have a Russian word: without one, the service does not start.
 for _words, _values in (
     (STATUSES, AppealStatus),
     (URGENCIES, Urgency),
@@ -64,7 +64,7 @@ def _address(row: SimpleNamespace) -> str | None:
 
 
 def local_moment(moment: datetime | None) -> datetime | None:
-    """Return the local time of the region without its offset, which spreadsheets do not have."""
+    """Return the region's local time without an offset, which spreadsheets do not support; None for None."""
     return None if moment is None else moment.astimezone(clock.REGION_TIME_ZONE).replace(tzinfo=None)
 
 

@@ -26,7 +26,7 @@ from shared.tables.appeals_exports import AppealExport, AppealExportPart
 ExportFormat = TypeAliasType("ExportFormat", Literal["csv", "xlsx"])
 ExportStatus = TypeAliasType("ExportStatus", Literal["queued", "running", "ready", "failed"])
 
-# A workbook is built at each download, which takes seconds for so many rows.
+# A workbook is built at each download, which takes seconds for this many rows.
 MAX_ROWS = {"csv": 300_000, "xlsx": 50_000}
 UNFINISHED = ("queued", "running")
 # Limits of one person or client: an export occupies a CPU core while texts are masked, and tens of megabytes.
@@ -44,8 +44,8 @@ async def request_export(
     *,
     layout: ExportLayout = "list",
 ) -> AppealExport:
-    """Store an export of the appeals now in the list, and enqueue its job. Raises `Conflict` for more appeals than
-    the format allows, `TooManyRequests` beyond the caller's quota, and `Invalid` as the list does.
+    """Store an export of the appeals that the list has now, and enqueue its job. Raises `Conflict` for more
+    appeals than the format allows, `TooManyRequests` beyond the caller's quota, and `Invalid` as the list does.
     """
     await _check_quota(session, caller)
     ids = await listed_ids(session, caller, filters, sort, max_rows=MAX_ROWS[file_format])
@@ -71,7 +71,7 @@ def layout_of(export: AppealExport) -> Layout:
 
 
 async def _check_quota(session: WriteSession, caller: Caller) -> None:
-    # Locked, so that two concurrent requests cannot both take the last free export.
+    # Locked, so that two concurrent requests cannot both start the last allowed export.
     key = func.hashtextextended(f"exports {caller.actor}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
     rows = await session.execute(
@@ -102,7 +102,7 @@ async def get_own(
     query = select(AppealExport).where(and_(AppealExport.id == export_id, *_kept(caller)))
     found = await session.scalar(query.with_for_update() if for_update else query)
     if found is None:
-        raise NotFound("No such export of yours, or it has expired")
+        raise NotFound("You have no such export, or it has expired")
     return found
 
 

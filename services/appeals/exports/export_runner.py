@@ -1,4 +1,4 @@
-"""The job of an export: it reads one part after the other, each in its own transaction. If a worker is killed, at
+"""The job of an export: it reads one part after another, each in its own transaction. If a worker is killed, at
 most its current part is lost, and the next worker continues with that part.
 """
 
@@ -26,7 +26,7 @@ from shared.tables.appeals_exports import AppealExport, AppealExportPart
 # Masking occupies a CPU core: more concurrent exports would slow requests down.
 _AT_ONCE = asyncio.Semaphore(1)
 _NO_ACCESS = "У вас больше нет доступа к обращениям."
-_DEAD_LETTERED = "Файл не получился из-за ошибки в программе, о ней знает оператор. Запросите его ещё раз."
+_DEAD_LETTERED = "Файл не удалось создать из-за ошибки в программе. Запросите его ещё раз или сообщите оператору."
 
 
 async def run_export(database: Database, export_id: UUID) -> None:

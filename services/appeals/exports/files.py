@@ -28,8 +28,8 @@ _CHUNK = 64 * 1024
 
 
 async def csv_stream(pages: Pages, layout: Layout = LIST, cells_of: CellsOf | None = None) -> AsyncIterator[bytes]:
-    """Yield a CSV file in UTF-8, page by page, with times in the region's time zone. `cells_of` is for rows other
-    than those of the list.
+    """Yield a CSV file in UTF-8, page by page, with times in the region's time zone. `cells_of` returns the cells
+    of a row; by default that of the layout, for rows of the list.
     """
     yield csv_bytes([layout.headings], with_mark=True)
     async for rows in pages:

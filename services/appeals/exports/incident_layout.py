@@ -1,5 +1,5 @@
 """The columns of an export in the layout of «Инцидент Менеджмент»: its headings and its words, so that tables and
-programs made for its exports read ours. Documented in docs/integrator/incident-layout.md.
+programs made for its exports can read ours. Documented in docs/integrator/incident-layout.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -14,15 +14,15 @@ from services.appeals.exports.incident_layout import INCIDENT_COLUMNS, INCIDENT_
 
 ExportLayout = TypeAliasType("ExportLayout", Literal["list", "incident_management"])
 LAYOUT_HELP = (
-    "`list`: the columns of the list; `incident_management`: those of an export of «Инцидент Менеджмент», by its "
-    "headings"
+    "`list`: the columns of the list; `incident_management`: those of an export of «Инцидент Менеджмент», under "
+    "its headings"
 )
 
 
 @dataclass(frozen=True)
 class Layout:
     """A layout. `erased` has the cells, by heading, that replace those of an erased appeal. `complete` adds to
-    rows of the list what the columns need besides.
+    rows of the list the other values that the columns need.
     """
 
     columns: Sequence[Column]
@@ -44,7 +44,7 @@ class Layout:
 
 
 async def _nothing_more(_session: AsyncSession, _rows: Sequence[SimpleNamespace]) -> None:
-    """The list has all that its own columns show."""
+    """Add nothing: rows of the list have all values that its columns show."""
 
 
 LAYOUTS: Mapping[ExportLayout, Layout] = {

@@ -38,8 +38,8 @@ async def pages(
     """Yield the rows of these appeals in this order, as they are now, at most 200 at a time, completed for the
     layout.
 
-    Raises `Unauthenticated` when the caller has lost the access that the token grants. Checked for each page: a
-    slow client may read for long.
+    Raises `Unauthenticated` when the caller has lost the access that the token grants. This is checked for each
+    page, because a slow client may read for a long time.
     """
     for start in range(0, len(ids), PAGE_ROWS):
         async with database.read() as session:

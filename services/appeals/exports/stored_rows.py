@@ -75,7 +75,7 @@ async def pages(
 ) -> AsyncIterator[Sequence[StoredRow]]:
     """Yield the rows of an export with `parts` parts, part by part, without appeals that the caller may not read
     now. Cells of erased appeals are emptied. Raises `Unauthenticated` when the caller has lost the access that the
-    token grants, and `NotFound` when the export was deleted, also between two parts: then the connection breaks,
+    token grants, and `NotFound` when the export was deleted, also between two parts: the response is then cut off,
     so that the file is not mistaken for a complete one.
     """
     for number in range(parts):

@@ -1,7 +1,7 @@
 """Requests to extend the deadline of an appeal: made by the organisation that has it, decided by the centre.
 
-All functions take a locked appeal. A deadline that has passed cannot be extended: the breach was already recorded
-and reported.
+Functions that change a request take a locked appeal. A deadline that has passed cannot be extended: the breach was
+already recorded and reported.
 """
 
 from collections.abc import Sequence
@@ -46,9 +46,9 @@ ExtensionRequestRow = Row[ExtensionRequest, int, str]
 async def request_extension(
     session: WriteSession, caller: Caller, appeal: Appeal, *, kind: ExtendableClock, hours: float, ground: str
 ) -> ExtensionRequest:
-    """Request to extend a clock by `hours` of its unit, for this reason. Raises `Conflict` if no such clock is
-    running or paused, its deadline has passed, its policy allows no further extension, or a request is open;
-    `Invalid` naming `hours` if the policy allows fewer hours.
+    """Request an extension of a clock by `hours`, working or calendar ones as the clock counts, on this ground.
+    Raises `Conflict` if no such clock is running or paused, its deadline has passed, its policy allows no further
+    extension, or a request is open; `Invalid` naming `hours` if the policy allows fewer hours.
     """
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     row = unfinished(appeal, kind)

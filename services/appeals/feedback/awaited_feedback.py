@@ -1,6 +1,6 @@
-"""The final answers of a batch's appeals, and the match of messages with the answers that they are feedback on. A
-message counts as feedback only if the answer is certain: the message replies to a message of the appeal, or it
-contains nothing else and its author has no other appeal in the thread that it could be about.
+"""The final answers of a batch's appeals, and which of them a message is feedback on. A message counts as feedback
+only if the answer is certain: the message replies to a message of the appeal, or it contains nothing else and its
+author has no other appeal in the thread that it could be about.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
-# The same time within which a message reopens an answered appeal.
+# The same as `REOPEN_WINDOW`, within which a message reopens an answered appeal.
 _TAKEN_WITHIN = timedelta(days=30)
 
 
@@ -55,8 +55,8 @@ class AwaitedFeedback:
         )
 
     def round_of(self, appeal: Appeal) -> FeedbackRound | None:
-        """Return the round that takes feedback on the appeal's last answer; None if its present status takes
-        none.
+        """Return the round that takes feedback on the appeal's last answer; None if its present status allows no
+        feedback.
         """
         found = self._rounds.get(appeal.id)
         return found.row if found is not None and is_reopened_by_dissatisfaction(appeal.status) else None
@@ -81,9 +81,9 @@ class AwaitedFeedback:
         return found if found is not None and self.is_about(found, message, reading, parent) else None
 
     def is_about(self, appeal: Appeal, message: Message, reading: FeedbackReading, parent: Message | None) -> bool:
-        """Return whether a message of the appeal can be about its last answer, and not about something before it.
-        The network's time of the message is compared with the time of the publication. A reply to a message of the
-        page always counts as later, even if the clocks differ.
+        """Return whether a message of the appeal can be about its last answer, rather than about something
+        earlier. The network's time of the message is compared with the time of the publication. A reply to a
+        message of the page always counts as later, even if the clocks differ.
         """
         found = self._rounds.get(appeal.id)
         if found is None:
@@ -97,8 +97,8 @@ class AwaitedFeedback:
 
 
 def _expects_digit(found: _AwaitedRound, reading: FeedbackReading, *, is_direct: bool) -> bool:
-    """Return whether a message of one digit is a mark: the answer asked for a mark, or it asked nothing and the
-    message replies to it or gives a good mark.
+    """Return whether a message of one digit is a mark: the answer asked for a mark, or it asked no question and
+    the message replies to it or gives a good mark.
     """
     if found.asks_mark or ASKS_FOR_MARK.find(CleanText.of(found.answer).tokens):
         return True

@@ -1,4 +1,4 @@
-"""Corrections by a moderator of how the citizen's feedback on a final answer was classified."""
+"""Moderators' corrections of how citizens' feedback on final answers was classified."""
 
 from dataclasses import dataclass
 from uuid import UUID

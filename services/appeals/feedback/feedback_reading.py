@@ -38,8 +38,8 @@ FeedbackWord = Literal["thanks", "not_solved", "mark"]
 @dataclass(frozen=True)
 class FeedbackReading:
     """The feedback that a message gives on an answer, with the reason in Russian. A `mark` is 1 to 5; with a low
-    mark the kind is `not_solved`. `is_alone`: the message says nothing else, so it needs no other sign of the
-    answer it is about. `is_bare`: the message is only a digit, which may mean something else.
+    mark the kind is `not_solved`. `is_alone`: the message says nothing else, so it can be feedback without
+    replying to a message of the appeal. `is_bare`: the message is only a digit, which may mean something else.
     """
 
     kind: FeedbackWord

@@ -21,7 +21,8 @@ SOLVED = _index(
     дали тепло, дали воду, воду дали, вопрос снят, вопрос закрыт
     """,
 )
-# Words that confirm a solution without thanks. Others do not suffice: «фонари убрали» alone may be a complaint.
+# Words that confirm a solution without thanks. Other words of `SOLVED` do not suffice: «фонари убрали» alone may
+# be a complaint.
 CONFIRMED = _index(
     "confirmed",
     """

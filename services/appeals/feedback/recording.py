@@ -25,7 +25,7 @@ from shared.tables.ingest import Message
 _BATCH = 500
 # Pairs of former and new feedback in which the new adds nothing, such as thanks after a mark.
 _ADDS_NOTHING = {("thanks", "thanks"), ("mark", "thanks")}
-# By closing the appeal with one of these the organisation itself declared the matter unsolved.
+# Outcomes of a closed appeal with which the organisation itself declared the matter unsolved.
 _UNSOLVED_OUTCOMES = frozenset({"not_solved", "postponed"})
 _REOPENED = "Гражданин пишет, что вопрос не решён"
 _MOVED = "Сообщение относится к другому обращению"
