@@ -105,11 +105,11 @@ def register(service: Service, queue: Jobs) -> None:
 
     @queue.handler(jobs.REROUTE_APPEALS, concurrency=_RECOMPUTATIONS_AT_ONCE)
     async def reroute_appeals(payload: dict[str, Any]) -> None:
-        asked_by = payload.get("rule_set_id")
+        rule_set_id = payload.get("rule_set_id")
         await rerouting.reroute_appeals(
             service.database,
             include_untouched=payload["include_untouched"],
-            rule_set_id=UUID(asked_by) if asked_by else None,
+            rule_set_id=UUID(rule_set_id) if rule_set_id else None,
         )
 
     @queue.handler(jobs.RECOMPUTE_DEADLINES, concurrency=_RECOMPUTATIONS_AT_ONCE)

@@ -42,7 +42,7 @@ async def _raise_again(
     """Give the existing alerts of these appeals the new reason and time, mark the seen ones as unseen, and emit an
     event for each of those. The audit trail keeps who had seen them.
     """
-    present = list(
+    existing = list(
         await session.scalars(
             select(Alert)
             .where(Alert.kind == kind, Alert.appeal_id.in_(reasons))
@@ -51,8 +51,8 @@ async def _raise_again(
             .execution_options(populate_existing=True)
         )
     )
-    seen = [alert for alert in present if alert.seen_at is not None]
-    for alert in present:
+    seen = [alert for alert in existing if alert.seen_at is not None]
+    for alert in existing:
         alert.seen_at = alert.seen_by = None
         alert.created_at = clock.now()
         if alert.appeal_id is not None:

@@ -44,19 +44,19 @@ class Open311Route(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle the request, and send the response in the format of Open311."""
-        answer = _Answer()
+        buffer = _ResponseBuffer()
         try:
-            await super().handle(scope, receive, answer.take)
+            await super().handle(scope, receive, buffer.store)
         except Exception as error:
             # Other errors get the problem documents of the service.
             problem = _expected(error, scope["method"])
             if problem is None:
                 raise
             log.warning("request failed", path=scope["path"], status=problem.status, error=repr(error)[:300])
-            answer = _Answer()
-            await problem.response(scope["path"])(scope, receive, answer.take)
+            buffer = _ResponseBuffer()
+            await problem.response(scope["path"])(scope, receive, buffer.store)
         root = next((root for end, root in _ROOTS.items() if self.path.endswith(end)), "service_requests")
-        await answer.response(root, as_xml=scope["path"].endswith(".xml"))(scope, receive, send)
+        await buffer.response(root, as_xml=scope["path"].endswith(".xml"))(scope, receive, send)
 
 
 def _expected(error: Exception, method: str) -> problems.Problem | None:
@@ -66,15 +66,15 @@ def _expected(error: Exception, method: str) -> problems.Problem | None:
     return problems.of_outage(method) if is_outage(error) else None
 
 
-class _Answer:
-    """A complete response of the service, with a JSON body."""
+class _ResponseBuffer:
+    """Collects a response of the service with a JSON body, to convert it to the format of Open311."""
 
     def __init__(self) -> None:
         self._status = 500
         self._headers = MutableHeaders()
         self._body = b""
 
-    async def take(self, message: Message) -> None:
+    async def store(self, message: Message) -> None:
         """Store an ASGI message of the response."""
         if message["type"] == "http.response.start":
             self._status, self._headers = message["status"], MutableHeaders(raw=list(message["headers"]))

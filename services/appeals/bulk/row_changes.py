@@ -63,7 +63,7 @@ async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, 
     message that the person has not seen.
     """
     appeal = await appeal_queries.lock(session, caller.with_right(change.right), appeal_id)
-    if _is_so(appeal, change):
+    if _has_requested_state(appeal, change):
         return RowChange(appeal.number)
     if change.seen_at is not None and change.action in _READ_BEFORE:
         await _require_no_message_since(session, appeal, change.seen_at)
@@ -90,7 +90,7 @@ async def _require_no_message_since(session: AsyncSession, appeal: Appeal, seen_
         )
 
 
-def _is_so(appeal: Appeal, change: BulkChange) -> bool:
+def _has_requested_state(appeal: Appeal, change: BulkChange) -> bool:
     """Return whether the appeal already is in the requested state."""
     match change.action:
         case "assign":

@@ -56,7 +56,7 @@ async def run_batch(session: WriteSession, operation_id: UUID) -> bool:
     context = recorder.AuditContext(service="appeals", action="run_bulk_operation", actor=operation.author)
     recorder.set_context(session, context)
     appeal_ids = await _next_appeals(session, operation)
-    caller = await _present_caller(session, operation)
+    caller = await _current_caller(session, operation)
     change_row = await _row_changer(session, operation, appeal_ids)
     for appeal_id in appeal_ids:
         outcome = await _attempt(session, change_row, caller, appeal_id)
@@ -87,7 +87,7 @@ async def _next_appeals(session: WriteSession, operation: BulkOperation) -> Sequ
     return appeal_ids
 
 
-async def _present_caller(session: WriteSession, operation: BulkOperation) -> Caller | None:
+async def _current_caller(session: WriteSession, operation: BulkOperation) -> Caller | None:
     """Return the author with their current access, limited to the scopes of the request; None without access."""
     author = actor_id(operation.author)
     found = (await load_callers(session, [author])).get(author) if author is not None else None

@@ -42,7 +42,7 @@ async def run_part(database: Database, export_id: UUID) -> bool:
         if export is None or export.status not in UNFINISHED:
             return False
         part = await _next_part(session, export_id)
-        caller = await _present_caller(session, export)
+        caller = await _current_caller(session, export)
         rows = None
         if part is not None and caller is not None:
             rows = await appeal_list.read_rows(session, caller, part.appeal_ids)
@@ -58,14 +58,14 @@ async def run_part(database: Database, export_id: UUID) -> bool:
         if caller is None:
             _end(locked, "failed", _NO_ACCESS)
             return False
-        present = await _next_part(session, export_id)
-        if present is None:
+        next_part = await _next_part(session, export_id)
+        if next_part is None:
             _end(locked, "ready")
             return False
-        if part is not None and present.number == part.number:
-            present.rows = content
+        if part is not None and next_part.number == part.number:
+            next_part.rows = content
             locked.status = "running"
-            locked.rows_done += len(present.appeal_ids)
+            locked.rows_done += len(next_part.appeal_ids)
     return True
 
 
@@ -77,7 +77,7 @@ async def _next_part(session: AsyncSession, export_id: UUID) -> AppealExportPart
     return None if number is None else await session.get(AppealExportPart, (export_id, number))
 
 
-async def _present_caller(session: AsyncSession, export: AppealExport) -> Caller | None:
+async def _current_caller(session: AsyncSession, export: AppealExport) -> Caller | None:
     """Return the author with their current access, limited to the scopes of the request; None if they may no
     longer read appeals.
     """

@@ -55,7 +55,7 @@ class AwaitedFeedback:
         )
 
     def round_of(self, appeal: Appeal) -> FeedbackRound | None:
-        """Return the round that takes feedback on the appeal's last answer; None if its present status allows no
+        """Return the round that takes feedback on the appeal's last answer; None if its current status allows no
         feedback.
         """
         found = self._rounds.get(appeal.id)

@@ -196,7 +196,7 @@ async def open_appeal(
 async def mark_appeal_read(
     session: WriteTransaction, caller: Reader, appeal_id: UUID, body: appeals.ReadIn
 ) -> None:
-    """Mark the appeal as read by the caller up to the version they were shown. Later changes stay unread."""
+    """Mark the appeal as read by the caller up to the time `until`. Later changes stay unread."""
     await appeal_queries.require_visible(session, caller, appeal_id)
     await unread_marks.mark_read(session, actor_id(caller.subject), appeal_id, body.until)
 

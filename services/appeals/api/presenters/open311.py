@@ -74,7 +74,7 @@ def _description(text: str) -> str:
 
 
 def _address(row: SimpleNamespace) -> str | None:
-    """Return the location from the most specific to the most general part, as the specification asks."""
+    """Return the location from the most specific to the most general part, as the specification requires."""
     street = ", ".join(part for part in (row.street, row.house) if part)
     return ", ".join(part for part in (street, row.settlement, row.municipality_name) if part) or None
 
