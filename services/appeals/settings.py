@@ -180,16 +180,18 @@ class AppealsSettings(SecretFileSettings):
 
 
 class ContactSettings(SecretFileSettings):
-    """The encryption keys of contacts, from `GOSPABLIK_*`, read when a contact is first stored or shown."""
+    """The encryption keys of contacts and of partners' secrets, from environment variables `GOSPABLIK_*`."""
 
     model_config = SettingsConfigDict(env_prefix="GOSPABLIK_", extra="ignore", hide_input_in_errors=True)
 
-    encryption_keys: FernetKeys = Field(description="Fernet keys that encrypt contacts, newest first")
+    encryption_keys: FernetKeys = Field(
+        description="Fernet keys that encrypt contacts and partners' secrets, newest first"
+    )
 
 
 @lru_cache(maxsize=1)
 def contact_settings() -> ContactSettings:
-    """Return the encryption keys of contacts, read once per process."""
+    """Return the encryption keys of contacts and of partners' secrets, read once per process."""
     return ContactSettings()
 
 

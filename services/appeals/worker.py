@@ -39,7 +39,7 @@ from shared.service import Service
 from shared.tables.appeals import AppealsConsumerOffset
 
 # Limit of each of the three kinds of jobs that people start and that run for minutes: more at once would leave
-# too few connections of the pool to publications and consumers.
+# too few of the pool's connections for publications and consumers.
 _LONG_JOBS_AT_ONCE = 2
 # Jobs that go through many appeals after a change of the rules or the registry.
 _RECOMPUTATIONS_AT_ONCE = 1

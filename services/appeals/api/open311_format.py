@@ -19,7 +19,7 @@ from shared.text.xml_characters import without_forbidden
 log = get_logger(__name__)
 
 _JSON, _XML = "application/json; charset=utf-8", "text/xml; charset=utf-8"
-# The specification: 404 for what does not exist, 403 for a missing or wrong key, 400 for every other refusal.
+# The specification requires 404 for what does not exist, 403 for a missing or wrong key, 400 for other refusals.
 _STATUSES: Mapping[int, int] = {401: 403, 409: 400, 422: 400}
 # A request whose first attempt is still running gets a 503: a client would treat a 400 as final.
 _IN_FLIGHT = f"/problems/{problems.InFlight.slug}"

@@ -49,7 +49,7 @@ class Turns:
 
 @dataclass(frozen=True)
 class Availability:
-    """Who has access now, and who of them is absent today, with the substitute if one is named."""
+    """The people who have access now, and which of them are absent today, with the substitute if one is named."""
 
     staff: Mapping[UUID, Staff]
     absent: Mapping[UUID, UUID | None] = field(default_factory=dict)

@@ -39,7 +39,7 @@ class FolderStorage:
         try:
             await asyncio.to_thread(self._probe)
         except OSError as error:
-            raise StorageUnavailable(f"the folder of attachments cannot be written: {error}") from error
+            raise StorageUnavailable(f"the folder of attachments cannot be written to: {error}") from error
 
     async def write(self, file_id: UUID, content: bytes) -> None:
         """Store a file; it appears under its name only when it is complete on the disk. Raises `OSError` if

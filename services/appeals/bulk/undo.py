@@ -41,7 +41,7 @@ async def take_back(
     caller = caller.with_right(Right.APPEALS_WORK)
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     if appeal.version != changed.version:
-        raise PreconditionFailed("The appeal was changed since the operation: change it individually")
+        raise PreconditionFailed("The appeal has been changed since the operation: change it individually")
     former, before = FormerRowState.model_validate(changed.former), FormerRowState.of(appeal)
     if action == "assign":
         wish = AssigneeWish(given=True, person_id=former.assignee_id)

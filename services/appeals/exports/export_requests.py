@@ -120,7 +120,7 @@ async def list_own(session: AsyncSession, caller: Caller, paging: Paging) -> Seq
 
 
 async def delete_own(session: WriteSession, caller: Caller, export_id: UUID) -> None:
-    """Delete an export of the caller with its rows, finished or not. Raises as `get_own`."""
+    """Delete an export of the caller with its parts, finished or not. Raises as `get_own`."""
     # Lock the export before its parts, as its job does, to avoid a deadlock.
     export = await get_own(session, caller, export_id, for_update=True)
     await session.execute(delete(AppealExportPart).where(AppealExportPart.export_id == export.id))

@@ -61,7 +61,8 @@ async def list_appeals(
     """Return appeals newest first, or in the order of `sort`. Staff of an organisation see its appeals only.
 
     Personal data is masked in `text` and in the quotes of `route`; the appeal itself has the full text. With `q`
-    appeals are ordered by number, `text` is an extract, and `highlights` gives the positions of the found words.
+    appeals are ordered by number, `text` is an extract, and `highlights` has extracts in which the found words are
+    marked.
     """
     found = await appeal_list.find(session, caller, filters, paging, sort)
     rows, following, previous = paging.two_way_page(
@@ -103,7 +104,7 @@ async def count_appeals(
     summary="Count the values of a list of appeals",
 )
 async def get_appeal_facets(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> AppealFacets:
-    """Return the values by which the list can be narrowed, each with its number among the newest 1,000 appeals of
+    """Return the values by which the list can be narrowed, each with its count among the newest 1,000 appeals of
     the list. `q` applies too.
     """
     return appeal_facets(await facets.count_facets(session, caller, filters))
@@ -217,12 +218,12 @@ async def move_appeal(
 ) -> appeals.AppealOut:
     """Move the appeal to another status; with `assigned` also to another organisation; with `assignee_id` also to
     that person. A move that is not allowed is a 409 naming the allowed moves. Moves that only the centre may make,
-    and its choice of the organisation, need `appeals:triage` too (403).
+    and the centre's choice of an organisation, need `appeals:triage` too (403).
 
-    `{"assignee_id": …}` alone assigns it to a person and leaves its status. Everybody who works on appeals of the
-    organisation may take an unassigned appeal, and pass on or release their own. Reassigning a colleague's appeal
-    needs `assignees:manage` (403). Without `assignee_id` a move to `in_progress` assigns an unassigned appeal to
-    the caller if they belong to its organisation.
+    `{"assignee_id": …}` alone assigns the appeal to a person and leaves its status. Everybody who works on appeals
+    of the organisation may take an unassigned appeal, and pass on or release their own. Reassigning a colleague's
+    appeal needs `assignees:manage` (403). Without `assignee_id` a move to `in_progress` assigns an unassigned
+    appeal to the caller if they belong to its organisation.
 
     A 412 contains the current `version` of the appeal and its `last_change`.
     """

@@ -59,8 +59,8 @@ async def change_appeals_in_bulk(
 async def list_bulk_operations(
     session: ReadTransaction, caller: Worker, paging: PagingDep, response: Response
 ) -> Page[BulkOperationOut]:
-    """Return bulk operations, newest first: your own; with `assignees:manage` those of your organisation; in the
-    centre all.
+    """Return bulk operations, newest first: your own, with `assignees:manage` those of your organisation, or all
+    if you belong to the centre.
     """
     rows, cursor = paging.page(
         await operations.list_operations(session, caller, paging), lambda row: (row.created_at, row.id), response

@@ -144,7 +144,9 @@ async def update_incident(
     """Change the title or the leading organisation; only the centre may change the latter."""
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     if values.get("title", "") is None:
-        raise problems.Invalid.field("/title", "An incident needs a title")
+        raise problems.Invalid.field(
+            "/title", "An incident must have a title: leave `title` out to keep the current one"
+        )
     await assignments.require_open_organisation(session, values.get("organisation_id"))
     await service.update_incident(session, caller, incident_id, version, values)
     return await incident_response(session, caller, incident_id, response)

@@ -113,7 +113,9 @@ async def download_export(request: Request, caller: Reader, export_id: UUID) -> 
     async with service.database.read() as session:
         export = await export_requests.get_own(session, caller, export_id)
         if export.status != "ready":
-            raise Conflict(f"The export is «{export.status}»: {export.rows_done} of {export.total} rows are read")
+            raise Conflict(
+                f"The export is «{export.status}»: {export.rows_done} of {export.total} rows have been read"
+            )
         ids = await stored_rows.visible_ids(session, caller, export)
         parts = await stored_rows.count_parts(session, export)
     security_log.log_security_event(

@@ -212,8 +212,8 @@ async def list_open311_requests(
         list[str] | None, Query(description="`open`, `closed`, or both separated by a comma")
     ] = None,
 ) -> list[schemas.Open311Request]:
-    """Return the appeals that the caller may read as service requests, newest first, 1,000 at most; for more give
-    an earlier `end_date`.
+    """Return, as service requests, the appeals that the caller may read: newest first, 1,000 at most. For more,
+    give an earlier `end_date`.
 
     Without dates, the appeals of the last 90 days are returned; with one date, those of the 90 days after or
     before it. Two dates must not span more than 90 days. Personal data is masked in `description`, as in `GET

@@ -157,8 +157,8 @@ async def receive_partner_event(
 ) -> PartnerEventReceipt:
     """Process an event that is signed as Standard Webhooks says, with the partner's secret; no token is needed.
 
-    `appeal.create` opens an appeal, `appeal.status` reports how far the partner is, and never moves or closes the
-    appeal, `appeal.answer` records an answer, or drafts it if the citizen wrote in a network. An event is
+    `appeal.create` opens an appeal. `appeal.status` reports how far the partner is, and never moves or closes the
+    appeal. `appeal.answer` records an answer, or drafts it if the citizen wrote in a network. An event is
     processed once: the same `webhook-id` gets the first receipt, with `Idempotent-Replay`. A refused event is not
     stored and may be sent again with the same id.
 

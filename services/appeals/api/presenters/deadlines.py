@@ -74,8 +74,8 @@ def _explained(row: SlaClock, sla: SlaContext) -> dict[str, Any]:
 async def deadlines_of(
     session: AsyncSession, appeal: Appeal, sla: SlaContext, caller: Caller
 ) -> deadlines.DeadlinesOut:
-    """Return the clocks and promises of an appeal as of now, the notices sent about them, and the extension
-    requests that the caller may see, each oldest first. If people wrote grounds or reasons, the read is recorded.
+    """Return the clocks and promises of an appeal as of now, their escalations, and the extension requests that
+    the caller may see, each oldest first. If people wrote grounds or reasons, the read is recorded.
     """
     promises = await promise_queries.promises_of(session, appeal.id)
     steps = await escalations.escalations_of(session, appeal.id)

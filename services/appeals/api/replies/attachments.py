@@ -101,8 +101,8 @@ async def _file(request: Request) -> tuple[str | None, bytes]:
     summary="Get a photo",
 )
 async def get_attachment(session: ReadTransaction, caller: Reader, attachment_id: UUID) -> Response:
-    """Return the file of an attachment: of an appeal that you may read, or uploaded by your organisation and not
-    yet attached.
+    """Return the file of an attachment that belongs to an appeal that you may read, or that your organisation
+    uploaded and has not attached yet.
     """
     attachment = await uploads.get_readable(session, caller, attachment_id)
     shown = f"attachment; filename=\"photo.jpg\"; filename*=UTF-8''{quote(attachment.name, safe='')}"

@@ -59,9 +59,9 @@ async def request_extension(
     """Ask the centre for more time, before the deadline. The deadline stays until a moderator approves.
 
     `If-Match` is the appeal's version; the ETag of the response is the request's version. The SLA policy of the
-    clock says how often and by how much: by default only the final answer, twice, by up to 40 hours of the unit of
-    the clock; more hours are a 422. 409 if the clock is neither running nor paused, its deadline has passed, the
-    policy allows no more extensions, or another request is open.
+    clock says how often and by how much: by default only the final answer, twice, by up to 40 hours each time,
+    working or calendar ones as the clock counts; more hours are a 422. 409 if the clock is neither running nor
+    paused, its deadline has passed, the policy allows no more extensions, or another request is open.
 
     A request ends by itself when the appeal is answered, closed, merged, transferred or returned, and when the
     deadline passes before a decision.

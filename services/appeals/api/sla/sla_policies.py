@@ -89,8 +89,9 @@ async def change_sla_policy(
     version: RequiredVersion,
     response: Response,
 ) -> sla_policies.SlaPolicyOut:
-    """Give the policy a new version from now or from `valid_from`; it replaces versions planned for that time.
-    Earlier versions stay, and clocks started under them keep them. 409 if some appeals would have no policy.
+    """Give the policy a new version from now or from `valid_from`; it replaces the version in effect then and
+    those planned for later. Earlier versions stay, and clocks started under them keep them. 409 if some appeals
+    would have no policy.
     """
     changed = await policies.change_policy(
         session, policy_key, version, _row(body), valid_from=body.valid_from, actor=caller.actor

@@ -1,4 +1,4 @@
-"""API models of the facets of a list."""
+"""Schemas of the facets of a list."""
 
 from pydantic import BaseModel, Field
 

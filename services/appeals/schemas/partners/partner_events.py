@@ -137,7 +137,7 @@ class PartnerEventIn(RootModel[PartnerEventModel]):
 
 
 class PartnerEventReceipt(BaseModel):
-    """What an event did. A repeated event gets the receipt of the first time."""
+    """What an event did. A repeated event gets the first receipt again."""
 
     id: str = Field(description="Its `webhook-id`", examples=["evt_2026-11-0417_1"])
     type: PartnerEventType

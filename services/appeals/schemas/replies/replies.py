@@ -42,7 +42,7 @@ class FailedReply(BaseModel):
 
 
 class ReplyApproval(BaseModel):
-    """The last request to approve a reply, and its decision."""
+    """The last request to approve a reply, and the decision on it."""
 
     reason: str = Field(
         description="The rule that requires it", examples=["Нужно согласование: тема «Здравоохранение»"]

@@ -62,8 +62,8 @@ class ClockEventOut(BaseModel):
 class ClockOut(BaseModel):
     """A clock of an appeal, or the date of a promise, which has neither events nor segments.
 
-    `used_seconds` and `left_seconds` of a clock are the sums of its segments; what is left of a paused clock has
-    no segments.
+    `used_seconds` and `left_seconds` of a clock are the sums of its segments; the remaining time of a paused clock
+    has no segments.
     """
 
     id: UUID = Field(examples=[_ID])
