@@ -74,7 +74,7 @@ async def appeal_detail(
     session: AsyncSession, caller: Caller, appeal_id: UUID, *, scoped: bool = True, with_contact: bool = False
 ) -> appeals.AppealOut:
     """Return an appeal with messages, replies and timeline. Raises `NotFound` also if it is out of the caller's
-    scope.
+    scope, unless `scoped` is false.
 
     The contact is omitted by default: stored responses to an `Idempotency-Key` are not encrypted.
     """

@@ -133,7 +133,10 @@ def _clock_out(row: SlaClock, sla: SlaContext, names: ActorNames) -> deadlines.C
         for event in all_events(row)
     ]
     if not shown["events"]:
-        return deadlines.ClockOut(**shown, text="Часы ждут решения модератора" if row.state == "waiting" else None)
+        return deadlines.ClockOut(
+            **shown,
+            text="Отсчёт начнётся, если модератор решит, что ответ нужен" if row.state == "waiting" else None,
+        )
     events = events_of(row, sla.calendars)
     reading = read_clock(events, clock.now())
     shown["extension_seconds"] = sum(event.extension_seconds or 0 for event in extensions_of(row))

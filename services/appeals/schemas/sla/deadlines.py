@@ -71,9 +71,7 @@ class ClockOut(BaseModel):
     state: ClockState = Field(
         description="`waiting`: a moderator must decide; `stopped` by a published answer, `cancelled` without one"
     )
-    message_id: UUID | None = Field(
-        description="The message whose answer is awaited; null: the one that opened the appeal"
-    )
+    message_id: UUID | None = Field(description="The message to be answered; null: the one that opened the appeal")
     written_at: datetime
     received_at: datetime
     policy: ClockPolicy | None
@@ -88,7 +86,7 @@ class ClockOut(BaseModel):
     calendar: str | None = Field(default=None, description="The calendar that counts now", examples=["Бурятия"])
     time_zone: str | None = Field(default=None, examples=["Asia/Irkutsk"])
     started_at: datetime | None = Field(description="The moment from which it counts")
-    due_at: datetime | None = Field(description="Null if the clock was paused before its deadline")
+    due_at: datetime | None = Field(description="Null while the clock waits, or is paused before its deadline")
     unextended_due_at: datetime | None = Field(
         default=None, description="Of an extended clock: the deadline without the extensions"
     )
@@ -101,7 +99,7 @@ class ClockOut(BaseModel):
     segments: list[ClockSegment] = []
     events: list[ClockEventOut]
     text: str | None = Field(
-        description="For people",
+        description="The explanation for people",
         examples=[
             "9 рабочих часов со вторника 17.02 16:40: 17.02 — 1 ч 20 мин; 18.02 — не идёт (Сагаалган); "
             "19.02 — 7 ч 40 мин → четверг 19.02 17:40. Использовано 1 ч 20 мин из 9 ч, осталось 7 ч 40 мин."
