@@ -22,7 +22,7 @@ from shared.tables.metrics import MetricsIdempotency
 
 
 async def _read_map(_service: Service) -> None:
-    """Read the map file of the settings, so that an invalid file stops the start."""
+    """Read the map file of the settings, so that the service does not start with an invalid file."""
     configured_map()
 
 

@@ -28,10 +28,10 @@ class MetricsSettings(BaseSettings):
         default=0.2, ge=0, le=1, description="Share of the sample that a second person grades too"
     )
     grading_claim_hours: int = Field(
-        default=8, ge=1, le=168, description="How long an answer waits for the person who took it"
+        default=8, ge=1, le=168, description="How many hours an answer stays assigned to the person who took it"
     )
     grading_objection_days: int = Field(
-        default=10, ge=0, le=90, description="How long an organisation may object after an answer was graded"
+        default=10, ge=0, le=90, description="How many days after an answer was graded its organisation may object"
     )
     grading_minimum: int = Field(
         default=10, ge=1, description="Graded answers below which a mean is not shown: too few"

@@ -18,8 +18,8 @@ log = get_logger(__name__)
 def register_schedules(service: Service, queue: Jobs) -> None:
     """Register the handlers and schedules of the jobs. Times are UTC."""
 
-    # Every hour, so that a worker that was down on Monday morning publishes later. After the page scores, which
-    # the report contains.
+    # Runs every hour, so that a worker that was down on Monday morning publishes later. The page scores come
+    # first, because the report contains them.
     @queue.schedule("publish-weekly-report", "7 * * * *")
     async def publish_weekly_report() -> None:
         await score_due_weeks(service.database)
@@ -27,7 +27,7 @@ def register_schedules(service: Service, queue: Jobs) -> None:
         for week in await publication.publish_due_weeks(service.database, clock.now(), hour):
             log.info("weekly report published", week=week.name)
 
-    # Shortly after the report. If open data are enabled later, earlier weeks are published too.
+    # Runs shortly after the report. If open data are enabled later, earlier weeks are published too.
     @queue.schedule("publish-open-data", "17 * * * *")
     async def publish_open_data() -> None:
         config = metrics_settings()
@@ -60,8 +60,8 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def score_pages() -> None:
         await score_due_weeks(service.database)
 
-    # Early on Tuesday in the region, after Sunday's replies were read; on other days it changes nothing if
-    # Tuesday's run succeeded.
+    # Runs early each day in the region. Tuesday's run draws the sample, after Sunday's replies were read; on other
+    # days it changes nothing if Tuesday's run succeeded.
     @queue.schedule("draw-grading-sample", "20 17 * * *")
     async def draw_grading_sample() -> None:
         async with service.database.write() as session:

@@ -23,7 +23,7 @@ def _listed(selection: AppealSelection, figure: SlaFigure) -> Select[Any]:
 async def list_appeals_of_figure(
     session: AsyncSession, selection: AppealSelection, figure: SlaFigure, paging: Paging
 ) -> Sequence[Row[Any]]:
-    """Return the appeals that the figure counts, newest first, at most one more than a page."""
+    """Return the appeals that the figure counts, newest first, at most one more than the page holds."""
     found: Sequence[Row[Any]] = (await session.execute(paged(_listed(selection, figure), paging))).all()
     return found
 

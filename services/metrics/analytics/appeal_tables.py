@@ -159,7 +159,7 @@ def csv_rows(table: AppealTable) -> Iterator[list[object]]:
 
 
 def _too_large() -> Invalid:
-    detail = f"More than {MAX_PARTS:,} rows, columns and cells: ask for a shorter period, or restrict by a filter"
+    detail = f"More than {MAX_PARTS:,} rows, columns and cells: request a shorter period, or restrict by a filter"
     return Invalid(detail, errors=[FieldError(pointer="query/rows", detail=detail)])
 
 

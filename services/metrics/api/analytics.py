@@ -56,7 +56,7 @@ class GeoJsonResponse(JSONResponse):
 Rows = Annotated[AppealDimension, Query(description="The rows; `day` or `week` make a time series")]
 Columns = Annotated[AppealDimension | None, Query(description="The columns, or the lines of a chart")]
 Figure = Annotated[SlaFigure, Query(description="The figure whose appeals to list")]
-Measure = Annotated[RankedMeasure, Query(description="By which share")]
+Measure = Annotated[RankedMeasure, Query(description="The share by which organisations are ranked")]
 _FIGURES_HEADING = ",".join([*SlaFigure, "on_time_share", "on_time_low", "on_time_high", "appeals"])
 _FIGURES_EXAMPLE = "120,100,90,8,21,1,80,52,6,40,5,0.9184,0.8478,0.9580,/api/v1/metrics/appeals?week=2026-W48"
 TABLE_CSV = f"week,week_name,{_FIGURES_HEADING}\r\n2026-W48,,{_FIGURES_EXAMPLE}\r\n"
@@ -164,8 +164,8 @@ async def list_counted_appeals(
 async def export_counted_appeals(
     session: ReadTransaction, selection: Selection, figure: Figure = SlaFigure.OPENED
 ) -> Response:
-    """Return all appeals that a figure counts as CSV, oldest first, with times of the region; 422 above 50,000
-    appeals.
+    """Return all appeals that a figure counts as CSV, oldest first, with times in the region's time zone; 422
+    above 50,000 appeals.
     """
     async with statement_timeout(session):
         rows = await appeal_lists.read_appeals_of_figure(session, selection, figure, MAX_CSV_ROWS + 1)

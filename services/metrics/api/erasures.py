@@ -17,5 +17,5 @@ IngestService = Annotated[ServiceCaller, require_service("ingest")]
 async def erase_texts_of_grades(
     session: UncheckedWriteTransaction, caller: IngestService, body: EraseGrades
 ) -> GradesErased:
-    """Erase the comments, grounds and reasons about the answers in these appeals. Idempotent."""
+    """Erase the comments, grounds and reasons that people wrote about the answers in these appeals. Idempotent."""
     return GradesErased(answers=await erase_grades(session, body.appeal_ids))

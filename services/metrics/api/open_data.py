@@ -97,7 +97,7 @@ async def _found_week(
     wanted = requested_week(week, "path/week")
     document = await published_weeks(service.database).read_document(wanted)
     if document is None:
-        raise NotFound(f"There are no open data of the week {wanted.name}: `GET {PREFIX}/weeks` lists the weeks")
+        raise NotFound(f"There are no open data for the week {wanted.name}: `GET {PREFIX}/weeks` lists the weeks")
     return _FoundWeek(wanted.name, document)
 
 
@@ -106,7 +106,7 @@ FoundWeek = Annotated[_FoundWeek, Depends(_found_week)]
 
 @router.get("/weeks", responses=_ERRORS | _DECLARED, summary="Weeks with open data")
 async def list_open_data_weeks(service: ServiceDep, response: Response) -> OpenDataWeeks:
-    """Return the weeks that have open data, newest first. No signing in is required."""
+    """Return the weeks that have open data, newest first. No sign-in is required."""
     found = await published_weeks(service.database).list_weeks()
     response.headers.update({"ETag": CONTENT_ETAG, "Cache-Control": _CACHE_CONTROL})
     return OpenDataWeeks(items=[_summary(Week.parse(row.week), row.published_at) for row in found])
@@ -142,7 +142,7 @@ async def export_open_data_week(week: FoundWeek) -> Response:
     summary="Open data of a week",
 )
 async def get_open_data_week(week: FoundWeek, as_csv: AcceptsCsv) -> Response:
-    """Return counts from the week's published report; none is below `minimum`. No signing in is required.
+    """Return counts from the week's published report; none is below `minimum`. No sign-in is required.
 
     `Accept: text/csv` gives the same as `/open-data/weeks/{week}.csv`.
     """

@@ -22,8 +22,8 @@ FirstWeek = Annotated[
     Query(
         alias="from",
         pattern=WEEK_PATTERN,
-        description=f"The first ISO week. Default: {page_table.DEFAULT_WEEKS} weeks up to the last, by "
-        "organisation the last alone",
+        description=f"The first ISO week. Default: {page_table.DEFAULT_WEEKS} weeks up to the last one; if "
+        "grouped by organisation, only the last one",
         examples=["2026-W37"],
     ),
 ]
@@ -36,7 +36,7 @@ LastWeek = Annotated[
         examples=["2026-W48"],
     ),
 ]
-By = Annotated[PageDimension | None, Query(description="By what the pages of a network are grouped; default: not")]
+By = Annotated[PageDimension | None, Query(description="How pages of a network are grouped. Default: not grouped")]
 TABLE_CSV = ",".join(page_table.CSV_HEADING) + "\r\n"
 
 

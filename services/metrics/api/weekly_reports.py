@@ -110,7 +110,7 @@ async def get_weekly_report_json(service: ServiceDep, caller: ReportReader, week
     responses=problems.responses(Unauthenticated, Forbidden, Invalid, NotFound)
     | _file("application/json", {"type": "string"}, '{"format":1,"week":"2026-W47"}'),
     response_class=Response,
-    summary="The published document to the byte",
+    summary="The published document, byte for byte",
 )
 async def get_published_document(session: ReadTransaction, caller: ReportReader, week: ReportWeek) -> Response:
     """Return the published document, exactly the bytes that the digest is computed from, without texts of
@@ -151,7 +151,8 @@ async def get_weekly_report_pdf(service: ServiceDep, caller: ReportReader, week:
     summary="The report of a week as a workbook",
 )
 async def get_weekly_report_xlsx(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
-    """Return the report as an Excel workbook: a sheet for each section, and the counted rows by today's data.
+    """Return the report as an Excel workbook: a sheet for each section, and the counted rows according to today's
+    data.
 
     A sheet has at most 20,000 rows; the CSV files have all rows.
     """
@@ -197,9 +198,10 @@ async def get_weekly_report(
 async def export_report_rows(
     session: ReadTransaction, caller: ReportReader, week: ReportWeek, population: ReportPopulation
 ) -> Response:
-    """Return every row of a population that the week's figures count, by today's data, oldest first, as CSV.
+    """Return every row of a population that the week's figures count, according to today's data, oldest first, as
+    CSV.
 
-    UTF-8 with a byte order mark; times of the region; 422 above 50,000 rows.
+    UTF-8 with a byte order mark; times in the region's time zone; 422 above 50,000 rows.
     """
     await use_snapshot(session)
     time = reported_time(week, clock.now())
@@ -226,7 +228,7 @@ async def list_report_rows(
     paging: PagingDep,
     response: Response,
 ) -> Page[ReportRow]:
-    """Return the rows of a population that the week's figures count, by today's data, newest first."""
+    """Return the rows of a population that the week's figures count, according to today's data, newest first."""
     await use_snapshot(session)
     time = reported_time(week, clock.now())
     rows = await report_rows.list_rows(session, population, time, filters, paging)

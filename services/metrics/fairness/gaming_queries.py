@@ -1,8 +1,7 @@
 """Read the data for the signs of embellished figures: one query for each sign.
 
-The rows are those of all organisations, because a sign compares an organisation with its peers: the calling code
-limits the signs to the organisations that the reader may see. Appeals belong to their current organisation and to
-the period in which they were opened.
+The rows are those of all organisations, because a sign compares an organisation with its peers. Appeals belong to
+their current organisation and to the period in which they were opened.
 """
 
 from collections.abc import Sequence

@@ -15,11 +15,11 @@ from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.schemas.embellishment_signs import SignCode
 from shared.russian import in_words, plural
 
-# An answer this close to the deadline, or closer, is a last-minute answer.
+# An answer given less than this before the deadline is a last-minute answer.
 LAST_MINUTES = timedelta(minutes=15)
 # An appeal reopened within this time after its answer or closing is soon reopened.
 SOON = timedelta(days=3)
-# Fewer appeals than this are never a sign.
+# Fewer appeals than this, or identical answers to fewer people, are never a sign.
 MIN_EVIDENCE = 5
 # A share is a sign if it is at least this many times the peers' share and its interval lies above theirs. The
 # confidence level of its interval is high, because a region has thousands of organisations.
@@ -51,7 +51,7 @@ class Conspicuous:
 
 @dataclass(frozen=True, slots=True)
 class RepeatedText:
-    """A text that an organisation published as the final answer to several appeals, which `authors` people wrote.
+    """A text that an organisation published as the final answer to several appeals of `authors` people.
 
     `answers` is the number of all its final answers in the period.
     """

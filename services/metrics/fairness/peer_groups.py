@@ -54,7 +54,7 @@ _LABELS = {
     PeerGroup.COURTS: "Суды",
     PeerGroup.OTHER: "Другие организации",
 }
-# By how the name of the sphere begins.
+# How names of spheres begin, by group.
 _SPHERES: tuple[tuple[PeerGroup, tuple[str, ...]], ...] = (
     (PeerGroup.HEALTH, ("здравоохранение", "медицина")),
     (PeerGroup.CULTURE, ("культура", "архив")),
@@ -75,7 +75,7 @@ _SPHERES: tuple[tuple[PeerGroup, tuple[str, ...]], ...] = (
     ),
 )
 _EDUCATION = ("образование", "дошкольное", "общее образование", "дополнительное", "наука")
-# By how words of the name begin. The first match is used, so a music school is not among the schools.
+# How words of names begin, by group. The first match is used, so a music school is not among the schools.
 _NAMES: tuple[tuple[PeerGroup, tuple[str, ...]], ...] = (
     (PeerGroup.KINDERGARTENS, ("детский сад", "детсад", "ясли", "д с ", "мбдоу", "мадоу", "мдоу", "доу ")),
     (
@@ -86,7 +86,7 @@ _NAMES: tuple[tuple[PeerGroup, tuple[str, ...]], ...] = (
     (PeerGroup.SCHOOLS, ("школа", "школы", "сош ", "оош ", "лицей", "гимнази", "интернат", "мбоу", "маоу")),
 )
 _HEALTH_NAMES = ("больниц", "поликлиник", "диспансер", "амбулатор", "гбуз", "гауз", "црб ")
-# Education spheres that are a group of their own, by how the sphere's name begins.
+# How the names of education spheres with a separate group begin.
 _EDUCATION_GROUPS = ((PeerGroup.KINDERGARTENS, "дошкольное"), (PeerGroup.EXTRA_EDUCATION, "дополнительное"))
 
 # How names of bodies that are responsible for a whole territory begin, and words for small territories.

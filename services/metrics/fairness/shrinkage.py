@@ -55,7 +55,8 @@ def _moments(seen: Sequence[tuple[float, int]], correlation: float) -> tuple[flo
     by_chance = fsum(weight / trials * (1 - weight / total) for _, trials, weight in weighted)
     variance = mean * (1 - mean)
     among_peers = fsum(weight * (1 - weight / total) for _, _, weight in weighted) - by_chance
-    # With one organisation, one trial each, or only shares 0 or 1, the data does not show how peers differ.
+    # With one organisation, one trial each, or if all shares are 0 or all are 1, the data does not show how peers
+    # differ.
     if variance <= 0 or among_peers <= 0:
         return mean, 0.0
     return mean, (spread / variance - by_chance) / among_peers

@@ -19,10 +19,10 @@ def decimal(number: float) -> str:
 
 
 def appeals(count: int) -> str:
-    """Return «5 обращений»."""
+    """Return the number with the noun in its form: «1 обращение», «5 обращений»."""
     return f"{count} {plural(count, _APPEALS)}"
 
 
 def organisations(count: int) -> str:
-    """Return «5 организаций»."""
+    """Return the number with the noun in its form: «1 организация», «5 организаций»."""
     return f"{count} {plural(count, _ORGANISATIONS)}"

@@ -18,8 +18,8 @@ from services.metrics.settings import MetricsSettings
 from shared.tables.metrics_grading import GradingGrade, GradingItem, GradingSample
 
 SCORES = (0, 1, 2)
-# Below this share of the largest possible disagreement, κ shows how rare other scores are, not how far people
-# agree.
+# If less disagreement than this is expected by chance (1 is the most possible), κ shows how rare the other scores
+# are, not how far people agree.
 MIN_EXPECTED = 0.1
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE_LEVEL) / 2)
 Pair = tuple[int, int]

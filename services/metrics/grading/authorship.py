@@ -6,8 +6,8 @@ from shared.tables.appeals_replies import Reply, ReplyChange, ReplyVersion
 
 
 def took_part(actor: str) -> ColumnElement[bool]:
-    """Return the SQL condition that a person wrote the reply or a version of it, approved it, or requested its
-    change.
+    """Return the SQL condition that a person wrote the reply or a version of it, approved it, or requested a
+    change of it.
 
     For queries that select from `Reply`. The condition is never null.
     """

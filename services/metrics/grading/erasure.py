@@ -21,8 +21,8 @@ async def erase_grades(session: WriteSession, appeal_ids: Sequence[UUID]) -> int
     """Erase the texts about answers in these appeals; return the number of these answers. Scores stay. Idempotent.
 
     An answer that awaits a second grade is completed with the first one, since it can no longer be graded. The
-    replies are erased before: a grade or an objection also locks the item and then reads the reply, so no new text
-    can be stored.
+    replies are erased before this call: a grade or an objection also locks the item and then reads the reply, so
+    no new text can be stored.
     """
     of_appeals = select(Reply.id).where(Reply.appeal_id.in_(appeal_ids))
     items = (

@@ -1,4 +1,4 @@
-"""Graded answers, as the centre and their organisation see them: after all grades, without the graders."""
+"""Graded answers as the centre and the organisations that answered see them: with all grades, without graders."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -50,7 +50,9 @@ def _select_graded(caller: Caller) -> Select[GradingItem, UUID, str, str, int, s
 def graded_items_query(
     caller: Caller, period: Period, wanted: GradedItemFilter, paging: Paging
 ) -> Select[GradingItem, UUID, str, str, int, str]:
-    """Return the SQL query for the graded answers published in a period, newest first, one more than a page."""
+    """Return the SQL query for the graded answers published in a period, newest first, one more than the page
+    holds.
+    """
     query = (
         _select_graded(caller)
         .where(GradingItem.published_at >= period.start, GradingItem.published_at < period.end)
@@ -89,7 +91,7 @@ async def get_graded_item(
 ) -> GradedItemDetails:
     """Return a graded answer with its texts, grades and objection.
 
-    Raises `NotFound` for an answer outside the caller's scope or without all its grades.
+    Raises `NotFound` for an answer outside the caller's scope or whose grades are not complete.
     """
     row = (await session.execute(_select_graded(caller).where(GradingItem.id == item_id))).one_or_none()
     if row is None:

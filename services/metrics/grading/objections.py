@@ -31,8 +31,8 @@ async def object_to_grades(
 ) -> ObjectionOut:
     """Store the objection of the caller's organisation to the grades of its answer.
 
-    Raises `NotFound` for an answer outside the caller's scope or without all its grades, and `Conflict` for a
-    second objection, after `days`, or if the citizen's data was erased.
+    Raises `NotFound` for an answer outside the caller's scope or whose grades are not complete, and `Conflict` for
+    a second objection, after `days`, or if the citizen's data was erased.
     """
     visible = select(GradingItem.id).where(
         GradingItem.id == item_id, GradingItem.graded_at.is_not(None), caller.scope(GradingItem.organisation_id)
@@ -62,8 +62,8 @@ async def object_to_grades(
 async def uphold(
     session: WriteSession, caller: Caller, objection_id: UUID, given: UpholdIn, version: int | None
 ) -> ObjectionOut:
-    """Uphold the objection: the given scores replace the grades' scores. Raises as `reject`, and `Invalid` for a
-    wrong criterion.
+    """Uphold the objection: the given scores replace the grades' scores. Raises the errors of `reject`, and
+    `Invalid` for a wrong criterion.
     """
     objection, item = await _lock_open(session, caller, objection_id, version)
     check_scores(given.scores, await rubric_of(session, item), item.kind)
@@ -84,8 +84,8 @@ async def reject(
 
 
 async def list_open(session: AsyncSession, caller: Caller, paging: Paging) -> Sequence[Row[GradingObjection, str]]:
-    """Return the open objections in the caller's scope with the organisation's name, oldest first, one more than a
-    page.
+    """Return the open objections in the caller's scope with the organisation's name, oldest first, one more than
+    the page holds.
     """
     query = (
         select(GradingObjection, Organisation.name)

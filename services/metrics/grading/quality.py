@@ -46,7 +46,7 @@ class ScoredItem:
 
 @dataclass(frozen=True)
 class _Definitions:
-    """The criteria of the means, which criteria are trusted, and the minimum of answers."""
+    """The criteria of the figures, on which of them graders agree (`trusted`), and the minimum of answers."""
 
     criteria: Sequence[Criterion]
     trusted: Mapping[str, bool | None]

@@ -76,7 +76,9 @@ async def graded_criteria(session: AsyncSession, ids: Collection[UUID]) -> Seque
 
 
 def check_scores(scores: Mapping[str, int], rubric: RubricOut, kind: str) -> None:
-    """Raise `Invalid` for a criterion without a score, or a score without a criterion of this kind of reply."""
+    """Raise `Invalid` for a criterion without a score, or a score of a criterion that does not apply to this kind
+    of reply.
+    """
     asked = {criterion.code for criterion in asked_criteria(rubric, kind)}
     if missing := sorted(asked - scores.keys()):
         raise Invalid.field(f"/scores/{missing[0]}", "Give a score for this criterion: 0, 1 or 2")

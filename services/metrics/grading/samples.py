@@ -164,7 +164,7 @@ def answers_query(period: Period) -> Select[UUID, str, datetime, UUID, UUID]:
 
 async def list_samples(session: AsyncSession, paging: Paging) -> Sequence[Row[GradingSample, int, int, int]]:
     """Return samples, newest week first, with their rubric's version and the numbers of items and graded items,
-    one more than a page.
+    one more than the page holds.
     """
     query = _select_samples().order_by(GradingSample.week.desc()).limit(paging.limit + 1)
     after = paging.after((GradingSample.week,), (str,))

@@ -37,9 +37,9 @@ class DrawnAnswer:
 def draw(answers: Iterable[Answer], size: int, seed: str, second_share: float) -> Sequence[DrawnAnswer]:
     """Return at most `size` answers, ordered by their hashes.
 
-    Every organisation gets at least one, if the size allows; the rest is drawn in proportion to its other answers.
-    Of replies with one text only one is drawn. A share `second_share`, chosen by another hash, is graded by two
-    people.
+    At least one is drawn from every organisation, if the size allows; the rest in proportion to the numbers of the
+    organisations' other answers. Of replies with the same text only one is drawn. A share `second_share`, chosen
+    by another hash, is graded by two people.
     """
     strata = _strata(answers, seed)
     shares = _shares({organisation: len(found) for organisation, found in strata.items()}, size, seed)

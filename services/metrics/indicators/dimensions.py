@@ -34,7 +34,7 @@ KEYS: Mapping[AppealDimension, ColumnElement[Any]] = {
     # Where the problem is: the municipality of the appeal's location, otherwise that of the organisation.
     AppealDimension.LOCATION: func.coalesce(Appeal.municipality, Organisation.municipality),
 }
-# The columns for the groups of a dimension: key, name, order. In other dimensions keys are sorted by themselves.
+# The columns for the groups of a dimension: key, name, order. Keys of other dimensions are sorted as text.
 _LABELS: Mapping[AppealDimension, tuple[InstrumentedAttribute[Any], ...]] = {
     AppealDimension.ORGANISATION: (Organisation.id, Organisation.name, Organisation.sort_key),
     **dict.fromkeys(

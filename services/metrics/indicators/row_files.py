@@ -11,7 +11,7 @@ from shared.tabular.writer import csv_bytes
 
 
 def csv_file(names: Sequence[str], rows: Sequence[Row[Any]]) -> bytes:
-    """Return rows as CSV for spreadsheet programs: with a byte order mark, and times of the region."""
+    """Return rows as CSV for spreadsheet programs: with a byte order mark, and times in the region's time zone."""
     return csv_bytes([names, *([_in_region(value) for value in row] for row in rows)], with_mark=True)
 
 

@@ -248,7 +248,7 @@ async def list_counted_appeals(
     *,
     paging: Paging,
 ) -> Sequence[Row[Any]]:
-    """Return the appeals that a figure counts, newest first, one more than a page."""
+    """Return the appeals that a figure counts, newest first, one more than the page holds."""
     columns = (getattr(Appeal, name) for name in SlaAppeal.model_fields)
     query = join_names(select(*columns).select_from(Appeal), filters.group_by, OF_APPEALS).where(
         opened_in(period, caller), figure_conditions(Appeal, now)[filters.figure]
@@ -261,7 +261,7 @@ async def list_counted_appeals(
 
 
 def paged(query: Select[Any], paging: Paging) -> Select[Any]:
-    """Return the SQL query for a page of appeals, newest first, one more than a page."""
+    """Return the SQL query for a page of appeals, newest first, one more than the page holds."""
     after = paging.after((Appeal.opened_at, Appeal.id), (datetime.fromisoformat, UUID))
     if after is not None:
         query = query.where(after)

@@ -77,9 +77,7 @@ async def _publish(database: Database, week: Week, now: datetime, minimum: int) 
 
 
 class PublishedWeeks:
-    """Reads published weeks with limited concurrency; the last used weeks are cached, since a week never
-    changes.
-    """
+    """Reads published weeks with limited concurrency, and caches them, since a week never changes."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

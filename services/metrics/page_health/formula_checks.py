@@ -22,7 +22,7 @@ PARAMETERS_OF_KIND: dict[PageCriterionKind, frozenset[str]] = {
     PageCriterionKind.ANSWERED_SHARE: frozenset({"min_messages", "levels"}),
     PageCriterionKind.ENGAGEMENT: frozenset({"levels"}),
 }
-# May be without levels: a published regional monitor may give only the weight of such a criterion.
+# Criteria that may have no levels: a published regional monitor may give only the weight of such a criterion.
 _WITHOUT_LEVELS = frozenset({PageCriterionKind.REACH_SHARE, PageCriterionKind.MEAN_POST_REACH})
 # Percentages of a whole: thresholds are at most 100.
 _AT_MOST_100 = frozenset({PageCriterionKind.TWO_WAY_SHARE, PageCriterionKind.ANSWERED_SHARE})
@@ -50,7 +50,7 @@ def _criterion_errors(criterion: PageCriterion, pointer: str) -> Iterator[FieldE
             verb = "takes no" if given else "needs"
             yield FieldError(pointer=f"{pointer}/{name}", detail=f"A criterion «{criterion.kind}» {verb} «{name}»")
     if criterion.parts is not None and (total := sum(criterion.parts.model_dump().values())) != criterion.weight:
-        detail = f"The parts add up to {total}, the weight is {criterion.weight}"
+        detail = f"The parts add up to {total}, but must add up to the weight, {criterion.weight}"
         yield FieldError(pointer=f"{pointer}/parts", detail=detail)
     if criterion.levels is not None and "levels" in wanted:
         yield from _level_errors(criterion, criterion.levels, f"{pointer}/levels")
@@ -64,7 +64,7 @@ def _level_errors(
             yield FieldError(pointer=pointer, detail="At least one level is needed")
         return
     if (most := max(level.points for level in levels)) != criterion.weight:
-        detail = f"The best level gives {most} points, the weight is {criterion.weight}"
+        detail = f"The best level gives {most} points, but must give the weight, {criterion.weight}"
         yield FieldError(pointer=pointer, detail=detail)
     better = sorted(
         levels, key=lambda level: level.threshold, reverse=criterion.kind is PageCriterionKind.FRESHNESS
@@ -74,4 +74,4 @@ def _level_errors(
             pointer=pointer, detail="A better value must give more points, and each threshold occurs once"
         )
     if criterion.kind in _AT_MOST_100 and max(level.threshold for level in levels) > 100:
-        yield FieldError(pointer=pointer, detail="The threshold is a percentage of a whole, 100 at most")
+        yield FieldError(pointer=pointer, detail="A threshold is a percentage: it must be at most 100")

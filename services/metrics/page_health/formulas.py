@@ -40,7 +40,7 @@ def parse_formula(row: PageScoreFormula) -> PageFormula:
 
 
 async def list_formulas(session: AsyncSession, paging: Paging) -> Sequence[PageScoreFormula]:
-    """Return the versions, newest first, one more than a page."""
+    """Return the versions, newest first, one more than the page holds."""
     query = select(PageScoreFormula).order_by(PageScoreFormula.number.desc()).limit(paging.limit + 1)
     after = paging.after((PageScoreFormula.number,), (int,))
     return list(await session.scalars(query if after is None else query.where(after)))

@@ -34,8 +34,8 @@ async def summarize_page_health(
     """Return the summary of a week; all counts are 0 if the week has no scores.
 
     `scope` restricts the pages, as `caller.scope(Page.organisation_id)` does. `best` and `worst` have at most
-    `changes` pages. The same week always gives the same result, since scores do not change; only names of pages
-    may.
+    `changes` pages. The same week always gives the same scores and changes; names and addresses of pages are the
+    current ones.
     """
     within = and_(PageScore.week == week.name, true() if scope is None else scope)
     before = aliased(PageScore)

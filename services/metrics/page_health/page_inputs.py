@@ -102,7 +102,7 @@ def _profile(checks: Sequence[Row[Any]]) -> dict[str, Any]:
 
 
 def _reactions(checks: Sequence[Row[Any]], week: Week) -> dict[str, Any]:
-    check = _last_knowing(checks, week, "likes_7_days")
+    check = _last_check_with(checks, week, "likes_7_days")
     if check is None:
         return {}
     counts = {name: check.snapshot.get(f"{name}_7_days") for name in ("views", "likes", "comments", "reposts")}
@@ -110,7 +110,7 @@ def _reactions(checks: Sequence[Row[Any]], week: Week) -> dict[str, Any]:
 
 
 def _reach(checks: Sequence[Row[Any]], week: Week) -> dict[str, Any]:
-    check = _last_knowing(checks, week, "reach_7_days", "mean_post_reach")
+    check = _last_check_with(checks, week, "reach_7_days", "mean_post_reach")
     if check is None:
         return {}
     return {
@@ -121,7 +121,7 @@ def _reach(checks: Sequence[Row[Any]], week: Week) -> dict[str, Any]:
     }
 
 
-def _last_knowing(checks: Sequence[Row[Any]], week: Week, *names: str) -> Row[Any] | None:
+def _last_check_with(checks: Sequence[Row[Any]], week: Week, *names: str) -> Row[Any] | None:
     late = [check for check in checks if check.day >= week.sunday - _AUDIENCE_DAYS]
     return next(
         (check for check in reversed(late) if any(check.snapshot.get(name) is not None for name in names)), None

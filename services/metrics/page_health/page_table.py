@@ -49,7 +49,7 @@ class PageTableFilter(ListFilter):
     network: NetworkName | None = None
     organisation_id: UUID | None = None
     municipality: str | None = Field(
-        default=None, pattern=r"^[0-9]{8}$", description="OKTMO, of the organisation", examples=["81701000"]
+        default=None, pattern=r"^[0-9]{8}$", description="OKTMO code of the organisation", examples=["81701000"]
     )
     peer_group: PeerGroupCode | None = None
 
@@ -63,8 +63,8 @@ async def compute_page_table(
 ) -> PageTable:
     """Return the figures of the pages that the caller may see, from the first to the last week, both inclusive.
 
-    The default last week is the newest with scores; by default there are twelve weeks, by organisation one. Raises
-    `Invalid` for a week that does not exist, too many weeks, and a table that is too large.
+    The default last week is the newest with scores; by default there are twelve weeks, or one if grouped by
+    organisation. Raises `Invalid` for a week that does not exist, too many weeks, and a table that is too large.
     """
     first, last = await _bounds(session, *weeks, default=_DEFAULT_WEEKS.get(by, DEFAULT_WEEKS))
     if first is None or last is None:
@@ -72,7 +72,7 @@ async def compute_page_table(
     query = _query(by, filters, first, last).where(caller.scope(Page.organisation_id)).limit(MAX_ROWS + 1)
     rows = (await session.execute(query, await peer_group_parameters(session))).all()
     if len(rows) > MAX_ROWS:
-        detail = f"The table has more than {MAX_ROWS:,} rows: ask for fewer weeks, or for pages of one kind"
+        detail = f"The table has more than {MAX_ROWS:,} rows: request fewer weeks, or restrict by a filter"
         raise Invalid.field("query/from", detail)
     names = await _names(session, by, {row.key for row in rows})
     return await asyncio.to_thread(_table, rows=rows, names=names, by=by, filters=filters, first=first, last=last)

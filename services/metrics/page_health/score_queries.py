@@ -32,7 +32,7 @@ class PageScoreFilter(ListFilter):
     network: NetworkName | None = None
     organisation_id: UUID | None = None
     municipality: str | None = Field(
-        default=None, pattern=r"^[0-9]{8}$", description="OKTMO, of the organisation", examples=["81701000"]
+        default=None, pattern=r"^[0-9]{8}$", description="OKTMO code of the organisation", examples=["81701000"]
     )
     light: PageLight | None = None
     peer_group: PeerGroupCode | None = None

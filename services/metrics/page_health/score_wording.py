@@ -82,7 +82,7 @@ def criterion_evidence(criterion: PageCriterion, possible: int, inputs: PageInpu
 
 
 def page_advice(formula: PageFormula, earned: Mapping[str, tuple[int, int]], inputs: PageInputs) -> str | None:
-    """Return one sentence on what would add most to the score; None if no points are missing.
+    """Return advice on what would add most to the score; None if no points are missing.
 
     `earned` has the points and possible points by key of the criterion. Of equal gains the first criterion is
     used.

@@ -1,8 +1,8 @@
 """How unusual the count of a day is: a Gamma-Poisson test against the weeks before. Pure functions on arrays.
 
-A row is a separate count (such as a topic in a municipality), columns are consecutive days. A count is negative
-binomial: Poisson with a rate that varies between days by more than the weekday explains (over-dispersion) and that
-is estimated from a limited history. Past outbreaks get a lower weight as in Farrington et al. (1996), "A
+A row is a separate count, such as that of a topic in a municipality; columns are consecutive days. A count is
+negative binomial: Poisson with a rate that varies between days by more than the weekday explains (over-dispersion)
+and that is estimated from a limited history. Past outbreaks get a lower weight as in Farrington et al. (1996), "A
 statistical algorithm for the early detection of outbreaks of infectious disease", JRSS A 159, 547-563. Docs:
 docs/moderator/pulse.md.
 """
@@ -59,7 +59,7 @@ def expect_next_day(
 
     `history` has a row for each count and a column for each day; `weekdays` are 0 to 6. `prior` is the expected
     rate per day of each row before its own counts are known (None: the row's own mean). `groups` has the index of
-    the group of rows that share weekday factors and over-dispersion (None: each row its own).
+    the group of rows that share weekday factors and over-dispersion (None: each row has its own).
     """
     rows = history.shape[0]
     members = np.arange(rows) if groups is None else np.asarray(groups)

@@ -20,7 +20,8 @@ WEEKS = 12
 MIN_HISTORY_DAYS = 28
 # The threshold allows this many false alarms per year over all pairs together.
 FALSE_ALARMS_PER_YEAR = 0.2
-# A topic with fewer people, or less than this many times the usual count, is never listed.
+# A topic is listed only if at least this many people wrote about it, and at least this many times as many as
+# usual.
 MIN_PEOPLE, MIN_RATIO = 5, 2.0
 # A day is calmer or tenser than usual if the probability of its count is below this.
 UNUSUAL_DAY = 0.025

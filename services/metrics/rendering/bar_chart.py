@@ -1,7 +1,7 @@
 """Horizontal bar charts as SVG, with a title and a description, readable in black and white.
 
 Only presentation attributes are used: a strict Content-Security-Policy forbids inline styles. Labels are above
-their bars, so that long labels and small screens do not clip them.
+their bars, so that long labels are not clipped, even on small screens.
 """
 
 import textwrap

@@ -13,7 +13,7 @@ from services.metrics.schemas.weekly_report import ReportDocument
 def encode(document: ReportDocument) -> bytes:
     """Return the document as UTF-8 JSON; equal documents give equal bytes.
 
-    Fields have the order of the model, without spaces; moments have the offset of the document's time zone.
+    Fields are in the order of the model, without spaces; moments have the offset of the document's time zone.
     """
     plain = _plain(document.model_dump(), ZoneInfo(document.time_zone))
     return json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()

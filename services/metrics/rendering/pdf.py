@@ -30,7 +30,7 @@ from services.metrics.schemas.weekly_report import ReportOut
 
 _FONT = "Libertinus Serif"
 _REMEMBERED_DOCUMENTS = 11
-# The width of a chart beside its table: gives the same letter size as in wider charts.
+# The width of a chart beside its table, in units: its letters are then as large as those of wider charts.
 _BESIDE = 280
 
 

@@ -9,7 +9,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Organisation
 
-# Appeals that need no answer, and merged ones, of which the appeal that they were merged into is counted.
+# Appeals that need no answer, and merged ones: the appeal that they were merged into is counted instead.
 _NEEDS_NO_ANSWER = ("not_required", "merged")
 # An appeal that only moderators have had so far. An appeal that was returned to them is counted.
 NEVER_ASSIGNED = and_(Appeal.status == "triage", Appeal.assigned_at.is_(None), Appeal.first_response_at.is_(None))

@@ -40,7 +40,8 @@ def _was_taken_back(entry: Any) -> ColumnElement[bool]:
 
 
 def was_closed_at(moment: Any) -> ColumnElement[bool]:
-    """Return the SQL condition that the appeal was closed at a moment, by its last status entry before.
+    """Return the SQL condition that the appeal was closed at a moment, by its last status entry before that
+    moment.
 
     A subquery in a column, unlike `EXISTS`, is a look-up for each appeal: Postgres cannot turn it into a join with
     all closures of all time.

@@ -35,9 +35,9 @@ class ReportRowFilter(ListFilter):
     organisation_id: str | None = Field(default=None, pattern=_KEY)
     oktmo: str | None = Field(default=None, pattern=_KEY)
     topic_group_id: str | None = Field(default=None, pattern=_KEY)
-    status: PromiseStatus | None = Field(default=None, description="Only of `promises`")
-    light: PageLight | None = Field(default=None, description="Only of `pages`")
-    peer_group: PeerGroupCode | None = Field(default=None, description="Code of a peer group; only of `pages`")
+    status: PromiseStatus | None = Field(default=None, description="Only for `promises`")
+    light: PageLight | None = Field(default=None, description="Only for `pages`")
+    peer_group: PeerGroupCode | None = Field(default=None, description="Code of a peer group; only for `pages`")
 
 
 # The population of each filter that only one population has.
@@ -63,7 +63,7 @@ async def list_rows(
     filters: ReportRowFilter,
     paging: Paging,
 ) -> Sequence[Row[Any]]:
-    """Return the rows of a population, newest first, one more than a page.
+    """Return the rows of a population, newest first, one more than the page holds.
 
     Raises `Invalid` for a filter that the population does not have.
     """

@@ -101,12 +101,12 @@ class RankedRow(BaseModel):
 
     organisation_id: UUID
     name: str = Field(examples=["Школа № 1"])
-    rank: int | None = Field(description="From 1; equal scores have equal ranks. Null: too few data", examples=[2])
+    rank: int | None = Field(description="From 1; equal scores have equal ranks. Null: little data", examples=[2])
     note: str | None = Field(
         description="Why there is no rank", examples=["мало данных: 3 обращения, а для места нужно не меньше 10"]
     )
     successes: int = Field(examples=[76])
-    trials: int = Field(description="The appeals that the share is of", examples=[77])
+    trials: int = Field(description="The appeals from which the share is computed", examples=[77])
     share: float | None = Field(examples=[0.987])
     low: float | None = Field(description="95 % Wilson interval", examples=[0.93])
     high: float | None = Field(examples=[0.998])
@@ -114,7 +114,7 @@ class RankedRow(BaseModel):
         description="The share drawn towards the mean of the peers, by which they are ranked", examples=[0.965]
     )
     appeals: str = Field(
-        description="Its opened appeals; with `&figure=`, those of a figure that the measure is made of",
+        description="Its opened appeals; with `&figure=`, those of a figure from which the measure is computed",
         examples=[_LINK],
     )
 
@@ -151,7 +151,7 @@ class MunicipalityFigures(AppealFigures):
 
     oktmo: str = Field(examples=["81624000"])
     name: str | None = Field(
-        description="Null: appeals have this code, but the registry has it no longer", examples=["Кабанский район"]
+        description="Null: appeals have this code, but the registry no longer has it", examples=["Кабанский район"]
     )
     population: int | None = Field(description="Null: the region's map file does not say", examples=[52300])
     opened_per_1000: float | None = Field(description="`opened` per 1,000 inhabitants", examples=[2.29])
@@ -163,7 +163,7 @@ class MunicipalityFeature(BaseModel):
     type: Literal["Feature"] = "Feature"
     id: str = Field(description="OKTMO code", examples=["81624000"])
     geometry: dict[str, Any] | None = Field(
-        description="From the region's map file; null without one: join borders of your own by OKTMO",
+        description="From the region's map file; null without one: join your own borders by OKTMO",
         examples=[{"type": "Point", "coordinates": [106.65, 52.05]}],
     )
     properties: MunicipalityFigures

@@ -54,8 +54,8 @@ class Criterion(_RequestBody):
         description="What 0, 1 and 2 mean; empty for a criterion that is not graded",
         examples=[["Ответа на вопрос нет", "Ответ на часть вопросов", "Ответ на все вопросы"]],
     )
-    axes: list[Axis] = Field(description="The axes it counts for; it may be of none, or of two")
-    kinds: list[ReplyKind] = Field(min_length=1, description="The kinds of replies it is asked of")
+    axes: list[Axis] = Field(description="The axes that it counts for: none, one or two")
+    kinds: list[ReplyKind] = Field(min_length=1, description="The kinds of replies to which it applies")
     graded: bool = Field(description="Whether people grade it", examples=[True])
     hints: list[Annotated[str, StringConstraints(pattern=_CODE)]] = Field(
         description="Codes of the hints that should find the same fault", examples=[["off_topic"]]
@@ -167,9 +167,9 @@ class Assignment(BaseModel):
     kind: ReplyKind
     topic: str | None = Field(examples=["Уличное освещение"])
     question: list[str] = Field(
-        description="What the citizen wrote until the answer, oldest first", examples=[[_QUESTION]]
+        description="What the citizen wrote before the answer, oldest first", examples=[[_QUESTION]]
     )
-    answer: str = Field(description="As it stood when the sample was drawn", examples=[_ANSWER])
+    answer: str = Field(description="As it was when the sample was drawn", examples=[_ANSWER])
     attachment_ids: list[UUID] = Field(description="Photos of the answer")
     rubric_version: int = Field(examples=[1])
     criteria: list[str] = Field(description="Codes of the criteria to grade", examples=[list(_SCORES)])
@@ -221,7 +221,7 @@ class GradedItem(BaseModel):
     graded_at: datetime
     rubric_version: int = Field(examples=[1])
     scores: dict[str, float] = Field(
-        description="By criterion, 0 to 2: the mean of the grades, or what an upheld objection put instead",
+        description="By criterion, 0 to 2: the mean of the grades, or the scores of an upheld objection",
         examples=[_MEANS],
     )
     objection: ObjectionStatus | None
@@ -243,7 +243,7 @@ class ObjectionOut(BaseModel):
     organisation: GradedOrganisation
     status: ObjectionStatus
     ground: str = Field(examples=[_GROUND])
-    former_scores: dict[str, float] = Field(description="The scores that it is about", examples=[_MEANS])
+    former_scores: dict[str, float] = Field(description="The scores objected to", examples=[_MEANS])
     scores: dict[str, float] | None = Field(description="If upheld: the scores that count now")
     reason: str | None = Field(description="Why the centre decided so")
     created_at: datetime

@@ -68,7 +68,7 @@ class HintFigures(BaseModel):
     criterion: str = Field(examples=["own_words"])
     compared: int = Field(description="Graded answers that were checked when submitted", examples=[90])
     flagged: int = Field(description="Of these, with the hint", examples=[20])
-    faulty: int = Field(description="Of these, with the fault by people's scores", examples=[25])
+    faulty: int = Field(description="Of these, with the fault according to people's scores", examples=[25])
     both: int = Field(examples=[16])
     precision: HintShare = Field(description="Flagged answers that have the fault")
     recall: HintShare = Field(description="Faulty answers that were flagged")

@@ -55,7 +55,7 @@ class OpenDataDocument(_Part):
         description="No smaller count is published. Appeals are counted, not people: one person may have several",
         examples=[5],
     )
-    tables: list[OpenDataTable] = Field(description="A table with fewer than the minimum in all is left out")
+    tables: list[OpenDataTable] = Field(description="A table of fewer appeals than the minimum is left out")
 
 
 class OpenDataWeekSummary(BaseModel):

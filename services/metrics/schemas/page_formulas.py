@@ -145,7 +145,7 @@ class PageFormulaIn(PageFormula):
         AfterValidator(_storable),
     ]
     valid_from: Week | None = Field(
-        default=None, description="The first ISO week that it scores: the current one, the default, or a later one"
+        default=None, description="The first ISO week that it scores: the current one (default) or a later one"
     )
 
 
@@ -156,8 +156,8 @@ class PageFormulaOut(PageFormula):
     number: int = Field(description="1 is the formula of the installation", examples=[2])
     name: str = Field(examples=["Светофор 2027: важнее диалог"])
     valid_from: Week = Field(
-        description="The first ISO week that it may score. The formula with the latest one that is not after the "
-        "week scores it, of equals the one with the highest number"
+        description="The first ISO week that it may score. A week is scored by the formula with the latest first "
+        "week that is not after it; of several with the same first week, by the one with the highest number"
     )
     created_by: str = Field(
         description="Id of the person or API client; `migration`: the formula of the installation",

@@ -18,9 +18,7 @@ EngagementBase = TypeAliasType("EngagementBase", Literal["views", "members"])
 ScoreSource = TypeAliasType("ScoreSource", Literal["page_steps", "page_checks", "messages", "appeals"])
 
 _ADVICE = "Публикуйте не реже: 3 записи за 7 дней, сейчас 1. Это добавит 37,5 балла."
-_CHANGE = (
-    "Difference to the score of the week before; null if one of the two is missing, or if another formula gave it"
-)
+_CHANGE = "Difference to the score of the week before; null if one is missing, or if different formulas gave them"
 _ENGAGEMENT = "Null: the reactions to the page's posts are unknown"
 _REACH = "People reached in the week; null: unknown. Not the number of views"
 _REACH_SHARE = "Reach in percent of the subscribers"
@@ -73,11 +71,11 @@ class PageInputs(BaseModel):
         description="Appeals opened on the page in the week whose first answer was given or due by its end",
         examples=[5],
     )
-    appeals_answered: int = Field(default=0, description="Those with an answer", examples=[4])
+    appeals_answered: int = Field(default=0, description="Of these, answered", examples=[4])
     reactions_on: date | None = Field(
         default=None,
         description="Day of the check that counted views, likes, comments and reposts: the last from Friday to "
-        "Sunday that knew them",
+        "Sunday that has them",
     )
     reacted_posts: int | None = Field(
         default=None, description="The page's own posts of the seven days before that check", examples=[4]
@@ -87,7 +85,7 @@ class PageInputs(BaseModel):
     )
     likes: int | None = Field(default=None, description="Of these posts", examples=[64])
     comments: int | None = Field(
-        default=None, description="Of these posts, those of the page included", examples=[12]
+        default=None, description="On these posts, those by the page included", examples=[12]
     )
     reposts: int | None = Field(default=None, description="Of these posts", examples=[7])
     reach_on: date | None = Field(
@@ -114,10 +112,10 @@ class PageEngagement(BaseModel):
     views: int | None = Field(description="Null: the network does not report them", examples=[2100])
     interactions: int = Field(description="Likes, comments and reposts", examples=[83])
     rate: float | None = Field(
-        description="Interactions for 100 views, or for 100 subscribers if views are unknown; null without either",
+        description="Interactions per 100 views, or per 100 subscribers if views are unknown; null without either",
         examples=[3.95],
     )
-    rate_of: EngagementBase | None = Field(description="What `rate` counts them for", examples=["views"])
+    rate_of: EngagementBase | None = Field(description="`rate` is per 100 of these", examples=["views"])
 
 
 class CriterionScore(BaseModel):
@@ -236,7 +234,7 @@ class PagePeerGroup(BaseModel):
     upper_quartile: float | None = Field(description="A quarter of the scores are above it", examples=[87.5])
     median_posts: float | None = Field(description="Own posts of seven days", examples=[4.0])
     median_engagement: float | None = Field(
-        description="Interactions for 100 views, or for 100 subscribers if `engagement_of` says so", examples=[2.4]
+        description="Interactions per 100 views, or per 100 subscribers if `engagement_of` says so", examples=[2.4]
     )
     engagement_of: EngagementBase | None = Field(examples=["views"])
     median_reach_share: float | None = Field(description="Reach in percent of the subscribers", examples=[41.5])
@@ -270,10 +268,10 @@ class NetworkAudience(BaseModel):
     network: NetworkName
     pages: int = Field(description="Pages whose reactions are known", examples=[1700])
     posts: int = Field(description="Their own posts of seven days", examples=[6800])
-    views: int | None = Field(description="Of the pages whose views are known; null: of none", examples=[910000])
+    views: int | None = Field(description="Of pages whose views are known; null: of none", examples=[910000])
     interactions: int = Field(description="Likes, comments and reposts", examples=[27300])
     engagement: float | None = Field(
-        description="Interactions for 100 views, or for 100 subscribers in a network without views", examples=[3.0]
+        description="Interactions per 100 views, or per 100 subscribers in a network without views", examples=[3.0]
     )
     engagement_of: EngagementBase | None = Field(examples=["views"])
     reach_pages: int = Field(description="Pages whose reach is known", examples=[420])

@@ -19,7 +19,7 @@ class PulseFigure(BaseModel):
     previous: int | None = Field(description="Of the day before; null: it has no figures", examples=[88])
     change: int | None = Field(description="`value − previous`; null without `previous`", examples=[8])
     mean: float | None = Field(
-        description="Mean of those of the seven days before the day that have figures; null: none has",
+        description="Mean over those of the seven days before it that have figures; null: none has",
         examples=[81.4],
     )
 

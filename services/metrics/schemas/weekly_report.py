@@ -22,7 +22,7 @@ AttentionKind = TypeAliasType(
 )
 ReportStatus = TypeAliasType("ReportStatus", Literal["preliminary", "published"])
 MeasureUnit = TypeAliasType("MeasureUnit", Literal["percent", "count", "hours", "mark"])
-_LIGHT_CHANGES = "Less those of last week; null: no page was scored then, or by another formula"
+_LIGHT_CHANGES = "This week less last week; null: no page was scored then, or another formula scored them"
 
 
 class ReportPopulation(StrEnum):
@@ -124,7 +124,7 @@ class MeasureValue(_Part):
 
     code: str = Field(examples=["response_on_time"])
     value: float | None = Field(examples=[94.1])
-    numerator: int | None = Field(description="Of a percentage: the rows that it is of", examples=[478])
+    numerator: int | None = Field(description="Of a percentage: the rows that count for it", examples=[478])
     denominator: int | None = Field(
         description="How many rows were measured; null: the value itself is a count", examples=[508]
     )
@@ -132,7 +132,7 @@ class MeasureValue(_Part):
     high: float | None = Field(examples=[95.8])
     last_week: float | None = Field(examples=[92.0])
     change: float | None = Field(
-        description="`value` less `last_week`; of percentages, in points; null: the week has not ended, or one of "
+        description="`value` less `last_week`, in percentage points; null: the week has not ended, or one of "
         "the values is null",
         examples=[2.1],
     )
@@ -163,11 +163,11 @@ class OrganisationRow(_Part):
     canned: int = Field(description="Answers with the text of another answer", examples=[0])
     not_solved_said: int = Field(description="Citizens who said that it is not solved", examples=[1])
     score: float | None = Field(
-        description="Share answered in time, drawn towards its peers where there are few; percent", examples=[91.2]
+        description="Percent answered in time, drawn towards the peers' mean if there are few", examples=[91.2]
     )
     low: float | None = Field(description="95 % interval of the share answered in time", examples=[68.5])
     high: float | None = Field(examples=[98.7])
-    rank: int | None = Field(description="Among its peers; null: too few data", examples=[2])
+    rank: int | None = Field(description="Among its peers; null: too little data", examples=[2])
 
 
 class RankedOrganisation(_Part):
@@ -253,7 +253,7 @@ class ReportAudience(NetworkAudience):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     engagement_last_week: float | None = Field(
-        description="Null: unknown, or not for the same of views and subscribers", examples=[2.8]
+        description="Null: unknown, or on the other base (views or subscribers)", examples=[2.8]
     )
     reach_share_last_week: float | None = Field(examples=[61.2])
 
@@ -274,7 +274,7 @@ class PageGroupFigures(PageLights):
     title: str = Field(examples=["Школы"])
     light_changes: PageLights | None = Field(description=_LIGHT_CHANGES)
     mean_score: float | None = Field(description="0 to 100", examples=[68.4])
-    change: float | None = Field(description="Of the mean score, to last week", examples=[-1.2])
+    change: float | None = Field(description="Change of the mean score since last week", examples=[-1.2])
 
 
 class ReportFormula(_Part):
@@ -302,14 +302,14 @@ class PageFigures(_Part):
     mean_score_last_week: float | None = Field(
         default=None, description="Null: unknown, or by another formula", examples=[70.9]
     )
-    change: float | None = Field(description="Of the mean score, to last week", examples=[0.4])
+    change: float | None = Field(description="Change of the mean score since last week", examples=[0.4])
     formulas: list[ReportFormula] = Field(
         default=[], description="One, unless a formula was added while the week was scored"
     )
-    groups: list[PageGroupFigures] = Field(default=[], description="By peer group; together they are all pages")
+    groups: list[PageGroupFigures] = Field(default=[], description="By peer group; together they cover all pages")
     silent: list[ReportSilentPage]
     audience: list[ReportAudience] = Field(
-        default=[], description="By network, of the pages of which it is known; empty: of none"
+        default=[], description="By network, over the pages for which it is known; empty: for none"
     )
 
 
@@ -399,7 +399,7 @@ class ReportOut(_Part):
     published_at: datetime | None
     digest: str | None = Field(description="SHA-256 of the published document, hexadecimal")
     corrections: list[CorrectedFigure] = Field(
-        description="Figures that rows which came or changed later would give; the document shows those published"
+        description="Figures that would differ now, because rows came or changed; the document has the old ones"
     )
     corrected_at: datetime | None
     report: ReportDocument
@@ -432,5 +432,5 @@ class ReportRow(_Part):
     topic_group_id: UUID | None
     topic_id: UUID | None
     values: dict[str, bool | int | float | datetime | str | None] = Field(
-        description="What the population says of the row", examples=[{"state": "answered", "solved": True}]
+        description="The columns that only this population has", examples=[{"state": "answered", "solved": True}]
     )

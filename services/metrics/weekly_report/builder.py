@@ -46,7 +46,7 @@ _DETAILS = 5
 
 
 async def build_report(session: AsyncSession, week: Week, now: datetime) -> ReportDocument:
-    """Return the report of a week; for a week that has not ended, by the data at `now`.
+    """Return the report of a week; for a week that has not ended, from the data at `now`.
 
     `session` must read one snapshot (repeatable read), so that all figures come from the same rows.
     """

@@ -25,7 +25,9 @@ def axis_values(figures: WeekFigures, last_week: WeekFigures | None, *, complete
 
 
 def percent(part: int, whole: int) -> float | None:
-    """Return a percentage with one decimal; None if `whole` is 0. It is 100 only for all, and 0 only for none."""
+    """Return a percentage with one decimal; None if `whole` is 0. It is 100 only if `part` is `whole`, and 0 only
+    if `part` is 0.
+    """
     if not whole:
         return None
     shown = round(100 * part / whole, 1)

@@ -143,7 +143,7 @@ def _weekly_query() -> Select[Any]:
 
 
 async def count_uncounted(session: AsyncSession, period: Period) -> Counter[str]:
-    """Return how many appeals of the period need no answer, and how many only moderators have had, by status."""
+    """Return how many appeals of the period need no answer, and how many were never assigned, by status."""
     query = (
         select(Appeal.status, func.count())
         .where(

@@ -52,7 +52,7 @@ class Labels:
 
 
 async def read_labels(session: AsyncSession) -> Labels:
-    """Return all names: some hundred topics and municipalities, and some thousand organisations."""
+    """Return all names: hundreds of topics and municipalities, and thousands of organisations."""
     topics = await session.execute(select(Topic.id, Topic.code, Topic.name, Topic.group_id))
     labels = _report_labels()
     short = Organisation.short_name

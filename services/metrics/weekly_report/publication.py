@@ -113,7 +113,7 @@ async def build_in_snapshot(database: Database, week: Week, now: datetime) -> Re
 
 
 def due_week(now: datetime, publish_hour: int) -> Week:
-    """Return the last week whose report is due: from Monday, `publish_hour`, in the region's time."""
+    """Return the last week whose report is due, which is from Monday at `publish_hour` in the region's time."""
     return Week.containing(now - timedelta(hours=publish_hour)).shifted(-1)
 
 
@@ -129,7 +129,7 @@ async def last_correction(session: AsyncSession, report_id: UUID) -> WeeklyRepor
 
 
 async def list_published(session: AsyncSession, paging: Paging) -> Sequence[Row[Any]]:
-    """Return the published reports with their latest correction, newest week first, one more than a page."""
+    """Return the published reports with their latest correction, newest first, one more than the page holds."""
     last = (
         select(WeeklyReportCorrection.changes)
         .where(WeeklyReportCorrection.report_id == WeeklyReport.id)

@@ -40,7 +40,7 @@ _COMMON: tuple[tuple[str, str, RowKind], ...] = (
     ("topic_group_id", "Группа тем", "text"),
     ("topic_id", "Тема", "text"),
 )
-# This column is empty for pages.
+# These columns are empty for pages.
 _OF_APPEALS = ("number", "topic_group_id", "topic_id")
 _OWN: Mapping[str, tuple[str, RowKind]] = {
     "state": ("Состояние на конец недели", "text"),

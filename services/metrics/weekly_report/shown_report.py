@@ -10,7 +10,7 @@ from shared.database.sessions import Database
 
 
 async def read_report(database: Database, week: Week, now: datetime) -> ReportOut:
-    """Return the published report of a week; if there is none, a preliminary one by the data at `now`."""
+    """Return the published report of a week; if there is none, a preliminary one from the data at `now`."""
     async with database.read() as session:
         published = await read_published(session, week)
     document = published.document if published else await build_in_snapshot(database, week, now)

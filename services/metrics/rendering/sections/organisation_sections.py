@@ -133,7 +133,7 @@ def _ranked(groups: Sequence[PeerGroup]) -> Table:
         rows += [(group.title, "отстающие", named.name, named.reason) for named in group.worst]
     columns = (
         Column("Группа", weight=3),
-        Column("Чем отмечена"),
+        Column("Список"),
         Column("Организация", weight=4),
         Column("Почему", weight=5),
     )
