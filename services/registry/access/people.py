@@ -176,7 +176,7 @@ async def change(
         values.get(name, getattr(person, name)) != getattr(person, name) for name in SELF_PROTECTED_FIELDS
     ):
         raise Conflict("You cannot change your own access: ask a colleague")
-    # Whoever has an expiry may still take access away.
+    # An API client with an expiry may still take access away.
     if any(name != "full_name" and (name, value) != ("active", False) for name, value in values.items()):
         await require_no_longer_access(session, caller)
     role = Role(values.get("role", person.role))
@@ -199,7 +199,7 @@ async def change(
             )
         values["deactivated_by_organisation_id"] = None if values["active"] else caller.organisation_id
     elif values.get("active") is False and await reaches(session, caller, taken_by):
-        # A level above takes over: the organisation below must no longer let the person in.
+        # A level above takes the deactivation over: the organisation below may then no longer activate the person.
         values["deactivated_by_organisation_id"] = caller.organisation_id
     if "password" in values:
         del values["password"]
@@ -222,7 +222,7 @@ async def change(
 async def ensure_demo_people(session: WriteSession, organisation_id: UUID | None = None) -> None:
     """Create the demo accounts, all with the password `demo`; those of organisations need `organisation_id`.
 
-    An existing account is kept; it only moves to the given organisation. Raises `RuntimeError` outside the
+    Of an existing account, only the organisation is set to the given one. Raises `RuntimeError` outside the
     embedded run.
     """
     if settings().environment != "embedded":

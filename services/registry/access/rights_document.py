@@ -67,7 +67,7 @@ def render() -> str:
     roles = list(Role)
     lines = [
         INTRODUCTION,
-        "| right | allows to | " + " | ".join(f"`{role}`" for role in roles) + " |",
+        "| right | lets the caller | " + " | ".join(f"`{role}`" for role in roles) + " |",
         "|---|---|" + "---|" * len(roles),
     ]
     for right in Right:

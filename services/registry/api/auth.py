@@ -49,7 +49,7 @@ log = get_logger(__name__)
 
 FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 TOKEN_PATH, REVOKE_PATH = "/api/v1/auth/token", "/api/v1/auth/revoke"
-# Bodies of strangers: parsing a mebibyte of `&` takes half a second of the event loop.
+# Anybody can send these bodies, and parsing a mebibyte of `&` blocks the event loop for half a second.
 MAX_FORM_BYTES = 16 * 1024
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
@@ -64,14 +64,18 @@ def _form_body(properties: dict[str, Any], required: list[str], examples: dict[s
 TOKEN_BODY = _form_body(
     {
         "grant_type": {"type": "string", "enum": ["password", "refresh_token", "client_credentials"]},
-        "username": {"type": "string", "description": "password"},
-        "password": {"type": "string", "format": "password", "description": "password"},
-        "refresh_token": {"type": "string", "description": "refresh_token"},
-        "client_id": {"type": "string", "description": "client_credentials, unless sent as HTTP Basic"},
-        "client_secret": {"type": "string", "format": "password", "description": "likewise"},
+        "username": {"type": "string", "description": "For `password`"},
+        "password": {"type": "string", "format": "password", "description": "For `password`"},
+        "refresh_token": {"type": "string", "description": "For `refresh_token`"},
+        "client_id": {"type": "string", "description": "For `client_credentials`, unless sent as HTTP Basic"},
+        "client_secret": {
+            "type": "string",
+            "format": "password",
+            "description": "For `client_credentials`, unless sent as HTTP Basic",
+        },
         "scope": {
             "type": "string",
-            "description": "client_credentials: the rights that the token shall have, separated by spaces; "
+            "description": "For `client_credentials`: the rights that the token should have, separated by spaces; "
             "left out: all of the client's. Other grants ignore it: the role decides what is allowed",
         },
     },
@@ -142,7 +146,7 @@ def _needed(form: dict[str, str], name: str) -> str:
 def _revocable(form: dict[str, str]) -> str:
     if form.get("token_type_hint") == "access_token":
         raise OAuthRefusal(
-            "unsupported_token_type", "Access tokens cannot be revoked, they expire; send the refresh token"
+            "unsupported_token_type", "Access tokens cannot be revoked; they expire. Send the refresh token"
         )
     return _needed(form, "token")
 

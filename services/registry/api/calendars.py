@@ -184,7 +184,7 @@ async def export_calendar_days(
     _caller: RegistryReader,
     own_only: Annotated[bool, Query(description="Without the days of the base calendar")] = False,
 ) -> Response:
-    """Return an iCalendar file: a day off is an all-day event, other working hours are an event per interval."""
+    """Return an iCalendar file: days off as all-day events, other working hours as one event per interval."""
     details = await calendars.get(session, calendar_id)
     return Response(
         ical_export.to_ical(details, own_only=own_only),
@@ -214,8 +214,8 @@ async def import_calendar_days(
         CalendarDate | None, Query(description="Left out: 31 December of the last year in the file")
     ] = None,
 ) -> Calendar:
-    """Replace the calendar's own days from `start` to `end` with those of the file. Deadlines follow as in
-    `PUT /calendars/{calendar_id}/days`.
+    """Replace the calendar's own days from `start` to `end` with those of the file. Deadlines are computed again
+    as after `PUT /calendars/{calendar_id}/days`.
 
     Repeating the request changes nothing.
 

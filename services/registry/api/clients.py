@@ -102,7 +102,7 @@ async def create_client(
     """Create a client. Only this response contains the secret, so a repeated request creates another client.
 
     An organisation, and the centre, has at most 50 active clients unless the operator sets another limit: a
-    further one is a 409.
+    further one is refused with 409.
     """
     client, secret = await clients.register(session, caller, body)
     response.headers["Location"] = f"/api/v1/clients/{client.id}"
@@ -121,7 +121,8 @@ async def update_client(
 ) -> Client:
     """Change the given fields. Tokens issued before keep their scope for at most 15 minutes.
 
-    A client cannot change its own access (409), and one with an expiry grants none that lasts longer (403).
+    A client cannot change its own access (409), and a client with an expiry cannot grant access that lasts longer
+    (403).
     """
     client = await clients.change(session, caller, client_id, body, version)
     set_etag(response, client.version)
@@ -168,5 +169,5 @@ async def revoke_client_secret(
 
 @router.delete("/{client_id}", summary="Deactivate an API client", status_code=204, responses=NOT_FOUND_ERROR)
 async def deactivate_client(client_id: UUID, session: WriteTransaction, caller: ClientsManager) -> None:
-    """Deactivate the client: it can no longer sign in. Its last token works for at most 15 minutes."""
+    """Deactivate the client: it can no longer sign in. Its last token allows reading for at most 15 minutes."""
     await clients.deactivate(session, caller, client_id)

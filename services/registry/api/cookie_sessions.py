@@ -86,9 +86,8 @@ async def create_cookie_session(
 ) -> CookieSession | Response:
     """Sign a person in by password and set the session's cookies.
 
-    For a front end of the same origin; other front ends use `POST /auth/token`. The browser sends the cookies
-    with each request, which needs no `Authorization` header. Wrong passwords are throttled as at
-    `POST /auth/token`.
+    For a front end of the same origin; other front ends use `POST /auth/token`. The browser sends the cookies with
+    each request, so no `Authorization` header is needed. Wrong passwords are throttled as at `POST /auth/token`.
     """
     _require_password_sign_in(issuer)
     former = request.cookies.get(session_cookies.REFRESH_COOKIE)
@@ -103,7 +102,7 @@ async def create_cookie_session(
     except OAuthRefusal as refused:
         return _problem(refused).response(request.url.path)
     if former:
-        # The browser is about to lose the old session's cookies, so that nobody could end that session later.
+        # The response replaces the old session's cookies, so nobody could end that session later.
         await sessions.end_by_token(session, former)
     return _signed_in(response, issued)
 

@@ -152,7 +152,7 @@ async def export_organisations(
 
     A system that imports the file into an empty registry exports the same file.
 
-    The file contains only names of calendars: create these first. It contains no page steps, page checks and
+    The file contains only names of calendars: create these first. It contains no page steps, page checks or
     successions.
     """
     saved = {"Content-Disposition": f'attachment; filename="organisations.{form}"'}

@@ -37,7 +37,7 @@ async def get_me(session: ReadTransaction, caller: CallerDep) -> Me:
         organisation=organisation,
         include_subordinates=caller.include_subordinates,
         rights=sorted(caller.rights),
-        # That of a client is its secret.
+        # In a client's token, `session_id` is the id of its secret.
         session_id=None if person is None else caller.session_id,
         time_zone=clock.REGION_TIME_ZONE.key,
     )

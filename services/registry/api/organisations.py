@@ -189,7 +189,7 @@ async def search_organisations(
     limit: Annotated[int, Query(ge=1, le=50, description="Number of results, 50 at most")] = 10,
     active: bool | None = None,
 ) -> OrganisationSearchResults:
-    """Return the best matches first.
+    """Return the organisations that match, best match first.
 
     Case, ё/е, abbreviations, word order and misspellings do not matter; numbers do.
     """

@@ -83,7 +83,8 @@ async def resolve_page_address(
     The request changes nothing, but makes one or two calls to the network; therefore it needs the right to change
     the registry.
     """
-    # Networks are slow: no session holds a connection while one answers. The budget of calls is the region's.
+    # Access is checked first, because the call budget is shared by the whole region. Networks are slow, so no
+    # database connection is held during the call.
     async with service.database.read() as checking:
         await token_recheck.require_access(checking, caller)
     community = await address_resolution.resolve_address(
@@ -112,7 +113,7 @@ async def create_page(
     An address is resolved as in `POST /pages/resolve`. A page that is already registered is refused with 409 and
     the name of its organisation.
     """
-    # Before the network is asked: the write transaction begins after it.
+    # Access is checked before the call to the network: the write transaction begins only after it.
     async with service.database.read() as checking:
         await token_recheck.require_access(checking, caller)
         made = await once.stored(checking, OfficialPage)

@@ -30,8 +30,8 @@ from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON_ERRORS)
 
 # Password hashing is slow: these dependencies run before the transaction's first statement, so that no connection
-# is held during hashing. They check in a transaction of their own what the change checks again later, so that
-# nobody without access can fill the queue of passwords.
+# is held during hashing. They check access in a separate transaction, and the change checks it again: otherwise
+# callers without access could fill the queue of passwords.
 ManagerBeforeHashing = Annotated[Caller, require_right(Right.PEOPLE_MANAGE)]
 
 
@@ -130,8 +130,9 @@ async def update_person(
 
     A change of any field except `full_name` ends the person's sessions.
 
-    Access tokens issued before allow reading for at most 15 minutes, and no changes. Whom the centre has
-    deactivated the centre alone activates again, whom an organisation has, that one or one above it (403).
+    Access tokens issued before allow reading for at most 15 minutes, and no changes. A person whom the centre
+    deactivated can be activated only by the centre; one whom an organisation deactivated, by that organisation or
+    one above it (otherwise 403).
     """
     body, password_hash = body_and_hash
     person = await people.change(session, caller, person_id, body, version, password_hash=password_hash)

@@ -91,7 +91,8 @@ async def unlock_person(
 ) -> Person:
     """Unlock the account and clear its failed sign-ins. If it is not locked, only these are cleared.
 
-    A lock by the centre is lifted by the centre alone, one by an organisation by that one or one above it (403).
+    A lock by the centre can be lifted only by the centre; one by an organisation, by that organisation or one
+    above it (otherwise 403).
     """
     person = await account_locks.unlock(session, caller, person_id)
     set_etag(response, person.version)

@@ -20,7 +20,7 @@ from shared.tables.common import PersonalDataRead
 from shared.tables.ingest import Message
 from shared.tables.registry import ApiClient, Organisation, Person
 
-# More ids of subjects are not shown for a read: an export may contain a hundred thousand appeals.
+# A read of more subjects is shown without their ids: an export may contain a hundred thousand appeals.
 MAX_SHOWN_SUBJECTS = 100
 # These filters leave few rows, or have an index in the order of the list.
 _SELECTIVE = ("author_key", "subject_id", "actor", "organisation_id")

@@ -82,8 +82,8 @@ async def verify(session: WriteSession, client_id: UUID, secret: str) -> UUID | 
     used = [row.id for row in rows if secrets.compare_digest(row.digest, shown)]
     if not used:
         return None
-    # First the client, as a rotation: otherwise the two could deadlock. Using a secret does not change the client:
-    # `version` and `updated_at` stay.
+    # The client is locked before its secrets, as in a rotation: otherwise the two could deadlock. Using a secret
+    # does not change the client: `version` and `updated_at` stay.
     await session.execute(
         update(ApiClient)
         .where(ApiClient.id == client_id)

@@ -36,7 +36,7 @@ async def verify_password(stored: str | None, password: str) -> bool:
 
 
 def needs_rehash(stored: str) -> bool:
-    """Return whether the hash was made with weaker parameters than today's."""
+    """Return whether the hash was made with parameters other than today's."""
     return _hasher.check_needs_rehash(stored)
 
 

@@ -1,4 +1,4 @@
-"""Continue a session by its refresh token, and end it if a used token returns.
+"""Continue a session by its refresh token, and end it if a used token is sent again.
 
 A refresh token is valid for 14 days and one use. Within 30 seconds a used one gives the same successor again,
 because two tabs of a browser may refresh at once; a later reuse means that the token was copied.

@@ -44,7 +44,8 @@ async def lock_person(session: WriteSession, person_id: UUID) -> Person | None:
 async def lock_for_replacement(session: WriteSession, person_id: UUID, former_token: str) -> None:
     """Lock the person who signs in, and the one whose session with this refresh token will be ended.
 
-    In one order: two browsers that change the same two people in opposite directions would deadlock.
+    They are locked in the order of their ids: otherwise two browsers that switch between the same two people in
+    opposite directions could deadlock.
     """
     former_id = await session.scalar(
         select(RefreshToken.person_id).where(RefreshToken.digest == passwords.secret_digest(former_token))

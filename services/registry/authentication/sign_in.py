@@ -35,7 +35,7 @@ def normalize_username(username: str) -> str:
 class PasswordCheck:
     """Result of checking a password against the hash stored at the start of the check.
 
-    `upgraded_hash` is a hash with today's parameters to store instead, if they are stronger.
+    `upgraded_hash` is a hash with today's parameters to store instead, if the stored one has others; else None.
     """
 
     attempt: SignInAttempt

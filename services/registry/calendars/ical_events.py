@@ -44,7 +44,7 @@ def dates_of_event(event: Any, zone: ZoneInfo) -> list[tuple[date, Interval | No
         raise IcalError(name, detail)
     for name in RECURRENCE_PROPERTIES:
         if name in event:
-            raise IcalError(name, "recurring events are not supported: give each date an event of its own")
+            raise IcalError(name, "recurring events are not supported: give each date a separate event")
     if str(event.get("STATUS", "")).upper() == "CANCELLED":
         return []
     start, end = _value(event, "DTSTART"), _value(event, "DTEND")

@@ -84,7 +84,7 @@ async def list_points(
     sums: list[Any] = [
         func.coalesce(func.sum(getattr(CoverageDay, name)), 0).label(name) for name in STORED_COUNTS
     ]
-    # A lateral join per day: joined with all days at once, the planner may scan the whole table.
+    # A lateral join per day: in a join with all days at once, the planner might scan the whole table.
     of_day = (
         select(*sums)
         .where(

@@ -28,7 +28,7 @@ class MissingPageFilter(CoverageFilter):
 
     network: NetworkOrAny | None = Field(
         default=None,
-        description="Left out: one row per network; `any`: organisations that are live in no network",
+        description="Left out: one row per network; `any`: organisations without a live page in any network",
     )
     reason: MissingReason | None = None
     q: NameQuery = None

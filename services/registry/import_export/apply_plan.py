@@ -73,7 +73,7 @@ async def _apply_organisations(
 
 
 def _parents_first(plans: Sequence[OrganisationPlan]) -> Iterable[OrganisationPlan]:
-    """Order plans so that a parent comes before its children, as the foreign key needs."""
+    """Yield the plans, each parent before its children, as the foreign key requires."""
     waiting = {plan.id: plan for plan in plans}
     for plan in plans:
         line: list[OrganisationPlan] = []

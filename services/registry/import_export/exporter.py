@@ -51,7 +51,7 @@ async def read_registry(session: AsyncSession) -> ExportedRegistry:
     ):
         names[row.organisation_id, row.kind].append((row.name, row.valid_from, row.valid_to))
     calendars = (await session.execute(select(Calendar.id, Calendar.name))).all()
-    # As the import compares them: an id counts before a name.
+    # Counted as the import compares them: it looks for an id before a name.
     meanings = Counter(sort_key(calendar.name) for calendar in calendars)
     meanings.update(str(calendar.id) for calendar in calendars)
     return ExportedRegistry(
@@ -69,7 +69,9 @@ async def read_registry(session: AsyncSession) -> ExportedRegistry:
 
 
 def export_rows(registry: ExportedRegistry, headings: HeadingLanguage = "en") -> Iterator[Row]:
-    """Return the headings and all rows. An organisation has as many rows as it has pages in any one network."""
+    """Return the headings and all rows. An organisation has a row for each page in the network in which it has the
+    most pages, and at least one row.
+    """
     yield [column.field if headings == "en" else column.title for column in EXPORTED_COLUMNS]
     kinds = KIND_LABELS if headings == "ru" else {}
     parents = {row.id: row.code or str(row.id) for row in registry.organisations}

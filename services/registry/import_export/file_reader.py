@@ -44,7 +44,9 @@ class FileTable:
 
 
 def read_table(content: bytes) -> FileTable:
-    """Return the table in a CSV or XLSX file, whose type its content shows. Raises `Invalid` if there is none."""
+    """Return the table in a CSV or XLSX file; the type is recognised by the content. Raises `Invalid` if there is
+    none.
+    """
     try:
         lines = _filled(_narrowed(_rows(content)))
     except UnreadableTableError as error:
