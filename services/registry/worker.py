@@ -15,7 +15,9 @@ INTERVAL_SECONDS = 3600
 
 
 async def purge_expired(service: Service) -> None:
-    """Purge expired refresh tokens, client secrets, sign-in failures and page checks, once an hour."""
+    """Purge expired refresh tokens, client secrets, sign-in failures, page checks and reads of personal data,
+    once an hour.
+    """
 
     async def one_round() -> float:
         async with service.database.write() as session:

@@ -84,7 +84,7 @@ class OrganisationMatcher:
         return candidates[0] if candidates else None
 
     def _may_be(self, parsed: ParsedOrganisation, row: Organisation) -> bool:
-        """Return whether no identifier and no municipality differs from the organisation in the registry."""
+        """Return whether neither an identifier nor the municipality differs from that in the registry."""
         registered = {"code": row.code, "ogrn": row.ogrn, "inn": row.inn}
         identifiers = {name: parsed.get(name) for name in registered}
         differs = any(

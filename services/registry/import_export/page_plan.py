@@ -66,7 +66,7 @@ class PagePlanner:
             return None
         given_id = parsed.get("external_id")
         if given_id is not None and address.external_id not in {None, given_id}:
-            reason = f"is the page {address.external_id}, and {parsed.cells['external_id'].name} says {given_id}"
+            reason = f"is the page {address.external_id}, but {parsed.cells['external_id'].name} says {given_id}"
             self._errors.add(parsed.cells["url"].error(reason))
         return address
 
@@ -81,11 +81,11 @@ class PagePlanner:
         short_name = short_name_of(parsed)
         if short_name is None:
             if not parsed.get("url"):
-                self._errors.add(parsed.main_cell.error("names no page: give its id or its address"))
+                self._errors.add(parsed.main_cell.error("does not identify a page: give its id or its address"))
             return None
         resolved_id = self._short_names.get((parsed.network, short_name))
         if resolved_id is None and not self._errors.has_error(parsed.main_cell.row, parsed.main_cell.column_index):
-            reason = "is an unknown short name: give the page's id, or import with resolving of short names"
+            reason = "is an unknown short name: give the page's id, or import with `resolve_short_names`"
             self._errors.add(parsed.main_cell.error(reason))
         return resolved_id
 

@@ -108,8 +108,8 @@ class ParsedOrganisation(ParsedFields):
 def parse_organisations(sheet: FileTable, errors: CellErrors) -> list[ParsedOrganisation]:
     """Return the organisations of a file in file order.
 
-    A row with the id or code of an earlier row continues it. A row with neither continues a row with the same
-    ОГРН, or without an ОГРН a row with the same name, municipality and parent.
+    A row with the id or code of an earlier row continues it. A row with neither continues a row with the same ОГРН
+    or, if it has no ОГРН, one with the same name, municipality and parent.
     """
     organisations: list[ParsedOrganisation] = []
     by_key: dict[Hashable, ParsedOrganisation] = {}

@@ -56,9 +56,8 @@ async def resolve_short_names(
 ) -> IdByShortName:
     """Return the ids that the networks have for these short names; an unknown name adds an error to its cell.
 
-    Raises `Invalid` for more names than one request may look up, `Unavailable` if the networks have not named all
-    pages at the moment `until` by the clock of the event loop, and `Unavailable` and `UpstreamFailed` like
-    `resolve_address`.
+    Raises `Invalid` for more names than one request may look up, `Unavailable` if not all are resolved by the
+    moment `until` of the event loop's clock, and `Unavailable` and `UpstreamFailed` like `resolve_address`.
     """
     if len(unresolved) > MAX_LOOKUPS:
         raise Invalid.field(
@@ -77,7 +76,7 @@ async def resolve_short_names(
                     faults.add(page.main_cell.error(error.detail))
     except TimeoutError:
         raise Unavailable(
-            f"The networks named {len(resolved)} of {len(unresolved)} pages in time, and nothing was imported: "
+            f"Only {len(resolved)} of {len(unresolved)} short names were found in time, and nothing was imported: "
             "give the ids of pages, or fewer short names in one file"
         ) from None
     return resolved

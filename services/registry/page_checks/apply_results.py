@@ -42,7 +42,7 @@ async def apply_results(
     if not checked_ids:
         return 0
     # Lock in one statement and in the order of an import: otherwise the check and an import could deadlock. Events
-    # are about the locked rows: a page may have been transferred while ingest was asked.
+    # are about the locked rows: a page may have been transferred during the request to ingest.
     locked = await session.execute(
         select(Page.id, Page.organisation_id, Page.network, Page.external_id, Page.url)
         .where(Page.id.in_(checked_ids))

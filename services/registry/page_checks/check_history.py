@@ -85,7 +85,7 @@ async def list_daily_totals(session: AsyncSession, paging: Paging) -> Sequence[R
         lambda day: select(func.max(PageCheck.day)).where(PageCheck.day < day).scalar_subquery(),
         paging.limit + 1,
     )
-    # A lateral join per day: joined with all days at once, the planner may scan the whole table.
+    # A lateral join per day: in a join with all days at once, the planner might scan the whole table.
     went = (
         select(
             func.count().label("pages"),

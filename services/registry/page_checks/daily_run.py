@@ -57,7 +57,7 @@ class BatchCalls:
 
 
 DescribePages = Callable[[Sequence[UUID], BatchCalls], Awaitable[PageDescriptions]]
-"""Asks ingest about pages by their ids, within a number of calls."""
+"""Gets ingest's descriptions of pages by their ids, within a number of calls."""
 
 
 class DailyCheck:
@@ -164,7 +164,7 @@ async def _count_due(session: AsyncSession, day: date) -> int:
 
 
 def via_ingest(services: ServiceClient) -> DescribePages:
-    """Return a function that asks ingest over its internal route."""
+    """Return a function that gets page descriptions from ingest's internal route."""
 
     async def ask(page_ids: Sequence[UUID], calls: BatchCalls) -> PageDescriptions:
         body = {

@@ -59,7 +59,7 @@ _WRAPPING = " \t\r\n<>()\"'«»„“”`,;"
 
 
 class InvalidPageAddress(ValueError):  # noqa: N818 — reads better where it is raised
-    """The text names no community of a known network; `reason` is a sentence that says why."""
+    """The text does not name a community of a known network; `reason` is a sentence that says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)

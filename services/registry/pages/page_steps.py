@@ -207,9 +207,8 @@ async def current_steps(session: AsyncSession, page_ids: Iterable[UUID]) -> dict
 async def list_lost(
     session: AsyncSession, since: date, step: PageStepKind | None, paging: Paging
 ) -> list[tuple[PageStep, Page, Organisation, date | None]]:
-    """Return steps lost on `since` or later, newest first, with page, organisation and the day of regaining it.
-
-    The day is None if the page has not regained the step.
+    """Return steps lost on `since` or later, newest first, with page, organisation and the day on which it was
+    regained. The day is None if the page has not regained the step.
     """
     again = aliased(PageStep)
     query = (

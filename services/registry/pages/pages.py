@@ -49,7 +49,7 @@ class PageFilter(ListFilter):
     address: PastedAddress | None = Field(
         default=None,
         description="The page with this address, in any form that people paste; the network is not "
-        "asked. A bare id or short name goes with `network`",
+        "asked. A bare id or short name needs `network`",
     )
     active: bool | None = None
     step: PageStepKind | None = Field(default=None, description="Pages that have this step")

@@ -33,7 +33,7 @@ class AuditEntry(BaseModel):
         examples=[EXAMPLE_ID],
     )
     on_behalf_of: str | None = Field(
-        description="The person on whose behalf a service acted; of a partner its owner", examples=[EXAMPLE_ID]
+        description="The person on whose behalf a service acted; for a partner, its owner", examples=[EXAMPLE_ID]
     )
     action: str = Field(description="The `operationId` of the request, or the command", examples=["update_page"])
     subject_kind: AuditedTable = Field(description="The table of the changed row", examples=["pages"])

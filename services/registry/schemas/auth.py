@@ -57,7 +57,7 @@ class CookieSession(BaseModel):
     """A cookie session; its tokens are in cookies that scripts cannot read."""
 
     expires_in: int = Field(
-        description="Seconds until the access token expires: call `POST /auth/session/refresh` before",
+        description="Seconds until the access token expires: call `POST /auth/session/refresh` before then",
         examples=[900],
     )
     refresh_expires_in: int = Field(

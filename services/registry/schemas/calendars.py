@@ -46,7 +46,7 @@ Intervals = Annotated[
     ),
 ]
 MAX_DAYS = 1000
-# With fewer hours, deadlines of some policies would be further away than a calendar is searched.
+# With fewer hours, deadlines of some policies would lie beyond the time for which a calendar is searched.
 MIN_WEEKLY_HOURS = timedelta(hours=5)
 Weekday = TypeAliasType("Weekday", Literal["1", "2", "3", "4", "5", "6", "7"])
 Weekly = Annotated[

@@ -43,7 +43,7 @@ class ImportedEntry(BaseModel):
     row: int = Field(description="The first row of the file about it", examples=[17])
     kind: ImportedKind
     outcome: ReportedOutcome
-    id: UUID | None = Field(description="Null in a dry run of an addition", examples=[None])
+    id: UUID | None = Field(description="Null for an addition in a dry run", examples=[None])
     name: str = Field(examples=["Школа № 71 города Улан-Удэ"])
     changes: list[ChangedField] = Field(description="For a change: each field that differs")
 

@@ -67,7 +67,7 @@ PastedAddress = Annotated[
     Field(
         min_length=1,
         max_length=2000,
-        description="The page's address in any form that people paste: a link to the page or to a post of it, "
+        description="The page's address in any form that people paste: a link to the page or to one of its posts, "
         "`@name`, a short name or a bare id (these two with `network`)",
         examples=["https://vk.com/school71"],
     ),

@@ -88,7 +88,7 @@ class ExternalIdentityQuery(StrictModel):
 
 
 class PersonClaims(BaseModel):
-    """The person's claims, as in a token of the embedded issuer."""
+    """The person's claims, as in a token that the registry issues."""
 
     sub: str
     name: str
