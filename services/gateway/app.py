@@ -89,7 +89,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         },
     )
     async def get_health(request: Request) -> HealthResponse:
-        """Return whether every service and every worker is ready, as they were a second ago at most."""
+        """Return whether every service and every worker is ready. The result is at most a second old."""
         document = await request.app.state.health.document()
         return HealthResponse(
             document,

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 # Services with routes of the public API; the console has pages only.
 API_SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
-_WORKER = "The service's worker, where it is a process of its own; its readiness is part of `/health`"
+_WORKER = "The service's worker, if it is a separate process; its readiness is part of `/health`"
 
 
 class GatewaySettings(BaseSettings):

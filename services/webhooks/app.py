@@ -21,7 +21,7 @@ from shared.tables.webhooks import WebhooksIdempotency
 
 
 def build_service() -> Service:
-    """Return a new service with its routes, consumer, jobs and worker."""
+    """Return a new service with its routes, consumers, jobs and workers."""
     queue = Jobs("webhooks")
     mail_server = MailServerState()
 

@@ -86,7 +86,7 @@ class WebhooksSettings(SecretFileSettings):
     smtp_port: int = Field(default=587, ge=1, le=65535)
     smtp_tls: Literal["starttls", "tls", "none"] = Field(
         default="starttls",
-        description="`tls`: from the first byte, usually port 465; `none`: inside a machine only",
+        description="`tls`: from the first byte, usually port 465; `none`: only within one machine",
     )
     smtp_user: str | None = Field(default=None, description="Empty: no authentication")
     smtp_password: SecretStr = SecretStr("")
@@ -122,8 +122,8 @@ class WebhooksSettings(SecretFileSettings):
 
     notices_pages: NoticesPages = Field(
         default=(),
-        description="Pages whose conversations people get notices in, and write the code to that links their "
-        "account: network and id there, such as `vk:101,ok:55`, at most one of a network; empty: e-mail only",
+        description="Pages that send notices as direct messages, and to which people send the code that links "
+        "their account: network and id there, such as `vk:101,ok:55`, at most one per network; empty: e-mail only",
     )
 
     @property

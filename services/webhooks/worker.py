@@ -109,7 +109,7 @@ def register_schedules(service: Service, queue: Jobs) -> None:
         async with service.database.write() as session:
             disabled = await disabling.disable_without_challenge(session)
         if disabled:
-            log.warning("unverified endpoints disabled, whose challenge had failed", count=disabled)
+            log.warning("unverified endpoints disabled because their challenge had failed", count=disabled)
 
     @queue.schedule("reencrypt-secrets", "51 18 * * *")
     async def reencrypt_secrets() -> None:

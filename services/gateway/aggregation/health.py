@@ -11,7 +11,9 @@ MEDIA_TYPE = "application/health+json"
 
 
 class HealthCache:
-    """Shares one aggregation between all requests: anybody may ask, and each process opens a transaction."""
+    """Shares one aggregation between all requests: anybody may send them, and each aggregation costs a
+    transaction in every process.
+    """
 
     def __init__(
         self,

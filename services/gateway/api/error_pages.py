@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
 from shared.http import problems
 
-# What Traefik itself responds (`error-pages` in `services/gateway/traefik/dynamic.yml`).
+# The statuses that Traefik itself responds with (`error-pages` in `services/gateway/traefik/dynamic.yml`).
 STATUSES = (413, 502, 503, 504)
 ATTACHMENTS_PATH = "/api/v1/attachments"
 
@@ -29,7 +29,7 @@ _PAGE = """<!doctype html>
 <body><h1>{title}</h1><p>{text}</p><p><a href="/">На главную</a></p></body></html>
 """
 _TOO_LARGE = ("Слишком большой файл", "Файл больше, чем принимает система. Вернитесь и выберите другой.")
-_AWAY = (
+_NO_ANSWER = (
     "Система не отвечает",
     "Страница откроется сама, как только система ответит. Если вы что-то меняли, проверьте, сохранилось ли это.",
 )
@@ -41,7 +41,7 @@ def error_page_for_people(status: int) -> HTMLResponse:
 
     It reloads itself until the console answers, except for status 413.
     """
-    title, text = _TOO_LARGE if status == 413 else _AWAY
+    title, text = _TOO_LARGE if status == 413 else _NO_ANSWER
     refresh = "" if status == 413 else _REFRESH
     return HTMLResponse(_PAGE.format(title=title, text=text, refresh=refresh), status_code=status)
 

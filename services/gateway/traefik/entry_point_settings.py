@@ -35,7 +35,9 @@ class EntryPointSettings(BaseSettings):
         default=None, description="Authorities that are trusted besides the system's, for the ACME server"
     )
     hsts_seconds: int = Field(
-        default=31_536_000, ge=0, description="How long browsers then refuse plain HTTP at this name; 0: no HSTS"
+        default=31_536_000,
+        ge=0,
+        description="How many seconds browsers then refuse plain HTTP at this name; 0: no HSTS",
     )
     trusted_proxies: ProxyNetworks = Field(
         default=(), description="Proxies in front of the gateway, whose `X-Forwarded-…` headers it lets pass"

@@ -23,7 +23,7 @@ def document_body() -> bytes:
     stream = {
         "stream.opened": StreamMessage(StreamOpened, "The first message of a stream", {"position": "0.42"}),
         "stream.event": StreamMessage(
-            FeedEvent, "An event, under its type as name", example_event().model_dump(mode="json")
+            FeedEvent, "An event; the message is named after its type", example_event().model_dump(mode="json")
         ),
         "stream.ended": StreamMessage(
             StreamEnded, "The last message of a stream that the server ends", ended.model_dump(mode="json")

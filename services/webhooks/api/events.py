@@ -66,8 +66,8 @@ async def list_events(
     """Return events in order of position, each exactly once. Organisation staff see events of their organisation.
 
     An unknown type or pattern gets 422. A type that needs a right the caller lacks gets 403, also if a pattern
-    names it. `after=now` starts after the newest event. Events are kept for at least a year: a reader that was
-    away longer gets 410, which says where to continue.
+    names it. `after=now` starts after the newest event. Events are kept for at least a year: a position whose
+    events were deleted gets 410, which says where to continue.
 
     With `wait` the response comes as soon as there is an event that the caller may read, or without items after
     `wait` seconds. A waiting request counts as an open event stream: too many of them get 429 (of one caller) or

@@ -118,8 +118,8 @@ async def set_notice_address(
 ) -> NoticeAddress:
     """Set the address; null removes it. It is used once its owner has opened the link that is sent there.
 
-    A person whose access is wider than the caller's gets notices of more than the caller may see: 403. If somebody
-    else replaces or removes a person's confirmed address, the old address gets a letter about it.
+    403 for a person whose access is wider than the caller's: their notices are about more than the caller may see.
+    If somebody else replaces or removes a person's confirmed address, the old address gets a letter about it.
     """
     await preferences.require_changeable_person(session, caller, person_id)
     settings = await preferences.lock(session, person_id, version)

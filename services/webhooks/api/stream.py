@@ -112,7 +112,8 @@ async def stream_events(
     ] = None,
     appeal_id: Annotated[UUID | None, Query(description="Only events of this appeal")] = None,
     last_event_id: Annotated[
-        str | None, Header(max_length=50, description="As `after`, and before it: browsers send it by themselves")
+        str | None,
+        Header(max_length=50, description="Like `after`, which it overrides; browsers send it by themselves"),
     ] = None,
 ) -> EventStream:
     """Send the events of the feed as they happen: `id` is the position, `event` the type, `data` the event.
@@ -132,7 +133,7 @@ async def stream_events(
         start = parse_position(after)
     live = service.part(LiveStream)
     listener = Listener(caller, wanted, subject_id=appeal_id, capacity=webhooks_settings().stream_buffer_events)
-    live.look_after(slot, listener)
+    live.register_listener(slot, listener)
     async with live.reading(within=READ_WAIT_SECONDS), service.database.read() as session:
         if start is None:
             start, at_end = await event_feed.last_position(session), True

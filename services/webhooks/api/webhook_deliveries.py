@@ -88,6 +88,6 @@ async def retry_webhook_delivery(
 ) -> WebhookDeliveryWithPayload:
     """Send the delivery now, with the same `webhook-id` and a new round of attempts.
 
-    Also for a delivery that was accepted before.
+    A delivery that was already accepted can be sent again too.
     """
     return await _shown(session, caller, await deliveries.retry(session, caller, delivery_id))

@@ -152,7 +152,7 @@ async def create_webhook_endpoint(
         [shown] = await _all_shown(session, [endpoint])
         return shown
 
-    # Names are looked up for seconds: no session holds a connection meanwhile, and `create` checks all this again.
+    # A name lookup may take seconds, so no session holds a connection meanwhile; `create` checks all this again.
     async with service.database.read() as checking:
         await token_recheck.require_access(checking, caller)
         shown = await once.stored(checking, WebhookEndpoint)
@@ -209,17 +209,17 @@ async def update_webhook_endpoint(
 ) -> WebhookEndpoint:
     """Change the given fields. Deactivation fails pending deliveries; they can be replayed after reactivation.
 
-    A new URL must be verified, as that of a new endpoint: until then, deliveries wait. `active: true` enables an
-    endpoint again that was disabled because its receiver was dead. `paused: true` lets deliveries wait until
-    `paused: false`, which sends them in the order in which they became due.
+    A new URL must be verified, as that of a new endpoint: until then, deliveries wait. `active: true` also enables
+    an endpoint that was disabled. `paused: true` lets deliveries wait until `paused: false`, which sends them in
+    the order in which they became due.
 
-    A caller who changes the URL, the headers, the event types or the filters, or asks for personal data, needs
-    the rights for it and becomes the endpoint's owner. A new URL, other headers or another `organisation_subtree`
-    need a new consent to personal data. An empty list removes a filter; `headers` replaces all headers.
+    A caller who changes the URL, the headers, the event types or the filters, or asks for personal data, needs the
+    rights for it and becomes the endpoint's owner. A new URL, other headers or another `organisation_subtree` need
+    a new consent to personal data. An empty list removes a filter; `headers` replaces all headers.
     """
     changes = body.model_dump(exclude_unset=True)
     if "url" in changes:
-        # As above; `change` checks both again.
+        # No session holds a connection during the name lookup; `change` checks both again.
         async with service.database.read() as checking:
             await token_recheck.require_access(checking, caller)
             await endpoints.require_version(checking, caller, endpoint_id, version)
@@ -252,7 +252,7 @@ async def delete_webhook_endpoint(session: WriteTransaction, caller: WebhooksMan
 async def take_over_webhook_endpoint(
     session: WriteTransaction, caller: WebhooksManager, endpoint_id: UUID, response: Response
 ) -> WebhookEndpoint:
-    """Make the caller the owner; the caller needs the rights of all its event types. Ends a suspension."""
+    """Make the caller the owner; the caller needs the rights for all its event types. Ends a suspension."""
     return await _shown(
         session, await endpoints.take_over(session, caller, webhooks_settings(), endpoint_id), response
     )
@@ -261,7 +261,7 @@ async def take_over_webhook_endpoint(
 @router.post(
     "/endpoints/{endpoint_id}/consent",
     responses=responses(NotFound, Conflict, PreconditionFailed, PreconditionRequired),
-    summary="Consent that an endpoint receives personal data",
+    summary="Consent to sending personal data to an endpoint",
 )
 async def consent_to_personal_data(
     session: WriteTransaction,

@@ -67,7 +67,7 @@ class ClaimedDelivery:
 
     @property
     def challenge(self) -> str | None:
-        """Return the challenge that the response must repeat; None for other deliveries than verifications."""
+        """Return the challenge that the response must repeat; None for deliveries that are not verifications."""
         if self.event_type != VERIFICATION_EVENT_TYPE:
             return None
         challenge: str = self.payload["data"]["challenge"]
@@ -75,7 +75,7 @@ class ClaimedDelivery:
 
     @property
     def organisation_id(self) -> UUID | None:
-        """Return the organisation that the event concerns, by the body."""
+        """Return the organisation that the event concerns, as the body says; None if it says none."""
         return organisation_of(self.payload)
 
 
@@ -115,7 +115,11 @@ class AttemptResult:
 
     @property
     def counts(self) -> bool:
-        """Return whether the attempt is one of the ten; one that failed through our own fault mostly is not."""
+        """Return whether the attempt is one of the ten of its delivery.
+
+        One that failed through our own fault is not, unless it is at least the `MOST_UNCOUNTED`th such one in a
+        row.
+        """
         return not self.answer.own_fault or self.claim.uncounted_attempts >= MOST_UNCOUNTED
 
 

@@ -71,7 +71,8 @@ async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> Webho
 async def readable_ids(session: AsyncSession, caller: Caller, rows: Sequence[WebhookDelivery]) -> set[UUID]:
     """Return the ids of the deliveries whose events the caller may read.
 
-    An endpoint may get events of organisations below its own, which not everybody may read who sees the endpoint.
+    An endpoint may get events of organisations below its own, and not everybody who sees the endpoint may read
+    these.
     """
     subordinate = {
         row.id: of

@@ -68,9 +68,10 @@ async def delivery_rows(
     *,
     without_text: Collection[UUID] = (),
 ) -> list[dict[str, Any]]:
-    """Return a row for each event and each endpoint that receives it, due at once, in the order of the events.
+    """Return a row for each event and each endpoint that receives it, in the order of the events.
 
-    `due_at` is the time of the database. `without_text`: ids of events whose bodies get no text of the citizen.
+    `due_at`: when the deliveries are due, by the database's clock. `without_text`: ids of events whose bodies get
+    no text of the citizen.
     """
     names = await _names(session, {event.organisation_id for event in events if event.organisation_id})
     event_types = {kind for subscriber in subscribers for kind in subscriber.event_types}

@@ -94,8 +94,9 @@ OWN_FAULTS = prometheus_client.Counter(
     ["kind"],
 )
 
-# The condition on endpoints to which something is sent: an unverified one gets only its verification. That is
-# looked up by its id (a scalar subquery, which is never hashed): reading everything that waits takes too long.
+# The condition on endpoints to which something is sent: an unverified one gets only its verification. The
+# verification is looked up by its id (a scalar subquery, which is never hashed): reading all waiting deliveries
+# takes too long.
 _IS_SENDING = """NOT endpoint.paused AND (endpoint.verified_at IS NOT NULL OR (
             SELECT verification.status = 'pending' AND verification.next_attempt_at <= now()
             FROM webhook_deliveries AS verification WHERE verification.id = endpoint.verification_id
@@ -268,7 +269,7 @@ class Dispatcher:
         lease = timedelta(seconds=self._timeout) + LEASE_MARGIN
         turns = {turn.endpoint_id: turn for turn in await claim_turns.take_due(session)}
         taken_at = asyncio.get_running_loop().time()
-        # A separate statement: it sees what others did before they gave up the turns.
+        # A separate statement, so that it sees what other workers committed before they released the turns.
         rows = await session.execute(
             _CLAIM,
             {
@@ -398,7 +399,7 @@ class Dispatcher:
             if result.claim.challenge is not None and result.error is None
         ]
         if verified:
-            # Before the results are recorded: a worker that dies in between sends the challenge again, and no
+            # Before the results are recorded: if the worker dies in between, the challenge is sent again, and no
             # endpoint stays unverified although it has answered.
             async with self._database.write() as session:
                 await verification.confirm(session, verified)
@@ -422,7 +423,7 @@ class Dispatcher:
             dead = await health.failing_for(session, failing, self._disable_after) if failing else ()
         if gone or dead or unverified:
             # A separate transaction: the first one holds shared locks of the endpoints, and so may other workers;
-            # to upgrade them to exclusive locks could deadlock.
+            # upgrading them to exclusive locks could deadlock.
             async with self._database.write() as session:
                 await disabling.disable_gone(session, gone)
                 await disabling.disable_failing(session, dead, self._disable_after)

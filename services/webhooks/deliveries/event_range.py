@@ -15,7 +15,8 @@ DISORDER = timedelta(hours=1)
 async def first_position(session: AsyncSession, moment: datetime) -> int:
     """Return the position at which events become at least as new as `moment`, found by bisection.
 
-    Events newer than `moment` by `DISORDER` are at or after this position, older ones by `DISORDER` before it.
+    Events newer than `moment` by `DISORDER` are at or after this position, events older by `DISORDER` are before
+    it.
     """
     oldest, newest = (await session.execute(select(func.min(Event.position), func.max(Event.position)))).one()
     low, high = oldest or 0, (newest or 0) + 1

@@ -21,8 +21,8 @@ from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_incidents import Incident
 from shared.tables.common import Event
 
-# Sent whatever the topics and municipalities: whoever stores texts of citizens must learn which to erase. It names
-# appeals only by their ids.
+# Sent regardless of topics and municipalities: a receiver that stores citizens' texts must know which to erase.
+# The event names appeals only by their ids.
 UNCLASSIFIED_EVENT_TYPES = frozenset({AuthorErased.event_type})
 
 
@@ -120,7 +120,7 @@ _State = tuple[UUID | None, str | None]
 
 
 def _states(data: Mapping[str, Any], of_subjects: Mapping[str, _State]) -> list[_State]:
-    """Return topic and municipality as the event's data has them, or as the appeal or incident that it names."""
+    """Return topic and municipality from the event's data, or those of the appeal or incident that it names."""
     snapshots = [data] if "topic_id" in data else []
     # A receiver of the former topic must learn that the appeal has another one now.
     if isinstance(before := data.get("before"), Mapping) and "topic_id" in before:

@@ -82,8 +82,9 @@ async def replay(
     # Read before the locks are taken, which other transactions wait for.
     bounds = await _bounds(session, request) if request.what is WebhookReplayKind.ALL else None
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"replay {endpoint_id}", 0))))
-    # Lock order: the offset of the fan-out before endpoints, as in the fan-out itself, to avoid deadlocks. It also
-    # blocks a concurrent erasure, which would miss deliveries that are being written with the texts it erases.
+    # Lock order: the offset of the fan-out before endpoints, as in the fan-out itself, to avoid deadlocks. This
+    # lock also blocks a concurrent erasure, which would miss deliveries that are being written with the texts it
+    # erases.
     fanned_out = await session.scalar(
         select(WebhooksConsumerOffset.position)
         .where(WebhooksConsumerOffset.consumer == CONSUMER)
@@ -184,7 +185,7 @@ async def _bounds(session: AsyncSession, request: WebhookReplayRequest) -> tuple
     """Return the position before the period's events, and their last position.
 
     Without `until`, the first request has no last position (None): the replay ends with the newest event. A
-    continued one ends where the first one would have ended: what came since is delivered anyway.
+    continued replay ends where the first request would have ended it: later events are delivered anyway.
     """
     assert request.since is not None
     if request.after is not None:
@@ -296,10 +297,11 @@ async def _end_of_queue(session: AsyncSession, endpoint: WebhookEndpoint, now: d
         select(func.max(WebhookDelivery.next_attempt_at)).where(
             WebhookDelivery.endpoint_id == endpoint.id,
             WebhookDelivery.status == inline_literal("pending"),
-            # Deliveries with attempts are due for a retry, not for a replay, and those under way at no time.
+            # A delivery with attempts is due for a retry, not for a replay; the time of one under way is the end
+            # of its lease.
             WebhookDelivery.attempts == 0,
             WebhookDelivery.last_attempt_at.is_(None),
-            # Those that wait for an earlier one were due before.
+            # Deliveries that wait for an earlier one have no due time.
             WebhookDelivery.next_attempt_at < text("'infinity'"),
         )
     )

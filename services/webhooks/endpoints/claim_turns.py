@@ -1,8 +1,8 @@
-"""Turns of claims: one worker at a time claims deliveries of an endpoint that asks for an order or a limit.
+"""Turns of claims: one worker at a time claims deliveries of an endpoint with an order or a limit.
 
-A claim locks the turn alone and skips endpoints whose turn is taken, so it never waits. Whoever ends a delivery of
-an ordered endpoint shares the turn: it does not run beside a claim, which could miss that the delivery has ended.
-Lock order: endpoints, then turns, then deliveries.
+A claim locks the turn exclusively and skips endpoints whose turn is locked, so it never waits. Code that ends a
+delivery of an ordered endpoint locks the turn in shared mode: at the same time, a claim could miss that the
+delivery has ended. Lock order: endpoints, then turns, then deliveries.
 """
 
 import math
@@ -84,19 +84,19 @@ class ClaimTurn:
         return max(math.ceil((AHEAD_SECONDS - self.wait_seconds) / (MARGIN / self.max_per_second)), 0)
 
     def seconds_until(self, place: int) -> float:
-        """Return after how many seconds the request may be sent, the first one having place 0."""
+        """Return in how many seconds the request with this place may be sent; the first one has place 0."""
         if self.max_per_second is None:
             return 0.0
         return self.wait_seconds + place * MARGIN / self.max_per_second
 
 
 async def lock(session: WriteSession, endpoint_id: UUID) -> None:
-    """Make the endpoint's turn if there is none, and hold it alone until the end of the transaction."""
+    """Create the endpoint's turn if there is none, and lock it exclusively until the transaction ends."""
     await session.execute(_LOCK, {"endpoint_id": endpoint_id})
 
 
 async def share(session: WriteSession, endpoint_ids: Collection[UUID]) -> None:
-    """Hold the turns of these endpoints, together with others who share them."""
+    """Lock the turns of these endpoints in shared mode until the transaction ends."""
     await session.execute(_SHARE, {"endpoint_ids": list(endpoint_ids)})
 
 

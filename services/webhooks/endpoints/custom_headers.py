@@ -1,4 +1,4 @@
-"""Own headers of endpoints: which names and values are allowed, and removal of values from stored responses."""
+"""Custom headers of endpoints: which names and values are allowed, and removal of values from stored responses."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -31,7 +31,7 @@ def require_valid_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         detail = _fault(name, value)
         if detail is None and name.lower() in seen:
-            detail = "The name is given twice: names differ by more than upper and lower case"
+            detail = "The name is given twice: upper and lower case do not distinguish names"
         seen.add(name.lower())
         if detail is not None:
             pointer = name.replace("~", "~0").replace("/", "~1")

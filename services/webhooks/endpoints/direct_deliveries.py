@@ -70,7 +70,7 @@ async def take_from_limit(session: AsyncSession, organisation_id: UUID | None, l
         select(func.pg_advisory_xact_lock(func.hashtextextended(f"webhook tests\n{organisation_id}", 0)))
     )
     now = clock.now()
-    # Their events are counted: deliveries are deleted with their endpoint.
+    # Events are counted, because deliveries are deleted with their endpoint.
     sent = sorted(
         [
             sent_at
@@ -90,7 +90,7 @@ async def take_from_limit(session: AsyncSession, organisation_id: UUID | None, l
 
 def _sent_since(event_type: str, organisation_id: UUID | None, since: datetime) -> CompoundSelect[datetime]:
     """Return the query for the times of the organisation's events of this type."""
-    # No index has the time: the last event that is surely too old, by position, bounds what is read.
+    # No index contains the time: the position of the last event that is certainly too old bounds what is read.
     before = (
         select(Event.position)
         .where(Event.type == event_type, Event.position.is_not(None), Event.created_at < since - RATE_WINDOW)

@@ -49,10 +49,10 @@ async def disable_unverified(session: WriteSession, deliveries: Mapping[UUID, UU
 
 
 async def disable_without_challenge(session: WriteSession) -> int:
-    """Disable unverified endpoints whose challenge has failed, as after the death of a worker that did not come to
-    disable them; return how many.
+    """Disable unverified endpoints whose challenge has failed; return how many.
 
-    Otherwise nothing more would be sent to them, and nobody would be notified.
+    There are some if a worker died before it disabled them. Otherwise nothing more would be sent to them, and
+    nobody would be notified.
     """
     is_pending = exists().where(
         WebhookDelivery.id == WebhookEndpoint.verification_id, WebhookDelivery.status == "pending"

@@ -38,15 +38,13 @@ from shared.signing_secrets import SecretCipher, SigningSecrets, UndecryptableSe
 from shared.tables.registry import Person
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint
 
-# A caller who changes one of these fields, or asks for personal data, decides where data goes and becomes the
-# owner.
 FILTER_FIELDS = frozenset({"organisation_subtree", "topics", "municipalities"})
-# A header may name the account, or be the credentials, under which the receiver takes the data: like the URL, it
-# decides who gets it.
+# A caller who changes one of these fields, or asks for personal data, decides where data goes and becomes the
+# owner. A header may name the account, or be the credentials, under which the receiver takes the data.
 OWNERSHIP_FIELDS = frozenset({"url", "headers", "event_types"}) | FILTER_FIELDS
 # A consent to personal data is given for these.
 CONSENT_FIELDS = frozenset({"url", "headers", "personal_data", "organisation_subtree"})
-# Lists in which the same value needs to be only once.
+# Lists in which each value is stored only once.
 _SETS = FILTER_FIELDS | {"event_types"}
 # Fields that say which deliveries a worker may claim.
 CLAIM_FIELDS = frozenset({"ordered", "max_per_second", "max_concurrency"})
@@ -63,7 +61,7 @@ async def require_creatable(
     headers: Mapping[str, str],
     personal_data: bool,
 ) -> None:
-    """Raise what `create` raises unless the caller may create such an endpoint; its host is not looked up."""
+    """Raise the errors of `create` unless the caller may create such an endpoint; its host is not looked up."""
     require_valid_headers(headers)
     _require_types(caller, event_types, caller.organisation_id, ())
     await filters.require_valid(session, wanted)
@@ -158,8 +156,8 @@ async def _request_verification(
 async def require_callable(url: str, settings: WebhooksSettings, *, https_only: bool) -> None:
     """Raise `Invalid` unless the URL is well-formed and its host has addresses that may all be called.
 
-    The host is looked up, which takes seconds: outside transactions, and for those alone who may save the URL.
-    Others do not learn which names resolve to what.
+    The host is looked up, which takes seconds, so this is called outside transactions, and only for callers who
+    may save the URL: others must not learn what names resolve to.
     """
     try:
         await check_url(url, settings.webhooks_allowed_networks, https_only=https_only)
@@ -299,7 +297,7 @@ async def change(
     if changes:
         endpoint.version += 1
     await session.flush()
-    # The challenge of an endpoint that was paused for long has failed.
+    # The challenge of an endpoint that was paused for a long time has failed.
     resumed = "paused" in changed and not endpoint.paused
     needs_challenge = resumed and not await verification.is_pending(session, endpoint)
     if {"url", "active"} & changed or (was_suspended and endpoint.suspended_at is None) or needs_challenge:
@@ -337,7 +335,7 @@ async def _decide_content(
     endpoint: WebhookEndpoint,
     changed: Set[str],
 ) -> None:
-    """Make the caller, who changed what is sent or where, the owner; ask for a new consent if it needs one.
+    """Make the caller, who changed what is sent or where, the owner; remove a consent that is no longer valid.
 
     Raise `Forbidden` for events or personal data that the caller may not read, `Invalid` for an unknown filter.
     """
@@ -401,7 +399,7 @@ def _set_owner(endpoint: WebhookEndpoint, caller: Caller) -> None:
 async def take_over(
     session: WriteSession, caller: Caller, settings: WebhooksSettings, endpoint_id: UUID
 ) -> WebhookEndpoint:
-    """Make the caller the owner and end a suspension. Raise `Forbidden` without the rights of its event types."""
+    """Make the caller the owner and end a suspension. Raise `Forbidden` without the rights for its event types."""
     endpoint = await get(session, caller, endpoint_id, lock="update")
     await _require_content(session, caller, endpoint)
     was_suspended = endpoint.suspended_at is not None

@@ -54,7 +54,7 @@ class Entitlement:
     def subordinate_refusal_reason(
         self, event_type: str, organisation_id: UUID, lineage: Sequence[UUID]
     ) -> str | None:
-        """Return why an event of another organisation than the endpoint's must not be sent; None if it may be.
+        """Return why an event of an organisation other than the endpoint's must not be sent; None if it may be.
 
         The endpoint has an organisation, and may receive the type.
         """

@@ -1,7 +1,8 @@
-"""Health of endpoints: since when an endpoint fails, and its last success. Times are taken from the database.
+"""Health of endpoints: since when an endpoint has been failing, and its last success. Times are the database's.
 
-An endpoint fails for days if it failed throughout them: after a time without attempts they count from the start.
-While no receiver at all answers, the fault is taken to be our own network's, and the time is none of failures.
+An endpoint has failed for some days if it failed throughout them: after a time without attempts, the days are
+counted from the next failure. While no receiver answers at all, the fault is taken to be our own network's, and
+that time does not count.
 """
 
 from collections.abc import Collection, Sequence
@@ -18,10 +19,10 @@ from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpo
 
 # A count of an endpoint's deliveries stops here: counting more would be slow.
 MAX_COUNTED = 10_000
-# After so long without a failure the next one begins a new time of failures. Longer than the longest pause between
-# two attempts of one delivery.
+# After this long without a failure, the days are counted from the next failure. Longer than the longest pause
+# between two attempts of one delivery.
 QUIET_AFTER = timedelta(hours=30)
-# So far back other receivers are looked at, to tell a dead one from a fault of our own network.
+# How far back other receivers are considered, to tell a failing receiver from a fault of our own network.
 OTHERS_WITHIN = timedelta(days=1)
 
 _RECORD = text(
@@ -54,8 +55,8 @@ _RECORD = text(
     bindparam("answered", type_=Boolean),
     bindparam("quiet_after", type_=Interval, value=QUIET_AFTER),
 )
-# A receiver that answered with errors while it failed can be reached. Of one that did not, others tell: those with
-# another host that were called lately.
+# A receiver that answered with errors while it failed can be reached. For one that did not answer, others decide:
+# those with another host that were called recently.
 _OTHERS = """LATERAL (
         SELECT count(*) AS called, count(*) FILTER (WHERE last_answer_at > now() - :others_within) AS answered
         FROM webhook_endpoint_health AS other
@@ -78,8 +79,8 @@ _FAILING = text(
     WHERE health.endpoint_id = ANY(:ids) AND health.failing_since <= now() - :duration AND {_IS_REACHABLE}
     """  # noqa: S608 — a constant
 ).bindparams(*_COMMON, bindparam("duration", type_=Interval))
-# Only what is older than the time in which others are looked at: what is younger disables nobody, and need not be
-# compared with others at each failure.
+# Only failures that began before `OTHERS_WITHIN`: later ones disable no endpoint yet, and need not be compared
+# with other receivers each time.
 _RESTART_UNREACHABLE = text(
     f"""
     UPDATE webhook_endpoint_health AS health SET failing_since = now()
@@ -130,7 +131,8 @@ async def failing_for(session: AsyncSession, ids: Collection[UUID], duration: ti
 
 
 async def restart_unreachable(session: WriteSession, ids: Collection[UUID]) -> None:
-    """Restart the time of failures of those among `ids` that `failing_for` leaves out; they have just failed.
+    """Count the days of failure from now for those among `ids` that `failing_for` leaves out; they have just
+    failed.
 
     Otherwise their first failure after a long fault of our own, once another receiver answers, would disable them.
     The caller has just recorded outcomes of all of them, which locked their rows.

@@ -20,8 +20,8 @@ LIMIT_SECONDS = 4.0
 # and double: with one try alone, a name that takes longer than usual would not be found.
 _WAIT_SECONDS = 1.0
 _TRIES = 4
-# No name server could be asked: none is there, or no socket, file or memory is free. Any answer, also that a
-# server failed or refuses, and the lack of one may be due to the receiver's own servers.
+# No name server could be reached: there is none, or no free socket, file or memory. Any answer, even a failure or
+# a refusal, and the lack of one may be due to the receiver's own servers.
 _OWN_FAULTS = frozenset({dns_errors.ARES_ECONNREFUSED, dns_errors.ARES_EFILE, dns_errors.ARES_ENOMEM})
 _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 
@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
 class HostResolver(AbstractResolver):
     """Resolves host names through c-ares, from the files and name servers of the system, without threads.
 
-    `nameservers`: others than the system's, each as `address:port`.
+    `nameservers` are used instead of the system's, each as `address:port`.
     """
 
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
@@ -41,13 +41,13 @@ class HostResolver(AbstractResolver):
     ) -> list[ResolveResult]:
         """Return the addresses of the host. Raise `OSError` if there are none or the servers do not answer.
 
-        Its `errno` is `ENETDOWN` if no server could be asked, whatever the host.
+        Its `errno` is `ENETDOWN` if no server could be reached, whatever the host.
         """
         if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
-            # Such as 0177.0.0.1, which every library reads in another way; no top-level domain is a number.
+            # Such as 0177.0.0.1, which libraries read in different ways; no top-level domain is a number.
             raise OSError(None, "the host is neither a name nor a plain address")
         if host.rstrip(".").lower() == "localhost":
-            # c-ares invents an IPv6 address for it; the system reads its own file and asks nobody.
+            # c-ares invents an IPv6 address for it; the system reads its hosts file and sends no query.
             return await self._system.resolve("localhost", port, family)
         try:
             async with asyncio.timeout(LIMIT_SECONDS):
@@ -57,7 +57,7 @@ class HostResolver(AbstractResolver):
         except OSError as error:
             cause = error.__cause__
             if isinstance(cause, dns_errors.DNSError) and cause.args[0] in _OWN_FAULTS:
-                raise OSError(errno.ENETDOWN, f"the name servers cannot be asked: {error.strerror}") from cause
+                raise OSError(errno.ENETDOWN, f"the name servers cannot be reached: {error.strerror}") from cause
             raise
 
     async def close(self) -> None:

@@ -1,9 +1,9 @@
 """Order of deliveries: an ordered endpoint gets the events of one subject one after another.
 
 A claim takes the pending delivery of a subject with the lowest position. Those behind it that are due wait: their
-`next_attempt_at` becomes infinity, so that later claims do not read them again and again. Whoever ends a delivery
-makes the first one of its subject that waits due. So while any delivery of a subject waits, another one is pending
-that does not wait.
+`next_attempt_at` becomes infinity, so that later claims do not read them again and again. Code that ends a
+delivery makes the first waiting one of its subject due. So while any delivery of a subject waits, another one is
+pending that does not wait.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,8 @@ from shared.tables.webhooks import WebhookDelivery
 _ENDPOINTS = text(
     "SELECT DISTINCT endpoint_id FROM webhook_deliveries WHERE id = ANY(:ids) AND ordering_key IS NOT NULL"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-# All rows are locked first, by id, as everywhere, to avoid deadlocks; `others` are not woken. `isfinite` keeps the
-# planner from the index of what is due, at whose end is all that waits.
+# All rows are locked first, by id, as everywhere, to avoid deadlocks; `others` are not made due. `isfinite` keeps
+# the planner from the index of due deliveries, whose end contains all waiting ones.
 _WAKE = text(
     """
     WITH following AS (
@@ -67,12 +67,12 @@ def ordering_key(event: Event) -> UUID:
 
 def waits(delivery: WebhookDelivery) -> bool:
     """Return whether the delivery waits for an earlier one of its subject."""
-    # The driver returns the time `infinity` as the last one that Python knows.
+    # The driver returns the time `infinity` as the latest that Python can represent.
     return delivery.status == "pending" and delivery.next_attempt_at.year == MAXYEAR
 
 
 async def wake_following(session: WriteSession, ids: Sequence[UUID], *, also_lock: Sequence[UUID] = ()) -> None:
-    """Make due what waits for these deliveries, which end in this transaction.
+    """Make due the deliveries that wait for these, which end in this transaction.
 
     The caller has locked no delivery yet: their rows are locked here, together with those that wait and those of
     `also_lock`, which the caller changes too.
@@ -80,14 +80,14 @@ async def wake_following(session: WriteSession, ids: Sequence[UUID], *, also_loc
     endpoint_ids = (await session.scalars(_ENDPOINTS, {"ids": list(ids)})).all()
     if not endpoint_ids and not also_lock:
         return
-    # A separate statement, so that the next one sees what the claims before have made waiting.
+    # A separate statement, so that the next one sees the deliveries that earlier claims have set to wait.
     await claim_turns.share(session, endpoint_ids)
     others = sorted(set(also_lock).difference(ids))
     await session.execute(_WAKE, {"ids": list(ids), "others": others})
 
 
 async def release(session: WriteSession, endpoint_id: UUID) -> None:
-    """Make all waiting deliveries of the endpoint due; the caller holds its turn alone."""
+    """Make all waiting deliveries of the endpoint due; the caller has locked its turn exclusively."""
     await session.execute(
         update(WebhookDelivery)
         .where(

@@ -21,7 +21,7 @@ HELD_BATCH = 2_000
 async def fail_for_endpoints(session: WriteSession, ids: Sequence[UUID], reason: str) -> None:
     """Mark the pending deliveries of these endpoints as failed, with the reason; they can be retried by hand.
 
-    The caller has locked the endpoints alone, so that none gets another pending delivery meanwhile.
+    The caller has locked the endpoints exclusively, so that none gets another pending delivery meanwhile.
     """
     await lock_deliveries(session, ids, WebhookDelivery.status == inline_literal("pending"))
     await session.execute(
@@ -51,7 +51,7 @@ async def lock_deliveries(
 
 
 async def fail_deliveries(session: WriteSession, reasons: Mapping[UUID, str]) -> None:
-    """Mark these deliveries as failed, each with its reason; what waited for them becomes due."""
+    """Mark these deliveries as failed, each with its reason; those that waited for them become due."""
     await ordering.wake_following(session, list(reasons))
     for delivery_id, reason in sorted(reasons.items()):
         await session.execute(
@@ -96,8 +96,8 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
     # Due times are by the database's clock.
     has_been_due = or_(
         WebhookDelivery.next_attempt_at < func.now() - term,
-        # One that waits for an earlier delivery of its subject is due at no time; what was replayed waits for one
-        # that has been due for a short time.
+        # A delivery that waits for an earlier one of its subject has no due time; a replayed one waits for one
+        # that became due recently.
         and_(waits, WebhookDelivery.created_at < clock.now() - term, first_due < func.now() - term),
     )
     is_held = or_(WebhookEndpoint.paused, WebhookEndpoint.verified_at.is_(None))
@@ -109,7 +109,7 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
         )
         .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
         .where(is_held, WebhookDelivery.status == inline_literal("pending"), has_been_due)
-        # Those that wait come first: without the first one, they could not be told from what was replayed.
+        # Waiting ones come first: once the first one of their subject has failed, they look like replayed ones.
         .order_by(WebhookDelivery.next_attempt_at.desc(), WebhookDelivery.event_position.desc())
         .limit(HELD_BATCH)
     )
@@ -130,7 +130,7 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
     if not rows:
         return 0
     await claim_turns.share(session, still_held)
-    # Nothing waits for one that waits itself: it is not the first one of its subject.
+    # Nothing waits for a delivery that waits itself: it is not the first one of its subject.
     ended = [row.id for row in rows if not row.waits]
     await ordering.wake_following(session, ended, also_lock=[row.id for row in rows])
     failed = await session.scalars(

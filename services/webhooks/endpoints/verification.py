@@ -1,7 +1,7 @@
 """Verification of a URL: the receiver proves that it wants our deliveries by repeating a random challenge.
 
-Without it, anyone with the right to create endpoints could let us send to a system of somebody else. Until a new
-URL is verified, other deliveries to it wait.
+Without it, anyone with the right to create endpoints could make us send to somebody else's system. Until a new URL
+is verified, other deliveries to it wait.
 """
 
 import json

@@ -49,7 +49,7 @@ def asyncapi_document(stream: Mapping[str, StreamMessage]) -> Document:
                 # Each endpoint has its own address, so the channel has none.
                 "address": None,
                 "title": "Webhook endpoint",
-                "description": "`POST` to the URL of each endpoint that subscribes to the type; 2xx takes it",
+                "description": "`POST` to the URL of each endpoint with this event type; any 2xx accepts it",
                 "messages": _references(deliveries),
             },
             "stream": {
@@ -64,7 +64,7 @@ def asyncapi_document(stream: Mapping[str, StreamMessage]) -> Document:
             "sendDelivery": {
                 "action": "send",
                 "channel": {"$ref": "#/channels/deliveries"},
-                "summary": "Send an event to a receiver, again until it is taken",
+                "summary": "Send an event to a receiver, and again until it is accepted",
                 "bindings": {"http": {"method": "POST", "bindingVersion": "0.3.0"}},
             },
             "sendStream": {

@@ -91,8 +91,8 @@ class Delivery(BaseModel):
         description="Position in the feed; null in a test or verification that was sent before it was numbered"
     )
     sequence: int | None = Field(
-        description="Grows from event to event, with gaps: the event with the lower number was first; null like "
-        "`position`"
+        description="Increases from event to event, with gaps: the event with the lower number is first; null "
+        "like `position`"
     )
     data: BaseModel
 
@@ -200,7 +200,7 @@ def mask_personal_data(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def organisation_of(body: Mapping[str, Any]) -> UUID | None:
-    """Return the id of the organisation that a delivery's body concerns; None: the centre, or none.
+    """Return the id of the organisation that a delivery's body concerns; None if it names none.
 
     A body that a former version stored may lack parts.
     """

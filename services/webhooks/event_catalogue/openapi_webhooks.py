@@ -23,15 +23,15 @@ class DeliveryHeaders(BaseModel):
         description="Unix time of this attempt: refuse one that is older than five minutes", examples=[1795399204]
     )
     webhook_signature: str = Field(
-        description="`v1,` and the base64 of HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`; while a "
-        "secret is rotated several, separated by spaces, of which one must match",
+        description="`v1,` and the base64 of HMAC-SHA256 over `{webhook-id}.{webhook-timestamp}.{body}`; during "
+        "a rotation of the secret several, separated by spaces, of which one must match",
         examples=["v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="],
     )
 
 
 # What a receiver's responses mean, as the `responses` of an OpenAPI operation.
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    204: {"description": "Taken. Every 2xx means the same; the body is ignored. It is awaited for 15 seconds"},
+    204: {"description": "Accepted. Every 2xx means the same; the body is ignored. We wait for it for 15 seconds"},
     410: {"description": "The endpoint is disabled at once"},
     429: {"description": "Sent again, not before the time that `Retry-After` names"},
     503: {"description": "Sent again, not before the time that `Retry-After` names"},

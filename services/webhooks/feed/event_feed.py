@@ -18,7 +18,7 @@ from shared.http.problems import Forbidden, Gone, Invalid
 from shared.tables.common import Event
 from shared.tables.registry import Organisation
 
-# The planner needs the values of positions that are further apart.
+# Positions further apart than this are inlined, because the planner needs their values.
 NEAR = 5_000
 # Events of more organisations than this are found by position: together they have many.
 MAX_READ_SINGLY = 50
@@ -89,8 +89,8 @@ async def read_range(
     limit: int,
 ) -> list[Event]:
     """Return events of the types after one position up to another, in order, that the caller may read."""
-    # A prepared plan for any positions and types reads the whole feed for types that few events have. Close to its
-    # end that is little, and most requests read there.
+    # A prepared plan for any positions and types reads the whole feed for types that few events have. Close to the
+    # end of the feed that is little, and most requests read there.
     position = inline_literal if until - after > NEAR else literal
     query = (
         select(Event)
@@ -113,7 +113,7 @@ async def read_range(
 
 
 def _read_singly(query: Select[Event], organisations: Sequence[UUID], limit: int) -> Select[Event]:
-    """Return a query that runs another for each of the organisations, and merges the events in order.
+    """Return a query that reads the events of each organisation separately, and merges them in order.
 
     With `IN` the planner expects that organisations have events everywhere in the feed: for some that have few
     events it reads the whole feed.

@@ -7,7 +7,7 @@ client with an older position continues there and skips nothing.
 from shared.http.problems import Invalid
 
 MAX_POSITION = 2**63 - 1
-# Clients have stored cursors, so this stays, although an epoch has fewer bits of its own (`relay.EPOCH_BITS`).
+# Clients have stored cursors in this form, so it stays, although an epoch has fewer bits (`relay.EPOCH_BITS`).
 _LOW_BITS = 32
 _MAX_LOW = (1 << _LOW_BITS) - 1
 

@@ -32,7 +32,7 @@ from shared.tables.notices import Notice, NoticeLetter, NoticeSettings
 from shared.tables.registry import ApiClient, Person
 
 MAX_CONFIRMATIONS_PER_DAY = 5
-# More than one person may send, since people may share a mailbox.
+# Higher than the limit for one person, since people may share a mailbox.
 MAX_CONFIRMATIONS_PER_ADDRESS = 10
 # More than one, since a single refusal may be an error of the mail server.
 MAX_BOUNCES = 3
@@ -60,9 +60,10 @@ async def require_person(session: AsyncSession, caller: Caller, person_id: UUID)
 
 
 async def require_changeable_person(session: AsyncSession, caller: Caller, person_id: UUID) -> None:
-    """Raise as `require_person`, and `Forbidden` if the person's access is wider than the caller's.
+    """Raise the errors of `require_person`, and `Forbidden` if the person's access is wider than the caller's.
 
-    Notices and reports at the address show what the person may see: the caller could give an own mailbox.
+    Notices and reports sent to the address show what the person may see, and a caller could enter the address of
+    their own mailbox.
     """
     person = await session.scalar(
         select(Person)
@@ -81,7 +82,9 @@ async def get(session: AsyncSession, person_id: UUID) -> NoticeSettings:
 
 
 async def lock(session: WriteSession, person_id: UUID, version: int | None = None) -> NoticeSettings:
-    """Lock and return the settings of a person, new ones if there are none. Raise as `check_version`."""
+    """Lock and return the settings of a person, new ones if there are none. Raise the errors of
+    `check_version`.
+    """
     # Two concurrent first changes must not both insert the row.
     key = func.hashtextextended(f"notice settings {person_id}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
@@ -105,7 +108,7 @@ async def change(
 ) -> None:
     """Change the given fields of locked settings; `linked`: the networks in which the person has a linked account.
 
-    Raise as `set_address`, and `Invalid` naming a kind whose channel is not linked.
+    Raise the errors of `set_address`, and `Invalid` naming a kind whose channel is not linked.
     """
     for kind, channel in (wanted.channels or {}).items():
         if channel is not NoticeChannel.EMAIL and channel not in linked:
@@ -113,7 +116,7 @@ async def change(
     if wanted.channels is not None:
         chosen = {kind.value: channel.value for kind, channel in wanted.channels.items()}
         settings.channels = settings.channels | chosen
-        await _tell_waiting_there(session, settings.person_id, chosen)
+        await _move_waiting_notices(session, settings.person_id, chosen)
     if wanted.choices is not None:
         settings.choices = settings.choices | {kind.value: how.value for kind, how in wanted.choices.items()}
     if wanted.urgent_at_any_hour is not None:
@@ -123,7 +126,7 @@ async def change(
     await save(session, settings)
 
 
-async def _tell_waiting_there(session: WriteSession, person_id: UUID, channels: Mapping[str, str]) -> None:
+async def _move_waiting_notices(session: WriteSession, person_id: UUID, channels: Mapping[str, str]) -> None:
     """Move the waiting notices of a person to the channels now chosen for their kinds."""
     for kind, channel in channels.items():
         await session.execute(
@@ -161,7 +164,7 @@ async def set_address(
     """
     same = address_of(settings, keys) == address
     if by_another and not same and settings.address_state == AddressState.CONFIRMED:
-        await _tell_former_address(session, settings)
+        await _queue_letter_about_replacement(session, settings)
     if address is None:
         settings.address_generation += settings.address is not None
         settings.address, settings.address_state, settings.confirmation_nonce = None, AddressState.NONE.value, None
@@ -199,7 +202,7 @@ async def set_address(
     )
 
 
-async def _tell_former_address(session: WriteSession, settings: NoticeSettings) -> None:
+async def _queue_letter_about_replacement(session: WriteSession, settings: NoticeSettings) -> None:
     """Queue a letter to the former address saying that it was replaced, unless such a letter is still waiting."""
     waiting = select(NoticeLetter.id).where(
         NoticeLetter.person_id == settings.person_id,

@@ -35,7 +35,7 @@ class WorkingHours:
 
     @staticmethod
     async def load(session: AsyncSession, organisations: Collection[UUID | None]) -> "WorkingHours":
-        """Load the calendars of these organisations."""
+        """Return the calendars of these organisations."""
         wanted = [found for found in organisations if found is not None]
         rows = await session.execute(
             select(Organisation.id, Organisation.calendar_id).where(

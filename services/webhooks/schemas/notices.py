@@ -93,7 +93,7 @@ class NoticeStatus(StrEnum):
 class NoticeReason(StrEnum):
     """Why a notice was suppressed or failed.
 
-    `uncertain`: the connection or the process broke while the letter was being sent; it may have arrived, and is
+    `uncertain`: the connection or the process failed while the letter was being sent; it may have arrived, and is
     not sent again.
     """
 
@@ -175,7 +175,7 @@ class NoticeSettings(NoticeAddress):
 
     choices: Choices = Field(description="When each kind is sent")
     channels: Channels = Field(
-        description="Where each kind is sent, as chosen; without a linked account by e-mail"
+        description="The channel chosen for each kind; without a linked account notices are sent by e-mail"
     )
     urgent_at_any_hour: bool = Field(
         description="true: escalations of urgent appeals come at any hour, not only in working hours"
@@ -189,12 +189,12 @@ class NoticeSettingsUpdate(BaseModel):
 
     choices: Choices | None = None
     channels: Channels | None = Field(
-        default=None, description="A network only if the person's account in it is linked"
+        default=None, description="A network may be chosen only if the person's account in it is linked"
     )
     urgent_at_any_hour: bool | None = None
     address: EmailAddress | None = Field(
         default=None,
-        description="A link to confirm it is sent there; the same address again: another link; null: none",
+        description="A confirmation link is sent to it, and another one if it is set again; null removes it",
     )
 
     @field_validator("choices", "channels", "urgent_at_any_hour", mode="before")
@@ -221,8 +221,10 @@ class Notice(BaseModel):
     status: NoticeStatus
     reason: NoticeReason | None = Field(description="Why it failed or was suppressed")
     digest: bool = Field(description="true: sent in the digest of a working morning")
-    send_at: datetime = Field(description="When it is due; in the working hours of the person")
-    letter_id: UUID | None = Field(description="Notices of one letter have the same")
+    send_at: datetime = Field(
+        description="When it is to be sent, in the working hours of the person's organisation"
+    )
+    letter_id: UUID | None = Field(description="The same for all notices of one letter")
     sent_at: datetime | None
     created_at: datetime
 
@@ -240,7 +242,7 @@ class NoticeAccount(BaseModel):
     network: NetworkName
     state: AccountState
     page: CodeRecipient
-    code_expires_at: datetime | None = Field(description="Until then a code may be written to the page")
+    code_expires_at: datetime | None = Field(description="Until when the current code works; null: there is none")
     linked_at: datetime | None
     ended_at: datetime | None
     ended_reason: str | None = Field(
@@ -262,6 +264,6 @@ class NoticeAccountCode(BaseModel):
     """A code that works once: it links the account that sends it to the page."""
 
     network: NetworkName
-    code: str = Field(description="Write it to the page as a direct message", examples=["ГП 12345 67890"])
+    code: str = Field(description="Send it to the page as a direct message", examples=["ГП 12345 67890"])
     expires_at: datetime
     page: CodeRecipient

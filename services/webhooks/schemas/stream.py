@@ -19,7 +19,7 @@ class StreamEndReason(StrEnum):
 class StreamOpened(BaseModel):
     """The data of `stream.opened`, the first message of a stream."""
 
-    position: str = Field(examples=["0.42"], description="The stream sends what follows this position")
+    position: str = Field(examples=["0.42"], description="The stream sends the events after this position")
 
 
 class StreamEnded(BaseModel):

@@ -207,7 +207,8 @@ class WebhookEndpoint(BaseModel):
     )
     disabled_at: datetime | None = Field(
         default=None,
-        description="Since when it is inactive because its receiver is dead or unverified; null: not disabled",
+        description="Since when it is inactive because its receiver failed for too long or was not verified; "
+        "null: not disabled",
     )
     disabled_reason: str | None = Field(default=None, examples=["no delivery succeeded for 5 days"])
     created_at: datetime
@@ -236,8 +237,8 @@ class WebhookHealth(BaseModel):
 
     state: WebhookHealthState
     failing_since: datetime | None = Field(
-        description="Since when it fails: the first failure after the last success, or after 30 hours without "
-        "one; started again each day while no receiver answers"
+        description="Since when attempts fail: the first failure after the last success, or after 30 hours "
+        "without one; started again each day while no receiver answers"
     )
     consecutive_failures: int = Field(description="Failed attempts since the last success", examples=[0])
     last_success_at: datetime | None

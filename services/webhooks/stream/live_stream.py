@@ -113,7 +113,7 @@ class LiveStream:
         self._by_organisation[organisation_id] += 1
         slot.organisation = (organisation_id,)
 
-    def look_after(self, slot: Slot, listener: Listener) -> None:
+    def register_listener(self, slot: Slot, listener: Listener) -> None:
         """Register the slot's listener: it is ended when its caller loses access, or when the process stops."""
         slot.listener = listener
         if self._stopping:

@@ -1,4 +1,4 @@
-"""Long poll: a read of the feed that waits for the next event, by the live tail of the event streams."""
+"""Long poll: a read of the feed that waits for the next event, using the live tail of the event streams."""
 
 from collections.abc import Sequence
 from time import monotonic
@@ -51,7 +51,7 @@ async def next_events(
             if page.events or left <= 0 or (slot.listener is not None and slot.listener.end is not None):
                 return page
             listener = Listener(caller, types)
-            live.look_after(slot, listener)
+            live.register_listener(slot, listener)
             if live.tail.attach(listener, page.reached, end=page.last):
                 await listener.take(left)
                 live.tail.detach(listener)

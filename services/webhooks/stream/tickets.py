@@ -1,8 +1,8 @@
 """Tickets: a browser's `EventSource` sends no header, so a signed-in caller gets a secret for the URL.
 
-A ticket opens one stream, within a minute, on whichever process: using it deletes its row. Only its digest is
-stored. A ticket contains its caller's subject and a signature, so that limits are applied before it is used up,
-and a forged ticket is refused without a query.
+A ticket opens one stream, within a minute, in any process: using it deletes its row. Only its digest is stored. A
+ticket contains its caller's subject and a signature, so that limits are applied before it is used up, and a forged
+ticket is refused without a query.
 """
 
 import base64

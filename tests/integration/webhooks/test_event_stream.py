@@ -660,7 +660,7 @@ def begin(running: Streams, connection: Connection, after: int = 0, capacity: in
 
     async def serve() -> None:
         with running.live.reserve(listener.caller.subject) as slot:
-            running.live.look_after(slot, listener)
+            running.live.register_listener(slot, listener)
             await response({"type": "http"}, connection.receive, connection.send)
 
     return asyncio.create_task(serve())

@@ -164,7 +164,7 @@ async def test_name_server_that_is_down_is_not_a_failure_of_the_receiver(
         await harness.fan_out()
     [result] = await harness.deliver()
     assert (result.answer.own_fault, result.counts, result.answer.requested_wait) == (True, False, SYSTEM_PAUSE)
-    assert "name servers cannot be asked" in (result.error or "")
+    assert "name servers cannot be reached" in (result.error or "")
     assert own_faults("system") == before + 1
     rows = await harness.sql("SELECT status, attempts FROM webhook_deliveries ORDER BY status")
     assert [tuple(row) for row in rows] == [("delivered", 1), ("pending", 0)]

@@ -299,7 +299,7 @@ def _letters_of(notices: Sequence[Notice]) -> Iterable[list[Notice]]:
 
 
 def _is_ready(pending: Sequence[str]) -> ColumnElement[bool]:
-    """Return the SQL condition that a notice is not of a week whose PDF is being read."""
+    """Return the SQL condition that a notice is not about a week whose PDF is being read."""
     return or_(Notice.report_week.is_(None), Notice.report_week.not_in(pending)) if pending else true()
 
 

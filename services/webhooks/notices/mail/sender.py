@@ -157,7 +157,9 @@ class NoticeSender:
                     raise
                 self._state.note(claim.person_id, attempt)
                 if attempt.error is not None:
-                    log.warning("mail server took no letter", error=attempt.error, outcome=attempt.outcome.value)
+                    log.warning(
+                        "mail server did not accept the letter", error=attempt.error, outcome=attempt.outcome.value
+                    )
                 if attempt.outcome in (Outcome.UNAVAILABLE, Outcome.UNCERTAIN):
                     stopped.set()
 

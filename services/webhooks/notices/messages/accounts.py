@@ -160,7 +160,7 @@ async def link_by_codes(
             continue
         account.code_digest = account.code_expires_at = None
         if not written.to_us or account.network != written.network:
-            log.warning("code of an account written elsewhere", person_id=str(account.person_id))
+            log.warning("account code not sent to the page as a direct message", person_id=str(account.person_id))
             continue
         account.state, account.message_id = AccountState.LINKED.value, written.message_id
         account.linked_at, account.ended_at, account.ended_reason = clock.now(), None, None

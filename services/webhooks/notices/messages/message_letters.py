@@ -2,8 +2,8 @@
 
 A message is stored as `sending`, with its text and notices, before ingest gets it. Ingest publishes it under the
 id of its letter exactly once, however often it is sent there. Notices of a message that certainly did not arrive
-go by e-mail, and so do those of a message that ingest may not have and that can wait no longer: rather twice than
-not at all. Other notices of a message that may have arrived are not sent again.
+go by e-mail, and so do those of a message that ingest may not have and that can wait no longer, although they may
+then arrive twice. Other notices of a message that may have arrived are not sent again.
 """
 
 from collections.abc import Iterable, Sequence
@@ -111,7 +111,9 @@ async def _begin(database: Database, letter_id: UUID, message_id: UUID | None, f
             letter.status, letter.reason = "failed", reason.value
             return None
         if message_id is None or not await session.scalar(select(active)):
-            await _tell_by_email(session, letter, NoticeReason.NO_ADDRESS, earlier_attempts=letter.attempts)
+            await _fail_and_move_to_email(
+                session, letter, NoticeReason.NO_ADDRESS, earlier_attempts=letter.attempts
+            )
             return None
         if letter.purpose == _NOTICES and not await _decide_again(session, letter, front_end_url):
             return None
@@ -120,11 +122,11 @@ async def _begin(database: Database, letter_id: UUID, message_id: UUID | None, f
 
 
 async def _decide_again(session: WriteSession, letter: NoticeLetter, front_end_url: str) -> bool:
-    """Return whether the message may be sent now, by the present state of its notices.
+    """Return whether the message may be sent now, according to the current state of its notices.
 
-    While ingest certainly lacks the message, notices that may not be sent are taken out of it. Later its text
-    stays: it waits for working hours, and ends if the person may not read a notice or no longer needs one. Then
-    the notices that are still relevant go by e-mail.
+    While ingest certainly does not have the message, notices that may not be sent now are taken out of it. After
+    that its text stays the same: the message waits for working hours. It fails if the person may not read one of
+    its notices, or needs none of them any more; notices that are still relevant then go by e-mail.
     """
     notices = await _notices(session, letter)
     sendable = await Sendable.load(session, notices)
@@ -174,7 +176,7 @@ async def _hand_over(
                 earlier = letter.attempts - 1
                 if refused.status == _CONVERSATION_GONE and not earlier:
                     await accounts.end(session, letter.person_id, letter.channel, "conversation_gone")
-                await _tell_by_email(session, letter, NoticeReason.REFUSED, earlier_attempts=earlier)
+                await _fail_and_move_to_email(session, letter, NoticeReason.REFUSED, earlier_attempts=earlier)
     else:
         async with database.write() as session:
             await session.execute(
@@ -196,7 +198,7 @@ async def _try_later(database: Database, letter_id: UUID, *, not_taken: bool) ->
         letter.attempts -= not_taken
         letter.next_attempt_at = clock.now() + UNAVAILABLE_DELAY
         if letter.purpose == _NOTICES and clock.now() - letter.created_at > _NETWORK_PERIOD:
-            await _tell_by_email(session, letter, NoticeReason.UNDELIVERABLE)
+            await _fail_and_move_to_email(session, letter, NoticeReason.UNDELIVERABLE)
 
 
 async def record_sent(session: WriteSession, letter_id: UUID) -> None:
@@ -212,7 +214,7 @@ async def record_failed(session: WriteSession, letter_id: UUID, failure: Publica
     """Store that a message was not published.
 
     A refusal because of the recipient ends the account. Notices that certainly did not arrive go by e-mail; those
-    for which there was no time are sent again as their people and appeals are then, after a day by e-mail.
+    that were not sent in time wait to be sent again, by e-mail if they are more than a day old.
     """
     letter = await _lock(session, letter_id) if failure.final else None
     if letter is None:
@@ -222,9 +224,9 @@ async def record_failed(session: WriteSession, letter_id: UUID, failure: Publica
     if failure.code == NOT_SENT_IN_TIME:
         await _send_again(session, letter)
     elif failure.code in _RECIPIENT_REFUSES or failure.code.partition(":")[0] in NETWORKS:
-        await _tell_by_email(session, letter, NoticeReason.REFUSED)
+        await _fail_and_move_to_email(session, letter, NoticeReason.REFUSED)
     elif failure.code in _NOT_SENT:
-        await _tell_by_email(session, letter, NoticeReason.UNDELIVERABLE)
+        await _fail_and_move_to_email(session, letter, NoticeReason.UNDELIVERABLE)
     else:
         await _end(session, letter, NoticeReason.UNCERTAIN, NoticeStatus.FAILED)
 
@@ -244,7 +246,7 @@ def _leave_old_to_email(notices: Iterable[Notice]) -> None:
             notice.channel = NoticeChannel.EMAIL.value
 
 
-async def _tell_by_email(
+async def _fail_and_move_to_email(
     session: WriteSession, letter: NoticeLetter, reason: NoticeReason, *, earlier_attempts: int = 0
 ) -> None:
     """Fail the message and move its notices to the next e-mail.

@@ -9,7 +9,7 @@ from shared.contracts.report_top_sheet import ReportTopSheet, TopSheetCount
 from shared.russian import day_of_month, grouped, period, plural
 
 _APPEALS = ("обращение", "обращения", "обращений")
-# Sentences of the top sheet; the number comes last.
+# Sentences of the top sheet end with a number, which must not be cut off.
 _MAX_SENTENCE_LENGTH = 500
 _WITHOUT_PDF: dict[NoPdf, str | None] = {
     NoPdf.SWITCHED_OFF: None,

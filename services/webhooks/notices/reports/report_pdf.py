@@ -14,7 +14,7 @@ from shared.service_client import FileTooLarge
 
 log = get_logger(__name__)
 
-# Takes a week and a maximum size in bytes, and returns the PDF; raises as `ServiceClient.get_file`.
+# Takes a week and a maximum size in bytes, and returns the PDF; raises the errors of `ServiceClient.get_file`.
 ReadPdf = Callable[[str, int], Awaitable[bytes]]
 
 # Long enough for the letters of a morning and their retries to share a PDF.
