@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from uuid import UUID
@@ -36,36 +37,37 @@ class FolderStorage:
 
     async def check(self) -> None:
         """Raise `StorageUnavailable` unless files can be stored in the folder."""
-        try:
+        with _reporting("the folder of attachments cannot be written to"):
             await asyncio.to_thread(self._probe)
-        except OSError as error:
-            raise StorageUnavailable(f"the folder of attachments cannot be written to: {error}") from error
 
     async def write(self, file_id: UUID, content: bytes) -> None:
-        """Store a file; it appears under its name only when it is complete on the disk. Raises `OSError` if
-        writing fails.
-        """
-        await asyncio.to_thread(self._write, file_id, content)
+        """Store a file; it appears under its name only when it is complete on the disk."""
+        with _reporting("the file cannot be stored"):
+            await asyncio.to_thread(self._write, file_id, content)
 
     async def read(self, file_id: UUID) -> bytes | None:
         """Return the content of a file, or None if there is none."""
-        try:
-            return await asyncio.to_thread(self._path(file_id).read_bytes)
-        except FileNotFoundError as error:
-            if not await asyncio.to_thread(self._folder.is_dir):
-                raise StorageUnavailable(f"the folder of attachments does not exist: {error}") from error
-            return None
+        with _reporting("the file cannot be read"):
+            try:
+                return await asyncio.to_thread(self._path(file_id).read_bytes)
+            except FileNotFoundError:
+                if await asyncio.to_thread(self._folder.is_dir):
+                    return None
+                raise
 
     async def delete(self, file_id: UUID) -> None:
         """Delete a file, also one whose writing was interrupted; nothing happens if there is none."""
         path = self._path(file_id)
-        for name in (path, path.with_suffix(PART)):
-            await asyncio.to_thread(name.unlink, missing_ok=True)
+        with _reporting("the file cannot be deleted"):
+            for name in (path, path.with_suffix(PART)):
+                await asyncio.to_thread(name.unlink, missing_ok=True)
 
     async def ids(self) -> AsyncIterator[UUID]:
         """Yield the ids of all stored files, including files whose writing was interrupted."""
         for folder in await asyncio.to_thread(lambda: list(self._folder.glob("??"))):
-            for name in await asyncio.to_thread(os.listdir, folder):
+            with _reporting("the files cannot be listed"):
+                names = await asyncio.to_thread(os.listdir, folder)
+            for name in names:
                 if (file_id := id_of(f"{folder.name}/{name}")) is not None:
                     yield file_id
 
@@ -93,6 +95,15 @@ class FolderStorage:
             raise
         for folder in (path.parent, self._folder):
             _sync_folder(folder)
+
+
+@contextmanager
+def _reporting(what: str) -> Iterator[None]:
+    """Raise `StorageUnavailable` for an error of the disk: full, removed, read-only."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageUnavailable(f"{what}: {error}") from error
 
 
 def _sync_folder(folder: Path) -> None:

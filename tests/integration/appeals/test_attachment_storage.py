@@ -107,6 +107,18 @@ async def test_missing_or_changed_file_is_not_found(scenario: AppealsScenario, h
     assert (await http.get(f"{PATH}/{made['id']}", headers=headers(scenario))).status_code == 404
 
 
+async def test_upload_to_an_unusable_folder_gets_503_and_leaves_no_row(
+    database: TestDatabase, keys_dir: Path, tmp_path: Path
+) -> None:
+    async with running_scenario(database, keys_dir, attachments_dir=str(tmp_path)) as scenario:
+        for number in range(256):
+            (tmp_path / f"{number:02x}").touch()  # a file where the subfolder should be
+        async with http_client(scenario) as http:
+            answer = await upload(scenario, http, jpeg())
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "5"), answer.text
+        assert await scenario.ingest.fetchval("SELECT count(*) FROM attachments") == 0
+
+
 async def test_upload_beyond_the_limit_of_unattached_files_is_refused(
     scenario: AppealsScenario, http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
