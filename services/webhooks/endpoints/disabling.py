@@ -5,6 +5,7 @@ deliveries can be replayed.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 from sqlalchemy import exists, func, select
@@ -22,6 +23,10 @@ from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint, WebhookEndp
 LETTER_PURPOSE = "endpoint_disabled"
 GONE_REASON = "the receiver answered 410 Gone"
 UNVERIFIED_REASON = "the receiver did not repeat the challenge"
+
+# Why an endpoint is disabled: its receiver answered 410, its URL was not verified, or deliveries failed for days.
+DisablingCause = Literal["gone", "unverified", "failing"]
+_CAUSES: dict[str, DisablingCause] = {GONE_REASON: "gone", UNVERIFIED_REASON: "unverified"}
 
 
 async def disable_gone(session: WriteSession, urls: Mapping[UUID, str]) -> None:
@@ -75,9 +80,10 @@ async def disable_without_challenge(session: WriteSession) -> int:
 
 @dataclass(frozen=True)
 class DisabledEndpoint:
-    """What a letter says about a disabled endpoint; `failing_since` is None if its receiver is gone."""
+    """What a letter says about a disabled endpoint; `failing_since` is None unless deliveries failed for days."""
 
     id: UUID
+    cause: DisablingCause
     failing_since: datetime | None
     failed_deliveries: int
 
@@ -99,9 +105,9 @@ async def load_disabled(
     ).one_or_none()
     if row is None or endpoint_id is None:
         return None
-    gone = row.disabled_reason == GONE_REASON
+    cause = _CAUSES.get(row.disabled_reason, "failing")
     failed = await health.count_deliveries(session, endpoint_id, "failed")
-    return DisabledEndpoint(endpoint_id, None if gone else row.failing_since, failed)
+    return DisabledEndpoint(endpoint_id, cause, row.failing_since if cause == "failing" else None, failed)
 
 
 async def _lock_active(session: WriteSession, ids: Collection[UUID]) -> list[WebhookEndpoint]:

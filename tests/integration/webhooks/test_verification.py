@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 import standardwebhooks
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from services.webhooks.endpoints import pending_deliveries
+from services.webhooks.endpoints import disabling, pending_deliveries
 from shared.events.relay import number_committed_events
 from tests.conftest import TestDatabase
 from tests.integration.webhooks.conftest import Received, Receiver, WebhooksHarness
@@ -384,6 +384,11 @@ async def test_endpoint_whose_challenge_failed_is_disabled_although_the_worker_d
     found = [await shown(harness, one) for one in (endpoint, paused, waits)]
     assert [one["active"] for one in found] == [False, True, True]
     assert found[0]["disabled_reason"] == "the receiver did not repeat the challenge"
+    [row] = await harness.sql("SELECT owner_id FROM webhook_endpoints WHERE id::text = $1", endpoint["id"])
+    async with harness.database.read() as session:
+        for_letter = await disabling.load_disabled(session, row["owner_id"], UUID(endpoint["id"]))
+    assert for_letter is not None
+    assert (for_letter.cause, for_letter.failing_since) == ("unverified", None)
     assert len(await harness.sql("SELECT FROM events WHERE type = 'webhook.endpoint_disabled'")) == 1
 
 

@@ -9,10 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.webhooks.endpoints.disabling import DisablingCause
 from services.webhooks.notices.mail.letters import KIND_TITLES, MAX_SHOWN, Letter, compose, safe_name
 from services.webhooks.notices.mail.rendering import (
     Envelope,
     confirmation_message,
+    endpoint_disabled_message,
     envelope,
     notices_message,
 )
@@ -204,6 +206,29 @@ def test_html_loads_nothing_and_fits_a_phone() -> None:
     assert "width=device-width" in html
     assert "max-width:600px" in html
     assert 'content="light dark"' in html
+
+
+@pytest.mark.parametrize(
+    ("cause", "failing_since", "said"),
+    [
+        ("gone", None, "больше не принимает события (410)"),
+        ("unverified", None, "не вернул проверочное значение"),
+        ("failing", "ср, 18 ноября, 10:00", "с ср, 18 ноября, 10:00 получатель не принял ни одного события"),
+        ("failing", None, "отключена: получатель не принял ни одного события"),
+    ],
+)
+def test_letter_about_a_disabled_endpoint_says_why(
+    cause: DisablingCause, failing_since: str | None, said: str
+) -> None:
+    message = endpoint_disabled_message(
+        addresses(),
+        cause=cause,
+        failing_since=failing_since,
+        failed=3,
+        endpoint_url="https://front.example.ru/w/1",
+    )
+    for body in bodies(message):
+        assert said in " ".join(body.split())
 
 
 def test_bounce_address_names_the_letter() -> None:

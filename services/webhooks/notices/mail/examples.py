@@ -99,6 +99,7 @@ def example_messages() -> dict[str, EmailMessage]:
         "linked": linked_message(_addresses(), settings_url=f"{_URL}/settings/notices"),
         "endpoint-disabled": endpoint_disabled_message(
             _addresses(),
+            cause="failing",
             failing_since="ср, 18 ноября, 10:00",
             failed=240,
             endpoint_url=f"{_URL}/webhooks/{_LETTER_ID}",

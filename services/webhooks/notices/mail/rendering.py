@@ -12,6 +12,7 @@ from uuid import UUID
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from services.webhooks.endpoints.disabling import DisablingCause
 from services.webhooks.endpoints.health import MAX_COUNTED
 from services.webhooks.notices.mail.letters import Letter
 from services.webhooks.notices.reports.report_letter import ReportLetter
@@ -118,17 +119,18 @@ def linked_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
 
 
 def endpoint_disabled_message(
-    addresses: Envelope, *, failing_since: str | None, failed: int, endpoint_url: str
+    addresses: Envelope, *, cause: DisablingCause, failing_since: str | None, failed: int, endpoint_url: str
 ) -> EmailMessage:
     """Return the e-mail saying that a webhook endpoint was disabled.
 
-    `failing_since` is a local time as text, None if the receiver is gone; `failed` is the number of failed
-    deliveries.
+    `failing_since` is a local time as text, None unless deliveries failed for days; `failed` is the number of
+    failed deliveries.
     """
     return _message(
         addresses,
         "Подписка на события отключена",
         "endpoint_disabled",
+        cause=cause,
         failing_since=failing_since,
         failed=f"{failed} или больше" if failed >= MAX_COUNTED else str(failed),
         endpoint_url=endpoint_url,

@@ -208,6 +208,7 @@ class NoticeSender:
             since = claim.endpoint.failing_since
             return endpoint_disabled_message(
                 addresses,
+                cause=claim.endpoint.cause,
                 failing_since=local_time(since, claim.calendar.zone) if since else None,
                 failed=claim.endpoint.failed_deliveries,
                 endpoint_url=f"{self._front_end_url.rstrip('/')}/webhooks/{claim.endpoint.id}",
