@@ -20,7 +20,7 @@ from shared.tables.ingest import CallbackRegistration
 def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
     """Return a keyed digest of a secret.
 
-    If the URL contains the secret, the digest depends on nothing else, so that it identifies the page.
+    If the URL contains the secret, the digest does not depend on the page, so that the secret identifies it.
     """
     return token_digest(f"callback:{network}", secret if secret in url else f"{page_id}\n{secret}")
 
@@ -98,7 +98,7 @@ async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] |
 async def record_check(
     session: WriteSession, page_id: UUID, state: CallbackState, reason: str | None = None
 ) -> None:
-    """Save whether the network pushes the page's events, as a check found it."""
+    """Save the result of a check whether the network pushes the page's events."""
     now = clock.now()
     await session.execute(
         update(CallbackRegistration)
@@ -143,6 +143,6 @@ class CallbackRepository:
             await save_registration(session, network, callback)
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """Save whether the network pushes the page's events, as a check found it."""
+        """Save the result of a check whether the network pushes the page's events."""
         async with self._database.write() as session:
             await record_check(session, page_id, state, reason)

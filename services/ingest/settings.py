@@ -28,7 +28,7 @@ class IngestSettings(SecretFileSettings):
     callbacks_backlog: int = Field(
         default=2_000,
         ge=1,
-        description="Pushed events that may wait to be stored; the network is asked to send more again later",
+        description="Pushed events that may wait to be stored; the network has to send further events again later",
     )
 
     callbacks_page_backlog: int = Field(
@@ -43,7 +43,7 @@ class IngestSettings(SecretFileSettings):
         default=4 * 3600, description="Age at which a long poll's key is renewed"
     )
     vk_long_poll_silence_seconds: float = Field(
-        default=8 * 3600, description="A long poll that brings no events for this long, unlike before, is reopened"
+        default=8 * 3600, description="A long poll is reopened after this time without events, if that is unusual"
     )
     vk_calls_per_day: dict[str, int] = Field(
         default=VK_CALLS_PER_DAY,
@@ -92,7 +92,7 @@ class IngestSettings(SecretFileSettings):
     ok_full_pass_seconds: float = Field(default=600, description="How often the whole list of discussions is read")
     ok_full_pass_days: float = Field(
         default=14,
-        description="How many days old the last comment of a discussion may be to be read from the whole list",
+        description="The whole list is read down to discussions whose last comment is this many days old",
     )
     ok_topic_poll_seconds: float = Field(default=1_800, description="How often a group's topics are compared")
     ok_closed_retry_seconds: float = Field(

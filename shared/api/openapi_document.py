@@ -1,6 +1,6 @@
 """The OpenAPI document of the actual requests and responses, completed from the dependencies of each route.
 
-FastAPI knows parameters, bodies and successful responses. Problems, headers, rights and examples are added here,
+FastAPI describes parameters, bodies and successful responses. Problems, headers, rights and examples are added here,
 once for all routes: they are derived from a route's dependencies, so that nothing is declared twice.
 """
 
@@ -269,7 +269,10 @@ def _describe_conditional_read(operation: Document) -> None:
             "example": '"3-9f0b6d8e1f0a"',
         }
     )
-    unchanged = {"description": "As in the response that you have", "headers": response_headers.declared("ETag")}
+    unchanged = {
+        "description": "The response that you have is current",
+        "headers": response_headers.declared("ETag"),
+    }
     operation["responses"] = dict(sorted({**operation["responses"], "304": unchanged}.items()))
 
 

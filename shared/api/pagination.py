@@ -58,7 +58,7 @@ def decode_cursor(cursor: str, binding: str) -> list[Any]:
 
 
 def _decode(cursor: str, binding: str) -> tuple[list[Any], bool]:
-    """Return the position in a cursor, and whether the list is read backward. Raise as `decode_cursor`."""
+    """Return the position in a cursor, and whether the list is read backward. Raise like `decode_cursor`."""
     try:
         raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
     except ValueError:
@@ -160,12 +160,12 @@ def beyond(
 async def paging(
     request: Request,
     caller: CallerDep,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many, 200 at most")] = 50,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="How many items, at most 200")] = 50,
     cursor: Annotated[str | None, Query(description="`next_cursor` or `prev_cursor` of a page")] = None,
 ) -> Paging:
     """Dependency: return the paging of this request, bound to its path, filter and caller.
 
-    Raise `Invalid` naming unknown parameters: a filter with a typing error would have no effect.
+    Raise `Invalid` naming unknown parameters: a misspelt filter would have no effect.
     """
     await refuse_unknown_parameters(request)
     filters = sorted((k, v) for k, v in request.query_params.multi_items() if k not in PAGING_NAMES)

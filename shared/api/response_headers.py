@@ -4,28 +4,28 @@ from typing import Any
 
 COMPONENTS: dict[str, Any] = {
     "ETag": {
-        "description": "The version, for `If-Match`; of a read with a mark of its content, for `If-None-Match`",
+        "description": "The version, for `If-Match`; with a mark of the content in some reads, for `If-None-Match`",
         "schema": {"type": "string"},
         "example": '"3"',
     },
     "Idempotent-Replay": {
-        "description": "`true`: the first response to this `Idempotency-Key` is repeated, and nothing was done",
+        "description": "`true`: the first response to this `Idempotency-Key` is repeated, nothing was done again",
         "schema": {"type": "string", "const": "true"},
         "example": "true",
     },
     "Link": {
-        "description": "The next page, of some lists also the previous one (RFC 8288); absent if there is none",
+        "description": "The next page and, in some lists, the previous one (RFC 8288); absent if there is none",
         "schema": {"type": "string"},
         "example": '</api/v1/appeals?status=triage&cursor=MzY0>; rel="next"',
     },
     "Location": {
-        "description": "The path of the resource that was made",
+        "description": "The path of the resource that was created",
         "required": True,
         "schema": {"type": "string"},
         "example": "/api/v1/appeals/0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b10",
     },
     "RateLimit": {
-        "description": "What is left of the limit (`r`), and in how many seconds all of it is back (`t`)",
+        "description": "How many requests are left (`r`), and in how many seconds the limit is full again (`t`)",
         "required": True,
         "schema": {"type": "string"},
         "example": '"default";r=594;t=1',

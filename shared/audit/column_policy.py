@@ -19,7 +19,7 @@ from sqlalchemy.types import JSON, TypeDecorator, TypeEngine
 from shared.settings import settings
 from shared.tables import Base
 
-# Table → its text and JSON columns without personal data and free text.
+# Table → its text and JSON columns that contain neither personal data nor free text.
 READABLE_COLUMNS: dict[str, frozenset[str]] = {
     "calendars": frozenset({"time_zone", "weekly"}),
     "calendar_days": frozenset({"intervals"}),
@@ -180,7 +180,7 @@ UNAUDITED_TABLES: dict[str, str] = {
     "webhook_endpoint_health": "figures, written by the worker",
     "webhook_claim_turns": "internal state of the worker",
     "webhook_attempts": "a record itself, written by the worker",
-    "stream_tickets": "end within a minute; reading events changes nothing",
+    "stream_tickets": "expire within a minute; reading events changes nothing",
     "undoable_decisions": "what the last decision replaced, for minutes; taking it back is audited itself",
     "partner_events": "the record of a received event; each change of an appeal is audited itself",
     "bulk_operation_rows": "the record of a bulk operation; each change of an appeal is audited itself",

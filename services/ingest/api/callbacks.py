@@ -50,7 +50,7 @@ SourceManager = Annotated[Caller, require_right(Right.SOURCES_MANAGE)]
 
 # Sent in Retry-After when an event cannot be stored now.
 RETRY_AFTER = timedelta(seconds=30)
-# By network: after this many seconds the response is that the event was not stored.
+# By network: the number of seconds after which the response says that the event was not stored.
 ANSWER_TIMEOUTS = {
     name: spec.push.answer_seconds for name, spec in catalogue.NETWORKS.items() if spec.push is not None
 }

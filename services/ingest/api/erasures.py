@@ -43,7 +43,7 @@ async def erase_author(
     """Queue the erasure of everything that the author wrote until now, in all services.
 
     Appeals stay with their status, topic, municipality, times and deadlines, without texts and ids of the person.
-    For an author erased before, what was stored since is erased; if there is nothing new, the earlier erasure is
+    If the author was erased before, what was stored since is erased; if nothing was, the earlier erasure is
     returned.
     It cannot be undone.
     """

@@ -41,7 +41,7 @@ async def list_sources(
     summary="Call budgets: calls made and remaining",
 )
 async def list_call_budgets(session: ReadTransaction, caller: SourceInspector) -> CallBudgetList:
-    """Return the calls used and left of each daily limited method over the last 24 hours."""
+    """Return, for each method with a daily limit, the calls made in the last 24 hours and those left."""
     return await source_metrics.call_budgets(session, ingest_settings())
 
 

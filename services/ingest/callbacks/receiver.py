@@ -60,12 +60,12 @@ class PushReceiver:
         self._renewing = asyncio.Lock()
         self._batches = WriteBatcher(
             DatabaseIntakeStore(service.database),
-            self._heard,
+            self._record_received,
             backlog=settings.callbacks_backlog,
             page_backlog=settings.callbacks_page_backlog,
         )
         self._refusals = RejectedSenderLimit()
-        self._heard_at: dict[UUID, float] = {}
+        self._received_at: dict[UUID, float] = {}
         self._confirmations: dict[str, PushConfirmation] = {}
         self._cached_codes: dict[UUID, tuple[float, str]] = {}
 
@@ -197,12 +197,12 @@ class PushReceiver:
                 await self._token_pool.refresh()
                 self._tokens_at = now
 
-    async def _heard(self, pages: set[UUID]) -> None:
+    async def _record_received(self, pages: set[UUID]) -> None:
         now = asyncio.get_running_loop().time()
         due = [
             one
             for one in pages
-            if now - self._heard_at.get(one, -LAST_EVENT_WRITE_SECONDS) >= LAST_EVENT_WRITE_SECONDS
+            if now - self._received_at.get(one, -LAST_EVENT_WRITE_SECONDS) >= LAST_EVENT_WRITE_SECONDS
         ]
         if not due:
             return
@@ -214,7 +214,7 @@ class PushReceiver:
                 .where(CallbackRegistration.page_id.in_(due), CallbackRegistration.manual)
                 .values(state=CallbackState.ACTIVE.value, reason=None)
             )
-        self._heard_at |= dict.fromkeys(due, now)
+        self._received_at |= dict.fromkeys(due, now)
 
 
 def _object(body: bytes) -> dict[str, Any]:

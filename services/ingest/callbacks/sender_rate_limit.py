@@ -12,7 +12,7 @@ MAX_SENDERS = 10_000
 
 
 class RejectedSenderLimit:
-    """Counts rejected events by sender, for IPv6 by network: one customer has all addresses of it.
+    """Counts rejected events by sender, for IPv6 by network: one customer has all addresses of a network.
 
     Accepted events do not count: one address pushes for many pages.
     """

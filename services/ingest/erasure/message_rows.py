@@ -99,7 +99,7 @@ async def _erase_messages(
 
 
 async def _taken_ids(session: WriteSession, messages: Sequence[Message]) -> set[tuple[str, str]]:
-    """Return the (network, erased id) of these messages that other rows already have: the key is unique."""
+    """Return the (network, erased id) pairs of these messages that other rows already have: a pair is unique."""
     ids = {(one.network, erased_external_id(one.network, one.external_id)) for one in messages}
     rows = await session.execute(
         select(Message.network, Message.external_id).where(
@@ -174,7 +174,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
 
 
 async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, native_id: str) -> Counts:
-    """Erase the payloads of other authors' comments in the person's threads that name the person, as replies do.
+    """Erase, in the person's threads, the payloads of others' comments that name the person, as replies do.
 
     The texts of these comments stay.
     """

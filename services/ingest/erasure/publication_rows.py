@@ -1,4 +1,4 @@
-"""Erase the publications of replies to a person, except those being published: they must not be sent twice."""
+"""Erase the publications of replies to a person, except those being published: their texts are still needed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,7 +28,7 @@ async def erase_publications(
 ) -> tuple[Counts, int]:
     """Erase the publications of replies to the person; return counts, and how many are still being published.
 
-    A queued publication fails: nobody may write to the person now.
+    A queued publication is marked as failed: nothing may be sent to the person any more.
     """
     of_appeals = select(Reply.id).where(is_one_of(Reply.appeal_id, appeal_ids))
     # A union, not OR: each part is read by its index.

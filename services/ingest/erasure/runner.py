@@ -262,7 +262,7 @@ async def _conclude(session: WriteSession, erasure: Erasure, appeal_ids: Sequenc
 async def _appeals_by_organisation(
     session: WriteSession, appeal_ids: Sequence[UUID]
 ) -> Mapping[UUID | None, list[UUID]]:
-    """Return the appeals by organisation that has or had them; None: those that no organisation ever had."""
+    """Return the appeals by each organisation that has or had them; None: those that no organisation ever had."""
     had = union(
         select(Appeal.id, Appeal.organisation_id).where(is_one_of(Appeal.id, appeal_ids)),
         select(Assignment.appeal_id, Assignment.to_organisation_id).where(

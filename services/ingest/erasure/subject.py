@@ -52,7 +52,7 @@ async def lock_intake(session: WriteSession) -> None:
 
 
 async def find_subject(session: AsyncSession, author_key: str) -> Subject:
-    """Return the person with this author key, known or not."""
+    """Return the person with this author key; without network and network id if no author has the key."""
     author = await session.get(Author, author_key)
     identity = {} if author is None else decrypt(author.identity)
     own = select(Message.thread_key).where(Message.author_key == author_key, Message.kind == "message").distinct()
@@ -96,7 +96,7 @@ async def find_by_digest(session: AsyncSession, digest: str) -> str | None:
 
 
 async def last_written(session: AsyncSession, subject: Subject) -> datetime | None:
-    """Return when the last message of the author or in a conversation was written; None if there is none."""
+    """Return the time of the last message by the person or in the person's conversations; None without one."""
     of_author = select(Message.written_at).where(Message.author_key == subject.author_key)
     of_conversations = select(Message.written_at).where(Message.thread_key.in_(subject.threads))
     # A union, not OR: each half is read by its index.

@@ -27,7 +27,7 @@ from shared.tables.ingest_erasure import Erasure
 async def erase_traces(
     session: WriteSession, erasure: Erasure, subject: Subject, subject_ids: Sequence[UUID]
 ) -> Counts:
-    """Erase these rows; return counts. `subject_ids`: ids of erased messages and appeals. Idempotent."""
+    """Erase the remaining rows; return counts. `subject_ids`: ids of erased messages and appeals. Idempotent."""
     counts: Counts = {}
     # An author who has written since the erasure was requested is kept.
     later = select(Message.id).where(Message.author_key == subject.author_key).exists()

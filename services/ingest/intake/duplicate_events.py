@@ -1,6 +1,6 @@
 """Skip duplicate pushed events: networks deliver an event again until it is accepted, and sometimes later.
 
-An event is identified by its page and `IncomingItem.push_event_id`; the table `processed_push_events` holds them
+An event is identified by its page and `IncomingItem.push_event_id`; the table `processed_push_events` keeps both
 for a limited time. Items without such an id, such as results of a poll, are kept: intake compares them with the
 stored message.
 """

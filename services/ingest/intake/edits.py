@@ -21,8 +21,8 @@ from shared.events.outbox import NewEvent
 from shared.tables.ingest import Message, MessageVersion, Publication
 
 ACTOR = "ingest"
-# Networks may return a deleted message or a former text from caches for this long. It also covers clocks of our
-# machines that differ, since the times of an edit and of a read may come from two of them.
+# Networks may return a deleted message or a former text from caches for this long. It also covers differences
+# between our machines' clocks: the time of an edit and the time of a read may come from two machines.
 CACHE_DELAY = timedelta(minutes=10)
 # Payload fields with the time of the last edit.
 EDIT_TIMES = ("update_time", "edited")

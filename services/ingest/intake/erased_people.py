@@ -115,7 +115,7 @@ async def _stored_ids(
     """Return (network, external id) of those items of erased conversations that are already stored as messages.
 
     Until the job of the erasure has run, messages still have the network's ids. A reply that was being published
-    at the request is found by its erased publication.
+    when the erasure was requested is found by its erased publication.
     """
     wanted: dict[str, set[str]] = {}
     for one, names in zip(items, digests, strict=True):

@@ -2,7 +2,7 @@
 
 There is one row per (network, kind, external id), whichever source delivers an item and however often. Edits keep
 the earlier text; deletions keep the text and record who deleted it and when. Events are emitted for changes only.
-A pushed event is processed once per event id. Items that arrive out of order end in the same state as in order.
+A pushed event is processed once per event id. The order in which items arrive does not change the final state.
 """
 
 from collections import defaultdict
@@ -40,7 +40,7 @@ __all__ = ["BatchResult", "IntakeBatch", "ingest_batch", "ingest_batches"]
 
 
 async def ingest_batch(session: WriteSession, batch: IntakeBatch) -> BatchResult:
-    """Store a batch in the session's transaction. Safe to repeat, whole or in part, in any order."""
+    """Store a batch in the session's transaction; return what it changed. Safe to repeat, whole or in part."""
     (results,) = await ingest_batches(session, [batch])
     return results
 
@@ -77,9 +77,9 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
         ),
     ]
     pending_deletions = await take_pending_deletions(connection, fresh)
-    living = {key for key in pending_deletions if fresh[key].item.change == "restored"}
+    restored = {key for key in pending_deletions if fresh[key].item.change == "restored"}
     await apply_pending_deletions(
-        session, {key: pending_deletions[key] for key in pending_deletions.keys() - living}, fresh, results
+        session, {key: pending_deletions[key] for key in pending_deletions.keys() - restored}, fresh, results
     )
     changes, late = _remaining(by_key, fresh)
     await apply_changes(session, batches, changes, results)
@@ -135,12 +135,12 @@ async def _match_and_announce(
     received_at: datetime,
 ) -> list[NewEvent]:
     """Match our own replies among the new messages; return a `message.received` event for each, oldest first."""
-    spoken: dict[str, list[CommunityMessage]] = defaultdict(list)
-    brought_by: dict[str, int] = {}
+    community_messages: dict[str, list[CommunityMessage]] = defaultdict(list)
+    first_batch: dict[str, int] = {}
     for (network, _, _), one in fresh.items():
         if _may_be_our_reply(one.item):
-            brought_by.setdefault(network, one.batch)
-            spoken[network] += [
+            first_batch.setdefault(network, one.batch)
+            community_messages[network] += [
                 CommunityMessage(
                     one.message_id,
                     item.kind,
@@ -154,8 +154,10 @@ async def _match_and_announce(
                 for item in _as_delivered(one)
             ]
     ours: dict[UUID, UUID] = {}
-    for network in sorted(spoken):
-        ours |= await match_own_replies(session, network, spoken[network], results[brought_by[network]].events)
+    for network in sorted(community_messages):
+        ours |= await match_own_replies(
+            session, network, community_messages[network], results[first_batch[network]].events
+        )
     in_order = sorted(fresh.values(), key=lambda one: (one.item.written_at, one.item.external_id))
     of_notices = await _threads_of_notices(session, in_order)
     return [

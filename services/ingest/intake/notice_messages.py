@@ -38,7 +38,7 @@ def visible_messages(caller: Caller) -> Sequence[ColumnElement[bool]]:
 
 
 def _not_of_notices() -> Sequence[ColumnElement[bool]]:
-    """Return the SQL conditions for messages of other conversations than those in which notices are sent."""
+    """Return the SQL conditions for messages outside the conversations in which notices are sent."""
     of_notices = exists(
         select(Publication.id).where(
             Publication.thread_key == Message.thread_key,

@@ -130,7 +130,8 @@ async def match_own_replies(
 async def match_stored_messages(session: WriteSession, publication: Publication) -> list[NewEvent]:
     """Match the thread's stored community messages that have no publication; return the events to emit.
 
-    Such a message arrived before its publication became uncertain, or another was matched with it by mistake.
+    Such a message arrived before its publication became uncertain, or the publication was first matched with
+    another message by mistake.
     """
     rows = await session.scalars(
         select(Message)
@@ -191,7 +192,7 @@ async def mark_published(
 ) -> list[NewEvent]:
     """Mark a publication as published; return the event of the reply if this was its last unpublished part.
 
-    `text`: the text found in the network, an earlier one if the reply was corrected after a call succeeded.
+    `text`: the text found in the network; it is an earlier one if the reply was corrected after a call succeeded.
     """
     changes = {
         "text": publication.text if text is None or same_text(text, publication.text) else text,

@@ -42,7 +42,7 @@ def _visible(caller: Caller, *columns: Any) -> Select[Any]:
 async def list_quarantined(
     session: AsyncSession, caller: Caller, paging: Paging, conditions: Sequence[ColumnElement[bool]]
 ) -> list[QuarantinedPayloadOut]:
-    """Return quarantined entries without payloads (personal data), newest first (page size plus one)."""
+    """Return quarantined entries, newest first (page size plus one), without payloads: they are personal data."""
     query = (
         _visible(caller, *_SHOWN)
         .where(*conditions)

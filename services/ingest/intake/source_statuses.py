@@ -39,7 +39,7 @@ class SourceStatuses:
         self._succeeded: dict[tuple[UUID, str], float] = {}
 
     def report(self, page: PageRef, source: str, error: str | None) -> None:
-        """Record a check; without an error it succeeded."""
+        """Record a check; `error` is None if it succeeded."""
         self._waiting[page.id, source] = _Status(clock.now(), error)
 
     def forget(self, page: PageRef, source: str) -> None:
@@ -49,8 +49,8 @@ class SourceStatuses:
     async def flush(self) -> None:
         """Write the results to the database."""
         now = asyncio.get_running_loop().time()
-        looks = {key: look for key, look in self._waiting.items() if look.error or self._is_due(key, now)}
-        if not looks:
+        due = {key: status for key, status in self._waiting.items() if status.error or self._is_due(key, now)}
+        if not due:
             return
         rows: list[dict[str, Any]] = [
             {
@@ -58,20 +58,20 @@ class SourceStatuses:
                 "page_id": page_id,
                 "kind": kind,
                 "cursor": {},
-                "last_success_at": None if look.error else look.at,
-                "last_error_at": look.at if look.error else None,
-                "last_error": look.error,
-                "consecutive_failures": int(look.error is not None),
-                "updated_at": look.at,
+                "last_success_at": None if status.error else status.at,
+                "last_error_at": status.at if status.error else None,
+                "last_error": status.error,
+                "consecutive_failures": int(status.error is not None),
+                "updated_at": status.at,
             }
-            for (page_id, kind), look in sorted(looks.items())
+            for (page_id, kind), status in sorted(due.items())
         ]
         async with self._database.write() as session:
             await session.execute(_STATUS, rows)
-        for key, look in looks.items():
-            if self._waiting.get(key) is look:
+        for key, status in due.items():
+            if self._waiting.get(key) is status:
                 del self._waiting[key]
-            if look.error:
+            if status.error:
                 self._succeeded.pop(key, None)
             else:
                 self._succeeded[key] = now

@@ -319,10 +319,10 @@ async def _record_success(session: WriteSession, done: Sequence[tuple[_Delivery,
             if (row["cursor"] is not None) == with_cursor
         ]
         if values:
-            await session.execute(_SUCCESS_WITH_CURSOR if with_cursor else _WELL, values)
+            await session.execute(_SUCCESS_WITH_CURSOR if with_cursor else _SUCCESS, values)
 
 
-def _well(*, moved: bool) -> Insert:
+def _success_upsert(*, with_cursor: bool) -> Insert:
     upsert = insert_into(Source)
     given = upsert.excluded
     changes: dict[str, Any] = {
@@ -331,9 +331,9 @@ def _well(*, moved: bool) -> Insert:
         "consecutive_failures": 0,
         "updated_at": given.updated_at,
     }
-    if moved:
+    if with_cursor:
         changes["cursor"] = given.cursor
     return upsert.on_conflict_do_update(index_elements=[Source.page_id, Source.kind], set_=changes)
 
 
-_WELL, _SUCCESS_WITH_CURSOR = _well(moved=False), _well(moved=True)
+_SUCCESS, _SUCCESS_WITH_CURSOR = _success_upsert(with_cursor=False), _success_upsert(with_cursor=True)

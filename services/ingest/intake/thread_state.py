@@ -21,21 +21,21 @@ MAX_DOUBLINGS = 15
 MAX_COUNT = 1_000_000_000
 
 # Literals, not parameters, so that the planner can use the partial index of undeleted comments.
-_LIVING = """
-SELECT thread_key, count(*)::integer AS living FROM messages
+_UNDELETED = """
+SELECT thread_key, count(*)::integer AS undeleted FROM messages
 WHERE thread_key = ANY(:keys) AND kind = 'comment' AND deleted_at IS NULL GROUP BY thread_key
 """
 
 _DIFFERING = text(f"""
-SELECT u.thread_key, coalesce(l.living, 0) AS living
+SELECT u.thread_key, coalesce(l.undeleted, 0) AS undeleted
 FROM unnest(:keys, :counts) AS u(thread_key, count)
-LEFT JOIN ({_LIVING}) l USING (thread_key)
+LEFT JOIN ({_UNDELETED}) l USING (thread_key)
 LEFT JOIN threads t USING (thread_key)
-WHERE CASE WHEN :whole THEN u.count <> coalesce(l.living, 0)
-    ELSE u.count - coalesce(l.living, 0) <> coalesce(t.count_difference, 0) OR t.recheck_at <= now() END
+WHERE CASE WHEN :whole THEN u.count <> coalesce(l.undeleted, 0)
+    ELSE u.count - coalesce(l.undeleted, 0) <> coalesce(t.count_difference, 0) OR t.recheck_at <= now() END
 """)  # noqa: S608 — only constants
 
-# A difference that is unchanged when due doubles the delay; a new difference starts with the first delay.
+# If the difference is still the same at `recheck_at`, the delay doubles; a new difference gets the first delay.
 _COMPLETE = text(f"""
 UPDATE threads t SET
     count_difference = f.difference,
@@ -46,8 +46,8 @@ UPDATE threads t SET
         WHEN t.recheck_at > now() THEN t.recheck_at
         ELSE now() + :first * power(2, least(t.recheck_count + 1, :doublings)) END
 FROM (
-    SELECT u.thread_key, u.count - coalesce(l.living, 0) AS difference
-    FROM unnest(:keys, :counts) AS u(thread_key, count) LEFT JOIN ({_LIVING}) l USING (thread_key)
+    SELECT u.thread_key, u.count - coalesce(l.undeleted, 0) AS difference
+    FROM unnest(:keys, :counts) AS u(thread_key, count) LEFT JOIN ({_UNDELETED}) l USING (thread_key)
 ) f
 WHERE t.thread_key = f.thread_key
 """)  # noqa: S608
@@ -64,11 +64,11 @@ async def threads_with_other_count(
 ) -> dict[str, int]:
     """Return stored comment counts by thread where they differ; see `networks.port.IntakeStore`."""
     rows = await session.execute(_DIFFERING, {**_columns(counts), "whole": whole})
-    return {row.thread_key: row.living for row in rows}
+    return {row.thread_key: row.undeleted for row in rows}
 
 
 async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequence[ThreadState]) -> None:
-    """Save how far threads of a page are read. The items read must be stored earlier in the same transaction.
+    """Save how far threads of a page are read. The items that were read must be stored in the same transaction.
 
     States of erased conversations are saved under their replacement keys.
     """

@@ -127,10 +127,10 @@ def use_call_allowance(network: str, method: str) -> None:
 
 def boottime_seconds() -> float:
     """Return a monotonic time in seconds that, where the system supports it, counts while the machine sleeps."""
-    return time.clock_gettime(_TICKING)
+    return time.clock_gettime(_BOOTTIME_CLOCK)
 
 
-_TICKING = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+_BOOTTIME_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SendDeadlinePassed(aiohttp.ClientError):

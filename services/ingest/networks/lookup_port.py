@@ -43,7 +43,7 @@ class PostReactions:
 class WeekReach:
     """How many people a page reached in about seven days; None if the network does not report it.
 
-    `counted_by`: `week` if a person counts once in all, `days` if a person counts once on each day.
+    `counted_by`: `week` if a person counts once in the week, `days` if a person counts once on each day.
     `mean_post_reach`: people per post.
     """
 

@@ -20,7 +20,7 @@ NO_TOKEN_BACKOFF = Backoff(NO_TOKEN_DELAY, 120.0)
 
 
 class PageScheduler:
-    """Calls `check` for each of `pages`; it returns the seconds until the next check of the page.
+    """Calls `check` for each of `pages`; `check` returns the seconds until the next check of the page.
 
     A failure is passed to `report_failure` and the page is retried with backoff; other pages are not affected.
     Intervals have jitter, so that pages added together do not stay synchronised.
@@ -41,18 +41,18 @@ class PageScheduler:
         self._report_failure = report_failure
         self._concurrency = concurrency
         self._known: dict[UUID, PageRef] = {}
-        self._notice_at = 0.0
+        self._refresh_at = 0.0
         self._due: dict[UUID, float] = {}
         self._queue: list[tuple[float, UUID]] = []
         self._failures: dict[UUID, int] = {}
         self._running: set[asyncio.Task[None]] = set()
-        self._out: set[UUID] = set()
+        self._in_progress: set[UUID] = set()
         self._again: set[UUID] = set()
         self._woken = asyncio.Event()
 
     def run_soon(self, page: PageRef) -> None:
-        """Check this page now; if a check of it is running, check it once more right after."""
-        if page.id in self._out:
+        """Check this page now; if a check of it is running, check it again right after."""
+        if page.id in self._in_progress:
             self._again.add(page.id)
         elif page.id in self._due:
             self._put(page.id, 0.0)
@@ -74,16 +74,16 @@ class PageScheduler:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
-            self._out.clear()
+            self._in_progress.clear()
             self._due.clear()
             self._queue.clear()
-            self._notice_at = 0.0
+            self._refresh_at = 0.0
 
     def _start_due(self) -> float:
         now = asyncio.get_running_loop().time()
-        if now >= self._notice_at:
-            self._notice_at = now + REFRESH_SECONDS
-            self._align()
+        if now >= self._refresh_at:
+            self._refresh_at = now + REFRESH_SECONDS
+            self._refresh_pages()
         while self._queue and len(self._running) < self._concurrency:
             due, page_id = self._queue[0]
             if self._due.get(page_id) != due:
@@ -93,18 +93,18 @@ class PageScheduler:
                 return min(due - now, REFRESH_SECONDS)
             heapq.heappop(self._queue)
             del self._due[page_id]
-            self._out.add(page_id)
+            self._in_progress.add(page_id)
             task = asyncio.create_task(self._one(self._known[page_id]))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
         return REFRESH_SECONDS
 
-    def _align(self) -> None:
+    def _refresh_pages(self) -> None:
         self._known = {page.id: page for page in self._pages()}
         for page_id in self._due.keys() - self._known.keys():
             del self._due[page_id]
             self._failures.pop(page_id, None)
-        for page_id in self._known.keys() - self._due.keys() - self._out:
+        for page_id in self._known.keys() - self._due.keys() - self._in_progress:
             self._put(page_id, 0.0)
 
     async def _one(self, page: PageRef) -> None:
@@ -118,23 +118,23 @@ class PageScheduler:
             log.exception("poll failed", source_kind=self._name, page_id=str(page.id))
             delay = self._record_failure(page, bug, repr(bug))
         finally:
-            self._out.discard(page.id)
+            self._in_progress.discard(page.id)
             if page.id in self._again:
                 self._again.discard(page.id)
                 delay = min(delay, 1.0)
             self._put(page.id, asyncio.get_running_loop().time() + delay)
             self._woken.set()
 
-    def _record_failure(self, page: PageRef, error: Exception, words: str) -> float:
+    def _record_failure(self, page: PageRef, error: Exception, reason: str) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
         if isinstance(error, NoUsableToken):  # the page has a token, but the method is paused
             delay = NO_TOKEN_BACKOFF.delay(failures)
         else:
             delay = retry_delay(error, failures)
         log.warning(
-            "poll failed", source_kind=self._name, page_id=str(page.id), error=words[:300], retry_in_seconds=delay
+            "poll failed", source_kind=self._name, page_id=str(page.id), error=reason[:300], retry_in_seconds=delay
         )
-        self._report_failure(page, words)
+        self._report_failure(page, reason)
         return delay
 
     def _put(self, page_id: UUID, due: float) -> None:

@@ -31,9 +31,8 @@ class IncomingItem:
     """A message, or a change of a message, as a network delivers it.
 
     `change`: "new" announces a message; "observed" is the current state that a poll found; "edited", "deleted" and
-    "restored" announce a change. `text` is None if the network does not
-    provide it (deletions); such an item creates no message. `push_event_id`: the network's id of a pushed event,
-    which is processed once.
+    "restored" announce a change. `text` is None if the network does not provide it (deletions); such an item
+    creates no message. `push_event_id`: the network's id of a pushed event, which is processed once.
     """
 
     change: ChangeKind
@@ -311,7 +310,7 @@ class CallbackRegistrations(Protocol):
         """Save a page's registration, replacing the previous one."""
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """Save whether the network pushes the page's events, as a check found it."""
+        """Save the result of a check whether the network pushes the page's events."""
 
 
 class TokenPool(Protocol):
@@ -404,8 +403,9 @@ class IntakeStore(Protocol):
     ) -> StoreResult:
         """Store a batch with its cursor and thread states; return what it changed.
 
-        `observed_at`: when a poll read the network; a stored edit that is later takes precedence. Unless the
-        network announces no edits of these items, a former text may also come from a cache, or by another clock.
+        `observed_at`: when a poll read the network; a stored edit that is later takes precedence.
+        `edits_are_announced`: the network announces edits of these items, so for some minutes after an edit a
+        former text may come from a cache; otherwise the text of each later read is the newer one.
         """
 
     async def store_many(self, arrivals: Sequence[tuple[PageRef, str, ParsedBatch]]) -> Sequence[StoreResult]:

@@ -95,7 +95,7 @@ def sum_reactions(activity: PostActivity, found: Mapping[str, PostReactions]) ->
 
 @dataclass
 class RefusedStatistics:
-    """Pages whose statistics a token may not read. In memory only: a restart forgets them."""
+    """Pages whose statistics a token may not read. Kept in memory only."""
 
     _until: dict[tuple[UUID, UUID], datetime] = field(default_factory=dict)
 

@@ -32,13 +32,13 @@ class PageLookupClients:
                 self._refreshed_at = asyncio.get_running_loop().time()
 
 
-async def _desk(request: Request) -> PageLookupClients:
+async def _clients(request: Request) -> PageLookupClients:
     state = request.app.state
-    if not hasattr(state, "desk"):
-        state.desk = PageLookupClients(get_service(request), ingest_settings())
-    desk: PageLookupClients = state.desk
-    await desk.refresh()
-    return desk
+    if not hasattr(state, "page_lookup_clients"):
+        state.page_lookup_clients = PageLookupClients(get_service(request), ingest_settings())
+    clients: PageLookupClients = state.page_lookup_clients
+    await clients.refresh()
+    return clients
 
 
-PageLookupClientsDep = Annotated[PageLookupClients, Depends(_desk)]
+PageLookupClientsDep = Annotated[PageLookupClients, Depends(_clients)]

@@ -1,7 +1,7 @@
 """Page profiles: data from the networks, and post activity from stored posts where possible.
 
 A wall that ingest polls needs no call here, because its posts are stored. Only a wall that was not polled for a
-day is read here, as far as the request allows calls. Reactions to posts and reach have budgets of their own.
+day is read here, as far as the request allows calls. Reactions to posts and reach have separate budgets.
 """
 
 import asyncio
@@ -96,9 +96,8 @@ async def describe_pages(
             one.calls += reach_allowance.made - before
             sums = None if one.posts is None else sum_reactions(one.posts, reactions)
             answer.items.append(_shown(one, sums, reach))
-            await asyncio.sleep(
-                0
-            )  # let other tasks run: searching a text for a phone number may take milliseconds
+            # Let other tasks run: searching a text for a phone number may take milliseconds.
+            await asyncio.sleep(0)
     answer.calls = allowance.made + reaction_calls
     answer.reach_calls = reach_allowance.made
     return answer
@@ -146,23 +145,23 @@ async def _described(
 
 
 def _shown(found: _FoundPage, reactions: PostReactions | None, reach: WeekReach | None) -> PageProfileOut:
-    said, posts = found.profile, found.posts
-    words = said.description or ""
+    profile, posts = found.profile, found.posts
+    description = profile.description or ""
     return PageProfileOut(
         page_id=found.page.id,
-        state=said.availability,
-        reason=said.reason,
-        name=said.name,
-        screen_name=said.screen_name,
-        verified=said.verified,
-        avatar=said.avatar,
-        cover=said.cover,
-        description=None if said.availability == "gone" else bool(words),
-        phone=find_phone(said.phone or "") or said.phone or find_phone(words),
-        address=said.address or find_address(words),
-        site=said.site,
-        comments_open=said.comments_open,
-        members=said.members,
+        state=profile.availability,
+        reason=profile.reason,
+        name=profile.name,
+        screen_name=profile.screen_name,
+        verified=profile.verified,
+        avatar=profile.avatar,
+        cover=profile.cover,
+        description=None if profile.availability == "gone" else bool(description),
+        phone=find_phone(profile.phone or "") or profile.phone or find_phone(description),
+        address=profile.address or find_address(description),
+        site=profile.site,
+        comments_open=profile.comments_open,
+        members=profile.members,
         last_post_at=posts.last_post_at if posts else None,
         posts_7_days=posts.posts_7_days if posts else None,
         views_7_days=reactions.views if reactions else None,

@@ -41,9 +41,9 @@ class TimeWarp:
     def warp(self, moment: float) -> float:
         """Return the operational time at a moment, in days."""
         day, second = divmod(moment, DAY)
-        place = second / DAY * HOURS
-        hour = min(int(place), HOURS - 1)
-        return day + self._ends[hour] + (place - hour) * self._weights[hour] / HOURS
+        hours = second / DAY * HOURS
+        hour = min(int(hours), HOURS - 1)
+        return day + self._ends[hour] + (hours - hour) * self._weights[hour] / HOURS
 
     def unwarp(self, days: float) -> float:
         """Return the moment of an operational time; the inverse of `warp`."""
@@ -59,7 +59,7 @@ class DailyProfile:
     share: tuple[float, ...]
     arrivals: TimeWarp = field(init=False)
     polls: TimeWarp = field(init=False)
-    # Polls are proportional to the square root of the rate, so the profile enters with this exponent.
+    # The mean square root of `share`: the number of polls is proportional to the square root of the rate.
     root: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -197,20 +197,20 @@ class RateModel:
         kept = 0.5 ** (passed / PROFILE_HALF_LIFE)
         if count or kept < 1:
             memory.hours = [n * kept for n in memory.hours]
-        self._forget(now)
+        self._decay(now)
         for moment in found:
             hour = int(moment % DAY / DAY * HOURS) % HOURS
             memory.hours[hour] += 1
             self._came[hour] += 1
         an_hour = self.rate(memory) / HOURS
-        place, end = since / DAY * HOURS, now / DAY * HOURS
-        while place < end:
-            upto = min(floor(place) + 1.0, end)
-            self._even[int(place) % HOURS] += an_hour * (upto - place)
-            place = upto
+        reached, end = since / DAY * HOURS, now / DAY * HOURS
+        while reached < end:
+            upto = min(floor(reached) + 1.0, end)
+            self._even[int(reached) % HOURS] += an_hour * (upto - reached)
+            reached = upto
         memory.at = now
 
-    def _forget(self, now: float) -> None:
+    def _decay(self, now: float) -> None:
         if now - self._at < DAY / HOURS:
             return
         kept = 0.5 ** ((now - self._at) / DAY / PROFILE_HALF_LIFE) if self._at > -inf else 1.0

@@ -28,7 +28,8 @@ class BudgetPacer:
             if self.budget > 0:
                 share = budget / self.budget
                 self.used, self.credit = self.used * share, self.credit * share
-            elif self._at is not None:  # polls of the past part of the day are not made up for
+            elif self._at is not None:
+                # The day's share that has passed counts as used: there is no burst to catch up.
                 self.used, self.credit = budget * (self._at - floor(self._at)), 0.0
             self.budget = budget
 
@@ -36,14 +37,9 @@ class BudgetPacer:
         """Add the polls earned since the last call of this method."""
         reached = clock.warp(now)
         if self._at is None:
-            self.used = self.budget * (
-                reached - floor(reached)
-            )  # polls of the past part of the day are not made up for
-        elif (
-            self._clock is not clock
-        ):  # the time warp was refitted: its values cannot be compared with those of the old one
-            pass
-        else:
+            # The day's share that has passed counts as used: there is no burst to catch up.
+            self.used = self.budget * (reached - floor(reached))
+        elif self._clock is clock:  # times of a refitted time warp cannot be compared with those of the former one
             while reached > self._at:
                 midnight = floor(self._at) + 1.0
                 upto = min(midnight, reached)
@@ -71,7 +67,7 @@ class BudgetPacer:
         self.used += calls
 
     def seconds_until_poll(self, now: float, clock: TimeWarp) -> float:
-        """Return the seconds until one poll can be spent."""
+        """Return the seconds until one more poll is allowed."""
         self.advance(now, clock)
         reached = clock.warp(now)
         midnight = floor(reached) + 1.0

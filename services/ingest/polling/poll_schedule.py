@@ -40,7 +40,7 @@ class _Entry:
     turn: int = 0
     phase: float = 1.0
     not_before: float = -inf
-    out: bool = False
+    in_progress: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class PollSchedule(Generic[Page]):
         self._pace = BudgetPacer(polls_a_day)
         self._entries: dict[Page, _Entry] = {}
         self._queue: list[tuple[float, int, Page]] = []
-        self._asked: OrderedDict[Page, None] = OrderedDict()
+        self._prioritized: OrderedDict[Page, None] = OrderedDict()
         self._oldest: OrderedDict[Page, None] = OrderedDict()  # in order of the last poll
-        self._asked_in_a_row = 0
+        self._prioritized_in_a_row = 0
         self._compared = -inf
         self._step = inf
         self._turns = 0
@@ -105,7 +105,7 @@ class PollSchedule(Generic[Page]):
     def remove(self, page: Page) -> None:
         """Remove a page."""
         self._entries.pop(page, None)
-        self._asked.pop(page, None)
+        self._prioritized.pop(page, None)
         self._oldest.pop(page, None)
 
     def set_budget(self, polls_a_day: float) -> None:
@@ -121,7 +121,7 @@ class PollSchedule(Generic[Page]):
     def prioritize(self, page: Page) -> None:
         """Move a page to the front, because it probably has new messages."""
         if page in self._entries:
-            self._asked[page] = None
+            self._prioritized[page] = None
 
     def next_page(self, now: float) -> Page | None:
         """Return the page to poll now, or None if pacing allows none. It is not returned again until recorded."""
@@ -130,12 +130,12 @@ class PollSchedule(Generic[Page]):
             self._refit(now)
         page = self._take(now)
         if page is not None:
-            self._entries[page].out = True
+            self._entries[page].in_progress = True
             self._pace.spend(1)
         return page
 
     def affords_deep_poll(self) -> bool:
-        """Return whether a poll of many calls may begin now: it would hardly borrow from the polls of others."""
+        """Return whether a poll of many calls may begin now, borrowing little from the polls of other pages."""
         return self._pace.can_poll(DEEP_SHARE)
 
     def seconds_until_next(self, now: float) -> float:
@@ -172,18 +172,18 @@ class PollSchedule(Generic[Page]):
         entry.memory.at = now
         entry.last = now
         entry.not_before = -inf
-        entry.out = False
+        entry.in_progress = False
         self._oldest[page] = None
         self._oldest.move_to_end(page)
         self._put(page, entry, self._due(entry))
 
-    def record_failure(self, page: Page, now: float, rest: float) -> None:
-        """Record a failed poll: the page is due again after `rest` seconds; its statistics stay."""
+    def record_failure(self, page: Page, now: float, delay: float) -> None:
+        """Record a failed poll: the page is due again after `delay` seconds; its statistics stay."""
         entry = self._entries.get(page)
         if entry is None:
             return
-        entry.out = False
-        entry.not_before = now + rest
+        entry.in_progress = False
+        entry.not_before = now + delay
         self._put(page, entry, max(self._due(entry), entry.not_before))
 
     def dump(self, page: Page) -> dict[str, Any]:
@@ -220,17 +220,17 @@ class PollSchedule(Generic[Page]):
         )
 
     def _take(self, now: float) -> Page | None:
-        asked = self._waiting()
-        if asked is None:
-            self._asked_in_a_row = 0
+        prioritized = self._waiting()
+        if prioritized is None:
+            self._prioritized_in_a_row = 0
         elif self._pace.can_poll(RESERVE_SHARE):
-            if self._asked_in_a_row >= PRIORITIZED_IN_A_ROW and (due := self._due_page(now)) is not None:
-                self._asked_in_a_row = 0
-                self._asked.pop(due, None)
+            if self._prioritized_in_a_row >= PRIORITIZED_IN_A_ROW and (due := self._due_page(now)) is not None:
+                self._prioritized_in_a_row = 0
+                self._prioritized.pop(due, None)
                 return due
-            self._asked_in_a_row += 1
-            del self._asked[asked]
-            return asked
+            self._prioritized_in_a_row += 1
+            del self._prioritized[prioritized]
+            return prioritized
         if (old := self._too_old(now)) is not None and self._pace.can_poll(RESERVE_SHARE):
             return old
         head = self._head()
@@ -255,7 +255,7 @@ class PollSchedule(Generic[Page]):
         while self._queue:
             _, turn, page = self._queue[0]
             entry = self._entries.get(page)
-            if entry is not None and entry.turn == turn and not entry.out:
+            if entry is not None and entry.turn == turn and not entry.in_progress:
                 return page
             heappop(self._queue)
         return None
@@ -268,12 +268,12 @@ class PollSchedule(Generic[Page]):
             entry = self._entries[page]
             if entry.last is None or now - entry.last < self._ceiling:
                 break
-            if not entry.out and entry.not_before <= now:
+            if not entry.in_progress and entry.not_before <= now:
                 return page
         return None
 
     def _waiting(self) -> Page | None:
-        return next((page for page in self._asked if not self._entries[page].out), None)
+        return next((page for page in self._prioritized if not self._entries[page].in_progress), None)
 
     def _refit(self, now: float) -> None:
         """Refit the model to all pages, recompute the threshold, and reorder the queue."""
@@ -286,8 +286,8 @@ class PollSchedule(Generic[Page]):
             entry.due = max(self._due(entry), entry.not_before)
             self._queue.append((entry.due, entry.turn, page))
         heapify(self._queue)
-        looked = [(entry.last, page) for page, entry in self._entries.items() if entry.last is not None]
-        self._oldest = OrderedDict.fromkeys(page for _, page in sorted(looked, key=lambda one: one[0]))
+        polled = [(entry.last, page) for page, entry in self._entries.items() if entry.last is not None]
+        self._oldest = OrderedDict.fromkeys(page for _, page in sorted(polled, key=lambda one: one[0]))
 
     def _root(self, entry: _Entry) -> float:
         memory = entry.memory

@@ -18,7 +18,9 @@ EXPECTED_DELAY = Gauge(
 )
 POLLS_LEFT = Gauge("gospablik_polls_remaining", "Polls left of today's budget", ["source_kind"])
 CEILING_KEPT = Gauge(
-    "gospablik_poll_max_age_met", "1 while the budget keeps every page below the ceiling", ["source_kind"]
+    "gospablik_poll_max_age_met",
+    "1 while the budget suffices to poll every page within its maximum age",
+    ["source_kind"],
 )
 
 

@@ -6,6 +6,6 @@ from services.ingest.tokens.crypto import keyed_digest
 def author_key(network: str, native_id: str) -> str:
     """Return the pseudonym of an author: stable per person, and not reversible without the key.
 
-    The key is `GOSPABLIK_PSEUDONYM_KEY`; with a different key all authors are new.
+    The key is `GOSPABLIK_PSEUDONYM_KEY`; a different key gives every author a new pseudonym.
     """
     return keyed_digest(f"author:{network}", native_id)

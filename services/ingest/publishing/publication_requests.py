@@ -112,16 +112,16 @@ async def request_publication(
         await insert_rows(session, Publication, rows[1:])
         for publication_id in ids:
             await _enqueue(session, jobs, publication_id)
-    asked = await lock_parts(session, body.reply_id)
-    await recorder.record(session, Publication, (recorder.inserted(row) for row in asked if made is not None))
-    if not asked:
+    stored = await lock_parts(session, body.reply_id)
+    await recorder.record(session, Publication, (recorder.inserted(row) for row in stored if made is not None))
+    if not stored:
         raise Conflict("The publication was removed by a concurrent request; repeat the request")
-    same = [row.text for row in asked] == parts and asked[0].attachments == photos
-    if not same or asked[0].thread_key != message.thread_key:
+    same = [row.text for row in stored] == parts and stored[0].attachments == photos
+    if not same or stored[0].thread_key != message.thread_key:
         raise KeyReused.field(
             "/reply_id", "The reply was already requested with a different text, photo or message"
         )
-    return asked[0], made is not None
+    return stored[0], made is not None
 
 
 async def retry_publication(
@@ -211,10 +211,10 @@ async def _correct(
         raise Invalid.field("/text", "The whole text is already published")
     first = failed[0]
     texts = split_text(rest, max_text_length(first.network, cast("MessageKind", first.kind)))
-    for row, words in zip(failed, texts, strict=False):
-        if row.sending_since is not None and words != row.text:
+    for row, part_text in zip(failed, texts, strict=False):
+        if row.sending_since is not None and part_text != row.text:
             row.previous_texts = [*row.previous_texts, row.text]
-        row.text = words
+        row.text = part_text
     for row in failed[len(texts) :]:
         await session.delete(row)
     same = (
@@ -229,10 +229,10 @@ async def _correct(
         "on_behalf_of",
     )
     common = {name: getattr(first, name) for name in (*same, "created_at", "updated_at")}
-    for number, words in enumerate(texts[len(failed) :], len(rows)):
+    for number, part_text in enumerate(texts[len(failed) :], len(rows)):
         session.add(
             Publication(
-                **common, id=new_id(), part=number, parts=0, text=words, status="failed", attempts=0, version=1
+                **common, id=new_id(), part=number, parts=0, text=part_text, status="failed", attempts=0, version=1
             )
         )
     await session.flush()

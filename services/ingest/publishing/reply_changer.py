@@ -1,11 +1,11 @@
-"""Carry an edit or a withdrawal of a published reply to its network, part by part, each once and in order.
+"""Apply an edit or a withdrawal of a published reply in its network, part by part and in order.
 
 States: queued → `sending`, committed before the call → queued for the next part, or done, or failed. A call may be
-repeated: the same text twice is one text, and what is deleted stays deleted. After a crash, a timeout or a lost
-response (`uncertain`) the thread is read once that call can no longer take effect: a part that has the wanted text
-is done, a missing part cannot be edited, and otherwise the call is made again. After a permanent refusal the
-thread is read too, before the change fails. New photos are uploaded before the first call. What is left to do
-follows from the rows of the parts (`change_progress`), so that any process can continue the change.
+repeated, because edits and deletions are idempotent. After a crash, a timeout or a lost response (`uncertain`) the
+thread is read as soon as that call can no longer take effect: a part that has the wanted text is done, a missing
+part cannot be edited, and otherwise the call is made again. After a permanent refusal the thread is read too,
+before the change fails. New photos are uploaded before the first call. What is left to do follows from the rows of
+the parts (`change_progress`), so that any process can continue the change.
 """
 
 import asyncio
@@ -65,16 +65,16 @@ CHANGE_JOB = "change_publication"
 MAX_DELAY = 300.0
 NO_TOKEN = {
     "code": "no_usable_token",
-    "message": "У страницы нет действующего ключа, которым меняют опубликованное: сообщите оператору.",
+    "message": "У страницы нет действующего ключа с правом менять опубликованное: сообщите оператору.",
 }
 NOT_CONFIRMED = {
     "code": "outcome_unknown",
-    "message": "Сеть не подтвердила изменение и не показывает обсуждение: проверьте в сети, что там стоит.",
+    "message": "Сеть не подтвердила изменение и не показывает обсуждение: проверьте ответ в сети.",
 }
-NO_RESPONSE = {"code": "no_response", "message": "Сеть не ответила ни на одну попытку: ответ стоит как прежде."}
+NO_RESPONSE = {"code": "no_response", "message": "Сеть не ответила ни на одну попытку: ответ не изменён."}
 JOB_DEAD_LETTERED = {
     "code": "job_dead_lettered",
-    "message": "Изменение не удалось из-за ошибки в программе, о ней знает оператор. Проверьте, что стоит в сети.",
+    "message": "Изменение не удалось из-за ошибки в программе, оператор о ней знает. Проверьте ответ в сети.",
 }
 
 
@@ -334,7 +334,7 @@ class ReplyChanger:
 
 
 async def fail_dead_lettered_change(session: WriteSession, change_id: UUID) -> None:
-    """Fail a change whose job was dead-lettered, so that a person is notified and may ask again."""
+    """Fail a change whose job was dead-lettered, so that a person is notified and may request it again."""
     change, parts = await lock_change(session, change_id)
     if change.status in UNFINISHED_STATUSES:
         await fail_change(session, change, parts, JOB_DEAD_LETTERED)

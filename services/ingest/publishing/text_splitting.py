@@ -44,9 +44,9 @@ def remaining_text(text: str, published_parts: Sequence[str]) -> str | None:
 
     Whitespace is ignored: networks and splitting change it.
     """
-    said = "".join("".join(part.split()) for part in published_parts)
+    published = "".join("".join(part.split()) for part in published_parts)
     position = 0
-    for letter in said:
+    for letter in published:
         while position < len(text) and text[position].isspace():
             position += 1
         if position == len(text) or text[position] != letter:

@@ -26,9 +26,9 @@ _DIGEST = "3c6e0b8a9c15224a8228b9a98ca1531d1d9f6a4c3f7c5b2e8d0f1a2b3c4d5e6f"
 class ErasureIn(RequestModel):
     """Request to erase an author's personal data."""
 
-    ground: ErasureRequestGround = Field(description="Why", examples=["request_of_the_person"])
+    ground: ErasureRequestGround = Field(description="Why the data is erased", examples=["request_of_the_person"])
     reference: Reference = Field(
-        description="Number of the document that asks for it; no personal data", examples=["вх. 17/2026"]
+        description="Number of the document that requires it; no personal data", examples=["вх. 17/2026"]
     )
 
 
@@ -53,7 +53,7 @@ class ErasureOut(RowModel):
         examples=["request_of_the_person"],
     )
     reference: str = Field(examples=["вх. 17/2026"])
-    status: ErasureStatus = Field(description="`failed`: repeat the request once the cause is gone")
+    status: ErasureStatus = Field(description="`failed`: repeat the request when the cause is fixed")
     until: datetime = Field(description="What was written until then, by the network's clock, is erased")
     counts: dict[str, Any] = Field(
         description="Erased rows by service and kind", examples=[{"ingest": {"messages": 3}}]

@@ -31,7 +31,7 @@ class PageProfileOut(BaseModel):
 
     `phone` and `address` come from their own fields, else from the description. `posts_7_days` is null if the wall
     was not read. Views, likes, comments and reposts are sums over these posts. `reach_7_days` counts people; with
-    `reach_counted_by` = `days` a person counts once on each day, with `week` once in all.
+    `reach_counted_by` = `days` a person counts once on each day, with `week` once in the week.
     """
 
     page_id: UUID

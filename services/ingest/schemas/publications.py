@@ -63,18 +63,18 @@ class PublicationOut(RowModel):
     kind: PublicationKind
     thread_key: str | None = Field(
         description="The thread in the network. That of a private `message` names the person who gets it: its "
-        "`thread_key`, `external_id` and `url` are shown to those who may read messages, and null to others",
+        "`thread_key`, `external_id` and `url` are shown to those who may read messages, and null for others",
         examples=["vk:-1_2"],
     )
     reply_to: str | None = Field(
-        description="The comment that it replies to, in the network's id; null: the thread"
+        description="The network's id of the comment that it replies to; null: it is posted to the thread"
     )
     text: str = Field(
-        description="Masked in lists; one publication has it in full",
+        description="Masked in lists, unmasked in a single publication",
         examples=["Ямочный ремонт начнётся в понедельник."],
     )
     attachments: list[PublicationAttachment] = Field(
-        description="The photos that are published with it; of a reply in parts, with the first"
+        description="The photos published with it; the photos of a reply in parts belong to the first part"
     )
     status: PublicationStatus = Field(examples=["published"])
     attempts: int
@@ -122,7 +122,7 @@ class PublicationChangeRequest(RequestModel):
     id: UUID
     text: ReplyText | None
     attachments: list[PublicationAttachment] | None = Field(
-        default=None, max_length=MAX_PHOTOS, description="The photos that an edit gives it; null: they stay"
+        default=None, max_length=MAX_PHOTOS, description="The reply's photos after the edit; null: unchanged"
     )
     on_behalf_of: str = Field(min_length=1, max_length=200)
 

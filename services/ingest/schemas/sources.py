@@ -38,7 +38,7 @@ class CallBudgetOut(BaseModel):
 
     network: NetworkName
     method: str = Field(examples=["wall.get"])
-    tokens: int = Field(description="Usable now")
+    tokens: int = Field(description="Number of tokens that are usable now")
     calls_last_24h: int = Field(description="Reserved before they are made, so it may be too high after a crash")
     daily_limit: int = Field(description="Total of the usable tokens")
     calls_remaining: int

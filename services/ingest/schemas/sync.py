@@ -44,7 +44,7 @@ class ReconciliationOut(RowModel):
     since: datetime
     started_at: datetime
     finished_at: datetime | None
-    compared: int = Field(description="Read from the network")
+    compared: int = Field(description="Messages read from the network")
     gaps: int = Field(description="Missing after the grace period; stored now")
     within_grace: int = Field(description="Missing but too recent to count; stored now")
     edited: int = Field(description="Edits that were not noticed before")
@@ -86,8 +86,8 @@ class BackfillOut(RowModel):
     open_appeals: bool
     status: BackfillStatus = Field(examples=["running"])
     progress: float = Field(description="From 0 to 1")
-    items_read: int = Field(description="Read from the network")
-    messages_added: int = Field(description="New among them")
+    items_read: int = Field(description="Messages read from the network")
+    messages_added: int = Field(description="Messages that were not stored before")
     error: str | None = Field(description="Why it failed, or why it waits")
     requested_by: str = Field(examples=["0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"])
     created_at: datetime

@@ -23,8 +23,8 @@ class NetworkTokenIn(RequestModel):
     kind: NetworkTokenKind = Field(examples=["user"])
     page_id: UUID | None = Field(
         default=None,
-        description="The page of a group token. Of a user token: the page that its person manages; the token only "
-        "reads its statistics",
+        description="For a group token: its page. For a user token: the page that its owner manages; the token "
+        "only reads the page's statistics",
     )
     token: SecretStr = Field(min_length=1, max_length=4_000, examples=["-s-example"])
     application_key: SecretStr | None = Field(default=None, description="OK: key of the application")

@@ -13,7 +13,7 @@ from shared.tables.ingest import ReadingLease
 log = get_logger(__name__)
 
 READING = Gauge("gospablik_reads_networks", "1 in the worker that reads the networks, 0 in one that stands by")
-# There is only one lease, for all pages; the table allows several, should workers ever divide the pages.
+# There is only one lease, for all pages; the table allows several, in case workers divide the pages later.
 _PART = "all"
 _TERM = bindparam("term", type_=Interval)
 _NEW = insert_into(ReadingLease).values(
@@ -39,7 +39,7 @@ class ReadingLeaseHolder:
     """
 
     def __init__(self, database: Database, holder: str, seconds: float) -> None:
-        """`holder`: the name of the process; with the same name after a restart it gets its lease back at once."""
+        """Set the holder's name: a process that restarts with the same name gets its lease back at once."""
         self._database = database
         self._holder = holder
         self._term = timedelta(seconds=seconds)

@@ -62,23 +62,23 @@ class BackfillRunner:
         self._intake = intake
         self._networks = networks
         self._pages: dict[UUID, PageRef] = {}
-        self._rota = ResumableRunner(
+        self._runner = ResumableRunner(
             SOURCE,
             concurrency=settings.backfill_concurrency,
-            list_pending=self._waiting,
-            process=self._carry_out,
+            list_pending=self._list_pending,
+            process=self._process,
             record_delay=self._record_delay,
         )
 
     async def run(self) -> None:
         """Process backfills until cancelled."""
-        await self._rota.run()
+        await self._runner.run()
 
-    async def _waiting(self) -> list[UUID]:
+    async def _list_pending(self) -> list[UUID]:
         (ids,) = await self._database.execute_alone(_UNFINISHED)
         return list(ids or ())
 
-    async def _carry_out(self, row_id: UUID) -> None:
+    async def _process(self, row_id: UUID) -> None:
         row = await self._begin(row_id)
         if row is None:
             return
@@ -90,7 +90,7 @@ class BackfillRunner:
             async with closing_scan(network, row.page, row.since, row.cursor) as steps:
                 async for step in steps:
                     row = await self._store(row, step)
-                    self._rota.record_progress(row_id)
+                    self._runner.record_progress(row_id)
         except CallError as error:
             if error.treatment not in PERMANENT_TREATMENTS:
                 raise

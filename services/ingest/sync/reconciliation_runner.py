@@ -67,20 +67,20 @@ class ReconciliationRunner:
         self._grace = timedelta(seconds=settings.reconcile_grace_seconds)
         self._next_at = 0.0
         self._pages: dict[UUID, PageRef] = {}
-        self._rota = ResumableRunner(
+        self._runner = ResumableRunner(
             SOURCE,
             concurrency=settings.reconcile_concurrency,
-            list_pending=self._waiting,
-            process=self._carry_out,
-            record_delay=self._put_off,
+            list_pending=self._list_pending,
+            process=self._process,
+            record_delay=self._record_delay,
         )
 
     async def run(self) -> None:
         """Run until cancelled. The schedule starts after the grace period: regular sources catch up first."""
         self._next_at = asyncio.get_running_loop().time() + self._settings.reconcile_grace_seconds
-        await self._rota.run()
+        await self._runner.run()
 
-    async def _waiting(self) -> list[UUID]:
+    async def _list_pending(self) -> list[UUID]:
         """Add a reconciliation if one is due; return the oldest unfinished one of each page."""
         now = asyncio.get_running_loop().time()
         if now < self._next_at and not any(await self._database.execute_alone(_ANY_UNFINISHED)):
@@ -102,13 +102,13 @@ class ReconciliationRunner:
                 .where(Reconciliation.finished_at.is_(None))
                 .order_by(Reconciliation.started_at, Reconciliation.id)
             )
-            eldest: dict[UUID, UUID] = {}
+            oldest: dict[UUID, UUID] = {}
             for row in rows:
-                eldest.setdefault(row.page_id, row.id)
-        return list(eldest.values())
+                oldest.setdefault(row.page_id, row.id)
+        return list(oldest.values())
 
     async def _schedule(self, session: WriteSession) -> float:
-        """Queue the page that has waited longest, if it is due; return the seconds until the next one may be."""
+        """Queue the page that has waited longest, if it is due; return the seconds until the next may be due."""
         period = self._settings.reconcile_period_seconds
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(SCHEDULE_LOCK))):
             return 1.0
@@ -141,7 +141,7 @@ class ReconciliationRunner:
         count = await session.scalar(select(func.count()).select_from(Page).where(*followed))
         return period / max(count or 1, 1)
 
-    async def _carry_out(self, row_id: UUID) -> None:
+    async def _process(self, row_id: UUID) -> None:
         row = await self._read(row_id)
         network = self._networks.get(row.page.network)
         if network is None:
@@ -149,7 +149,7 @@ class ReconciliationRunner:
         async with closing_scan(network, row.page, row.since, row.cursor) as steps:
             async for step in steps:
                 row = await self._store(row, step)
-                self._rota.record_progress(row_id)
+                self._runner.record_progress(row_id)
         try:
             await self._finish(row)
         except ReadFailed:
@@ -266,7 +266,7 @@ class ReconciliationRunner:
                 .execution_options(synchronize_session=False)
             )
 
-    async def _put_off(self, row_id: UUID, why: str) -> None:
+    async def _record_delay(self, row_id: UUID, why: str) -> None:
         async with self._database.write() as session:
             await session.execute(
                 update(Reconciliation)
@@ -279,7 +279,7 @@ class ReconciliationRunner:
 
 
 async def _check_tokens(session: AsyncSession, page_id: UUID) -> None:
-    """Raise `ReadFailed` if the page has tokens of its own and none of them is usable."""
+    """Raise `ReadFailed` if the page has its own tokens and none of them is usable."""
     own = list(
         await session.execute(
             select(NetworkToken.state, NetworkToken.reason)

@@ -54,9 +54,9 @@ class ResumableRunner:
     ) -> None:
         self._name = name
         self._at_once = concurrency
-        self._waiting = list_pending
-        self._carry_out = process
-        self._put_off = record_delay
+        self._list_pending = list_pending
+        self._process = process
+        self._record_delay = record_delay
         self._tasks: dict[UUID, asyncio.Task[None]] = {}
         self._failures: dict[UUID, int] = {}
         self._not_before: dict[UUID, float] = {}
@@ -89,7 +89,7 @@ class ResumableRunner:
         if len(self._tasks) >= self._at_once:
             return
         now = asyncio.get_running_loop().time()
-        list_pending = await self._waiting()
+        list_pending = await self._list_pending()
         for known in (self._failures, self._not_before):
             for row_id in known.keys() - set(list_pending):
                 del known[row_id]
@@ -101,7 +101,7 @@ class ResumableRunner:
 
     async def _one(self, row_id: UUID) -> None:
         try:
-            await self._carry_out(row_id)
+            await self._process(row_id)
         except RowSuperseded:
             log.info("row processed by another worker", runner=self._name, row_id=str(row_id))
         except TRANSIENT_ERRORS as error:
@@ -116,6 +116,6 @@ class ResumableRunner:
         self._not_before[row_id] = asyncio.get_running_loop().time() + delay
         log.warning("row delayed", runner=self._name, row_id=str(row_id), error=why[:300], retry_in_seconds=delay)
         try:
-            await self._put_off(row_id, why[:500])
+            await self._record_delay(row_id, why[:500])
         except TRANSIENT_ERRORS as error:
             log.warning("delay reason not stored", runner=self._name, error=repr(error)[:300])

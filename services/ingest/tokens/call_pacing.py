@@ -65,8 +65,8 @@ class CallPacer:
     async def wait_for_turn(self, token_id: UUID, calls_per_second: float) -> None:
         """Wait until the token may make its next call; calls of all processes are spaced evenly.
 
-        While the database does not answer in time, only the calls of this process are spaced: an outage stops no
-        call.
+        While the database does not answer in time, only the calls of this process are spaced: an outage does not
+        stop calls.
         """
         queue = self._queues.setdefault(token_id, _Queue())
         loop, interval = asyncio.get_running_loop(), MARGIN / calls_per_second

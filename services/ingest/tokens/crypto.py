@@ -14,7 +14,7 @@ def encrypt(value: dict[str, Any]) -> bytes:
 
 
 def decrypt(value: bytes) -> dict[str, Any]:
-    """Return the object that `encrypt` encrypted. Raises `cryptography.fernet.InvalidToken` if no key fits."""
+    """Return the object that `encrypt` encrypted. Raises `cryptography.fernet.InvalidToken` without its key."""
     document: dict[str, Any] = encryption.decrypt(ingest_settings().encryption_keys, value)
     return document
 

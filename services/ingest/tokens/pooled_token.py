@@ -43,7 +43,7 @@ class PooledToken:
         return Backoff(seconds, longest or seconds).delay(strikes)
 
     def disable(self, state: TokenState, until: datetime | None, method: str | None) -> None:
-        """Disable the token for a method until `until`, or without these for all methods."""
+        """Disable the token for `method` until `until`; without a method or an end, for all methods."""
         if method is not None and until is not None:
             self.limited_methods[method] = until
         else:

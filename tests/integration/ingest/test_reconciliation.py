@@ -277,14 +277,14 @@ async def test_every_page_is_reconciled_once_per_period(
         work = reconciler(here, **settings)
         for _ in range(6):
             work._next_at = 0.0
-            await work._waiting()
+            await work._list_pending()
         rows = await raw_connection.fetch("SELECT page_id, count(*) n FROM reconciliations GROUP BY page_id")
         assert [row["n"] for row in rows] == [1, 1, 1], "an inactive page must not be reconciled"
         await raw_connection.execute(
             "UPDATE reconciliations SET started_at = started_at - interval '2 h', finished_at = now()"
         )
         work._next_at = 0.0
-        await work._waiting()
+        await work._list_pending()
         assert work._next_at - asyncio.get_running_loop().time() == pytest.approx(1_200, abs=60)
         assert await raw_connection.fetchval("SELECT count(*) FROM reconciliations") == 4, (
             "exactly one more page must be due"

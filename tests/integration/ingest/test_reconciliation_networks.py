@@ -25,7 +25,7 @@ class Polls:
         self._running = 0
         for owner, name in (
             (TopicPoller, "check_group"),
-            (DiscussionPoller, "_notice"),
+            (DiscussionPoller, "_queue_changed"),
             (DiscussionPoller, "_one"),
             (WallPoller, "poll_page"),
         ):

@@ -82,13 +82,13 @@ async def test_saving_the_server_opens_the_confirmation_window() -> None:
     feed: Any = book
     nobody: Any = None
     watch = CallbackServerMonitor(client, nobody, feed, settings, lambda _page: None)
-    await watch._look(PAGE)
+    await watch._check(PAGE)
     assert network.awaited == [("groups.addCallbackServer", CONFIRMATION_WINDOW_SECONDS)]
     assert book.last is not None
     # VK could not confirm the server: it is saved again, and VK requests the confirmation again.
     server = {"id": 7, "url": book.last.url, "title": TITLE, "secret_key": book.last.secret, "status": "failed"}
     network.servers.append(server)
-    await watch._look(PAGE)
+    await watch._check(PAGE)
     assert network.awaited[1:] == [("groups.editCallbackServer", CONFIRMATION_WINDOW_SECONDS)]
 
 
@@ -109,10 +109,10 @@ async def test_event_that_was_switched_off_is_switched_on_and_its_loss_reported(
     )
     network.servers.append({"id": 7, "url": book.last.url, "title": TITLE, "secret_key": "s", "status": "ok"})
     watch = CallbackServerMonitor(client, nobody, feed, settings, missed.append)
-    await watch._look(PAGE)
+    await watch._check(PAGE)
     assert missed == []
     network.switches["wall_reply_new"] = 0
     for _ in range(2):
-        await watch._look(PAGE)
+        await watch._check(PAGE)
     assert network.switches["wall_reply_new"] == 1
     assert missed == [PAGE]

@@ -126,7 +126,7 @@ def _described(external_id: str, raw: Mapping[str, Any] | None) -> PageProfile:
         return PageProfile(external_id=external_id, availability="gone", reason="not_found")
     outcome, reason = _outcome(raw)
     who = raw.get("who_can_comment")
-    discussion = [part for part in (clean_text(raw.get("city")), clean_text(raw.get("address"))) if part]
+    address = [part for part in (clean_text(raw.get("city")), clean_text(raw.get("address"))) if part]
     return PageProfile(
         external_id=external_id,
         availability=outcome,
@@ -139,7 +139,7 @@ def _described(external_id: str, raw: Mapping[str, Any] | None) -> PageProfile:
         cover=bool(raw.get("cover")),
         description=clean_text(raw.get("description"), MAX_DESCRIPTION),
         phone=clean_text(raw.get("phone")),
-        address=", ".join(discussion) or None,
+        address=", ".join(address) or None,
         site=clean_text(raw.get("homepage_url")),
         comments_open=who == "EVERYONE" if isinstance(who, str) else None,
         members=parse_count(raw.get("members_count")),

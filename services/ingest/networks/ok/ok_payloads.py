@@ -213,7 +213,7 @@ def parse_message(
     """Return the item of a chat message from a list or a webhook. Raises like `parse_webhook` if it is invalid."""
     _object(raw, "message")
     content, sender = _part(raw, "message"), _part(raw, "sender")
-    discussion = with_prefix("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
+    conversation = with_prefix("chat", chat if chat is not None else _ident(_part(raw, "recipient"), "chat_id"))
     ref = _ident(sender, "user_id")
     writer, group = without_prefix(ref), ref.startswith("group:") or without_prefix(ref) == page.external_id
     attachments = content.get("attachments")
@@ -221,14 +221,14 @@ def parse_message(
     return IncomingItem(
         change=happened,
         kind="message",
-        external_id=f"{discussion}/{with_prefix('mid', _ident(content, 'mid'))}",
-        thread_key=f"ok:{discussion}",
+        external_id=f"{conversation}/{with_prefix('mid', _ident(content, 'mid'))}",
+        thread_key=f"ok:{conversation}",
         written_at=from_milliseconds(raw["timestamp"]),
         raw=raw,
         author=_author(writer, group=group, name=None if group else sender.get("name")),
         from_community=group and writer == page.external_id,
         text=str(content.get("text") or ""),
-        reply_to=f"{discussion}/{with_prefix('mid', answered)}" if answered else None,
+        reply_to=f"{conversation}/{with_prefix('mid', answered)}" if answered else None,
         attachments=attachments if isinstance(attachments, list) else (),
         url=f"https://ok.ru/group/{page.external_id}/messages",
         push_event_id=event_id,

@@ -1,4 +1,4 @@
-"""Upload photos to OK: ask for an address, send the file, commit it.
+"""Upload photos to OK: request an upload URL, send the file, commit it.
 
 Comments refer to a committed photo by its id. Messages accept only the URL of a public picture, so photos are not
 sent in them.

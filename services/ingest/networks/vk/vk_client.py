@@ -48,7 +48,7 @@ class VkClient:
         self._token_pool = token_pool
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_timeout_seconds)
-        # Tokens and methods that they may not call, as the network answered last.
+        # Tokens with methods that they may not call, according to the network's last response.
         self._missing_scopes: set[tuple[UUID, str]] = set()
 
     async def read_with_any_token(

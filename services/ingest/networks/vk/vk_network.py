@@ -81,7 +81,7 @@ class VkNetwork:
         self._callback_monitor = callback_servers.CallbackServerMonitor(
             self._client, token_pool, intake, settings, self.request_check
         )
-        self._tokens = TokenProbe(self.name, token_pool, self._try, settings.token_probe_seconds)
+        self._tokens = TokenProbe(self.name, token_pool, self._probe, settings.token_probe_seconds)
         self._long_poll_context = long_poll.LongPollContext(
             self._client,
             http,
@@ -127,7 +127,7 @@ class VkNetwork:
             concurrency=concurrency,
         )
 
-    async def _try(self, credential: Credential) -> object:
+    async def _probe(self, credential: Credential) -> object:
         match credential.kind:
             case TokenKind.GROUP:
                 return await self._client.call(credential, "groups.getTokenPermissions")
@@ -219,8 +219,8 @@ class VkNetwork:
         return parsed
 
     def request_check(self, page: PageRef) -> None:
-        """Compare the page's wall and conversations as soon as the limits allow, also the wall's older posts: at
-        once or, if many pages lost events, at the page's turn.
+        """Compare the page's wall and conversations as soon as the limits allow, because messages may have been
+        missed. The wall's older posts are compared too, later if many pages lost events.
         """
         self._walls.poll_soon(page, deep=True)
         self._conversation_scheduler.run_soon(page)

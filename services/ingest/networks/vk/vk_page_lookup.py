@@ -168,18 +168,18 @@ def _phone(raw: Mapping[str, Any]) -> str | None:
     phones = (
         [clean_text(nested_object(one).get("phone")) for one in contacts] if isinstance(contacts, list) else []
     )
-    phones.append(clean_text(_place(raw).get("phone")))
+    phones.append(clean_text(_main_address(raw).get("phone")))
     return next((phone for phone in phones if phone), None)
 
 
 def _address(raw: Mapping[str, Any]) -> str | None:
-    place = _place(raw)
-    city = clean_text(nested_object(place.get("city")).get("title"))
-    parts = [part for part in (city, clean_text(place.get("address"))) if part]
+    main = _main_address(raw)
+    city = clean_text(nested_object(main.get("city")).get("title"))
+    parts = [part for part in (city, clean_text(main.get("address"))) if part]
     return ", ".join(parts) or None
 
 
-def _place(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+def _main_address(raw: Mapping[str, Any]) -> Mapping[str, Any]:
     return nested_object(nested_object(raw.get("addresses")).get("main_address"))
 
 

@@ -106,9 +106,9 @@ def parse_comment(
     """Return the item of a comment to a post; a deleted comment that has replies has neither author nor text."""
     check_owner(raw, page)
     number = int_field_required(raw, "id")
-    place = post_id if post_id is not None else int_field_required(raw, "post_id")
+    post = post_id if post_id is not None else int_field_required(raw, "post_id")
     external_id = f"-{page.external_id}_{number}"
-    thread = f"vk:-{page.external_id}_{place}"
+    thread = f"vk:-{page.external_id}_{post}"
     if raw.get("deleted"):
         return _deleted("comment", external_id, thread, raw)
     writer = int_field_required(raw, "from_id")
@@ -127,7 +127,7 @@ def parse_comment(
         text=_text(raw, "text"),
         reply_to=f"-{page.external_id}_{int(answered)}" if answered else None,
         attachments=_attachments(raw),
-        url=f"https://vk.com/wall-{page.external_id}_{place}{reply}",
+        url=f"https://vk.com/wall-{page.external_id}_{post}{reply}",
     )
 
 
@@ -182,27 +182,27 @@ def parse_thread_comment(
     number: int | None = None,
     names: Names | None = None,
     *,
-    place: ThreadType,
+    thread_type: ThreadType,
     happened: ChangeKind = "new",
 ) -> IncomingItem:
     """Return the item of a comment to a discussion, photo, video or market item."""
-    check_owner(raw, page, place.owner_field)
-    at = int_field_required(raw, place.id_field) if number is None else number
+    check_owner(raw, page, thread_type.owner_field)
+    at = int_field_required(raw, thread_type.id_field) if number is None else number
     comment_id, writer = int_field_required(raw, "id"), int_field_required(raw, "from_id")
     answered = raw.get("reply_to_comment")
     return IncomingItem(
         change=happened,
         kind="comment",
-        external_id=place.comment(page, at, comment_id),
-        thread_key=place.thread(page, at),
+        external_id=thread_type.comment(page, at, comment_id),
+        thread_key=thread_type.thread(page, at),
         written_at=written_at(raw),
         raw=raw,
         author=to_author(writer, names),
         from_community=writer == -int(page.external_id),
         text=_text(raw, "text"),
-        reply_to=place.comment(page, at, int(answered)) if answered else None,
+        reply_to=thread_type.comment(page, at, int(answered)) if answered else None,
         attachments=_attachments(raw),
-        url=place.url(page, at, comment_id),
+        url=thread_type.url(page, at, comment_id),
     )
 
 

@@ -1,4 +1,4 @@
-"""Reach of a VK community and its posts: build one execute of all calls, and parse its response."""
+"""Reach of a VK community and its posts: combine all calls in one `execute`, and parse its response."""
 
 import json
 from collections.abc import Iterable, Sequence

@@ -34,7 +34,7 @@ CONCURRENCY = 8
 # How often a waiting group is checked for a new token, in seconds.
 TOKEN_CHECK_SECONDS = 5.0
 EVENT_TYPES = ["MESSAGE_CREATED"]
-PUSH_LOSS_TEXT = "Сообщение нашёл опрос, а уведомления о нём не было"
+PUSH_LOSS_TEXT = "Сообщение найдено опросом: уведомление о нём не пришло"
 NOT_SUBSCRIBED_TEXT = "Подписки на адрес, заданный вручную, в группе нет"
 
 
@@ -50,21 +50,21 @@ class SubscriptionMonitor:
         token_pool: TokenPool,
         intake: IntakeStore,
         settings: IngestSettings,
-        missed: Callable[[PageRef], None],
+        on_possible_loss: Callable[[PageRef], None],
     ) -> None:
         self._client = client
         self._token_pool = token_pool
         self._intake = intake
         self._settings = settings
-        self._missed = missed
+        self._on_possible_loss = on_possible_loss
         self._due: dict[UUID, float] = {}
         self._failures: dict[UUID, int] = {}
         self._busy: set[UUID] = set()
-        self._asked: dict[UUID, float] = {}
+        self._next_token_check: dict[UUID, float] = {}
         self._tokens: dict[UUID, UUID] = {}
         self._working: set[UUID] = set()
         self._suspected: set[UUID] = set()
-        # Renewed after a reported loss; trusted again after a check period without another loss (loop time).
+        # The loop time until which a subscription that was renewed after a reported loss is not trusted.
         self._probation_until: dict[UUID, float] = {}
 
     @property
@@ -100,9 +100,9 @@ class SubscriptionMonitor:
         waits = self._due.get(page.id, 0.0) > now
         if waits and page.id in self._working:
             return False
-        if self._asked.get(page.id, 0.0) > now and (waits or page.id not in self._tokens):
+        if self._next_token_check.get(page.id, 0.0) > now and (waits or page.id not in self._tokens):
             return False
-        self._asked[page.id] = now + TOKEN_CHECK_SECONDS
+        self._next_token_check[page.id] = now + TOKEN_CHECK_SECONDS
         credential = self._token_pool.select(NETWORK, TokenKind.GROUP, page.id)
         if credential is None:
             self._working.discard(page.id)
@@ -116,20 +116,20 @@ class SubscriptionMonitor:
     async def _one(self, page: PageRef, gate: asyncio.Semaphore) -> None:
         try:
             async with gate:
-                delay = await self._watched(page)
+                delay = await self._check(page)
             # Jitter: thousands of groups must not be checked at the same time.
             self._due[page.id] = asyncio.get_running_loop().time() + delay * random.uniform(0.8, 1.0)  # noqa: S311
         finally:
             self._busy.discard(page.id)
 
-    async def _watched(self, page: PageRef) -> float:
+    async def _check(self, page: PageRef) -> float:
         """Check one group; return the seconds until its next check."""
         try:
             await self.check_group(page)
         except TRANSIENT_ERRORS as error:
             if page.id in self._working:
                 self._working.discard(page.id)
-                self._missed(page)
+                self._on_possible_loss(page)
             failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
             self._intake.report_failure(page, SOURCE, str(error))
             log.warning("subscription check failed", page_external_id=page.external_id, error=str(error)[:200])
@@ -156,7 +156,7 @@ class SubscriptionMonitor:
                 return
             if callback.url not in there or doubted:
                 await self._subscribe(page, callback)
-                self._missed(page)
+                self._on_possible_loss(page)
         except TRANSIENT_ERRORS as error:
             await self._intake.callbacks.record_check(page.id, CallbackState.FAILED, str(error)[:300])
             raise

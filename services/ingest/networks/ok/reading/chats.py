@@ -31,7 +31,7 @@ CONCURRENCY = 8
 # Per group: how many chats are read concurrently, and how many are stored together.
 CHATS_AT_ONCE = 4
 STORE_BATCH = 20
-# The poll after new messages reads this much again: another message may have the same millisecond.
+# After new messages, the next poll reads this much again: another message may have the same millisecond.
 OVERLAP_MS = 3_000
 # How far back a requested check reads, because messages may have been missed.
 LOSS_LOOKBACK_MS = 600_000
@@ -68,22 +68,22 @@ class ChatPoller:
         self._token_pool = token_pool
         self._intake = intake
         self._settings = settings
-        self._pushed = is_pushed
-        self._doubt = on_push_loss
-        self._looked: dict[str, float] = {}
+        self._is_pushed = is_pushed
+        self._on_push_loss = on_push_loss
+        self._polled_at: dict[str, float] = {}
         self._cooldowns = Cooldowns()
         self._cursors: dict[str, dict[str, Any]] = {}
-        # Per group: the last events of the chats on the first page of the list, as of the last complete poll.
+        # Per group: when each chat on the first page of the list had its last event, as of the last complete poll.
         self._listed: dict[str, dict[str, int | None]] = {}
         self._missed: set[str] = set()
         self._busy: set[str] = set()
         self._tokens: dict[str, UUID] = {}
-        self._spoken: dict[UUID, datetime] = {}
-        self._spoken_at = 0.0
+        self._last_activity: dict[UUID, datetime] = {}
+        self._activity_read_at = 0.0
 
     async def run(self) -> None:
         """Poll until cancelled."""
-        self._looked.clear()
+        self._polled_at.clear()
         gate = asyncio.Semaphore(CONCURRENCY)
         async with asyncio.TaskGroup() as group:
             while True:
@@ -98,12 +98,12 @@ class ChatPoller:
     def request_check(self, page: PageRef) -> None:
         """Poll the group now and further back, because messages may have been missed."""
         self._missed.add(page.external_id)
-        self._looked.pop(page.external_id, None)
+        self._polled_at.pop(page.external_id, None)
         self._cooldowns.cancel(page.external_id)
 
     def _ready(self, page: PageRef, now: float) -> bool:
-        looked = self._looked.get(page.external_id)
-        if looked is not None and looked + self._period(page) > now:
+        polled_at = self._polled_at.get(page.external_id)
+        if polled_at is not None and polled_at + self._period(page) > now:
             return False
         if self._cooldowns.is_active(f"{page.external_id}/token"):
             return False
@@ -118,22 +118,22 @@ class ChatPoller:
 
     def _period(self, page: PageRef) -> float:
         """Return the seconds between two polls of a group."""
-        if not self._pushed(page):
+        if not self._is_pushed(page):
             return self._settings.ok_chat_poll_seconds
         rarest = self._settings.ok_chat_poll_with_push_seconds
-        spoken = self._spoken.get(page.id)
-        if spoken is None:
+        last = self._last_activity.get(page.id)
+        if last is None:
             return rarest
-        share = (clock.now() - spoken).total_seconds() * RECHECK_FRACTION
+        share = (clock.now() - last).total_seconds() * RECHECK_FRACTION
         return min(max(share, self._settings.ok_chat_poll_seconds), rarest)
 
     async def _refresh_activity(self, now: float) -> None:
-        if now < self._spoken_at + ACTIVITY_REFRESH_SECONDS:
+        if now < self._activity_read_at + ACTIVITY_REFRESH_SECONDS:
             return
-        self._spoken_at = now
+        self._activity_read_at = now
         since = clock.now() - timedelta(seconds=self._settings.ok_chat_poll_with_push_seconds / RECHECK_FRACTION)
         try:
-            self._spoken = await self._intake.active_pages((SOURCE, PUSH_SOURCE), since)
+            self._last_activity = await self._intake.active_pages((SOURCE, PUSH_SOURCE), since)
         except TRANSIENT_ERRORS as error:  # without the database no result could be stored either
             log.warning("recent chat activity could not be read", error=str(error)[:200])
 
@@ -142,11 +142,11 @@ class ChatPoller:
         try:
             async with gate:
                 # Set before the poll, so that a check requested during the poll is not lost.
-                self._looked[name] = asyncio.get_running_loop().time()
+                self._polled_at[name] = asyncio.get_running_loop().time()
                 await self.check_group(page)
         except TRANSIENT_ERRORS as error:
             self._cursors.pop(name, None)
-            self._looked.pop(name, None)
+            self._polled_at.pop(name, None)
             reason = str(error)
             if isinstance(error, CallError) and is_object_error(error):
                 reason = describe_closed(error, f"группа {name}")
@@ -214,12 +214,12 @@ class ChatPoller:
             stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, cursor=after)
             self._cursors[name] = after
             late = observed_at.timestamp() * 1000 - PUSH_GRACE_MS
-            if stored.new and since and self._pushed(page) and _active_pages(parsed, since, late):
-                self._doubt(page)
+            if stored.new and since and self._is_pushed(page) and _was_missed_by_push(parsed, since, late):
+                self._on_push_loss(page)
         self._listed[name] = listed
 
     async def _read_part(self, page: PageRef, chats: list[str], floor: int, closed: dict[str, int]) -> ParsedBatch:
-        """Return the histories of some chats, read concurrently; closed chats are added to `closed`."""
+        """Return the messages of some chats, read concurrently; chats that are closed are added to `closed`."""
         gate = asyncio.Semaphore(CHATS_AT_ONCE)
 
         async def one(chat_id: str) -> ParsedBatch:
@@ -255,8 +255,8 @@ class ChatPoller:
     ) -> tuple[dict[str, int], dict[str, int | None]]:
         """Return the chats that changed, with the time of the last event in ms, and the first page of the list.
 
-        A chat changed if its time is after the cursor. The clocks of OK's machines differ, so it also changed if
-        its time is not the one of the last poll, and not much before the cursor.
+        A chat changed if its time is after the cursor. The clocks of OK's machines differ, so it also counts as
+        changed if its time differs from that of the last poll and is not much before the cursor.
         """
         before = self._listed.get(page.external_id)
         moved: dict[str, int] = {}
@@ -355,7 +355,7 @@ def _milliseconds(value: Any) -> int | None:
     return int(value)
 
 
-def _active_pages(parsed: ParsedBatch, since: int, late: float) -> bool:
+def _was_missed_by_push(parsed: ParsedBatch, since: int, late: float) -> bool:
     """Return whether a citizen's message is newer than the cursor and so old that push must have missed it."""
     return any(
         not item.from_community and since < item.written_at.timestamp() * 1000 < late for item in parsed.items

@@ -25,10 +25,10 @@ SOURCE = "discussions_poll"
 # How many discussions are read before the top of the list is read again, and how many concurrently.
 DISCUSSIONS_PER_ROUND = 50
 CONCURRENCY = 4
-# Prefix of a marker read during its second: more comments may follow in the same second.
+# Prefix of a marker that was read in the second that it names: more comments may follow in that second.
 OPEN_SECOND_PREFIX = "~"
 SECOND_ENDED_AFTER = timedelta(minutes=5)
-# How long a discussion is not read in which a text may be a former one: it becomes certain within ten minutes.
+# How often a discussion is read again while one of its texts may be a former one: for ten minutes at most.
 UNSETTLED_COOLDOWN_SECONDS = 60.0
 # How long the error of one discussion is shown before a success replaces it, in seconds.
 ERROR_SHOWN_SECONDS = 10.0
@@ -77,8 +77,8 @@ class DiscussionPoller:
         self._todo: dict[str, ChangedDiscussion] = {}
         self._pages: frozenset[str] = frozenset()
         self._shown_errors: dict[UUID, tuple[float, str]] = {}
-        self._welled_at = 0.0
-        self._welled: frozenset[str] = frozenset()
+        self._success_reported_at = 0.0
+        self._success_pages: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Poll until cancelled."""
@@ -106,16 +106,16 @@ class DiscussionPoller:
         except TRANSIENT_ERRORS as error:
             for page in self._token_pool.pages(NETWORK):
                 self._intake.report_failure(page, SOURCE, str(error))
-            self._welled = frozenset()
+            self._success_pages = frozenset()
             raise
-        self._tell(pages, now)
+        self._report_round(pages, now)
         return 0.05 if left or self._listing.in_full_pass else self._settings.ok_discussion_poll_seconds
 
-    def _tell(self, pages: frozenset[str], now: float) -> None:
+    def _report_round(self, pages: frozenset[str], now: float) -> None:
         """Report the result of the round by page: errors of discussions each time, success periodically."""
-        every = now - self._welled_at >= SUCCESS_REPORT_SECONDS or pages != self._welled
+        every = now - self._success_reported_at >= SUCCESS_REPORT_SECONDS or pages != self._success_pages
         if every:
-            self._welled_at, self._welled = now, pages
+            self._success_reported_at, self._success_pages = now, pages
         for page in self._token_pool.pages(NETWORK):
             until, reason = self._shown_errors.get(page.id, (0.0, ""))
             if until > now:
@@ -125,24 +125,26 @@ class DiscussionPoller:
 
     async def _list(self) -> Exception | None:
         try:
-            await self._listing.read_top(self._notice)
-            await self._listing.continue_full_pass(self._notice)
+            await self._listing.read_top(self._queue_changed)
+            await self._listing.continue_full_pass(self._queue_changed)
         except TRANSIENT_ERRORS as error:
             return error
         return None
 
-    async def _notice(self, rows: list[DiscussionRow]) -> bool:
+    async def _queue_changed(self, rows: list[DiscussionRow]) -> bool:
         """Queue the discussions that differ from the stored state; return whether any was queued."""
         found = [(page, one) for one in rows if (page := self._token_pool.page(NETWORK, one.group_id)) is not None]
         known = await self._intake.thread_states([f"ok:{one.key}" for _, one in found])
-        held = await self._intake.threads_with_other_count({f"ok:{one.key}": one.count for _, one in found})
-        news = False
+        stored_counts = await self._intake.threads_with_other_count(
+            {f"ok:{one.key}": one.count for _, one in found}
+        )
+        queued = False
         for page, one in found:
             key = f"ok:{one.key}"
-            mark, living = known.get(key), held.get(key)
+            mark, stored_count = known.get(key), stored_counts.get(key)
             waiting = self._todo.get(one.key)
             marker = None if mark is None else mark.marker
-            if marker == one.marker and living is None:
+            if marker == one.marker and stored_count is None:
                 continue
             if waiting is not None and waiting.row.marker == one.marker:
                 continue
@@ -150,10 +152,10 @@ class DiscussionPoller:
                 self._cooldowns.cancel(one.key)
             # Read all if there are fewer comments than stored, or if the count differs after a read to the end.
             here = (marker or "").removeprefix(OPEN_SECOND_PREFIX) == one.marker
-            whole = living is not None and (living > one.count or here)
+            whole = stored_count is not None and (stored_count > one.count or here)
             self._todo[one.key] = ChangedDiscussion(page, one, mark, whole)
-            news = True
-        return news
+            queued = True
+        return queued
 
     async def _take(self) -> bool:
         """Read the most recent queued discussions; return whether more are ready to be read."""
@@ -184,7 +186,7 @@ class DiscussionPoller:
         if self._todo.get(one.key) is one:
             if is_settled:
                 del self._todo[one.key]
-            else:  # stays queued, so that `_notice` ends the cooldown if the discussion changes
+            else:  # stays queued, so that `_queue_changed` ends the cooldown if the discussion changes
                 self._todo[one.key] = replace(one, read_whole=True)
                 self._cooldowns.start(one.key, UNSETTLED_COOLDOWN_SECONDS)
         return None
@@ -221,7 +223,7 @@ class DiscussionPoller:
             if not is_object_error(error):
                 raise
             by_page = []
-            # A single topic can fail the call for all. Its error is reported when its comments are read.
+            # One topic can make the call fail for all. Its error is reported when its comments are read.
             for discussion, page in topics.items():
                 try:
                     by_page += await self._reader.topics_by_ids({discussion: page})
@@ -235,7 +237,7 @@ class DiscussionPoller:
     async def _comments(self, one: ChangedDiscussion) -> bool:
         """Read a discussion from its anchor, or completely if comments are missing.
 
-        Return whether the stored texts are certain; else it has to be read again.
+        Return whether the stored texts are certain; if not, the discussion has to be read again.
         """
         observed_at = clock.now()
         before = comment_count(one.stored_state)

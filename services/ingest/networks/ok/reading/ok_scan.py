@@ -24,7 +24,7 @@ class OkPageScan:
     """Scan of one group.
 
     The cursor is `{step, anchor, after}`: the anchor of the current result page and its last finished entry. Steps
-    are idempotent. Only the chats of a group without a token are skipped.
+    are idempotent. If the group has no token, its chats are skipped.
     """
 
     def __init__(
@@ -78,12 +78,12 @@ class OkPageScan:
         while True:
             observed_at = clock.now()
             found = await self._reader.topics(self._page, anchor)
-            places = [item.external_id for item in found.parsed.items]
+            keys = [item.external_id for item in found.parsed.items]
             fresh = _since(found.parsed, self._since)
-            if after not in places:
+            if after not in keys:
                 yield self._step("topics", fresh, observed_at, anchor=anchor, done=self._by_time(found.parsed))
             others = await self._intake.threads_with_other_count(_threads(found.counts), include_known=True)
-            for discussion in _rest(places, after):
+            for discussion in _rest(keys, after):
                 if not found.counts.get(discussion, 1) and f"ok:{discussion}" not in others:
                     continue
                 done = self._by_time(found.parsed)
@@ -123,12 +123,10 @@ class OkPageScan:
     async def _discussions(
         self, shown: Sequence[DiscussionRow], after: str | None, anchor: str | None
     ) -> AsyncIterator[ScanStep]:
-        places = sorted(one.key for one in shown)
-        unread = [place for place in places if after is None or place > after]
+        keys = sorted(one.key for one in shown)
+        unread = [key for key in keys if after is None or key > after]
         counts = {one.key: one.count for one in shown}
-        topics = [
-            place for place in unread if ok_payloads.split_discussion_key(place)[0] == ok_payloads.GROUP_TOPIC
-        ]
+        topics = [key for key in unread if ok_payloads.split_discussion_key(key)[0] == ok_payloads.GROUP_TOPIC]
         for start in range(0, len(topics), 50):
             observed_at = clock.now()
             pages = dict.fromkeys(topics[start : start + 50], self._page)
@@ -222,7 +220,7 @@ def _since(parsed: ParsedBatch, since: datetime) -> ParsedBatch:
 
 
 def _threads(counts: Mapping[str, int]) -> dict[str, int]:
-    return {f"ok:{place}": count for place, count in counts.items()}
+    return {f"ok:{key}": count for key, count in counts.items()}
 
 
 def _rest(names: Sequence[str], after: str | None) -> list[str]:

@@ -99,7 +99,7 @@ class TopicPoller:
         await self._vanished(page, seen)
         marks = await self._intake.thread_states([f"ok:{item.external_id}" for item in seen.parsed.items])
         others = await self._intake.threads_with_other_count(
-            {f"ok:{place}": count for place, count in seen.counts.items()}
+            {f"ok:{topic}": count for topic, count in seen.counts.items()}
         )
         whole, live = self._chosen(page, seen, marks, others.keys(), observed_at)
         for discussion in whole:
@@ -122,10 +122,10 @@ class TopicPoller:
         marks = []
         if count is not None:
             # Without a stored marker the discussion stays unread for the discussion poll.
-            said = None if mark is None else mark.marker
-            if said is not None and count != comment_count(mark):
-                said = f"{_said(mark)}|{count}"
-            marks = [ThreadState(f"ok:{discussion}", said, anchor, count)]
+            marker = None if mark is None else mark.marker
+            if marker is not None and count != comment_count(mark):
+                marker = f"{_last_comment_time(mark)}|{count}"
+            marks = [ThreadState(f"ok:{discussion}", marker, anchor, count)]
         await self._intake.store(
             page, SOURCE, comments, observed_at=observed_at, edits_are_announced=False, thread_states=marks
         )
@@ -170,17 +170,17 @@ class TopicPoller:
                 differ.add(discussion)
             elif count == 0 or (count is None and mark is not None and not comment_count(mark)):
                 continue
-            active[discussion] = max(item.written_at, _moment(_said(mark)) or item.written_at)
-        order = sorted(active, key=lambda place: active[place], reverse=True)
+            active[discussion] = max(item.written_at, _moment(_last_comment_time(mark)) or item.written_at)
+        order = sorted(active, key=lambda topic: active[topic], reverse=True)
         latest = max([*active.values(), *(item.written_at for item in seen.parsed.items)], default=None)
         (self._quiet.add if latest is None or latest < now - QUIET_AFTER else self._quiet.discard)(
             page.external_id
         )
-        whole = [place for place in order if place in differ][:MAX_FULL_READS]
-        live = [place for place in order if place not in differ and active[place] >= now - RECHECK_PERIOD][
+        whole = [topic for topic in order if topic in differ][:MAX_FULL_READS]
+        live = [topic for topic in order if topic not in differ and active[topic] >= now - RECHECK_PERIOD][
             :RECHECKED_TOPICS
         ]
-        others = [place for place in order if place not in whole and place not in live]
+        others = [topic for topic in order if topic not in whole and topic not in live]
         if others:
             turn = self._turn[page.id] = self._turn.get(page.id, -1) + 1
             whole.append(others[turn % len(others)])
@@ -195,7 +195,7 @@ class TopicPoller:
             return
         shown = {item.external_id for item in seen.parsed.items}
         stored = await self._intake.undeleted_ids(page, "wall_post", since=None if seen.is_complete else oldest)
-        missing = sorted(stored.keys() - shown, key=lambda place: stored[place], reverse=True)
+        missing = sorted(stored.keys() - shown, key=lambda topic: stored[topic], reverse=True)
         turn = self._missing_turn.get(page.id, 0) % max(len(missing), 1)
         for discussion in (missing[turn:] + missing[:turn])[:MAX_MISSING_CHECKS]:
             if not await self._gone(page, discussion):
@@ -215,18 +215,18 @@ class TopicPoller:
         except CallError as error:
             if not is_object_error(error):
                 raise
-            # Another error of the topic, such as restricted access, does not say that it is gone.
+            # Another error of the topic, such as restricted access, does not mean that it is gone.
             return error.treatment is ErrorTreatment.NOT_FOUND
         return False
 
 
-def _said(mark: ThreadState | None) -> str:
+def _last_comment_time(mark: ThreadState | None) -> str:
     """Return the time of the last comment, as text, from the marker of a stored state."""
     return "" if mark is None else (mark.marker or "").removeprefix(OPEN_SECOND_PREFIX).rpartition("|")[0]
 
 
-def _moment(said: str) -> datetime | None:
+def _moment(text: str) -> datetime | None:
     try:
-        return ok_payloads.from_moscow_time(said)
+        return ok_payloads.from_moscow_time(text)
     except ValueError:
         return None

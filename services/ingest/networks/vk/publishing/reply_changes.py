@@ -27,7 +27,7 @@ class VkReplyChanges:
                 reply,
                 "messages.edit",
                 TokenKind.GROUP,
-                **_place_of_message(reply),
+                **_conversation_of(reply),
                 cmid=id_suffix(reply.external_id),
                 message=text,
                 attachment=media,
@@ -84,7 +84,7 @@ class VkReplyChanges:
             reply,
             method,
             TokenKind.GROUP,
-            **_place_of_message(reply),
+            **_conversation_of(reply),
             cmids=id_suffix(reply.external_id),
             delete_for_all=1,
         )
@@ -102,11 +102,11 @@ class VkReplyChanges:
         return await self._client.call(credential, method, not_after=reply.send_deadline, **params)
 
 
-def _place_of_message(reply: ReplyToChange) -> dict[str, str]:
+def _conversation_of(reply: ReplyToChange) -> dict[str, str]:
     return {"peer_id": id_suffix(reply.thread_key), "group_id": reply.page.external_id}
 
 
 def _topic_id(reply: ReplyToChange) -> str | None:
     """Return the number of the discussion; None for a comment on the wall."""
-    place = id_suffix(reply.thread_key)
-    return None if place.isdecimal() else place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
+    thread_id = id_suffix(reply.thread_key)
+    return None if thread_id.isdecimal() else thread_id.removeprefix(vk_payloads.BOARD_THREAD.prefix)

@@ -36,10 +36,10 @@ class VkPublisher:
         """Publish a reply to its thread."""
         if outgoing.kind == "message":
             return await self._message(outgoing)
-        place = id_suffix(outgoing.thread_key)
-        if place.isdecimal():
-            return await self._comment(outgoing, place)
-        topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
+        thread_id = id_suffix(outgoing.thread_key)
+        if thread_id.isdecimal():
+            return await self._comment(outgoing, thread_id)
+        topic_id = thread_id.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
             raise PublishRejected("vk:unsupported_thread", UNSUPPORTED_THREAD_TEXT, permanent=True, was_sent=False)
         return await self._board(outgoing, int(topic_id))
@@ -121,12 +121,12 @@ class VkPublisher:
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Return the reply's thread after `outgoing.baseline_position` or completely. Also raises `ReadFailed`."""
-        place = id_suffix(outgoing.thread_key)
+        thread_id = id_suffix(outgoing.thread_key)
         if outgoing.kind == "message":
-            return await self._dialogs.read_after(outgoing.page, int(place), outgoing.baseline_position or 0)
-        if place.isdecimal():
-            return await self._reader.read_thread(outgoing.page, int(place))
-        topic_id = place.removeprefix(vk_payloads.BOARD_THREAD.prefix)
+            return await self._dialogs.read_after(outgoing.page, int(thread_id), outgoing.baseline_position or 0)
+        if thread_id.isdecimal():
+            return await self._reader.read_thread(outgoing.page, int(thread_id))
+        topic_id = thread_id.removeprefix(vk_payloads.BOARD_THREAD.prefix)
         if not topic_id.isdecimal():
             raise ReadFailed("comments of this type of thread cannot be read", permanent=True)
         return await self._boards.comments(outgoing.page, int(topic_id))

@@ -1,4 +1,4 @@
-"""Upload photos to VK: ask for a server, send the file, save it.
+"""Upload photos to VK: request an upload URL, send the file, save it.
 
 VK accepts only user tokens for photos of comments, and the community's token for photos of messages. Any token may
 attach a saved photo whose access key is given.

@@ -32,10 +32,10 @@ TITLE = "gospablik"
 CONCURRENCY = 4
 RECHECK_SECONDS = 5.0
 STATE_REFRESH_SECONDS = 30.0
-# After this many checks that still wait for the confirmation, request it again.
+# After this many checks in which the server still waits for its confirmation, request it again.
 MAX_WAITING_CHECKS = 6
 MAX_CONFIRMATION_REQUESTS = 3
-# How long after saving a server the network may request its confirmation, in seconds; exceeds our retries.
+# How long after saving a server the network may request its confirmation, in seconds; longer than all our retries.
 CONFIRMATION_WINDOW_SECONDS = 120.0
 SERVER_LIMIT_TEXT = "У сообщества уже десять серверов Callback API: удалите лишний в настройках сообщества."
 NOT_CONFIRMED_TEXT = "Сеть не смогла подтвердить адрес: проверьте, что он доступен из интернета."
@@ -74,12 +74,12 @@ class CallbackServerMonitor:
         self._token_pool = token_pool
         self._intake = intake
         self._settings = settings
-        self._missed = on_possible_loss
+        self._on_possible_loss = on_possible_loss
         self._waited: dict[UUID, int] = {}
         self._tried: dict[UUID, int] = {}
         self._working: set[UUID] | None = None
         self._by_hand: set[UUID] = set()
-        self._rotation = PageScheduler(SOURCE, self._pages, self._look, self._failed, concurrency=CONCURRENCY)
+        self._rotation = PageScheduler(SOURCE, self._pages, self._check, self._failed, concurrency=CONCURRENCY)
 
     @property
     def _callbacks(self) -> CallbackRegistrations:
@@ -113,7 +113,7 @@ class CallbackServerMonitor:
     def _failed(self, page: PageRef, error: str) -> None:
         self._intake.report_failure(page, SOURCE, error)
 
-    async def _look(self, page: PageRef) -> float:
+    async def _check(self, page: PageRef) -> float:
         """Compare the registration with the network; return the seconds until the next check."""
         kept = (await self._callbacks.by_page(NETWORK, [page.id])).get(page.id)
         if kept is not None and kept.manual:
@@ -215,7 +215,7 @@ class CallbackServerMonitor:
             partial(self._call, page, "groups.setCallbackSettings", server_id=number),
         )
         if changed or mine.state is not CallbackState.ACTIVE:
-            self._missed(page)  # not all events were pushed until now
+            self._on_possible_loss(page)  # not all events were pushed until now
         if mine.server_id != str(number):
             await self._callbacks.save(NETWORK, replace(mine, server_id=str(number)))
         self._waited.pop(page.id, None)

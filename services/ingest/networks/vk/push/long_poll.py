@@ -147,7 +147,7 @@ class LongPoll:
             least, SILENCE_FACTOR * self._gap
         )
 
-    def _heard(self) -> None:
+    def _record_event(self) -> None:
         now = clock.now().timestamp()
         gap = now - self._last_event_at
         self._gap = gap if not self._gap else self._gap + (gap - self._gap) / INTERVAL_SMOOTHING
@@ -226,7 +226,7 @@ class LongPoll:
         return answer
 
     async def _recover(self, session: _Session, answer: dict[str, Any]) -> None:
-        """Handle a `failed` code: 1: events lost, use the given `ts`; 2: get a key; 3: get a key and `ts`."""
+        """Continue after a failure: 1: events lost, use the given `ts`; 2: get a key; 3: get a key and `ts`."""
         match answer["failed"]:
             case 1 if "ts" in answer:
                 session.ts = str(answer["ts"])
@@ -248,7 +248,7 @@ class LongPoll:
                 self._intake.report_failure(self._page, SOURCE, self._problem)
             return
         if updates:
-            self._heard()
+            self._record_event()
         parsed = vk_push.parse_events(updates, self._page)
         moved = _Session(session.server, session.key, ts, session.opened_at)
         await self._intake.store(

@@ -23,11 +23,13 @@ def deleted_comment(raw: EventObject, page: PageRef) -> IncomingItem:
     return _deleted(name, f"vk:-{page.external_id}_{int_field_required(raw, 'post_id')}", raw)
 
 
-def deleted_thread_comment(raw: EventObject, page: PageRef, place: ThreadType) -> IncomingItem:
+def deleted_thread_comment(raw: EventObject, page: PageRef, thread_type: ThreadType) -> IncomingItem:
     """Return the deletion of a comment in a thread other than a post."""
-    vk_payloads.check_owner(raw, page, place.owner_field)
-    number = int_field_required(raw, place.id_field)
-    return _deleted(place.comment(page, number, int_field_required(raw, "id")), place.thread(page, number), raw)
+    vk_payloads.check_owner(raw, page, thread_type.owner_field)
+    number = int_field_required(raw, thread_type.id_field)
+    return _deleted(
+        thread_type.comment(page, number, int_field_required(raw, "id")), thread_type.thread(page, number), raw
+    )
 
 
 def _deleted(external_id: str, thread_key: str, raw: EventObject) -> IncomingItem:
@@ -72,12 +74,14 @@ _EVENTS: dict[str, Callable[[EventObject, PageRef], IncomingItem | None]] = {
     "message_reply": vk_payloads.parse_message,
     "message_edit": partial(vk_payloads.parse_message, happened="edited"),
 }
-for _name, _place in vk_payloads.THREAD_TYPES.items():
+for _name, _thread_type in vk_payloads.THREAD_TYPES.items():
     _EVENTS |= {
-        f"{_name}_new": partial(vk_payloads.parse_thread_comment, place=_place),
-        f"{_name}_edit": partial(vk_payloads.parse_thread_comment, place=_place, happened="edited"),
-        f"{_name}_restore": partial(vk_payloads.parse_thread_comment, place=_place, happened="restored"),
-        f"{_name}_delete": partial(deleted_thread_comment, place=_place),
+        f"{_name}_new": partial(vk_payloads.parse_thread_comment, thread_type=_thread_type),
+        f"{_name}_edit": partial(vk_payloads.parse_thread_comment, thread_type=_thread_type, happened="edited"),
+        f"{_name}_restore": partial(
+            vk_payloads.parse_thread_comment, thread_type=_thread_type, happened="restored"
+        ),
+        f"{_name}_delete": partial(deleted_thread_comment, thread_type=_thread_type),
     }
 
 SUPPORTED_EVENTS = tuple(_EVENTS)

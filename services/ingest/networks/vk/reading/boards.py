@@ -26,7 +26,7 @@ MAX_TOPICS = 1_000
 ORDER_UPDATED_FIRST = 1
 
 _parse_observed_comment = partial(
-    vk_payloads.parse_thread_comment, place=vk_payloads.BOARD_THREAD, happened="observed"
+    vk_payloads.parse_thread_comment, thread_type=vk_payloads.BOARD_THREAD, happened="observed"
 )
 
 

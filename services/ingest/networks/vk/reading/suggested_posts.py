@@ -31,7 +31,7 @@ from shared import clock
 SOURCE = "suggested_posts_poll"
 MAX_DEPTH = 1_000
 SUGGESTED_MARKER = "suggest"
-# Below the share that the schedule of the walls leaves.
+# Nothing is read while less than this share of the daily calls is left. Wall polls leave more (a tenth) unused.
 RESERVED_SHARE = 0.05
 STATES_PER_READ = 1_000
 
@@ -98,7 +98,7 @@ class SuggestedPosts:
     ) -> list[IncomingItem]:
         """Return deletions of stored suggestions that are no longer suggested and were not published.
 
-        Others than managers of the community may see fewer suggestions, so a manager's token reads them again.
+        A token of somebody who does not manage the community may see fewer, so a manager's token reads them again.
         """
         stored = await intake.undeleted_ids(page, "wall_post")
         missing = ObservedIds(parsed).missing(stored, observed_at)

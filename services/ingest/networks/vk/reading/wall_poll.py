@@ -87,7 +87,7 @@ class WallPoller:
         self._deep: set[UUID] = set()
         self._running: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
-        self._aligned_at = -LONGEST_WAIT
+        self._refreshed_at = -LONGEST_WAIT
 
     def poll_soon(self, page: PageRef, *, deep: bool = False) -> None:
         """Poll this page's wall as soon as the limits allow; `deep`: all posts, not only the newest hundred, then
@@ -111,12 +111,12 @@ class WallPoller:
 
     async def _round(self) -> float:
         if self._rate_store is None:
-            book = self._intake.rate_store(SOURCE)
-            self._known = await book.load()
-            self._rate_store = book
-        if asyncio.get_running_loop().time() >= self._aligned_at + LONGEST_WAIT:
-            self._aligned_at = asyncio.get_running_loop().time()
-            self._align()
+            store = self._intake.rate_store(SOURCE)
+            self._known = await store.load()
+            self._rate_store = store
+        if asyncio.get_running_loop().time() >= self._refreshed_at + LONGEST_WAIT:
+            self._refreshed_at = asyncio.get_running_loop().time()
+            self._refresh_pages()
         self._woken.clear()
         now = clock.now().timestamp()
         self._start(now)
@@ -129,7 +129,7 @@ class WallPoller:
             return 0
         return 0
 
-    def _align(self) -> None:
+    def _refresh_pages(self) -> None:
         self._pages = {page.id: page for page in self._token_pool.pages(NETWORK)}
         for page_id in set(self._schedule.pages()) - self._pages.keys():
             self._schedule.remove(page_id)
@@ -168,7 +168,7 @@ class WallPoller:
         done = False
         deep = page.id in self._deep and self._schedule.affords_deep_poll()
         if deep:
-            self._deep.discard(page.id)  # a request during this poll needs another one
+            self._deep.discard(page.id)  # a request that comes during this poll needs another poll
         try:
             found = await self.poll_page(page, deep=deep)
             done = True
@@ -201,11 +201,11 @@ class WallPoller:
 
     def _record_failure(self, page: PageRef, error: Exception) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
-        words = str(error) if isinstance(error, TRANSIENT_ERRORS) else repr(error)
-        self._intake.report_failure(page, SOURCE, words)
+        reason = str(error) if isinstance(error, TRANSIENT_ERRORS) else repr(error)
+        self._intake.report_failure(page, SOURCE, reason)
         delay = retry_delay(error, failures)
         log.warning(
-            "poll failed", source_kind=SOURCE, page_id=str(page.id), error=words[:300], retry_in_seconds=delay
+            "poll failed", source_kind=SOURCE, page_id=str(page.id), error=reason[:300], retry_in_seconds=delay
         )
         return delay
 
@@ -231,13 +231,13 @@ class WallPoller:
         ]
         if not self._is_pushed(page):
             # Counts do not show an edit, or a deletion together with a new comment.
-            # Each poll would read longer threads with many calls.
+            # Longer threads are left out: to read them at each poll would take many calls.
             short = (key for key, count in counts.items() if 0 < count <= COMMENTS_PER_CALL)
             recent = sorted(short, key=_post_id, reverse=True)
             differing += [key for key in recent[:RECENT_THREADS] if key not in differing]
         # First the threads that push reported as changed. Then oldest first, and states of threads without
         # comments last: after an interruption, the first result pages still have unknown threads, so that the next
-        # poll reads on behind them.
+        # poll reads beyond them.
         invalidated = {key for key in differing if key in known and known[key].marker is None}
         differing.sort(key=lambda key: (key not in invalidated, _post_id(key)))
         for start in range(0, len(differing), THREADS_PER_BATCH):
@@ -250,7 +250,7 @@ class WallPoller:
     async def _posts(
         self, page: PageRef, seen: ObservedIds, *, deep: bool
     ) -> tuple[ParsedBatch, dict[str, int], datetime | None]:
-        """Return posts, comment counts by thread, and the time reached; see `poll_page`."""
+        """Return posts, comment counts by thread, and the time read back to: None if all posts were read."""
         parsed = ParsedBatch()
         counts: dict[str, int] = {}
         back_to: datetime | None = None

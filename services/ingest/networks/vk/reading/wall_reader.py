@@ -68,7 +68,7 @@ class ObservedIds:
     def __init__(self, *parsed: ParsedBatch) -> None:
         self._ids: set[str] = set()
         self._unparsed: set[str] = set()
-        self._doubtful = False
+        self._has_unknown_ids = False
         for one in parsed:
             self.add(one)
 
@@ -80,11 +80,11 @@ class ObservedIds:
             if isinstance(ident, int):
                 self._unparsed.add(str(ident))
             else:
-                self._doubtful = True
+                self._has_unknown_ids = True
 
     def missing(self, stored: Mapping[str, datetime], observed_at: datetime) -> list[str]:
         """Return the stored ids that the read did not return although they are old enough."""
-        if self._doubtful:
+        if self._has_unknown_ids:
             return []
         return sorted(
             one
