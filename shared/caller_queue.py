@@ -1,4 +1,4 @@
-"""Slow work of requests in turns of organisations and people, with a 429 for requests beyond the queue."""
+"""Queues for slow work of requests, in turns by organisation and person; a request beyond the limits gets 429."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -28,7 +28,7 @@ def waits_until(scope: Scope) -> float:
 class CallerQueue:
     """A `FairQueue` for work of signed-in callers; one caller has at most `max_per_caller` places in it.
 
-    A semaphore instead has no limit of waiting requests, and the caller with most requests gets most of it.
+    A semaphore would not limit the waiting requests, and the caller with the most requests would get most turns.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class CallerQueue:
         max_per_caller: int | None = None,
         timeout_seconds: float = 10,
     ) -> None:
-        """`refusal` is the sentence that tells a caller what there is too much of. A request waits up to
-        `timeout_seconds`, which must be less than the gateway's timeout of 30 s.
+        """Create an empty queue. `refusal` is the detail of a 429, without the advice to try again. A request
+        waits up to `timeout_seconds`, which must be less than the gateway's timeout of 30 s.
         """
         self._refusal = refusal
         self._queue = FairQueue(

@@ -39,14 +39,14 @@ def encrypt(keys: SecretStr, value: Any) -> bytes:
 
 
 def decrypt(keys: SecretStr, stored: bytes) -> Any:
-    """Return the value that `encrypt` encrypted. Raise `cryptography.fernet.InvalidToken` if no key fits."""
+    """Return the value that `encrypt` encrypted. Raise `cryptography.fernet.InvalidToken` without its key."""
     return json.loads(_multi_fernet(keys).decrypt(stored))
 
 
 def reencrypted(keys: SecretStr, stored: bytes) -> bytes | None:
     """Return the value re-encrypted with the newest key; None if it is already encrypted with that key.
 
-    Raise `cryptography.fernet.InvalidToken` if no key fits.
+    Raise `cryptography.fernet.InvalidToken` if its key is missing.
     """
     try:
         _fernets(keys.get_secret_value())[0].decrypt(stored)

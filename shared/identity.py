@@ -3,7 +3,7 @@
 An external issuer identifies a person; only registry knows their access. Its response is cached for a minute, so a
 locked or moved person loses access everywhere within a minute. A new token is looked up again: after a change of
 access, which a change with the old token reports as 401, signing in again helps at once. After a miss, one token
-of the same person is looked up a second: an issuer may give a stranger any number of new tokens.
+of the same person is looked up per second: an issuer may give a person without access any number of new tokens.
 """
 
 from collections.abc import Awaitable, Callable
@@ -22,7 +22,7 @@ from shared.service_client import ServiceClient, ServiceRejected, ServiceUnavail
 from shared.settings import ServiceName, Settings
 
 Claims = dict[str, Any]
-# Return the claims of the person with this identity, or None for a person without access.
+# Returns the claims of the person with this identity, or None for a person without access.
 FindPerson = Callable[[oidc.VerifiedIdentity], Awaitable[Claims | None]]
 
 PERSON_CACHE_TTL = timedelta(seconds=60)

@@ -52,7 +52,7 @@ OUTAGE_RETRY_DELAY = timedelta(seconds=2)
 # Jobs that wait or run for longer are counted in the metrics.
 OVERDUE = timedelta(minutes=10)
 LONG_RUNNING = timedelta(hours=1)
-# A schedule that meets an outage runs again, for about an hour: its next tick may be tomorrow.
+# A schedule that fails in an outage is retried for about an hour: its next tick may be tomorrow.
 SCHEDULE_BACKOFF = Backoff(OUTAGE_RETRY_DELAY.total_seconds(), 30.0)
 SCHEDULE_RETRIES = 120
 SCHEDULE_FAILURES = Counter(
@@ -105,8 +105,8 @@ def _storable_record(record: TracebackRecord | None) -> TracebackRecord | None:
 class _Connections(AsyncpgPoolDriver):
     """The connections of one run of PgQueuer.
 
-    If a poll of the queue fails, PgQueuer raises the error only when all running jobs have ended; `lost` has it at
-    once.
+    If a poll of the queue fails, PgQueuer raises the error only when all running jobs have ended; `lost` gets it
+    at once.
     """
 
     def __init__(self, pool: asyncpg.Pool, lost: asyncio.Future[Exception]) -> None:
@@ -211,7 +211,7 @@ class _OutcomeWriter(Queries):
                 return
 
     async def is_stopped_within(self, seconds: float) -> bool:
-        """Wait, at most until the worker stops; return whether it does."""
+        """Wait `seconds`, or until the worker stops; return whether it stops."""
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
         return self._stopping.is_set()
@@ -256,10 +256,10 @@ class RetryLater(Exception):  # noqa: N818 — a request, not an error
 
 @dataclass(frozen=True)
 class StuckJobs:
-    """Numbers of jobs that do not go on.
+    """Numbers of jobs that make no progress.
 
-    `overdue` ones are due for long and not begun: no worker runs, all are busy, or none knows the name of the job,
-    as after a return to a former version. `long_running` ones perhaps hang.
+    `overdue`: due long ago and not begun: no worker runs, all are busy, or none has a handler of that name, as
+    after a return to a former version. `long_running`: they may hang.
     """
 
     dead_letters: float
@@ -347,7 +347,7 @@ class Jobs(JobQueue):
         """Run jobs and schedules until cancelled; reconnect with limited backoff after an outage.
 
         `url` is a connection that can LISTEN; the transactions of `on_dead_letter` run in `database`. `report`
-        gets the error while there is no connection: `url` may fail alone.
+        gets the error while there is no connection: `url` may fail although `database` works.
         """
         stopping = asyncio.Event()
         draining: set[asyncio.Task[None]] = set()
@@ -376,9 +376,9 @@ class Jobs(JobQueue):
         report: WorkerReport,
         draining: set[asyncio.Task[None]],
     ) -> None:
-        """Run jobs and schedules until a statement is lost; those that run then end in `draining`.
+        """Run jobs and schedules until a statement fails in an outage; those that run then end in `draining`.
 
-        Otherwise one lost statement would stop all jobs until the slowest running one has ended.
+        Otherwise one failed statement would stop all jobs until the slowest running one has ended.
         """
         lost: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
         # In a separate task, so that errors during its teardown do not replace the caller's cancellation.
@@ -442,7 +442,7 @@ class Jobs(JobQueue):
             ]
             if self.schedules:
                 work.append(self._run_schedules(queuer, pool))
-            # Neither is cancelled when the other one fails: that would cancel jobs, or forget runs of schedules.
+            # Neither is cancelled when the other one fails: that would cancel jobs, or lose runs of schedules.
             ends = await asyncio.gather(*(_end_with(queuer, one) for one in work), return_exceptions=True)
             if errors := [error for error in ends if isinstance(error, Exception)]:
                 raise ExceptionGroup("jobs and schedules have ended", errors)
@@ -598,7 +598,7 @@ class Jobs(JobQueue):
         return rule(names.queue_table_log, log_statement), rule(names.statistics_table, statistics_statement)
 
     async def count_stuck(self, session: AsyncSession) -> StuckJobs:
-        """Return how many jobs of the queue do not go on."""
+        """Return how many jobs of the queue make no progress."""
         query = f"""
             SELECT count(*) FILTER (WHERE status = 'failed') AS dead_letters,
                 count(*) FILTER (WHERE status = 'queued' AND now() - execute_after > :overdue) AS overdue,

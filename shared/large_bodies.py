@@ -14,7 +14,7 @@ from shared.http.problems import Problem
 from shared.http.request_log import WHO
 
 LARGE_AT_ONCE = 4
-# A turn is held until the response, while networks are asked for instance: one caller must not take all.
+# A turn is held until the response, for example during calls to networks: one caller must not take all turns.
 LARGE_PER_CALLER = 2
 # A request that waits holds no body yet.
 MAX_WAITING = 64
@@ -24,7 +24,7 @@ class LargeBodies:
     """ASGI middleware: a body that may have more than `limit()` bytes is received only from a caller with a valid
     token, in the caller's turn. `large` contains the paths for such bodies, with their limits.
 
-    Otherwise anybody could fill the memory of the service before a route asks for the token.
+    Otherwise anybody could fill the memory of the service before a route checks the token.
     """
 
     def __init__(self, app: ASGIApp, limit: Callable[[], int], large: Mapping[str, int]) -> None:
@@ -43,7 +43,7 @@ class LargeBodies:
         if scope["type"] != "http" or not self.large.allow_more(scope, self.limit()):
             await self.app(scope, receive, send)
             return
-        until = waits_until(scope)  # the turns that the route waits for are counted from here
+        until = waits_until(scope)  # the time to wait for turns, also for those of the route, begins here
         request = Request(scope)
         scope[WHO] = {"ip_address": client_address(request)}  # for the log of a refusal
         async with AsyncExitStack() as turn:

@@ -78,7 +78,7 @@ def _hide_secrets(_logger: object, _name: str, event: structlog.typing.EventDict
 
 
 def _encodable(_logger: object, _name: str, line: Any) -> str:
-    """Return the rendered line without lone surrogates, which a stream in UTF-8 refuses; networks send them."""
+    """Return the rendered line without lone surrogates, which networks send and a UTF-8 stream rejects."""
     return str(line).encode("utf-8", "backslashreplace").decode()
 
 

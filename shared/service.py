@@ -64,7 +64,7 @@ LONG_RUNNING_JOBS = Gauge("gospablik_long_running_jobs", "Jobs that have been ru
 DEPENDENCY_TIMEOUT_SECONDS = 2.0
 RESTART_BACKOFF = Backoff(0.5, 15.0)
 
-WORKER_UP = Gauge("gospablik_worker_up", "1 while a worker loop is well", ["service", "worker"])
+WORKER_UP = Gauge("gospablik_worker_up", "1 while a worker loop is healthy", ["service", "worker"])
 
 
 class ApiPart(Protocol):
@@ -365,7 +365,7 @@ class Service:
         return None
 
     async def count_stuck_jobs(self, jobs: Jobs) -> StuckJobs:
-        """Return how many jobs do not go on; NaN while the database is unavailable."""
+        """Return how many jobs make no progress; NaN while the database is unavailable."""
         # `/metrics` must not fail: the other metrics are especially needed during an outage.
         try:
             async with asyncio.timeout(3), self.database.read() as session:

@@ -163,12 +163,12 @@ class Settings(SecretFileSettings):
     )
     trusted_proxies: ProxyNetworks = Field(
         default=(),
-        description="Proxies in front of the gateway, comma-separated: of the addresses in `X-Forwarded-For` the "
-        "last that is none of these is the client's",
+        description="Proxies in front of the gateway, comma-separated: the client's address is the last one in "
+        "`X-Forwarded-For` that is not one of these",
     )
     ca_bundle: Path | None = Field(
         default=None,
-        description="PEM file with authorities, besides the machine's own, that sign other systems' certificates",
+        description="PEM file with certificate authorities that are trusted besides the machine's own",
     )
     clock_shift_seconds: float = Field(
         default=0.0, description="Shifts this process's clock; tests give all processes the same shift"

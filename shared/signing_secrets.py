@@ -1,6 +1,6 @@
 """Secrets of Standard Webhooks, encrypted at rest: of endpoints that receive, and of partners that send.
 
-Own headers of endpoints are encrypted in the same way.
+Custom headers of endpoints are encrypted in the same way.
 """
 
 import base64
@@ -65,7 +65,7 @@ class SecretCipher:
         return encryption.encrypt(self._keys, [value.current, value.previous, until])
 
     def decrypt(self, sealed: bytes) -> SigningSecrets:
-        """Return the decrypted secrets. Raise `UndecryptableSecret` when no key fits."""
+        """Return the decrypted secrets. Raise `UndecryptableSecret` if their key is missing."""
         try:
             current, previous, until = encryption.decrypt(self._keys, sealed)
         except InvalidToken as error:
@@ -75,11 +75,11 @@ class SecretCipher:
         return SigningSecrets(current, previous, datetime.fromisoformat(until) if until else None)
 
     def encrypt_headers(self, headers: Mapping[str, str]) -> bytes:
-        """Return the encrypted bytes of own headers to store."""
+        """Return the encrypted bytes of custom headers to store."""
         return encryption.encrypt(self._keys, dict(headers))
 
     def decrypt_headers(self, sealed: bytes) -> dict[str, str]:
-        """Return the decrypted headers. Raise `UndecryptableSecret` when no key fits."""
+        """Return the decrypted headers. Raise `UndecryptableSecret` if their key is missing."""
         try:
             headers: dict[str, str] = encryption.decrypt(self._keys, sealed)
         except InvalidToken as error:

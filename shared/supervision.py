@@ -34,7 +34,7 @@ class Backoff:
 
 
 def report_nothing(_error: str | None) -> None:
-    """Ignore a worker's state: where no service reports it."""
+    """Ignore a worker's state, for a worker that belongs to no service."""
 
 
 class WorkEnded(Exception):  # noqa: N818 — an outcome

@@ -194,9 +194,10 @@ def shorten(intervals: Intervals, by: timedelta) -> Intervals:
 def adapt_exception(
     day: date, intervals: Intervals, from_week: Mapping[int, Intervals], to_week: Mapping[int, Intervals]
 ) -> Intervals:
-    """Adapt an exception of one weekly pattern to another: a day off stays a day off, an hour less an hour less.
+    """Return the intervals of an exception, adapted to another week: a short day is shortened by the same time.
 
-    A working day on a weekday that is usually off gets the hours of the first working day of the week.
+    A day off stays a day off. A working day on a weekday that is usually off gets the hours of the first working
+    day of the week.
     """
     if not intervals:
         return ()

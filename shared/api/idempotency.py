@@ -29,7 +29,7 @@ from shared.tables.base import IdempotencyMixin
 
 _UUID = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 KEPT = timedelta(hours=24)
-FORGOTTEN_AT_ONCE = 1000
+PURGE_BATCH_SIZE = 1000
 PAUSE_SECONDS = 3600
 
 T = TypeVar("T", bound=BaseModel)
@@ -147,13 +147,13 @@ async def delete_responses_about(
     )
 
 
-async def forget_old(database: Database, table: type[IdempotencyMixin]) -> None:
+async def purge_expired(database: Database, table: type[IdempotencyMixin]) -> None:
     """Delete the expired responses of all callers, in batches of one transaction each."""
-    old = select(table.caller, table.key).where(table.created_at < clock.now() - KEPT).limit(FORGOTTEN_AT_ONCE)
-    forget = delete(table).where(tuple_(table.caller, table.key).in_(old)).returning(table.key)
+    old = select(table.caller, table.key).where(table.created_at < clock.now() - KEPT).limit(PURGE_BATCH_SIZE)
+    purge = delete(table).where(tuple_(table.caller, table.key).in_(old)).returning(table.key)
     while True:
         async with database.write() as session:
-            if len((await session.scalars(forget)).all()) < FORGOTTEN_AT_ONCE:
+            if len((await session.scalars(purge)).all()) < PURGE_BATCH_SIZE:
                 return
 
 
@@ -161,7 +161,7 @@ async def purge_periodically(database: Database, table: type[IdempotencyMixin]) 
     """Delete expired responses every hour until cancelled."""
 
     async def one_round() -> float:
-        await forget_old(database, table)
+        await purge_expired(database, table)
         return PAUSE_SECONDS
 
     await run_periodically(one_round)

@@ -1,7 +1,7 @@
 """The OpenAPI document of the actual requests and responses, completed from the dependencies of each route.
 
-FastAPI describes parameters, bodies and successful responses. Problems, headers, rights and examples are added here,
-once for all routes: they are derived from a route's dependencies, so that nothing is declared twice.
+FastAPI describes parameters, bodies and successful responses. Problems, headers, rights and examples are added
+here, once for all routes: they are derived from a route's dependencies, so that nothing is declared twice.
 """
 
 import asyncio

@@ -4,7 +4,7 @@ from typing import Any
 
 COMPONENTS: dict[str, Any] = {
     "ETag": {
-        "description": "The version, for `If-Match`; with a mark of the content in some reads, for `If-None-Match`",
+        "description": "The version, for `If-Match`; some reads add a mark of the content, for `If-None-Match`",
         "schema": {"type": "string"},
         "example": '"3"',
     },

@@ -228,7 +228,7 @@ def may_hold_text(kind: TypeEngine[Any]) -> bool:
 
 
 def digest(column: str, subject_id: str, value: Any) -> str:
-    """Return the HMAC-SHA256 of a value; equal values of other rows or columns have other digests."""
+    """Return the HMAC-SHA256 of a value; equal values in different rows or columns have different digests."""
     key = settings().audit_key.get_secret_value().encode()
     canonical = json.dumps(_to_json(value), sort_keys=True, separators=(",", ":"))
     return hmac.digest(key, f"{column}\0{subject_id}\0{canonical}".encode(), "sha256").hex()

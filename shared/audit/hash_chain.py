@@ -92,7 +92,7 @@ class ChainHead:
 
     @classmethod
     def parse(cls, noted: str) -> "ChainHead":
-        """Parse a head as `str` writes it. Raise `ValueError` if it is malformed."""
+        """Return the head that `str` wrote as `noted`. Raise `ValueError` if it is malformed."""
         position, _, chain = noted.partition(":")
         found = cls(int(position), bytes.fromhex(chain))
         if found.position < 1 or len(found.chain) != len(GENESIS):
@@ -166,7 +166,7 @@ def _chain_error(
             return ChainError(row["position"], "there is no such position: the chain starts at 1")
         return ChainError(position, "the row is missing")
     if row["chain"] != chain_hash(previous_hash, row):
-        return ChainError(position, f"the row {row['id']} is not the one that was chained here")
+        return ChainError(position, f"the row {row['id']} was changed or replaced after it was chained")
     if expected_head is not None and expected_head.position == position and expected_head.chain != row["chain"]:
         return ChainError(position, "the chain was rebuilt: the hash differs from the expected head")
     return None

@@ -94,7 +94,7 @@ class Caller:
         return replace(self, right=right)
 
     def may_access(self, right: Right, organisation_id: UUID | None, lineage: Collection[UUID]) -> bool:
-        """Return whether the caller has the right for this organisation; None asks about the whole region.
+        """Return whether the caller has the right for this organisation; None means the whole region.
 
         `lineage` contains the ids from the root of the tree down to the organisation itself.
         """
@@ -152,13 +152,14 @@ class Caller:
 
 @dataclass(frozen=True)
 class ServiceCaller:
-    """A calling service, on behalf of a person or of itself."""
+    """A calling service, which acts on behalf of a person or of itself."""
 
     service: str
     on_behalf_of: str
 
 
-# The ASGI scope key of a caller whom an earlier dependency has authenticated, by a ticket or a token elsewhere.
+# The ASGI scope key of a caller whom an earlier dependency has authenticated, by a ticket or by a token that is
+# not in the header.
 AUTHENTICATED = "gospablik.authenticated"
 _TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — the URL of the token endpoint
 _SCOPES = {right.value: RIGHT_DESCRIPTIONS[right] for right in Right}
@@ -204,8 +205,9 @@ async def get_caller(request: Request) -> Caller:
 
 
 async def read_token(request: Request) -> Caller:
-    """Return the caller of the token in the header or in the cookie, also before a route is chosen. Raise as
-    `get_caller`.
+    """Return the caller of the token in the header or in the cookie, also before a route is chosen.
+
+    Raise like `get_caller`.
     """
     return await _of_token(request, _token(request))
 

@@ -1,4 +1,4 @@
-"""Limits of changing another account: nobody changes one whose access is wider than their own."""
+"""Limits on changing another account: nobody may change one whose access is wider than their own."""
 
 from collections.abc import Collection
 from typing import Protocol

@@ -77,7 +77,7 @@ class IssuerKeys:
         self._last_error: str | None = None
 
     async def containing(self, kid: str | None) -> KeySet:
-        """Return the issuer's keys, which include `key_id`.
+        """Return the issuer's keys, which include the key `kid`; None: whichever keys there are.
 
         Raise `InvalidToken` if the issuer has no such key, `IssuerUnavailable` if the keys cannot be fetched.
         """

@@ -59,7 +59,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.APPEALS_READ: "read appeals with their messages, replies and timeline",
     Right.APPEALS_OPEN: "enter appeals that came by phone, in person, by letter or from another system",
     Right.APPEALS_TRIAGE: "decide what needs an answer, which organisation answers and how urgent it is; "
-    "make the moves that only the centre may make; correct how citizens' words on answers were read",
+    "make the moves that only the centre may make; correct how citizens' feedback was classified",
     Right.APPEALS_WORK: "move appeals through their statuses; the centre's decisions need `appeals:triage` too",
     Right.APPEALS_ANSWER: "write and publish replies, and keep templates of replies",
     Right.REPLIES_APPROVE: "approve or refuse replies that need approval",

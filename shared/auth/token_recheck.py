@@ -90,7 +90,7 @@ async def require_access(session: AsyncSession, caller: Caller) -> None:
     """Raise `Unauthenticated` unless the caller still has the access that the token names.
 
     A write transaction checks this itself, but only with its first statement: a route that does slow work before
-    checks it first.
+    that statement calls this function first.
     """
     if not await callers_with_access(session, [caller]):
         raise access_changed()

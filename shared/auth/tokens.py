@@ -56,10 +56,10 @@ def read_key_set(path: Path) -> KeySet:
 
 
 class PublicKeys:
-    """The public keys in a JWKS file, which a rotation of keys replaces while the services run.
+    """The public keys in a JWKS file; a key rotation replaces the file while the services run.
 
-    joserfc calls it for the keys that may verify a token. The file is read again only if it was replaced, because
-    anybody can send tokens with unknown key ids.
+    joserfc calls this object to get the keys that may verify a token. The file is read again only if it was
+    replaced, because anybody can send tokens with unknown key ids.
     """
 
     def __init__(self, path: Path) -> None:
@@ -69,12 +69,12 @@ class PublicKeys:
         self._keys = read_key_set(path)
 
     def __call__(self, token: GuestProtocol) -> KeySet:
-        """Return the keys, those of the present file if the token names a key that is not known yet."""
+        """Return the keys; if the token names an unknown key, those of the file as it is now."""
         kid = token.headers().get("kid")
         return self._keys if any(key.kid == kid for key in self._keys) else self.current()
 
     def current(self) -> KeySet:
-        """Return the keys of the present file."""
+        """Return the keys of the file as it is now; while there is no file, the last ones."""
         version = self._version_on_disk()
         if version not in (None, self._version):
             with suppress(FileNotFoundError):  # removed since: the keys stay until there is a new file
@@ -149,7 +149,7 @@ class Verifier:
 
 
 def verify(token: str, keys: KeyFlexible, *, audience: str, issuer: str | None = None) -> dict[str, Any]:
-    """Return the claims of a valid token without caching it, for a token used once. Raise as `Verifier.verify`."""
+    """Return the claims of a valid token that is used once: it is not cached. Raise like `Verifier.verify`."""
     return Verifier(keys).verify(token, audience=audience, issuer=issuer)
 
 
@@ -161,7 +161,7 @@ def _issued_at(issued_at: object, now: int) -> object:
 
 
 def optional_uuid(value: object) -> UUID | None:
-    """Return a claim as a UUID, or None if it is absent. Raise `InvalidToken` otherwise."""
+    """Return a claim as a UUID, or None if it is absent. Raise `InvalidToken` if it is malformed."""
     if value is None:
         return None
     try:

@@ -173,8 +173,8 @@ class AppealTagsChanged(AppealSnapshot):
 
 
 class AppealPartnerStatusChanged(AppealSnapshot):
-    """A partner system reported how far it is with the appeal, whose own status stays. The partner's note is not
-    in the event. `GET /appeals/{id}` shows it.
+    """A partner system reported its status of the appeal; the status of the appeal itself does not change. The
+    partner's note is not in the event. `GET /appeals/{id}` shows it.
     """
 
     event_type = "appeal.partner_status_changed"
@@ -185,7 +185,7 @@ class AppealPartnerStatusChanged(AppealSnapshot):
     }
 
     partner_id: UUID = Field(description="The partner that reported it")
-    partner_status: PartnerStatus = Field(description="How far it is")
+    partner_status: PartnerStatus = Field(description="The status that the partner reported")
 
 
 class AppealMoved(AppealSnapshot):
@@ -275,7 +275,7 @@ class AppealOverdue(AppealSnapshot):
 
     promised_at: Moment | None = Field(description="The date that an interim reply promised, if there is one")
     clock: AwaitedClock | None = Field(
-        default=None, description="What is late; absent from older events, which are of a response or a promise"
+        default=None, description="What is late; absent from older events, which concern a response or a promise"
     )
     due_at: Moment | None = Field(default=None, description="The deadline, or the promised date")
 
@@ -322,7 +322,7 @@ class AppealDeadlineNear(AppealSnapshot):
     clock: CountedClock = Field(description="What is due")
     share: float = Field(description="The share of the time that is used")
     due_at: Moment = Field(description="The deadline")
-    left_seconds: int = Field(description="What is left, in the working or calendar time of the policy")
+    left_seconds: int = Field(description="How much time is left, in the working or calendar time of the policy")
 
 
 class AppealEscalated(AppealSnapshot):
@@ -342,13 +342,14 @@ class AppealEscalated(AppealSnapshot):
     clock: AwaitedClock = Field(description="What is due")
     due_at: Moment = Field(description="The deadline, or the promised date")
     told: Annotated[list[UUID], FeedOnly()] = Field(
-        description="The people who hold the role; none: nobody does, and the step was skipped"
+        description="The people who hold the role; empty: nobody holds it, and the step was skipped"
     )
 
 
 class AppealDeadlineChanged(AppealSnapshot):
     """A deadline of the appeal moved: a working calendar or the choice of the organisation's calendar changed, the
-    appeal begins with a later, clear message now, or an appeal that started earlier was merged into it.
+    clocks now start with a later message that made the matter clear, or an appeal that started earlier was merged
+    into it.
     """
 
     event_type = "appeal.deadline_changed"
@@ -481,11 +482,11 @@ class AppealFeedback(AppealSnapshot):
 
     reply_id: UUID = Field(description="The final answer")
     kind: FeedbackKind | None = Field(
-        description="`not_solved`: the appeal is reopened; `silence`: nothing was said in time; null: a person "
+        description="`not_solved`: the appeal is reopened; `silence`: no feedback came in time; null: a person "
         "found that the message says nothing about the answer"
     )
     mark: int | None = Field(description="1 to 5, if the citizen gave a mark")
-    message_id: UUID | None = Field(description="The message that says it; null with `silence`")
+    message_id: UUID | None = Field(description="The message with the feedback; null with `silence`")
 
 
 class AppealFeedbackReceived(AppealFeedback):
@@ -587,7 +588,7 @@ class ReplyChangeFailed(ReplyChangeSnapshot):
     event_type = "reply.change_failed"
     example = ReplyChangeSnapshot.example | _FAILURE | {"change": "edit"}
 
-    change: ReplyChangeKind = Field(description="What was asked for")
+    change: ReplyChangeKind = Field(description="What was requested")
     code: str = Field(description="Code of the reason, from the network or this system")
     reason: str = Field(description="Explanation for the person who asked for it")
     failed_at: Moment = Field(description="When it failed")

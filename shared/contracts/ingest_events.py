@@ -51,7 +51,7 @@ class MessageReceived(MessageReference):
 
     author_key: str | None = Field(description="Pseudonym of the author; null for the community")
     from_community: bool = Field(description="Written by the page itself")
-    publication_id: UUID | None = Field(description="The publication of ours that it is")
+    publication_id: UUID | None = Field(description="Set if the message is a reply that this system published")
     reply_to: str | None = Field(description="The network's id of the message that it replies to")
     history: bool = Field(description="Written before the page went live: opens no appeal")
     written_at: Moment = Field(description="When it was written, by the network's clock")
@@ -100,7 +100,7 @@ class PublicationPublished(EventData):
     external_ids: list[str] = Field(description="The network's ids of all parts, in order")
     url: str = Field(description="Address of the first part in the network")
     published_at: Moment = Field(description="When the last part was published")
-    matched: bool = Field(description="Recognised in the network, where the response to the call was lost")
+    matched: bool = Field(description="Found in the network, because the response to the call was lost")
 
 
 class PublicationFailure(BaseModel):
@@ -239,5 +239,5 @@ class NetworkTokenStateChanged(EventData):
     state: TokenState = Field(description="`limited` ends by itself; the other unusable states need a person")
     reason: str | None = Field(description="What the network or a person said")
     method: Annotated[str | None, FeedOnly()] = Field(
-        description="The only method of the network that is concerned; null: all"
+        description="The only method of the network to which it applies; null: all methods"
     )

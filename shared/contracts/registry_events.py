@@ -145,7 +145,7 @@ class PageClosed(PageUnavailable):
 
 
 class PageGone(PageUnavailable):
-    """The network no longer knows the page."""
+    """The network no longer returns the page."""
 
     event_type = "page.gone"
     example = _PAGE | {"reason": "not_found"}

@@ -16,7 +16,7 @@ class WebhookEndpointSuspended(EventData):
     required_right = Right.WEBHOOKS_READ
     example: ClassVar = {"reason": "its owner lacks the right «appeals:read», which «appeal.opened» needs"}
 
-    reason: str = Field(description="Why")
+    reason: str = Field(description="Why it was suspended")
 
 
 class WebhookEndpointDisabled(EventData):
@@ -33,8 +33,8 @@ class WebhookEndpointDisabled(EventData):
         "failed_deliveries": 240,
     }
 
-    reason: str = Field(description="Why")
-    failing_since: Moment | None = Field(description="Since when it has failed throughout, without a success")
+    reason: str = Field(description="Why it was disabled")
+    failing_since: Moment | None = Field(description="Since when all its deliveries have failed")
     failed_deliveries: int = Field(description="Its failed deliveries, the waiting ones included; at most 10,000")
 
 
@@ -61,4 +61,4 @@ class WebhookVerification(EventData):
     }
 
     endpoint_id: UUID = Field(description="The endpoint")
-    challenge: str = Field(description="Random text, which the body of the response must be")
+    challenge: str = Field(description="Random text, which must be the body of the response")

@@ -1,6 +1,6 @@
 """The time of the database's clock, by which leases, heartbeats and the order of rows are decided.
 
-Clocks of two machines are never compared, and the database's clock is one for all processes.
+Clocks of two machines are never compared: all processes use the clock of the database.
 """
 
 from datetime import datetime

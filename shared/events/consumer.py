@@ -24,8 +24,7 @@ log = get_logger(__name__)
 BATCH = 500
 
 # How many failures of a single event are retried before it is dead-lettered. A timeout may come from a database
-# that is slow although it responds to a ping, so more timeouts are allowed: half an hour in
-# total with the pauses.
+# that is slow although it responds to a ping, so more timeouts are allowed: half an hour in total with the pauses.
 MAX_FAILURES = 5
 MAX_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
@@ -120,7 +119,7 @@ class Consumer:
         return f"event:{self.name}"
 
     async def process_batch(self, database: Database, limit: int = BATCH, attempt: _Attempt | None = None) -> int:
-        """Handle the next events in one transaction and return their number; note them in `attempt` before."""
+        """Handle the next events in one transaction; return how many. Before, set the first event in `attempt`."""
         async with database.write() as session:
             events, reached = await self._next(session, limit)
             if events:
@@ -170,7 +169,7 @@ class Consumer:
         if reached is not None:
             await session.execute(update(offsets).where(offsets.consumer == self.name).values(position=reached))
 
-    def _look(self) -> Select[int, bool, int | None]:
+    def _work_query(self) -> Select[int, bool, int | None]:
         """Return the query for the arguments of `_Progress.has_work`, in one round trip."""
         offsets, reached = self.offsets_table, bindparam("reached", type_=BigInteger)
         return select(
@@ -184,11 +183,11 @@ class Consumer:
     ) -> None:
         """Handle events until cancelled; `report(name, error or None)` feeds the readiness check."""
         limit, failures, timeouts = BATCH, 0, 0
-        # The event that the failures are counted of.
+        # The event whose failures are counted.
         failing: UUID | None = None
         # Errors before an event was read, which only make the pauses longer.
         unread = 0
-        progress, look = _Progress(), self._look()
+        progress, work_query = _Progress(), self._work_query()
         async with wakeups.subscribe(EVENTS_NUMBERED) as notified:
             while True:
                 seconds = wakeups.longest_wait
@@ -200,7 +199,7 @@ class Consumer:
                     if failing is not None and self._exhausted(failures, timeouts):
                         await self.dead_letter_next(database, failing)
                         failing, failures, timeouts = None, 0, 0
-                    found = await database.execute_alone(look, {"reached": progress.reached})
+                    found = await database.execute_alone(work_query, {"reached": progress.reached})
                     if not progress.has_work(found.last, found.stored, is_wanted=found.wanted):
                         unread = 0
                         continue

@@ -74,9 +74,9 @@ class NotificationListener:
         report: WorkerReport = report_nothing,
         channels: tuple[str, ...] = (EVENTS_WRITTEN, EVENTS_NUMBERED),
     ) -> None:
-        """Hold the LISTEN connection until cancelled, reconnecting with a bounded back-off.
+        """Hold the LISTEN connection until cancelled, reconnecting with a bounded backoff.
 
-        `report` gets the error while there is no connection: `url` may fail alone.
+        `report` gets the error while there is no connection: `url` may fail although other connections work.
         """
         failures = 0
         while True:
@@ -125,8 +125,9 @@ class NotificationListener:
                 connection.terminate()
 
     def _compare(self, last_position: int | None, *, outbox_waits: bool, is_read_only: bool) -> None:
-        """Wake the waiters of channels with news since the last poll. Raise `ReadOnlyServerError` on a read-only
-        server, because nothing new will be written there.
+        """Wake the waiters of the channels for which there is something new since the last poll.
+
+        Raise `ReadOnlyServerError` on a read-only server, because nothing new will be written there.
         """
         if is_read_only:
             raise ReadOnlyServerError("the server is read-only")

@@ -68,13 +68,15 @@ class BodyLimit:
             else:
                 kept.clear()
         if size > limit:
-            await _refuse(TooLarge(f"The body has {size} bytes; this service takes {limit}"), scope, receive, send)
+            await _refuse(
+                TooLarge(f"The body has {size} bytes; this service accepts at most {limit}"), scope, receive, send
+            )
             return
         if size > common:
             # The limit of a path for files. A body without a content type is a file there.
             if b"json" in _content_type(scope):
                 refusal = TooLarge(
-                    f"The JSON has {size} bytes; this service takes {common}, and more in files only"
+                    f"The JSON has {size} bytes; this service accepts at most {common}, and more only in files"
                 )
                 await _refuse(refusal, scope, receive, send)
                 return

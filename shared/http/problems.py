@@ -38,7 +38,7 @@ _ACTOR_EXAMPLE = {
 }
 MEDIA_TYPE = "application/problem+json"
 UNEXPECTED = "The error was logged; check whether the change was made before you send it again"
-TOO_SLOW = "The query took longer than a read may take and was cancelled: ask for less, by narrower filters"
+TOO_SLOW = "The query took longer than a read may take and was cancelled: use narrower filters"
 # `Retry-After` during an outage: an outage of the database is rarely shorter.
 RETRY_AFTER_SECONDS = 5
 
@@ -164,7 +164,7 @@ class Gone(Problem):
     members: ClassVar[Mapping[str, Any]] = {
         "next_after": {
             "type": "string",
-            "description": "Of the event feed: the position from which events are kept",
+            "description": "In the event feed: the position after which events are kept",
             "examples": ["0.42"],
         }
     }
@@ -500,12 +500,12 @@ class _Unexpected:
                 log.warning("query timed out", path=scope["path"], error=repr(error)[:300])
                 await TooSlow(TOO_SLOW).response(scope["path"])(scope, receive, send)
                 return
-            away = is_outage(error)
-            if away:
+            unavailable = is_outage(error)
+            if unavailable:
                 log.warning("request failed: dependency unavailable", path=scope["path"], error=repr(error)[:300])
             else:
                 log.exception("unexpected error", path=scope["path"])
             if begun:
                 raise
-            answer = of_outage(scope["method"]) if away else Problem(UNEXPECTED)
+            answer = of_outage(scope["method"]) if unavailable else Problem(UNEXPECTED)
             await answer.response(scope["path"])(scope, receive, send)

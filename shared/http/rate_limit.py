@@ -56,7 +56,7 @@ class Quota:
         if wait > 0:
             return self._verdict(full_at - each - now, math.ceil(wait))
         if caller not in self._full_at and len(self._full_at) >= MOST_CALLERS:
-            self._forget_full(now)
+            self._drop_full(now)
         self._full_at[caller] = full_at
         return self._verdict(full_at - now, 0)
 
@@ -70,7 +70,7 @@ class Quota:
         left = math.floor((self._window - full_in) * self._allowed / self._window + 1e-6)
         return Verdict(self._allowed, self._window, max(left, 0), math.ceil(full_in), wait)
 
-    def _forget_full(self, now: float) -> None:
+    def _drop_full(self, now: float) -> None:
         self._full_at = {caller: at for caller, at in self._full_at.items() if at > now}
         if len(self._full_at) >= MOST_CALLERS:  # too many callers: reset all buckets to limit the memory
             self._full_at.clear()

@@ -80,12 +80,12 @@ class Lists:
     buryat_first_names: frozenset[str]
     common: frozenset[str]
     ordinary: frozenset[str]
-    places: frozenset[str]
+    settlements: frozenset[str]
     public: frozenset[str]
     before_streets: frozenset[str]
-    before_places: frozenset[str]
+    before_institutions: frozenset[str]
     prepositions: frozenset[str]
-    offices: tuple[str, ...]
+    job_titles: tuple[str, ...]
     greetings: tuple[str, ...]
     named: frozenset[tuple[str, ...]]
 
@@ -98,12 +98,12 @@ def lists() -> Lists:
         ),
         common=frozenset(_read_words("common_first_names.txt")),
         ordinary=frozenset(_read_words("ambiguous_words.txt")),
-        places=frozenset(form for name in _read_words("settlements_like_names.txt") for form in _forms(name)),
+        settlements=frozenset(form for name in _read_words("settlements_like_names.txt") for form in _forms(name)),
         public=frozenset(_read_words("historical_figures.txt")),
         before_streets=frozenset(_read_words("street_words.txt")),
-        before_places=frozenset(_read_words("institution_words.txt")),
+        before_institutions=frozenset(_read_words("institution_words.txt")),
         prepositions=frozenset(_read_words("location_prepositions.txt")),
-        offices=tuple(_read_words("job_title_stems.txt")),
+        job_titles=tuple(_read_words("job_title_stems.txt")),
         greetings=tuple(_read_words("greeting_stems.txt")),
         named=frozenset(tuple(line.lower().split()) for line in _read_lines("named_streets.txt")),
     )
@@ -129,11 +129,11 @@ def _neighbour_flags(word: str) -> int:
     listed = lists()
     if word in listed.before_streets:
         kind |= BEFORE_STREET
-    if word in listed.before_places:
+    if word in listed.before_institutions:
         kind |= BEFORE_INSTITUTION
     if word in listed.prepositions:
         kind |= BEFORE_LOCATION
-    if f"{word}$".startswith(listed.offices):
+    if f"{word}$".startswith(listed.job_titles):
         kind |= JOB_TITLE
     if word.startswith(listed.greetings):
         kind |= GREETING
@@ -142,7 +142,7 @@ def _neighbour_flags(word: str) -> int:
 
 def _hyphenated_flags(word: str) -> int:
     """Return the flags of a hyphenated word, derived from the flags of its parts."""
-    if word in lists().places:
+    if word in lists().settlements:
         return LOCATION
     if word in lists().buryat_first_names:
         return FIRST_NAME | COMMON_FIRST_NAME
@@ -190,17 +190,17 @@ def _own_flags(word: str) -> int:
         kind |= LOCATION
     if (known and share["Patr"] > 0.5) or (not known and _PATRONYMIC.fullmatch(word)):
         return kind | PATRONYMIC
-    place = word in listed.places
-    if place:
+    settlement = word in listed.settlements
+    if settlement:
         kind |= LOCATION
     common = word in listed.buryat_first_names or bool(lemmas & listed.common)
-    ordinary = (place and not common) or bool((lemmas | {word}) & listed.ordinary)
+    ordinary = (settlement and not common) or bool((lemmas | {word}) & listed.ordinary)
     kind |= _first_name_flags(
         word, known=known, share=share, ordinary=ordinary, buryat=word in listed.buryat_first_names
     )
     if kind & (FIRST_NAME | LIKELY_FIRST_NAME) and common:
         kind |= COMMON_FIRST_NAME
-    return kind | _surname_flags(word, known=known, share=share, alone=alone and not place)
+    return kind | _surname_flags(word, known=known, share=share, alone=alone and not settlement)
 
 
 def _first_name_flags(word: str, *, known: bool, share: dict[str, float], ordinary: bool, buryat: bool) -> int:

@@ -40,7 +40,7 @@ NAME = "[имя]"
 _WORD = re.compile(rf"[{LETTERS}]+(?:-[{LETTERS}]+)*")
 _ABBREVIATION = 4
 _BEGINS = ANY_FIRST_NAME | PATRONYMIC | ANY_SURNAME
-_TELLING = ANY_FIRST_NAME | PATRONYMIC | SURNAME
+_NAME_FLAGS = ANY_FIRST_NAME | PATRONYMIC | SURNAME
 
 # Abbreviations in addresses: they are never initials, and a location follows.
 _LOCATION_ABBREVIATION = re.compile(
@@ -105,7 +105,7 @@ def mask_person_names(text: str) -> str:
     """Return the text with names of people replaced by `[имя]`."""
     matches = list(_WORD.finditer(text))
     kinds = [word_flags(match[0].lower()) for match in matches]
-    if not any(kind & _TELLING for kind in kinds) and not _INITIALS.search(text):
+    if not any(kind & _NAME_FLAGS for kind in kinds) and not _INITIALS.search(text):
         # After a job title, a word that only looks like a surname counts as one.
         after_job_title = False
         for kind in kinds:

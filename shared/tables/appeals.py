@@ -36,7 +36,7 @@ class Appeal(Base):
 
     `first_response_*` describe the first reply and are not changed later; `next_response_due_at` is the deadline
     of the reply to a message that reopened the appeal, or null. Due dates are copied from the clocks, for lists.
-    `legal_regime`: open_source_message unless the law treats the message as an appeal of its own kind.
+    `legal_regime`: the law that applies to the appeal; `open_source_message` for all appeals so far.
     `erased_at`: when the citizen's data was erased: texts are gone; steps and their times stay.
     """
 
@@ -237,7 +237,7 @@ class Appeal(Base):
     final_answer_at: Mapped[datetime | None]
     feedback_kind: Mapped[str | None]
     next_response_due_at: Mapped[datetime | None]
-    # The breach of the awaited response or promise; the final answer's breach is recorded in its clock.
+    # When the breach of the awaited response or promise was recorded; the final answer's is in its clock.
     overdue_recorded_at: Mapped[datetime | None]
     # When to check next whether people must be notified of a late or nearly late answer.
     next_escalation_at: Mapped[datetime | None]

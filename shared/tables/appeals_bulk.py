@@ -15,8 +15,8 @@ class BulkOperation(Base):
     """One change of many appeals, requested by a person or client.
 
     `action`: assign | transfer | close | triage | undo, with its `parameters`. `undoes_id`: the operation that
-    this one undoes. `organisation_id` (null: the centre), `include_subordinates` and `scopes` are the
-    author's at the request. `completed_at`: when every appeal had an outcome.
+    this one undoes. `organisation_id` (null: the centre), `include_subordinates` and `scopes` are those of the
+    author at the time of the request. `completed_at`: when every appeal had an outcome.
     """
 
     __tablename__ = "bulk_operations"

@@ -13,8 +13,8 @@ from shared.tables.base import Base, CreatedAt, Id
 class AppealExport(Base):
     """A list of appeals that its author can download as a file once a job has read the rows.
 
-    `format`: csv | xlsx. `layout`: list | incident_management. `status`: queued | running | ready | failed, with
-    the `failure` in words. `author` is a person or client; `scopes` are the scopes of the request. `rows_done` of
+    `format`: csv | xlsx. `layout`: list | incident_management. `status`: queued | running | ready | failed;
+    `failure` says why. `author` is a person or client; `scopes` are the scopes of the request. `rows_done` of
     `total` appeals are read. The export is deleted with its parts at `expires_at`, which is set when it is ready
     or failed.
     """

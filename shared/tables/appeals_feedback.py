@@ -10,7 +10,7 @@ from shared.tables.base import Base, CreatedAt, ExactTextColumn, Id, UpdatedAt
 
 
 class FeedbackRound(Base):
-    """The citizen's feedback on one published final answer: the last one; the timeline has all.
+    """The citizen's last feedback on one published final answer; the timeline has all feedback.
 
     `kind`: thanks | not_solved | mark | silence; null: no feedback yet, or a message that is not about the answer.
     `mark` is 1 to 5; a low one is `not_solved`. Silence is recorded after `silent_after` unless the round has

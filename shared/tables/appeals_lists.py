@@ -13,7 +13,8 @@ from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 class AppealTag(Base):
     """A short word that staff put on an appeal, normalised.
 
-    `organisation_id` had the appeal when the tag was added (null: the centre); the tag is suggested to its staff.
+    `organisation_id`: the organisation that had the appeal when the tag was added (null: the centre); the tag is
+    suggested to its staff.
     """
 
     __tablename__ = "appeal_tags"

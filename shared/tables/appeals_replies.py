@@ -232,7 +232,7 @@ class ReplyChange(Base):
     results of the checks, `former_text` the text in the network before; `ground` is given for a withdrawal.
     `requested_at` is the database's time. `accepted_at`: when ingest accepted it. `failure`: {"code", "message"}.
     `promised_at`: the new date that an edit of an interim reply promises; null: the date stays. `attachment_ids`:
-    the photos of the reply after the edit; null: they stay. `former_…`: the reply's former values, if they change.
+    the photos of the reply after the edit; null: unchanged. `former_…`: the reply's former values, if they change.
     """
 
     __tablename__ = "reply_changes"

@@ -37,8 +37,8 @@ class SlaPolicy(Base):
     `policy_key` is the same for all versions of a policy. A version is in effect from `valid_from` to
     `valid_until`, exclusive (null: without end), and is never edited or deleted, so that it explains old
     deadlines. Conditions are null for any value: `topic_id` may be a group, `channel` is a network, the source of
-    an appeal or `manual`. Amounts are hours of the unit in the column beside: working | calendar; `ceiling_hours`
-    are calendar hours. `starts_from`: received | written | assigned.
+    an appeal or `manual`. `…_hours` are hours of the unit in `…_unit`: working | calendar; `ceiling_hours` are
+    calendar hours. `starts_from`: received | written | assigned.
     """
 
     __tablename__ = "sla_policies"

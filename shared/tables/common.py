@@ -33,7 +33,7 @@ class Event(Base):
             "ix_events_unnumbered", "write_order", "created_at", "id", postgresql_where=text("position IS NULL")
         ),
         Index("ix_events_subject_id", "subject_id", "position"),
-        # Rows enter these two when they are numbered, not when they are written.
+        # Rows are added to these two indexes when they are numbered, not when they are written.
         Index("ix_events_organisation_id", "organisation_id", "position", postgresql_where=_NUMBERED),
         Index("ix_events_type", "type", "position", postgresql_where=_NUMBERED),
     )
@@ -125,7 +125,7 @@ class PersonalDataRead(Base):
 
 
 class FeedEpoch(Base):
-    """The server, and its table, that number events since a time: a position is at least `epoch << 27`."""
+    """A range of event positions, from `epoch << 27` on, and the `server` that gives them, with its table's id."""
 
     __tablename__ = "feed_epochs"
 

@@ -335,8 +335,8 @@ class Backfill(Base):
     """A backfill of a page's history, resumed after every interruption.
 
     `status`: queued → running → done | failed | cancelled. `open_appeals`: messages may open appeals although
-    they were written before the page's go-live time. `progress`: from 0 to 1. `items_read`: read from the network;
-    `messages_added`: new among them.
+    they were written before the page's go-live time. `progress`: from 0 to 1. `items_read`: messages read from the
+    network; `messages_added`: those that were not stored before.
     """
 
     __tablename__ = "backfills"
@@ -469,7 +469,7 @@ class PublicationChange(Base):
 
     `part_texts`: the new text of each part of the reply, in order; null for a part to be deleted. If the
     column is null, all parts get `text`. `parts` and `parts_done`: how many parts it changes, and how many of them
-    have the wanted text. `attachments`: the photos of the reply after an edit; null: they stay. `uploaded_media`:
+    have the wanted text. `attachments`: the photos of the reply after an edit; null: unchanged. `uploaded_media`:
     the network's references to these photos; null until all of them are uploaded.
     """
 

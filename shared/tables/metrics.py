@@ -33,7 +33,7 @@ class WeeklyReportCorrection(Base):
     """Differences of current figures from a published report, stored whenever a comparison finds new ones.
 
     `changes` has every figure that differs from the published one: [{"pointer", "published", "now"}]. An empty
-    list says that they are equal again.
+    list means that they are equal again.
     """
 
     __tablename__ = "weekly_report_corrections"

@@ -28,7 +28,7 @@ class WebhookEndpoint(Base):
     `owner_id` is the person or client whose rights limit its events; if the owner loses them, the endpoint
     is suspended.
     `verified_at` is when its receiver proved that it wants deliveries at this URL; null: only the delivery
-    `verification_id`, which asks for that, is sent.
+    `verification_id`, with the challenge, is sent.
     `consent_by` is the person who consented to unmasked personal data, if any.
     """
 
@@ -48,16 +48,16 @@ class WebhookEndpoint(Base):
     headers: Mapped[bytes | None] = mapped_column(LargeBinary)
     header_names: Mapped[list[str]] = mapped_column(default=list, server_default="[]")
     active: Mapped[bool] = mapped_column(default=True)
-    # While it is paused, deliveries are made and wait.
+    # While it is paused, deliveries are created and wait.
     paused: Mapped[bool] = mapped_column(default=False, server_default=false())
     # Whether texts are sent unmasked; otherwise phones, names and other personal data are masked.
     personal_data: Mapped[bool] = mapped_column(default=False)
-    # `evaluates_none`: None is stored, where otherwise the server's default would be.
+    # `evaluates_none`: None is stored instead of the server's default.
     verified_at: Mapped[datetime | None] = mapped_column(
         DateTime(timezone=True).evaluates_none(), server_default=func.now()
     )
     verification_id: Mapped[UUID | None]
-    # Whether the events of one subject are sent one after another, and how fast and how many at once at most.
+    # Whether the events of one subject are sent one after another, and the maximum rate and concurrency.
     ordered: Mapped[bool] = mapped_column(default=False, server_default=false())
     max_per_second: Mapped[int | None]
     max_concurrency: Mapped[int | None]
@@ -161,10 +161,11 @@ class WebhookDelivery(Base):
 
 
 class WebhookClaimTurn(Base):
-    """The turn of claiming deliveries of an endpoint with an order or a limit.
+    """The lock for claims of deliveries of an endpoint with an order or a limit.
 
-    A claim locks the row alone, so that at most one worker claims deliveries of the endpoint; who ends a delivery
-    of an ordered endpoint shares it. `next_send_at`: when the next request may be sent, by the database's clock.
+    A claim locks the row exclusively, so that at most one worker claims deliveries of the endpoint; a worker that
+    ends a delivery of an ordered endpoint takes a shared lock. `next_send_at`: when the next request may be sent,
+    by the database's clock.
     """
 
     __tablename__ = "webhook_claim_turns"

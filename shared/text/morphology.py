@@ -4,10 +4,10 @@ from functools import lru_cache
 
 from pymorphy3 import MorphAnalyzer
 
-_REMEMBERED = 4_096
+_CACHE_SIZE = 4_096
 
 
-class _Remembering(MorphAnalyzer):  # type: ignore[misc]  # pymorphy3 ships no types
+class _CachingAnalyzer(MorphAnalyzer):  # type: ignore[misc]  # pymorphy3 ships no types
     """An analyser that caches the parses of words.
 
     The analyser parses a word with many prefixes («недонедонедо…») by parsing the rest for every way to split it.
@@ -17,10 +17,10 @@ class _Remembering(MorphAnalyzer):  # type: ignore[misc]  # pymorphy3 ships no t
 
     def __init__(self) -> None:
         super().__init__(lang="ru")
-        self.parse = lru_cache(maxsize=_REMEMBERED)(super().parse)
+        self.parse = lru_cache(maxsize=_CACHE_SIZE)(super().parse)
 
 
 @lru_cache(maxsize=1)
 def analyzer() -> MorphAnalyzer:
     """Return the analyser, which is loaded at the first use: 15 MB, half a second."""
-    return _Remembering()
+    return _CachingAnalyzer()

@@ -14,7 +14,10 @@ def encrypt(value: dict[str, Any]) -> bytes:
 
 
 def decrypt(value: bytes) -> dict[str, Any]:
-    """Return the object that `encrypt` encrypted. Raises `cryptography.fernet.InvalidToken` without its key."""
+    """Return the object that `encrypt` encrypted.
+
+    Raises `cryptography.fernet.InvalidToken` if its key is missing.
+    """
     document: dict[str, Any] = encryption.decrypt(ingest_settings().encryption_keys, value)
     return document
 

@@ -63,7 +63,7 @@ async def test_expired_responses_of_all_callers_are_purged(
     for caller, hours in (("one", 25), ("two", 26), ("three", 48), ("fresh", 23)):
         await _insert_response(connection, table, caller, hours)
     async with service_under_test(name, database, keys_dir) as running:
-        with mock.patch.object(idempotency, "FORGOTTEN_AT_ONCE", 2):
+        with mock.patch.object(idempotency, "PURGE_BATCH_SIZE", 2):
             work = running.service._work("worker")["purge-idempotency-keys"]
             task = asyncio.ensure_future(work(running.service))
             async with asyncio.timeout(HANG_SECONDS):
