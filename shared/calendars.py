@@ -28,7 +28,7 @@ async def load_calendar_rows(session: AsyncSession, wanted: Collection[UUID]) ->
 async def build_working_calendars(
     session: AsyncSession, rows: dict[UUID, Calendar]
 ) -> dict[UUID, WorkingCalendar]:
-    """Build the calendars of the rows from `load_calendar_rows`, with all exceptions."""
+    """Return the calendars of the rows from `load_calendar_rows`, with all exceptions, by id."""
     days: dict[UUID, dict[date, DayException]] = {calendar_id: {} for calendar_id in rows}
     for day in await session.scalars(select(CalendarDay).where(CalendarDay.calendar_id.in_(days))):
         days[day.calendar_id][day.day] = DayException(parse_intervals(day.intervals), day.title)

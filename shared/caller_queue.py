@@ -11,7 +11,7 @@ from shared.fair_queue import FairQueue, QueueFull
 from shared.http.problems import TooManyRequests
 
 # How long a request waits for all its turns together. After 30 s the gateway answers 504 without Retry-After, and
-# the request goes on: the rest is for the work in the last turn.
+# the request continues: the remaining time is for the work in the last turn.
 LONGEST_WAIT_SECONDS = 22
 _RETRY_AFTER = {"Retry-After": "5"}
 _WAITS_UNTIL = "gospablik.waits_until"

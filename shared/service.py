@@ -111,8 +111,9 @@ class Service:
         dependencies: Mapping[str, WorkerFunction] | None = None,
         install: Callable[[FastAPI], None] | None = None,
     ) -> None:
-        """`routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
+        """Store the parts of the service and register the jobs for dead-lettered events.
 
+        `routers` and `public` are mounted under /api/v1, `root` at the root. `workers` run until cancelled.
         `api_parts` run wherever the API is served; routes get a part by `part`. `large_bodies` maps paths for
         files of signed-in callers to body limits in bytes; nobody else may send more than the common limit there.
         `body_limits` are those of other single paths; `body_limit` is the limit of all others, if it is smaller

@@ -52,7 +52,7 @@ def _callback(row: CallbackRegistration) -> RegisteredCallback:
 
 
 async def save_registration(session: WriteSession, network: str, callback: RegisteredCallback) -> None:
-    """Save a page's registration, replacing the previous one, and record the change in the audit log."""
+    """Save a page's registration, replacing the previous one, and record the change in the audit trail."""
     secret = {"secret": callback.secret, "confirmation_code": callback.confirmation_code}
     now = clock.now()
     fresh: dict[str, Any] = {
@@ -84,7 +84,7 @@ async def save_registration(session: WriteSession, network: str, callback: Regis
 
 
 async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] | None:
-    """Return the current row for the audit log; None if there is none or nothing is recorded."""
+    """Return the current row for the audit trail; None if there is none or the session is not audited."""
     if not recorder.is_recorded(session):
         return None
     columns = CallbackRegistration.__table__.columns
@@ -98,7 +98,7 @@ async def _as_recorded(session: WriteSession, page_id: UUID) -> dict[str, Any] |
 async def record_check(
     session: WriteSession, page_id: UUID, state: CallbackState, reason: str | None = None
 ) -> None:
-    """Save the result of a check whether the network pushes the page's events."""
+    """Save whether a check found that the network pushes the page's events, and the reason if it does not."""
     now = clock.now()
     await session.execute(
         update(CallbackRegistration)
@@ -143,6 +143,6 @@ class CallbackRepository:
             await save_registration(session, network, callback)
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """Save the result of a check whether the network pushes the page's events."""
+        """Save whether a check found that the network pushes the page's events, and the reason if it does not."""
         async with self._database.write() as session:
             await record_check(session, page_id, state, reason)

@@ -86,9 +86,9 @@ async def retry_publication(
     A publication that has not failed gets 409, and so does a message with notices, which may have been sent by
     e-mail. A part that was already sent becomes `uncertain`: it is sent again only if the thread lacks it.
 
-    The appeal of the reply must be the caller's: the former organisation of a transferred appeal gets 404. It is
-    409 if the appeal was merged, if the answered message was moved to another appeal, or if another reply to the
-    appeal is under way.
+    The appeal of the reply must be the caller's: the former organisation of a transferred appeal gets 404. The
+    response is 409 if the appeal was merged, if the answered message was moved to another appeal, or if another
+    reply to the appeal is under way.
 
     The text belongs to the appeal: send a corrected `text` to `POST /appeals/{id}/replies/{reply_id}/retry`.
     """

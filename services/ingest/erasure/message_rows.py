@@ -22,21 +22,21 @@ from shared.tables.ingest import Message, MessageVersion, Publication
 from shared.tables.ingest_erasure import Erasure
 
 BATCH = 500
-# Columns that every erased message loses.
+# The columns that are emptied in every erased message.
 _WORDS: Mapping[str, Any] = {"text": "", "attachments": [], "raw": {}}
 
 Counts = dict[str, int]
 
 
 async def erase_own_messages(session: WriteSession, erasure: Erasure, subject: Subject) -> Counts | None:
-    """Erase the next messages of the person; return how many rows, or None if there are none left."""
+    """Erase the next messages of the person; return the counts of erased rows, or None if none are left."""
     return await _erase_next(
         session, Message.author_key == subject.author_key, erasure, subject, author_key=erasure.pseudonym
     )
 
 
 async def erase_conversations(session: WriteSession, erasure: Erasure, subject: Subject) -> Counts | None:
-    """Erase the next messages of the page's staff in direct conversations with the person."""
+    """Erase the next messages of the page's staff in conversations with the person; return counts, or None."""
     return await _erase_next(session, Message.thread_key.in_(subject.threads), erasure, subject)
 
 

@@ -202,7 +202,7 @@ class _MessageEditor:
         result.events.append(await self._event(MessageEdited, version=message.version))
 
     async def _may_be_stale(self, batch: IntakeBatch, item: IncomingItem) -> bool:
-        """Return whether a text that was read may be older than the stored edit, by times or from a cache."""
+        """Return whether a text that was read may be older than the stored edit: read before, or from a cache."""
         edited_at = self.message.edited_at
         if item.change != "observed" or batch.observed_at is None or edited_at is None:
             return False

@@ -98,7 +98,7 @@ async def upsert_authors(
 ) -> dict[tuple[str, str], str]:
     """Store the authors' identities, encrypted; return pseudonyms by (network, native id).
 
-    A stored name stays if a later payload has none.
+    A stored name is kept if a later payload has none.
     """
     people: dict[tuple[str, str], Author] = {}
     for one in items:

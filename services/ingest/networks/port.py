@@ -310,7 +310,7 @@ class CallbackRegistrations(Protocol):
         """Save a page's registration, replacing the previous one."""
 
     async def record_check(self, page_id: UUID, state: CallbackState, reason: str | None = None) -> None:
-        """Save the result of a check whether the network pushes the page's events."""
+        """Save whether a check found that the network pushes the page's events, and the reason if it does not."""
 
 
 class TokenPool(Protocol):

@@ -2,7 +2,7 @@
 
 For known rates the mean delay is minimal if polls are proportional to the square root of the rate: a page is due
 when rate × age² reaches a threshold, equal for all pages and set so that the budget is just spent. The daily
-profile enters as operational time that runs faster in busy hours. `max_age` limits the age of every page.
+profile is applied as operational time, which runs faster in busy hours. `max_age` limits the age of every page.
 No clock and no I/O: times are seconds since the epoch.
 """
 
@@ -23,7 +23,7 @@ MAX_AGE_SHARE = 0.97
 # Budget share that may be borrowed from later hours: for prioritised and overdue pages; for new pages.
 RESERVE_SHARE = 0.2
 NEW_PAGE_SHARE = 0.02
-# Budget share that may be borrowed when a poll begins that makes many calls.
+# Budget share that may be borrowed at the start of a poll that makes many calls.
 DEEP_SHARE = 0.01
 # After this number of prioritised pages in a row a due page follows: hundreds may be prioritised at once.
 PRIORITIZED_IN_A_ROW = 4

@@ -120,14 +120,14 @@ async def test_group_is_subscribed_once_to_secret_url(wire: FakeApi) -> None:
     wire.urls = [FOREIGN]
     kept = FakeRepository()
     watch, missed = _watch(kept)
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert kept.one is not None
     assert wire.urls == [FOREIGN, kept.one.url]
     assert kept.one.url == f"https://push.example/callbacks/ok/{kept.one.secret}"
     assert len(kept.one.secret) >= 40
     assert (kept.one.state, watch.is_working(PAGE), missed) == (CallbackState.ACTIVE, True, [PAGE])
     wire.calls.clear()
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert (wire.calls, missed) == (["subscriptions"], [PAGE])
     assert kept.one.secret not in repr(kept.one)
 
@@ -135,12 +135,12 @@ async def test_group_is_subscribed_once_to_secret_url(wire: FakeApi) -> None:
 async def test_new_url_replaces_only_our_subscription(wire: FakeApi) -> None:
     kept = FakeRepository()
     watch, _ = _watch(kept)
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert kept.one is not None
     before = kept.one
     wire.urls.append(FOREIGN)
     watch, _ = _watch(kept, "https://moved.example")
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert wire.urls == [FOREIGN, f"https://moved.example/callbacks/ok/{before.secret}"]
     assert kept.one.secret == before.secret
 
@@ -155,17 +155,17 @@ async def test_new_url_replaces_only_our_subscription(wire: FakeApi) -> None:
 async def test_failed_check_switches_to_polling(wire: FakeApi, failure: Exception) -> None:
     kept = FakeRepository()
     watch, missed = _watch(kept)
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     missed.clear()
     wire.failure = failure
-    rest = await watch._watched(PAGE)
+    rest = await watch._check(PAGE)
     assert (watch.is_working(PAGE), missed) == (False, [PAGE])
     assert kept.one is not None
     assert kept.one.state is CallbackState.FAILED
     assert kept.one.reason
     assert rest == 3_600 if isinstance(failure, CallError) else rest < 60
     wire.failure = None
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert watch.is_working(PAGE)
 
 
@@ -173,7 +173,7 @@ async def test_unconfirmed_subscription_is_not_working(wire: FakeApi) -> None:
     wire.confirms = False
     kept = FakeRepository()
     watch, _ = _watch(kept)
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert not watch.is_working(PAGE)
     assert "did not confirm" in kept.errors[-1]
 
@@ -183,11 +183,11 @@ async def test_reported_push_loss_renews_the_subscription_and_ends_after_a_waiti
 ) -> None:
     kept = FakeRepository()
     watch, _ = _watch(kept)
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     watch.report_loss(PAGE)
     assert not watch.is_working(PAGE)
     wire.calls.clear()
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert wire.calls == ["subscriptions", "subscribe"]
     assert kept.one is not None
     assert (kept.one.state, kept.one.reason, watch.is_working(PAGE)) == (
@@ -195,10 +195,10 @@ async def test_reported_push_loss_renews_the_subscription_and_ends_after_a_waiti
         PUSH_LOSS_TEXT,
         False,
     )
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert not watch.is_working(PAGE), "the waiting period has not ended"
     watch._probation_until[PAGE.id] = 0.0
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert watch.is_working(PAGE)
 
 
@@ -211,7 +211,7 @@ async def test_manual_subscription_is_only_checked(wire: FakeApi, *, there: bool
     )
     wire.urls = ["https://other.example/callbacks/ok/by-hand"] if there else [FOREIGN]
     watch, _ = _watch(kept)
-    await watch._watched(PAGE)
+    await watch._check(PAGE)
     assert wire.calls == ["subscriptions"]
     assert watch.is_working(PAGE) is there
     assert kept.one is not None

@@ -60,17 +60,17 @@ class DiscussionList:
         here = self._shown.get(group, {}).values()
         return [one for one in here if one.active_at is None or one.active_at >= since]
 
-    async def read_top(self, notice: RowHandler) -> None:
-        """Read the list from the top until a page has nothing new, passing its rows to `notice`."""
+    async def read_top(self, handle_rows: RowHandler) -> None:
+        """Read the list from the top until a page has nothing new, passing its rows to `handle_rows`."""
         anchor: str | None = None
         horizon = self._days_ago()
         for _ in range(TOP_PAGES):
             rows, anchor = await self.page(anchor)
-            if not await notice(rows) or anchor is None or _reached(rows, horizon):
+            if not await handle_rows(rows) or anchor is None or _reached(rows, horizon):
                 return
         self._wanted = True  # there may be more new rows than this round has read
 
-    async def continue_full_pass(self, notice: RowHandler) -> None:
+    async def continue_full_pass(self, handle_rows: RowHandler) -> None:
         """Read the next pages of the full pass, if one is due."""
         now = asyncio.get_running_loop().time()
         if not self._walking:
@@ -88,7 +88,7 @@ class DiscussionList:
                 if error.treatment is ErrorTreatment.CLIENT_ERROR:
                     self._walking, self._wanted = False, True  # the network no longer knows the anchor
                 raise
-            await notice(rows)
+            await handle_rows(rows)
             self._anchor = after
             if after is None or _reached(rows, self._horizon):
                 self._walked(now)

@@ -47,10 +47,10 @@ NOT_FOUND = 104
 
 
 async def fetch_confirmation_code(client: VkClient, page: PageRef) -> str | None:
-    """Return the current confirmation code.
+    """Return the current confirmation code; None if the response has none.
 
-    Return None if the response has none. Raises `NoUsableToken` without a token of the group, `CallError` if VK
-    refuses the call, and `NoValidResponse` if there is no valid response.
+    Raises `NoUsableToken` without a token of the group, `CallError` if VK refuses the call, and `NoValidResponse`
+    if there is no valid response.
     """
     method = "groups.getCallbackConfirmationCode"
     credential = client.select_token(method, TokenKind.GROUP, page_id=page.id)

@@ -90,8 +90,9 @@ class WallPoller:
         self._refreshed_at = -LONGEST_WAIT
 
     def poll_soon(self, page: PageRef, *, deep: bool = False) -> None:
-        """Poll this page's wall as soon as the limits allow; `deep`: all posts, not only the newest hundred, then
-        or at a later poll that the budget allows to be deep.
+        """Poll this page's wall as soon as the limits allow.
+
+        `deep`: also read all posts, not only the newest hundred, in the first poll for which the budget allows it.
         """
         if deep:
             self._deep.add(page.id)
