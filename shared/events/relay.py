@@ -21,7 +21,7 @@ from shared.tables.common import Event, FeedEpoch
 
 RELAY_ADVISORY_LOCK = 0x676F7370  # "gosp"
 
-# An epoch has the number of its minute since 1970. With this many bits for its events, positions stay below 2**53
+# The number of an epoch is its minute since 1970. With this many bits for its events, positions stay below 2**53
 # until 2097: JavaScript and others round greater ones. An epoch with more events uses the numbers of later epochs.
 EPOCH_BITS = 27
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(lock=RELAY_ADVISORY_LOCK)
@@ -57,7 +57,7 @@ _NOTIFY = select(func.pg_notify(EVENTS_NUMBERED, ""))
 
 
 async def number_committed_events(database: Database, limit: int = 5_000) -> int:
-    """Number committed events and audit rows in the order of writing. Return their number.
+    """Number committed events and audit rows in the order of writing; return how many.
 
     Audit rows are chained in the same step. Return 0 if another relay holds the lock.
     """

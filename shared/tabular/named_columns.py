@@ -78,7 +78,7 @@ def _folded(name: str) -> str:
 
 
 def read_table(path: Path) -> LoadedTable:
-    """Load a whole file without blank lines.
+    """Return a whole file, without blank lines.
 
     Raise `UnreadableTableError` for a file that is missing, has no rows, or has a row with too few or too many
     cells.

@@ -11,9 +11,9 @@ from typing import Any
 from shared.tabular.formula_escaping import escaped, unescaped
 from shared.tabular.reader import UnreadableTableError
 
-# A sheet of a spreadsheet program has no more rows.
+# The maximum number of rows of a sheet in spreadsheet programs.
 MAX_SHEET_ROWS = 1_048_576
-# Including empty cells before those in the file.
+# Empty cells before those in the file are counted too.
 MAX_SHEET_CELLS = 20_000_000
 
 
@@ -40,7 +40,10 @@ def workbook_rows(content: bytes, file: str, *, max_unpacked_bytes: int) -> Iter
 
 
 def _limited(rows: Iterable[Sequence[Any]], file: str) -> Iterator[Sequence[Any]]:
-    """Yield the rows. Empty rows and cells before a high number take no space in the file, but time."""
+    """Yield the rows. Raise `UnreadableTableError` beyond the limits.
+
+    A cell with a high row or column number makes the reader produce all empty cells before it, which takes time.
+    """
     cells = 0
     for number, row in enumerate(rows, 1):
         cells += len(row)
