@@ -125,7 +125,7 @@ class PersonalDataRead(Base):
 
 
 class FeedEpoch(Base):
-    """A range of event positions, from `epoch << 27` on, and the `server`, its timeline and table that give them."""
+    """A range of event positions, from `epoch << 27` on; `server` names the server, its timeline and its table."""
 
     __tablename__ = "feed_epochs"
 

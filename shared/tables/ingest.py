@@ -30,7 +30,7 @@ class Message(Base):
     `kind`: comment | wall_post | message. `external_id` is unique within network and kind.
     `thread_key`: the thread a reply goes to: a post with its comments, a discussion or a conversation.
     `from_community`: written by the page itself; opens no appeal. `publication_id`: the publication by which this
-    system wrote it, or null. `history`: written before the page's go-live time. `raw`: the payload as received.
+    system wrote it, or null. `history`: opens no appeal (see `is_historical`). `raw`: the payload as received.
     `erased_at`: when the citizen's data was erased: the text, and in a direct conversation the network's ids, are
     gone permanently.
     """

@@ -32,7 +32,7 @@ class MessageFilter(ListFilter):
     page_id: UUID | None = None
     organisation_id: UUID | None = None
     thread_key: str | None = Field(default=None, max_length=200)
-    history: bool | None = Field(default=None, description="Written before the page's go-live time")
+    history: bool | None = Field(default=None, description="Whether the message opens no appeal, as history")
     from_community: bool | None = None
     deleted_by: DeletedBy | None = None
     received_from: AwareDatetime | None = Field(default=None, description="RFC 3339 with offset, included")

@@ -28,7 +28,9 @@ class MessageOut(BaseModel):
     text: str = Field(examples=["Когда починят дорогу на ул. Бабушкина?"])
     attachments: list[Any] = Field(examples=[[]])
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
-    history: bool = Field(description="Written before the page's go-live time")
+    history: bool = Field(
+        description="Opens no appeal: written before the page's go-live time, or by an author whose data was erased"
+    )
     source_kind: SourceKind = Field(examples=["long_poll"])
     written_at: datetime
     received_at: datetime
