@@ -29,7 +29,7 @@ class MessageOut(BaseModel):
     attachments: list[Any] = Field(examples=[[]])
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
     history: bool = Field(
-        description="Opens no appeal: written before the page's go-live time, or by an author whose data was erased"
+        description="Opens no appeal: it predates the page's go-live time, or its author has been erased since"
     )
     source_kind: SourceKind = Field(examples=["long_poll"])
     written_at: datetime
