@@ -27,7 +27,7 @@ class ConsoleSettings(SecretFileSettings):
     )
     oidc_client_secret: SecretStr = Field(
         default=SecretStr(""),
-        description="Of the client `oidc_client_id` at the region's OIDC issuer; empty: a public client",
+        description="Secret of the client `oidc_client_id` at the region's OIDC issuer; empty for a public client",
     )
 
 

@@ -164,7 +164,7 @@ async def test_appeal_goes_from_question_to_reopening_in_the_console(walk: Walk)
     await vk.citizen(page, "comment", "Не решено: одна ступенька снова шатается.", **more)
     await shown_live(appeal, "ступенька снова шатается")
     await appeal.reload()
-    await expect(appeal.locator(".appeal-head .badge").first).to_have_text("возвращено", timeout=WAIT)
+    await expect(appeal.locator(".appeal-head .badge").first).to_have_text("возобновлено", timeout=WAIT)
 
     # The centre opens the weekly report.
     report = await walk.tab("centre", "/")

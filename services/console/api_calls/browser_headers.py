@@ -17,7 +17,7 @@ def browser_headers() -> Mapping[str, str]:
 
 
 def name_browser_of(request: Request) -> None:
-    """Identify this browser in all API calls made while its request is answered."""
+    """Identify the browser that sent `request` in all API calls made while the request is answered."""
     user_agent = request.headers.get("user-agent", "")
     named = {
         "X-Real-Ip": client_address(request) or "",

@@ -145,7 +145,7 @@ class Api:
 
         `version`, an ETag or a number, is sent as `If-Match`, `key` as the idempotency key; `body` is sent as
         JSON, `form` or `content` unchanged. `timeout_seconds` is for a call that takes longer than others.
-        A request is repeated only after the API refused its token, so nothing was changed.
+        A request is repeated only after the API refused its token: the refused request has changed nothing.
         """
         async with self.opened(
             method,
@@ -180,8 +180,8 @@ class Api:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send one request as `send` does and yield the response itself.
 
-        With `is_file` the request has a longer timeout and a connection of its own pool, so that pages do not wait
-        for it. Raises `NoSuchPath` too, if a part of `path` would lead to another path.
+        With `is_file` the request has a longer timeout and a connection from a separate pool, so that pages do not
+        wait for it. Raises `NoSuchPath` too, if a part of `path` would lead to another path.
         """
         if _NO_PATH.search(path):
             raise NoSuchPath(path)

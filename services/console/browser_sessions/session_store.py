@@ -148,7 +148,7 @@ async def _locked(session: WriteSession, secret: str) -> ConsoleSession | None:
 
 
 async def end_everyones(session: WriteSession) -> int:
-    """End all sessions of all browsers here, without asking the issuers of their tokens; return their number."""
+    """Delete the sessions of all browsers, without revoking their tokens at the issuers; return their number."""
     ended = await session.scalars(delete(ConsoleSession).returning(ConsoleSession.id))
     return len(ended.all())
 

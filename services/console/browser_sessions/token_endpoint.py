@@ -100,7 +100,7 @@ class TokenEndpoint:
                     raise EndpointUnavailable(f"/auth/methods responded with status {response.status}")
                 document = await response.json(content_type=None)
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
-            raise EndpointUnavailable(f"/auth/methods cannot be read: {error!r}") from error
+            raise EndpointUnavailable(f"the request to /auth/methods failed: {error!r}") from error
         external = document["external"]
         if external is None or external["client_id"] is None:
             return SignInMethods(document["password"])
@@ -125,7 +125,7 @@ class TokenEndpoint:
             return await self._tokens({"grant_type": "refresh_token", "refresh_token": tokens.refresh}, _TIMEOUT)
         except SignInRefused as refused:
             if refused.is_throttled:
-                raise EndpointUnavailable("throttled") from refused
+                raise EndpointUnavailable("/auth/token throttled the refresh: try again later") from refused
             raise SessionEnded from refused
 
     async def revoke(self, tokens: Tokens) -> None:

@@ -14,7 +14,8 @@ Pairs = tuple[tuple[str, str], ...]
 
 # Filters of the API that accept several values.
 _MULTIPLE = frozenset({"status", "triage_reason"})
-# Lists in these orders have only appeals with a deadline; counts and bulk changes need `due_before` for the same.
+# Lists in these orders have only appeals with a deadline. Counts and bulk changes accept no order: a far
+# `due_before` restricts them to the same appeals.
 _BY_DUE = frozenset({"due", "-due", "urgency", "-urgency"})
 _FAR = "2100-01-01T00:00:00+08:00"
 _NEWEST_FIRST = "-opened_at"
@@ -106,7 +107,7 @@ class ListQuery:
         return found | {"sort": [self.sort]}
 
     def filter_parameters(self) -> dict[str, list[str]]:
-        """Return the parameters with which counts and facets cover the same appeals; they accept no order."""
+        """Return the parameters of counts and facets of the same appeals: those of the list, without its order."""
         found = self.export_parameters()
         del found["sort"]
         if self.sort in _BY_DUE and "due_before" not in found:
@@ -118,7 +119,7 @@ class ListQuery:
         return _object(self.filter_parameters())
 
     def view_filter(self) -> dict[str, Any]:
-        """Return the filter as saved views store it, without the order, which is a field of its own."""
+        """Return the filter as saved views store it, without the order, which is a separate field."""
         found = self.export_parameters()
         del found["sort"]
         return _object(found)

@@ -44,8 +44,8 @@ async def chosen_organisation(
     """Return the organisation chosen in a field: `NAME` is the typed text, `NAME_id` the id picked among
     candidates.
 
-    Neither an error nor an id: the field was left empty. `known` is the organisation that the field showed at
-    first: it may have closed since, or share its name with another.
+    A choice with neither an error nor an id means that the field was left empty. `known` is the organisation
+    that the field showed at first: it may have closed since, or share its name with another.
     """
     choice = Choice(name, str(form.get(name, "")).strip())
     if not choice.written:

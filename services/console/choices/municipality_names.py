@@ -10,7 +10,7 @@ Municipalities = Sequence[dict[str, Any]]
 
 
 async def load_municipalities(visit: Visit) -> Municipalities:
-    """Return all municipalities of the region by name."""
+    """Return all municipalities of the region, sorted by name."""
     return await visit.api.get_all("/municipalities")
 
 
@@ -23,6 +23,6 @@ def find_municipalities(rows: Municipalities, typed: str) -> Municipalities:
 
 
 def counted_municipalities(rows: Municipalities, found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return all municipalities by name, each with its number of appeals from a facet of the API."""
+    """Return all municipalities of `rows`, each with its number of appeals; `found` are the values of a facet."""
     numbers = {one["value"]["oktmo"]: one["count"] for one in found}
     return [{"value": one, "count": numbers.get(one["oktmo"], 0)} for one in rows]

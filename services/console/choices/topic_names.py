@@ -36,7 +36,7 @@ class Topics:
 
 
 async def load_topics(visit: Visit) -> Topics:
-    """Return all topics, by which messages are classified."""
+    """Return all topic groups and topics of the taxonomy."""
     groups, topics = await together(_listed(visit, "group"), _listed(visit, "topic"))
     rows = []
     for group in groups:

@@ -19,7 +19,7 @@ _PLOT_WIDTH = WIDTH - _PLOT_LEFT - 8
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar: its label, its value with the text of it, and the earlier value for comparison."""
+    """A bar: its label, its value as a number and as text, and the earlier value for comparison."""
 
     label: str
     value: float

@@ -14,7 +14,7 @@ from services.console.site.visit import Visit
 _CHUNK = 64 * 1024
 _PHOTO_HEADERS = {
     "X-Content-Type-Options": "nosniff",
-    # A browser that opens the photo in a tab of its own adds inline styles; scripts stay forbidden.
+    # A browser that opens the photo in a separate tab adds inline styles; scripts stay forbidden.
     "Content-Security-Policy": (
         "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'self'"
     ),

@@ -27,9 +27,9 @@ SIGN_IN = "/sign-in"
 _NOT_FOUND = "Такой страницы нет. Возможно, адрес набран с ошибкой."
 _TOO_MANY_FILES = "У вас уже скачиваются два файла. Дождитесь, пока один из них будет готов, и повторите."
 FOREIGN = "Изменить что-либо можно только со страниц самой системы."
-# Parts of pages that only show how work goes on: nobody writes there.
+# Parts of pages that only show the progress of a job: nobody writes on these pages.
 _PROGRESS = re.compile(r"/bulk/[^/]+/progress|/exports/state")
-# Timers of the page of an appeal, and of the reply to it, on which people write.
+# Requests of timers on the pages of an appeal and of its reply, where people may be writing.
 _TIMERS = re.compile(r"/appeals/[^/]+/(?:presence|read|reply/lease)")
 _WRONG_ADDRESS = "Адрес страницы составлен неверно: проверьте отборы и повторите."
 
@@ -71,7 +71,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(SignedOut)
     async def signed_out(request: Request, error: SignedOut) -> Response:
         if _comes_by_itself(request):
-            # Leading the page away would lose what is being written on it.
+            # A redirect would lose what is being written on the page.
             return Response(status_code=204)
         if (kept := await kept_entries(request, SIGNED_OUT, 401)) is not None:
             return kept

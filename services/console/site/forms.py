@@ -102,5 +102,5 @@ def number(text: str) -> float | None:
 
 
 def whole_number(text: str) -> int | None:
-    """Return the whole number that a person entered; None for anything else than up to 18 digits."""
+    """Return the whole number that a person entered; None for anything but 1 to 18 digits."""
     return int(text) if _WHOLE.fullmatch(text) else None

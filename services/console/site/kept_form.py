@@ -16,15 +16,15 @@ from services.console.site.rendering import render
 from services.console.site.visit import Visit
 from services.console.words.refusals import UNAVAILABLE, explained
 
-SIGNED_OUT = "Сеанс закончился, поэтому ничего не сделано. Ваш текст на месте: войдите и отправьте его ещё раз."
+SIGNED_OUT = "Сессия закончилась, поэтому ничего не сделано. Ваш текст на месте: войдите и отправьте его ещё раз."
 
 # The gateway would treat these statuses as a failure of the console and open its circuit breaker.
 OF_THE_GATEWAY = {502: 503, 504: 503}
-# What htmx replaces when a page follows a page.
+# The target of htmx when it replaces the whole content of a page.
 _PAGE = "main#main"
 # Fields that a page fills in: a form without other fields has lost nothing.
 _OF_THE_PAGE = frozenset({"version", "key", "seed", "seen"})
-# Fields in which people write; all others are kept unseen.
+# Fields in which people write; all others are kept as hidden fields.
 _TEXTS = {
     "text": "Текст",
     "reason": "Причина",

@@ -6,7 +6,7 @@ APPEAL_STATUS = {
     "in_progress": "в работе",
     "interim": "промежуточный ответ",
     "answered": "отвечено",
-    "reopened": "возвращено",
+    "reopened": "возобновлено",
     "closed": "закрыто",
     "not_required": "ответ не нужен",
     "merged": "объединено",

@@ -47,8 +47,8 @@ def marked(text: str, why: str) -> list[Part]:
     marks: dict[tuple[int, int], str] = {}
     for reason in reasons(why):
         for words in reason.words:
-            for place in _places(text, words):
-                marks.setdefault(place, reason.label)
+            for position in _positions(text, words):
+                marks.setdefault(position, reason.label)
     parts, at = [], 0
     for (start, end), label in sorted(marks.items()):
         if start < at:
@@ -58,7 +58,7 @@ def marked(text: str, why: str) -> list[Part]:
     return [part for part in [*parts, Part(text[at:])] if part.text]
 
 
-def _places(text: str, words: str) -> list[tuple[int, int]]:
+def _positions(text: str, words: str) -> list[tuple[int, int]]:
     pattern = r"\W+".join(re.escape(word) for word in _WORD.findall(_folded(words)))
     if not pattern:
         return [found.span() for found in re.finditer(re.escape(words), text)]

@@ -5,7 +5,7 @@ TRIAGE_REASON = {
     "buryat_text": "текст на бурятском",
     "other_region": "возможно, другой регион",
     "topic_uncertain": "тема определена неуверенно",
-    "moderators_by_rule": "так велит правило",
+    "moderators_by_rule": "по правилу решает модератор",
     "no_rule": "ни одно правило не подошло",
     "page_unknown": "неизвестно, чья это страница",
     "organisation_closed": "организация прекратила работу",

@@ -32,11 +32,11 @@ UNAVAILABLE = "Система не ответила. Если вы что-то �
 
 
 def explained(problem: ApiProblem) -> str:
-    """Return the text for a problem."""
+    """Return the Russian text for a refusal of the API."""
     refused = lacking_right(str(problem.document.get("detail", ""))) if problem.status == 403 else None
     return refused or _BY_SLUG.get(problem.slug) or explained_status(problem.status)
 
 
 def explained_status(status: int) -> str:
-    """Return the text for a status."""
+    """Return the Russian text for an HTTP status."""
     return _BY_STATUS.get(status, "Не получилось выполнить действие.")

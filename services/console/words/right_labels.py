@@ -25,7 +25,7 @@ RIGHT_WORDS: Mapping[Right, str] = {
     Right.APPEALS_WORK: "работать с обращениями",
     Right.APPEALS_ANSWER: "писать ответы",
     Right.REPLIES_APPROVE: "согласовывать ответы",
-    Right.REPLIES_WITHDRAW: "удалять ответы из сети",
+    Right.REPLIES_WITHDRAW: "удалять ответы из соцсети",
     Right.ASSIGNEES_MANAGE: "назначать исполнителей вместо коллег",
     Right.APPEALS_PAUSE: "останавливать срок",
     Right.EXTENSIONS_APPROVE: "продлевать срок",

@@ -29,7 +29,7 @@ async def test_ended_session_loses_no_entry(console: ConsoleUnderTest, headers: 
     response = (await console.send(None, "POST", path + "?from=list", data=NOTE, headers=headers)).response
     assert response.status_code == 401
     assert "hx-redirect" not in response.headers
-    assert "Сеанс закончился" in response.text
+    assert "Сессия закончилась" in response.text
     assert written(response.text) == [NOTE["text"]]
     assert '<input type="hidden" name="version" value="3">' in response.text
     assert f'action="{path}?from=list"' in response.text

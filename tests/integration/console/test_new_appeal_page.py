@@ -101,7 +101,7 @@ async def test_ended_session_loses_no_text(console: ConsoleUnderTest, headers: d
     form = {"source": "phone", "text": "Темно\nна <b>улице", "contact_name": "Ирина", "key": "key-kept"}
     response = (await console.send(None, "POST", "/appeals-new", data=form, headers=headers)).response
     assert response.status_code == 401
-    assert "Сеанс закончился" in response.text
+    assert "Сессия закончилась" in response.text
     assert "Темно\nна &lt;b&gt;улице</textarea>" in response.text
     for name in ("source", "contact_name", "key"):
         assert f'name="{name}" value="{form[name]}"' in response.text

@@ -280,7 +280,7 @@ async def test_client_beyond_the_limit_of_its_organisation_is_refused(
     form = {"name": "Витрина", "role": "executor", "organisation": OWN}
     refused = await console.send(OPERATIONS, "POST", "/clients-new", data=form)
     assert (refused.response.status_code, changes(refused)) == (409, [("POST", 409)])
-    assert "столько клиентов, сколько можно" in refused.response.text
+    assert "Больше клиентов у организации быть не может" in refused.response.text
     assert 'value="Витрина"' in refused.response.text
 
 

@@ -10,7 +10,7 @@ _OPEN = ("assigned", "in_progress", "interim", "reopened")
 
 
 async def find_colleagues(visit: Visit) -> list[tuple[str, str]]:
-    """Return ids and names, sorted by name; none if the API shows the person no colleagues.
+    """Return the ids and names of the colleagues, sorted by name; empty if the API shows the person none.
 
     For people who may not see accounts, the list is that of the possible assignees of an open appeal.
     """

@@ -17,7 +17,8 @@ from services.console.words.formats import count
 SHOWN_ROWS = 100
 SHOWN_COLUMNS = 15
 _TIMES = ("day", "week")
-# The dimension that a row opens: a district shows its organisations, other rows show weeks.
+# The rows of the table that a row's link opens: organisations for a municipality, days for a week, weeks for
+# others.
 _INTO = {"location": "organisation", "municipality": "organisation", "week": "day"}
 _SMALLEST_FIRST = frozenset({"name", "share"})
 _OF_ROWS = ("opened", "answered", "on_time", "overdue", "waiting", "final_answered", "solved", "disputed")

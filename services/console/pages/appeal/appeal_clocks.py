@@ -15,7 +15,7 @@ _EXTENDABLE = ("final_answer", "first_response", "next_response")
 
 @dataclass(frozen=True)
 class Clock:
-    """An SLA clock: its row of the API, and labels. `share` is the used percentage, 0 to 100; None without a
+    """An SLA clock: its row from the API, and its labels. `share` is the used percentage, 0 to 100; None without a
     target.
     """
 
@@ -45,7 +45,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Happened:
-    """An event in the life of a clock."""
+    """A clock event, as the page shows it."""
 
     at: str
     text: str

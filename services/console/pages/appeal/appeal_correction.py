@@ -76,7 +76,7 @@ async def show_correction(visit: VisitDep, appeal_id: UUID) -> HTMLResponse:
 
 @router.post("/appeals/{appeal_id}/correction")
 async def correct(visit: VisitDep, appeal_id: UUID, form: Annotated[CorrectionForm, Form()]) -> Response:
-    """Send the fields that the person changed, for the versions of appeal and classification that they saw."""
+    """Send the fields that the person changed, with the versions of appeal and classification that they saw."""
     appeal, topics = await together(visit.api.get(f"/appeals/{appeal_id}"), load_topics(visit))
     chosen = chosen_topic(topics, {"topic": form.topic, "topic_id": form.topic_id}, known=form.shown_topic)
     entered = Entered("correction", form.entered)
@@ -136,8 +136,8 @@ async def _page(
     *,
     status: int = 200,
 ) -> HTMLResponse:
-    """Return the page. A refused `form` keeps its values and versions. If the appeal has changed since, it gets
-    the present versions, and the present values of the fields that the person did not change.
+    """Return the page. A refused `form` keeps its values and versions. If the appeal has changed since, the
+    form gets the present versions, and the present values of the fields that the person did not change.
     """
     appeal, municipalities = await together(
         visit.api.get(f"/appeals/{appeal_id}"), visit.api.get("/municipalities", {"limit": 200})

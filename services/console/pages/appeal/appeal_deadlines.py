@@ -23,7 +23,7 @@ _ASKED = Refusals(
     },
 )
 _DECIDED = Refusals(
-    conflict="Решить уже нельзя: запрос отозван, решён коллегой или срок прошёл.",
+    conflict="Решить уже нельзя: запрос отозван, его решил коллега, или срок прошёл.",
     fields={"remarks": "Напишите организации, почему отказ."},
 )
 _DECISIONS = {"approve": "Срок продлён", "refuse": "В продлении отказано", "withdraw": "Запрос отозван"}
@@ -92,7 +92,7 @@ async def decide_about_time(
     remarks: _Field = "",
     key: _Field = "",
 ) -> Response:
-    """Approve, refuse or cancel a request; `version` is that of the request."""
+    """Approve, refuse or withdraw a request; `version` is that of the request."""
     entered = Entered(f"extension-{request_id}", {"remarks": remarks})
     said = remarks.strip()
     body = None if decision == "withdraw" else {"remarks": said} if said or decision == "refuse" else {}

@@ -14,16 +14,16 @@ from services.console.site.visit import Visit, VisitDep
 
 router = page_router()
 _Field = Annotated[str, Form(max_length=4_000)]
-# Only appeals in these statuses, which await their first reply, can be merged.
 _MARKS = frozenset("12345")
+# Only appeals in these statuses, which await their first reply, can be merged.
 _MERGEABLE = frozenset({"triage", "assigned", "in_progress"})
 _MATTER = Refusals(
     conflict="Это сообщение выделить нельзя: с него началось обращение или на него уже отвечают.",
     fields={"reason": "Напишите причину.", "message_id": "Этого сообщения в обращении больше нет."},
 )
 _MERGE = Refusals(
-    conflict="Объединить нельзя: одно из обращений уже отвечено, отвечается или закрыто, либо начато позже. "
-    "Ответьте на каждое отдельно.",
+    conflict="Объединить нельзя: на одно из обращений уже ответили или готовят ответ, оно закрыто или начато "
+    "позже. Ответьте на каждое отдельно.",
     fields={"reason": "Напишите, почему это один вопрос.", "into": "Это обращение другого автора."},
 )
 _UNMERGE = Refusals(
@@ -31,10 +31,10 @@ _UNMERGE = Refusals(
     fields={"reason": "Напишите причину."},
 )
 _FEEDBACK = Refusals(
-    conflict="Перечитать можно только отзыв о последнем опубликованном ответе.",
+    conflict="Исправить можно только отзыв о последнем опубликованном ответе.",
     fields={
         "reason": "Напишите причину.",
-        "mark": "Оценка 1–2 значит «вопрос не решён», 3–5 — оценку ответа.",
+        "mark": "Для «вопрос не решён» оценка 1 или 2, для «поставил оценку» — от 3 до 5.",
         "kind": "Выберите, что сказал гражданин.",
     },
 )
@@ -52,7 +52,7 @@ async def decide_matter(
     reason: _Field = "",
     key: _Field = "",
 ) -> Response:
-    """Keep a message in the appeal, or move it into an appeal of its own; `message_id` is part of the form's
+    """Keep a message in the appeal, or split it off into a separate one; `message_id` is part of the form's
     address.
     """
     entered = Entered(f"matter-{message_id}", {"seen": seen, "reason": reason})
@@ -102,7 +102,7 @@ async def correct_feedback(
     entered = Entered(f"feedback-{feedback_id}", {"seen": seen, "kind": kind, "mark": mark, "reason": reason})
     body = {"kind": kind or None, "mark": int(mark) if mark in _MARKS else None, "reason": reason.strip()}
     call = visit.api.send("PUT", f"/appeals/{appeal_id}/feedback/{feedback_id}", body, version=version)
-    return await changed(visit, str(appeal_id), entered, call, note="Отзыв перечитан", refusals=_FEEDBACK)
+    return await changed(visit, str(appeal_id), entered, call, note="Разбор отзыва исправлен", refusals=_FEEDBACK)
 
 
 @router.get("/appeals/{appeal_id}/author")

@@ -167,7 +167,7 @@ async def changed(
 
 
 def refused(entered: Entered, problem: ApiProblem, refusals: Refusals) -> Entered:
-    """Return the entered values with the reason of the refusal in words."""
+    """Return the entered values with the Russian texts of the refusal."""
     wrong = {
         name: refusals.fields.get(name, "Проверьте это поле.")
         for pointer in problem.fields

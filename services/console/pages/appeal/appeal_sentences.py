@@ -197,7 +197,7 @@ SENTENCES: Mapping[str, _Sentence] = {
     "reply_refused": _said("Ответ не согласован"),
     "reply_discarded": _said("Черновик ответа удалён"),
     "reply_lease_taken_over": _said("Правка ответа перехвачена у коллеги"),
-    "clarified": _said("Сообщение уточнило, о чём обращение: отсчёт идёт от него"),
+    "clarified": _said("Новое сообщение уточнило вопрос: отсчёт идёт от него"),
     "other_matter_suggested": _said("Сообщение, возможно, о другом вопросе: решает модератор"),
     "other_matter_kept": _said("Сообщение оставлено в этом обращении"),
     "split_off": lambda data, _names: f"Сообщение выделено в отдельное обращение № {data.get('number')}",
@@ -211,11 +211,11 @@ SENTENCES: Mapping[str, _Sentence] = {
     "extension_refused": _extension("В продлении срока отказано"),
     "extension_withdrawn": _extension("Запрос о продлении отозван"),
     "extension_ended": _ended,
-    "merged": lambda data, _names: f"Объединено с обращением № {data.get('number')}: дальше оно там",
+    "merged": lambda data, _names: f"Объединено с обращением № {data.get('number')}: работа продолжается в нём",
     "merged_in": lambda data, _names: f"Сюда присоединено обращение № {data.get('number')}",
     "unmerged": lambda data, _names: f"Объединение с обращением № {data.get('number')} отменено",
     "feedback_received": _feedback("Отзыв об ответе"),
-    "feedback_corrected": _feedback("Отзыв перечитан"),
+    "feedback_corrected": _feedback("Разбор отзыва исправлен"),
     "reply_edited": _said("Опубликованный ответ исправлен"),
     "reply_withdrawn": lambda data, _names: (
         f"Ответ удалён из соцсети: {words.GROUND.get(data.get('ground', ''), 'основание в ответе')}"

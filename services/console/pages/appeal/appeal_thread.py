@@ -16,7 +16,7 @@ _MEDIA = {
     "sticker": "стикер",
     "audio_message": "голосовое сообщение",
 }
-# Replies in these statuses still need an action of staff or their publication.
+# Replies in these statuses are not published yet.
 _UNFINISHED = {"draft", "on_approval", "queued", "sending", "uncertain", "failed"}
 
 

@@ -87,7 +87,7 @@ FIELDS = {
     "withdrawn_at": "удалено из соцсети", "written_at": "написано", "yellow_from": "жёлтый от",
 }  # fmt: skip
 _OTHER_FIELD = "служебное поле"
-# Fields that the page of their table calls by another name.
+# Fields for which the page that shows their table has a different label.
 _OF_TABLES = {("appeals", "status"): "статус"}
 # The kind of labels that a field's values have; by table and field where tables differ.
 _KINDS = {

@@ -27,8 +27,8 @@ _MAX_ORGANISATIONS = 4
 
 @dataclass
 class BulkForm:
-    """The chosen appeals, the action, and the values entered for it. For the whole list: its version that the
-    person saw.
+    """The chosen appeals, the action, and the values entered for it. `list_version` is the version of the list
+    that the person saw, if the whole list is chosen.
     """
 
     action: str
@@ -106,7 +106,7 @@ async def _shown(
 ) -> HTMLResponse:
     rows, total, statuses, list_version = await _chosen(visit, form)
     wrong = wrong or WrongFields()
-    # Until the person is told that the list changed, the form is about the one that they saw first.
+    # The form keeps the version that the person saw first, until a refusal says that the list has changed.
     if form.list_version and wrong.text != LIST_CHANGED:
         list_version = form.list_version
     return visit.render(

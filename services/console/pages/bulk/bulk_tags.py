@@ -21,7 +21,7 @@ async def change_tags(api: Api, ids: list[str], fields: dict[str, str]) -> tuple
     """
     add, remove = _tags(fields.get("add", "")), _tags(fields.get("tag", ""))
     if not add and not remove:
-        raise WrongFields({"add": "Введите метку, которую добавить, или ту, которую снять."})
+        raise WrongFields({"add": "Введите метку, которую нужно добавить или снять."})
     outcomes = await asyncio.gather(*(_change(api, one, add, remove) for one in ids[:_MAX_APPEALS]))
     problems = [problem for problem in outcomes if problem is not None]
     done = len(outcomes) - len(problems)

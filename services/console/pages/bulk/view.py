@@ -73,7 +73,7 @@ async def _operation(visit: Visit, operation_id: UUID, outcome: str, cursor: str
 async def undo_operation(
     visit: VisitDep, bulk_operation_id: UUID, key: Annotated[str, Form(max_length=200)] = ""
 ) -> Response:
-    """Undo the operation, and show the progress of that."""
+    """Undo the operation, and redirect to the progress of the undo."""
     try:
         answer = await visit.api.send("POST", f"/appeals/bulk/{bulk_operation_id}/undo", key=key)
     except ApiProblem as problem:

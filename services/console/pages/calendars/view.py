@@ -78,7 +78,7 @@ async def export_days(visit: VisitDep, calendar_id: str) -> Response:
 
 @router.post(PATH + "/{calendar_id}/file")
 async def import_days(visit: VisitDep, calendar_id: str) -> Response:
-    """Replace the calendar's own days of whole years with those of a file."""
+    """Replace the calendar's own special days with those of a file, in all years that the file covers."""
     form, content = await entered_with_file(visit.request, "file")
     if not content:
         return await _calendar_page(visit, calendar_id, _NO_FILE, status=422)

@@ -17,7 +17,7 @@ router = page_router()
 router.include_router(client_changes.router)
 PAGE = Page(router, (NavigationLink(Section.SYSTEM, 35, "Клиенты API", PATH, rights=frozenset({"clients:read"})),))
 _PAGE_SIZE = 30
-_TOO_MANY = "Действующих секретов уже столько, сколько можно. Сначала отзовите один."
+_TOO_MANY = "Больше действующих секретов у клиента быть не может. Сначала отзовите один."
 # The API issues a new secret for every request, even for a repeated one.
 _ISSUED = "Секрет уже выдали, пока страница была открыта. Если нужен ещё один, выдайте его снова."
 
@@ -49,7 +49,7 @@ async def show_client(visit: VisitDep, client_id: str) -> HTMLResponse:
 
 @router.post(PATH + "/{client_id}/secrets")
 async def issue_secret(visit: VisitDep, client_id: str) -> Response:
-    """Issue another secret and show it; earlier secrets work for some more hours."""
+    """Issue another secret and show it; earlier secrets stay valid for the entered hours (default 24)."""
     form = await entered(visit.request)
     client = await visit.api.get(f"{PATH}/{client_id}")
     if form.get("newest", "") != newest_secret(client):
@@ -83,7 +83,7 @@ async def deactivate_client(visit: VisitDep, client_id: str) -> Response:
 
 
 def newest_secret(client: Mapping[str, Any]) -> str:
-    """Return the secret that was issued last; empty if there is none."""
+    """Return the id of the secret that was issued last; empty if there is none."""
     return str(client["secrets"][0]["id"]) if client["secrets"] else ""
 
 

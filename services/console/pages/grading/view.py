@@ -63,7 +63,7 @@ async def take_answers(visit: VisitDep, key: str = Form()) -> Response:
     except ApiProblem as problem:
         if problem.status != 409:
             raise
-        return visit.redirect(PATH, note="Сначала оцените те, что уже взяты", kind="failed")
+        return visit.redirect(PATH, note="Сначала оцените ответы, которые уже взяли", kind="failed")
     number = len(answer.data["item_ids"])
     if not number:
         return visit.redirect(PATH, note="Неоценённых ответов сейчас нет", kind="failed")

@@ -17,7 +17,7 @@ NEW = "appeal.opened,appeal.assigned,appeal.reopened"
 MOVED = "appeal.moved,appeal.opened"
 ASSIGNED = "appeal.assignee_changed"
 # Filters that are fields of the event data.
-_TOLD = (
+_EVENT_FIELDS = (
     "organisation_id",
     "urgency",
     "network",
@@ -36,7 +36,7 @@ async def live_bar(visit: Visit, query: ListQuery) -> dict[str, str] | None:
     """
     if not visit.may("events:read") or query.cursor:
         return None
-    types, where = NEW, {name: query.values(name) for name in _TOLD if query.values(name)}
+    types, where = NEW, {name: query.values(name) for name in _EVENT_FIELDS if query.values(name)}
     for name, value in query.filters:
         if name in TYPES and value == "true":
             types = TYPES[name]

@@ -114,7 +114,7 @@ async def remove_member(visit: VisitDep, incident_id: str, appeal_id: str) -> Re
             raise
         note = "Этого обращения в инциденте уже нет"
         return visit.redirect(f"{PATH}/{incident_id}", note=note, kind="failed")
-    note = "Обращение убрано из инцидента. Само оно сюда больше не попадёт"
+    note = "Обращение убрано из инцидента. Автоматически оно сюда больше не попадёт"
     return visit.redirect(
         f"{PATH}/{incident_id}",
         note=note,

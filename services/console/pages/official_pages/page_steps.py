@@ -1,4 +1,4 @@
-"""Steps of a page on the way to official and live: confirmed with evidence, or marked as lost."""
+"""The steps by which a page becomes official and live: each is confirmed with evidence, or marked as lost."""
 
 from collections.abc import Mapping
 from typing import Any

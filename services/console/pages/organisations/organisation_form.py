@@ -13,7 +13,7 @@ _TEXTS = (
     "name", "short_name", "kind", "sphere", "municipality", "oktmo", "inn", "ogrn", "code", "address", "phone",
     "email", "site", "pos_opa_id", "calendar_id", "valid_from", "valid_to", "exempt_reason", "exempt_document",
 )  # fmt: skip
-# Fields with a list of ids or codes to choose from.
+# Fields whose values are codes, not text.
 CHOSEN = ("kind", "municipality", "calendar_id", "active")
 _OTHER_SPHERES = ("sphere_2", "sphere_3")
 KINDS = tuple(LABELS["organisation_kind"].items())

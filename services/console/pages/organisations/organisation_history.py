@@ -12,11 +12,11 @@ from services.console.words.labels import LABELS
 router = page_router()
 _NAME_KINDS = (("former", "прежнее"), ("alias", "другое название"))
 _WRONG_NAME = {
-    "name": "Введите название; такого у организации ещё нет.",
+    "name": "Введите название, которого у организации ещё нет.",
     "valid_to": "Последний день раньше первого.",
 }
 _WRONG_SUCCESSION = {
-    "successors": "Проверьте преемников: для разделения нужны два, сама себе организация преемником не бывает.",
+    "successors": "Проверьте преемников: для разделения нужны два, и организация не может быть своим преемником.",
     "effective_on": "Введите день, с которого действует преемник.",
     "kind": "Выберите, что происходит.",
 }
@@ -70,7 +70,7 @@ async def show_new_succession(visit: VisitDep, organisation_id: str) -> HTMLResp
 
 @router.post("/organisations/{organisation_id}/successions-new")
 async def record_succession(visit: VisitDep, organisation_id: str) -> Response:
-    """Record a succession of an organisation, which closes the day before."""
+    """Record the successors of an organisation, which closes on the day before the succession."""
     form = await entered(visit.request)
     successors = await together(
         chosen_organisation(visit.api, form, "successor", required=True),

@@ -28,11 +28,12 @@ from services.console.site.visit import Visit, VisitDep
 router = page_router()
 # No letters or digits that look alike: passwords are read aloud and typed by hand.
 _ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
-# Of a submission while an earlier one is being executed: the password is hashed, which takes up to some seconds.
+# How often a submission is sent again while an earlier one is being executed: hashing the password may take
+# seconds.
 _ATTEMPTS = 10
 _WAIT_SECONDS = 0.5
 _WRONG = {
-    "username": "Имя для входа: строчные латинские буквы, цифры, точка, дефис; такое имя ещё не занято.",
+    "username": "Имя для входа: строчные латинские буквы, цифры, точка, дефис; имя не должно быть занято.",
     "full_name": "Введите фамилию, имя и отчество.",
     "role": "Выберите роль.",
     "organisation_id": "Для этой роли нужна организация; у ролей центра организации нет.",
@@ -48,9 +49,11 @@ def new_password() -> str:
 
 
 def _password_of(visit: Visit, username: str, seed: str) -> str:
-    """Return the password of a form's new person: the same for each submission, since another would be another
-    request, and only its response shows the password. The seed is only in the form: the API stores the idempotency
-    key, so that with it the password could be computed from a backup and the console's key.
+    """Return the password of a form's new person: the same for each submission. A different password would be a
+    different request, which the idempotency key does not allow.
+
+    The seed is only in the form. From the idempotency key, which the API stores, the password could be computed
+    with a backup and the console's key.
     """
     secret = console_settings().encryption_keys.get_secret_value().split(",")[0].strip()
     about = f"password of a new person\n{visit.me['person']['id']}\n{username}\n{seed}"
@@ -131,7 +134,7 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
     if organisation.error:
         return await _form(visit, form, organisation, person=person)
     body = _access(form, organisation)
-    # Unchanged, it would take over the deactivation by an organisation below.
+    # Sending an unchanged `false` would take over a deactivation by a subordinate organisation.
     if (active := form.get("active") == "yes") != person["active"]:
         body["active"] = active
     if (subject := form.get("external_subject", "")) != (person["external_subject"] or ""):
@@ -152,7 +155,7 @@ async def change_access(visit: VisitDep, person_id: str) -> Response:
 
 @router.post("/people/{person_id}/deactivation")
 async def take_over_deactivation(visit: VisitDep, person_id: str) -> Response:
-    """Make the deactivation by an organisation below one's own: only one's own level lets the person in again."""
+    """Take over a deactivation by a lower organisation: only this level or a higher one can then undo it."""
     form = await entered(visit.request)
     own = f"/people/{person_id}"
     try:
@@ -162,7 +165,7 @@ async def take_over_deactivation(visit: VisitDep, person_id: str) -> Response:
             raise
         note = "Запись изменил кто-то другой. Проверьте, что получилось, и повторите."
         return visit.redirect(own, note=note, kind="failed")
-    return visit.redirect(own, note="Теперь доступ вернёт только ваш уровень")
+    return visit.redirect(own, note="Теперь вернуть доступ может только центр")
 
 
 @router.post("/people/{person_id}/password")

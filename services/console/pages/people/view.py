@@ -66,8 +66,8 @@ async def show_person(visit: VisitDep, person_id: str) -> HTMLResponse:
 
 
 async def _with_superiors(visit: VisitDep, organisation_id: str | None) -> list[Mapping[str, Any]]:
-    """Return the organisation that locked an account and those above it, up to the visitor's own; none for the
-    centre.
+    """Return the organisation that locked an account and those above it, up to the visitor's own; empty if the
+    centre locked it.
     """
     found: list[Mapping[str, Any]] = []
     own = visit.me["organisation"]
@@ -79,7 +79,7 @@ async def _with_superiors(visit: VisitDep, organisation_id: str | None) -> list[
 
 
 def _is_in_scope(visit: VisitDep, organisations: list[Mapping[str, Any]]) -> bool:
-    """Return whether the visitor's own organisation is one of these: nobody lifts a lock from above."""
+    """Return whether the visitor's organisation is one of these; a lock by a higher one cannot be removed."""
     return visit.me["organisation"]["id"] in {one["id"] for one in organisations}
 
 

@@ -1,4 +1,4 @@
-"""Promises: how many each organisation kept, and the list of the promises counted."""
+"""Promises: how many each organisation kept, and the list of the counted promises."""
 
 from datetime import date, datetime, time, timedelta
 from typing import Any

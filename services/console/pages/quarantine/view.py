@@ -18,7 +18,7 @@ PAGE = Page(
     router, (NavigationLink(Section.SYSTEM, 30, "Карантин", PATH, rights=frozenset({"sources:inspect"}), key="k"),)
 )
 _STILL_UNREADABLE = "Прочитать по-прежнему не удалось: запись остаётся в карантине до обновления системы."
-_POLLED = "Сообщение прочитано опросом: система прочитает его сама или при сверке."
+_POLLED = "Сообщение получено опросом: система разберёт его сама при следующем опросе или при сверке."
 # Payloads may be large: the page shows only this many characters.
 _SHOWN = 20_000
 

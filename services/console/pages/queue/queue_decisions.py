@@ -58,8 +58,8 @@ Location = Annotated[LocationForm, Form()]
 
 @dataclass(frozen=True)
 class NoAnswerReason:
-    """A usual reason. `type` becomes the message's type; without a type the reason's title is recorded with the
-    appeal.
+    """A common reason why no answer is needed. `type` becomes the message's type; without a type the reason's
+    title is recorded with the appeal.
     """
 
     value: str

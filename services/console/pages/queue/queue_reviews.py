@@ -1,4 +1,4 @@
-"""Messages that the classifier left without an answer: a moderator confirms this or opens an appeal."""
+"""Messages that need no answer according to the classifier: a moderator confirms this or opens an appeal."""
 
 from typing import Annotated, Any
 from urllib.parse import urlencode

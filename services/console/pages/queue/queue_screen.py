@@ -76,7 +76,7 @@ async def upcoming(visit: Visit, state: QueueState) -> Upcoming:
 
 
 async def load(visit: Visit, appeal_id: str) -> Screen:
-    """Return what the screen shows of an appeal: its message, the thread above, the candidates for the owner."""
+    """Return the screen of an appeal: its message, the earlier messages of the thread, the candidates."""
     appeal = await visit.api.get(f"/appeals/{appeal_id}")
     message = decided_message(appeal)
     thread, municipalities = await together(_thread(visit, appeal, message), _municipalities(visit, appeal))
@@ -102,8 +102,8 @@ def decided_message(appeal: Document) -> Document | None:
 
 
 def candidates(appeal: Document) -> list[Candidate]:
-    """Return the likely organisations, each once: the present one, those that the rules suggest, the page's
-    owner.
+    """Return up to three likely organisations: the present one, those that the rules suggest, the page's owner;
+    not the one that has returned the appeal.
     """
     found = []
     if (present := appeal["organisation"]) is not None:

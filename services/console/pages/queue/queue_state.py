@@ -18,9 +18,9 @@ class QueueState:
     """The position of the moderator in the queue, and the filter by triage reasons.
 
     `after` is the opening moment of the last skipped appeal, and `skipped` has the ids of all skipped appeals of
-    this moment: messages that are stored together open their appeals at the same moment. If they would fill a page
-    of the list, the state goes on after this moment. `urgent_after` and `urgent_skipped` are the same for urgent
-    appeals.
+    this moment: messages that are stored together open their appeals at the same moment. If `skipped` would fill a
+    page of the list, the state continues after this moment. `urgent_after` and `urgent_skipped` are the same for
+    urgent appeals.
     """
 
     reasons: tuple[str, ...] = ()

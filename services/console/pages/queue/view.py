@@ -183,7 +183,7 @@ async def _refused(
 
 
 async def _decided_meanwhile(visit: Visit, state: QueueState, found: Upcoming, appeal: dict[str, Any]) -> Response:
-    """Redirect to the next appeal with a note on who decided; a repeated decision of the same person is no
+    """Redirect to the next appeal with a note on who decided; a repeated decision of the same person is not an
     error.
     """
     last = appeal["timeline"][-1]["actor"] if appeal["timeline"] else {"id": None, "name": "коллега"}

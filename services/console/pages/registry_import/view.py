@@ -20,7 +20,7 @@ _LARGEST_BODY = 17 * 1024 * 1024
 _CSV = "text/csv"
 _XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _SHOWN_ENTRIES = 200
-# Just above the gateway's 30 s: an import that has waited for its turn still tells its result.
+# Just above the gateway's timeout of 30 s: the result of an import that had to wait for its turn still arrives.
 _IMPORT_SECONDS = 32
 _NO_FILE = "Выберите файл CSV или XLSX."
 _OTHER_FILE = "Это не тот файл, который вы проверяли. Посмотрите, что изменит он."

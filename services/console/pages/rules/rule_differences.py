@@ -1,4 +1,4 @@
-"""The differences between two rule sets: which organisation each routes appeals to."""
+"""The differences between two rule sets: changed, added and removed rules, and the default."""
 
 from typing import Any
 

@@ -9,7 +9,7 @@ from services.console.choices.topic_names import load_topics
 from services.console.pages.rules.rule_words import FIELDS, RuleFields, RuleWords
 from services.console.site.visit import Visit, together
 
-_NO_CONDITION = "Укажите хотя бы одно условие. Всё остальное идёт по умолчанию набора."
+_NO_CONDITION = "Укажите хотя бы одно условие. Остальные обращения направляет умолчание набора."
 _NO_MUNICIPALITY = "К населённому пункту выберите муниципалитет: такие названия есть в нескольких."
 _NO_ORGANISATION = "Назовите организацию, которая отвечает."
 _TWICE = "Владелец страницы уже назван: вид и сферу владельца не указывайте."

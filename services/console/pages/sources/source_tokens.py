@@ -14,7 +14,7 @@ from services.console.site.forms import refusal_of
 from services.console.site.visit import Visit, VisitDep
 
 _NO_PAGE = "Такой страницы в реестре нет. Сначала добавьте её."
-_OTHERWISE = "Соцсеть не приняла решение: проверьте, что введено, и повторите."
+_OTHERWISE = "Соцсеть не приняла ответ на проверку: посмотрите, что введено, и повторите."
 _SHOWN = 40
 _SECRETS = ("token", "application_key", "application_secret_key", "session_secret_key")
 router = APIRouter()

@@ -38,6 +38,6 @@ async def show_sources(visit: VisitDep) -> HTMLResponse:
     )
 
 
-# The last router: its route with an id would also match the fixed paths of the others.
+# `source_page` comes last: its route with an id would also match the fixed paths of the others.
 for part in (source_tokens, source_jobs, source_page):
     router.include_router(part.router)

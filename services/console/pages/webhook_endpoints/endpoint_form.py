@@ -18,7 +18,7 @@ _NO_RIGHT = "На часть событий у вас нет прав. Сним�
 _HOST = "Тексты без масок можно отправлять только на серверы, которые внёс в список администратор системы."
 # Sent on request, whatever an endpoint subscribes to.
 _SENT_ON_REQUEST = frozenset({"webhook.test", "webhook.verification"})
-_TOO_MANY = "Подписок уже столько, сколько разрешено. Удалите ненужную."
+_TOO_MANY = "Больше подписок завести нельзя. Удалите ненужную."
 
 
 @dataclass

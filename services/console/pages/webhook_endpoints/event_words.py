@@ -24,7 +24,7 @@ EVENTS = {
         "appeal.unmerged": "объединение отменено",
         "appeal.reopened": "обращение снова открыто",
         "appeal.feedback_received": "получен отзыв гражданина",
-        "appeal.feedback_corrected": "отзыв исправлен",
+        "appeal.feedback_corrected": "разбор отзыва исправлен",
     },
     "Ответы и обещания": {
         "reply.failed": "ответ не опубликован",
@@ -85,7 +85,7 @@ class EventGroup:
 
 
 def event_groups(allowed: Iterable[str]) -> list[EventGroup]:
-    """Return these event types, which the API offers, grouped by kind."""
+    """Return the allowed event types, grouped by kind; those without a label form the last group."""
     left = dict.fromkeys(allowed)
     groups = []
     for title, types in EVENTS.items():

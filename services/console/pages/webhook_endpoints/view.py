@@ -46,7 +46,7 @@ async def show_new_endpoint(visit: VisitDep) -> HTMLResponse:
 
 @router.post(f"{PATH}/new")
 async def create_endpoint(visit: VisitDep) -> Response:
-    """Create an endpoint and show its secret in the response: it is put into no address and no cookie."""
+    """Create an endpoint and show its secret. A redirect would put the secret into an address or a cookie."""
     form = await visit.request.form()
     fields = read_fields(form)
     if fields.errors:

@@ -121,7 +121,7 @@ def _names(
 
 
 def described(population: str, values: dict[str, Any]) -> str:
-    """Return the row's values as text, as its population needs."""
+    """Return the values of a row as Russian text; the population decides which ones are shown."""
     match population:
         case "opened":
             words = [
