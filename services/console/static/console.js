@@ -1,4 +1,4 @@
-// Keyboard, live bars and dialogs. Everything works without this file, only slower to the hand.
+// Keyboard, live bars and dialogs. Everything also works without this file, with more steps.
 "use strict";
 
 // Keys: an element with data-key="j" or data-key="g i" is clicked, or focused if it takes text.
@@ -10,7 +10,7 @@ const keyed = (key) => [...document.querySelectorAll(`[data-key="${CSS.escape(ke
 const typing = (element) =>
   element.isContentEditable || element.matches("textarea, select, input:not([type=checkbox], [type=radio])");
 
-// A key that is held down does once what it does; j and k move on, and letters repeat in a text.
+// A key that is held down acts only once, except j and k, which move on, and letters in a text.
 document.addEventListener("keydown", (event) => {
   if (!event.repeat || !acts(event)) return;
   event.preventDefault();
@@ -36,7 +36,7 @@ document.addEventListener("keydown", (event) => {
   const element = keyed(prefix ? `${prefix} ${pressed}` : pressed);
   clearTimeout(prefixTimer);
   if (prefix) {
-    // The letter after «g» belongs to it, also where it leads nowhere.
+    // The letter after «g» has no other meaning, even if no element has this key.
     prefix = null;
     event.stopImmediatePropagation();
   } else if (!element && document.querySelector(`[data-key^="${CSS.escape(pressed)} "]`)) {
@@ -50,7 +50,7 @@ document.addEventListener("keydown", (event) => {
   else element.click();
 });
 
-// The same physical key under the Russian layout.
+// Return the Latin character of the pressed key, also under the Russian layout.
 function latin(event) {
   if (/^[а-яё]$/i.test(event.key)) {
     const brackets = { BracketLeft: "[", BracketRight: "]" };
@@ -66,7 +66,7 @@ function latin(event) {
 
 const rowStep = (event) => ({ j: 1, k: -1 })[latin(event)];
 
-// A form with data-decides leads to the next decision, which a second press would meet unread.
+// A form with data-decides is followed by the next decision: a second press would decide that one unread.
 const DECISION_PAUSE = 300;
 let decidedAt = -DECISION_PAUSE;
 let deciding = null;
@@ -96,7 +96,7 @@ document.addEventListener("click", (event) => {
   dialog.showModal();
 });
 
-// Keys of the page that is shown, of the sections, and those that work everywhere.
+// List the keys of the shown page, of the sections, and those that work everywhere.
 function listKeys(first) {
   const table = first.closest("table");
   for (const body of table.tBodies) {
@@ -130,21 +130,21 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// Live bars: an element with data-live="appeal.opened,…" counts events and offers to show them. One stream a page.
+// Live bars: an element with data-live="appeal.opened,…" counts events and offers to show them. A page has one stream.
 // data-live-where='{"urgency": ["high"]}' counts only events with one of these values in their data.
 let stream = null;
-let watched = ""; // what the bar asks for; one that asks the same goes on with the stream
+let watched = ""; // the events that the bar counts; a new bar with the same ones keeps the stream
 let last = null;
-let attempt = 0; // what an attempt that is not the newest has waited for is dropped
+let attempt = 0; // responses that belong to an earlier attempt are ignored
 let retry = null;
-let refused = false; // the last stream was: its status is not known
-let over = false; // what was refused now is refused always
+let refused = false; // the last stream was refused, with an unknown status
+let over = false; // the refusal is permanent: do not try again
 const counted = new Set();
 
-// After each swap: most of them are of parts beside the bar.
+// Called after each swap; most swaps replace other parts of the page.
 function watch() {
   const bar = document.querySelector("[data-live]");
-  if (bar?.querySelector("[data-live-show]").hidden) counted.clear(); // the page was read again
+  if (bar?.querySelector("[data-live-show]").hidden) counted.clear(); // the page was loaded again
   const asked = bar ? JSON.stringify([bar.dataset.live, bar.dataset.liveAppeal, bar.dataset.liveWhere]) : "";
   if (asked === watched) return;
   watched = asked;
@@ -176,7 +176,7 @@ async function follow() {
   }
 }
 
-// EventSource does not tell the status of a refusal; this does, and reads nothing.
+// EventSource does not give the status of a refusal: request it with fetch, without reading the body.
 async function refusalOf(path) {
   const reading = new AbortController();
   const answer = await fetch(path, { signal: reading.signal });
@@ -219,7 +219,7 @@ function openStream(path) {
   };
 }
 
-// A bar with data-live-since knows when its page was read: what happened before is on it, also what the person did.
+// data-live-since is the time at which the page was read: it already shows earlier events, also those of the person.
 function isShown(bar, event) {
   const since = bar.dataset.liveSince;
   return Boolean(since) && Date.parse(event.occurred_at) <= Date.parse(since);
@@ -234,7 +234,7 @@ function stop() {
   stream = null;
 }
 
-// An event of an incident has its id only as the subject.
+// An event of an incident has the incident's id only as its subject.
 const valueOf = (event, name) => (
   name === "incident_id" && event.type.startsWith("incident.") ? event.subject_id : event.data[name]
 );
@@ -244,7 +244,7 @@ function arrived(event) {
   if (!bar || bar.dataset.paused || isShown(bar, event)) return;
   const where = Object.entries(JSON.parse(bar.dataset.liveWhere || "{}"));
   if (event.data && !where.every(([name, values]) => values.includes(valueOf(event, name)))) return;
-  // On a list each appeal counts once, on the page of one each change.
+  // A list counts each appeal once, the page of an appeal counts each change.
   counted.add(bar.dataset.liveAppeal ? event.id : event.subject_id);
   const button = bar.querySelector("[data-live-show]");
   button.hidden = false;

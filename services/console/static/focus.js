@@ -1,7 +1,7 @@
-// Where people are after something was opened or swapped: the focus, and what has to be in sight.
+// Where the focus goes after a part was opened or swapped, and which part is scrolled into view.
 {
   const FIELDS = "input:not([type=hidden], :disabled), select:not(:disabled), textarea:not(:disabled)";
-  let opened = null; // details that a key has opened, until a field of it has the focus
+  let opened = null; // the `details` opened by a key, until one of its fields gets the focus
 
   const enter = () => {
     if (!opened?.isConnected || !opened.open) return;
@@ -11,7 +11,7 @@
     field.focus();
   };
 
-  // A key clicks the summary by script: such a click is not trusted.
+  // A key clicks the summary by script: such a click has `isTrusted` false.
   document.addEventListener("click", (event) => {
     const summary = event.target.closest("summary");
     opened = summary && !event.isTrusted ? summary.parentElement : null;
@@ -21,7 +21,7 @@
     if (event.target === opened) enter();
   }, true);
 
-  // A note says what became of the form that was sent: it is above, where a phone does not show it.
+  // A note says what the sent form has done. It is at the top of the page, which a phone may not show.
   const isInSight = (element, covered) => {
     const { top, bottom } = element.getBoundingClientRect();
     return element.checkVisibility() && top >= covered && bottom <= innerHeight;
@@ -37,7 +37,7 @@
     document.getElementById("main").focus({ preventScroll: true });
   };
 
-  // A form that was refused: in the field that is wrong, of several the first; in its choice, if it has one.
+  // After a refusal the first wrong field gets the focus, or the choice of candidates in it.
   const begin = () => {
     const active = document.activeElement;
     const wrong = active?.closest(".field.wrong") ?? document.querySelector("#main .field.wrong");
@@ -46,7 +46,7 @@
     (choice ?? [...wrong.querySelectorAll(FIELDS)].find((one) => one.checkVisibility()))?.focus();
   };
 
-  // What is above such a field has to be read first: the page is shown from its top.
+  // The text above such a field has to be read first: scroll to the top of the page.
   const write = () => {
     const field = document.querySelector("#main [data-begins]");
     if (!field) return;

@@ -1,4 +1,4 @@
-// The page of an appeal: the focus goes into a form that opens; the way back is the list that was left.
+// The page of an appeal: a form that opens gets the focus; the link back leads to the list from which the person came.
 {
   document.addEventListener("toggle", (event) => {
     const opened = event.target;

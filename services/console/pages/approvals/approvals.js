@@ -1,4 +1,4 @@
-// Remarks are sent by Ctrl+Enter, and not by accident: the button does the same.
+// Ctrl+Enter in the remarks presses the button that returns the reply; Enter alone starts a new line.
 {
   document.addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || !event.target.matches("[data-approvals-remarks]")) return;

@@ -1,4 +1,4 @@
-// 0, 1 and 2 give the score of the criterion that has the focus, or of the first without one, and go to the next.
+// 0, 1 and 2 score the focused criterion, or the first unscored one, and move the focus to the next.
 {
   document.addEventListener("keydown", (event) => {
     const form = document.querySelector("[data-grading-form]");

@@ -1,4 +1,4 @@
-// The queue: keys within what a decision opens, and the focus goes to the next appeal.
+// The queue: keys inside an opened part of a decision; after a decision the next appeal gets the focus.
 {
   let shown = null;
 

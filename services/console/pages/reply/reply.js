@@ -1,4 +1,4 @@
-// The editor of a reply: saves wait for each other, photos are uploaded when chosen, colleagues may write after we leave.
+// The editor of a reply: saves run one after another, photos are uploaded when chosen, and leaving releases the edit lease.
 {
   let held = null;
 
@@ -12,12 +12,12 @@
     held = now;
   };
 
-  // A request may have waited for one before it, which gave the draft another version.
+  // An earlier request may have given the draft a new version while this one waited.
   document.addEventListener("htmx:before:request", (event) => {
     const { ctx } = event.detail;
     const form = ctx?.sourceElement?.closest?.("#reply-form");
     if (!form || !ctx.request.body?.set) return;
-    if (!form.isConnected) return event.preventDefault(); // waited, and the page has gone on
+    if (!form.isConnected) return event.preventDefault(); // the form was replaced while the request waited
     if (ctx.sourceElement === form && form.elements.text) form.elements.text.readOnly = true;
     for (const name of ["reply_id", "version"]) {
       const field = form.elements.namedItem(name);

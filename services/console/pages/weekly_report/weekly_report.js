@@ -1,4 +1,4 @@
-// The report can be printed from its page; without a script the browser's menu prints it.
+// The button that prints the report; without JavaScript the browser's menu prints it.
 {
   const show = () => document.querySelectorAll("[data-weekly-report-print]").forEach((button) => { button.hidden = false; });
   document.addEventListener("click", (event) => {
