@@ -1,6 +1,6 @@
 """The command `gospablik`: run, prepare and operate the system."""
 
-# ruff: noqa: PLC0415 - each command loads only what it needs: five services start through here at once
+# ruff: noqa: PLC0415 - each command loads only what it needs: all services start through this program at once
 
 import asyncio
 import os
@@ -87,7 +87,7 @@ def classify(
 def up(
     demo: Annotated[bool, typer.Option(help="Fill the registry with a region; emulated citizens write")] = True,
 ) -> None:
-    """Run the whole system on this machine; Ctrl-C stops it, the data stays in .data."""
+    """Run the whole system on this machine. Ctrl-C stops it; the data stays in its folder, by default .data."""
     from rich.console import Console
 
     from cli.embedded.settings import EmbeddedSettings
@@ -104,7 +104,7 @@ def up(
 
 @app.command()
 def serve(
-    name: Annotated[str, typer.Argument(help="registry, ingest, appeals, metrics, webhooks or gateway")],
+    name: Annotated[str, typer.Argument(help="registry, ingest, appeals, metrics, webhooks, console or gateway")],
     process: Annotated[Process, typer.Option(help="API and worker together, or one of them")] = Process.ALL,
 ) -> None:
     """Serve one service, or the gateway's own service."""

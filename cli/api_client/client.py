@@ -65,7 +65,7 @@ class ApiClient:
         self._headers: dict[str, str] = {}
 
     async def sign_in(self) -> None:
-        """Sign in; at a terminal, ask for the password if no known one is accepted."""
+        """Sign in; at a terminal, ask for the password if no known password is accepted."""
         if self._connection.token is not None:
             if self._headers:
                 raise ApiError("The access token was refused: it has expired, or another system issued it")
@@ -82,7 +82,9 @@ class ApiClient:
         import getpass  # noqa: PLC0415 — most runs do not need it
 
         if not await self._try_password(getpass.getpass(f"Password of {self._connection.user}: ")):
-            raise ApiError("The password was refused")
+            raise ApiError(
+                "The password was refused: check the user name and the password, and run the command again"
+            )
 
     async def _try_password(self, password: str) -> bool:
         form = {"grant_type": "password", "username": self._connection.user, "password": password}
@@ -224,7 +226,7 @@ async def signed_in(connection: Connection) -> AsyncIterator[ApiClient]:
         tls = tls_trusting(Path(bundle) if bundle else None)
     except OSError as error:
         raise ApiError(f"GOSPABLIK_CA_BUNDLE: no certificates can be read from {bundle}: {error}") from error
-    # The names of this machine are resolved as the system does it.
+    # The system's resolver also resolves the names that are defined only on this machine.
     connector = aiohttp.TCPConnector(ssl=tls, resolver=aiohttp.ThreadedResolver())
     async with aiohttp.ClientSession(timeout=timeout, connector=connector) as http:
         client = ApiClient(http, connection)

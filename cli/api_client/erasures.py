@@ -8,7 +8,7 @@ from typing import Any
 from cli.api_client.client import ApiClient, ApiError, Connection, signed_in
 
 POLL_SECONDS = 1.0
-# The fields of a record that repeating its erasure needs.
+# The fields of a record that are sent to repeat its erasure.
 _REPEATED = ("author_digest", "ground", "reference", "until")
 
 

@@ -112,7 +112,7 @@ async def _wait_until_compared(client: ApiClient, query: dict[str, Any]) -> dict
 
 
 async def print_sources(connection: Connection, page_name: str | None, network: str | None) -> int:
-    """Print how pages are read. Return 0 if all are healthy or not read yet, else 1."""
+    """Print a table of how pages are read. Return 0 if all are healthy or not read yet, else 1."""
     table = Table("page", "network", "state", "lag", "token", "last message", "gaps", "compared", "problems")
     healthy = True
     async with signed_in(connection) as client:

@@ -27,9 +27,9 @@ def _group() -> None:
 def bounce() -> None:
     """Read a returned letter from standard input and record it. The mail server calls this.
 
-    The notices of the letter become failed; after several returned letters an address gets no more. Any other
-    message changes nothing and exits with 0, so that the mail server does not return it. If the database is not
-    available, the exit code is 75: the mail server tries again. Reads GOSPABLIK_DATABASE_URL and
+    The notices of the letter become failed; after several returned letters an address gets no more letters. Any
+    other message changes nothing and exits with 0, so that the mail server does not return it. If the database is
+    not available, the exit code is 75: the mail server tries again. Reads GOSPABLIK_DATABASE_URL and
     GOSPABLIK_ENCRYPTION_KEYS of webhooks.
     """
     from cli.deployment.prepare import read_variables

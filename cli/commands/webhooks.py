@@ -111,7 +111,7 @@ def build_receiver(secret: str | None) -> "web.Application":
             return web.Response(status=400, text="the body is not JSON")
         typer.echo(f"{delivery} ({signature})\n{_shown(event)}")
         if isinstance(event, dict) and event.get("type") == "webhook.verification":
-            # The answer that makes the endpoint get other deliveries.
+            # This response verifies the endpoint, which then gets other deliveries.
             return web.json_response({"challenge": event["data"]["challenge"]})
         return web.Response(status=204)
 

@@ -1,7 +1,7 @@
 """End the sessions of all people, for a database restored from a backup, where ended sessions are active again.
 
-Each database role ends its own: registry those that it issued tokens for, the console those of browsers, which
-hold the tokens of people of an external issuer.
+Each database role ends the sessions of its service: registry those for which it issued tokens, the console those
+of browsers, which may hold tokens of an external issuer.
 """
 
 from services.console.browser_sessions import session_store

@@ -1,4 +1,4 @@
-"""Create the database, its owner and the services' login roles; the migrations run between these steps."""
+"""Create the database and its owner before the migrations run, and the services' login roles after them."""
 
 import asyncio
 import hashlib
@@ -151,7 +151,7 @@ async def _ensure_login(connection: asyncpg.Connection, role: str, password: str
 
 
 def scram_verifier(password: str, iterations: int) -> str:
-    """Return what Postgres stores of a password in ASCII (SCRAM-SHA-256, RFC 5803), with a new salt.
+    """Return the verifier that Postgres stores for an ASCII password (SCRAM-SHA-256, RFC 5803), with a new salt.
 
     Servers log statements, so a statement must not contain the password itself.
     """

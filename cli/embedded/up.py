@@ -198,7 +198,7 @@ class EmbeddedRun:
             time.sleep(0.5)
 
     def _stop(self) -> None:
-        """Stop every process. A second Ctrl-C does not interrupt it, because every step has a timeout."""
+        """Stop every process. A second Ctrl-C does not interrupt this, because every step has a timeout."""
         former = {number: signal.signal(number, signal.SIG_IGN) for number in _STOP_SIGNALS}
         try:
             self._data_dir.run_info.unlink(missing_ok=True)

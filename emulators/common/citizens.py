@@ -26,7 +26,7 @@ class Citizen:
 
 
 def generate_citizens(size: int, seed: int) -> list[Citizen]:
-    """Return `size` persons; the same for the same seed."""
+    """Return `size` generated people; the same for the same seed."""
     source = random.Random(seed)
     people = []
     for number in range(size):

@@ -113,8 +113,8 @@ def control_router(
     """Return the routes under `/_control`; without a `CitizenWriter`, changing the citizens' rate returns 404."""
     router = APIRouter(prefix="/_control", route_class=ControlRoute, tags=["control"])
     _world_routes(router, world)
-    breaker = add_fault_routes(router, world, faults)
-    _token_routes(router, world, faults, breaker)
+    controller = add_fault_routes(router, world, faults)
+    _token_routes(router, world, faults, controller)
 
     @router.post("/feed")
     async def feed_csv(
@@ -143,11 +143,11 @@ def control_router(
 
 
 def _token_routes(
-    router: APIRouter, world: EmulatedNetwork, faults: FaultInjector, breaker: FaultController
+    router: APIRouter, world: EmulatedNetwork, faults: FaultInjector, controller: FaultController
 ) -> None:
     @router.get("/tokens")
     async def tokens() -> dict[str, Any]:
-        breaker.script.run_due_steps()
+        controller.script.run_due_steps()
         codes = faults.persistent.codes()
         items = [item | {"persistent": codes.get(item["token"])} for item in world.tokens()]
         return {"items": items}
@@ -167,7 +167,7 @@ def _token_routes(
 
     @router.post("/tokens/revoke")
     async def revoke_token(body: RevokeIn) -> dict[str, bool]:
-        breaker.revoke(body.token)
+        controller.revoke(body.token)
         return {"revoked": True}
 
 

@@ -21,7 +21,7 @@ class EmulatedNetwork(Protocol):
         """Return all pages: id, name, screen_name, url and more."""
 
     def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
-        """Create a page with working tokens and a first post, or return the existing page of this short name."""
+        """Create a page with working tokens and a first post, or return the existing page with this short name."""
 
     def tokens(self) -> list[dict[str, Any]]:
         """Return the active tokens."""

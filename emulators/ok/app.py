@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 def create_app(settings: OkSettings) -> FastAPI:
     """Return the application with its state, webhooks and citizens."""
     world = OkState(settings)
-    door = EmulatedOk(world)
+    network = EmulatedOk(world)
     writer = CitizenWriter(
-        door,
+        network,
         settings.seed,
         settings.citizens_per_minute,
         lambda error: log.info("citizen message rejected: %s", error),
@@ -43,8 +43,8 @@ def create_app(settings: OkSettings) -> FastAPI:
 
     app = FastAPI(title="Odnoklassniki emulator", lifespan=lifespan, openapi_url=None)
     app.state.world = world
-    app.include_router(control_router(door, world.faults, writer))
-    app.include_router(ok_control_routes(world, door))
+    app.include_router(control_router(network, world.faults, writer))
+    app.include_router(ok_control_routes(world, network))
     app.include_router(rest_router(world))
     app.include_router(graph_router(world))
     return app

@@ -73,8 +73,10 @@ def graph_router(world: OkState) -> APIRouter:
         async def work() -> CallAnswer:
             return _carry_out(world, incoming)
 
-        knock = IncomingCall(incoming.query.get("access_token"), call_name(name, request.method), incoming.query)
-        return await answer_with_faults(world, knock, work)
+        incoming_call = IncomingCall(
+            incoming.query.get("access_token"), call_name(name, request.method), incoming.query
+        )
+        return await answer_with_faults(world, incoming_call, work)
 
     @router.api_route("/{name}", methods=["GET", "POST"])
     async def call(request: Request, name: str) -> Response:

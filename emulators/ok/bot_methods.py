@@ -87,7 +87,7 @@ def messages(call: BotCall) -> dict[str, Any]:
 
 
 def send(call: BotCall) -> dict[str, Any]:
-    """Send a message to a chat or to one or several persons, show a sender action, or change the chat."""
+    """Send a message to a chat or to one or several people, show a sender action, or change the chat."""
     recipient = call.body.get("recipient") or {}
     if not isinstance(recipient, dict):
         raise OkError(2001, "Invalid recipient", "recipient")

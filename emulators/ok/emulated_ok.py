@@ -61,7 +61,7 @@ class EmulatedOk:
         return row
 
     def create_page(self, *, name: str, screen_name: str, description: str = "") -> dict[str, Any]:
-        """Create a group with a bot token and a first topic, or return the existing group of this short name."""
+        """Create a group with a bot token and a first topic, or return the existing group with this short name."""
         found = self.world.page_by_name(screen_name)
         if found is not None:
             return self.page_to_dict(found)

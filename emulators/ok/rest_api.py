@@ -41,13 +41,13 @@ class IncomingCall:
 
 
 async def answer_with_faults(
-    world: OkState, knock: IncomingCall, work: Callable[[], Awaitable[CallAnswer]]
+    world: OkState, call: IncomingCall, work: Callable[[], Awaitable[CallAnswer]]
 ) -> Response:
     """Answer a call; apply the persistent error of its token and the drawn faults."""
-    code = world.faults.persistent.check_call(knock.token, knock.method, knock.params)
+    code = world.faults.persistent.check_call(call.token, call.method, call.params)
     if code is not None:
         return error_answer_for_code(code).response()
-    return await world.faults.apply(world.faults.draw(knock.method), error_answer_for_code, work)
+    return await world.faults.apply(world.faults.draw(call.method), error_answer_for_code, work)
 
 
 def _admit(world: OkState, name: str, params: dict[str, str]) -> tuple[Method, Session]:

@@ -48,17 +48,17 @@ def create_app(settings: VkSettings) -> tuple[FastAPI, EmulatedVk]:
         lambda error: log.info("citizen message rejected: %s", error),
     )
 
-    courier = CallbackDelivery(world.callbacks, world.clock, settings, faults)
+    delivery = CallbackDelivery(world.callbacks, world.clock, settings, faults)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await courier.start()
+        await delivery.start()
         writing = asyncio.create_task(writer.run())
         yield
         writing.cancel()
         with suppress(asyncio.CancelledError):
             await writing
-        await courier.stop()
+        await delivery.stop()
         world.store.close()
 
     app = FastAPI(title="VK emulator", lifespan=lifespan)

@@ -19,7 +19,7 @@ from emulators.vk.state.walls import Walls
 
 
 class EmulatedVk(VkState):
-    """Implements `EmulatedNetwork` for VK; ids are integers, threads of topics `board<ID>`."""
+    """Implements `EmulatedNetwork` for VK; ids are integers, and the thread of a topic is `board<ID>`."""
 
     def pages(self) -> list[dict[str, Any]]:
         """See `EmulatedNetwork.pages`."""
@@ -161,15 +161,15 @@ class EmulatedVk(VkState):
     def published_replies(self, page: str | None = None) -> list[dict[str, Any]]:
         """See `EmulatedNetwork.published_replies`."""
         number = None if page is None else self.page(page)["id"]
-        living = "from_id < 0 AND NOT deleted AND (?1 IS NULL OR page = ?1)"
+        not_deleted = "from_id < 0 AND NOT deleted AND (?1 IS NULL OR page = ?1)"
         rows = self.store.all(
             "SELECT page, id, post_id AS thread, reply_to, text, at, by_api, attachments FROM comments"  # noqa: S608
-            f" WHERE {living}"
+            f" WHERE {not_deleted}"
             f" UNION ALL SELECT page, id, peer_id, reply_to, text, at, by_api, attachments FROM messages"
-            f" WHERE {living}"
+            f" WHERE {not_deleted}"
             f" UNION ALL SELECT page, id, '{BOARD}' || topic_id, reply_to, text, at, by_api, attachments"
             # The first comment of a topic is the topic's own text.
-            f" FROM board_comments WHERE {living} AND id > 1 ORDER BY at, id",
+            f" FROM board_comments WHERE {not_deleted} AND id > 1 ORDER BY at, id",
             (number,),
         )
         return [

@@ -49,7 +49,7 @@ class Answering:
         word = fates.word_after(rng, replies[-1])
         if self._appeal.network is None or word is None or word.at >= self._at.now:
             return
-        self._hear(word)
+        self._add_feedback(word)
         if word.kind == "not_solved" and rng.random() < _SECOND_ANSWER_SHARE:
             moment = self._next_answer("next_response")
             if moment < self._at.now:
@@ -172,7 +172,7 @@ class Answering:
         if self._round is not None:
             self._at.writer.add_object(self._round)
 
-    def _hear(self, word: PlannedWord) -> None:
+    def _add_feedback(self, word: PlannedWord) -> None:
         """Add the citizen's feedback about the last answer; a dissatisfied citizen reopens the appeal."""
         appeal, row, at = self._appeal, self._round, word.at.astimezone(UTC)
         assert row is not None

@@ -94,12 +94,12 @@ async def _write_rows(session: WriteSession, weeks: int, now: datetime) -> int:
     region = await read_region(session, SEED, appeals_settings().feedback_window_hours)
     writer = made_up_rows(region, now, weeks)
     appeals = [row["id"] for row in writer.rows["appeals"]]
-    has_pages_of_its_own = await _has_page_history(session, now)
-    if has_pages_of_its_own:
+    has_page_history = await _has_page_history(session, now)
+    if has_page_history:
         del writer.rows["page_steps"], writer.rows["page_checks"]
     await _copy(session, writer)
     await index_appeals(session, appeals)
-    if not has_pages_of_its_own:
+    if not has_page_history:
         await add_page_scores(session, writer, region, RowIds(SEED + 1), complete_weeks(now, weeks))
         await _copy(session, writer)
     return len(appeals)

@@ -35,8 +35,8 @@ class NetworkThread:
     @property
     def key(self) -> str:
         """Return the thread key in ingest's format."""
-        place = f"-{self.page.external_id}_{self.post}" if self.page.network == "vk" else str(self.post)
-        return f"{self.page.network}:{place}"
+        post_id = f"-{self.page.external_id}_{self.post}" if self.page.network == "vk" else str(self.post)
+        return f"{self.page.network}:{post_id}"
 
     def external_id(self, comment: int) -> str:
         """Return the id of a comment in the network."""

@@ -177,44 +177,44 @@ class FaultController:
 
 def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInjector) -> FaultController:
     """Add the routes; return the controller that executes them."""
-    breaker = FaultController(world, faults)
+    controller = FaultController(world, faults)
 
     @router.post("/faults")
     async def arm(body: dict[str, Any]) -> dict[str, Any]:
         parsed = _parsed(body)
         if isinstance(parsed, RevokeStep | ClearStep):
             raise BadInputError("kind", "is missing")
-        breaker.apply(parsed)
-        return breaker.shown()
+        controller.apply(parsed)
+        return controller.shown()
 
     @router.get("/faults")
     async def armed() -> dict[str, Any]:
-        return breaker.shown()
+        return controller.shown()
 
     @router.delete("/faults")
     async def clear(token: str | None = None) -> dict[str, Any]:
         if token is not None:
             faults.persistent.clear(token)
         else:
-            breaker.script.start([])
+            controller.script.start([])
             faults.clear()
-        return breaker.shown()
+        return controller.shown()
 
     @router.post("/solve")
     async def solve(body: SolveIn) -> dict[str, Any]:
-        breaker.script.run_due_steps()
+        controller.script.run_due_steps()
         return faults.persistent.solve_challenge(body.token)
 
     @router.post("/script")
     async def start(body: ScriptIn) -> dict[str, Any]:
         for number, step in enumerate(body.steps):
             _parsed(step.do, "steps", number, "do")
-        breaker.script.start([step.model_dump(exclude_none=True) for step in body.steps])
-        return breaker.script.to_dict()
+        controller.script.start([step.model_dump(exclude_none=True) for step in body.steps])
+        return controller.script.to_dict()
 
     @router.get("/script")
     async def script() -> dict[str, Any]:
-        return breaker.script.to_dict()
+        return controller.script.to_dict()
 
     @router.post("/next-day")
     async def end_day() -> dict[str, int]:
@@ -224,4 +224,4 @@ def add_fault_routes(router: APIRouter, world: EmulatedNetwork, faults: FaultInj
     async def calls() -> dict[str, Any]:
         return {"items": world.call_totals(), "by_token": faults.persistent.calls_by_token()}
 
-    return breaker
+    return controller

@@ -71,7 +71,7 @@ class PageRuleStore:
         return state
 
     def set_person(self, uid: str, state: PersonState) -> None:
-        """Set the state of an account: deleted, blocked or restored."""
+        """Set the state of an account: active, deleted or blocked."""
         self.store.execute(
             "INSERT INTO people_states (uid, state) VALUES (?, ?)"
             " ON CONFLICT (uid) DO UPDATE SET state = excluded.state",

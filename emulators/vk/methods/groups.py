@@ -14,7 +14,7 @@ _PERMISSIONS = {"photos": 4, "messages": 4_096, "wall": 8_192, "docs": 131_072, 
 def get_by_id(call: MethodCall) -> dict[str, Any]:
     """Return communities by id or short name; without both, the token's community.
 
-    A person is told whether they manage it.
+    With a user token, `is_admin` of each community tells whether the person manages it.
     """
     names = call.list_param("group_ids") or call.list_param("group_id")
     if not names:

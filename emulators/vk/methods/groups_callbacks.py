@@ -72,7 +72,7 @@ def get_callback_settings(call: MethodCall) -> dict[str, Any]:
 
 @method("groups.setCallbackSettings", "UG")
 def set_callback_settings(call: MethodCall) -> int:
-    """Enable or disable single events, without a server's id for all servers; omitted events stay unchanged."""
+    """Enable or disable single events of one server, by default of all; omitted events stay unchanged."""
     version = call.text("api_version")
     if version and not _VERSION.fullmatch(version):
         raise vk_error(100, "api_version is invalid")

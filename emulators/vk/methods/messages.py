@@ -151,7 +151,7 @@ def delete(call: MethodCall) -> list[dict[str, Any]]:
     """
     page, peer = call.managed_page(), call.number("peer_id")
     if not call.flag("delete_for_all"):
-        raise vk_error(100, "the emulator deletes for everybody only: delete_for_all is missing")
+        raise vk_error(100, "delete_for_all is required: the emulator deletes messages only for everybody")
     answers = []
     for cmid in call.integers("cmids"):
         row = _own_message(call, page, peer, cmid, None)

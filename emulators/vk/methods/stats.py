@@ -21,7 +21,7 @@ _SUBSCRIBERS_SHARE, _MOBILE_SHARE, _WOMEN_SHARE = 0.8, 0.7, 0.65
 
 @method("stats.get", "U")
 def get(call: MethodCall) -> list[dict[str, Any]]:
-    """Return the figures of calendar periods, in Moscow time, newest first; error 15 for a page not managed."""
+    """Return the figures of calendar periods (Moscow time), newest first; error 15 unless the page is managed."""
     page = call.page(call.number("group_id", least=1))
     if page is None:
         raise vk_error(125)
@@ -50,7 +50,7 @@ def get(call: MethodCall) -> list[dict[str, Any]]:
 
 @method("stats.getPostReach", "U")
 def get_post_reach(call: MethodCall) -> list[dict[str, Any]]:
-    """Return the reach of each post; missing posts are left out. Error 210 for a page not managed."""
+    """Return the reach of each post; missing posts are left out. Error 210 unless the caller manages the page."""
     page = requested_wall(call)
     posts = call.integers("post_ids")
     if not posts:

@@ -10,7 +10,7 @@ _ALWAYS = ("id", "first_name", "last_name", "can_access_closed", "is_closed", "d
 
 @method("users.get", "UGS")
 def get(call: MethodCall) -> list[dict[str, Any]]:
-    """Return persons by id; without ids, the person of the user token."""
+    """Return people by id; without ids, the person of the user token."""
     names = call.list_param("user_ids") or call.list_param("user_id")
     if not names and call.token.user_id is not None:
         names = [str(call.token.user_id)]

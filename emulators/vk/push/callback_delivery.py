@@ -101,9 +101,11 @@ class CallbackDelivery:
         if self._settings.callback_confirmation_ids:
             body |= {"event_id": f"{server['id']:020x}{server['asked']:020x}", "v": server["version"]}
         answered = await self._post(server, body, 0, self._faults.draw_push(CONFIRMATION))
-        rightly = (answered.status, answered.text) == (200, self._callbacks.code(server["page"]))
-        self._callbacks.log_delivery(server, None, "ok" if rightly else "failed", answered.status, answered.text)
-        self._callbacks.confirmation_answered(server, rightly=rightly)
+        is_correct = (answered.status, answered.text) == (200, self._callbacks.code(server["page"]))
+        self._callbacks.log_delivery(
+            server, None, "ok" if is_correct else "failed", answered.status, answered.text
+        )
+        self._callbacks.confirmation_answered(server, is_correct=is_correct)
 
     async def _deliver(self, server: Row, item: Row) -> None:
         hit = self._faults.draw_push(DELIVERY)
@@ -154,7 +156,7 @@ class CallbackDelivery:
         assert self._http is not None
         faults = {fault.kind: fault for fault in hit}
         if "timeout" in faults or "drop" in faults or "error" in faults:
-            return DeliveryResponse(None, "not sent: a fault")
+            return DeliveryResponse(None, "not sent because of a fault")
         if "slow" in faults:
             seconds = faults["slow"].seconds
             await asyncio.sleep(self._settings.slow_seconds if seconds is None else seconds)
@@ -175,4 +177,8 @@ class CallbackDelivery:
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             log.info("callback server %s did not answer: %r", server["id"], error)
             return DeliveryResponse(None, f"{type(error).__name__}: {error}")
-        return DeliveryResponse(None, "the answer is lost: a fault") if "lost_response" in faults else answered
+        return (
+            DeliveryResponse(None, "the answer was lost because of a fault")
+            if "lost_response" in faults
+            else answered
+        )

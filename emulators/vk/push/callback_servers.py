@@ -112,12 +112,12 @@ class CallbackServers:
         for row in self.servers(page):
             self.request_confirmation(row["id"])
 
-    def confirmation_answered(self, server: Row, *, rightly: bool) -> None:
+    def confirmation_answered(self, server: Row, *, is_correct: bool) -> None:
         """Record the response to a confirmation request; a request made later remains pending."""
         self._store.execute(
             "UPDATE callback_servers SET status = ?, active = ?, failures = 0, paused_until = 0"
             " WHERE id = ? AND asked = ?",
-            ("ok" if rightly else "failed", rightly, server["id"], server["asked"]),
+            ("ok" if is_correct else "failed", is_correct, server["id"], server["asked"]),
         )
 
     # The queue

@@ -96,7 +96,7 @@ class BoardTopics:
         self, page: int, topic_id: int, number: int, text: str, attachments: Sequence[object] | None = None
     ) -> None:
         """Edit a comment; without `attachments` the existing attachments are kept."""
-        row = self._living(page, topic_id, number)
+        row = self._undeleted(page, topic_id, number)
         kept = json.loads(row["attachments"]) if attachments is None else attachments
         check_text(text, kept, self._settings.comment_length)
         now = self._clock.now()
@@ -111,7 +111,7 @@ class BoardTopics:
 
     def delete(self, page: int, topic_id: int, number: int) -> None:
         """Delete a comment; the event does not say who deleted it."""
-        self._living(page, topic_id, number)
+        self._undeleted(page, topic_id, number)
         with self._store.transaction():
             self._set_deleted(page, topic_id, number, deleted=True)
             content = {"topic_owner_id": -page, "topic_id": topic_id, "id": number}
@@ -163,7 +163,7 @@ class BoardTopics:
         self._events.publish(page, kind, content)
         return row
 
-    def _living(self, page: int, topic_id: int, number: int) -> Row:
+    def _undeleted(self, page: int, topic_id: int, number: int) -> Row:
         row = self.comment(page, topic_id, number)
         if row is None or row["deleted"]:
             raise UnknownError(f"no comment {number} in this topic")

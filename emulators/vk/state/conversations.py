@@ -78,7 +78,9 @@ class Conversations:
         attachments: Sequence[object] = (),
         staff: int | None = None,
     ) -> Row:
-        """Write a message as the community to a person who wrote before; `staff`: it was written manually.
+        """Write a message as the community to a person who wrote before.
+
+        `staff` is the staff member who wrote it manually, None when the API wrote it.
 
         Raises error 901 for a person who never wrote, 18 for a deactivated person, 900 to 902 for a person who
         does not accept messages, 914 for a text that is too long, 100 for an empty text.

@@ -1,4 +1,4 @@
-"""Persons of the emulated VK: generated citizens and the pages' staff."""
+"""People of the emulated VK: generated citizens and the pages' staff."""
 
 import random
 from typing import Any
@@ -12,7 +12,7 @@ STAFF_ID = 600_000_001
 
 
 class People:
-    """Persons by user id; an id outside the population is a person too, with a name derived from the id."""
+    """People by user id; an id outside the population is a person too, with a name derived from the id."""
 
     def __init__(self, store: EmulatorStore, size: int, seed: int, base_url: str) -> None:
         self._store = store

@@ -141,7 +141,7 @@ class Interpreter:
         if target[0] == "name":
             self.names[target[1]] = value
             return
-        owner, key = self._place(target)
+        owner, key = self._owner_and_key(target)
         if isinstance(owner, list) and isinstance(key, int) and 0 <= key <= len(owner):
             owner[key : key + 1] = [value]
         elif isinstance(owner, dict):
@@ -153,13 +153,13 @@ class Interpreter:
         if target[0] == "name":
             self.names.pop(target[1], None)
             return
-        owner, key = self._place(target)
+        owner, key = self._owner_and_key(target)
         if isinstance(owner, dict):
             owner.pop(str(key), None)
         elif isinstance(owner, list) and isinstance(key, int) and 0 <= key < len(owner):
             del owner[key]
 
-    def _place(self, target: Node) -> tuple[Any, Any]:
+    def _owner_and_key(self, target: Node) -> tuple[Any, Any]:
         owner = self._value(target[1])
         return owner, target[2] if target[0] == "member" else self._value(target[2])
 

@@ -62,7 +62,7 @@ class _Parser:
     def __init__(self, code: str) -> None:
         self._code = code
         self._tokens = self._split()
-        self._place = 0
+        self._position = 0
 
     def program(self) -> list[Node]:
         statements = []
@@ -85,13 +85,13 @@ class _Parser:
 
     @property
     def _now(self) -> Token:
-        return self._tokens[self._place]
+        return self._tokens[self._position]
 
     def _take(self, *texts: str) -> bool:
         """Consume the current token if it is one of these signs or keywords, and return whether it was."""
         if self._now.kind not in {"sign", "name"} or self._now.text not in texts:
             return False
-        self._place += 1
+        self._position += 1
         return True
 
     def _need(self, text: str) -> None:
@@ -102,7 +102,7 @@ class _Parser:
         token = self._now
         if token.kind != "name":
             raise self._error(token)
-        self._place += 1
+        self._position += 1
         return token.text
 
     def _error(self, token: Token) -> CompileError:
@@ -197,7 +197,7 @@ class _Parser:
         left = self._unary()
         while self._now.kind == "sign" and _BINARY.get(self._now.text, 0) > least:
             sign = self._now.text
-            self._place += 1
+            self._position += 1
             left = ("binary", sign, left, self._binary(_BINARY[sign]))
         return left
 
@@ -223,7 +223,7 @@ class _Parser:
 
     def _primary(self) -> Node:
         token = self._now
-        self._place += 1
+        self._position += 1
         if token.kind in {"number", "text", "name"}:
             return self._word(token)
         if token.kind == "sign" and token.text == "(":
@@ -272,7 +272,7 @@ class _Parser:
             token = self._now
             if token.kind not in {"name", "text", "number"}:
                 raise self._error(token)
-            self._place += 1
+            self._position += 1
             self._need(":")
             key = self._text(token) if token.kind == "text" else token.text
             pairs.append((key, self._expression()))
