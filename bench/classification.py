@@ -159,7 +159,8 @@ def main() -> None:
         path.stem: _scores(path.stem, rows, path.parent / "second_annotator" / path.name)
         for path, rows in sets.items()
     }
-    # A set has only about fifty urgent messages, so one error is two percent: bars apply to all sets combined.
+    # A set has only about fifty urgent messages, so one error changes recall by two percentage points: bars apply
+    # to all sets combined.
     everything = [row for rows in sets.values() for row in rows]
     combined = _scores("all sets combined", everything)
     buryat_ok, buryat = _buryat(args.corpus)
@@ -180,7 +181,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # Use one core: the linear algebra library of numpy would use all.
+    # Use one core: numpy's linear algebra library would use all of them.
     if os.environ.get("OMP_NUM_THREADS") != "1":
         os.execve(sys.executable, [sys.executable, "-m", "bench.classification", *sys.argv[1:]],
                   {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"})  # fmt: skip

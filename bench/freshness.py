@@ -98,7 +98,7 @@ def _shifted_activity(by: int) -> list[float]:
 
 
 class TrueRates(RateModel):
-    """A rate model that knows the true rates."""
+    """A rate model that uses the true rates."""
 
     def __init__(self, pages: SimulatedPages) -> None:
         super().__init__()
@@ -183,7 +183,7 @@ def read_rates(path: Path) -> list[float]:
     """Return the rates in a file: messages per day, one number per line."""
     rates = [float(line) for line in path.read_text().splitlines() if line.strip()]
     if not rates or min(rates) < 0 or max(rates) <= 0:
-        sys.exit("--rates: one number per line, messages per day, none negative, not all zero")
+        sys.exit("--rates: one number per line, in messages per day, none negative and not all zero")
     return rates
 
 
@@ -192,7 +192,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.freshness", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one run instead of three")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
-    parser.add_argument("--rates", type=Path, metavar="FILE", help="one number per line, messages per day")
+    parser.add_argument(
+        "--rates", type=Path, metavar="FILE", help="the messages per day of each page, one number per line"
+    )
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
     runs = 1 if args.quick else 3

@@ -55,13 +55,13 @@ def _mixture(rng: Random) -> str:
 
 
 _GENERATORS: tuple[Callable[[Random], str], ...] = (
-    lambda chance: _words(chance, _RUSSIAN, chance.randint(1, 12)),
-    lambda chance: _words(chance, _RUSSIAN, chance.randint(13, 70)),
-    lambda chance: _words(chance, "аоэүөһбгдлнрх", chance.randint(3, 9)),
-    lambda chance: _words(chance, "abcdefghijklmnoprstuvyz'", chance.randint(2, 12)),
-    lambda chance: _words(chance, "аaеeоoрpсc", chance.randint(2, 12)),
-    lambda chance: _words(chance, "0123456789", chance.randint(1, 12)),
-    lambda chance: _words(chance, "0123456789-() +@[]«»\".,/|:", chance.randint(5, 40)),
+    lambda rng: _words(rng, _RUSSIAN, rng.randint(1, 12)),
+    lambda rng: _words(rng, _RUSSIAN, rng.randint(13, 70)),
+    lambda rng: _words(rng, "аоэүөһбгдлнрх", rng.randint(3, 9)),
+    lambda rng: _words(rng, "abcdefghijklmnoprstuvyz'", rng.randint(2, 12)),
+    lambda rng: _words(rng, "аaеeоoрpсc", rng.randint(2, 12)),
+    lambda rng: _words(rng, "0123456789", rng.randint(1, 12)),
+    lambda rng: _words(rng, "0123456789-() +@[]«»\".,/|:", rng.randint(5, 40)),
     _one_letter_apart,
     _prefixed,
     _mixture,
@@ -75,11 +75,11 @@ def hostile_texts(count: int, length: int, seed: int = 1) -> list[tuple[str, str
 
     The name of a text is its beginning.
     """
-    chance = Random(seed)
+    rng = Random(seed)
     order = list(_UNITS)
-    chance.shuffle(order)
+    rng.shuffle(order)
     shapes = order[: count // 3]
-    shapes += [_GENERATORS[n % len(_GENERATORS)](chance) for n in range(count - len(shapes))]
+    shapes += [_GENERATORS[n % len(_GENERATORS)](rng) for n in range(count - len(shapes))]
     return [(ascii(shape[:16]), (shape * (length // len(shape) + 1))[:length]) for shape in shapes]
 
 
@@ -87,11 +87,11 @@ def ordinary_text(length: int, seed: int) -> str:
     """Return examples in random order, cut to the length."""
     from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
 
-    chance = Random(seed)
+    rng = Random(seed)
     texts = [example.text for example in load_examples()]
     text = ""
     while len(text) < length:
-        text += chance.choice(texts) + "\n"
+        text += rng.choice(texts) + "\n"
     return text[:length]
 
 
@@ -111,13 +111,15 @@ async def run(count: int, *, length: int) -> tuple[float, float]:
 
     ordinary = statistics.median(seconds(ordinary_text(length, seed)) for seed in range(ORDINARY_TEXTS))
     slowest, name = max((seconds(text), name) for name, text in hostile_texts(count, length, seed=length))
-    print(f"  {length:,} letters: ordinary {ordinary * 1000:.0f} ms, slowest {slowest * 1000:.0f} ms: {name}")
+    print(f"  {length:,} characters: ordinary {ordinary * 1000:.0f} ms, slowest {slowest * 1000:.0f} ms: {name}")
     return 1 / ordinary, 1 / slowest
 
 
 MEASUREMENTS = (
-    Measurement("hostile texts of 16,000 letters", 0.1, "texts/s", 500, 60, partial(run, length=16_000)),
-    Measurement("hostile texts of 64,000 letters", 0.1, "texts/s", 500, 60, partial(run, length=64_000), "long_"),
+    Measurement("hostile texts of 16,000 characters", 0.1, "texts/s", 500, 60, partial(run, length=16_000)),
+    Measurement(
+        "hostile texts of 64,000 characters", 0.1, "texts/s", 500, 60, partial(run, length=64_000), "long_"
+    ),
 )
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class Measurement:
 def run_benchmark(name: str, measurements: Sequence[Measurement], runs: int = 3) -> None:
     """Run the command line of a benchmark, `python -m bench.NAME [--quick] [--json]`; exit with 1 below a bar."""
     parser = argparse.ArgumentParser(prog=f"python -m bench.{name}")
-    parser.add_argument("--quick", action="store_true", help="a tenth of the work, one run")
+    parser.add_argument("--quick", action="store_true", help="a small part of the work, one run")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     args = parser.parse_args()
     results = []
@@ -85,7 +85,7 @@ def run_benchmark(name: str, measurements: Sequence[Measurement], runs: int = 3)
 
 
 def combine_results(name: str, measurements: Sequence[Measurement], results: Sequence[Result]) -> dict[str, Any]:
-    """Return all results as one object; `ok` if all of them are."""
+    """Return all results as one object, whose `ok` is true if all results are ok."""
     figures = {
         f"{measurement.prefix}{key}": value
         for measurement, result in zip(measurements, results, strict=True)

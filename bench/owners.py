@@ -28,7 +28,8 @@ from shared.topic_taxonomy import entries_by_name
 BAR = 0.85
 # Among the wrongly routed messages: the share in triage with the right organisation among the suggestions.
 SUGGESTED_BAR = 0.5
-# On the page of another organisation, where location and often topic can be found only in the text.
+# The minimum share on pages of other organisations, where the location and often the topic can be found only in
+# the text.
 ELSEWHERE_BAR = 0.7
 
 
@@ -181,9 +182,9 @@ def figures_of(routed: Sequence[RoutedMessage], prefix: str = "") -> dict[str, S
 def main() -> None:
     """Run `python -m bench.owners [--json] [--wrong]`; exit with 1 below a bar."""
     parser = argparse.ArgumentParser(prog="python -m bench.owners")
-    parser.add_argument("--quick", action="store_true", help="without effect: a run takes seconds")
+    parser.add_argument("--quick", action="store_true", help="has no effect: a run takes seconds")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
-    parser.add_argument("--wrong", action="store_true", help="print the messages with a different owner")
+    parser.add_argument("--wrong", action="store_true", help="print the wrongly routed messages")
     args = parser.parse_args()
     owners, rows, held_out = load_region(), read_messages(), read_messages("held_out")
     router = starter_router(owners)
@@ -208,7 +209,10 @@ def main() -> None:
     elsewhere, elsewhere_base = figures["elsewhere, starter rules"].value, figures["elsewhere, page owner"].value
     ok = ours >= BAR and elsewhere >= ELSEWHERE_BAR and figures["of the rest, suggested"].value > SUGGESTED_BAR
     print(f"owners: {ours:.3f} (bar {BAR}), the page's owner {base:.3f}: {'ok' if ok else 'BELOW'}")
-    print(f"  on another body's page {elsewhere:.3f} (bar {ELSEWHERE_BAR}), the page's owner {elsewhere_base:.3f}")
+    print(
+        f"  on another organisation's page {elsewhere:.3f} (bar {ELSEWHERE_BAR}), "
+        f"the page's owner {elsewhere_base:.3f}"
+    )
     if args.json:
         result = Result("owners", round(ours, 3), BAR, ok, round(base, 3), round(ours, 3), "share", 1)
         more = {

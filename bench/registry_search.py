@@ -59,31 +59,31 @@ def questions() -> list[Question]:
 async def load(connection: asyncpg.Connection, region: GeneratedRegion) -> dict[str, UUID]:
     """Insert a region's organisations and names as the registry does. Return their ids by code."""
     now = clock.now()
-    ids = {body.code: new_id() for body in region.organisations}
+    ids = {organisation.code: new_id() for organisation in region.organisations}
     await connection.copy_records_to_table(
         "organisations",
         columns=[*ORGANISATION_COLUMNS],
         records=[
             (
-                ids[body.code],
-                ids[body.parent] if body.parent else None,
-                body.code,
-                body.name,
-                body.short_name,
-                sort_key(body.name),
-                body.kind,
+                ids[organisation.code],
+                ids[organisation.parent] if organisation.parent else None,
+                organisation.code,
+                organisation.name,
+                organisation.short_name,
+                sort_key(organisation.name),
+                organisation.kind,
                 *(True, 1, now, now),
             )
-            for body in region.organisations
+            for organisation in region.organisations
         ],
     )
     names = [
-        (ids[body.code], kind, name)
-        for body in region.organisations
+        (ids[organisation.code], kind, name)
+        for organisation in region.organisations
         for kind, name in (
-            ("official", body.name),
-            *([("short", body.short_name)] if body.short_name else []),
-            *((other.kind, other.name) for other in body.names),
+            ("official", organisation.name),
+            *([("short", organisation.short_name)] if organisation.short_name else []),
+            *((other.kind, other.name) for other in organisation.names),
         )
     ]
     await connection.copy_records_to_table(

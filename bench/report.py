@@ -1,4 +1,4 @@
-"""Time of a week's and a year's figures at a million appeals: `python -m bench.report [--quick] [--json]`.
+"""Time to compute figures of a week and a year at a million appeals: `python -m bench.report [--quick] [--json]`.
 
 The week: everything that the weekly report reads from rows, in one transaction: ten weeks of appeals, and two
 weeks of responses, answers, promises, deletions and feedback. The year: the SLA figures of twelve calendar months
@@ -202,7 +202,7 @@ def main() -> None:
     worst = max(week, year, key=lambda one: one.ratio)
     ok = worst.ratio <= BAR
     print(
-        f"a week of {size:,} appeals: {week.ours:.0f} ms, one aggregate {week.floor:.0f} ms,"
+        f"a week, at {size:,} appeals: {week.ours:.0f} ms, one aggregate {week.floor:.0f} ms,"
         f" ratio {week.ratio:.2f} (bar {BAR})"
     )
     for name, measured, bar in (

@@ -102,7 +102,7 @@ def _share(flags: Sequence[bool]) -> ShareWithInterval:
 def main() -> None:
     """Print the shares; exit with 1 below the bar."""
     parser = argparse.ArgumentParser(prog="python -m bench.threads")
-    parser.add_argument("--quick", action="store_true", help="no difference: the benchmark takes seconds")
+    parser.add_argument("--quick", action="store_true", help="has no effect: a run takes seconds")
     parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
     parser.add_argument("--part", choices=PARTS, help="only this half")
     parser.add_argument("--errors", action="store_true", help="print pairs whose result differs from the label")

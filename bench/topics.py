@@ -2,8 +2,8 @@
 
 `python -m bench.topics --data FILE [--text COLUMN] [--label COLUMN …] [--splits N] [--json]`. Means over N splits
 of 80/20, five by default; the floor is the baseline's weighted F1 on the same splits (TF-IDF of words and
-characters, a linear SVM). Label columns with bars must reach them. Without a file, the project's own examples are
-used, and a note says so: they are easy to distinguish, so their figures say nothing about real texts.
+characters, a linear SVM). A label column that has bars must reach them. Without a file, the project's own
+examples are used, and a note says so: they are easy to distinguish, so their figures say nothing about real texts.
 """
 
 import argparse

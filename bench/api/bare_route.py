@@ -38,7 +38,7 @@ def build_app(recorded: Mapping[str, RecordedRequest], database_url: str) -> Fas
             database_url,
             min_size=_CONNECTIONS,
             max_size=_CONNECTIONS,
-            reset=_keep,
+            reset=_do_not_reset,
             server_settings={"timezone": "UTC"},
         ) as pool:
             yield
@@ -58,7 +58,7 @@ def build_app(recorded: Mapping[str, RecordedRequest], database_url: str) -> Fas
     return app
 
 
-async def _keep(_connection: Any) -> None:
+async def _do_not_reset(_connection: Any) -> None:
     """Do not reset the connection: the service does not either."""
 
 

@@ -97,4 +97,4 @@ def draw_plan(seed: int, kills: int) -> Plan:
     kill_times = [
         ((part + rng.uniform(0.1, 0.9)) / kills, "api" if part % 3 == 1 else "worker") for part in range(kills)
     ]
-    return Plan(sorted(faults, key=lambda blow: blow.at), kill_times, rng.uniform(0.4, 0.6), clock_shifts(seed))
+    return Plan(sorted(faults, key=lambda fault: fault.at), kill_times, rng.uniform(0.4, 0.6), clock_shifts(seed))

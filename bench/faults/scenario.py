@@ -166,7 +166,7 @@ class Run:
         self._texts[network] += texts
 
     async def _write_deleted_messages(self, turn: int) -> None:
-        """Write this turn's share of the comments to delete; delete some immediately."""
+        """Write this turn's share of the comments to delete; some are due immediately."""
         total = self._size.deletions
         for number in range(total * turn // self._size.turns, total * (turn + 1) // self._size.turns):
             network = ("vk", "ok")[number % 2]
@@ -270,7 +270,7 @@ class Run:
             self._print(f"{planned.network} error {planned.code}: {planned.until}")
 
     async def _wait_until_published(self) -> None:
-        """Wait until all texts are stored and all replies are published and read back; faults continue."""
+        """Wait, while faults continue, until all texts are stored and all replies are published and read back."""
         deadline = time.monotonic() + self._size.timeout_seconds
         last_print = 0.0
         while True:

@@ -92,7 +92,7 @@ def _with_details(organisation: GeneratedOrganisation, n: int, rng: random.Rando
     exempt = organisation.kind == "institution" and rng.random() < 0.02
     names = organisation.names
     if " бюджетное" in organisation.name:
-        # Before the reform of legal forms, names of institutions had no word «бюджетное».
+        # Before the reform of legal forms, names of institutions did not contain the word «бюджетное».
         names = (
             AlternativeName("former", organisation.name.replace(" бюджетное", ""), None, date(2017, 12, 31)),
             *names,

@@ -43,7 +43,7 @@ def resident_bytes() -> int:
 
 
 class FixedAccounts:
-    """Accounts in which every page has its own healthy token."""
+    """Accounts in which every page has its own working token."""
 
     def __init__(self, pages: Sequence[PageRef]) -> None:
         self._pages = {page.external_id: page for page in pages}
@@ -175,7 +175,7 @@ async def _server_state(http: aiohttp.ClientSession, url: str) -> Mapping[str, i
 
 
 async def run(client: str, url: str, *, communities: int, seconds: float, wait: int, database: str | None) -> None:
-    """Start all polls, wait the length of one poll, measure for `seconds`, and print the figures as JSON."""
+    """Start all polls, wait for the length of one poll, measure for `seconds`, and print the figures as JSON."""
     os.environ |= {
         "GOSPABLIK_ENCRYPTION_KEYS": Fernet.generate_key().decode(),
         "GOSPABLIK_PSEUDONYM_KEY": "pseudonym-key-of-the-bench",

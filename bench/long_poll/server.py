@@ -18,7 +18,7 @@ EVENTS = dict.fromkeys(SUPPORTED_EVENTS, 1)
 
 
 class Polls:
-    """Communities with their event counters, and the polls that wait for them."""
+    """Communities with their event counters, and the polls that wait for their events."""
 
     def __init__(self, seed: int) -> None:
         self._rng = random.Random(seed)
@@ -57,7 +57,7 @@ class Polls:
         return web.json_response({"ts": str(ts), "updates": updates})
 
     async def emit_events(self, events_per_second: float) -> None:
-        """Send events to random communities that have a waiting poll."""
+        """Create events in random communities; a waiting poll of the community is answered immediately."""
         due = time.monotonic()
         while True:
             due += 1 / events_per_second
@@ -71,7 +71,7 @@ class Polls:
                 event.set_result(None)
 
     async def state(self, _request: web.Request) -> web.Response:
-        """Respond with the numbers of waiting communities, and of responses and events until now."""
+        """Respond with the numbers of communities that poll, and of responses and events until now."""
         return web.json_response({"listening": len(self._ts), "answered": self.answered, "events": self.sent})
 
 
@@ -92,7 +92,7 @@ def _comment(group: int, number: int) -> dict[str, object]:
 
 
 async def serve(events_per_second: float, seed: int) -> None:
-    """Serve on a free port of the loopback until cancelled; the first line of output is the address."""
+    """Serve on a free port of the loopback address until cancelled; the first line of output is the address."""
     polls = Polls(seed)
     app = web.Application()
     app.router.add_post("/method/groups.getLongPollServer", polls.get_server)

@@ -4,8 +4,8 @@ Ours: numbering, fan-out to five endpoints, claims, sending and recording of res
 service. The floor: plain aiohttp sends the same signed bodies to the same receiver, over as many connections. The
 receiver runs in its own process and verifies each signature. Unit: deliveries per second.
 
-`python -m bench.webhooks --undelivered 100000` measures instead how many API requests of the 95th percentile fit
-into a second: the floor without undelivered deliveries, ours with this many. The p95 may be higher by a tenth.
+`python -m bench.webhooks --undelivered 100000` measures instead API requests per second at the 95th percentile of
+their duration: the floor without undelivered deliveries, ours with this many. The p95 may be higher by a tenth.
 """
 
 import sys

@@ -1,7 +1,7 @@
 """A receiver that verifies signatures with the `standardwebhooks` package and counts valid deliveries.
 
-`python -m bench.webhooks.receiver SECRET` prints its URL. `GET /verified?count=N` responds once it has verified
-N deliveries with different paths or ids.
+`python -m bench.webhooks.receiver SECRET` prints its URL. `GET /verified?count=N` responds once N
+deliveries with different paths or ids are verified.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ class Receiver:
 
 
 async def serve(secret: str) -> None:
-    """Serve on a free port of loopback until killed."""
+    """Serve on a free port of the loopback address until killed."""
     receiver, app = Receiver(secret), web.Application()
     app.router.add_post("/{name}", receiver.deliver)
     app.router.add_get("/verified", receiver.verified)

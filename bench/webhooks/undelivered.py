@@ -1,6 +1,6 @@
 """The p95 of API requests with many undelivered deliveries, and without any, measured alternately.
 
-Each side has a Postgres of its own, and a process of the webhooks service with API and worker, as in the embedded
+Each side has its own Postgres and its own process of the webhooks service with API and worker, as in the embedded
 run. The deliveries are those of an endpoint that has been dead for hours: they become due in the next two hours,
 and the worker tries them meanwhile.
 """
@@ -29,7 +29,7 @@ from shared.signing_secrets import SecretCipher, SigningSecrets, new_secret
 
 ROUNDS, REQUESTS = 20, 10
 PERSON, ENDPOINT = UUID(int=1), UUID(int=2)
-# Not the health of one endpoint, which counts up to 10,000 of its deliveries.
+# The health of an endpoint is left out: it counts up to 10,000 of the endpoint's deliveries.
 PATHS = (
     "/webhooks/endpoints",
     "/webhooks/deliveries",
@@ -113,7 +113,7 @@ async def _time(http: aiohttp.ClientSession) -> list[float]:
 
 
 async def with_undelivered(count: int) -> tuple[float, float]:
-    """Return how many requests of the 95th percentile fit into a second: (without, with) such deliveries."""
+    """Return requests per second at the 95th percentile: (without, with) `count` undelivered deliveries."""
     async with AsyncExitStack() as stack:
         sides = [await stack.enter_async_context(_side(count, undelivered=given)) for given in (False, True)]
         times: list[list[float]] = [[], []]
