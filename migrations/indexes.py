@@ -1,6 +1,6 @@
 """Build and drop indexes of large tables while services read and write them.
 
-Call these first in a migration, or in a migration of their own: each commits what was done before, so an
+Call these first in a migration, or in a separate migration: each commits what was done before, so an
 interrupted migration must be able to start again from its first line.
 """
 
@@ -25,7 +25,7 @@ def create_index_concurrently(
     using: str | None = None,
     ops: Mapping[str, str] | None = None,
 ) -> None:
-    """Build an index outside a transaction unless it exists; drop an invalid one of an interrupted build first."""
+    """Build an index outside a transaction unless it exists; first drop an invalid one of an interrupted build."""
     with op.get_context().autocommit_block():
         _set(dict.fromkeys(TIMEOUTS, "0"))
         if _is_invalid(name):

@@ -8,7 +8,7 @@ from alembic import op
 def rename(statement: str) -> None:
     """Run a statement that renames something.
 
-    squawk reports renames, because services of the previous version would fail. These are stopped.
+    squawk reports renames, because services of the previous version would fail. Those services are stopped.
     """
     op.execute(f"-- squawk-ignore renaming-table, renaming-column, renaming-object\n{statement}")
 

@@ -1,11 +1,11 @@
-"""Generate the days with other working time than usual, from Russia's calendar and the region's days off.
+"""Generate the days whose working time differs from the usual, from Russia's calendar and the region's days off.
 
 The region's days off are in `regional_days.csv`, one row for each, by decree of the region's head. The working day
 before a `public_holiday` is an hour shorter; before a day off that was only moved it is not.
 
 `python -m migrations.reference.days` writes `days.csv`, which the migrations load; a test compares the two, so
-that a changed day in an update of the `holidays` library is noticed. With a year it prints that year's days as the
-body of `PUT /api/v1/calendars/{id}/days`.
+that a changed day in an update of the `holidays` library is noticed. With a year as its argument it prints the
+days of that year as the body of `PUT /api/v1/calendars/{id}/days`.
 """
 
 import csv

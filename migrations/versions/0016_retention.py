@@ -13,8 +13,8 @@ depends_on: Sequence[str] | None = None
 
 SERVICES = ("registry", "ingest", "appeals", "metrics", "webhooks")
 
-# A dead-lettered event is read by its job. No service may read another's queue, so a function of the schema's
-# owner returns which events these are, and nothing else about the jobs.
+# A dead-lettered event is read by its job. No service may read another service's queue, so a function of the
+# schema's owner returns which events these are, and nothing else about the jobs.
 OF_JOBS = f"""
 CREATE FUNCTION events_of_jobs() RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$

@@ -1,6 +1,7 @@
 """Store the owner of a webhook endpoint, whose rights limit its events, and a consent to personal data.
 
-The owner is its creator; the first fan-out suspends endpoints whose owner no longer has the rights.
+The creator of an endpoint becomes its owner; the first fan-out suspends endpoints whose owner no longer has the
+rights.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Replace the status `on_approval`: a move set it, but the program has no approvals yet.
+"""Replace the status `on_approval`: moving an appeal set it, but the program has no approvals yet.
 
 Such appeals become `in_progress`, as they were before the move. The timeline keeps the move.
 """

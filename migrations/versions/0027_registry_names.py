@@ -1,6 +1,6 @@
 """Rename columns, stored values and event types of registry to the words of the glossary.
 
-The services are stopped meanwhile: the previous version knows only the former names. Stored events, deliveries and
+The services are stopped meanwhile: the previous version uses only the former names. Stored events, deliveries and
 subscriptions get the new names, so that nothing reads the former ones. Audit rows are never changed.
 """
 
@@ -167,7 +167,7 @@ def _rewrite_events(
 
 
 def _renamed(column: str, names: Mapping[str, str]) -> str:
-    """Return SQL for a text with its new name, or itself."""
+    """Return SQL that replaces a former name in a column with the new name, and leaves other texts unchanged."""
     return f"coalesce(CAST('{json.dumps(names)}' AS jsonb) ->> {column}, {column})"
 
 

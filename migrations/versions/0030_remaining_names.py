@@ -1,6 +1,6 @@
 """Rename the tables of consumer offsets, two columns and a consumer to the glossary's words.
 
-The services are stopped meanwhile: the previous version knows only the former names. Every row stays. Audit rows
+The services are stopped meanwhile: the previous version uses only the former names. Every row stays. Audit rows
 are never changed.
 """
 

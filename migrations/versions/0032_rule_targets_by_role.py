@@ -1,4 +1,4 @@
-"""Routing rules: conditions on the sphere and kind of the page's owner, a reason in words; find bodies by kind.
+"""Routing rules: conditions on sphere and kind of the page's owner, and a reason; index organisations by kind.
 
 Targets by role need no column: they are values of `send_to`. The downgrade deletes the rules that only this
 version can store.

@@ -1,6 +1,6 @@
-"""Store requests to extend deadlines, what SLA policies allow of them, and what they did to clocks.
+"""Store requests to extend deadlines, which requests SLA policies allow, and how extensions changed clocks.
 
-Policies made before allow what new ones allow by default; a clock keeps its version of the policy.
+Existing policies allow what new policies allow by default; a clock keeps its version of the policy.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Store edits and withdrawals of published replies, as appeals asks for them and as ingest carries them out."""
+"""Store edits and withdrawals of published replies, as appeals requests them and as ingest carries them out."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
 """Store the words of appeals in their base forms, for the search.
 
-The consumer of the search begins with the next event; an hourly schedule indexes the appeals of before.
+The consumer of the search begins with the next event; an hourly schedule indexes the earlier appeals.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
-"""Index appeals by their last change, by the deadline that they owe next, and for work lists; store tags, saved
-views, unread marks and counts.
+"""Index appeals by their last change, by their next deadline, and for work lists; store tags, saved views,
+unread marks and counts.
 
-The deadline is an expression of the columns of the single deadlines, not a column of its own: it needs no filling,
+The deadline is an expression of the columns of the single deadlines, not a separate column: it needs no filling,
 and cannot differ from them.
 """
 
@@ -111,7 +111,7 @@ FORMER = {
 
 
 def upgrade() -> None:
-    """Apply the migration. What a killed upgrade has made already is kept."""
+    """Apply the migration. What an interrupted upgrade has already created is kept."""
     for name, (columns, where) in BY_CHANGE.items():
         create_index_concurrently(name, "appeals", [*columns, "updated_at", "id"], where=where)
     for name, (columns, where) in BY_DEADLINE.items():

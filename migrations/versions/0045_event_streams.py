@@ -33,7 +33,7 @@ def upgrade() -> None:
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("appeal_id", "actor_id", name=op.f("pk_appeal_presence")),
-        # Heartbeats change rows in place: no index has what they change, and pages have room.
+        # Heartbeats change rows in place: no index contains the changed columns, and table pages have room.
         postgresql_with={"fillfactor": 50},
     )
     op.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON appeal_presence TO gospablik_appeals")

@@ -1,4 +1,4 @@
-"""Store the judging of answers: the rubric, weekly samples, grades, objections. Seed the first rubric."""
+"""Store the grading of answers: the rubric, weekly samples, grades, objections. Seed the first rubric."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Index what happened in a week: deadlines and responses, promises, deletions, closings and citizens' words."""
+"""Index what happened in a week: deadlines and responses, promises, deletions, closures and feedback."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Store SLA figures by month, and let triggers say which months have changed since."""
+"""Store SLA figures by month, and let triggers record which months have changed since."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Count the calls of page checks for reach, which have a budget of their own."""
+"""Count the calls of page checks for reach, which have a separate budget."""
 
 from collections.abc import Sequence
 

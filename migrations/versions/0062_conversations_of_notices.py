@@ -1,4 +1,4 @@
-"""Find the conversations of notices among all threads."""
+"""Index publications of notices by thread: this finds the conversations of notices among all threads."""
 
 from collections.abc import Sequence
 

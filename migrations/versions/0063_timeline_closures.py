@@ -1,4 +1,4 @@
-"""Find the closures of a past week, also of appeals that were reopened since, by the time of their entries."""
+"""Index closures in the timeline by time: reports on a past week include appeals that were reopened since."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Let an endpoint ask for order and limits; index the pending deliveries of a subject by position."""
+"""Store whether an endpoint gets deliveries in order, and its limits; index pending deliveries by position."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     drop_index_concurrently(_INDEX, "webhook_deliveries")
-    # The previous version does not know of waiting deliveries: they are due.
+    # The previous version has no waiting deliveries: make them due.
     op.execute(
         "UPDATE webhook_deliveries SET next_attempt_at = now()"
         " WHERE status = 'pending' AND next_attempt_at = 'infinity'"

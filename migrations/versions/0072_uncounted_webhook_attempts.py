@@ -1,4 +1,4 @@
-"""Count webhook attempts without an outcome apart; store when an endpoint last failed and last answered."""
+"""Count webhook attempts without an outcome separately; store when an endpoint last failed and last answered."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Store which organisation locked or deactivated a person. Null is the centre, also for what was done before."""
+"""Store which organisation locked or deactivated a person. Null is the centre, also for earlier changes."""
 
 from collections.abc import Sequence
 
