@@ -60,7 +60,7 @@ class PhotoStore:
         return {"photos": photos}
 
     def commit(self, uid: str, photo_id: str, token: str) -> dict[str, Any]:
-        """Commit an uploaded photo; error 100 unless the user uploaded it and knows its token."""
+        """Commit an uploaded photo; error 100 unless the user uploaded it and gives its token."""
         row = self._store.one("SELECT * FROM photo_uploads WHERE photo_id = ? AND uid = ?", (photo_id, uid))
         if row is None or row["token"] is None or row["token"] != token:
             raise OkError(100, "Invalid parameter token", "token")

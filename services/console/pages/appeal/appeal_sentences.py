@@ -180,7 +180,7 @@ SENTENCES: Mapping[str, _Sentence] = {
     "reply_corrected": _said("Текст неопубликованного ответа исправлен"),
     "reply_recognised": lambda data, _names: (
         "Ответ, который считался неопубликованным, найден в ветке"
-        + (": стоит прежний текст, исправленный не опубликован" if data.get("unpublished") else "")
+        + (": в соцсети остался прежний текст, исправленный не опубликован" if data.get("unpublished") else "")
     ),
     "reply_failed": _failure("Ответ не опубликован"),
     "answered": _answered,

@@ -60,7 +60,7 @@ FAILED = WorkList("Ответ не опубликован", _list("reply_failed=
 UNANSWERED = WorkList("Без ответа", _list("unanswered=true&sort=due"), empty="Каждый гражданин получил ответ.")
 NOT_SOLVED = WorkList("Граждане не согласны", _list("feedback=not_solved"), empty="Недовольных ответом нет.")
 TWO_MATTERS = WorkList("Возможно, два вопроса", _list("possible_other_matter=true"), empty="Разделять нечего.")
-WATCHED = WorkList("Наблюдаю", _list("watched=true"), empty="Вы ни за чем не наблюдаете.")
+WATCHED = WorkList("Наблюдаю", _list("watched=true"), empty="Вы не наблюдаете ни за одним обращением.")
 URGENT = WorkList("Срочные", _list("urgency=high&sort=due"), empty="Срочных обращений без ответа нет.")
 ALL = WorkList("Все", _EVERYTHING, empty="Обращений ещё нет: они появятся, когда граждане напишут на страницы.")
 

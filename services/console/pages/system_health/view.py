@@ -63,7 +63,7 @@ async def _pages(visit: Visit) -> Concern:
 async def _tokens(visit: Visit) -> Concern:
     tokens = (await visit.api.get("/sources/tokens"))["items"]
     bad = sum(one["state"] in NEEDS_PERSON for one in tokens)
-    return Concern("Ключи доступа ждут человека", "Ключи доступа работают", "/sources/tokens", bad)
+    return Concern("Ключи доступа требуют действий", "Ключи доступа работают", "/sources/tokens", bad)
 
 
 def _listed(path: str, page: str, title: str, quiet: str) -> Callable[[Visit], Awaitable[Concern]]:
