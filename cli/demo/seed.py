@@ -114,7 +114,7 @@ async def _create_organisations(api: DemoApi, region: list[Organisation]) -> dic
     while waiting:
         ready = [one for one in waiting if one.parent is None or one.parent in ids]
         if not ready:
-            raise DemoError(f"region.csv has no parents of {', '.join(one.code for one in waiting)}")
+            raise DemoError(f"region.csv does not contain the parents of {', '.join(one.code for one in waiting)}")
         made = await _run_bounded(ready, make)
         ids |= {one.code: organisation_id for one, organisation_id in zip(ready, made, strict=True)}
         waiting = [one for one in waiting if one.code not in ids]

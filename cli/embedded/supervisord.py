@@ -218,7 +218,7 @@ class Supervisor:
             time.sleep(0.05)
 
     def _call(self, method: str, *arguments: Any, tolerate: int | None = None) -> Any:
-        # A new connection for each call: it is thread-safe, and no broken connection is reused.
+        # A new connection for each call: concurrent calls are safe, and no broken connection is reused.
         transport = SupervisorTransport(None, None, serverurl=f"unix://{self.socket}")
         try:
             with ServerProxy("http://127.0.0.1", transport=transport) as proxy:

@@ -58,7 +58,7 @@ CREATE TRIGGER organisations_lineage_beneath AFTER UPDATE OF parent_id ON organi
     EXECUTE FUNCTION organisations_lineage_beneath();
 """
 
-# The grants forbid it too; the trigger also applies to the owner of the schema.
+# The grants forbid changes too; the trigger also applies to the owner of the schema.
 APPEND_ONLY = """
 CREATE FUNCTION audit_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,4 +1,4 @@
-"""Space calls of a token over all processes, and let one worker at a time read the networks."""
+"""Space the calls of a token across all processes, and let one worker at a time read the networks."""
 
 from collections.abc import Sequence
 

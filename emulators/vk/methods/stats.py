@@ -107,7 +107,7 @@ def _start_of(interval: str, second: int) -> int:
 
 
 def _start_after(interval: str, second: int) -> int:
-    # The longest period and half a day after a start is in the next period, never in the period after it.
+    # The longest period plus half a day after a start is in the next period, never in a later one.
     days = {"day": 1, "week": 7, "month": 31, "year": 366}[interval]
     return _start_of(interval, _start_of(interval, second) + days * 86_400 + 43_200)
 

@@ -58,7 +58,7 @@ def to_sign_in(request: Request) -> Response:
 
 
 def _comes_by_itself(request: Request) -> bool:
-    """Return whether a timer or a field made the request, on a page where somebody may be writing."""
+    """Return whether a timer or a field sent the request, on a page where somebody may be writing."""
     path = request.url.path
     if request.method == "GET":
         return is_part(request) and not _PROGRESS.fullmatch(path)

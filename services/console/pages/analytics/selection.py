@@ -97,7 +97,7 @@ class Selection:
 
 
 def _as_days(query: dict[str, str]) -> dict[str, str]:
-    """Return the period as days for the form; links of the API have midnights, of which the last is exclusive."""
+    """Return the period as days for the form; links from the API contain midnights, and their end is excluded."""
     days = {}
     for name, before in (("from", 0), ("to", 1)):
         if re.fullmatch(r".{10}T00:00:00[+-]\d\d:\d\d", query[name]):

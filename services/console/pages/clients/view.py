@@ -41,7 +41,7 @@ async def show_clients(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "/{client_id}")
 async def show_client(visit: VisitDep, client_id: str) -> HTMLResponse:
-    """Show a client and the age of its secrets; the secrets themselves are not known."""
+    """Show a client and the age of its secrets; the secrets themselves are not stored."""
     if not visit.may("clients:read"):
         return visit.render("clients/not_shown.html")
     return _client_page(visit, await visit.api.get(f"{PATH}/{client_id}"))

@@ -62,7 +62,7 @@ async def show_pages(visit: VisitDep) -> HTMLResponse:
 
 @router.get(PATH + "-peers")
 async def show_peers(visit: VisitDep) -> HTMLResponse:
-    """Show the usual figures among pages of similar organisations."""
+    """Show the typical figures of pages of similar organisations."""
     asked = visit.request.query_params
     filters = {name: asked[name] for name in ("week", "network") if asked.get(name)}
     refusal, found = None, dict[str, Any](week=None, groups=[])

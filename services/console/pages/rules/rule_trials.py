@@ -26,7 +26,7 @@ router = APIRouter()
 
 @router.get("/rules/{rule_set_id}/bench")
 async def show_bench(visit: VisitDep, rule_set_id: UUID) -> HTMLResponse:
-    """Show the form for trying a message."""
+    """Show the form for trying the rules on a message."""
     return _bench(visit, await load_state(visit, rule_set_id), {})
 
 
