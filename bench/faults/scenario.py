@@ -73,7 +73,6 @@ class Outcome:
     unpublished: int = 0
     published_twice: int = 0
     gaps: int = 0
-    late_gaps: int = 0
     calls_of_dead_tokens: dict[str, int] = field(default_factory=dict)
     faulted_calls: int = 0
     seconds: float = 0.0

@@ -55,7 +55,7 @@ class TruncatedResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = bytes(self._whole.body)
-        await send({"type": "http.response.start", "status": 200, "headers": self._whole.raw_headers})
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self._whole.raw_headers})
         await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
         _transport(scope).close()
         await asyncio.sleep(0)
