@@ -11,7 +11,7 @@ Report = Callable[[str, str | None], None]
 # Gets the error of one worker, None if it is healthy.
 WorkerReport = Callable[[str | None], None]
 
-# Enough for every maximum here; larger exponents overflow a float.
+# Enough to reach every maximum. The limit is needed because 2.0**1024 overflows.
 MAX_DOUBLINGS = 60
 
 

@@ -58,11 +58,13 @@ def report_errors(work: Callable[[], None]) -> None:
 
 def _read(data: Path, text: str, label: str, names: str | None) -> LabelledData:
     found = load_labelled(read_table(data), text, label, names)
-    for problem, numbers in ((f"no «{text}»", found.without_text), (f"no «{label}»", found.without_label)):
+    for column, numbers in ((text, found.without_text), (label, found.without_label)):
         if numbers:
             more = f" and {len(numbers) - MAX_LISTED_ROWS} more" if len(numbers) > MAX_LISTED_ROWS else ""
             rows = ", ".join(map(str, numbers[:MAX_LISTED_ROWS]))
-            stderr_console.print(f"left out, {problem}: {len(numbers)} rows ({rows}{more})", markup=False)
+            stderr_console.print(
+                f"Rows without «{column}» are left out: {len(numbers)} ({rows}{more})", markup=False
+            )
     return found
 
 

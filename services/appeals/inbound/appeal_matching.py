@@ -344,7 +344,7 @@ class AppealMatcher:
         }
 
     async def write(self) -> None:
-        """Write the links of messages to appeals, timeline and events."""
+        """Insert the timeline entries, the events, and the links between messages and appeals."""
         await self._session.flush()
         # Replies are compared with this time, so it is the database's and is read while the appeals are locked.
         await insert_rows(self._session, AppealMessage, self._links, created_at=func.clock_timestamp())

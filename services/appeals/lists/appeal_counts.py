@@ -119,7 +119,10 @@ async def correct(session: WriteSession) -> int:
     """
     wrong = await differences(session)
     if wrong:
-        _log.error("appeal counts corrected", sums=len(wrong))
+        _log.error(
+            "stored counts differed from the appeals and were corrected: a change bypassed the triggers",
+            sums=len(wrong),
+        )
         CORRECTED.inc(len(wrong))
         await session.execute(insert(AppealCount), wrong)
     return len(wrong)

@@ -140,7 +140,10 @@ async def recount_oldest_rollup(database: Database, now: datetime) -> bool:
         return False
     if month is None:
         return False
-    log.error("rollup corrected", month=month.isoformat())
+    log.error(
+        "rollup differed from the appeals and was replaced: a change bypassed the triggers",
+        month=month.isoformat(),
+    )
     CORRECTED.inc()
     return True
 

@@ -40,8 +40,8 @@ class WebhookReplayRequest(BaseModel):
 
 
 class WebhookReplay(BaseModel):
-    """The result of a replay request. With `has_more` repeat the request, with `after` if `next_after` is not
-    null.
+    """The result of a replay request. If `has_more` is true, repeat the request; if `next_after` is not null, send
+    it as `after`.
     """
 
     queued: int = Field(description="Deliveries that were queued; pending ones stay as they are", examples=[240])

@@ -160,7 +160,7 @@ async def test_text_of_an_edit_is_checked_and_stored_exactly(scenario: AppealsSc
     assert (await replies_of(scenario, found))[0]["text"] == HOSTILE
 
 
-async def test_edit_by_others_than_approvers_is_refused_where_a_rule_requires_approval(
+async def test_edit_without_the_right_to_approve_is_refused_where_a_rule_requires_approval(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)

@@ -182,7 +182,9 @@ async def test_reason_of_a_withdrawal_is_kept_after_the_session_ended(console: C
         assert text in response.text
 
 
-async def test_photo_lost_with_the_session_is_named(console: ConsoleUnderTest) -> None:
+async def test_page_after_the_end_of_a_session_names_the_photo_that_was_not_saved(
+    console: ConsoleUnderTest,
+) -> None:
     photo = {"photo": ("яма <1>.jpg", jpeg(4, 4), "image/jpeg")}
     form = await _draft(console, do="add_photo", text="Чиним")
     draft = (await _post(console, None, DRAFT, form, files=photo)).response

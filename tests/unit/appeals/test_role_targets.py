@@ -242,7 +242,7 @@ def test_uncertain_appeal_is_assigned_only_to_a_probable_organisation(
     assert router(*rules).route(facts, candidates=candidates).organisation_id == organisation_id
 
 
-def test_unknown_topic_is_assigned_when_likely_topics_agree() -> None:
+def test_appeal_without_a_topic_is_assigned_when_its_likely_topics_agree() -> None:
     facts = RoutingFacts(None, DISTRICT)
     assert router(*BOTH).route(facts, candidates=[(ROADS, 0.9)]).organisation_id == KABANSK
     assert router(*BOTH).route(facts).unrouted_reason == "no_rule"

@@ -45,8 +45,8 @@ def options(path: Path, model: Path | None) -> list[str]:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("topics")
     output = run("train", *options(history(folder), folder / "model"))
-    assert "left out, no «текст инцидента»: 1 rows (91)" in output
-    assert "left out, no «группа тем»: 1 rows (92)" in output
+    assert "Rows without «текст инцидента» are left out: 1 (91)" in output
+    assert "Rows without «группа тем» are left out: 1 (92)" in output
     assert "version 1: 90 rows, 3 labels" in output
     assert "active: no model was active" in output
     return folder / "model"

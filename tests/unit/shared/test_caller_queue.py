@@ -78,7 +78,7 @@ async def test_all_turns_of_a_request_share_one_deadline() -> None:
         with pytest.raises(TooManyRequests, match="Too many files: try again"):
             async with second.turn(nurse, until=until):
                 raise AssertionError("the turn is held by the teacher")
-    # The gateway will have responded before the work ends.
+    # No turn begins after the deadline: the gateway would answer 504 before the work of that turn ends.
     with pytest.raises(TooManyRequests):
         async with second.turn(nurse, until=until):
             raise AssertionError("the deadline has passed")

@@ -19,8 +19,8 @@ SETTLEMENT_MARKS = frozenset((
     "станция", "станции", "станцию", "ст", "город", "города", "городе", "городу", "гор", "г", "сп", "гп",
     "местность", "местности", "городок", "городке",
 ))
-# Abbreviations that are also prepositions or parts of other words: they count only with a dot.
-DOTTED_MARKS = frozenset(("с", "д", "у"))
+# Abbreviations that are also prepositions or parts of other words: they count only before a dot or a slash.
+MARKS_WITH_PUNCTUATION = frozenset(("с", "д", "у"))
 # Words that may stand between a preposition and the name.
 FILLERS = frozenset((
     "самом", "самого", "нашем", "нашего", "наш", "наше", "нашей", "нашу", "родном", "родной", "вашем",

@@ -7,9 +7,9 @@ from services.appeals.classification.locations.location_lexicon import (
     BURYAT_LETTERS,
     DISTRICT_BETWEEN,
     DISTRICT_WORDS,
-    DOTTED_MARKS,
     GARDEN_MARKS,
     INSTITUTION,
+    MARKS_WITH_PUNCTUATION,
     QUARTER,
     ROAD,
     SETTLEMENT_MARKS,
@@ -220,7 +220,7 @@ class _Reader:
         word, gap = self.words[before], self.text.gaps[at]
         if word in TOWN_PART_MARKS or word in SETTLEMENT_MARKS:
             return before if gap.strip() in ("", ".", '"', "«", "-") else None
-        if word in DOTTED_MARKS and gap.strip() in (".", ". «", "/"):
+        if word in MARKS_WITH_PUNCTUATION and gap.strip() in (".", ". «", "/"):
             return before
         return None
 
