@@ -202,7 +202,9 @@ def _server(root: Path) -> tuple[ManagedProcess, str]:
 
 @asynccontextmanager
 async def running_system(seed: int, pages: int, *, keep: Path | None = None) -> AsyncIterator[TestSystem]:
-    """Start the system with `pages` pages per network and three tokens of each kind that a network has; stop it after the block."""
+    """Start the system with `pages` pages per network and three tokens of each kind that a network has; stop it
+    after the block.
+    """
     with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
         root = keep or Path(folder)
         root.mkdir(parents=True, exist_ok=True)

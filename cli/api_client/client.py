@@ -188,7 +188,9 @@ class ApiClient:
                 with attempt:
                     return await self._send(method, path, **options)
         except (aiohttp.ClientError, TimeoutError, _ApiUnavailableError) as error:
-            raise ApiError(f"No response from {self._connection.url}: {error or type(error).__name__}") from error
+            raise ApiError(
+                f"The system at {self._connection.url} is not available: {error or type(error).__name__}"
+            ) from error
         raise AssertionError("unreachable: the retry returns or raises")
 
     async def _send(

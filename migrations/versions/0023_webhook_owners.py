@@ -15,7 +15,7 @@ down_revision: str | None = "0022"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# The services that may read an endpoint, and its new columns, which they may read.
+# These services may read the new columns of endpoints.
 OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
 COLUMNS: dict[str, sa.types.TypeEngine[Any]] = {
     "owner_id": sa.Uuid(),

@@ -9,7 +9,7 @@ down_revision: str | None = "0067"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# The services that may read an endpoint, and its new columns, which they may read.
+# These services may read the new columns of endpoints.
 _OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
 _COLUMNS = {
     "organisation_subtree": "uuid[] NOT NULL DEFAULT '{}'",

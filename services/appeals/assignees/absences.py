@@ -68,12 +68,12 @@ async def create_absence(
         await _require_manageable(session, caller, person_id)
     staff = await load_staff(session, {one for one in (absent_id, substitute_id) if one is not None})
     if absent_id is None or absent_id not in staff:
-        raise Invalid.field("/person_id", "Give a person who has access to the system")
+        raise Invalid.field("/person_id", "Choose a person who has access to the system")
     if substitute_id is not None:
         substitute = staff.get(substitute_id)
         organisation_id = staff[absent_id].organisation_id
         if substitute_id == absent_id or substitute is None or not substitute.may_work_for(organisation_id):
-            detail = "Give another person who works on the appeals of the same organisation"
+            detail = "Choose another person who works on the appeals of the same organisation"
             raise Invalid.field("/substitute_id", detail)
     absence = Absence(
         person_id=absent_id,

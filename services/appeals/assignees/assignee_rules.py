@@ -84,7 +84,7 @@ async def create_rule(
     if known is None:
         raise Invalid.field("/organisation_id", "No such organisation")
     if not known:
-        raise Forbidden("Give an organisation within your scope")
+        raise Forbidden("Choose an organisation within your scope")
     await require_topic(session, topic_id)
     await _require_staff(session, organisation_id, person_ids)
     # Of two concurrent requests, the second waits for the first and finds its rule.
@@ -143,7 +143,7 @@ async def _require_staff(session: AsyncSession, organisation_id: UUID, person_id
     errors = []
     for number, person_id in enumerate(person_ids):
         if person_id not in staff or not staff[person_id].may_work_for(organisation_id):
-            detail = "Give a person who works on the organisation's appeals"
+            detail = "Choose a person who works on the organisation's appeals"
             errors.append(FieldError(pointer=f"/person_ids/{number}", detail=detail))
         elif person_id in person_ids[:number]:
             errors.append(FieldError(pointer=f"/person_ids/{number}", detail="The person is listed twice"))

@@ -85,7 +85,7 @@ async def apply_wish(
         if wish.person_id not in staff or not staff[wish.person_id].may_work_for(owner):
             whose = "the centre" if owner is None else "its organisation"
             raise Invalid.field(
-                "/assignee_id", f"Give a person of {whose} who has access and may work on the appeal"
+                "/assignee_id", f"Choose a person of {whose} who has access and may work on the appeal"
             )
     recorder.change_assignee(appeal, wish.person_id, caller.actor)
 

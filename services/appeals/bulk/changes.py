@@ -88,7 +88,7 @@ async def check_change(session: AsyncSession, caller: Caller, change: BulkChange
         if await session.scalar(query) is None:
             raise Invalid.field(
                 "/assignee_id",
-                "Give a person who has access to the system and belongs to an organisation within your scope",
+                "Choose a person who has access to the system and belongs to an organisation within your scope",
             )
     elif change.action == "triage":
         await check_corrections(session, change.corrections(), needs_answer=bool(change.needs_answer))

@@ -159,7 +159,7 @@ async def _require_own_organisation(session: AsyncSession, caller: Caller, organ
     query = select(Organisation.id).where(Organisation.id == organisation_id, caller.scope(Organisation.id))
     if await session.scalar(query) is None:
         raise Forbidden(
-            "Give an organisation that you have access to, or none, so that the rules or the moderators choose it"
+            "Choose an organisation that you have access to, or none: then the rules or the moderators do"
         )
 
 

@@ -43,7 +43,7 @@ async def merge(
     the merged appeal, and `Conflict` if the two cannot be merged.
     """
     if appeal_id == into_id:
-        raise Invalid.field("/into", "Give another appeal: an appeal cannot be merged into itself")
+        raise Invalid.field("/into", "Choose another appeal: an appeal cannot be merged into itself")
     locked = await _lock_both(session, caller, appeal_id, into_id)
     if appeal_id not in locked:
         raise NotFound("No such appeal")

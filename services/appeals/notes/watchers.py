@@ -66,7 +66,9 @@ async def add_watcher(
     wanted = person_id or actor_id(caller.subject)
     allowed = wanted is not None and await _is_colleague(session, caller, wanted)
     if wanted is None or not allowed or wanted not in await may_read(session, appeal.organisation_id, [wanted]):
-        raise Invalid.field("/person_id", "Give a colleague who may read the appeal")
+        raise Invalid.field(
+            "/person_id", "This person cannot watch the appeal: choose a colleague who may read it"
+        )
     new = await add_watchers(session, appeal_id, [wanted], caller.actor)
     if new:
         return new[0], True

@@ -101,7 +101,7 @@ async def remove(session: WriteSession, organisation_id: UUID, name_id: UUID, ac
     organisation = await _locked(session, organisation_id)
     row = await session.get(OrganisationName, name_id)
     if row is None or row.organisation_id != organisation_id:
-        raise NotFound("No such name of this organisation")
+        raise NotFound("This organisation has no such name")
     if row.kind in CURRENT_NAME_KINDS.values():
         raise Conflict("This is a current name: change the organisation instead")
     await session.delete(row)

@@ -108,7 +108,7 @@ async def remove(session: WriteSession, organisation_id: UUID, succession_id: UU
     body = await session.get(Organisation, organisation_id, with_for_update=versioned_update.FOR_NO_KEY_UPDATE)
     row = await session.get(Succession, succession_id)
     if body is None or row is None or row.predecessor_id != organisation_id:
-        raise NotFound("No such succession of this organisation")
+        raise NotFound("This organisation has no such succession as the predecessor")
     await session.delete(row)
     await session.flush()
     await emit(session, organisation_event(OrganisationChanged, body, actor, changed=["successions"]))

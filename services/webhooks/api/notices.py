@@ -78,8 +78,8 @@ async def update_notice_settings(
     version: RequiredVersion,
     response: Response,
 ) -> NoticeSettings:
-    """Change the given fields. A new address is used once its owner has opened the link that is sent there.
-    `channels` names a network only for a linked account (`/me/notice-accounts`).
+    """Change the given fields. A new address is used once its owner has confirmed it on the page of the link that
+    is sent there. `channels` names a network only for a linked account (`/me/notice-accounts`).
 
     Notices are sent in the working hours of the person's organisation. Only escalations of urgent appeals are sent
     at any hour, if `urgent_at_any_hour` is true.
@@ -116,7 +116,8 @@ async def set_notice_address(
     version: RequiredVersion,
     response: Response,
 ) -> NoticeAddress:
-    """Set the address; null removes it. It is used once its owner has opened the link that is sent there.
+    """Set the address; null removes it. It is used once its owner has confirmed it on the page of the
+    link that is sent there.
 
     403 for a person whose access is wider than the caller's: their notices are about more than the caller may see.
     If somebody else replaces or removes a person's confirmed address, the old address gets a letter about it.

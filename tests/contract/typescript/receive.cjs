@@ -1,4 +1,4 @@
-// Gives a delivery to the receiver of the guide, as it is and with a changed byte.
+// Gives a delivery to the receiver in the guide, as it is and with a changed byte.
 const { verify, describe, responseTo } = require("./compiled/receiver.js");
 
 const { secret, headers, body } = JSON.parse(process.argv[2]);

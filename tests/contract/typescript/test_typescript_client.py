@@ -32,7 +32,7 @@ def test_generated_types_and_their_use_compile_in_strict_mode(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("_types")
-def test_receiver_of_the_guide_compiles_and_verifies_a_delivery(project: Path, run: Run) -> None:
+def test_receiver_in_the_guide_compiles_and_verifies_a_delivery(project: Path, run: Run) -> None:
     (published,) = re.findall(r"```typescript\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
     (project / "receiver.ts").write_text(published, encoding="utf-8")
     run("npx", "tsc", *STRICT, *NODE_MODULES, "--outDir", "compiled", "receiver.ts")

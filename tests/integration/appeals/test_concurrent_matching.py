@@ -107,7 +107,9 @@ async def test_two_messages_about_a_new_matter_open_one_more_appeal(workers: Wor
     assert {tuple(rest) for _, *rest in await workers.appeals()} == {(2, 2, 3)}
 
 
-async def test_worker_that_waited_for_the_lock_joins_the_appeal_opened_meanwhile(workers: Workers) -> None:
+async def test_message_whose_worker_waited_for_the_lock_joins_the_appeal_opened_meanwhile(
+    workers: Workers,
+) -> None:
     """The second worker waits for the lock of the first, which opens an appeal; both messages must join it."""
     scenario, thread = workers.scenario, "vk:-101_7"
     await workers.handle(workers.one, await scenario.insert_message(QUESTION, thread=thread))

@@ -25,7 +25,7 @@ async def warned(scenario: AppealsScenario) -> list[tuple[str, float]]:
     return [(event["clock"], event["share"]) for event in events]
 
 
-async def test_each_share_is_warned_of_once_and_only_in_working_hours(
+async def test_warning_for_each_share_is_sent_once_and_only_in_working_hours(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     appeal = await opened(scenario, set_time)

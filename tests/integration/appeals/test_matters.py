@@ -29,7 +29,7 @@ MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DOCTOR = "Почему в поликлинике нет ни одного педиатра?"
 VAGUE = "Обещанного три года ждут 😏"
-# The classifier is not sure of the topic, and no word occurs in `QUESTION`.
+# The classifier is not sure of the topic, and the text shares no content word with `QUESTION`.
 UNSURE = "Сколько стоит въезд на побережье и кто эти сборы установил?"
 
 

@@ -167,7 +167,7 @@ async def opened(console: ConsoleUnderTest, content: Any) -> httpx.Response:
     return (await console.send(None, "GET", "/account", headers={"Cookie": cookies})).response
 
 
-async def test_note_is_shown_once(console: ConsoleUnderTest) -> None:
+async def test_message_after_a_redirect_is_shown_once(console: ConsoleUnderTest) -> None:
     undo = {"path": "/inbox/bulk/1/undo", "label": "Отменить назначение"}
     response = await opened(console, {"text": "Назначено", "kind": "done", "undo": undo})
     assert 'class="note note-done" role="status"' in response.text

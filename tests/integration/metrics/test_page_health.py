@@ -561,7 +561,7 @@ async def test_staff_see_only_pages_of_their_own_organisation(region: Region) ->
     assert answer.status_code == 403
 
 
-async def test_summary_counts_lights_and_names_silent_pages_and_changes(region: Region) -> None:
+async def test_summary_has_light_counts_silent_pages_and_score_changes(region: Region) -> None:
     lively, silent = await region.page(region.school), await region.page(region.ministry, network="ok")
     await region.page(region.ministry, read=False)
     for page in (lively, silent):

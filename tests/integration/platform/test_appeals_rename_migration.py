@@ -16,7 +16,7 @@ from shared.contracts.stored_events import parse_event
 from shared.tables.common import Event
 from tests.integration.platform.upgrades import downgrade, upgrade
 
-pytestmark = pytest.mark.long  # `make test` runs test_upgrade_of_a_running_installation.py instead
+pytestmark = pytest.mark.long  # upgrades and downgrades a database, so it is slow
 
 REVISION, BEFORE = "0029", "0028"
 ID, MESSAGE, TOPIC, OTHER = (UUID(int=number) for number in range(1, 5))

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.platform.upgrades import upgrade
 
-pytestmark = pytest.mark.long  # `make test` runs test_upgrade_of_a_running_installation.py instead
+pytestmark = pytest.mark.long  # upgrades and downgrades a database, so it is slow
 
 # Rows as the version before migration 0028 wrote them; `$1` is an id of the test.
 INGEST_ROWS = (

@@ -15,7 +15,7 @@ from shared.database.sessions import Database
 from shared.tables.common import AuditEntry
 from tests.integration.platform.upgrades import downgrade, upgrade
 
-pytestmark = pytest.mark.long  # `make test` runs test_upgrade_of_a_running_installation.py instead
+pytestmark = pytest.mark.long  # upgrades and downgrades a database, so it is slow
 
 
 async def test_registry_rows_are_readable_by_their_new_names(

@@ -7,7 +7,7 @@ import pytest
 
 from tests.integration.platform.upgrades import downgrade, upgrade
 
-pytestmark = pytest.mark.long  # `make test` runs test_upgrade_of_a_running_installation.py instead
+pytestmark = pytest.mark.long  # upgrades and downgrades a database, so it is slow
 
 FORMER = (
     "INSERT INTO appeals_cursors VALUES ('appeals', 7), ('gathering', 5)",

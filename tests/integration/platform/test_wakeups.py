@@ -51,7 +51,7 @@ async def test_audit_rows_are_chained_without_a_notification(
     wakeups = NotificationListener(polls_outbox=True)
     listen = asyncio.create_task(wakeups.run(database.url("appeals")))
     async with running(listen, asyncio.create_task(relay(appeals_database, wakeups))):
-        # The first row may be found by the rounds at the start, so a second row is needed.
+        # The relay runs once when LISTEN connects and may find the first row then, so a second row is needed.
         for nth in (1, 2):
             async with appeals_database.write() as session:
                 recorder.set_context(session, recorder.operator_context("appeals", "test"))

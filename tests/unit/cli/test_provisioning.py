@@ -32,7 +32,7 @@ async def _check(migrated_template: str, admin: asyncpg.Connection, options: str
         await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-async def test_database_finds_cyrillic_by_trigrams(migrated_template: str) -> None:
+async def test_cyrillic_words_have_trigrams_in_the_provisioned_database(migrated_template: str) -> None:
     connection = await asyncpg.connect(provisioning.with_database(migrated_template, provisioning.DATABASE))
     try:
         await provisioning.check_cyrillic_support(connection)

@@ -191,7 +191,7 @@ async def test_missing_post_does_not_affect_the_other_posts() -> None:
     assert calls == len(network.asked) == 6, "two batches, and four to find the missing post"
 
 
-async def test_reactions_stop_at_the_budget() -> None:
+async def test_reading_of_reactions_stops_when_the_budget_is_used_up() -> None:
     network = Network()
     posts: Any = [(network, [str(number) for number in range(12)])]
     found, calls = await read_reactions(posts, 2)

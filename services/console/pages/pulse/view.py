@@ -1,4 +1,4 @@
-"""The pulse: yesterday compared with earlier days."""
+"""The page of the daily pulse: a past day, by default yesterday, compared with the days before."""
 
 from datetime import date, timedelta
 from typing import Any

@@ -71,7 +71,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
 }
 
 
-# The reply that is edited or deleted, or its discussion, no longer exists.
+# Error codes of an edit or a deletion whose reply, or its discussion, no longer exists.
 GONE = frozenset({300, 700, 702})
 # Messages of errors that have a different meaning when a published reply is edited or deleted.
 CHANGE_MESSAGES: dict[int, UserMessage] = {

@@ -117,7 +117,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
 }
 
 
-# The reply that is edited or deleted no longer exists.
+# Error codes of an edit or a deletion whose reply no longer exists.
 GONE = frozenset({104})
 # Messages of errors that have a different meaning when a published reply is edited or deleted.
 CHANGE_MESSAGES: dict[int, UserMessage] = {
