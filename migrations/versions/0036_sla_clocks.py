@@ -145,7 +145,8 @@ FROM (
 WHERE due.id = appeals.id AND due.at > now()
 """
 # A clock in its former form. An unfinished clock has no stored explanation: it gets a minimal one, which the
-# previous version replaces with the next change. A paused clock has no deadline: it gets the present moment.
+# previous release replaces at the next change of the appeal. A paused clock has no deadline: it gets the current
+# time.
 EXPLANATION = """(coalesce(explanation, (
     SELECT jsonb_build_object(
         'policy_id', policy.id, 'policy', policy.name, 'hours', target_seconds / 3600.0,

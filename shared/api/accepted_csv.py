@@ -1,4 +1,4 @@
-"""Read from the header `Accept` whether the client asks for CSV."""
+"""Read from the `Accept` header whether the client asks for CSV."""
 
 from typing import Annotated
 

@@ -213,7 +213,7 @@ async def read_token(request: Request) -> Caller:
 
 
 async def identify_by_token(request: Request, token: str) -> None:
-    """Let `get_caller` return the caller of a token that is not in the header `Authorization`.
+    """Let `get_caller` return the caller of a token that is not in the `Authorization` header.
 
     Raise `Unauthenticated` for an invalid token.
     """

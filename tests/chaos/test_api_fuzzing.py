@@ -29,8 +29,8 @@ USERNAMES = {
     Role.APPROVER: "approver",
     Role.EXECUTOR: "org",
 }
-# Every role sends examples and random requests. The roles with most rights at the centre and at an organisation
-# also send each boundary value of each parameter. Five minutes in total.
+# Every role sends examples and random requests. The roles with the most rights at the centre and at an
+# organisation also send each boundary value of each parameter. Five minutes in total.
 WITH_BOUNDARIES = {Role.MODERATOR, Role.MANAGER}
 SHORT = ("--phases", "examples,fuzzing", "--max-examples", "4", "--max-time", "18")
 LONG = ("--phases", "examples,coverage,fuzzing", "--max-examples", "4", "--max-time", "45")

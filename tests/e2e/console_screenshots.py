@@ -22,7 +22,7 @@ from tests.support.browser import headless_browser
 _ROOT = Path(__file__).parents[2]
 _FOLDER = _ROOT / "docs" / "frontend" / "screens"
 _INDEX = _ROOT / "docs" / "frontend" / "console-screens.md"
-# The person with most pages comes first; each further person adds pages that only they can open.
+# The person who can open the most pages comes first; each further one adds the pages not yet opened.
 PEOPLE = ("centre", "ops", "manager", "org", "approver", "auditor", "head")
 # For each sheet its name, the path, and the text of the button to press there, or None. The moderator opens them.
 STATES = (

@@ -47,8 +47,9 @@ async def request_extension(
     session: WriteSession, caller: Caller, appeal: Appeal, *, kind: ExtendableClock, hours: float, ground: str
 ) -> ExtensionRequest:
     """Request an extension of a clock by `hours`, working or calendar ones as the clock counts, on this ground.
-    Raises `Conflict` if no such clock is running or paused, its deadline has passed, its policy allows no further
-    extension, or a request is open; `Invalid` naming `hours` if the policy allows fewer hours.
+    Raises `Conflict` if no such clock is running or paused, the appeal has no organisation, its deadline has
+    passed, its policy allows no further extension, or a request is open; `Invalid` naming `hours` if the policy
+    allows fewer hours.
     """
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     row = unfinished(appeal, kind)

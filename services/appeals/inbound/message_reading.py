@@ -128,9 +128,9 @@ class AppealReading:
     @property
     def is_vague(self) -> bool:
         """Return whether no message says what the appeal is about."""
-        # The municipality alone may come from the post above.
-        place = self.location.street or self.location.house
-        return self.group is None and not place and all(message.is_vague for message in self.messages)
+        # A municipality or settlement without street or house does not count: it may come from the post above.
+        address = self.location.street or self.location.house
+        return self.group is None and not address and all(message.is_vague for message in self.messages)
 
     @property
     def locations(self) -> list[NamedLocation]:

@@ -33,7 +33,7 @@ AnyRow = Row[*tuple[Any, ...]]
 
 READ_BACK = "read_back"
 RECENT_RECONCILIATIONS = 10
-# From best to worst: the state of a page is that of its best token.
+# From best to worst: the token state of a page is that of its best token.
 TOKEN_STATES = ("healthy", "limited", "captcha", "blocked", "revoked")
 UNUSABLE_TOKEN_STATES = {"captcha", "blocked", "revoked"}
 

@@ -51,6 +51,7 @@ FORM_MEDIA_TYPE = "application/x-www-form-urlencoded"
 TOKEN_PATH, REVOKE_PATH = "/api/v1/auth/token", "/api/v1/auth/revoke"
 # Anybody can send these bodies, and parsing a mebibyte of `&` blocks the event loop for half a second.
 MAX_FORM_BYTES = 16 * 1024
+_MALFORMED = "The Authorization header is malformed: send `Basic` and base64 of `client_id:client_secret`"
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -159,14 +160,14 @@ def _client(request: Request, form: dict[str, str]) -> tuple[str, str]:
     if "client_secret" in form:
         raise OAuthRefusal(
             "invalid_request",
-            "The client's secret is given in the header Authorization and in the form: give it once",
+            "The client's secret is given in the Authorization header and in the form: give it once",
         )
     try:
         name, separator, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
     except ValueError as error:  # The value is not base64, or not UTF-8 within it.
-        raise OAuthRefusal("invalid_client", "The header Authorization is malformed", status=401) from error
+        raise OAuthRefusal("invalid_client", _MALFORMED, status=401) from error
     if not separator:
-        raise OAuthRefusal("invalid_client", "The header Authorization is malformed", status=401)
+        raise OAuthRefusal("invalid_client", _MALFORMED, status=401)
     return unquote_plus(name), unquote_plus(secret)
 
 

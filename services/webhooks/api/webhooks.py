@@ -330,7 +330,7 @@ async def send_webhook_test(
 ) -> WebhookDeliveryWithPayload:
     """Return the pending test delivery; request it again for its result.
 
-    The header `RateLimit` says how many tests are left this minute.
+    The `RateLimit` header says how many tests are left this minute.
     """
 
     async def work() -> WebhookDeliveryWithPayload:

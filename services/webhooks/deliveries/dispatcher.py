@@ -73,9 +73,9 @@ log = get_logger(__name__)
 IDLE_SECONDS = 0.5
 RECORD_BATCH_SECONDS = 0.02
 LEASE_MARGIN = timedelta(seconds=30)
-# Concurrent attempts of an endpoint whose last attempt failed; a healthy endpoint gets at most half of all
-# attempts, and all endpoints of an organisation together a quarter; endpoints with fewer attempts come first. So a
-# receiver that times out, or answers slowly, does not delay the rest.
+# The maximum number of concurrent attempts of an endpoint whose last attempt failed, so that a receiver that times
+# out or answers slowly does not delay the rest. A healthy endpoint gets at most half of all attempts. The
+# endpoints of one organisation together get at most a quarter, those with fewer running attempts first.
 FAILING_ENDPOINT_CONCURRENCY = 4
 # The maximum number of due deliveries of an ordered endpoint that a claim reads. It sets those behind an earlier
 # delivery to wait, so the next claim does not read them.

@@ -313,7 +313,7 @@ async def test_short_s3_fault_is_retried_without_an_error(
     assert proxy.requests == 1
 
 
-async def test_transfer_that_is_cut_off_stores_and_returns_no_part_of_a_file(
+async def test_transfer_that_is_cut_off_neither_stores_nor_returns_a_part_of_a_file(
     proxy: FaultProxy, short_timeouts: None
 ) -> None:
     storage, kept, lost = S3Storage(bucket(proxy.port)), new_id(), new_id()

@@ -46,7 +46,7 @@ async def test_approval_sends_the_shown_version_and_redirects(console: ConsoleUn
     assert last.path == console.filled("/appeals/{on_approval_appeal_id}/replies/{on_approval_reply_id}/approve")
 
 
-async def test_invalid_id_is_not_found_without_a_further_api_call(console: ConsoleUnderTest) -> None:
+async def test_invalid_id_gets_404_and_causes_no_further_api_call(console: ConsoleUnderTest) -> None:
     for wrong in ({"reply_id": "../.."}, {"appeal_id": "../../appeals"}, {"reply_id": ""}):
         form = await _decision(console, do="approve", **wrong)
         visited = await console.send(APPROVER, "POST", "/approvals", data=form)

@@ -424,7 +424,7 @@ async def test_stored_text_that_differs_too_much_is_shown_whole(
         {"do": "discard", "reply_id": "../../close"},
     ],
 )
-async def test_invalid_id_is_not_found_without_a_further_api_call(
+async def test_invalid_id_gets_404_and_causes_no_further_api_call(
     console: ConsoleUnderTest, fields: dict[str, str]
 ) -> None:
     visited = await _post(console, EXECUTOR, DRAFT, {"text": "Текст", "kind": "final"} | fields)

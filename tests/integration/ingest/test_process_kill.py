@@ -35,7 +35,7 @@ async def _feed(emulator: Emulator, texts: list[str]) -> None:
     assert answer.json()["accepted"] == len(texts), answer.text
 
 
-async def test_repeated_kills_lose_and_duplicate_no_message(
+async def test_repeated_kills_neither_lose_nor_duplicate_messages(
     vk: Emulator, ok: Emulator, database: TestDatabase, keys_dir: Path, raw_connection: asyncpg.Connection
 ) -> None:
     organisation = await insert_organisation(database)

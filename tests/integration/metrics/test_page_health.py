@@ -333,7 +333,7 @@ async def test_pages_are_compared_with_those_of_similar_organisations_in_their_n
     assert (await region.call("GET", "/page-peers?network=ok"))["groups"] == [ok]
 
 
-async def test_table_counts_pages_by_week_network_and_kind_and_links_to_them(region: Region) -> None:
+async def test_table_counts_pages_by_week_network_and_group_and_links_to_them(region: Region) -> None:
     pages = [await region.page(region.school, read=False) for _ in range(2)]
     group = await region.page(region.school, network="ok", read=False)
     foreign = await region.page(region.ministry, read=False)

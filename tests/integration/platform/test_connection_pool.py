@@ -43,7 +43,7 @@ async def test_connection_known_to_be_closed_is_replaced_without_a_ping(
     ping.assert_not_called()
 
 
-async def test_idle_connection_that_the_server_ended_unnoticed_is_replaced(
+async def test_idle_connection_closed_by_the_server_is_replaced(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "_PING_AFTER_IDLE_SECONDS", 0)

@@ -69,7 +69,9 @@ async def test_lost_connection_is_an_outage_at_every_step(
     await raw_connection.close()
 
 
-async def test_full_or_read_only_server_is_an_outage(appeals_database: Database, database: TestDatabase) -> None:
+async def test_connection_limit_or_read_only_server_is_an_outage(
+    appeals_database: Database, database: TestDatabase
+) -> None:
     with pytest.raises(DBAPIError) as read_only:
         async with appeals_database.write() as session:
             await session.execute(text("SET LOCAL transaction_read_only = on"))

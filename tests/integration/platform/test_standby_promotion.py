@@ -26,7 +26,7 @@ from tests.support.sample_events import sample_data
 
 
 @pytest.mark.long
-async def test_promotion_loses_and_dead_letters_no_event_or_job() -> None:
+async def test_promotion_neither_loses_nor_dead_letters_an_event_or_job() -> None:
     """With synchronous replication every committed event survives; an event whose commit failed may survive."""
     with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
         async with postgres_pair(make_traversable(folder)) as servers:

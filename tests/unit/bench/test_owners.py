@@ -25,7 +25,7 @@ def test_messages_on_the_page_of_their_owner_get_the_labelled_owner(routed: list
     assert owners.suggested_share(own).value > owners.SUGGESTED_BAR
 
 
-def test_messages_on_the_page_of_another_organisation_get_the_labelled_owner(
+def test_most_messages_on_the_page_of_another_organisation_get_the_labelled_owner(
     routed: list[owners.RoutedMessage],
 ) -> None:
     elsewhere = on_page(routed, "no")

@@ -26,8 +26,8 @@ class MadeUpPage:
     """A page with the points that a person computed for it by the table of the Amur region."""
 
     name: str
-    # connected to Госпаблики, official badge; avatar, description, cover; widgets; posts in 7 days; reach of
-    # 1,000 members
+    # connected to Госпаблики, official badge; avatar, description, cover; widgets; posts in 7 days; reach
+    # (the page has 1,000 members)
     known: tuple[bool, bool, bool | None, bool | None, bool | None, int, int, int | None]
     # most points: Госпаблики 10, badge 10, design 5 + 5 + 10, widgets 10, posts 30, reach 10
     points: tuple[int, int, int, int, int, int]

@@ -53,13 +53,13 @@ async def _accept_api_key(
         str | None, Header(description="An access token, if it is not in `Authorization`")
     ] = None,
 ) -> None:
-    """Identify the caller by the access token in the header `X-Api-Key`, unless there is a header `Authorization`.
-    Raises `Invalid` for a token in the address, which proxies write to their logs.
+    """Identify the caller by the access token in the `X-Api-Key` header, unless there is an `Authorization`
+    header. Raises `Invalid` for a token in the address, which proxies write to their logs.
     """
     if "api_key" in request.query_params:
         raise Invalid.field(
             "query/api_key",
-            "Addresses are written to logs: send the token in the header `Authorization` (Bearer) or `X-Api-Key`, "
+            "Addresses are written to logs: send the token in the `Authorization` header (Bearer) or `X-Api-Key`, "
             "or as `api_key` in the form of a POST. This token should no longer be used",
         )
     if x_api_key and "authorization" not in request.headers:

@@ -61,10 +61,11 @@ async def request_extension(
     `If-Match` is the appeal's version; the ETag of the response is the request's version. The SLA policy of the
     clock says how often and by how much: by default only the final answer, twice, by up to 40 hours each time,
     working or calendar ones as the clock counts; more hours are a 422. 409 if the clock is neither running nor
-    paused, its deadline has passed, the policy allows no more extensions, or another request is open.
+    paused, the appeal has no organisation, its deadline has passed, the policy allows no more extensions, or
+    another request is open.
 
-    A request ends by itself when the appeal is answered, closed, merged, transferred or returned, and when the
-    deadline passes before a decision.
+    A request ends by itself when the appeal is answered, closed, merged, transferred or returned, when its
+    question is withdrawn, and when the deadline passes before a decision.
     """
 
     async def work() -> extensions.ExtensionRequestOut:

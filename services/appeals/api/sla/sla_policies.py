@@ -50,8 +50,8 @@ async def add_sla_policy(
     response: Response,
 ) -> sla_policies.SlaPolicyOut:
     """Add a policy for the appeals that its conditions describe. Of the matching policies in effect when a message
-    was received, the one with most conditions applies; among equals the one with an urgency, then one with a topic
-    before one with a group, then the latest `valid_from`.
+    was received, the one with the most conditions applies; among equals the one with an urgency, then one with a
+    topic before one with a group, then the latest `valid_from`.
     """
 
     async def work() -> sla_policies.SlaPolicyOut:

@@ -1,4 +1,4 @@
-"""The result of a check, a hint for the author of a reply, and the input of the checks."""
+"""Hints for the author of a reply, which the checks return, and the input of the checks."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

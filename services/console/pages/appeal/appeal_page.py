@@ -18,7 +18,7 @@ from services.console.pages.appeal.appeal_words import WORDS
 from services.console.site.visit import Visit, together
 from services.console.words.refusals import explained
 
-# Refusals that the person can resolve on the page.
+# Statuses of refusals that are shown on the page, with the entered values; others get an error page.
 _SHOWN_AGAIN = frozenset({403, 409, 412, 422})
 _ENDED = frozenset({"closed", "not_required", "merged"})
 LIVE = (

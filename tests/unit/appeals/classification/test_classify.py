@@ -95,7 +95,7 @@ def test_message_that_needs_no_answer_has_no_topic_location_or_urgency() -> None
     )
 
 
-def test_quotes_of_texts_and_posts_can_be_stored() -> None:
+def test_reasons_quote_texts_and_posts_without_control_characters() -> None:
     broken = "нет света на улице\x00Бабушкина, дом\x0020\x07"
     found = MODEL.classify([(broken, MessageContext()), ("и у нас тоже нет", MessageContext(post_text=broken))])
     assert found[0].street == "Бабушкина"

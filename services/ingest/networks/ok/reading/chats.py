@@ -186,7 +186,7 @@ class ChatPoller:
         since = int(cursor.get("since", 0))
         is_caught_up = bool(cursor.get("settled")) and not missed
         floor = since if is_caught_up else max(since - (LOSS_LOOKBACK_MS if missed else OVERLAP_MS), 0)
-        # An interrupted poll left unread chats further back.
+        # After an interrupted poll, the chats that it left unread must be read from that poll's floor.
         floor = min(floor, int(cursor.get("floor", floor)))
         observed_at = clock.now()
         moved, listed = await self._moved(page, since=since, floor=floor, is_caught_up=is_caught_up)

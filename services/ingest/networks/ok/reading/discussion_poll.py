@@ -28,7 +28,7 @@ CONCURRENCY = 4
 # Prefix of a marker that was read in the second that it names: more comments may follow in that second.
 OPEN_SECOND_PREFIX = "~"
 SECOND_ENDED_AFTER = timedelta(minutes=5)
-# How often a discussion is read again while one of its texts may be a former one: for ten minutes at most.
+# Until a discussion is read again if an edit was stored during the read: the text that was read may be older.
 UNSETTLED_COOLDOWN_SECONDS = 60.0
 # How long the error of one discussion is shown before a success replaces it, in seconds.
 ERROR_SHOWN_SECONDS = 10.0

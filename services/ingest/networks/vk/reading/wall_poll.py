@@ -236,9 +236,9 @@ class WallPoller:
             short = (key for key, count in counts.items() if 0 < count <= COMMENTS_PER_CALL)
             recent = sorted(short, key=_post_id, reverse=True)
             differing += [key for key in recent[:RECENT_THREADS] if key not in differing]
-        # First the threads that push reported as changed. Then oldest first, and states of threads without
-        # comments last: after an interruption, the first result pages still have unknown threads, so that the next
-        # poll reads beyond them.
+        # Threads that push reported as changed are read first, then the others, oldest first; threads without
+        # comments are stored last. So after an interruption the newest threads are still unknown, and the next
+        # poll does not stop at the first result pages.
         invalidated = {key for key in differing if key in known and known[key].marker is None}
         differing.sort(key=lambda key: (key not in invalidated, _post_id(key)))
         for start in range(0, len(differing), THREADS_PER_BATCH):
