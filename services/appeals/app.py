@@ -59,7 +59,7 @@ def build_service() -> Service:
         "appeals",
         "Gospablik: appeals",
         routers=[
-            # Before the routers whose paths take the id of an appeal: these would match too.
+            # Before the routers with an appeal id in their paths, whose patterns would match these paths too.
             bulk.router,
             search_suggestions.router,
             exports.router,

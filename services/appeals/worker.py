@@ -77,7 +77,7 @@ def consumers(queue: Jobs) -> tuple[Consumer, ...]:
             queue,
         ),
         Consumer("search", AppealsConsumerOffset, indexing.INDEXED_EVENT_TYPES, indexing.handle_events, queue),
-        # This consumer reads the events that the first consumer emits.
+        # This consumer reads the service's own events, most of them emitted by the first consumer.
         Consumer(
             "clustering",
             AppealsConsumerOffset,

@@ -51,7 +51,7 @@ def record_published_reply(
             recorder.queue_assignee_choice(appeal)
         promised_at = reply.promised_at if appeal.status == "interim" else None
         clocks.set_promise(appeal, promised_at, routing_context.sla)
-        # A breach is recorded once per clock or promise: clear the record for the next clock.
+        # A breach is recorded once per clock or promise: clear the record for the next one.
         appeal.overdue_recorded_at = None
         if reply.kind == "final" and was_open:
             _record_final_answer(appeal, reply, published_at, routing_context, recorder)

@@ -48,7 +48,7 @@ class Open311Route(APIRoute):
         try:
             await super().handle(scope, receive, buffer.store)
         except Exception as error:
-            # Other errors get the problem documents of the service.
+            # Only outages and timeouts are answered here; the service's own handlers respond to other errors.
             problem = _expected(error, scope["method"])
             if problem is None:
                 raise

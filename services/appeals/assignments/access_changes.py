@@ -56,7 +56,7 @@ async def release_batch(session: WriteSession, person_id: UUID | None = None) ->
     # Without ORDER BY: ordering by id would read closed appeals too.
     found = select(Appeal.id).join(Person, Person.id == Appeal.assignee_id).where(*condition).limit(RELEASE_BATCH)
     ids = (await session.scalars(found)).all()
-    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
+    # Lock in id order, like all code that waits for several appeals, to avoid deadlocks.
     appeals = await session.scalars(
         select(Appeal)
         .join(Person, Person.id == Appeal.assignee_id)

@@ -47,7 +47,7 @@ async def clean_image(content: bytes) -> CleanImage:
     code, output = await _run(content)
     header, _, image = output.partition(b"\n")
     if code != 0 or not header:
-        # The program exceeded one of its limits and was killed.
+        # The program exceeded one of its limits, or crashed.
         log.warning("image not decoded", code=code, size=len(content))
         raise Invalid.field(FILE_POINTER, NOT_DECODED)
     result = json.loads(header)

@@ -91,7 +91,7 @@ async def _require_no_message_since(session: AsyncSession, appeal: Appeal, seen_
 
 
 def _has_requested_state(appeal: Appeal, change: BulkChange) -> bool:
-    """Return whether the appeal already is in the requested state."""
+    """Return whether the appeal is already in the requested state."""
     match change.action:
         case "assign":
             return appeal.assignee_id == change.assignee_id

@@ -61,7 +61,7 @@ def _check_restorable(appeal: Appeal, action: str, former: FormerRowState, calle
         raise Forbidden(f"The role «{caller.role}» may not move an appeal from «{former.status}» to «{to}»")
     if move.needs_triage(caller.role):
         caller.require(Right.APPEALS_TRIAGE)
-    # The appeal was unassigned and unanswered: it returns to triage.
+    # An appeal that was in triage without an organisation, and has no reply yet, returns to triage.
     untouched = former.status == "triage" and former.organisation_id is None and appeal.first_response_at is None
     if action == "transfer" and former.status not in _RESTORED_AFTER_TRANSFER and not untouched:
         raise Conflict(f"A transfer from «{former.status}» cannot be undone: move the appeal individually")

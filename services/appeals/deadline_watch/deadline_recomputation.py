@@ -83,7 +83,7 @@ async def recompute_batch(
     """
     dependents = await _with_dependents(session, calendars)
     ids = list(await session.scalars(_affected(dependents, organisations, after=after)))
-    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
+    # Lock in id order, like all code that waits for several appeals, to avoid deadlocks.
     appeals = await session.scalars(
         select(Appeal)
         .where(Appeal.id.in_(ids), Appeal.status.not_in(FINAL_STATUSES))

@@ -34,7 +34,7 @@ async def record_warnings(session: WriteSession) -> int:
         .order_by(SlaClock.next_warning_at, SlaClock.id)
         .limit(WARNING_BATCH)
     )
-    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
+    # Appeals that another transaction has locked are left to the next run.
     appeals = (
         await session.scalars(
             select(Appeal).where(Appeal.id.in_(ids.all())).order_by(Appeal.id).with_for_update(skip_locked=True)

@@ -56,7 +56,7 @@ async def record_escalations(session: WriteSession) -> int:
         .order_by(Appeal.next_escalation_at, Appeal.id)
         .limit(ESCALATION_BATCH)
     )
-    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
+    # Appeals that another transaction has locked are left to the next run.
     appeals = (
         await session.scalars(
             select(Appeal)
@@ -116,7 +116,7 @@ class _Escalating:
     def escalate(self, appeal: Appeal) -> None:
         """Take the steps that are due, and determine when the next step is due."""
         self._next[appeal.id] = None
-        # An appeal in triage has no organisation, and an appeal that has ended has no deadline.
+        # In triage no organisation has to act, and an appeal that has ended has no deadline.
         if appeal.organisation_id is None or appeal.status == "triage" or appeal.status in FINAL_STATUSES:
             return
         following = [

@@ -29,7 +29,8 @@ ExportStatus = TypeAliasType("ExportStatus", Literal["queued", "running", "ready
 # A workbook is built at each download, which takes seconds for this many rows.
 MAX_ROWS = {"csv": 300_000, "xlsx": 50_000}
 UNFINISHED = ("queued", "running")
-# Limits of one person or client: an export occupies a CPU core while texts are masked, and tens of megabytes.
+# Limits of one person or client: an export occupies a CPU core while texts are masked, and tens of megabytes of
+# the database.
 MAX_UNFINISHED = 2
 MAX_KEPT = 10
 _RETRY_AFTER = {"Retry-After": "60"}

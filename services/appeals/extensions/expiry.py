@@ -19,7 +19,7 @@ async def end_late_requests(session: WriteSession) -> int:
         .order_by(SlaClock.due_at, SlaClock.id)
         .limit(EXPIRY_BATCH)
     )
-    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
+    # Appeals that another transaction has locked are left to the next run.
     appeals = (
         await session.scalars(
             select(Appeal).where(Appeal.id.in_(ids.all())).order_by(Appeal.id).with_for_update(skip_locked=True)

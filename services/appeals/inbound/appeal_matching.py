@@ -94,8 +94,8 @@ class AppealMatcher:
         await placer.load(items)
         attempts = 0
         while missing := placer.next_to_open():
-            # One appeal per author at a time: the author's next message must be compared with it, and takes the
-            # next number.
+            # One appeal per author at a time: the author's next message must be compared with it, and its own
+            # appeal gets the next `matter_number`.
             drafts = [self._draft(missing[key], key) for key in sorted(missing)]
             new = await self._insert(drafts)
             for appeal in new:
@@ -106,14 +106,14 @@ class AppealMatcher:
                 self.locked.register(appeal)
                 placer.set_opened(key, item, appeal)
             await recorder.record(self._session, Appeal, (recorder.inserted(appeal) for appeal in new))
-            # The inserts that are missing lost the race to appeals that are committed by now. The messages may
-            # belong to these appeals.
+            # The messages left in `missing` lost the race to appeals that are committed by now, to which they may
+            # belong.
             if missing:
                 attempts += 1
                 if attempts == _TRIES:
                     raise Conflict("The appeals of this thread are being changed by other requests: try again")
                 await placer.look_again(missing)
-                # The new appeals may be in other organisations, with other calendars.
+                # These appeals may be in other organisations, with other calendars.
                 await self._routing_context.sla.calendars.add(self._session, self.locked.organisation_ids())
         await placer.classify_whole()
         self._placements |= placer.placements

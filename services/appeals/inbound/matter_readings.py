@@ -184,7 +184,7 @@ def _group_by_person(appeal: Appeal, routing_context: RoutingContext) -> str | N
 
 
 def _own_location(appeal: Appeal, routing_context: RoutingContext) -> NamedLocation:
-    """Return the parts of the appeal's location that do not come from its page."""
+    """Return the parts of the appeal's location that certainly do not come from its page."""
     owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
     names = {oktmo: name for name, oktmo in routing_context.municipalities.items()}
     from_page = owner is not None and owner.municipality == appeal.municipality

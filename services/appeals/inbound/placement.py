@@ -19,7 +19,8 @@ from services.appeals.routing.context import RoutingContext
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 
-# Maximum number of the author's appeals in the thread, last changed first, that a message is compared with.
+# Maximum number of the author's appeals in the thread that a message is compared with: first the open ones, then
+# the answered ones, each most recently changed first.
 _MAX_COMPARED = 10
 
 

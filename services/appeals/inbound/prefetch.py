@@ -29,7 +29,7 @@ _MESSAGE_COLUMNS = (
 )  # fmt: skip
 
 BACKLOG_SECONDS = 2.0
-# Positions have gaps only after failovers, so the difference is at least the number of waiting events.
+# The difference of positions is the number of waiting events, or more after a failover, which leaves gaps.
 _WAITING = text(
     """SELECT coalesce((SELECT max(position) FROM events), 0)
         - coalesce((SELECT position FROM appeals_consumer_offsets WHERE consumer = 'appeals'), 0)"""

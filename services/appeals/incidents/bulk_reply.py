@@ -272,7 +272,9 @@ class _ReplyBatch:
         return {(appeal_id, reason) for appeal_id, reason in rows}
 
     def _decide(self, appeal: Appeal, routing_context: RoutingContext, incident: Incident) -> bool:
-        """Assign an appeal in triage: by answering it the moderator has decided that an answer is due."""
+        """Assign an appeal in triage, because a moderator who answers it has decided that an answer is due; return
+        False, and record why, if it cannot be assigned.
+        """
         if self._reply.organisation_id is not None:
             self._skip(appeal, "Ждёт решения модератора")
             return False

@@ -307,7 +307,7 @@ class ClusteringBatch:
             {appeal.id for candidate in candidates for appeal, _ in candidate.new_members}
         )
         for candidate in candidates:
-            # Appeals may have joined an incident or ended while this transaction waited for the lock.
+            # Appeals may have joined an incident, or may no longer count, since they were read without a lock.
             coming = [(appeal, near) for appeal, near in candidate.new_members if appeal.id in free]
             new_members = [_new_member(appeal, near, candidate.subject.utility_failure) for appeal, near in coming]
             if candidate.incident is not None:
@@ -334,7 +334,7 @@ class ClusteringBatch:
                 await raising.raise_spike(self._session, incident, why)
 
     async def _lock_appeals(self, appeal_ids: Collection[UUID]) -> set[UUID]:
-        """Lock the appeals; return those that are in no incident."""
+        """Lock the appeals; return those that may still join an incident."""
         if not appeal_ids:
             return set()
         query = (

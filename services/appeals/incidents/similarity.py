@@ -31,7 +31,7 @@ MIN_SHOWN_SCORE = 0.45
 _SAME_RATIO = 95.0
 _OWN_WORDS_FROM = 20
 _SAME_TEXT_SCORE = 0.9
-# One person writes to both networks within hours, not weeks.
+# A person who writes to both networks does so within hours, not weeks.
 SAME_PERSON_WITHIN = timedelta(hours=24)
 _ALIKE_TEXT = 0.3
 _WEIGHTS = {"text": 0.45, "place": 0.25, "matter": 0.2, "time": 0.1}

@@ -32,7 +32,7 @@ _MIN_RATIO, _MAX_P_VALUE = 1.5, 1e-4
 # Prior share of a key among appeals, by kind of key; it weighs as much as `_PRIOR_WEIGHT` appeals.
 _PRIOR_SHARE = {"utility_failure": 0.02, "group": 0.04}
 _PRIOR_WEIGHT = 50
-# Members in a thread that make `MIN_SIMILARITY_SAME_THREAD` enough for another appeal there.
+# Number of members in a thread from which `MIN_SIMILARITY_SAME_THREAD` is enough for another appeal in it.
 _BESIDE = 2
 _NEGLIGIBLE = 1e-16
 # Maximum number of members' texts that represent an incident.

@@ -10,8 +10,8 @@ from typing_extensions import TypeAliasType
 
 from shared.tables.appeals import Appeal
 
-# Reasons why the rules give no organisation, why the need for an answer is unclear, and why a moderator must
-# decide.
+# Reasons why the rules give no organisation, then why the need for an answer is unclear, then all reasons why a
+# moderator must decide.
 UnroutedReason = Literal[
     "topic_uncertain",
     "moderators_by_rule",

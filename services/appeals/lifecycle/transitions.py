@@ -30,7 +30,7 @@ AssignmentKind = TypeAliasType(
     "AssignmentKind", Literal["routed", "assigned", "returned", "transferred", "rerouted"]
 )
 
-# Number of transfers at which moderators are alerted, because the organisations cannot agree who answers.
+# Number of transfers from which moderators are alerted, because the organisations cannot agree who answers.
 _REPEATED_TRANSFERS_FROM = 3
 _TIMES = ("раз", "раза", "раз")
 

@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 _KEYS = ("organisation_id", "assignee_id", "status", "urgency")
 _COLUMNS = [getattr(AppealCount, name) for name in _KEYS]
 _COUNTED_FILTERS = {*_KEYS, "assignee"}
-# With fewer rows summing costs next to nothing.
+# Summing fewer rows costs next to nothing.
 _MIN_ROWS = 1_000
 
 

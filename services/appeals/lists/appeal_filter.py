@@ -213,7 +213,7 @@ class AppealFilter(ListFilter):
 
     def _assigned(self, caller: Caller) -> list[ColumnElement[bool]]:
         if self.assignee == "me":
-            # An API client cannot be an assignee.
+            # No appeal for an API client, which cannot be an assignee.
             return [Appeal.assignee_id == actor_id(caller.subject)]
         if self.assignee == "none":
             open_statuses = [inline_literal(status) for status in OPEN_APPEAL_STATUSES]

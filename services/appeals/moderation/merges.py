@@ -262,7 +262,7 @@ async def _question(session: WriteSession, appeal: Appeal) -> UUID | None:
 
 
 async def _move_messages(session: WriteSession, message_ids: Sequence[UUID], to: Appeal) -> None:
-    """Move the messages and their reviews to an appeal."""
+    """Move the messages to an appeal, and their reviews to its organisation if it has one."""
     await session.execute(
         update(AppealMessage)
         .where(AppealMessage.message_id.in_(message_ids))

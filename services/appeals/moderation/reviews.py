@@ -27,7 +27,7 @@ from shared.tables.appeals_classification import Classification, Review
 
 NO_PREDICTION = "none"
 REVIEWED_FIELDS = ("needs_answer", "topic_group", "topic", "location", "urgency", "organisation")
-# The columns of a classification that a review keeps.
+# The columns of a classification that a review stores unchanged.
 _PREDICTED = (
     "needs_answer", "type", "urgency", "needs_answer_confidence", "topic_confidence", "top3", "settlement",
     "street", "house", "municipality", "location_source", "language", "utility_failure", "why",

@@ -88,7 +88,8 @@ async def add_note(session: WriteSession, caller: Caller, appeal_id: UUID, new: 
         visibility=new.visibility,
         mentions=list(new.mentions),
     )
-    # Colleagues of the author may lack access to the appeal if it belongs to a subordinate organisation.
+    # Only the centre gets the event of a note for the author's colleagues about another organisation's appeal: the
+    # colleagues may lack access to the appeal.
     is_for_owner = new.visibility == "everyone_on_appeal" or note.organisation_id == appeal.organisation_id
     recipient = appeal.organisation_id if is_for_owner else None
     await emit(session, NewEvent(data=added, subject_id=appeal_id, organisation_id=recipient, actor=caller.actor))

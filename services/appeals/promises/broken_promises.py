@@ -35,7 +35,7 @@ async def record_broken_promises(session: WriteSession) -> int:
     for promise, appeal in found:
         promise.status, promise.ended_at = "broken", promise.promised_at
         record_status(promise, appeal, SYSTEM_ACTOR, recorder)
-        # The appeal may have another promised date by now; an appeal in triage has no organisation.
+        # Not a breach if the appeal has another promised date by now, or is in triage: no organisation has to act.
         due_at = late_clocks(appeal, now).get("promise")
         if due_at == promise.promised_at and appeal.overdue_recorded_at is None:
             text = explain_deadline(read_promise(promise))

@@ -103,7 +103,7 @@ async def send_publication_request(service: Service, reply_id: UUID, *, again: b
             await handover.ensure_target_message(session, reply)
         attached = await attachments_of(session, [reply])
     photos = [attached[found] for found in reply.attachment_ids if found in attached]
-    # The appeal may have been transferred since, also while ingest did not answer.
+    # The organisation of the reply comes first: the appeal may have been transferred since the submission.
     organisation_id = reply.organisation_id or appeal.organisation_id
     path, body, key = _request_body(reply, organisation_id, photos, again=again)
     try:

@@ -19,7 +19,7 @@ from shared.tables.appeals_classification import Topic
 from shared.tables.appeals_replies import ApprovalRule
 from shared.tables.registry import Organisation
 
-# A rule, and the names of its topic, its topic group and its organisation.
+# A rule, the name of its topic, the id and name of its topic group, and the name of its organisation.
 ApprovalRuleRow = Row[ApprovalRule, str | None, UUID | None, str | None, str | None]
 
 _KINDS: dict[str, str] = {

@@ -26,8 +26,8 @@ from services.appeals.routing.wording import TaxonomyNames, Wording
 # who has to answer.
 _WITHOUT_TOPIC_CONFIDENCE = 0.9
 # With an uncertain topic, an organisation is still assigned if the likely topics that lead to it have a total
-# probability of at least MIN_TOPIC_CONFIDENCE, and of at least this value together with its share of the other
-# topics.
+# probability of at least MIN_TOPIC_CONFIDENCE, and of at least this value together with the organisation's part of
+# the probability that is left for all other topics.
 MIN_AGREEMENT = 0.6
 _MAX_SUGGESTIONS = 3
 # Reasons for which organisations can be suggested without any topic.

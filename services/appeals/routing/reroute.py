@@ -104,7 +104,7 @@ async def _apply_batch(
 
 
 async def _route(session: WriteSession, ids: Sequence[UUID], condition: ColumnElement[bool]) -> int:
-    # Lock in id order, like all code that locks appeals, to avoid deadlocks.
+    # Lock in id order, like all code that waits for several appeals, to avoid deadlocks.
     locked = await session.scalars(
         select(Appeal.id).where(Appeal.id.in_(ids), condition).order_by(Appeal.id).with_for_update()
     )

@@ -19,7 +19,7 @@ from shared.tabular.reader import package_rows
 
 NOTE = "Начальный набор правил"
 DEFAULT_TO = "moderators"
-# The author of the sets in a new database and of the starter set.
+# The author of the rule sets in a new database, and the author of the starter set.
 _MIGRATION = "migration"
 STARTER_ACTOR = "starter-rules"
 

@@ -21,7 +21,7 @@ from shared.tables.common import Event
 _MESSAGE_EVENT_TYPES = ("message.edited",)
 _ORGANISATION_EVENT_TYPES = ("organisation.changed",)
 _MERGE_EVENT_TYPES = ("appeal.merged", "appeal.unmerged")
-# Events after which an appeal has a different text, location or organisation.
+# Events after which the texts, the location or the organisation in the documents of an appeal may differ.
 _APPEAL_EVENT_TYPES = (
     "appeal.opened",
     "appeal.message_added",

@@ -14,7 +14,7 @@ from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.fairness.shrinkage import Prior, estimate_prior, shrunk_share
 from services.metrics.settings import metrics_settings
 
-# The probability that at least one ranked member is listed although all differ only by chance (Bonferroni).
+# The maximum probability that a ranked member is listed although all differ only by chance (Bonferroni).
 LISTED_BY_CHANCE = 0.05
 # Scores are rounded to this many digits; equal rounded scores have the same rank.
 SCORE_DIGITS = 6

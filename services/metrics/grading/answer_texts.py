@@ -54,7 +54,7 @@ async def answer_texts(session: AsyncSession, item_ids: Sequence[UUID]) -> Mappi
 
 
 def _texts(row: Any, question: Sequence[str] | None) -> AnswerTexts:
-    # An appeal that came from another system has no messages.
+    # An appeal that did not come from a network has no messages.
     asked = question or [row.appeal_text]
     answer = row.text if row.sampled_text is None else row.sampled_text
     return AnswerTexts(

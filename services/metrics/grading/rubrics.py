@@ -38,7 +38,7 @@ async def newest_rubric(session: AsyncSession) -> GradingRubric:
 
 async def add_rubric(session: WriteSession, caller: Caller, new: RubricIn) -> RubricOut:
     """Store the next version of the rubric; existing samples keep their version."""
-    # Serialised: two concurrent transactions would use the same version.
+    # Serialised, because two concurrent transactions would use the same version.
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
     row = GradingRubric(
         id=new_id(),

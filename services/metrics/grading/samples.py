@@ -27,7 +27,7 @@ from shared.tables.metrics_grading import GradingItem, GradingRubric, GradingSam
 
 _LOCK = int.from_bytes(b"samples", signed=True)
 SCHEDULER = "metrics"
-# Replies that staff write in the network are read and stored at most this much later.
+# A sample is drawn at least this long after its week, so that replies written in the network have been read.
 READ_WITHIN = timedelta(hours=24)
 
 

@@ -170,6 +170,6 @@ async def read_names(
         labels = {row[0]: (row[1], row[2]) for row in await session.execute(query)}
     known = sorted((key for key in keys if key in labels), key=lambda key: (labels[key][1], key))
     others = sorted(key for key in keys if key not in labels)
-    # the group without a key comes last
+    # The group without a key comes last.
     ordered = [*known, *(key for key in others if key != NO_GROUP), *(key for key in others if key == NO_GROUP)]
     return {key: labels[key][0] if key in labels else None for key in ordered}

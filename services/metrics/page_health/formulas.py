@@ -72,7 +72,7 @@ async def add_formula(session: WriteSession, wanted: PageFormulaIn, actor: str) 
             errors.append(FieldError(pointer="/valid_from", detail=detail))
     if errors:
         raise Invalid("; ".join(error.detail for error in errors), errors=errors)
-    # Serialised: two concurrent transactions would use the same number.
+    # Serialised, because two concurrent transactions would use the same number.
     await session.execute(select(func.pg_advisory_xact_lock(_LOCK_KEY)))
     number = await session.scalar(select(func.coalesce(func.max(PageScoreFormula.number), 0) + 1))
     formula = PageScoreFormula(

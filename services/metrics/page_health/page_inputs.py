@@ -23,7 +23,8 @@ from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.ingest import Message, Source
 from shared.tables.registry import Page, PageCheck, PageStep
 
-# Sources that read all posts of a page. A wall counts as read if it was read within a day before the week's end.
+# Sources that read all posts of a page. A wall counts as read if it was last read a day before the week's end or
+# later.
 WALL_SOURCES = ("wall_poll", "topics_poll")
 WALL_DATA_VALID_FOR = timedelta(hours=24)
 # The step covers both widgets; the registry does not record them separately.

@@ -23,7 +23,7 @@ FALSE_ALARMS_PER_YEAR = 0.2
 # A topic is listed only if at least this many people wrote about it, and at least this many times as many as
 # usual.
 MIN_PEOPLE, MIN_RATIO = 5, 2.0
-# A day is calmer or tenser than usual if the probability of its count is below this.
+# A day is calmer or tenser than usual if a count this low or this high has at most this probability.
 UNUSUAL_DAY = 0.025
 
 Level = Literal["calmer", "usual", "tenser", "unknown"]

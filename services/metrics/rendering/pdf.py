@@ -30,7 +30,8 @@ from services.metrics.schemas.weekly_report import ReportOut
 
 _FONT = "Libertinus Serif"
 _REMEMBERED_DOCUMENTS = 11
-# The width of a chart beside its table, in units: its letters are then as large as those of wider charts.
+# The width of a chart beside its table, in the units of `bar_chart.WIDTH`: its letters are as large as in wider
+# charts.
 _BESIDE = 280
 
 

@@ -8,7 +8,7 @@ import unicodedata
 
 from shared.text.visible_text import visible
 
-# First and last code points of the typst wheel's fonts: Libertinus Serif, otherwise DejaVu Sans Mono.
+# Ranges of code points that the fonts of the typst wheel have: Libertinus Serif, otherwise DejaVu Sans Mono.
 COVERED_RANGES = (
     (0x20, 0x7E), (0xA0, 0xAC), (0xAE, 0x2FF), (0x374, 0x377), (0x37A, 0x37F), (0x384, 0x38A), (0x38C, 0x38C),
     (0x38E, 0x3A1), (0x3A3, 0x3CE), (0x3D0, 0x3E1), (0x3F0, 0x45F), (0x462, 0x463), (0x470, 0x477),

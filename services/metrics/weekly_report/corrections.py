@@ -13,7 +13,8 @@ from shared.tables.metrics import WeeklyReportCorrection
 
 # Rows of older weeks hardly change, and comparing a week takes as long as building its report.
 COMPARED_WEEKS = 8
-# Texts, selections that follow from the figures, and grades, which are still being given.
+# Texts; selections that follow from the figures; the cells, whose sums are compared; and grades, which are still
+# being given.
 _NOT_COMPARED = frozenset(
     {"hard_appeals", "attention", "definitions", "page_definitions", "gaps", "as_of", "cells", "grades"}
 )

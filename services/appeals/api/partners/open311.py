@@ -36,7 +36,7 @@ MAX_FORM_BODY = 64 * 1024
 _MAX_FORM_FIELDS = 200
 _FORM = "application/x-www-form-urlencoded"
 _SPECIFICATION = "http://wiki.open311.org/GeoReport_v2"
-# The date of the last change of the topics or of these routes; topics change only with a new version.
+# The date of the last change of the topics or of these routes; topics change only with a new release.
 _CHANGESET = "2026-12-01 00:00"
 # Masking occupies a CPU core: more responses at once would slow other requests down.
 REQUEST_QUEUE = CallerQueue(
@@ -227,7 +227,7 @@ async def list_open311_requests(
         end_date=end_date,
         status=status,
     )
-    # A request that waits holds neither a database connection nor rows.
+    # A request that waits holds neither a database connection nor rows in memory.
     async with REQUEST_QUEUE.turn(caller):
         # The connection is released before the texts are masked, which takes longer than reading them.
         async with service.database.read() as session:
@@ -338,7 +338,7 @@ async def create_open311_request(
         )
 
     receipt = await once(schemas.Open311Receipt, lambda: retry_on_deadlock(session, work))
-    # Added here, so that it is not stored with the response.
+    # Added here, so that the response stored for repeated requests does not contain it.
     return [receipt.model_copy(update={"account_id": form.account_id})]
 
 

@@ -85,7 +85,7 @@ def _text(location: Mapping[str, Any], name: str) -> str | None:
 
 
 def _degrees(location: Mapping[str, Any], name: str, most: int) -> float | None:
-    # `POST /appeals` accepts any values as `metadata` of this source too.
+    # The value may be anything: `POST /appeals` accepts any `metadata` for the source `open311` too.
     value = location.get(name)
     if not isinstance(value, int | float) or isinstance(value, bool):
         return None

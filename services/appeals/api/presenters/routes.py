@@ -44,7 +44,7 @@ def masked_route(route: routes.RouteOut) -> routes.RouteOut:
     """Return a route as lists show it: personal data masked in quotes and in reasons that people wrote."""
     words = ["why", "return_reason"]
     if route.rule_set is None:
-        # Only a reason written by a person: a rule's reason contains names of organisations, some named after
+        # Masked only if a person wrote it: a rule's reason contains names of organisations, some named after
         # people.
         words.append("reason")
     texts = {name: found for name in words if (found := getattr(route, name)) is not None}

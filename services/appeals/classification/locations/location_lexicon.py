@@ -90,7 +90,7 @@ RELATIVES = (
     "дети", "дочь", "дочк", "дочер", "сын", "родител", "мама$", "маме$", "мать$", "брат", "сестр", "внук",
     "внуч", "родствен", "сват", "студент",
 )
-# Verbs of removal: «вывезти из X» means that the problem is in X.
+# Stems for removal, leaks, smells and smoke: «вывезти из X» means that the problem is in X.
 REMOVAL_VERBS = ("вывез", "вывоз", "убрать", "убер", "выселя", "течет", "воня", "дым")
 BURYAT_LETTERS = "үөһ"
 BURYAT_ENDINGS = (

@@ -163,7 +163,7 @@ class _Reader:
         if not options or (words[mark].startswith(QUARTER) and int(digits) < _SMALLEST_QUARTER):
             return 0
         house = parse_house(self.text, end)
-        # The number alone is ambiguous: every town has a first and a second quarter.
+        # A small number alone is ambiguous: every town has a first and a second quarter.
         firm = int(digits) >= _SMALLEST_QUARTER
         self._place(options, at, end, "nl", house=house[0] if house else None, firm=firm)
         return house[1] if house else end
@@ -277,7 +277,7 @@ class _Reader:
         )
 
     def _stands_alone(self, at: int, end: int, entry: GazetteerEntry, preposition: str) -> bool:
-        """Return whether the form is unlikely to be a surname, as «Романова» is beside «село Романово»."""
+        """Return whether the form is unlikely to be a surname; «Романова», a form of «Романово», may be one."""
         word = self.words[end - 1]
         if entry.kind != "settlement" or not word.endswith(_POSSESSIVE) or end - at > 1:
             return True

@@ -52,7 +52,7 @@ _TYPE_WORDS = {
     "abuse": "только оскорбление",
     "chatter": "разговор без обращения",
 }
-# Weight of the post above beside the text when the group is predicted; a short message depends on its post.
+# Weight of the post above, relative to the text, in predicting the group; a text of few words depends on its post.
 _POST_WEIGHT = 0.5
 _POST_WEIGHT_FEW = 1.0
 _FEW_WORDS = 3

@@ -29,7 +29,8 @@ FORMAT_VERSION = 1
 _SEED = 17
 _C = 0.45
 _TOLERANCE = 0.01
-# With at least this many rows per label on average, rare labels get balanced weights; else half-balanced weights.
+# With at least this many rows per label on average, labels are weighted by the inverse of their numbers of rows;
+# otherwise by the inverse square root.
 _ROWS_PER_CLASS = 30
 _DIGIT = re.compile(r"\d")
 _MAIL = re.compile(r"[^\s@]{1,64}@[^\s@]{1,255}")

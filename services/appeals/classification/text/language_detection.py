@@ -59,7 +59,7 @@ def _known() -> tuple[frozenset[str], re.Pattern[str]]:
 
 @lru_cache(maxsize=100_000)
 def _kind(word: str) -> str:
-    """Return bxr | ru | strong (a Russian word with grammatical function) | none."""
+    """Return bxr | ru | strong (a Russian function word or verb) | none."""
     if not _CYRILLIC.search(word):
         return "none"
     if _LETTERS.search(word) or word in _known()[0]:

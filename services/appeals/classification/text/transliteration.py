@@ -31,9 +31,9 @@ _SOUNDS = (
 _SOUND = re.compile("|".join(re.escape(latin) for latin, _ in _SOUNDS))
 _AS_HEARD = dict(_SOUNDS)
 _FEWEST_LETTERS = 4
-# Share of the longer words that must be Russian.
+# Share of the words of three letters or more that must be Russian.
 _RUSSIAN = 0.6
-# Letter sequences that do not occur in transliterated Russian: the text is English.
+# A text with one of these words counts as English.
 _ENGLISH = re.compile(r"\b(?:the|and|you|your|is|are|now|with|my|to|in|of|we|free|best|how|this|it|for)\b")
 
 

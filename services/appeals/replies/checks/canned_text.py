@@ -15,7 +15,7 @@ from services.appeals.replies.checks.substance import has_contact
 # by chance.
 _SAME = 92
 _SHORTEST = 60
-# Only this many first characters are compared, because the time grows with the product of the lengths.
+# Only this many characters from the start are compared, because the time grows with the product of the lengths.
 _COMPARED = 1_500
 
 

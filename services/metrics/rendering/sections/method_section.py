@@ -34,7 +34,7 @@ def correction_notice(report: ReportOut) -> str | None:
 _AT_END = (
     "Неделя посчитана по состоянию на её конец: что было отвечено, закрыто, просрочено и решено к этому времени."
 )
-# Labels of measures before version 2.
+# For version 1 of the measure `closed_unanswered`.
 _CLOSED_LATER = (
     "Неделя посчитана по состоянию на её конец: что было отвечено, просрочено и решено к этому времени; закрытые "
     "обращения – по состоянию на время составления."
