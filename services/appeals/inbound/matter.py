@@ -32,7 +32,7 @@ PlaceRelation = Literal["same", "adds", "differs"]
 # At the first score or above a message is about another matter; at the second or above a person should check.
 OTHER_FROM = 2.5
 UNSURE_FROM = 1.0
-# Probability at or above which a topic group is nearly certain, and below which it is practically excluded.
+# Probability at or above which a topic group is nearly certain, and at or below which it is practically excluded.
 _VERY_SURE = 0.8
 _UNLIKELY = 0.1
 # Minimum number of content words of a question that can be understood by itself.

@@ -137,7 +137,7 @@ async def classify(items: Sequence[ClassifierInput]) -> list[ClassificationResul
 
 
 async def _texts(session: WriteSession, appeals: Collection[Appeal]) -> dict[UUID, tuple[str, ...]]:
-    """Return for each appeal the text that opened it and its latest messages that need an answer, oldest first."""
+    """Return by appeal the text that opened it and the latest messages that may need an answer, oldest first."""
     ranked = (
         select(
             AppealMessage.appeal_id,

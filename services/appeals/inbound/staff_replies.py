@@ -129,7 +129,7 @@ class StaffReplyMatcher:
     def _replied_message(
         self, appeal: Appeal, message: Message, parents: Mapping[tuple[str, str], Message]
     ) -> UUID | None:
-        """Return the message of the appeal that this one replies to, if any."""
+        """Return the id of the message of the appeal that this one replies to, if any."""
         parent = parents.get((message.network, message.reply_to)) if message.reply_to is not None else None
         return parent.id if parent is not None and self._locked.by_message.get(parent.id) == appeal.id else None
 
@@ -146,7 +146,7 @@ class StaffReplyMatcher:
         return only_one(candidates) or _answered_one(waiting, text)
 
     def _siblings(self, appeal: Appeal) -> list[Appeal]:
-        """Return the other appeals of the author in the thread."""
+        """Return the other appeals of the author in the thread that are open or were answered recently."""
         if appeal.thread_key is None or appeal.author_key is None:
             return []
         return [

@@ -252,7 +252,7 @@ class _ReplyBatch:
         return set(rows)
 
     async def _answered(self, appeal_ids: set[UUID]) -> set[UUID]:
-        """Return the appeals that already have this reply, or have another one under way."""
+        """Return the appeals that already have this reply, or have a reply under way that excludes it."""
         rows = await self._session.scalars(
             select(Reply.appeal_id).where(Reply.appeal_id.in_(appeal_ids), _excludes_reply(self._reply))
         )

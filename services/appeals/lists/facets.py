@@ -18,7 +18,7 @@ from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Topic
 from shared.tables.registry import Municipality, Organisation
 
-# Maximum number of appeals that are counted, the newest ones.
+# Maximum number of appeals that are counted: the newest ones, or with `updated_since` the last changed ones.
 MAX_COUNTED = 1_000
 # Maximum number of values returned per facet, the most frequent ones.
 MAX_VALUES = 50
@@ -40,7 +40,9 @@ class Facets:
 
 
 async def count_facets(session: AsyncSession, caller: Caller, filters: AppealFilter) -> Facets:
-    """Return the facets of the list's newest appeals. Raises `Invalid` as the list does."""
+    """Return the facets of the list's newest appeals, or with `updated_since` of the last changed ones. Raises
+    `Invalid` as the list does.
+    """
     sort: AppealSort = "-opened_at" if filters.updated_since is None else "-updated_at"
     ids = await appeal_list.find_ids(session, caller, filters, sort, MAX_COUNTED + 1)
     values = await _counts(session, caller, ids[:MAX_COUNTED])

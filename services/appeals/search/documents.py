@@ -34,7 +34,7 @@ from shared.tables.registry import Municipality, Organisation
 RUSSIAN: ColumnClause[Any] = literal_column("'russian'::regconfig")
 # Postgres refuses a document of more than a megabyte: longer conversations are found only by their first words.
 MAX_TEXT, MAX_DOCUMENT = 20_000, 100_000
-# Replies with these statuses are not indexed: drafts change all the time, and discarded replies were never sent.
+# Replies with these statuses are not indexed, because they were not sent.
 UNSENT = ("draft", "on_approval", "discarded")
 FOLDED_LETTERS = {"Ё": "Е", "ё": "е"}
 # From each of these characters the parser of Postgres reads the text again, looking for a tag, a path or a host:

@@ -51,7 +51,7 @@ CORNER = (
     "перекрест", "пересечен", "угол", "углу", "остановк", "светофор", "кольц", "переход", "поворот", "отрез",
     "участ", "двор", "тротуар", "адрес", "магазин", "аптек", "зебр", "развязк", "подъем", "спуск", "подъезд",
 )
-# Words after a number that make it an amount, not a house number.
+# Words and endings after a number that is not a house number but an amount, a date, an ordinal or a quarter.
 UNITS = (
     "раз$", "раза$", "год", "лет", "мая", "июн", "июл", "август", "сентябр", "октябр", "ноябр", "декабр",
     "январ", "феврал", "март", "апрел", "дня", "дней", "день", "час$", "часа$", "часов$", "минут", "рубл",
@@ -65,7 +65,7 @@ FLAT_MARKS = frozenset(("кв", "квартира", "квартире", "под�
 BLOCK_MARKS = frozenset(("к", "корп", "корпус"))
 # Words before «в X» or «из X» that express residence.
 RESIDENCE_VERBS = ("жив", "прожива", "приех", "переех", "снима", "родн")
-# The location where somebody is registered, was born or married is not the location of the problem.
+# The location where somebody is registered, was born, married or enrolled is not the location of the problem.
 REGISTRATION_VERBS = ("прописан", "прописк", "зарегистрир", "родом", "родил", "рожд", "уроже", "брак", "свадьб",
                       "поступ")  # fmt: skip
 RESIDENT_WORDS = frozenset(

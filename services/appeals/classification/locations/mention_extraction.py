@@ -141,7 +141,7 @@ class _Reader:
         return street.end
 
     def _numbered(self, at: int) -> int:
-        """Read a numbered quarter: «112 микрорайон», «в 47-м квартале», «мкр 112, дом 5»."""
+        """Read a numbered quarter («112 микрорайон», «мкр 112, дом 5»); return the index after it, or 0."""
         words, end = self.words, at + 1
         if words[at] in TOWN_PART_MARKS:
             mark, number_at = at, at + 1

@@ -100,7 +100,7 @@ def _class_weights(labels: Sequence[str], evened: float) -> dict[str, float]:
 
 
 def _heaviest(weights: npt.NDArray[np.float64], keep: int) -> SparseRows:
-    """Return the weights (columns × classes) with only the greatest of each class."""
+    """Return the weights (columns × classes) with only those of greatest absolute value in each class."""
     if keep < weights.shape[1]:
         edges = -np.partition(-np.abs(weights), keep, axis=1)[:, [keep]]
         weights = np.where(np.abs(weights) > edges, weights, 0.0)

@@ -19,7 +19,7 @@ HintCode = TypeAliasType(
     ],
 )  # fmt: skip
 
-# Only these hints prevent publication; all others are advice.
+# Only blocking hints prevent publication; all others are advice.
 _SEVERITIES: dict[str, HintSeverity] = {
     **dict.fromkeys(
         (
