@@ -249,8 +249,8 @@ class ClassifierPool:
     async def _in_process(self, work: Callable[..., T], *arguments: object) -> T:
         """Run the work in the classifier process.
 
-        When the process is killed from outside, for example for lack of memory, a second process repeats the work;
-        raises `ClassifierUnavailableError` if the second is killed too.
+        When the process ends unexpectedly, for example because the system runs out of memory, a second process
+        repeats the work; raises `ClassifierUnavailableError` if the second ends too.
         """
         for _ in range(2):
             with suppress(BrokenProcessPool):

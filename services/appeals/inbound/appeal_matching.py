@@ -121,8 +121,8 @@ class AppealMatcher:
         self._clarifier.handling = handling.with_opened({appeal.id for appeal in self.opened.values()})
 
     async def _insert(self, drafts: Sequence[Appeal]) -> list[Appeal]:
-        """Insert appeals, skipping those whose number another transaction has taken; return the inserted appeals
-        in order.
+        """Insert appeals, skipping those whose `matter_number` another transaction has taken; return the inserted
+        appeals in order.
         """
         rows = [{name: value for name, value in vars(draft).items() if name in _DRAFTED} for draft in drafts]
         inserted = {appeal.id: appeal for appeal in await insert_missing(self._session, Appeal, rows)}

@@ -134,7 +134,7 @@ def _addressed_appeals(reply: IncidentReply) -> ColumnElement[bool]:
 
 def _excludes_reply(reply: IncidentReply) -> ColumnElement[bool]:
     """Return the SQL condition of the replies that keep an appeal from getting this one: a copy of this reply, or
-    a reply under way. An interim reply under way does not keep a final one back: it is sent afterwards.
+    a reply under way. An interim reply under way does not keep a final one back, which is sent after it.
     """
     on_the_way: ColumnElement[bool] = Reply.status.in_(PENDING_REPLY_STATUSES)
     if reply.kind == "final":

@@ -98,7 +98,7 @@ async def _official_contacts(
     session: AsyncSession, organisation_id: UUID | None
 ) -> tuple[frozenset[str], frozenset[str], frozenset[str] | None]:
     """Return official phones, e-mail addresses and allowed hosts: of the organisation, of its superior
-    organisations, and from the settings.
+    organisations, and from the settings. The hosts are None if every host is allowed.
     """
     phones: set[str] = set()
     mails: set[str] = set()

@@ -228,8 +228,8 @@ async def _require_correction_allowed(
 
 
 async def _check_correction(session: AsyncSession, reply: Reply, text: str) -> None:
-    """Raise `Invalid` unless the text begins with the parts that are already published, which cannot be
-    changed.
+    """Raise `Invalid` unless the text begins with the parts that are already published, which cannot be changed,
+    and adds to them.
     """
     parts = await session.scalars(
         select(Publication.text)

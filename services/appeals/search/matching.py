@@ -171,8 +171,8 @@ def _in_ranges(
     wanted = bindparam("wanted", type_=Integer)
     number_range = func.generate_series(start, stop, step).table_valued("number_range").render_derived()
     # Ranges are read separately, so that the index is used for range and words together. Documents are sorted
-    # before their appeals are read (`OFFSET 0` keeps the planner from joining first), so that one page reads only
-    # as many appeals.
+    # before their appeals are read (`OFFSET 0` keeps the planner from joining first), so that no more
+    # appeals are read than a page needs.
     matched = (
         select(SearchDocument.number, SearchDocument.appeal_id)
         .where(SearchDocument.number_range == number_range.c.number_range, match)

@@ -439,8 +439,8 @@ def counting_calendar(calendar: NamedCalendar, unit: TimeUnit) -> NamedCalendar:
 def _spans(
     periods: Sequence[_Period], unit: TimeUnit, *, ends: datetime, cuts: Sequence[datetime]
 ) -> Iterator[Segment]:
-    """Yield the segments of the periods by day, in order, divided at `cuts`, until `ends`. A pause is one
-    segment.
+    """Yield the segments of the periods in order until `ends`, divided by day and at `cuts`; a pause is divided
+    only at `cuts`.
     """
     for period in periods:
         calendar = counting_calendar(period.calendar, unit)

@@ -95,7 +95,7 @@ def _by_surroundings(reading: LocationMentions, page: PageLocation, post: str | 
 
 @lru_cache(maxsize=_REMEMBERED)
 def _of_post(post: str) -> tuple[str, str | None, str] | None:
-    """Return municipality, settlement and matched words of the only unambiguous location that a post names."""
+    """Return the municipality, settlement and matched words of a post that names one municipality, else None."""
     reading = extract_mentions(clean_post(post))
     empty = PageLocation(None, None, "")
     named = [place for place in reading.places if place.is_certain and place.role >= LocationRole.TOWARDS]
@@ -135,7 +135,7 @@ def _choose(
 ) -> tuple[str, LocationMention] | None:
     """Return the municipality that the text names, with its mention.
 
-    If it names several, return the first with the highest role (`LocationRole`).
+    If it names several, return the first with the highest role (`LocationRole`), preferably not the capital.
     """
     firm = [place for place in places if place.is_certain and place.role > LocationRole.COMPARED]
     named = {next(iter(place.municipalities)) for place in firm if len(place.municipalities) == 1}
