@@ -107,8 +107,8 @@ def _assign_by_reply(
 
 
 async def lock_with_appeal(session: WriteSession, reply_id: UUID) -> tuple[Appeal, Reply] | None:
-    """Return the reply with its appeal, both locked; None if it does not exist. All code locks the appeal first,
-    then the reply, to avoid deadlocks.
+    """Return the reply with its appeal, both locked; None if it does not exist. All code that locks both locks the
+    appeal first, to avoid deadlocks.
     """
     appeal = await session.scalar(
         select(Appeal)

@@ -57,7 +57,7 @@ class RowChange:
 
 
 async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, change: BulkChange) -> RowChange:
-    """Change one appeal on behalf of the caller, unless it already is in the requested state. Raises as the
+    """Change one appeal on behalf of the caller, unless it is already in the requested state. Raises as the
     single-appeal routes do: `NotFound` out of the caller's current scope, `Forbidden`, `Conflict`, `Invalid`.
     Raises `PreconditionFailed` naming `/list_version` if the change would end or decide about an appeal with a
     message that the person has not seen.

@@ -144,7 +144,7 @@ class LockedAppeals:
 
     def candidates(self, key: ThreadAuthor) -> list[Appeal]:
         """Return the appeals that a new message of this thread and author may belong to: the open appeals first,
-        then those answered within `REOPEN_WINDOW`, each last changed first.
+        then the answered ones that changed within `REOPEN_WINDOW`, each last changed first.
         """
         since = clock.now() - REOPEN_WINDOW
         found = [

@@ -165,8 +165,8 @@ def _answered_one(waiting: Sequence[Appeal], text: str) -> Appeal | None:
 
 
 async def find_earlier_staff_replies(session: WriteSession, opened: Sequence[Appeal]) -> list[Message]:
-    """Return staff messages in the threads of new appeals that were received before the appeals: messages may
-    arrive out of order.
+    """Return staff messages in the threads of new appeals, written since the first of these appeals. They may have
+    been received before the appeals, because messages may arrive out of order.
     """
     threads = {appeal.thread_key for appeal in opened}
     since = min((appeal.written_at for appeal in opened), default=clock.now())

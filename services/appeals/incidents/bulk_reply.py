@@ -60,7 +60,7 @@ async def submit_bulk_reply(
     session: WriteSession, caller: Caller, incident_id: UUID, given: NewBulkReply, *, repeats: bool = False
 ) -> IncidentReply:
     """Store the reply and enqueue the job that creates one reply per appeal. A moderator's reply goes to all
-    appeals, a staff member's to the appeals of their organisation. `repeats`: the caller sends an equal final text
+    appeals, a staff member's to the appeals in their scope. `repeats`: the caller sends an equal final text
     again on purpose. Raises `NotFound`, `Duplicate` naming the first reply, `Forbidden` for a moderator whose
     token does not include `appeals:triage`, and `Invalid` naming the wrong field or the text that must not be
     published.

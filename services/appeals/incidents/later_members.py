@@ -38,9 +38,9 @@ async def reply_to_new_members(session: WriteSession, incident_id: UUID, joined_
 
 
 async def reply_to_assigned_member(database: Database, appeal_id: UUID) -> None:
-    """Enqueue jobs that send the last final reply of its organisation to a member that was assigned to it. Runs
-    after the assignment is committed: a reply that is sent later finds the appeal by itself, so that none is
-    missed without locking the incident.
+    """Enqueue jobs that send the last final replies of its organisation, and of those above, to a member that was
+    assigned. Runs after the assignment is committed: a reply that is sent later finds the appeal by itself, so
+    that none is missed without locking the incident.
     """
     async with database.write() as session:
         for reply_id in await _replies_of_organisation(session, appeal_id):

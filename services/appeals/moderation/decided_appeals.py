@@ -78,7 +78,8 @@ async def close_unneeded(
     recorder: AppealRecorder,
 ) -> None:
     """Record that the message needs no answer. Its appeal becomes `not_required`, unless another of its messages
-    needs an answer, or the appeal is answered or closed. Raises `Conflict` if work on the appeal has begun.
+    needs an answer, or the appeal is answered or closed. An appeal in triage with a public final reply becomes
+    answered again. Raises `Conflict` if work on the appeal has begun.
     """
     appeal = state.appeal
     if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "answered"}:

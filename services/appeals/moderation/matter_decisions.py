@@ -49,8 +49,9 @@ async def split_off(
 ) -> Appeal:
     """Move a message of the locked appeal to a new appeal, which the rules route; return the new appeal. Its clock
     counts from this message. An appeal that only this message reopened becomes answered again, and the message's
-    feedback on an answer no longer counts. Raises `Invalid` naming `/message_id`, `Conflict` for the message that
-    opened the appeal, or that has a reply which is published or may still be.
+    feedback on an answer no longer counts. Raises `Invalid` naming `/message_id`, and `Conflict` for an erased
+    message, the only message of the appeal, the one that opened it, or one that has a reply which is published or
+    may still be.
     """
     message = await _message_of(session, appeal, message_id)
     if message.erased_at is not None:

@@ -81,8 +81,8 @@ async def unmerge(
 ) -> Appeal:
     """Undo the merge of an appeal: restore its messages and its former status; return the appeal. The urgency that
     the other appeal got from the merge stays there, and so does a reply that was withdrawn since. Raises
-    `NotFound`, `PreconditionFailed`, and `Conflict` if the appeal is not merged, a reply was published since, or
-    one is under way.
+    `NotFound`, `PreconditionFailed`, and `Conflict` if the appeal is not merged, all its messages were split off,
+    a reply was published since, or one is under way or answers one of the messages.
     """
     of_appeal = _in_effect(AppealMerge.appeal_id, appeal_id)
     into_id = await session.scalar(select(AppealMerge.into_id).where(*of_appeal))

@@ -81,8 +81,8 @@ def unassigned() -> ColumnElement[bool]:
 
 
 def untouched() -> ColumnElement[bool]:
-    """Return the SQL condition of open appeals that only the rules have assigned and nobody has started to work
-    on.
+    """Return the SQL condition of appeals that are `unassigned`, or that only the rules have assigned and nobody
+    has started to work on.
     """
     assigned_before = exists().where(Assignment.appeal_id == Appeal.id)
     replies = exists().where(Reply.appeal_id == Appeal.id)
