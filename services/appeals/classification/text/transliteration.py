@@ -33,8 +33,8 @@ _AS_HEARD = dict(_SOUNDS)
 _FEWEST_LETTERS = 4
 # Share of the words of three letters or more that must be Russian.
 _RUSSIAN = 0.6
-# A text with one of these words counts as English.
-_ENGLISH = re.compile(r"\b(?:the|and|you|your|is|are|now|with|my|to|in|of|we|free|best|how|this|it|for)\b")
+# A text with one of these words counts as English; "my" and "to" are Russian words too («мы», «то»).
+_ENGLISH = re.compile(r"\b(?:the|and|you|your|is|are|now|with|in|of|we|free|best|how|this|it|for)\b")
 
 
 def to_cyrillic(text: str) -> str:

@@ -17,6 +17,7 @@ from services.appeals.classification.types import MessageContext
         ("net sveta na lenina 5", "нет света на ленина 5"),
         ("pochemu ne chistyat dorogu", "почему не чистят дорогу"),
         ("kogda otkroyut bassein dlya lyudei", "когда откроют бассейн для людей"),
+        ("Kogda budet voda, my zhdem vtoroi mesyats", "когда будет вода, мы ждем второй месяц"),
         ("smotrite https://vk.com/wall-1_2 kogda sdelayut", "смотрите https://vk.com/wall-1_2 когда сделают"),
     ],
 )
