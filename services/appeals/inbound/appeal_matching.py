@@ -3,8 +3,8 @@
 `matter.py` says whether a message is about an appeal's matter. A message that belongs to none of the author's
 appeals in the thread opens a new appeal with the next `matter_number`. The unique index `uq_appeals_matter`
 prevents duplicates: appeals are inserted with ON CONFLICT DO NOTHING, and a transaction that loses the race
-compares the message with the winner's appeal too. A message within 30 days after the answer reopens the appeal
-that it belongs to (`reopened`, or `triage` if the need is unclear); later, or once the appeal is closed, a message
+compares the message with the winner's appeal too. A message within 30 days after the last change of an answered
+appeal reopens it (`reopened`, or `triage` if the need is unclear); later, or once the appeal is closed, a message
 opens a new appeal. Feedback on the last final answer (`feedback/`) belongs to the answered or closed appeal.
 """
 

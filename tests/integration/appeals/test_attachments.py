@@ -20,6 +20,7 @@ from shared.auth import tokens
 from shared.auth.callers import Caller
 from shared.auth.rights import Role
 from shared.contracts.values import MAX_ATTACHMENT_BYTES
+from shared.http.problems import Unavailable
 from tests.integration.appeals.attachment_helpers import (
     PATH,
     headers,
@@ -437,7 +438,7 @@ async def test_failed_write_leaves_no_file_and_no_row(
     database, storage = scenario.appeals.service.database, file_storage()
     caller = Caller(subject=CENTRE_SUBJECT, name="", role=Role.EXECUTOR, organisation_id=scenario.organisation)
     before = await stored_ids()
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(Unavailable, match="the photo was not stored"):
         async with database.write() as session:
             await uploads.store_upload(session, storage, caller, images.CleanImage(jpeg(), 64, 48), "a.jpg")
     assert await stored_ids() == before

@@ -87,7 +87,7 @@ async def test_changed_audit_row_is_reported_with_its_position(
     broken = (await verified(chained)).error
     assert broken is not None
     assert broken.position == 4
-    assert "not the one that was chained" in broken.detail
+    assert "was changed or replaced after it was chained" in broken.detail
 
 
 @pytest.mark.parametrize("position", [1, 3, 5])

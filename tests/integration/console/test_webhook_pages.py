@@ -145,7 +145,7 @@ async def test_each_endpoint_action_calls_its_route(
 async def test_paused_endpoint_with_filters_is_shown_as_such(
     console: ConsoleUnderTest, own: dict[str, str]
 ) -> None:
-    page = text_of((await _get(console, f"/webhooks/{own['telling_endpoint_id']}")).response)
+    page = text_of((await _get(console, f"/webhooks/{own['unmasked_endpoint_id']}")).response)
     assert "на паузе" in page
     assert "Продолжить" in page
     assert "Отбор: 1 муниципалитет." in page
@@ -171,7 +171,7 @@ async def test_unverified_address_is_shown_and_can_be_checked_again(
 
 
 async def test_consent_is_withdrawn_and_given(console: ConsoleUnderTest, own: dict[str, str]) -> None:
-    endpoint = own["telling_endpoint_id"]
+    endpoint = own["unmasked_endpoint_id"]
     page = (await _get(console, f"/webhooks/{endpoint}")).response
     assert "Отозвать согласие" in page.text
     withdrawn = await _post(console, f"/webhooks/{endpoint}/withdrawal")

@@ -40,7 +40,7 @@ def test_descriptions_of_calendar_changes_say_that_deadlines_move() -> None:
     path = "/api/v1/calendars/{calendar_id}"
     assert "deadlines that count by this calendar are computed again" in _line(described[f"PATCH {path}"])
     assert "deadlines that count by this calendar, or by one based on it" in _line(described[f"PUT {path}/days"])
-    assert "Deadlines follow" in _line(described[f"PUT {path}/days.ics"])
+    assert "Deadlines are computed again" in _line(described[f"PUT {path}/days.ics"])
 
 
 def _line(operation: dict[str, Any]) -> str:

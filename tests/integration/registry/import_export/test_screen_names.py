@@ -105,7 +105,7 @@ async def test_slow_networks_end_an_import_before_the_gateway_does(
     finally:
         ingest.may_answer.set()
     assert (answer.status_code, len(ingest.asked)) == (503, 1)
-    assert "named 0 of 1 pages in time, and nothing was imported" in answer.json()["detail"]
+    assert "Only 0 of 1 short names were found in time, and nothing was imported" in answer.json()["detail"]
     assert await counted(database) == before
     monkeypatch.undo()
     assert (await imported(registry, content, resolve_short_names=True))["pages"]["added"] == 1
