@@ -534,7 +534,7 @@ class Jobs(JobQueue):
             while True:
                 try:
                     await handler()
-                except Exception as error:  # reported; the schedule runs again at the next tick
+                except Exception as error:  # an outage is waited for; a bug ends the run until the next tick
                     failures += 1
                     if failures > SCHEDULE_RETRIES or await is_application_error(error, outcomes.ping):
                         log.exception("schedule failed", schedule=name)

@@ -458,7 +458,7 @@ async def _write_transaction(request: Request, caller: CallerDep) -> AsyncIterat
 ReadTransaction = Annotated[ReadSession, Depends(_read_transaction, scope="function")]
 # A token may be 15 minutes old: a write transaction checks whether the caller still has access.
 WriteTransaction = Annotated[WriteSession, Depends(_write_transaction, scope="function")]
-# For routes without a caller's token: sign-in, and `/internal`.
+# For routes without a caller's access token, such as sign-in, links in letters, and `/internal`.
 UncheckedWriteTransaction = Annotated[WriteSession, Depends(_unchecked_write_transaction, scope="function")]
 ServiceDep = Annotated[Service, Depends(_service)]
 

@@ -186,7 +186,7 @@ class Worker:
                 await enqueue(session, self.jobs, erasure_id, dedupe_key=f"recovery:{erasure_id}")
 
     async def _requeue_stalled_changes(self) -> None:
-        """Enqueue a job for every unfinished change whose job may be lost."""
+        """Enqueue jobs for up to 500 unfinished changes whose jobs may be lost, longest unchanged first."""
         if self._service is None:
             return
         async with self._service.database.write() as session:
@@ -203,7 +203,7 @@ class Worker:
                 await enqueue_change(session, self.jobs, change_id, dedupe_key=f"recovery:{change_id}")
 
     async def _requeue_stalled_publications(self) -> None:
-        """Enqueue a job for every unfinished publication whose job may be lost."""
+        """Enqueue jobs for up to 500 unfinished publications whose jobs may be lost, oldest first."""
         if self._service is None:
             return
         async with self._service.database.write() as session:

@@ -61,7 +61,7 @@ async def run_notice_sender(service: Service, state: MailServerState) -> None:
         finally:
             reports.close()
     while True:
-        # Also notices that could not be sent as messages.
+        # Includes notices that could not be sent in a network and were moved to e-mail.
         if count := await outcomes.suppress_waiting(service.database):
             log.warning("notices waited for e-mail, which is switched off", count=count)
         await asyncio.sleep(SUPPRESS_SECONDS)

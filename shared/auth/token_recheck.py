@@ -137,7 +137,7 @@ def _subject(caller: Caller) -> UUID | None:
 
 
 def _has_access(current: Row[Any] | None, caller: Caller) -> bool:
-    """Return whether the present access includes what the token names."""
+    """Return whether the current access includes what the token names."""
     access = (caller.role, caller.organisation_id, caller.include_subordinates)
     if current is None or (current.role, current.organisation_id, current.include_subordinates) != access:
         return False

@@ -73,7 +73,7 @@ class BodyLimit:
             )
             return
         if size > common:
-            # The limit of a path for files. A body without a content type is a file there.
+            # Only paths for files have a higher limit. A body without a content type is a file there.
             if b"json" in _content_type(scope):
                 refusal = TooLarge(
                     f"The JSON has {size} bytes; this service accepts at most {common}, and more only in files"

@@ -62,7 +62,7 @@ _GENITIVE = re.compile(r".*(?:[оеёиы]в?[вн](?:а|ой|ых)|ского|�
 
 
 def _forms(name: str) -> Iterator[str]:
-    """Yield the grammatical cases of a Buryat name."""
+    """Yield the grammatical cases of a Buryat name or a settlement."""
     yield name
     last, stem = name[-1], name[:-1]
     if last == "а":

@@ -196,7 +196,7 @@ class Appeal(Base):
     urgency: Mapped[str] = mapped_column(default="normal")
     outcome: Mapped[str | None]
     organisation_id: Mapped[UUID | None] = mapped_column(ForeignKey("organisations.id"))
-    # The person who owes the next step: of the organisation, or in triage of the centre.
+    # The person who owes the next step: from the organisation or, in triage, from the centre.
     assignee_id: Mapped[UUID | None]
     topic_id: Mapped[UUID | None] = mapped_column(ForeignKey("topics.id"))
     # The location of the problem: OKTMO of the municipality; settlement, street and house from the text.

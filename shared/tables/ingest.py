@@ -19,7 +19,7 @@ from shared.tables.base import (
     UpdatedAt,
 )
 
-# Server default of array columns.
+# Server defaults: of array columns, and of a JSON column with a list.
 EMPTY = text("'{}'")
 NO_OBJECTS = text("'[]'")
 

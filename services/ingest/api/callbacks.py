@@ -112,7 +112,7 @@ def _by_path(network: str) -> Callable[..., Awaitable[Response]]:
             return await _answer(network, _receiver(request).receive(network, body, sender, path_secret=secret))
         except Problem:
             raise
-        except Exception as bug:  # logged here: outer handlers would log the secret path
+        except Exception as bug:  # logged here, without the request and its secret path
             if is_outage(bug):
                 raise of_outage(request.method) from bug
             log.exception("pushed event handler crashed")

@@ -24,7 +24,7 @@ from shared.tables.ingest import CallbackRegistration
 from shared.tables.registry import Page
 
 HIDDEN_VALUE = "…"
-# How long, in seconds, the network may request the confirmation code after a registration; a new one restarts it.
+# How long, in seconds, the network may request the confirmation code after each registration.
 CONFIRMATION_WINDOW_SECONDS = 1_800.0
 _SECRET = re.compile(r"[A-Za-z0-9._~-]{6,50}")
 _CODE = re.compile(r"[A-Za-z0-9]{1,100}")

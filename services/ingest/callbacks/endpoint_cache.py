@@ -18,7 +18,7 @@ from shared.tables.registry import Page
 log = get_logger(__name__)
 
 CACHE_SECONDS = 3.0
-# An unknown page causes a reload, at most this often, so that strangers cannot overload the database.
+# An unknown page or secret causes a reload, at most this often, so that strangers cannot overload the database.
 MIN_REFRESH_SECONDS = 0.5
 READ_TIMEOUT = 3.0
 RETRY_DELAY_SECONDS = 2.0

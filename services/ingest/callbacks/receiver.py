@@ -39,7 +39,7 @@ log = get_logger(__name__)
 
 ACCEPTED = "ok"
 LAST_EVENT_WRITE_SECONDS = 30.0
-# How long a confirmation code is cached for unauthenticated requests, so that they cannot cause network calls.
+# How long a confirmation code is cached for unauthenticated requests, so that they cause few network calls.
 CODE_CACHE_SECONDS = 1.0
 # About ten times the size of a long post with all its attachments.
 MAX_EVENT_BYTES = 512 * 1024

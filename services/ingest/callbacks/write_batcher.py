@@ -93,7 +93,7 @@ class WriteBatcher:
             self._waiting[page.id] -= 1
             if not self._waiting[page.id]:
                 del self._waiting[page.id]
-            if one in self._queue:  # the network closed the connection and will deliver the event again
+            if one in self._queue:  # the time for the response is over: the network will deliver the event again
                 self._queue.remove(one)
 
     async def _drain(self) -> None:

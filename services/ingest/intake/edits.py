@@ -21,7 +21,7 @@ from shared.events.outbox import NewEvent
 from shared.tables.ingest import Message, MessageVersion, Publication
 
 ACTOR = "ingest"
-# Networks may return a deleted message or a former text from caches for this long. It also covers differences
+# Networks may return a deleted message or an outdated text from caches for this long. It also covers differences
 # between our machines' clocks: the time of an edit and the time of a read may come from two machines.
 CACHE_DELAY = timedelta(minutes=10)
 # Payload fields with the time of the last edit.
@@ -160,7 +160,7 @@ class _MessageEditor:
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
         edited_at, known = _edit_time(item.raw), _edit_time(message.raw)
-        # A payload that was read gets its edit time with the first edit; a pushed one may lack it.
+        # Once a message was edited, payloads that are read have an edit time; a pushed one may lack it.
         is_older = known is not None and (item.change == "observed" if edited_at is None else edited_at < known)
         if not is_older and await self._may_be_stale(batch, item):
             if message.kind == "comment":

@@ -88,7 +88,7 @@ async def lock_pages(
     pages = sorted({batches[one.batch].page.id for one in items})
     for page in pages:
         shared = "" if page in alone else "_shared"
-        # 64 bits of the UUIDv7's random part. If two pages get the same lock, they only wait for each other.
+        # The second half of the UUIDv7, mostly random. Pages with the same lock would only wait for each other.
         lock = int.from_bytes(page.bytes[8:], signed=True)
         await connection.execute(f"SELECT pg_advisory_xact_lock{shared}($1)", lock)
 

@@ -46,7 +46,7 @@ class TokenEffect:
     max_pause_seconds: float | None = None
 
 
-# Other treatments affect only the call.
+# Effects that are the same in all networks; a network's own module adds those that pause a method.
 TOKEN_STOPPING_EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
     ErrorTreatment.CAPTCHA: TokenEffect(TokenState.CAPTCHA),
     ErrorTreatment.REVOKED: TokenEffect(TokenState.REVOKED),

@@ -15,7 +15,7 @@ from shared.supervision import Backoff
 
 log = get_logger(__name__)
 
-# Transient I/O errors. Any other exception is a bug and goes to the supervisor.
+# Transient I/O errors. Any other exception is a bug.
 TRANSIENT_ERRORS = (
     CallError,
     NoValidResponse,

@@ -33,7 +33,7 @@ _CONTENT_TREATMENTS = {
     ErrorTreatment.CONTENT_REJECTED,
     ErrorTreatment.CLIENT_ERROR,
 }
-# The network does not answer now: calls for other pages would fail too.
+# The network processes no calls now: those for other pages would fail too.
 _NO_ANSWER = {ErrorTreatment.TRANSIENT, ErrorTreatment.RATE_LIMITED}
 
 

@@ -39,7 +39,7 @@ log = get_logger(__name__)
 
 WALL_DATA_VALID_FOR = timedelta(hours=24)
 WEEK = timedelta(days=7)
-# Sources that read all posts of a page.
+# Sources that store the posts of a page.
 WALL_SOURCES = ("wall_poll", "topics_poll")
 # The caller waits for the response: values not read within these limits are left out of it.
 TIME_LIMIT_SECONDS = 40.0

@@ -242,7 +242,7 @@ class PollSchedule(Generic[Page]):
         return head
 
     def _due_page(self, now: float) -> Page | None:
-        """Return the page that is too old or due; take it out of the queue."""
+        """Return a page that is too old, else the next due one, taken out of the queue; None without either."""
         if (old := self._too_old(now)) is not None:
             return old
         head = self._head()

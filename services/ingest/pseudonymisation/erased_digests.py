@@ -3,8 +3,8 @@
 from services.ingest.tokens.crypto import keyed_digest
 
 PREFIX = "erased-"
-# Advisory lock: shared for intake, exclusive for the start of an erasure. So each message of the person is either
-# committed before the erasure starts, or stored by an intake that finds the digest.
+# Advisory lock: shared for intake, exclusive for the start of an erasure and for its steps that replace ids. So
+# each message of the person is committed before the erasure starts, or stored by an intake that finds the digest.
 ERASURE_LOCK = int.from_bytes(b"erasures", signed=True)
 
 

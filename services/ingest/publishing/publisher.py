@@ -68,7 +68,8 @@ PUBLISH_JOB = "publish"
 READ_BACK = "read_back"
 MAX_ATTEMPTS = 8
 MAX_DELAY = 300.0
-# Maximum calls without a response, about an hour in all; before each, a complete read did not find the reply.
+# Maximum calls without a response, about an hour in all; before each repeated call, a complete read of the thread
+# did not find the reply.
 MAX_SILENT_ATTEMPTS = 16
 QUICK_ATTEMPTS = 4
 # Temporary rejections are retried at least this long: tokens are replaced and limits expire within a day.

@@ -33,7 +33,7 @@ EARLIEST_SINCE = datetime(2006, 1, 1, tzinfo=UTC)
 
 
 def _moment(source_id: UUID | None) -> datetime | None:
-    # A source's row is created at its first read, and its UUIDv7 contains that time; networks use whole seconds.
+    # A source's row is created at its first check, and its UUIDv7 contains that time; networks use whole seconds.
     return None if source_id is None else datetime.fromtimestamp((source_id.int >> 80) // 1000, UTC)
 
 

@@ -23,7 +23,7 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.tables.registry import ApiClient
 
-# Clients may not change these fields of their own: they could widen their access or make it last longer.
+# An API client may not change these of its own fields: it could widen its access or make it last longer.
 SELF_PROTECTED_FIELDS = ("include_subordinates", "scopes", "expires_at")
 
 

@@ -7,7 +7,7 @@ from rapidfuzz.distance import OSA
 
 from services.registry.organisations.name_normalization import is_generic_word
 
-# Words that hundreds of names share («школа», «район») weigh less.
+# The weight of words that hundreds of names share («школа», «район»), and their weight if there are no others.
 GENERIC_WORD_WEIGHT, GENERIC_ONLY_WEIGHT = 0.35, 1.0
 # Below this similarity, two words count as different, not as misspelt.
 MIN_WORD_SIMILARITY = 0.5

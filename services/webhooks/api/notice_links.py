@@ -71,7 +71,7 @@ async def show_unsubscription(token: Token) -> HTMLResponse:
 async def end_notices(token: Token, session: UncheckedWriteTransaction) -> HTMLResponse:
     """Unsubscribe from the kinds of notices in the letter. Mail programs send this request (RFC 8058)."""
     wanted = _unsubscription(token)
-    # Not the person's id: anybody who has the letter can use the link.
+    # The link, not the person, is the actor: anybody who has the letter can use it.
     recorder.set_actor(session, f"link:{wanted.person_id}")
     await preferences.unsubscribe(session, wanted.person_id, wanted.kinds)
     return _html("Вы отписались", f"Письма больше не придут: {_kinds(wanted)}.")

@@ -149,7 +149,7 @@ async def record_results(session: WriteSession, results: Sequence[AttemptResult]
         await ordering.wake_following(session, ended, also_lock=[row["of"] for row in new_values])
     rows = WebhookDelivery.__table__
     new_status = bindparam("new_status", type_=Text)
-    # The endpoint was deactivated during the attempt, which failed its deliveries: do not try again.
+    # If the endpoint was deactivated during the attempt, its deliveries have failed and are not tried again.
     stays_failed = and_(new_status == "pending", rows.c.status == "failed")
     statement = (
         update(WebhookDelivery)

@@ -312,7 +312,7 @@ class Dispatcher:
         refused: dict[UUID, str] = {}
         for claim in claims:
             entitled = by_endpoint.get(claim.endpoint_id)
-            # The endpoint was deleted meanwhile, together with its deliveries.
+            # Without an entitlement: the endpoint was deleted meanwhile, together with its deliveries.
             why = "the endpoint was deleted" if entitled is None else entitled.refusal_reason(claim.event_type)
             if why is None and entitled is not None and claim.id in subordinate:
                 why = entitled.subordinate_refusal_reason(claim.event_type, *subordinate[claim.id])

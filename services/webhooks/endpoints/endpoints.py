@@ -297,7 +297,7 @@ async def change(
     if changes:
         endpoint.version += 1
     await session.flush()
-    # The challenge of an endpoint that was paused for a long time has failed.
+    # While the endpoint was paused, its challenge may have failed: then another one is sent.
     resumed = "paused" in changed and not endpoint.paused
     needs_challenge = resumed and not await verification.is_pending(session, endpoint)
     if {"url", "active"} & changed or (was_suspended and endpoint.suspended_at is None) or needs_challenge:

@@ -120,7 +120,7 @@ async def check_url(value: str, allowed: Sequence[IpNetwork], *, https_only: boo
 
 async def _addresses(url: URL) -> list[str]:
     """Return the addresses of the URL's host, which is resolved unless it is an address itself."""
-    # The name as the HTTP client will ask for it.
+    # The name in the form in which the HTTP client resolves it.
     host = url.raw_host or ""
     try:
         ip_address(host)

@@ -89,8 +89,8 @@ async def read_range(
     limit: int,
 ) -> list[Event]:
     """Return events of the types after one position up to another, in order, that the caller may read."""
-    # A prepared plan for any positions and types reads the whole feed for types that few events have. Close to the
-    # end of the feed that is little, and most requests read there.
+    # A prepared plan for any positions and types reads all events after the position if few of these have the
+    # types. Near the end of the feed, where most requests read, that takes little time.
     position = inline_literal if until - after > NEAR else literal
     query = (
         select(Event)

@@ -84,7 +84,7 @@ def _row(
     elif choices_of(settings)[new.kind] is NoticeDelivery.DIGEST:
         digest_at = next_digest(calendar, now, config.notices_digest_time)
         due_at = datetime.fromisoformat(details["due_at"]) if "due_at" in details else None
-        # A notice of a deadline that passes before the digest is sent at once.
+        # A notice does not wait for the digest if its deadline passes before.
         if due_at is None or not now < due_at <= digest_at:
             digest, send_at = True, digest_at
     return {

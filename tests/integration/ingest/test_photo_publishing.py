@@ -327,7 +327,7 @@ async def test_reply_fails_for_a_missing_photo_and_waits_during_an_outage_of_app
     scenario: PublicationScenario, photos: PhotoServer
 ) -> None:
     thread = PublishedPhotos(scenario)
-    photos.failures = 3  # as many as one read makes attempts
+    photos.failures = 3  # one for each attempt of a read
     with pytest.raises(RetryLater):
         await scenario.publisher.process(scenario.publication_id)
     waiting = await scenario.system.publication(str(scenario.publication_id))

@@ -224,7 +224,7 @@ async def test_posts_of_an_unread_wall_are_scored_by_the_check_of_sunday_or_not_
         (30, "page_checks")
     ]
     assert [found["possible"] for found in unseen["criteria"] if found["kind"] == "posts"] == [0]
-    # 20 of the 50 points that can be known, which are 52 % of the weight
+    # 20 of the 50 points that can be known, which are more than half of the weight
     assert (unseen["possible"], unseen["score"]) == (50, 40.0)
 
 

@@ -89,7 +89,7 @@ async def test_burst_of_tuesday_is_shown_by_the_pulse_of_wednesday(region: Regio
         await add_history(connection, daily, topic_id=topic, municipality=place, **of_school)
     burst = {"topic_id": heating, "municipality": here, **of_school}
     await add_day(connection, TUESDAY, 20, **burst)
-    # Two topics of one group; one author wrote twice, so 24 people; an appeal that needs no answer is not counted.
+    # Two topics of one group; one author wrote twice, so 24 people; appeals that need no answer are not counted.
     await add_day(connection, TUESDAY, 4, **{**burst, "topic_id": water, "network": "ok"})
     await connection.execute("UPDATE appeals SET author_key = 'ok-' || id WHERE network = 'ok'")
     await add_day(connection, TUESDAY, 1, **burst, author_key="2026-11-24-0")
@@ -161,7 +161,7 @@ async def test_pulse_is_read_from_one_snapshot(region: Region, monkeypatch: pyte
 async def test_figures_are_compared_with_the_days_before(region: Region) -> None:
     connection = await region.database.connect()
     opened = {"organisation_id": region.school, "updated_at": "11-25 11:00"}
-    # Tuesday: three by VK and one by OK; Monday one; a week before Monday seven, eight days before Tuesday none.
+    # Tuesday: three from VK, one from OK; Monday: one; the Tuesday before: seven. The mean: 17 to 23 November.
     for at, given in (
         ("11-24 00:00", {}),
         ("11-24 12:00", {"organisation_id": None, "status": "assigned"}),

@@ -40,7 +40,7 @@ async def water(region: Region) -> UUID:
             connection, "11-24 10:00", ("routed", None, school), ("transferred", school, ministry),
             ("assigned", ministry, school), ("rerouted", school, water),
         )  # fmt: skip
-        # Through the centre and back to the organisation that had it: not a transfer.
+        # Through the centre to another organisation: a transfer. Through the centre back to it: not a transfer.
         await chain(
             connection, "11-25 10:00", ("routed", None, ministry), ("returned", ministry, None),
             ("assigned", None, water), ("returned", water, None), ("assigned", None, water),

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.platform.upgrades import upgrade
 
-pytestmark = pytest.mark.long  # upgrades and downgrades a database, so it is slow
+pytestmark = pytest.mark.long  # upgrades a database from an old revision, so it is slow
 
 # Rows as the version before migration 0028 wrote them; `$1` is an id of the test.
 INGEST_ROWS = (

@@ -63,7 +63,7 @@ async def test_later_claims_wait_until_turns_are_free(harness: WebhooksHarness, 
         FURTHEST_SECONDS - 5,
     )
     assert await dispatcher.claim(100) == []
-    # Set back by half an hour: the clock of the database jumped, so the turn is ignored.
+    # A turn in half an hour: the database's clock was set back, so the turn is ignored.
     await harness.sql("UPDATE webhook_claim_turns SET next_send_at = clock_timestamp() + interval '30 minutes'")
     assert len(await dispatcher.claim(100)) == RATE
 

@@ -197,7 +197,7 @@ async def test_only_the_newest_report_of_missed_weeks_is_sent(
 ) -> None:
     await office.person("head")
     monday.move_to(local("2026-11-25 11:00"))
-    # The older notices would be due before the newest report is published.
+    # Without the delay, notices of older weeks would be due before the newest report is published.
     for week in ("2026-W44", "2026-W45", "2026-W46", WEEK):
         await publish(office, week)
         monday.shift(timedelta(minutes=2))

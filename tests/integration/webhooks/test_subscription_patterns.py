@@ -20,7 +20,7 @@ async def test_all_types_of_a_subject_are_sent(harness: WebhooksHarness, receive
 async def test_event_type_added_by_a_later_version_is_sent(
     harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The endpoint was created by a version that did not know the type.
+    # The endpoint was created by a version without this event type.
     known = [kind for kind in catalogue.WebhookEventType if kind != "appeal.answered"]
     with monkeypatch.context() as earlier:
         earlier.setattr(catalogue, "WebhookEventType", known)

@@ -77,7 +77,7 @@ async def test_delivery_that_stops_its_worker_every_time_fails_in_the_end(
     async with dispatcher.client() as http:
         while claims := await dispatcher.claim(1):
             if claims[0].uncounted_attempts > MOST:
-                # This worker survives: it sends nothing.
+                # After too many interrupted attempts this one sends nothing, so it does not kill the worker.
                 await dispatcher.record([await dispatcher.attempt(http, claims[0])])
             else:
                 killed += 1

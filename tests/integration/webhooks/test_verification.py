@@ -173,7 +173,7 @@ async def test_former_receiver_does_not_verify_a_url_that_was_set_while_it_answe
     [challenge] = await harness.sql("SELECT verification_id AS id FROM webhook_endpoints")
     dispatcher = harness.dispatcher()
     [claim] = await dispatcher.claim(10)
-    # The endpoint moves and is deactivated at once: no other challenge is requested.
+    # The URL changes in the request that deactivates the endpoint: no other challenge is requested.
     await patch(harness, endpoint, url="http://127.0.0.1:1/another", active=False)
     assert [tuple(row) for row in await harness.sql("SELECT verification_id FROM webhook_endpoints")] == [(None,)]
     if kept == "kept":

@@ -187,7 +187,7 @@ def _flag(value: object) -> bool | None:
     return bool(value) if isinstance(value, int) else None
 
 
-# Group tokens first: they allow more calls per second and do not read walls.
+# Group tokens first: they allow more calls per second, and the others are needed to read walls.
 LOOKUP_TOKEN_KINDS = (TokenKind.GROUP, *READER_TOKEN_KINDS)
 COMMUNITY_TYPES = {"group", "page", "event"}
 # Error codes for "no such community", by id and by short name.

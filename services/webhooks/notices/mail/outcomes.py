@@ -26,7 +26,7 @@ RETRY_DELAYS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 12
 _BATCH = 1000
 # Delay after an outage of the mail server, and before a letter is sent again without its PDF.
 UNAVAILABLE_DELAY = timedelta(minutes=1)
-# Refusals for size, which do not count against the address if the letter has a PDF.
+# Refusals for size, which do not count against the address if the letter contains a report.
 _SIZE_STATUSES = (TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX, MAILBOX_FULL)
 NOTICES = Counter("gospablik_notices_total", "Notices by their outcome", ["kind", "outcome"])
 LETTERS = Counter("gospablik_notice_letters_total", "Letters by the outcome of an attempt", ["outcome"])

@@ -151,7 +151,7 @@ def _message(addresses: Envelope, subject: str, template: str, **values: Any) ->
     local, _, domain = addresses.recipient.rpartition("@")
     message["To"] = Address("", local, domain)
     message["Subject"] = subject
-    # Prevents automatic replies (RFC 3834); some servers know only the second header.
+    # Prevents automatic replies (RFC 3834); some servers support only the second header.
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     values |= {"subject": subject}

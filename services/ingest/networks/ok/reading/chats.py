@@ -31,7 +31,7 @@ CONCURRENCY = 8
 # Per group: how many chats are read concurrently, and how many are stored together.
 CHATS_AT_ONCE = 4
 STORE_BATCH = 20
-# After new messages, the next poll reads this much again: another message may have the same millisecond.
+# After new messages, the next poll reads this much again: others of the same millisecond may have appeared since.
 OVERLAP_MS = 3_000
 # How far back a requested check reads, because messages may have been missed.
 LOSS_LOOKBACK_MS = 600_000
@@ -40,9 +40,9 @@ EDIT_LOOKBACK_MS = 86_400_000
 # If a poll finds a message of this age that push has not delivered, push has lost it.
 PUSH_GRACE_MS = 30_000
 MAX_DELAY = 60.0
-# A chat is polled again after this fraction of the time since its last message, to find replies by staff.
+# With push, a group is polled after this fraction of the time since its last message, to find replies by staff.
 RECHECK_FRACTION = 0.05
-# How often the list of active chats is reloaded, in seconds.
+# How often the times of the groups' last messages are reloaded, in seconds.
 ACTIVITY_REFRESH_SECONDS = 2.0
 # How soon a group without a token is checked again, in seconds.
 NO_TOKEN_DELAY = 5.0

@@ -86,7 +86,7 @@ class DiscussionList:
                 rows, after = await self.page(self._anchor)
             except CallError as error:
                 if error.treatment is ErrorTreatment.CLIENT_ERROR:
-                    self._walking, self._wanted = False, True  # the network no longer knows the anchor
+                    self._walking, self._wanted = False, True  # the anchor is no longer valid
                 raise
             await handle_rows(rows)
             self._anchor = after

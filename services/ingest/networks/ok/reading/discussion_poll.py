@@ -25,15 +25,15 @@ SOURCE = "discussions_poll"
 # How many discussions are read before the top of the list is read again, and how many concurrently.
 DISCUSSIONS_PER_ROUND = 50
 CONCURRENCY = 4
-# Prefix of a marker that was read in the second that it names: more comments may follow in that second.
+# Prefix of a marker that may have been read in the second that it names: more comments may follow in that second.
 OPEN_SECOND_PREFIX = "~"
 SECOND_ENDED_AFTER = timedelta(minutes=5)
-# Until a discussion is read again if an edit was stored during the read: the text that was read may be older.
+# Seconds until a discussion is read again if an edit was stored during the read: the text read may be older.
 UNSETTLED_COOLDOWN_SECONDS = 60.0
 # How long the error of one discussion is shown before a success replaces it, in seconds.
 ERROR_SHOWN_SECONDS = 10.0
 BACKOFF = Backoff(2.0, 120.0)
-# How often success is reported, in seconds: each report writes a row per page.
+# How often success is reported for all pages, in seconds.
 SUCCESS_REPORT_SECONDS = 10.0
 
 

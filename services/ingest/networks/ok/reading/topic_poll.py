@@ -24,7 +24,7 @@ from shared.logs import get_logger
 log = get_logger(__name__)
 
 SOURCE = "topics_poll"
-# How many of a group's newest topics with comments are read again: edits change neither date nor count.
+# How many of a group's topics, last commented first, are read again: edits change neither date nor count.
 RECHECKED_TOPICS = 8
 # How many topics with a changed count are read completely in one check.
 MAX_FULL_READS = 20

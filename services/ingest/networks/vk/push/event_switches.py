@@ -24,7 +24,7 @@ async def ensure_events_enabled(read: Callable[[], Awaitable[Any]], change: Call
         return False
     await change(**all_switches())
     try:
-        # The network may leave a switch off: then nothing more is delivered than before.
+        # The network may ignore the change: then no more events are delivered than before.
         return bool(await read() != before)
     except (CallError, NoUsableToken, NoValidResponse):
         return True

@@ -82,7 +82,7 @@ class ConversationReader:
         answers = await self._first(page, [talk for talk, _ in news])
         parsed, marks = ParsedBatch(), []
         for (talk, after), answer in zip(news, answers, strict=True):
-            if not isinstance(answer, CallError):  # we may not read it; a retry would fail too
+            if not isinstance(answer, CallError):  # with a `CallError` we may not read it; a retry would fail too
                 parsed.extend(await self.history(page, talk.peer, after=after, first=answer))
             marks.append(ThreadState(talk.key, str(talk.last_message_id)))
         await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)

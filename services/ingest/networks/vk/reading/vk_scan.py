@@ -138,7 +138,7 @@ class VkPageScan:
             return
         observed_at = clock.now()
         parsed = await self._suggests.read(self._page)
-        # Mark posts as suggested before the wall is compared, so that they do not count as deleted.
+        # Mark posts as suggested before they are stored, so that no comparison of the wall marks them deleted.
         await self._intake.store(
             self._page,
             suggested_posts.SOURCE,
