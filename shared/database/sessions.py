@@ -134,7 +134,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_use_lifo=True,  # reuse the last used connection, which needs no ping
+            pool_use_lifo=True,  # reuse the connection used last, which seldom needs a ping
             hide_parameters=True,  # names, texts and hashes must not appear in tracebacks
         )
         self._writers = async_sessionmaker(self.engine, class_=WriteSession, expire_on_commit=False)

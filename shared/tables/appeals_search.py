@@ -25,7 +25,7 @@ class SearchDocument(Base):
     __tablename__ = "appeal_search_documents"
     __table_args__ = (
         Index("ix_appeal_search_documents_appeal_id", "appeal_id"),
-        # `fastupdate` is off: every search would scan the list of pending entries.
+        # `fastupdate` is off: with it, every search would scan the list of pending entries.
         Index(
             "ix_appeal_search_documents_words",
             "number_range",

@@ -67,7 +67,7 @@ class WebhookEndpoint(Base):
     consent_at: Mapped[datetime | None]
     suspended_at: Mapped[datetime | None]
     suspended_reason: Mapped[str | None]
-    # Why the worker disabled the endpoint; null if the worker did not.
+    # When and why the worker disabled the endpoint; null if the worker did not.
     disabled_at: Mapped[datetime | None]
     disabled_reason: Mapped[str | None]
     version: Mapped[int] = mapped_column(default=1)

@@ -82,7 +82,7 @@ async def retry_quarantined(session: WriteSession, caller: Caller, payload_id: U
     if row is None:
         raise NotFound("No such quarantined payload")
     item, page = row.QuarantinedPayload, row.Page
-    # Only pushed payloads are parsed again here; the next poll reads polled ones anyway.
+    # The parser of pushed payloads: a polled one is not parsed again here, because the next poll reads it anyway.
     push = catalogue.push_spec(item.network)
     if page is None or push is None:
         raise Conflict(

@@ -20,7 +20,7 @@ TOP_PAGES = 20
 PASS_PAGES = 10
 MIN_PASS_INTERVAL = 60.0
 
-# Receives rows and returns whether any of them is new.
+# Receives rows and returns whether any of them is new or changed.
 RowHandler = Callable[[list[DiscussionRow]], Awaitable[bool]]
 
 

@@ -119,7 +119,7 @@ class DiscussionPoller:
         for page in self._token_pool.pages(NETWORK):
             until, reason = self._shown_errors.get(page.id, (0.0, ""))
             if until > now:
-                self._intake.report_failure(page, SOURCE, reason)  # again: storing a batch has cleared the error
+                self._intake.report_failure(page, SOURCE, reason)  # again: a stored batch may have cleared it
             elif self._shown_errors.pop(page.id, None) is not None or every:
                 self._intake.report_success(page, SOURCE)
 
