@@ -47,7 +47,7 @@ class HostResolver(AbstractResolver):
             # Such as 0177.0.0.1, which libraries read in different ways; no top-level domain is a number.
             raise OSError(None, "the host is neither a name nor a plain address")
         if host.rstrip(".").lower() == "localhost":
-            # c-ares invents an IPv6 address for it; the system reads its hosts file and sends no query.
+            # c-ares always returns an IPv6 address for it too; the system reads its hosts file and sends no query.
             return await self._system.resolve("localhost", port, family)
         try:
             async with asyncio.timeout(LIMIT_SECONDS):

@@ -127,7 +127,7 @@ async def test_polling_detects_failed_push(
         "ok_api_url": ok.url,
         "callbacks_url": forwarder.url,
         "ok_chat_poll_with_push_seconds": "3",
-        "ok_chat_poll_seconds": "3",  # A new chat is polled rarely too, because push delivers its messages.
+        "ok_chat_poll_seconds": "3",  # no more often after new messages, which push delivers first
         "ok_subscription_check_seconds": "6",
     }
     async with connected(database, keys_dir, **settings) as system:

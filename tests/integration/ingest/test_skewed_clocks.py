@@ -18,7 +18,7 @@ from tests.support.service_under_test import insert_organisation, service_under_
 SKEW = 300
 # Long enough for a slow machine: threads are read again for every lost call.
 SECONDS = {20: HANG_SECONDS, 200: 900.0}
-# All replies have the same text: only the thread distinguishes them.
+# All replies have the same text: only the thread and the answered comment distinguish them.
 WORDS = "Здравствуйте! Передали в управляющую компанию, ответим до пятницы."
 POSTS = 5
 CONCURRENCY = 8

@@ -35,7 +35,7 @@ STATE_REFRESH_SECONDS = 30.0
 # After this many checks in which the server still waits for its confirmation, request it again.
 MAX_WAITING_CHECKS = 6
 MAX_CONFIRMATION_REQUESTS = 3
-# How long after saving a server the network may request its confirmation, in seconds; longer than these checks take.
+# How long after saving a server the network may request its confirmation, in seconds: longer than these checks.
 CONFIRMATION_WINDOW_SECONDS = 120.0
 SERVER_LIMIT_TEXT = "У сообщества уже десять серверов Callback API: удалите лишний в настройках сообщества."
 NOT_CONFIRMED_TEXT = "Сеть не смогла подтвердить адрес: проверьте, что он доступен из интернета."
