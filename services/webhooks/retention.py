@@ -93,7 +93,7 @@ def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
 
 
 def _of_people_who_left(table: type[NoticeSettings | NoticeAccount], term: timedelta) -> PurgeRule:
-    """Return the purge rule for the table's rows of people who were deactivated longer than `term` ago."""
+    """Return the purge rule for the table's rows of deactivated people, unchanged for longer than `term`."""
     return purge_rule(
         table,
         table.created_at,

@@ -179,7 +179,7 @@ def _mask_plain(text: str) -> str:
 
 
 def _mask_long(text: str) -> str:
-    """Mask numbers with at least ten digits that are recognised by their format."""
+    """Mask numbers with at least ten digits that are recognised by their format or check digits."""
     text = _SNILS.sub(DOCUMENT, text)
     text = _INN.sub(lambda found: DOCUMENT if is_valid_personal_inn(found[0]) else found[0], text)
     text = _PASSPORT.sub(_mask_passport, text)

@@ -74,7 +74,7 @@ class _Token:
 
 @dataclass(frozen=True, slots=True)
 class _NameSpan:
-    """A span with the name of a person, or of something named after a person; the index of the next word."""
+    """A span with the name of a person, or of something named after one; `after` is the index of the next word."""
 
     start: int
     end: int
@@ -83,7 +83,7 @@ class _NameSpan:
 
 
 def _is_name_case(word: str) -> bool:
-    """Return whether a word is capitalised as a name, unlike «ФОКа» and «ПАЗик»."""
+    """Return whether a word can be a name by the case of its letters, unlike «ФОКа» and «ПАЗик»."""
     return word.islower() or word.isupper() or word.istitle() or "-" in word
 
 
@@ -310,7 +310,7 @@ class _NameFinder:
         )
 
     def _begins_known_name(self, at: int) -> bool:
-        """Return whether the name of a historical figure or an organisation begins here: «Карла Маркса»."""
+        """Return whether a name after which streets and other things are named begins here: «Карла Маркса»."""
         if at + 1 == len(self._tokens):
             return False
         token, after = self._tokens[at], self._tokens[at + 1]

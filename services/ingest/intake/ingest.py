@@ -89,7 +89,7 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
 
 
 def _first_with_text(items: Sequence[BatchItem]) -> BatchItem | None:
-    """Return the item to create the message from: the first "new" item, else the first that has a text."""
+    """Return the item to create the message from: the first "new" one with a text, else the first with a text."""
     worded = [one for one in items if one.item.text is not None]
     announced = [one for one in worded if one.item.change == "new"]
     return next(iter(announced or worded), None)

@@ -293,7 +293,7 @@ async def _read_again(session: WriteSession, taken: Sequence[BatchResult]) -> No
 
 
 async def _record_success(session: WriteSession, done: Sequence[tuple[_Delivery, BatchResult]]) -> None:
-    """Record success for each source, with the cursor and the time of the last new message."""
+    """Record success for each source, with its cursor and, if messages are new, the current time as theirs."""
     now = clock.now()
     rows: dict[tuple[UUID, str], dict[str, Any]] = {}
     for delivery, taken in done:

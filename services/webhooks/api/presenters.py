@@ -31,7 +31,7 @@ def present_delivery(row: tables.WebhookDelivery, *, may_read: bool) -> WebhookD
 
 
 def _error(error: str | None, *, may_read: bool) -> str | None:
-    """Return why an attempt failed, masked; only the HTTP status if the caller may not read the event."""
+    """Return why an attempt failed, masked; of an HTTP response only the status, unless `may_read`."""
     if error is None or may_read:
         return mask(error) if error else error
     status = _HTTP_STATUS.match(error)

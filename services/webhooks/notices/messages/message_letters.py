@@ -232,7 +232,7 @@ async def record_failed(session: WriteSession, letter_id: UUID, failure: Publica
 
 
 async def _send_again(session: WriteSession, letter: NoticeLetter) -> None:
-    """Fail the message and let its notices wait for the next one."""
+    """Fail the message; its notices wait for the next one, old ones for an e-mail."""
     notices = await _notices(session, letter)
     letter.status, letter.reason = "failed", NoticeReason.UNDELIVERABLE.value
     _leave_old_to_email(notices)
