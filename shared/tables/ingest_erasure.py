@@ -24,6 +24,7 @@ class Erasure(Base):
     __table_args__ = (
         Index("ix_erasures_created_at", "created_at", "id"),
         Index("ix_erasures_author_digest", "author_digest", "created_at"),
+        Index("ix_erasures_pseudonym", "pseudonym"),
         # One unfinished erasure of an author at a time; few rows.
         Index("uq_erasures_unfinished", "author_digest", unique=True, postgresql_where=text("status <> 'done'")),
     )

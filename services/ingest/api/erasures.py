@@ -13,7 +13,7 @@ from shared.api.response_headers import with_headers
 from shared.auth.callers import Caller, require_right
 from shared.auth.rights import Right
 from shared.http import problems
-from shared.http.problems import BadRequest, InFlight, KeyReused
+from shared.http.problems import BadRequest, Conflict, InFlight, KeyReused
 from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
 
 router = APIRouter(tags=["erasures"])
@@ -22,12 +22,13 @@ DataEraser = Annotated[Caller, require_right(Right.PERSONAL_DATA_ERASE)]
 AuthorKey = Annotated[str, Path(min_length=1, max_length=100, description="`author_key` of a message")]
 
 _POST_PROBLEMS = problems.responses(BadRequest, InFlight, KeyReused) | with_headers(202, "Location")
+_AUTHOR_PROBLEMS = _POST_PROBLEMS | problems.responses(BadRequest, Conflict, InFlight, KeyReused)
 
 
 @router.post(
     "/authors/{author_key}/erasure",
     status_code=202,
-    responses=ITEM_PROBLEMS | _POST_PROBLEMS,
+    responses=ITEM_PROBLEMS | _AUTHOR_PROBLEMS,
     summary="Erase a citizen's personal data",
 )
 async def erase_author(
@@ -45,6 +46,7 @@ async def erase_author(
     Appeals stay with their status, topic, municipality, times and deadlines, without texts and ids of the person.
     If the author was erased before, what was stored since is erased; if nothing was, the earlier erasure is
     returned.
+    Official pages are no citizens: their keys are refused.
     It cannot be undone.
     """
 

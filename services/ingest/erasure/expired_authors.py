@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.erasure.official_pages import belongs_to_page, is_no_page
 from services.ingest.erasure.requests import request_erasure
 from services.ingest.erasure.subject import lock_intake
 from shared import clock
@@ -23,7 +24,8 @@ async def erase_expired_authors(database: Database, jobs: JobQueue, max_age: tim
     """Queue the erasure of authors whose last message is older than `max_age`; return how many.
 
     One transaction per author. The data of an author with an open appeal is kept until the appeal is closed.
-    Messages newer than `max_age` are not erased, even if they are collected only later.
+    Messages newer than `max_age` are not erased, even if they are collected only later. Official pages are no
+    citizens: what they wrote is kept.
     """
     before, erased = clock.now() - max_age, 0
     async with database.read() as session:
@@ -31,6 +33,8 @@ async def erase_expired_authors(database: Database, jobs: JobQueue, max_age: tim
     for author_key in expired:
         async with database.write() as session:
             await lock_intake(session)
+            if await belongs_to_page(session, author_key):
+                continue
             if not await _expired_authors(session, before, 1, author_key):
                 continue
             erased += 1
@@ -53,8 +57,7 @@ async def _expired_authors(
     awaiting = select(Appeal.id).where(
         Appeal.author_key == Author.author_key, Appeal.status.in_(OPEN_APPEAL_STATUSES)
     )
-    query = select(Author.author_key).where(~recent.exists(), ~awaiting.exists())
-    if author_key is not None:
-        query = query.where(Author.author_key == author_key)
+    which = await is_no_page(session) if author_key is None else Author.author_key == author_key
+    query = select(Author.author_key).where(~recent.exists(), ~awaiting.exists(), which)
     found = await session.scalars(query.order_by(Author.author_key).limit(limit))
     return found.all()

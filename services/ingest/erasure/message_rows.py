@@ -30,9 +30,9 @@ Counts = dict[str, int]
 
 async def erase_own_messages(session: WriteSession, erasure: Erasure, subject: Subject) -> Counts | None:
     """Erase the next messages of the person; return the counts of erased rows, or None if none are left."""
-    return await _erase_next(
-        session, Message.author_key == subject.author_key, erasure, subject, author_key=erasure.pseudonym
-    )
+    # A page's own messages are official, whatever key an earlier version gave them.
+    own = (Message.author_key == subject.author_key) & ~Message.from_community
+    return await _erase_next(session, own, erasure, subject, author_key=erasure.pseudonym)
 
 
 async def erase_conversations(session: WriteSession, erasure: Erasure, subject: Subject) -> Counts | None:

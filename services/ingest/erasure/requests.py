@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.ingest.erasure.official_pages import belongs_to_page
 from services.ingest.erasure.subject import find_subject, last_written, lock_intake, store_digests
 from services.ingest.pseudonymisation.erased_digests import PREFIX, author_digest
 from services.ingest.schemas.erasures import ErasureGround, ErasureRecordIn, ErasureStatus
@@ -13,7 +14,7 @@ from shared import clock
 from shared.api.pagination import Paging
 from shared.api.query_parameters import ListFilter
 from shared.database.sessions import WriteSession
-from shared.http.problems import NotFound
+from shared.http.problems import Conflict, NotFound
 from shared.ids import new_id
 from shared.jobs import JobQueue
 from shared.tables.appeals import Appeal
@@ -36,10 +37,13 @@ async def request_erasure(
     """Queue the erasure of what an author wrote until `until`, by default until now; return the erasure.
 
     Return the earlier erasure if it is unfinished, or if nothing was stored since; a failed one is queued again.
-    The key may also be the pseudonym of an erased author. Raises `NotFound` for an unknown author.
+    The key may also be the pseudonym of an erased author. Raises `NotFound` for an unknown author, `Conflict` for
+    an official page.
     """
     if author_key.startswith(PREFIX):
         return await _queue_again(session, jobs, await _by_pseudonym(session, author_key))
+    if await belongs_to_page(session, author_key):
+        raise Conflict("This `author_key` belongs to an official page. Only the data of citizens can be erased")
     digest = author_digest(author_key)
     last = await _unfinished_or_locked(session, digest)
     if last is not None and last.status != "done":

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, cast, func, select, union
+from sqlalchemy import ARRAY, Uuid, cast, delete, func, select, union
 
 from services.ingest.erasure.message_rows import (
     Counts,
@@ -24,6 +24,7 @@ from services.ingest.erasure.message_rows import (
     erased_appeal_ids,
     erased_ids,
 )
+from services.ingest.erasure.official_pages import belongs_to_page
 from services.ingest.erasure.publication_rows import erase_publications
 from services.ingest.erasure.subject import (
     Subject,
@@ -54,7 +55,7 @@ from shared.service_client import ServiceUnavailable
 from shared.tables.appeals import Appeal, Assignment
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Publication
-from shared.tables.ingest_erasure import Erasure
+from shared.tables.ingest_erasure import ErasedKey, Erasure
 
 log = get_logger(__name__)
 
@@ -109,12 +110,18 @@ class ErasureRunner:
                 found = await find_subject(session, key)
                 erasure.subject = found.encrypted()
                 await store_digests(session, erasure, found.threads)
-            if erasure.subject is None:
+            subject = None if erasure.subject is None else Subject.decrypted(erasure.subject)
+            if subject is not None and await belongs_to_page(session, subject.author_key):
+                # Requested of an earlier version, or repeated from its record.
+                log.warning("nothing erased: the author is an official page", erasure_id=str(erasure_id))
+                await session.execute(delete(ErasedKey).where(ErasedKey.erasure_id == erasure_id))
+                subject = None
+            if subject is None:
                 await _conclude(session, erasure, ())
                 return None
             erasure.status, erasure.updated_at = "running", clock.now()
             erasure.started_at = erasure.started_at or erasure.updated_at
-            return Subject.decrypted(erasure.subject)
+            return subject
 
     async def _find_author(self, erasure_id: UUID) -> str | None:
         """Return the author's key if the erasure is a repeated one whose author is not yet found, else None."""

@@ -53,7 +53,7 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
         return results
     connection = await driver_connection(session)
     by_key: dict[MessageKey, list[BatchItem]] = defaultdict(list)
-    kept = await without_duplicate_events(connection, batches)
+    kept = [_without_page_as_author(one) for one in await without_duplicate_events(connection, batches)]
     kept = await without_erased_words(connection, batches, kept)
     for one in kept:
         by_key[message_key(batches[one.batch], one.item)].append(one)
@@ -93,6 +93,16 @@ def _first_with_text(items: Sequence[BatchItem]) -> BatchItem | None:
     worded = [one for one in items if one.item.text is not None]
     announced = [one for one in worded if one.item.change == "new"]
     return next(iter(announced or worded), None)
+
+
+def _without_page_as_author(one: BatchItem) -> BatchItem:
+    """Return the item, without an author if the page itself wrote it.
+
+    Networks name a page as the author of its own messages. With a key they would be erased like a citizen's.
+    """
+    if not one.item.from_community or one.item.author is None:
+        return one
+    return replace(one, item=replace(one.item, author=None))
 
 
 def _arrival(network: str, one: BatchItem, pseudonyms: Mapping[tuple[str, str], str]) -> NewMessage:

@@ -118,6 +118,24 @@ async def test_erasure_of_an_unknown_author_is_refused_and_keeps_the_entered_val
     assert 'value="вх. 17"' in response.text
 
 
+async def test_erasure_of_an_official_page_is_refused_with_the_reason(console: ConsoleUnderTest) -> None:
+    connection = await console.services.services["ingest"].database.connect("gospablik_owner")
+    try:
+        # As an earlier version stored what a page wrote.
+        await connection.execute(
+            """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, author_key,
+               from_community, text, attachments, url, history, source_kind, written_at, received_at, version, raw)
+               SELECT gen_random_uuid(), network, 'comment', 'of-the-page', page_id, organisation_id, thread_key,
+               'key-of-the-page', true, '', '[]', '', false, 'poll', now(), now(), 1, '{}' FROM messages LIMIT 1"""
+        )
+    finally:
+        await connection.close()
+    form = {"author_key": "key-of-the-page", "ground": "other", "reference": "вх. 17", "confirmed": "yes"}
+    response = (await _post(console, "/erasures", key=str(uuid4()), **form)).response
+    assert response.status_code == 409
+    assert "Это ключ официальной страницы" in text_of(response)
+
+
 async def test_system_page_calls_only_what_the_person_may_read(console: ConsoleUnderTest) -> None:
     visited = await _get(console, "/system", OPERATIONS)
     assert visited.response.status_code == 200

@@ -27,6 +27,7 @@ _BY_ITSELF = "retention_ended"
 _STATES = ("queued", "running", "done", "failed")
 _AUTHOR_KEY = re.compile(r"[A-Za-z0-9_.:=-]{1,100}")
 _NO_AUTHOR = "Такого автора нет. Откройте эту страницу по ссылке из обращения: «Другие обращения автора»."
+_OFFICIAL_PAGE = "Это ключ официальной страницы, а не гражданина. Удаляются только данные граждан."
 _NO_REFERENCE = "Укажите номер документа, без имени гражданина."
 _NOT_CONFIRMED = "Подтвердите: удаление нельзя отменить."
 
@@ -58,6 +59,8 @@ async def erase_author(visit: VisitDep) -> Response:
     except ApiProblem as problem:
         if problem.status == 404:
             return await _erasures(visit, entered, faults={"author_key": _NO_AUTHOR}, status=404)
+        if problem.slug == "conflict":
+            return await _erasures(visit, entered, faults={"author_key": _OFFICIAL_PAGE}, status=409)
         return await _erasures(visit, entered, refusal=refusal_of(problem), status=problem.status)
     return visit.redirect(PATH, note="Удаление поставлено в очередь. Ход виден в списке")
 

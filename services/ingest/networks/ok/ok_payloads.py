@@ -111,6 +111,11 @@ def _author(ident: str, *, group: bool, name: Any = None) -> Author:
     )
 
 
+def page_author_id(external_id: str) -> str:
+    """Return the id of a page as an author."""
+    return _author(external_id, group=True).native_id
+
+
 def parse_topic(
     raw: dict[str, Any], page: PageRef, names: Names | None = None, happened: ChangeKind = "observed"
 ) -> IncomingItem:

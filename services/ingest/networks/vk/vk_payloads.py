@@ -52,6 +52,11 @@ def to_author(number: int, names: Names | None = None) -> Author:
     return Author(native_id=str(number), name=(names or {}).get(number), url=url)
 
 
+def page_author_id(external_id: str) -> str:
+    """Return the id of a page as an author."""
+    return f"-{external_id}"
+
+
 def check_owner(raw: Mapping[str, Any], page: PageRef, *more: str) -> None:
     """Raise ValueError if the item belongs to another page. `more`: further fields that contain the owner."""
     for name in ("owner_id", "post_owner_id", "to_id", *more):

@@ -1,0 +1,80 @@
+"""Remove pages from authors: networks name a page as the author of its own messages, and erasures took it for a
+citizen. Remove ids of OK conversations from errors of sources and from ended backfills. Index erasures.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import sqlalchemy as sa
+from alembic import op
+
+from migrations.indexes import create_index_concurrently, drop_index_concurrently
+
+revision: str = "0074"
+down_revision: str | None = "0073"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+BATCH = 10_000
+NEXT = "SELECT max(id::text) FROM (SELECT id FROM messages WHERE id > :after ORDER BY id LIMIT :batch) AS next"
+# The rows are locked in the order in which the intake locks them, to avoid deadlocks. `version` stays: the message
+# is the same.
+OWN_MESSAGES = """
+WITH own AS (
+    SELECT id FROM messages
+    WHERE id > :after AND id <= :last AND from_community AND author_key IS NOT NULL
+    ORDER BY network, kind, external_id FOR UPDATE
+)
+UPDATE messages SET author_key = NULL FROM own WHERE messages.id = own.id
+"""
+NEXT_AUTHOR = """
+SELECT max(author_key) FROM (
+    SELECT author_key FROM authors WHERE author_key > :after ORDER BY author_key LIMIT :batch) AS next
+"""
+WITHOUT_MESSAGES = """
+    NOT EXISTS (SELECT FROM messages WHERE messages.author_key = authors.author_key)
+    AND NOT EXISTS (SELECT FROM appeals WHERE appeals.author_key = authors.author_key)
+"""
+FORMER_AUTHORS = f"""
+SELECT array_agg(author_key) FROM authors
+WHERE author_key > :after AND author_key <= :last AND {WITHOUT_MESSAGES}
+"""
+# The lock of erasures, which each batch of the intake holds shared: none is about to store an author's message.
+ERASURE_LOCK = int.from_bytes(b"erasures", signed=True)
+CONVERSATIONS = """
+UPDATE sources SET last_error = regexp_replace(last_error, '\\(переписка [^,()]*,', '(одна из переписок,')
+WHERE last_error LIKE '%(переписка %'
+"""
+ENDED_BACKFILLS = """
+UPDATE backfills SET cursor = '{}' WHERE status IN ('done', 'failed', 'cancelled') AND cursor::text <> '{}'
+"""
+_INDEX = "ix_erasures_pseudonym"
+
+
+def upgrade() -> None:
+    create_index_concurrently(_INDEX, "erasures", ["pseudonym"])
+    former: list[str] = []
+    # In batches, each a transaction of its own: services read and write the table at the same time. An interrupted
+    # run is repeated from the start, and finds what is left.
+    with op.get_context().autocommit_block():
+        bind, after = op.get_bind(), UUID(int=0)
+        while found := bind.scalar(sa.text(NEXT), {"after": after, "batch": BATCH}):
+            bind.execute(sa.text(OWN_MESSAGES), {"after": after, "last": UUID(found)})
+            after = UUID(found)
+        after_key = ""
+        while last_key := bind.scalar(sa.text(NEXT_AUTHOR), {"after": after_key, "batch": BATCH}):
+            keys = {"after": after_key, "last": last_key}
+            former += bind.scalar(sa.text(FORMER_AUTHORS), keys) or ()
+            after_key = last_key
+    op.execute(CONVERSATIONS)
+    op.execute(ENDED_BACKFILLS)
+    if former:
+        op.execute(f"SELECT pg_advisory_xact_lock({ERASURE_LOCK})")
+        op.get_bind().execute(
+            sa.text(f"DELETE FROM authors WHERE author_key = ANY(:keys) AND {WITHOUT_MESSAGES}"),
+            {"keys": former},
+        )
+
+
+def downgrade() -> None:
+    drop_index_concurrently(_INDEX, "erasures")

@@ -1,0 +1,78 @@
+"""Migration 0074 removes pages from authors, and ids of conversations from sources and ended backfills."""
+
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from tests.integration.platform.upgrades import downgrade, upgrade
+
+MESSAGE = """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+    author_key, from_community, text, attachments, url, history, source_kind, written_at, received_at, version,
+    raw)
+    VALUES ($1, 'vk', 'comment', $2, $1, $1, 't', $3, $4, 'x', '[]', 'u', false, 'poll', now(), now(), 1, '{}')"""
+APPEAL = """INSERT INTO appeals (id, version, status, urgency, transfers, returns, text, written_at, opened_at,
+    route, author_key, created_at, updated_at)
+    VALUES (gen_random_uuid(), 1, 'closed', 'normal', 0, 0, 'x', now(), now(), '{}', $1, now(), now())"""
+SOURCE = """INSERT INTO sources (id, page_id, kind, cursor, last_error, consecutive_failures, updated_at)
+    VALUES (gen_random_uuid(), $1, 'chats_poll', '{}', $2, 0, now())"""
+BACKFILL = """INSERT INTO backfills (id, page_id, organisation_id, since, open_appeals, status, cursor, progress,
+    items_read, messages_added, requested_by, created_at, updated_at)
+    VALUES (gen_random_uuid(), $1, $1, now(), false, $2, '{"after": "chat:C1"}', 0, 0, 0, 'x', now(), now())"""
+
+
+async def _state(connection: asyncpg.Connection) -> dict[str, Any]:
+    return {
+        "messages": dict(await connection.fetch("SELECT external_id, author_key FROM messages")),
+        "authors": {row[0] for row in await connection.fetch("SELECT author_key FROM authors")},
+        "errors": {row[0] for row in await connection.fetch("SELECT last_error FROM sources")},
+        "cursors": dict(await connection.fetch("SELECT status, cursor ->> 'after' FROM backfills")),
+    }
+
+
+async def test_pages_lose_their_author_keys_and_citizens_keep_theirs(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, admin = empty
+    await upgrade(monkeypatch, owner, "0073")
+    connection = await asyncpg.connect(admin)
+    await connection.execute("SET session_replication_role = replica")
+    rows: list[tuple[str, str | None, bool]] = [
+        ("1", "page", True),
+        ("2", "page", True),
+        ("3", "page-elsewhere", True),
+        ("4", "page-elsewhere", False),
+        ("5", "anna", False),
+        ("6", None, True),
+        ("7", None, False),
+    ]
+    for external_id, author, from_community in rows:
+        await connection.execute(MESSAGE, uuid4(), external_id, author, from_community)
+    for author in ("page", "page-elsewhere", "anna", "with-appeal"):
+        await connection.execute(
+            "INSERT INTO authors (author_key, network, identity, created_at, updated_at)"
+            " VALUES ($1, 'vk', '', now(), now())",
+            author,
+        )
+    await connection.execute(APPEAL, "with-appeal")
+    other_error = "Одноклассники закрыли (обсуждение 7, ошибка 458)"
+    for error in ("Одноклассники закрыли (переписка chat:C1, ошибка 458)", other_error, None):
+        await connection.execute(SOURCE, uuid4(), error)
+    for status in ("failed", "cancelled", "running"):
+        await connection.execute(BACKFILL, uuid4(), status)
+    # An earlier run was interrupted.
+    await connection.execute("UPDATE messages SET author_key = NULL WHERE external_id = '1'")
+    await connection.execute("CREATE INDEX ix_erasures_pseudonym ON erasures (pseudonym)")
+    await upgrade(monkeypatch, owner, "0074")
+    expected = {
+        "messages": {external_id: None if ours else author for external_id, author, ours in rows},
+        "authors": {"page-elsewhere", "anna", "with-appeal"},
+        "errors": {"Одноклассники закрыли (одна из переписок, ошибка 458)", other_error, None},
+        "cursors": {"failed": None, "cancelled": None, "running": "chat:C1"},
+    }
+    assert await _state(connection) == expected
+    await downgrade("0073")
+    await upgrade(monkeypatch, owner, "0074")
+    assert await _state(connection) == expected
+    await connection.close()
