@@ -94,7 +94,8 @@ async def cancel_backfill(session: WriteSession, caller: Caller, backfill_id: UU
         raise NotFound("No such backfill")
     if row.status not in UNFINISHED_STATUSES:
         raise Conflict(f"The backfill is already «{row.status}»")
-    row.status, row.finished_at = "cancelled", clock.now()
-    row.updated_at = row.finished_at
+    # The cursor may have the id of a conversation, and nothing continues from it any more.
+    row.status, row.cursor = "cancelled", {}
+    row.finished_at = row.updated_at = clock.now()
     await session.flush()
     return row

@@ -192,7 +192,8 @@ class BackfillRunner:
 
 
 def _close(row: Backfill, status: str, error: str | None) -> None:
-    row.status, row.error = status, error
+    # The cursor may have the id of a conversation, and nothing continues from it any more.
+    row.status, row.error, row.cursor = status, error, {}
     row.finished_at = row.updated_at = clock.now()
     if status == "done":
-        row.progress, row.cursor = 1.0, {}
+        row.progress = 1.0

@@ -1,6 +1,7 @@
 """Backfills: history is fetched completely and once, and opens appeals only on request."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -164,14 +165,25 @@ async def test_transient_errors_delay_backfill(
         assert (done["messages_added"], done["error"]) == (1, None)
 
 
-async def test_permanent_errors_fail_backfill_with_reason(database: TestDatabase, api: ServiceUnderTest) -> None:
+async def _stored_cursor(raw_connection: asyncpg.Connection, backfill_id: str) -> Any:
+    return json.loads(
+        await raw_connection.fetchval("SELECT cursor FROM backfills WHERE id = $1", UUID(backfill_id))
+    )
+
+
+async def test_permanent_errors_fail_backfill_with_reason(
+    database: TestDatabase, raw_connection: asyncpg.Connection, api: ServiceUnderTest
+) -> None:
     async with seeded_pages(database) as here:
         here.network.items = [comment(1, DAY)]
         here.network.errors = [CallError("vk", "wall.get", 15, "Access denied", ErrorTreatment.DENIED)]
         asked = await ask(api, here.page.id)
+        # The last conversation that was read: an end must not keep its id.
+        await raw_connection.execute('UPDATE backfills SET cursor = \'{"after": "chat:C1"}\'')
         async with running(backfiller(here)):
             failed = await until(api, asked["id"], "failed")
         assert failed["error"] == "the network rejected the request: vk wall.get: error 15: Access denied"
+        assert await _stored_cursor(raw_connection, asked["id"]) == {}
         again = await ask(api, here.page.id)
         assert again["id"] != asked["id"]
 
@@ -197,6 +209,7 @@ async def test_cancelled_backfill_stores_nothing_more(
             fresh = await ask(api, here.page.id)
             await until(api, fresh["id"], "done")
         assert (await read(api, asked["id"]))["items_read"] == 3
+        assert await _stored_cursor(raw_connection, asked["id"]) == {}
         again = await api.client.post(path, headers=api.headers("operations"))
         assert again.status_code == 409
         assert await raw_connection.fetchval("SELECT count(*) FROM messages") == 9

@@ -46,6 +46,8 @@ RECHECK_FRACTION = 0.05
 ACTIVITY_REFRESH_SECONDS = 2.0
 # How soon a group without a token is checked again, in seconds.
 NO_TOKEN_DELAY = 5.0
+# Named without its id, which would stay in errors and logs after the erasure of the person in it.
+CLOSED_CHAT = "одна из переписок"
 
 
 class ChatPoller:
@@ -232,13 +234,8 @@ class ChatPoller:
                         raise
                     closed[chat_id] = back
                     self._cooldowns.start(f"{page.external_id}/{chat_id}", self._settings.ok_closed_retry_seconds)
-                    self._intake.report_failure(page, SOURCE, describe_closed(error, f"переписка {chat_id}"))
-                    log.warning(
-                        "chat read failed",
-                        page_external_id=page.external_id,
-                        chat_id=chat_id,
-                        error=str(error)[:200],
-                    )
+                    self._intake.report_failure(page, SOURCE, describe_closed(error, CLOSED_CHAT))
+                    log.warning("chat read failed", page_external_id=page.external_id, error=str(error)[:200])
                     return ParsedBatch()
             closed.pop(chat_id, None)
             return found

@@ -8,7 +8,7 @@ from services.ingest.networks.calls import CallError, NoUsableToken
 from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.cooldowns import describe_closed, is_object_error
 from services.ingest.networks.ok.ok_payloads import DiscussionRow
-from services.ingest.networks.ok.reading.chats import ChatPoller
+from services.ingest.networks.ok.reading.chats import CLOSED_CHAT, ChatPoller
 from services.ingest.networks.ok.reading.discussion_list import DiscussionList
 from services.ingest.networks.ok.reading.discussion_poll import SOURCE
 from services.ingest.networks.ok.reading.discussion_reader import DiscussionReader
@@ -169,7 +169,7 @@ class OkPageScan:
                 except CallError as error:
                     if not is_object_error(error):
                         raise
-                    self._intake.report_failure(self._page, SOURCE, describe_closed(error, f"переписка {chat}"))
+                    self._intake.report_failure(self._page, SOURCE, describe_closed(error, CLOSED_CHAT))
                     continue
                 done = self._passed(ok_payloads.from_milliseconds(dict(moved)[chat]))
                 yield self._step("chats", parsed, observed_at, anchor=marker, after=chat, done=done)
