@@ -69,14 +69,15 @@ class StaffReplyMatcher:
         parents: Mapping[tuple[str, str], Message],
         citizen_posts: Mapping[str, Message],
     ) -> Appeal | None:
-        """Attach a message of the community; return the appeal that it answers, or None.
+        """Attach a message of the community; return the appeal that it answers, or None. The message addresses the
+        citizen, so it is not attached to an erased appeal.
 
         `parents`: messages by (network, external id); `citizen_posts`: wall posts of citizens by thread.
         """
         if message.id in self._attached or message.publication_id is not None or message.kind == "wall_post":
             return None
         appeal = self._answered_appeal(message, parents, citizen_posts)
-        if appeal is None or message.written_at < awaiting_since(appeal):
+        if appeal is None or appeal.erased_at is not None or message.written_at < awaiting_since(appeal):
             return None
         # A reply published by this system may be received before the call that publishes it returns. It may belong
         # to another appeal of the same author.

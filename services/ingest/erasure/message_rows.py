@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, cast, delete, func, or_, select, union, update
+from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
 
 from services.ingest.erasure.subject import Subject
-from services.ingest.intake.edits import EDIT_TIMES
+from services.ingest.intake.answers_to_erased import answers_to, delete_versions, erase_words
+from services.ingest.intake.edits import only_edit_times
 from services.ingest.pseudonymisation.erased_digests import PREFIX, erased_external_id
 from services.ingest.pseudonymisation.people_in_payloads import number_of, people_in
 from shared import clock
@@ -57,7 +58,8 @@ async def _erase_next(
     if not messages:
         return None
     await _erase_messages(session, subject, messages, changes)
-    return {"messages": len(messages)} | await _erase_versions(session, [message.id for message in messages])
+    versions = await delete_versions(session, [message.id for message in messages])
+    return {"messages": len(messages), "message_versions": versions}
 
 
 async def erase_direct_message(session: WriteSession, subject: Subject, network: str, external_id: str) -> None:
@@ -69,7 +71,7 @@ async def erase_direct_message(session: WriteSession, subject: Subject, network:
     )
     messages = found.all()
     await _erase_messages(session, subject, messages, {})
-    await _erase_versions(session, [message.id for message in messages])
+    await delete_versions(session, [message.id for message in messages])
 
 
 async def _erase_messages(
@@ -121,19 +123,12 @@ def _erase(condition: ColumnElement[bool], values: Mapping[str, Any]) -> Any:
     )
 
 
-async def _erase_versions(session: WriteSession, message_ids: Sequence[UUID]) -> Counts:
-    gone = await session.scalars(
-        delete(MessageVersion)
-        .where(is_one_of(MessageVersion.message_id, message_ids))
-        .returning(MessageVersion.version)
-    )
-    return {"message_versions": len(gone.all())}
-
-
 async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_ids: Sequence[UUID]) -> Counts:
     """Erase the texts of the page's replies to the person in public threads: they address the person.
 
-    They are found through the replies of these appeals and through the person's comments that they answer.
+    They are found through the replies of these appeals, through the person's comments that they answer, and
+    through the person's posts: a comment of the page that replies to no other comment answers the post, unless it
+    is known to answer another person's appeal.
     """
     replies = select(Reply.id, Reply.message_id).where(is_one_of(Reply.appeal_id, appeal_ids)).subquery()
     published = (
@@ -147,19 +142,13 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
         & (Message.kind == published.c.kind)
         & (Message.external_id == published.c.external_id),
     )
-    own_ids = select(Message.external_id).where(Message.author_key == erasure.pseudonym, Message.kind == "comment")
-    addressed = select(Message.id).where(
-        Message.thread_key.in_(_own_threads(erasure)),
-        Message.kind == "comment",
-        Message.reply_to.in_(own_ids),
-    )
     by_hand = select(replies.c.message_id).where(replies.c.message_id.is_not(None))
     # A union, not OR: each part is read by its index.
     found = list(
         await session.scalars(
             select(Message.id)
             .where(
-                Message.id.in_(union(ours, addressed, by_hand)),
+                Message.id.in_(union(ours, answers_to(erasure.pseudonym), by_hand)),
                 Message.from_community,
                 Message.erased_at.is_(None),
             )
@@ -169,41 +158,55 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
     )
     if not found:
         return {}
-    await session.execute(_erase(is_one_of(Message.id, found), _WORDS))
-    return {"replies_in_network": len(found)} | await _erase_versions(session, found)
+    return {"replies_in_network": len(found), "message_versions": await erase_words(session, found)}
 
 
 async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, native_id: str) -> Counts:
-    """Erase, in the person's threads, the payloads of others' comments that name the person, as replies do.
+    """Erase, in the person's threads, the payloads of others' messages that name the person, as replies do.
 
-    The texts of these comments stay.
+    Group chats are such threads too: there, a payload quotes the message that it replies to. The texts of the
+    messages stay.
     """
     number = number_of(native_id)
+    # Locked, so that no edit meanwhile keeps the payload as a version.
     rows = await session.execute(
-        select(Message.id, Message.raw).where(
-            Message.thread_key.in_(_own_threads(erasure)),
-            Message.kind == "comment",
-            Message.erased_at.is_(None),
-            func.strpos(cast(Message.raw, Text), number) > 0,
-        )
+        select(Message.id, Message.raw)
+        .where(_is_in_own_thread(erasure), func.strpos(cast(Message.raw, Text), number) > 0)
+        .order_by(Message.id)
+        .with_for_update()
     )
     naming = [row for row in rows.all() if number in people_in(row.raw)]
     for row in naming:
-        # Edit times stay: they show which of two edits is the later one.
-        kept = {name: row.raw[name] for name in EDIT_TIMES if name in row.raw and row.raw[name] is not None}
         await session.execute(
             update(Message)
             .where(Message.id == row.id)
-            .values(raw=kept)
+            .values(raw=only_edit_times(row.raw))
             .execution_options(synchronize_session=False)
         )
-    return {"payloads_of_others": len(naming)}
+    former = await session.execute(
+        select(MessageVersion.message_id, MessageVersion.version, MessageVersion.raw)
+        .join(Message, Message.id == MessageVersion.message_id)
+        .where(_is_in_own_thread(erasure), func.strpos(cast(MessageVersion.raw, Text), number) > 0)
+    )
+    naming_before = [row for row in former.all() if number in people_in(row.raw)]
+    for row in naming_before:
+        await session.execute(
+            update(MessageVersion)
+            .where(MessageVersion.message_id == row.message_id, MessageVersion.version == row.version)
+            .values(raw=only_edit_times(row.raw))
+            .execution_options(synchronize_session=False)
+        )
+    return {"payloads_of_others": len(naming) + len(naming_before)}
 
 
 def _own_threads(erasure: Erasure) -> Select[str]:
-    """Return the query of the public threads that the person wrote in."""
-    own = (Message.author_key == erasure.pseudonym) & (Message.kind != "message")
-    return select(Message.thread_key).where(own).distinct()
+    """Return the query of the threads that the person wrote in."""
+    return select(Message.thread_key).where(Message.author_key == erasure.pseudonym).distinct()
+
+
+def _is_in_own_thread(erasure: Erasure) -> ColumnElement[bool]:
+    """Return the condition that an unerased message is in a thread that the person wrote in."""
+    return Message.thread_key.in_(_own_threads(erasure)) & Message.erased_at.is_(None)
 
 
 async def erased_ids(session: AsyncSession, erasure: Erasure, subject: Subject) -> list[UUID]:

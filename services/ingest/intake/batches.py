@@ -31,13 +31,15 @@ class IntakeBatch:
 class BatchItem:
     """An item and the index of its batch.
 
-    `erased`: the item is of an erased person and has no texts and names. `original`: the item as delivered, used
-    only to recognise our own reply that is being published.
+    `erased`: the item is of an erased person, or answers one, and has no texts and names. `pseudonym`: replaces
+    the key of its erased author. `original`: the item as delivered, used only to recognise our own reply that is
+    being published.
     """
 
     batch: int
     item: IncomingItem
     erased: bool = field(default=False, kw_only=True)
+    pseudonym: str | None = field(default=None, kw_only=True)
     original: IncomingItem | None = field(default=None, kw_only=True)
 
 

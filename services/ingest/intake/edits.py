@@ -71,7 +71,7 @@ async def apply_changes(
             missing.discard(key)
             change = _MessageEditor(session, message)
             for one in changes[key]:
-                await change.apply(batches[one.batch], one.item, results[one.batch])
+                await change.apply(batches[one.batch], one, results[one.batch])
     await _changes_of_unknown_messages(session, batches, {key: changes[key] for key in missing})
 
 
@@ -145,8 +145,8 @@ class _MessageEditor:
     session: WriteSession
     message: Message
 
-    async def apply(self, batch: IntakeBatch, item: IncomingItem, result: BatchResult) -> None:
-        message = self.message
+    async def apply(self, batch: IntakeBatch, one: BatchItem, result: BatchResult) -> None:
+        message, item = self.message, one.item
         if item.change == "deleted":
             if message.deleted_at is None:
                 await self.delete(_deleter(message, _pseudonym(batch, item)), clock.now(), result)
@@ -155,7 +155,8 @@ class _MessageEditor:
             await self._set(deleted_at=None, deleted_by=None)
             result.restored += 1
             result.events.append(await self._event(MessageRestored))
-        if message.erased_at is not None:
+        # The text of an erased item is empty. The job of the erasure empties the stored message.
+        if message.erased_at is not None or one.erased:
             return
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
@@ -263,6 +264,11 @@ class _MessageEditor:
             organisation_id=await organisation_of_message_events(self.session, message),
             actor=ACTOR,
         )
+
+
+def only_edit_times(raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the payload with the times of edits alone: they show which of two edits is the later one."""
+    return {name: raw[name] for name in EDIT_TIMES if raw.get(name) is not None}
 
 
 def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -> bool:

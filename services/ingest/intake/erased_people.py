@@ -3,19 +3,22 @@
 A network still has what a person wrote, and every poll, push and backfill may deliver it again. Digests of the
 author and of direct conversations identify these messages; messages written after the erasure are stored as usual.
 In a direct conversation the network's ids contain the person's id, so digests replace them too: a message that is
-delivered again still has the same key, and stays one row.
+delivered again still has the same key, and stays one row. The page's old public answers to an erased person lose
+their words as well, and payloads of other people that name an erased person are dropped.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import asyncpg
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.ingest.intake.batches import BatchItem, IntakeBatch
+from services.ingest.intake.answers_to_erased import AnsweredMessage, answered_key, find_answered
+from services.ingest.intake.batches import BatchItem, IntakeBatch, MessageKey, message_key
+from services.ingest.intake.edits import only_edit_times
 from services.ingest.networks.port import Author, IncomingItem
 from services.ingest.pseudonymisation.author_keys import author_key
 from services.ingest.pseudonymisation.erased_digests import (
@@ -30,9 +33,13 @@ from services.ingest.pseudonymisation.found_conversations import (
     is_group_chat,
     remember_conversations,
 )
+from services.ingest.pseudonymisation.people_in_payloads import digests_of_people
 from shared.tables.ingest_erasure import ErasedKey
 
-_FIND = "SELECT digest, until FROM erased_keys WHERE digest = ANY($1::text[])"
+_FIND = """
+SELECT k.digest, k.until, e.pseudonym FROM erased_keys k JOIN erasures e ON e.id = k.erasure_id
+WHERE k.digest = ANY($1::text[])
+"""
 _STORED = """
 SELECT external_id FROM messages WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[])
 UNION SELECT external_id FROM publications
@@ -54,20 +61,28 @@ async def without_erased_words(
 
     Waits while an erasure is being requested.
     """
-    digests = [_digests(batches[one.batch].page.network, one.item) for one in items]
-    known = {digest for names in digests for digest in names.values()}
-    if not known:
+    networks = [batches[one.batch].page.network for one in items]
+    digests = [_digests(network, one.item) for network, one in zip(networks, items, strict=True)]
+    named = [_named(network, one.item) for network, one in zip(networks, items, strict=True)]
+    answers = [answered_key(network, one.item) for network, one in zip(networks, items, strict=True)]
+    if not any(digests) and not any(named) and not any(answers):
         return list(items)
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", ERASURE_LOCK)
+    answered = await find_answered(connection, [key for key in answers if key is not None])
+    known = {digest for names in digests for digest in names.values()}.union(*named)
+    known |= {one.digest for one in answered.values() if one.digest is not None}
     rows = await connection.fetch(_FIND, sorted(known))
-    if not rows:
-        return list(items)
     until = {row["digest"]: row["until"] for row in rows}
     until |= await remember_conversations(connection, _found_conversations(batches, items, digests, until))
-    stored = await _stored_ids(connection, batches, items, digests, until)
+    people = _ErasedPeople(
+        until,
+        {row["digest"]: row["pseudonym"] for row in rows},
+        await _stored_ids(connection, batches, items, digests, until),
+        _answered_until(batches, items, digests, until, answered),
+    )
     return [
-        _erased(batches[one.batch].page.network, one, names, until, stored)
-        for one, names in zip(items, digests, strict=True)
+        people.without_words(network, one, names, also_named, answer)
+        for network, one, names, also_named, answer in zip(networks, items, digests, named, answers, strict=True)
     ]
 
 
@@ -78,6 +93,14 @@ def _digests(network: str, item: IncomingItem) -> dict[str, str]:
     if item.kind == "message":
         found["conversation"] = conversation_digest(item.thread_key)
     return found
+
+
+def _named(network: str, item: IncomingItem) -> set[str]:
+    """Return the digests of other people whom the payload of an item names; deletions store no payload."""
+    if item.text is None:
+        return set()
+    author = None if item.author is None else item.author.native_id
+    return digests_of_people(network, item.raw, author=author)
 
 
 def _person_digest(network: str, who: Author) -> str:
@@ -130,30 +153,67 @@ async def _stored_ids(
     return found
 
 
-def _erased(
-    network: str,
-    one: BatchItem,
-    names: Mapping[str, str],
+def _answered_until(
+    batches: Sequence[IntakeBatch],
+    items: Sequence[BatchItem],
+    digests: Sequence[Mapping[str, str]],
     until: Mapping[str, datetime],
-    stored: set[tuple[str, str]],
-) -> BatchItem:
-    item = one.item
-    if (deleter := names.get("deleted_by")) in until:
-        assert deleter is not None
-        item = replace(item, deleted_by=None)
-    conversation = until.get(names.get("conversation", ""))
-    if conversation is not None:
-        # `written_at` of a deletion is the time of the deletion, so the stored row decides.
-        is_erased = (network, erased_external_id(network, item.external_id)) in stored
-        if is_erased or item.written_at <= conversation:
-            stripped = _without_words(item)
-            if is_erased or (network, item.external_id) not in stored:
-                stripped = _without_ids(network, stripped)
-            return BatchItem(one.batch, stripped, erased=True, original=one.item)
-    author = until.get(names.get("author", ""))
-    if author is not None and not item.from_community and item.written_at <= author:
-        return BatchItem(one.batch, _without_words(item), erased=True)
-    return BatchItem(one.batch, item)
+    answered: Mapping[MessageKey, AnsweredMessage],
+) -> dict[MessageKey, datetime]:
+    """Return until when the author is erased, by key of an erased public message: stored, or among the items."""
+    found = {key: end for key, one in answered.items() if (end := one.until(until)) is not None}
+    for one, names in zip(items, digests, strict=True):
+        end = until.get(names.get("author", ""))
+        if end is not None and one.item.written_at <= end:
+            found[message_key(batches[one.batch], one.item)] = end
+    return found
+
+
+@dataclass(frozen=True)
+class _ErasedPeople:
+    """What is known of the erased people of a batch.
+
+    `until`, `pseudonyms`: by digest. `stored`: (network, external id) of stored items of erased conversations.
+    `answered`: until when the authors of erased public messages are erased, by message key.
+    """
+
+    until: Mapping[str, datetime]
+    pseudonyms: Mapping[str, str]
+    stored: set[tuple[str, str]]
+    answered: Mapping[MessageKey, datetime]
+
+    def without_words(
+        self,
+        network: str,
+        one: BatchItem,
+        names: Mapping[str, str],
+        also_named: set[str],
+        answer_to: MessageKey | None,
+    ) -> BatchItem:
+        item = one.item
+        if (deleter := names.get("deleted_by")) in self.until:
+            assert deleter is not None
+            item = replace(item, deleted_by=None)
+        author = names.get("author", "")
+        pseudonym = self.pseudonyms.get(author)
+        conversation = self.until.get(names.get("conversation", ""))
+        if conversation is not None:
+            # `written_at` of a deletion is the time of the deletion, so the stored row decides.
+            is_erased = (network, erased_external_id(network, item.external_id)) in self.stored
+            if is_erased or item.written_at <= conversation:
+                stripped = _without_words(item)
+                if is_erased or (network, item.external_id) not in self.stored:
+                    stripped = _without_ids(network, stripped)
+                return BatchItem(one.batch, stripped, erased=True, pseudonym=pseudonym, original=one.item)
+        if author in self.until and item.written_at <= self.until[author]:
+            return BatchItem(one.batch, _without_words(item), erased=True, pseudonym=pseudonym)
+        answered_until = self.answered.get(answer_to) if answer_to is not None else None
+        if answered_until is not None and item.written_at <= answered_until:
+            return BatchItem(one.batch, _without_words(item), erased=True, original=one.item)
+        # What an erased person writes later in an own conversation is stored as usual, with the ids in it.
+        if conversation is None and not also_named.isdisjoint(self.until):
+            item = replace(item, raw=only_edit_times(item.raw))
+        return BatchItem(one.batch, item)
 
 
 def _without_words(item: IncomingItem) -> IncomingItem:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import tuple_, update
 
+from services.ingest.intake.answers_to_erased import erase_stored_answers
 from services.ingest.intake.batches import BatchItem, IntakeBatch, MessageKey, NewMessage, message_key
 from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
@@ -70,6 +71,10 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
     fresh = {key: one for key, one in arrivals.items() if one.message_id in inserted}
     for one in fresh.values():
         results[one.batch].new += 1
+    await erase_stored_answers(
+        session,
+        {one.pseudonym for one in fresh.values() if one.pseudonym is not None and one.item.kind != "message"},
+    )
     received = [
         *await _match_and_announce(session, batches, fresh, results, received_at),
         *await _reopen_historical(
@@ -107,8 +112,16 @@ def _without_page_as_author(one: BatchItem) -> BatchItem:
 
 def _arrival(network: str, one: BatchItem, pseudonyms: Mapping[tuple[str, str], str]) -> NewMessage:
     author = one.item.author
-    pseudonym = None if author is None else pseudonyms[network, author.native_id]
-    return NewMessage(one.batch, one.item, new_id(), pseudonym, erased=one.erased, original=one.original)
+    author_key = one.pseudonym if author is None else pseudonyms[network, author.native_id]
+    return NewMessage(
+        one.batch,
+        one.item,
+        new_id(),
+        author_key,
+        erased=one.erased,
+        pseudonym=one.pseudonym,
+        original=one.original,
+    )
 
 
 def _as_delivered(one: BatchItem) -> list[IncomingItem]:
@@ -133,7 +146,11 @@ def _remaining(
         if changes:
             remaining[key] = changes
         if key not in fresh:
-            late.extend((key, one.item) for one in items if one.item.change == "new" and one.item.text is not None)
+            late.extend(
+                (key, one.item)
+                for one in items
+                if one.item.change == "new" and one.item.text is not None and not one.erased
+            )
     return remaining, late
 
 

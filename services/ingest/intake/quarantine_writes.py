@@ -7,9 +7,8 @@ from sqlalchemy import func, select
 
 from services.ingest.intake.batches import IntakeBatch
 from services.ingest.networks.sanitize import without_nul
-from services.ingest.pseudonymisation.author_keys import author_key
-from services.ingest.pseudonymisation.erased_digests import ERASURE_LOCK, author_digest
-from services.ingest.pseudonymisation.people_in_payloads import people_in
+from services.ingest.pseudonymisation.erased_digests import ERASURE_LOCK
+from services.ingest.pseudonymisation.people_in_payloads import digests_of_people
 from shared import clock
 from shared.database.bulk_insert import insert_rows
 from shared.database.sessions import WriteSession
@@ -32,7 +31,9 @@ async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBat
             "page_id": batch.page.id,
             "source_kind": batch.source,
             "reason": without_nul(one.reason),
-            "raw": json.dumps(_ERASED) if _people(batch.page.network, one.raw) & erased else _written(one.raw),
+            "raw": json.dumps(_ERASED)
+            if digests_of_people(batch.page.network, one.raw) & erased
+            else _written(one.raw),
             "created_at": now,
         }
         for batch in batches
@@ -41,17 +42,8 @@ async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBat
     await insert_rows(session, QuarantinedPayload, rows)
 
 
-def _people(network: str, raw: object) -> set[str]:
-    """Return the digests of the people to whom a payload may refer: ids are tried with and without OK's prefix."""
-    return {
-        author_digest(author_key(network, native_id))
-        for number in people_in(raw)
-        for native_id in (number, f"user:{number}")
-    }
-
-
 async def _erased_people(session: WriteSession, payloads: Sequence[tuple[str, object]]) -> set[str]:
-    digests = {digest for network, raw in payloads for digest in _people(network, raw)}
+    digests = {digest for network, raw in payloads for digest in digests_of_people(network, raw)}
     if not digests:
         return set()
     await session.execute(select(func.pg_advisory_xact_lock_shared(ERASURE_LOCK)))

@@ -122,6 +122,20 @@ async def test_nobody_can_reply_to_an_erased_appeal(scenario: AppealsScenario) -
     assert answer.status_code == 409
 
 
+async def test_staff_reply_that_is_collected_after_the_erasure_is_not_attached(scenario: AppealsScenario) -> None:
+    question = await scenario.citizen_writes(TEXT, author="anna")
+    appeal = await scenario.single_appeal()
+    await _erase(scenario)
+    await scenario.citizen_writes(
+        f"Анна, {WORD} ждёт вас",
+        from_community=True,
+        reply_to=await scenario.external_id(question),
+        at=WEDNESDAY + timedelta(hours=1),
+    )
+    assert (await scenario.appeal(appeal["id"]))["replies"] == []
+    assert await _rows_with(scenario, WORD) == []
+
+
 async def test_message_that_is_handled_after_its_erasure_opens_no_appeal(scenario: AppealsScenario) -> None:
     message_id = await scenario.insert_message(TEXT, author="anna")
     await scenario.ingest.execute("UPDATE messages SET text = '', erased_at = now() WHERE id = $1", message_id)
