@@ -64,10 +64,19 @@ async def _write_and_be_answered(demo: RunningDemo, citizen: Citizen, *, role_wo
         await _published(demo, listed["id"], reply["id"])
         note = {"text": f"Пишет «{text}», {citizen.native_id}", "visibility": "everyone_on_appeal"}
         await demo.org.post(f"/appeals/{listed['id']}/notes", note)
+        if kind == "wall_post":
+            await network.staff(page["external_id"], wrote["thread"], f"Фырбаджик, всё сделаем {role_word}")
+            await _stored(demo, f"Фырбаджик, всё сделаем {role_word}")
         if kind == "comment":
             await network.staff(
                 page["external_id"], wrote["thread"], "Фырбаджик, уже едем", in_reply_to=wrote["id"]
             )
+            # The network names the answered person in the payload of this comment.
+            support = f"Поддерживаю соседа {uuid4().hex[:6]}"
+            await network.citizen(
+                page["external_id"], "comment", support, thread=wrote["thread"], in_reply_to=wrote["id"]
+            )
+            await _stored(demo, support)
             # Only in VK: edits in OK are noticed hours later, when the discussion is read again.
             if citizen.network == "vk":
                 await _edit(demo, page["external_id"], wrote, message_id, f"{text} уточнение {role_word}")
@@ -85,6 +94,13 @@ async def _published(demo: RunningDemo, appeal_id: str, reply_id: str) -> None:
         return any(one["id"] == reply_id and one["status"] == "published" for one in shown["replies"])
 
     await eventually(published, "the reply is published")
+
+
+async def _stored(demo: RunningDemo, text: str) -> None:
+    async def stored() -> bool:
+        return any(one["text"] == text for one in (await demo.centre.get("/messages", limit=50))["items"])
+
+    await eventually(stored, "the message is stored")
 
 
 async def _edit(demo: RunningDemo, page: str, wrote: dict[str, Any], message_id: str, text: str) -> None:

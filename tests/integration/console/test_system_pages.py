@@ -123,8 +123,9 @@ async def test_erasure_of_an_official_page_is_refused_with_the_reason(console: C
     try:
         # As an earlier version stored what a page wrote.
         await connection.execute(
-            """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key, author_key,
-               from_community, text, attachments, url, history, source_kind, written_at, received_at, version, raw)
+            """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
+               author_key, from_community, text, attachments, url, history, source_kind, written_at, received_at,
+               version, raw)
                SELECT gen_random_uuid(), network, 'comment', 'of-the-page', page_id, organisation_id, thread_key,
                'key-of-the-page', true, '', '[]', '', false, 'poll', now(), now(), 1, '{}' FROM messages LIMIT 1"""
         )
