@@ -1,5 +1,5 @@
 """Remove pages from authors: networks name a page as the author of its own messages, and erasures took it for a
-citizen. Remove ids of OK conversations from errors of sources and from ended backfills. Index erasures.
+citizen. Remove ids of OK conversations from errors of sources and from ended scans. Index erasures.
 """
 
 from collections.abc import Sequence
@@ -45,9 +45,12 @@ CONVERSATIONS = """
 UPDATE sources SET last_error = regexp_replace(last_error, '\\(переписка [^,()]*,', '(одна из переписок,')
 WHERE last_error LIKE '%(переписка %'
 """
-ENDED_BACKFILLS = """
-UPDATE backfills SET cursor = '{}' WHERE status IN ('done', 'failed', 'cancelled') AND cursor::text <> '{}'
-"""
+ENDED_SCANS = (
+    """
+    UPDATE backfills SET cursor = '{}' WHERE status IN ('done', 'failed', 'cancelled') AND cursor::text <> '{}'
+    """,
+    "UPDATE reconciliations SET cursor = '{}' WHERE finished_at IS NOT NULL AND cursor::text <> '{}'",
+)
 _INDEX = "ix_erasures_pseudonym"
 
 
@@ -67,7 +70,8 @@ def upgrade() -> None:
             former += bind.scalar(sa.text(FORMER_AUTHORS), keys) or ()
             after_key = last_key
     op.execute(CONVERSATIONS)
-    op.execute(ENDED_BACKFILLS)
+    for statement in ENDED_SCANS:
+        op.execute(statement)
     if former:
         op.execute(f"SELECT pg_advisory_xact_lock({ERASURE_LOCK})")
         op.get_bind().execute(

@@ -92,7 +92,7 @@ class ReconciliationRunner:
                     Reconciliation.finished_at.is_(None),
                     Reconciliation.page_id.in_(select(Page.id).where(~Page.active)),
                 )
-                .values(finished_at=clock.now(), error=PAGE_INACTIVE_TEXT)
+                .values(finished_at=clock.now(), cursor={}, error=PAGE_INACTIVE_TEXT)
                 .execution_options(synchronize_session=False)
             )
             if now >= self._next_at:

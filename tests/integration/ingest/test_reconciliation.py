@@ -152,6 +152,19 @@ async def test_stopped_reconciliation_resumes_and_counts_once(
         assert await gap_events(raw_connection) == [8]
 
 
+async def test_reconciliation_of_a_closed_page_ends_without_its_cursor(
+    database: TestDatabase, raw_connection: asyncpg.Connection
+) -> None:
+    async with seeded_pages(database) as here:
+        row_id = await ask(here)
+        # The cursor may have the id of the last conversation that was read.
+        await raw_connection.execute('UPDATE reconciliations SET cursor = \'{"after": "chat:C1"}\'')
+        await raw_connection.execute("UPDATE pages SET active = false")
+        async with running(reconciler(here)):
+            row = await finished(raw_connection, row_id)
+        assert (row["error"], row["cursor"]) == ("the page is no longer active", "{}")
+
+
 async def test_two_workers_count_each_gap_once(database: TestDatabase, raw_connection: asyncpg.Connection) -> None:
     async with seeded_pages(database) as here:
         here.network.items = [comment(n, n * HOUR) for n in range(1, 20)]

@@ -1,4 +1,4 @@
-"""Migration 0074 removes pages from authors, and ids of conversations from sources and ended backfills."""
+"""Migration 0074 removes pages from authors, and ids of conversations from sources and ended scans."""
 
 from typing import Any
 from uuid import uuid4
@@ -21,6 +21,10 @@ BACKFILL = """INSERT INTO backfills (id, page_id, organisation_id, since, open_a
     items_read, messages_added, requested_by, created_at, updated_at)
     VALUES (gen_random_uuid(), $1, $1, now(), false, $2, '{"after": "chat:C1"}', 0, 0, 0, 'x', now(), now())"""
 
+RECONCILIATION = """INSERT INTO reconciliations (id, page_id, since, started_at, finished_at, cursor, compared, gaps,
+    within_grace, edited, deleted)
+    VALUES (gen_random_uuid(), $1, now(), now(), CASE WHEN $2 THEN now() END, '{"after": "chat:C1"}', 0, 0, 0, 0, 0)"""
+
 
 async def _state(connection: asyncpg.Connection) -> dict[str, Any]:
     return {
@@ -28,6 +32,9 @@ async def _state(connection: asyncpg.Connection) -> dict[str, Any]:
         "authors": {row[0] for row in await connection.fetch("SELECT author_key FROM authors")},
         "errors": {row[0] for row in await connection.fetch("SELECT last_error FROM sources")},
         "cursors": dict(await connection.fetch("SELECT status, cursor ->> 'after' FROM backfills")),
+        "scans": dict(
+            await connection.fetch("SELECT finished_at IS NOT NULL, cursor ->> 'after' FROM reconciliations")
+        ),
     }
 
 
@@ -61,6 +68,8 @@ async def test_pages_lose_their_author_keys_and_citizens_keep_theirs(
         await connection.execute(SOURCE, uuid4(), error)
     for status in ("failed", "cancelled", "running"):
         await connection.execute(BACKFILL, uuid4(), status)
+    for is_finished in (True, False):
+        await connection.execute(RECONCILIATION, uuid4(), is_finished)
     # An earlier run was interrupted.
     await connection.execute("UPDATE messages SET author_key = NULL WHERE external_id = '1'")
     await connection.execute("CREATE INDEX ix_erasures_pseudonym ON erasures (pseudonym)")
@@ -70,6 +79,7 @@ async def test_pages_lose_their_author_keys_and_citizens_keep_theirs(
         "authors": {"page-elsewhere", "anna", "with-appeal"},
         "errors": {"Одноклассники закрыли (одна из переписок, ошибка 458)", other_error, None},
         "cursors": {"failed": None, "cancelled": None, "running": "chat:C1"},
+        "scans": {True: None, False: "chat:C1"},
     }
     assert await _state(connection) == expected
     await downgrade("0073")
