@@ -21,9 +21,10 @@ BACKFILL = """INSERT INTO backfills (id, page_id, organisation_id, since, open_a
     items_read, messages_added, requested_by, created_at, updated_at)
     VALUES (gen_random_uuid(), $1, $1, now(), false, $2, '{"after": "chat:C1"}', 0, 0, 0, 'x', now(), now())"""
 
-RECONCILIATION = """INSERT INTO reconciliations (id, page_id, since, started_at, finished_at, cursor, compared, gaps,
+SCAN = """INSERT INTO reconciliations (id, page_id, since, started_at, finished_at, cursor, compared, gaps,
     within_grace, edited, deleted)
-    VALUES (gen_random_uuid(), $1, now(), now(), CASE WHEN $2 THEN now() END, '{"after": "chat:C1"}', 0, 0, 0, 0, 0)"""
+    VALUES (gen_random_uuid(), $1, now(), now(), CASE WHEN $2::boolean THEN now() END, '{"after": "chat:C1"}', 0,
+    0, 0, 0, 0)"""
 
 
 async def _state(connection: asyncpg.Connection) -> dict[str, Any]:
@@ -69,7 +70,7 @@ async def test_pages_lose_their_author_keys_and_citizens_keep_theirs(
     for status in ("failed", "cancelled", "running"):
         await connection.execute(BACKFILL, uuid4(), status)
     for is_finished in (True, False):
-        await connection.execute(RECONCILIATION, uuid4(), is_finished)
+        await connection.execute(SCAN, uuid4(), is_finished)
     # An earlier run was interrupted.
     await connection.execute("UPDATE messages SET author_key = NULL WHERE external_id = '1'")
     await connection.execute("CREATE INDEX ix_erasures_pseudonym ON erasures (pseudonym)")
