@@ -98,6 +98,21 @@ class IngestSettings(SecretFileSettings):
     ok_closed_retry_seconds: float = Field(
         default=3_600, description="How long a closed page or thread is not read again"
     )
+    ok_comment_fields: str = Field(
+        default="comment.*,comment.date_ms",
+        description="Fields of comments to ask for; empty: OK's default fields",
+    )
+    ok_topic_fields: str = Field(
+        default="media_topic.*,user.*,group.*",
+        description="Fields of topics to ask for, with their authors; empty: OK's default fields",
+    )
+    ok_fields_retry_seconds: float = Field(
+        default=3_600, description="How long a method is called without `fields` after OK refused them"
+    )
+    ok_photo_albums: dict[str, str] = Field(
+        default={},
+        description="Albums for photos of replies, by group id; without one they belong to the token's owner",
+    )
     ok_chat_poll_seconds: float = 4
     ok_chat_poll_with_push_seconds: float = Field(
         default=600, description="How often chats are compared while the network pushes them"

@@ -10,6 +10,7 @@ import pytest
 
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
 from services.ingest.networks.ok.cooldowns import Cooldowns
+from services.ingest.networks.ok.ok_errors import treatment
 from services.ingest.networks.ok.ok_payloads import MOSCOW
 from services.ingest.networks.ok.reading import discussion_list, discussion_poll
 from services.ingest.networks.ok.reading.discussion_list import DiscussionList
@@ -78,7 +79,7 @@ class FakeApi:
         """Do the same as `comments`, from the first comment."""
         return await self.comments(page, place, None)
 
-    async def topics_by_ids(self, pages: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
+    async def readable_topics(self, pages: dict[str, PageRef]) -> list[tuple[PageRef, ParsedBatch]]:
         """Return no topics."""
         return []
 
@@ -140,10 +141,8 @@ def _small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discussion_poll, "DISCUSSIONS_PER_ROUND", 4)
 
 
-def _refused(
-    place: str, code: int = 458, treatment: ErrorTreatment = ErrorTreatment.CONTENT_REJECTED
-) -> CallError:
-    return CallError("ok", "discussions.getComments", code, place, treatment)
+def _refused(place: str, code: int = 458, kind: ErrorTreatment = ErrorTreatment.CONTENT_REJECTED) -> CallError:
+    return CallError("ok", "discussions.getComments", code, place, kind)
 
 
 async def test_list_is_read_in_parts_most_recent_first() -> None:
@@ -185,6 +184,31 @@ async def test_closed_discussion_is_reported_and_retried_later() -> None:
     polling.request_check(PAGE)
     await polling._round()
     assert "ok:2" in memory.kept
+
+
+@pytest.mark.parametrize("code", [3, 104, 105, 200, 220, 451, 453])
+async def test_error_of_our_own_request_fails_the_round_and_closes_no_discussion(code: int) -> None:
+    wire, memory = FakeApi([_row(n, timedelta(hours=1)) for n in range(2)]), FakeThreadStates()
+    wire.failure = lambda name: None if name.startswith("page") else _refused("text of OK", code, treatment(code))
+    _, polling = _made(wire, memory, ok_closed_retry_seconds=3_600)
+    for _ in range(3):
+        with pytest.raises(CallError):
+            await polling._round()
+    assert wire.read.count("1") == 3
+    assert {f"ok discussions.getComments: error {code}: text of OK"} == set(memory.errors)
+    wire.failure = lambda _: None
+    await polling._round()
+    assert set(memory.kept) == {"ok:0", "ok:1"}
+
+
+async def test_refused_parameter_of_one_discussion_is_not_called_closed() -> None:
+    wire, memory = FakeApi([_row(n, timedelta(hours=1)) for n in range(2)]), FakeThreadStates()
+    wire.failure = lambda name: _refused("Invalid parameter", 100, treatment(100)) if name == "1" else None
+    _, polling = _made(wire, memory)
+    await polling._round()
+    assert set(memory.kept) == {"ok:0"}
+    (error,) = set(memory.errors)
+    assert error == "Одноклассники не приняли запрос: Invalid parameter (обсуждение 1, ошибка 100)"
 
 
 async def test_full_pass_resumes_after_error() -> None:

@@ -3,15 +3,11 @@
 import asyncio
 
 from services.ingest.networks.calls import CallError, ErrorTreatment
+from services.ingest.networks.ok.ok_errors import REQUEST_ERRORS
 from shared.supervision import Backoff
 
-# Errors that concern a single group, discussion or chat.
-OBJECT_TREATMENTS = {
-    ErrorTreatment.DENIED,
-    ErrorTreatment.NOT_FOUND,
-    ErrorTreatment.CONTENT_REJECTED,
-    ErrorTreatment.CLIENT_ERROR,
-}
+# The network does not show the object.
+_CLOSED = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CONTENT_REJECTED}
 
 _WORDS = {
     10: "У ключа нет права читать это в группе",
@@ -29,13 +25,26 @@ _WORDS = {
 
 
 def is_object_error(error: BaseException) -> bool:
-    """Return whether the error concerns this object, not the token or a temporary condition."""
-    return isinstance(error, CallError) and error.treatment in OBJECT_TREATMENTS
+    """Return whether the error concerns one of many objects, not the token, our requests or a temporary condition.
+
+    An invalid parameter counts, because it may be the id of the object.
+    """
+    return is_closed_error(error) or (
+        isinstance(error, CallError)
+        and error.treatment is ErrorTreatment.CLIENT_ERROR
+        and error.code not in REQUEST_ERRORS
+    )
+
+
+def is_closed_error(error: BaseException) -> bool:
+    """Return whether the network does not show the object; after other errors it may be readable."""
+    return isinstance(error, CallError) and error.treatment in _CLOSED
 
 
 def describe_closed(error: CallError, what: str) -> str:
     """Return the error text shown for the source; `what` is the object's name in Russian."""
-    text = _WORDS.get(error.code, f"Одноклассники не показывают это: {error.text}")
+    what_happened = "не показывают это" if is_closed_error(error) else "не приняли запрос"
+    text = _WORDS.get(error.code, f"Одноклассники {what_happened}: {error.text}")
     return f"{text} ({what}, ошибка {error.code})"
 
 

@@ -1,5 +1,6 @@
 """Client of OK: signed REST calls with a user session, and the Bot API with a group token."""
 
+import asyncio
 import hashlib
 import json
 import time
@@ -22,19 +23,28 @@ from services.ingest.networks.calls import (
     transport_failure,
     use_call_allowance,
 )
-from services.ingest.networks.ok.ok_errors import EFFECTS, NETWORK, treatment
+from services.ingest.networks.ok.ok_errors import EFFECTS, FIELD_ERRORS, NETWORK, treatment
 from services.ingest.networks.port import Credential, TokenKind, TokenPool
 from services.ingest.settings import IngestSettings
+from shared.logs import get_logger
+
+log = get_logger(__name__)
 
 # How many sessions a read tries at most.
 MAX_SESSION_SWITCHES = 8
 _UNSIGNED = {"access_token", "session_key", "sig"}
-# Responses have no envelope: a response without its list is invalid, and the read is retried.
+# The list in each response. Without items OK may omit it, or return null instead of the list or of the response.
 _LISTS = {
     "discussions.getComments": "comments",
+    "discussions.getList": "discussions",
+    "mediatopic.getByIds": "media_topics",
+    "mediatopic.getTopics": "media_topics",
     "graph.chats.get": "chats",
     "graph.messages.get": "messages",
+    "graph.subscriptions.get": "subscriptions",
 }
+# A response without its list is valid only if it has nothing else, or one of these fields.
+_OTHER_FIELDS = {"anchor", "has_more", "marker", "discussionId", "discussionType", "entities", *_LISTS.values()}
 
 
 def signature(params: Mapping[str, str], secret: str) -> str:
@@ -66,6 +76,8 @@ class OkClient:
         self._token_pool = token_pool
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_timeout_seconds)
+        # Until when a method is called without `fields`, by the event loop's time.
+        self._without_fields_until: dict[str, float] = {}
 
     def user_session(self, method: str) -> Credential:
         """Return a usable user session. Raises `NoUsableToken` if there is none."""
@@ -99,6 +111,29 @@ class OkClient:
             except TokenNotUsable:
                 continue  # it became unusable while this call waited for the rate limit
         raise NoUsableToken(f"{MAX_SESSION_SWITCHES} sessions in a row were rejected for {method}")
+
+    async def read_with_fields(self, method: str, fields: str, **params: Any) -> Any:
+        """Call a read-only REST method with `fields`, or without them if the network refuses them.
+
+        An unknown field refuses the whole call. The method is then called without `fields` for
+        `ok_fields_retry_seconds`: its responses have fewer details.
+        """
+        now = asyncio.get_running_loop().time()
+        if not fields or self._without_fields_until.get(method, 0.0) > now:
+            return await self.read_with_any_session(method, **params)
+        try:
+            return await self.read_with_any_session(method, fields=fields, **params)
+        except CallError as error:
+            if error.code not in FIELD_ERRORS:
+                raise
+            answer = await self.read_with_any_session(method, **params)
+            # The same call without `fields` succeeded, so they were the reason.
+            pause = self._settings.ok_fields_retry_seconds
+            self._without_fields_until[method] = now + pause
+            log.warning(
+                "fields refused", method=method, fields=fields, error=str(error)[:200], retry_in_seconds=pause
+            )
+            return answer
 
     async def call(
         self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any
@@ -162,7 +197,7 @@ class OkClient:
             raise transport_failure(NETWORK, method, error) from None
         if isinstance(body, dict) and "error_code" in body:
             raise await self._refused(credential, method, body, started)
-        if (name := _LISTS.get(method)) and not (isinstance(body, dict) and isinstance(body.get(name), list)):
+        if (name := _LISTS.get(method)) and (body := _with_list(body, name)) is None:
             record_call(NETWORK, method, "invalid_response", started)
             raise NoValidResponse(NETWORK, method, f"no {name} in the response")
         record_call(NETWORK, method, "success", started)
@@ -185,6 +220,18 @@ class OkClient:
 def bot_method_name(path: str, *, posting: bool = False) -> str:
     """Return the name of a Bot API call, under which its limits are stored."""
     return f"graph.{path.partition('/')[0]}.{'post' if posting else 'get'}"
+
+
+def _with_list(body: Any, name: str) -> dict[str, Any] | None:
+    """Return the response with its list, empty if OK left it out; None if it is not a valid response."""
+    if body is None:
+        return {name: []}
+    if not isinstance(body, dict):
+        return None
+    if isinstance(body.get(name), list):
+        return body
+    is_other = bool(body) and body.keys().isdisjoint(_OTHER_FIELDS)
+    return None if is_other or body.get(name) is not None or body.get("has_more") else body | {name: []}
 
 
 def _plain(value: Any) -> str:

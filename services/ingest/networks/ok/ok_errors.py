@@ -20,16 +20,24 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     102: T.REVOKED, 103: T.REVOKED, 401: T.REVOKED, 402: T.REVOKED, 403: T.REVOKED, 457: T.REVOKED,
     514: T.CAPTCHA,
     # The token is usable, but the content is closed or missing, or the sent content is rejected.
-    10: T.DENIED, 24: T.DENIED, 50: T.DENIED, 200: T.DENIED, 455: T.DENIED, 456: T.DENIED, 458: T.DENIED,
+    10: T.DENIED, 24: T.DENIED, 50: T.DENIED, 455: T.DENIED, 456: T.DENIED, 458: T.DENIED,
     160: T.NOT_FOUND, 106: T.NOT_FOUND, 300: T.NOT_FOUND, 700: T.NOT_FOUND, 702: T.NOT_FOUND, 705: T.NOT_FOUND,
     706: T.NOT_FOUND,
     454: T.CONTENT_REJECTED, 511: T.CONTENT_REJECTED, 701: T.CONTENT_REJECTED, 704: T.CONTENT_REJECTED,
     **dict.fromkeys(range(600, 608), T.CONTENT_REJECTED),
     # The request is invalid; a retry would fail too.
     3: T.CLIENT_ERROR, 4: T.CLIENT_ERROR, 100: T.CLIENT_ERROR, 104: T.CLIENT_ERROR, 105: T.CLIENT_ERROR,
-    110: T.CLIENT_ERROR, 140: T.CLIENT_ERROR, 141: T.CLIENT_ERROR, 220: T.CLIENT_ERROR,
+    110: T.CLIENT_ERROR, 140: T.CLIENT_ERROR, 141: T.CLIENT_ERROR, 200: T.CLIENT_ERROR, 220: T.CLIENT_ERROR,
     451: T.CLIENT_ERROR, 453: T.CLIENT_ERROR, 1200: T.CLIENT_ERROR, 2001: T.CLIENT_ERROR,
 }  # fmt: skip
+
+# Errors of the request that no object causes: an unknown method, a wrong signature, a missing right of the
+# application, an unknown field, a wrong kind of session. They say nothing about what was to be read.
+REQUEST_ERRORS = frozenset({3, 4, 104, 105, 200, 220, 451, 453, 1200})
+# Errors of a request whose `fields` may be the reason.
+FIELD_ERRORS = frozenset({100, 220})
+# The comment does not exist, or is removed.
+COMMENT_GONE = frozenset({700, 702})
 
 # OK does not publish its limits: pauses begin short and double.
 EFFECTS: Mapping[ErrorTreatment, TokenEffect] = {
@@ -53,6 +61,7 @@ USER_MESSAGES: dict[int, UserMessage] = {
     ),
     104: UserMessage("Подпись вызова не принята сетью: сообщите оператору.", True),
     160: UserMessage("Такой группы в Одноклассниках нет: сообщите оператору.", True),
+    200: UserMessage("У приложения нет права на этот вызов: сообщите оператору.", True),
     453: UserMessage("Этот вызов требует ключа пользователя: сообщите оператору.", True),
     455: UserMessage("Настройки пользователя не позволяют этот ответ.", True),
     457: UserMessage(_INVALID_KEY_TEXT, False, 30.0),

@@ -57,14 +57,16 @@ class OkNetwork:
         self._intake = intake
         self._settings = settings
         self._client = OkClient(http, token_pool, settings)
-        self._reader = DiscussionReader(self._client)
+        self._reader = DiscussionReader(self._client, settings)
         self._listing = DiscussionList(self._reader, settings)
         self._discussions = DiscussionPoller(self._reader, self._listing, token_pool, intake, settings)
         self._topics = TopicPoller(self._reader, token_pool, intake, settings)
         self._subscriptions = SubscriptionMonitor(
             self._client, token_pool, intake, settings, self._on_possible_loss
         )
-        self._photos = OkPhotoUploader(self._client, http, settings.photo_upload_timeout_seconds)
+        self._photos = OkPhotoUploader(
+            self._client, http, settings.photo_upload_timeout_seconds, settings.ok_photo_albums
+        )
         self._tokens = TokenProbe(self.name, token_pool, self._probe, settings.token_probe_seconds)
         self._chats = ChatPoller(
             self._client,
@@ -172,14 +174,16 @@ class OkNetwork:
     async def edit_reply(self, reply: ReplyToChange, text: str) -> None:
         """Replace the text of a comment.
 
-        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
+        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost or does
+        not confirm the change.
         """
         await self._change(reply, "discussions.editDiscussionComment", comment=text)
 
     async def delete_reply(self, reply: ReplyToChange) -> None:
         """Delete a comment.
 
-        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost.
+        Raises `PublishRejected` if nothing was changed, `PublishOutcomeUnknown` if the response was lost or does
+        not confirm the change.
         """
         await self._change(reply, "discussions.deleteDiscussionComment")
 
@@ -188,7 +192,7 @@ class OkNetwork:
             raise PublishRejected("ok:not_changeable", NO_MESSAGE_CHANGES, permanent=True, was_sent=False)
         kind, ident = ok_payloads.split_discussion_key(reply.thread_key.removeprefix("ok:"))
         with mapping_publish_errors(self.name, ok_errors.change_message, ok_errors.GONE):
-            await self._client.call(
+            answer = await self._client.call(
                 self._client.user_session(method),
                 method,
                 discussionId=ident,
@@ -197,6 +201,8 @@ class OkNetwork:
                 not_after=reply.send_deadline,
                 **params,
             )
+        if _had_no_effect(answer):
+            raise PublishOutcomeUnknown(f"{method}: the network accepted the call but did not confirm the change")
 
     async def read_thread(self, outgoing: OutgoingReply) -> ParsedBatch:
         """Return the reply's thread after `outgoing.baseline_position`.
@@ -211,6 +217,12 @@ class OkNetwork:
             return await self._reader.newest_comments(
                 outgoing.page, discussion, ok_payloads.from_milliseconds(after), whole=True
             )
+
+
+def _had_no_effect(answer: Any) -> bool:
+    """Return whether the response says that a change had no effect: `false`, `0` or `{"success": false}`."""
+    done = answer.get("success") if isinstance(answer, dict) else answer
+    return isinstance(done, bool | int) and not done
 
 
 def _comment_id(answer: Any) -> str | None:

@@ -24,7 +24,7 @@ from services.ingest.networks.lookup_port import (
     post_activity,
     reactions_of,
 )
-from services.ingest.networks.ok.cooldowns import OBJECT_TREATMENTS
+from services.ingest.networks.ok.cooldowns import is_closed_error
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.ok.ok_errors import NETWORK
 from services.ingest.networks.ok.ok_payloads import MOSCOW
@@ -52,6 +52,7 @@ class OkPageLookup:
     def __init__(self, http: aiohttp.ClientSession, token_pool: TokenPool, settings: IngestSettings) -> None:
         self._client = OkClient(http, token_pool, settings)
         self._token_pool = token_pool
+        self._topic_fields = settings.ok_topic_fields
 
     async def describe(self, pages: Sequence[PageRef]) -> list[PageProfile]:
         """Return profiles from one group.getInfo call; groups missing from the response are `gone`."""
@@ -62,7 +63,7 @@ class OkPageLookup:
             if error.code != GROUP_NOT_FOUND or len(pages) > 1:
                 raise
             answer = []
-        groups = extract_groups(answer, NETWORK, "group.getInfo")
+        groups = _groups(answer)
         found = groups_by_id(groups, "uid", len(pages), NETWORK, "group.getInfo")
         return [_described(page.external_id, found.get(page.external_id)) for page in pages]
 
@@ -72,11 +73,11 @@ class OkPageLookup:
         Citizens' topics do not count.
         """
         try:
-            answer = await self._client.read_with_any_session(
-                "mediatopic.getTopics", gid=page.external_id, count=TOPICS_PER_CALL
+            answer = await self._client.read_with_fields(
+                "mediatopic.getTopics", self._topic_fields, gid=page.external_id, count=TOPICS_PER_CALL
             )
         except CallError as error:
-            if error.treatment not in OBJECT_TREATMENTS:
+            if not is_closed_error(error):
                 raise
             return None
         listed = [
@@ -90,8 +91,11 @@ class OkPageLookup:
 
     async def post_reactions(self, post_ids: Sequence[str]) -> dict[str, PostReactions]:
         """Return the reactions to topics from one mediatopic.getByIds call; OK does not report views."""
-        answer = await self._client.read_with_any_session(
-            "mediatopic.getByIds", topic_ids=",".join(post_ids), media_limit=MAX_MEDIA_BLOCKS
+        answer = await self._client.read_with_fields(
+            "mediatopic.getByIds",
+            self._topic_fields,
+            topic_ids=",".join(post_ids),
+            media_limit=MAX_MEDIA_BLOCKS,
         )
         found = {}
         for raw in extract_topics(answer):
@@ -177,6 +181,11 @@ def _outcome(raw: Mapping[str, Any]) -> tuple[PageAvailability, str | None]:
     return ("closed", "private_group") if raw.get("private") is True else ("open", None)
 
 
+def _groups(answer: Any) -> list[dict[str, Any]]:
+    """Return the groups of a response; without a group OK may return null, or an object without the list."""
+    return [] if answer in (None, {}, {"groups": None}) else extract_groups(answer, NETWORK, "group.getInfo")
+
+
 COMMUNITY_FIELDS = "uid,name,shortname,status,disable_reason"
 
 
@@ -186,7 +195,7 @@ async def community_by_id(client: OkClient, external_id: str) -> Community:
     Raises `CommunityNotFound` if there is none or it is deleted or blocked, and the errors of a call.
     """
     answer = await _read(client, "group.getInfo", uids=external_id, fields=COMMUNITY_FIELDS)
-    for raw in extract_groups(answer, NETWORK, "group.getInfo"):
+    for raw in _groups(answer):
         if str(raw.get("uid")) != external_id:
             continue
         if str(raw.get("status") or "").upper() in INACTIVE_STATUSES or raw.get("disable_reason"):

@@ -153,7 +153,7 @@ def parse_comment(
 ) -> IncomingItem:
     """Return the item of a comment; a removed comment is a deletion by an unknown person."""
     _object(raw, "comment")
-    removed = any(word in str(raw.get("type", "")).upper() for word in REMOVED_TYPES)
+    removed = is_removed(raw)
     group, writer = _who(raw)
     answered = raw.get("reply_to_comment_id")
     written_at = (
@@ -175,6 +175,11 @@ def parse_comment(
         attachments=attachments if isinstance(attachments, list) else (),
         url=discussion_url(page, discussion),
     )
+
+
+def is_removed(raw: Mapping[str, Any]) -> bool:
+    """Return whether a comment is removed, by its type."""
+    return any(word in str(raw.get("type", "")).upper() for word in REMOVED_TYPES)
 
 
 def _who(raw: dict[str, Any]) -> tuple[bool, str | None]:

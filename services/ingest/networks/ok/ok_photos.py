@@ -5,7 +5,7 @@ sent in them.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aiohttp
@@ -23,17 +23,29 @@ NO_PHOTOS = "Сообщения Одноклассников не принима
 class OkPhotoUploader:
     """Uploads photos. Raises the errors of `OkClient.call`; the caller maps them to outcomes."""
 
-    def __init__(self, client: OkClient, http: aiohttp.ClientSession, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        client: OkClient,
+        http: aiohttp.ClientSession,
+        timeout_seconds: float,
+        albums: Mapping[str, str] | None = None,
+    ) -> None:
         self._client = client
         self._http = http
         self._timeout_seconds = timeout_seconds
+        self._albums = albums or {}
 
     async def upload(self, target: PhotoTarget, photo: Photo) -> str:
-        """Upload a photo to the group for a comment; return its id."""
+        """Upload a photo for a comment to the group's configured album, otherwise to the user's; return its id."""
         if target.kind == "message":
             raise PublishRejected("ok:no_photos", NO_PHOTOS, permanent=True, was_sent=False)
         credential = self._client.user_session("photosV2.getUploadUrl")
-        server = await self._client.call(credential, "photosV2.getUploadUrl", gid=target.page.external_id, count=1)
+        group = target.page.external_id
+        # A group without an album would be that of a future topic, whose photos are not committed.
+        album = self._albums.get(group)
+        server = await self._client.call(
+            credential, "photosV2.getUploadUrl", gid=None if album is None else group, aid=album, count=1
+        )
         url = server.get("upload_url") if isinstance(server, dict) else None
         sent = await upload_file(self._http, NETWORK, url, "pic1", photo, timeout_seconds=self._timeout_seconds)
         photo_id, token = _uploaded(sent)

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from uuid import UUID
 
-from services.ingest.networks.calls import CallError, NoValidResponse
-from services.ingest.networks.ok.cooldowns import is_object_error
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
+from services.ingest.networks.ok.cooldowns import is_closed_error
 from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
 from services.ingest.networks.ok.ok_errors import NETWORK
 from services.ingest.networks.port import (
@@ -133,7 +133,9 @@ class SubscriptionMonitor:
             failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1
             self._intake.report_failure(page, SOURCE, str(error))
             log.warning("subscription check failed", page_external_id=page.external_id, error=str(error)[:200])
-            if isinstance(error, CallError) and is_object_error(error):
+            if is_closed_error(error) or (
+                isinstance(error, CallError) and error.treatment is ErrorTreatment.CLIENT_ERROR
+            ):
                 return self._settings.ok_closed_retry_seconds
             return retry_delay(error, failures)
         except Exception as bug:  # a bug in the check of one group must not stop the others

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.ingest.networks.calls import CallError, NoUsableToken, NoValidResponse
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
+from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_closed_error, is_object_error
 from services.ingest.networks.ok.ok_client import OkClient, bot_method_name
 from services.ingest.networks.ok.ok_errors import NETWORK
 from services.ingest.networks.ok.push.subscriptions import SOURCE as PUSH_SOURCE
@@ -150,7 +150,7 @@ class ChatPoller:
             self._cursors.pop(name, None)
             self._polled_at.pop(name, None)
             reason = str(error)
-            if isinstance(error, CallError) and is_object_error(error):
+            if isinstance(error, CallError) and is_closed_error(error):
                 reason = describe_closed(error, f"группа {name}")
                 self._cooldowns.start(name, self._settings.ok_closed_retry_seconds)
             else:

@@ -217,21 +217,7 @@ class DiscussionPoller:
         if not topics:
             return
         observed_at = clock.now()
-        try:
-            by_page = await self._reader.topics_by_ids(topics)
-        except CallError as error:
-            if not is_object_error(error):
-                raise
-            by_page = []
-            # One topic can make the call fail for all. Its error is reported when its comments are read.
-            for discussion, page in topics.items():
-                try:
-                    by_page += await self._reader.topics_by_ids({discussion: page})
-                except CallError as single:
-                    if not is_object_error(single):
-                        raise
-                    log.warning("topic read failed", discussion=discussion, error=str(single)[:200])
-        for page, parsed in by_page:
+        for page, parsed in await self._reader.readable_topics(topics):
             await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, edits_are_announced=False)
 
     async def _comments(self, one: ChangedDiscussion) -> bool:

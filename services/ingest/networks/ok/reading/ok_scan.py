@@ -6,7 +6,7 @@ from typing import Any
 
 from services.ingest.networks.calls import CallError, NoUsableToken
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.cooldowns import describe_closed, is_object_error
+from services.ingest.networks.ok.cooldowns import describe_closed, is_closed_error, is_object_error
 from services.ingest.networks.ok.ok_payloads import DiscussionRow
 from services.ingest.networks.ok.reading.chats import CLOSED_CHAT, ChatPoller
 from services.ingest.networks.ok.reading.discussion_list import DiscussionList
@@ -45,6 +45,8 @@ class OkPageScan:
         self._intake = intake
         self._started = clock.now()
         self._share = 0.0
+        # Refused requests of the current step by discussion or chat, until one of them could be read.
+        self._refusals: dict[str, CallError] | None = {}
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Continue from the cursor to the end."""
@@ -52,11 +54,13 @@ class OkPageScan:
         first = str(cursor.get("step", STEPS[0]))
         todo = STEPS[STEPS.index(first) :] if first in STEPS else ()
         for step in todo:
+            self._refusals = {}
             try:
                 async for walked in steps[step](cursor if step == first else {}):
                     yield walked
+                self._check_refusals()
             except CallError as error:
-                if not is_object_error(error):
+                if not is_closed_error(error):
                     raise
                 self._intake.report_failure(
                     self._page, SOURCE, describe_closed(error, f"группа {self._page.external_id}")
@@ -94,6 +98,7 @@ class OkPageScan:
             # Comments on older topics are found through the list of discussions.
             if found.anchor is None or (found.parsed.items and not fresh.items):
                 return
+            self._check_refusals()
             anchor, after = found.anchor, None
 
     async def _list(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
@@ -117,6 +122,7 @@ class OkPageScan:
             oldest = min((one.active_at for one in rows if one.active_at), default=None)
             if following is None or (oldest is not None and oldest < self._since):
                 return
+            self._check_refusals()
             anchor, after = following, None
             yield self._step("list", ParsedBatch(), clock.now(), anchor=anchor, done=self._passed(oldest))
 
@@ -130,7 +136,7 @@ class OkPageScan:
         for start in range(0, len(topics), 50):
             observed_at = clock.now()
             pages = dict.fromkeys(topics[start : start + 50], self._page)
-            for _, parsed in await self._reader.topics_by_ids(pages):
+            for _, parsed in await self._reader.readable_topics(pages):
                 fresh = _since(parsed, self._since)
                 yield self._step("list", fresh, observed_at, anchor=anchor, after=after, done=0.0)
         others = await self._intake.threads_with_other_count(_threads(counts), include_known=True)
@@ -150,9 +156,22 @@ class OkPageScan:
             if not is_object_error(error):
                 raise
             self._intake.report_failure(self._page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
+            if self._refusals is not None and not is_closed_error(error):
+                self._refusals[discussion] = error
+                return  # the cursor stays before this discussion: see `_check_refusals`
             comments = ParsedBatch()
+        else:
+            self._refusals = None
         fresh = _since(comments, self._since)
         yield self._step(step, fresh, observed_at, anchor=anchor, after=discussion, done=done)
+
+    def _check_refusals(self) -> None:
+        """Raise an error of the discussions or chats if the network refused all requests for them as invalid.
+
+        One may have an id that the network does not accept; several show that our requests are wrong.
+        """
+        if self._refusals and len(self._refusals) > 1:
+            raise next(iter(self._refusals.values()))
 
     async def _messages(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Yield messages since the start time, from all chats that changed since then."""
@@ -170,11 +189,15 @@ class OkPageScan:
                     if not is_object_error(error):
                         raise
                     self._intake.report_failure(self._page, SOURCE, describe_closed(error, CLOSED_CHAT))
+                    if self._refusals is not None and not is_closed_error(error):
+                        self._refusals[chat] = error
                     continue
+                self._refusals = None
                 done = self._passed(ok_payloads.from_milliseconds(dict(moved)[chat]))
                 yield self._step("chats", parsed, observed_at, anchor=marker, after=chat, done=done)
             if following is None or len(moved) < len(rows):
                 return
+            self._check_refusals()
             marker, after = following, None
 
     def _step(

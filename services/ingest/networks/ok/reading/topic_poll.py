@@ -11,7 +11,7 @@ from uuid import UUID
 
 from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.ok import ok_payloads
-from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
+from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_closed_error, is_object_error
 from services.ingest.networks.ok.ok_errors import NETWORK
 from services.ingest.networks.ok.reading.discussion_poll import OPEN_SECOND_PREFIX, comment_count
 from services.ingest.networks.ok.reading.discussion_reader import DiscussionReader, TopicPage, deletion
@@ -77,7 +77,7 @@ class TopicPoller:
         try:
             await self.check_group(pages[name])
         except CallError as error:
-            if not is_object_error(error):
+            if not is_closed_error(error):
                 self._intake.report_failure(pages[name], SOURCE, str(error))
                 raise
             reason = describe_closed(error, f"группа {name}")
