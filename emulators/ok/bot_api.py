@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from emulators.common.faults.fault_injector import CallAnswer
+from emulators.ok import serializers
 from emulators.ok.bot_methods import GET_METHODS, POST_METHODS, BotCall, BotMethod, parse_body
 from emulators.ok.errors import OkError
 from emulators.ok.rest_api import IncomingCall, answer_with_faults, error_answer
@@ -46,7 +47,8 @@ def _carry_out(world: OkState, incoming: BotRequest) -> CallAnswer:
     try:
         function, page = _authorize(world, incoming)
         body = parse_body(incoming.raw, incoming.content_type) if incoming.verb == "POST" else {}
-        return CallAnswer(function(BotCall(world, page, incoming.query, incoming.chat, body)))
+        answer = function(BotCall(world, page, incoming.query, incoming.chat, body))
+        return CallAnswer(serializers.with_empty_lists(answer, world.settings.empty_lists))
     except OkError as error:
         return error_answer(error)
 

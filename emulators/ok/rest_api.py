@@ -10,6 +10,7 @@ from starlette.responses import Response
 from emulators.common.call_params import merged_params
 from emulators.common.faults.fault_injector import CallAnswer
 from emulators.common.uploads import uploaded_files
+from emulators.ok import serializers
 from emulators.ok.errors import OkError
 from emulators.ok.rest_call import METHODS, Method, RestCall
 from emulators.ok.state.network_state import OkState
@@ -68,7 +69,8 @@ def execute_call(world: OkState, name: str, params: dict[str, str]) -> CallAnswe
     """Check and execute one call."""
     try:
         function, session = _admit(world, name, params)
-        return CallAnswer(function(RestCall(world, params, session)))
+        answer = function(RestCall(world, params, session))
+        return CallAnswer(serializers.with_empty_lists(answer, world.settings.empty_lists))
     except OkError as error:
         return error_answer(error)
 

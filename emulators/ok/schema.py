@@ -73,6 +73,7 @@ CREATE TABLE IF NOT EXISTS photo_uploads (
     token TEXT, content BLOB
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS photo_uploads_by_key ON photo_uploads (key, number);
+CREATE TABLE IF NOT EXISTS photo_upload_albums (key TEXT PRIMARY KEY, aid TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS photos (
     id INTEGER PRIMARY KEY, uid TEXT NOT NULL, page TEXT, content BLOB NOT NULL
 );

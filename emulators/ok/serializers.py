@@ -1,16 +1,19 @@
 """Converts stored rows to the network's JSON objects."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from emulators.common.audience import PostAudience, post_audience
 from emulators.common.store import Row
 from emulators.ok import ids
+from emulators.ok.settings import EmptyLists
 from emulators.ok.state.network_state import OkState
 
 TITLE_LENGTH = 200
 GROUP_TOPIC = "GROUP_TOPIC"
+# The lists of responses to which the setting `empty_lists` applies.
+LISTS = frozenset({"comments", "discussions", "media_topics", "chats", "messages", "subscriptions", "groups"})
 
 
 def split_ref(ref: str) -> tuple[str, str]:
@@ -19,9 +22,16 @@ def split_ref(ref: str) -> tuple[str, str]:
     return kind, ident
 
 
-def flag(name: str, fields: list[str]) -> bool:
-    """Return whether a field set contains a field: by its last segment, or by an asterisk."""
-    return any(field.rpartition(".")[2] in {name, "*"} for field in fields)
+def with_empty_lists(answer: Any, form: EmptyLists) -> Any:
+    """Return a response with its empty list in the form that the setting `empty_lists` selects."""
+    empty = {name for name in LISTS if isinstance(answer, dict) and answer.get(name) == []}
+    if form == "shown" or not (empty or answer == []):
+        return answer
+    if form == "null_answer":
+        return None
+    if form == "null":
+        return answer | dict.fromkeys(empty) if empty else answer
+    return {name: value for name, value in answer.items() if name not in empty} if empty else answer
 
 
 def user(world: OkState, uid: str) -> dict[str, Any]:
@@ -112,15 +122,10 @@ def audience(world: OkState, row: Row) -> PostAudience:
     return post_audience(row["page"], row["id"], members, (world.clock.now_ms() - row["created_ms"]) / 1000)
 
 
-def topic(world: OkState, row: Row) -> dict[str, Any]:
-    """Return a media topic."""
+def topic(world: OkState, row: Row, fields: Collection[str] = ()) -> dict[str, Any]:
+    """Return a media topic; its summaries only if they are among the requested fields."""
     seen = audience(world, row)
-    return {
-        "id": str(row["id"]),
-        "created_ms": row["created_ms"],
-        "author_ref": row["author"],
-        "owner_ref": f"group:{row['page']}",
-        "media": media(row),
+    summaries = {
         "like_summary": {"count": seen.likes},
         "reshare_summary": {"count": seen.reposts},
         "discussion_summary": {
@@ -128,6 +133,14 @@ def topic(world: OkState, row: Row) -> dict[str, Any]:
             "discussion_type": GROUP_TOPIC,
             "comments_count": row["comments"],
         },
+    }
+    return {
+        "id": str(row["id"]),
+        "created_ms": row["created_ms"],
+        "author_ref": row["author"],
+        "owner_ref": f"group:{row['page']}",
+        "media": media(row),
+        **{name: value for name, value in summaries.items() if f"media_topic.{name}" in fields},
     }
 
 
@@ -154,8 +167,8 @@ def discussion(world: OkState, row: Row, uid: str) -> dict[str, Any]:
     }
 
 
-def comment(world: OkState, row: Row, fields: list[str]) -> dict[str, Any]:
-    """Return a comment; `date_ms` only if the field set contains it."""
+def comment(world: OkState, row: Row, fields: Collection[str] = ()) -> dict[str, Any]:
+    """Return a comment; `date_ms` only if it is among the requested fields."""
     kind, ident = split_ref(row["author"])
     removed, settings = row["deleted_by"] is not None, world.settings
     shown: dict[str, Any] = {
@@ -174,7 +187,7 @@ def comment(world: OkState, row: Row, fields: list[str]) -> dict[str, Any]:
         del shown["author_name"]
     if kind == "group":
         shown["author_type"] = "GROUP"
-    if settings.comment_date_ms and flag("date_ms", fields):
+    if settings.comment_date_ms and "comment.date_ms" in fields:
         shown["date_ms"] = row["created_ms"]
     attachments = json.loads(row["attachments"])
     if attachments and not removed:

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from emulators.common.settings import EmulatorSettings
 
+EmptyLists = Literal["shown", "omitted", "null", "null_answer"]
+
 
 class OkSettings(EmulatorSettings):
     """Settings read from the environment with the prefix `EMULATOR_`."""
@@ -40,8 +42,20 @@ class OkSettings(EmulatorSettings):
     """What group.getInfo returns: a bare array, or `{"groups": [...]}`."""
     comment_date_ms: bool = True
     """Whether comments contain `date_ms` if it is requested; otherwise only `date` in Moscow time."""
-    removed_shown: bool = True
-    """Whether `includeRemoved` shows removed comments."""
+    unknown_fields: list[str] = Field(default_factory=list)
+    """Fields that the network does not know, such as `comment.DATE_MS` or `media_topic.*`; asking for one refuses
+    the whole call."""
+    field_error: Literal[220, 100] = 220
+    """The error of a call that asks for an unknown field."""
+    empty_lists: EmptyLists = "shown"
+    """How a response without items looks: with an empty list, without the list, with null instead of the list, or
+    null instead of the whole response."""
+    changes_answer: Literal["true", "false", "zero", "object"] = "true"
+    """What edits and deletions through the API return: `true`, or without any effect `false`, `0` or
+    `{"success": false}`."""
+    removed_shown: Literal["own", "all", "none"] = "own"
+    """Which removed comments `includeRemoved` shows: all, none, or only those of the session's user that others
+    removed."""
     removed_type: str = "REMOVED_MESSAGE"
     """The `type` of a removed comment."""
     removed_text: bool = False
@@ -55,6 +69,9 @@ class OkSettings(EmulatorSettings):
     """How many bot tokens of a group are valid at once; the network itself allows one."""
     subscriptions_end_with_token: bool = False
     """Whether a new bot token ends the webhook subscriptions made with the earlier token."""
+
+    photo_group_needs_album: bool = True
+    """Whether a photo that was uploaded with `gid` can be committed only if it also has an album, `aid`."""
 
     censor_words: list[str] = Field(default_factory=list)
     """Words that, in any case, make the network refuse a text with error 454."""

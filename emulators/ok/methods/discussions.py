@@ -6,8 +6,10 @@ from typing import Any
 from emulators.common.store import Row
 from emulators.ok import ids, serializers
 from emulators.ok.errors import OkError
+from emulators.ok.field_sets import ALL_TOPIC_FIELDS, requested_fields
 from emulators.ok.rest_call import RestCall, method
 
+OBJECTS = ("comment", "user", "group")
 CATEGORIES = frozenset({"GROUP", "MY"})
 DIRECTIONS = frozenset({"FORWARD", "BACKWARD", "AROUND"})
 DISCUSSION_TYPES = frozenset(
@@ -28,6 +30,9 @@ DISCUSSION_TYPES = frozenset(
         "SHARE",
     }
 )
+
+# Responses to a change that had no effect, by the setting `changes_answer`.
+WITHOUT_EFFECT: dict[str, Any] = {"false": False, "zero": 0, "object": {"success": False}}
 
 
 def _topic(call: RestCall, id_name: str = "discussionId", type_name: str = "discussionType") -> Row:
@@ -89,7 +94,7 @@ def get(call: RestCall) -> dict[str, Any]:
         "entities": {
             **serializers.entities(world, [f"group:{row['page']}", row["author"]]),
             "themes": [{"id": str(row["id"]), "title": row["text"][: serializers.TITLE_LENGTH]}],
-            "media_topics": [serializers.topic(world, row)],
+            "media_topics": [serializers.topic(world, row, ALL_TOPIC_FIELDS)],
             "polls": [],
         },
     }
@@ -103,12 +108,13 @@ def get_comments(call: RestCall) -> dict[str, Any]:
     new comments are written meanwhile.
     """
     world, uid = call.world, call.user
+    fields = requested_fields(call, *OBJECTS)
     topic = _topic(call)
     anchor = call.optional("anchor")
     backward = "BACKWARD" if anchor == "LAST" else "FORWARD"
     direction = call.choice("direction", DIRECTIONS, backward)
     count = call.count(20)
-    removed = call.flag("includeRemoved") and world.settings.removed_shown
+    removed = _removed_of(call)
     state = world.discussions
     if anchor is None:
         anchor = "LAST" if direction == "BACKWARD" else "FIRST"
@@ -132,7 +138,7 @@ def get_comments(call: RestCall) -> dict[str, Any]:
         state.mark_read(uid, topic["id"])
     position = rows[-1]["number"] if rows else number
     return {
-        "comments": [serializers.comment(world, row, call.values("fields")) for row in rows],
+        "comments": [serializers.comment(world, row, fields) for row in rows],
         "has_more": more,
         "anchor": ids.encode_anchor(position),
         "discussionId": str(topic["id"]),
@@ -141,13 +147,20 @@ def get_comments(call: RestCall) -> dict[str, Any]:
     }
 
 
+def _removed_of(call: RestCall) -> str:
+    """Return whose removed comments the call shows: a user as in `author`, `*` for all, empty for none."""
+    shown = call.world.settings.removed_shown if call.flag("includeRemoved") else "none"
+    return {"none": "", "own": f"user:{call.user}", "all": "*"}[shown]
+
+
 @method("discussions.getComment")
 def get_comment(call: RestCall) -> dict[str, Any]:
     """Return one comment; error 700 if it never existed, 702 if it was removed."""
+    fields = requested_fields(call, *OBJECTS)
     topic = _topic(call)
     row = call.world.discussions.comment(topic, call.text("comment_id"))
     return {
-        "comment": serializers.comment(call.world, row, call.values("fields")),
+        "comment": serializers.comment(call.world, row, fields),
         "entities": serializers.entities(call.world, [f"group:{topic['page']}", row["author"]]),
     }
 
@@ -155,12 +168,13 @@ def get_comment(call: RestCall) -> dict[str, Any]:
 @method("discussions.getDiscussionComments")
 def get_discussion_comments(call: RestCall) -> list[dict[str, Any]]:
     """Return comments by offset, oldest first: the older form of getComments."""
+    fields = requested_fields(call, *OBJECTS)
     topic = _topic(call, "entityId", "entityType")
     offset = call.params.get("offset") or "0"
     if not offset.isascii() or not offset.isdigit() or len(offset) > 9:
         raise OkError(100, "Invalid parameter offset", "offset")
     rows = call.world.discussions.comments_at(topic["id"], int(offset), call.count(20))
-    return [serializers.comment(call.world, row, call.values("fields")) for row in rows]
+    return [serializers.comment(call.world, row, fields) for row in rows]
 
 
 @method("discussions.getDiscussionCommentsCount")
@@ -189,7 +203,8 @@ def add_comment(call: RestCall) -> Any:
     shape = call.world.settings.comment_answer
     if shape == "id":
         return comment
-    shown = serializers.comment(call.world, call.world.discussions.comment(topic, comment), ["*"])
+    row = call.world.discussions.comment(topic, comment)
+    shown = serializers.comment(call.world, row, {"comment.date_ms"})
     return shown if shape == "comment" else {"comment": shown}
 
 
@@ -209,8 +224,11 @@ def _attachments(call: RestCall) -> list[Any]:
 
 
 @method("discussions.editDiscussionComment")
-def edit_comment(call: RestCall) -> bool:
-    """Edit a comment of the user or of a group that the user administers; error 704 after the edit window."""
+def edit_comment(call: RestCall) -> Any:
+    """Edit a comment of the user or of a group that the user administers; error 704 after the edit window.
+
+    With `changes_answer`, the response may say that the change had no effect.
+    """
     world = call.world
     topic = _topic(call)
     row = world.discussions.comment(topic, call.text("comment_id"))
@@ -220,16 +238,23 @@ def edit_comment(call: RestCall) -> bool:
         raise OkError(701)
     if world.clock.now_ms() - row["created_ms"] > world.settings.edit_window_seconds * 1000:
         raise OkError(704)
+    if world.settings.changes_answer != "true":
+        return WITHOUT_EFFECT[world.settings.changes_answer]
     world.discussions.edit_comment(row, call.params.get("comment", ""))
     return True
 
 
 @method("discussions.deleteDiscussionComment")
-def delete_comment(call: RestCall) -> bool:
-    """Remove a comment as the owner of the discussed object; `block_author` also bans the comment's author."""
+def delete_comment(call: RestCall) -> Any:
+    """Remove a comment as the owner of the discussed object; `block_author` also bans the comment's author.
+
+    With `changes_answer`, the response may say that the change had no effect.
+    """
     topic = _topic(call)
     _administrator(call, topic["page"])
     row = call.world.discussions.comment(topic, call.text("comment_id"))
+    if call.world.settings.changes_answer != "true":
+        return WITHOUT_EFFECT[call.world.settings.changes_answer]
     call.world.discussions.delete_comment(row, "community")
     kind, ident = serializers.split_ref(row["author"])
     if kind == "user" and call.flag("block_author"):

@@ -2,17 +2,23 @@
 
 from typing import Any
 
+from emulators.common.store import Row
 from emulators.ok import ids, serializers
 from emulators.ok.errors import OkError
+from emulators.ok.field_sets import requested_fields
 from emulators.ok.rest_call import RestCall, method
 
+OBJECTS = ("media_topic", "user", "group")
 HIDDEN_CODES = frozenset({10, 300, 456})
 
 
 @method("mediatopic.getTopics")
 def get_topics(call: RestCall) -> dict[str, Any]:
-    """Return topics of a group and of people in it, newest first; with an anchor if older topics remain."""
-    world = call.world
+    """Return topics of a group and of people in it, newest first; with an anchor if older topics remain.
+
+    Summaries, and the people and groups that topics mention, are returned only if `fields` asks for them.
+    """
+    world, fields = call.world, requested_fields(call, *OBJECTS)
     page = world.readable_page(call.uid, call.text("gid"))["uid"]
     anchor = call.optional("anchor")
     before: tuple[int, int] | None = None
@@ -21,8 +27,8 @@ def get_topics(call: RestCall) -> dict[str, Any]:
         before = (ms, topic)
     rows, more = world.discussions.topics_of(page, before, call.count(20))
     answer: dict[str, Any] = {
-        "media_topics": [serializers.topic(world, row) for row in rows],
-        "entities": serializers.entities(world, [f"group:{page}", *(row["author"] for row in rows)]),
+        "media_topics": [serializers.topic(world, row, fields) for row in rows],
+        **_entities(call, fields, rows),
         "has_more": more,
     }
     if rows and more:
@@ -32,8 +38,11 @@ def get_topics(call: RestCall) -> dict[str, Any]:
 
 @method("mediatopic.getByIds")
 def get_by_ids(call: RestCall) -> dict[str, Any]:
-    """Return topics by their ids; several ids require `media_limit` of 1 to 3. Missing topics are left out."""
-    world = call.world
+    """Return topics by their ids; several ids require `media_limit` of 1 to 3. Missing topics are left out.
+
+    `fields` has the same meaning as in `mediatopic.getTopics`.
+    """
+    world, fields = call.world, requested_fields(call, *OBJECTS)
     asked = call.values("topic_ids")
     if not asked:
         raise OkError(100, "Missing required parameter topic_ids", "topic_ids")
@@ -54,9 +63,15 @@ def get_by_ids(call: RestCall) -> dict[str, Any]:
                 raise
         else:
             rows.append(row)
-    topics = [serializers.topic(world, row) for row in rows]
+    topics = [serializers.topic(world, row, fields) for row in rows]
     if limit is not None:
         for topic_view in topics:
             topic_view["media"] = topic_view["media"][: int(limit)]
+    return {"media_topics": topics, **_entities(call, fields, rows)}
+
+
+def _entities(call: RestCall, fields: frozenset[str], rows: list[Row]) -> dict[str, Any]:
+    asked = {field.partition(".")[0] for field in fields} & {"user", "group"}
     refs = [ref for row in rows for ref in (f"group:{row['page']}", row["author"])]
-    return {"media_topics": topics, "entities": serializers.entities(world, refs)}
+    shown = serializers.entities(call.world, refs) if asked else {}
+    return {"entities": {f"{name}s": shown[f"{name}s"] for name in sorted(asked)}} if asked else {}

@@ -10,7 +10,10 @@ MAX_PHOTOS = 30
 
 @method("photosV2.getUploadUrl")
 def get_upload_url(call: RestCall) -> dict[str, Any]:
-    """Return the URL for an upload of the user, or (`gid`) for a group that the user administers."""
+    """Return the URL for an upload of the user, or (`gid`) for a group that the user administers.
+
+    Without an album (`aid`), a photo of the user belongs to the personal album, one of a group to a future topic.
+    """
     count = call.count(1)
     if count > MAX_PHOTOS:
         raise OkError(100, "Invalid parameter count", "count")
@@ -19,7 +22,7 @@ def get_upload_url(call: RestCall) -> dict[str, Any]:
         call.world.readable_page(call.user, page)
         if not call.world.discussions.administers(call.user, page):
             raise OkError(50)
-    return call.world.photos.create_upload(call.user, page, count)
+    return call.world.photos.create_upload(call.user, page, call.optional("aid"), count)
 
 
 @method("photosV2.commit")

@@ -15,6 +15,7 @@ from emulators.ok.state.page_rules import PageRuleStore
 # Modulus of a hash of the comment's number and the seed, which determines whether the comment is hidden.
 SHARE_BASE = 1_000_003
 VISIBLE_SQL = f"(author >= 'group:' AND author < 'group;' OR (number * 2654435761 + ?) % {SHARE_BASE} < ?)"
+SHOWN_SQL = "(deleted_by IS NULL OR ? = '*' OR (author = ? AND deleted_by <> 'author'))"
 FIRST_TOPIC = 150000000000001
 
 
@@ -199,21 +200,20 @@ class DiscussionStore:
         """Return a comment by its id alone."""
         return self.store.one("SELECT * FROM comments WHERE id = ?", (comment,))
 
-    def comments_after(self, topic: int, number: int, count: int, *, removed: bool) -> tuple[list[Row], bool]:
+    def comments_after(self, topic: int, number: int, count: int, *, removed: str) -> tuple[list[Row], bool]:
         """Return comments after a position, oldest first, and whether newer comments remain."""
         return self._comments(topic, "number > ? ORDER BY number ASC", number, count, removed=removed)
 
-    def comments_before(self, topic: int, number: int, count: int, *, removed: bool) -> tuple[list[Row], bool]:
+    def comments_before(self, topic: int, number: int, count: int, *, removed: str) -> tuple[list[Row], bool]:
         """Return comments before a position, newest first, and whether older comments remain."""
         return self._comments(topic, "number < ? ORDER BY number DESC", number, count, removed=removed)
 
-    def _comments(
-        self, topic: int, walk: str, number: int, count: int, *, removed: bool
-    ) -> tuple[list[Row], bool]:
+    def _comments(self, topic: int, walk: str, number: int, count: int, *, removed: str) -> tuple[list[Row], bool]:
+        # `removed`: the author whose comments are returned although others removed them; `*`: all removed ones.
         rows = self.store.all(
-            f"SELECT * FROM comments WHERE topic = ? AND (? OR deleted_by IS NULL)"  # noqa: S608
+            f"SELECT * FROM comments WHERE topic = ? AND {SHOWN_SQL}"  # noqa: S608
             f" AND {VISIBLE_SQL} AND {walk} LIMIT ?",
-            (topic, removed, *self._share(topic), number, count + 1),
+            (topic, removed, removed, *self._share(topic), number, count + 1),
         )
         return rows[:count], len(rows) > count
 

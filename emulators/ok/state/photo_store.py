@@ -22,11 +22,13 @@ class PhotoStore:
         self._settings = settings
         self._clock = clock
 
-    def create_upload(self, uid: str, page: str | None, count: int) -> dict[str, Any]:
+    def create_upload(self, uid: str, page: str | None, album: str | None, count: int) -> dict[str, Any]:
         """Return the URL for an upload of `count` photos, and their temporary ids."""
         key = secrets.token_urlsafe(24)
         photo_ids = [secrets.token_urlsafe(24) for _ in range(count)]
         with self._store.transaction():
+            if album is not None:
+                self._store.execute("INSERT INTO photo_upload_albums (key, aid) VALUES (?, ?)", (key, album))
             for number, photo_id in enumerate(photo_ids):
                 self._store.execute(
                     "INSERT INTO photo_uploads (photo_id, key, number, uid, page) VALUES (?, ?, ?, ?, ?)",
@@ -60,10 +62,16 @@ class PhotoStore:
         return {"photos": photos}
 
     def commit(self, uid: str, photo_id: str, token: str) -> dict[str, Any]:
-        """Commit an uploaded photo; error 100 unless the user uploaded it and gives its token."""
+        """Commit an uploaded photo; error 100 unless the user uploaded it and gives its token.
+
+        A photo that was uploaded for a group without an album is meant for a topic and cannot be committed.
+        """
         row = self._store.one("SELECT * FROM photo_uploads WHERE photo_id = ? AND uid = ?", (photo_id, uid))
         if row is None or row["token"] is None or row["token"] != token:
             raise OkError(100, "Invalid parameter token", "token")
+        album = self._store.value("SELECT aid FROM photo_upload_albums WHERE key = ?", (row["key"],))
+        if row["page"] is not None and album is None and self._settings.photo_group_needs_album:
+            raise OkError(100, "Missing required parameter aid", "aid")
         with self._store.transaction():
             number = (self._store.value("SELECT max(id) FROM photos") or FIRST_PHOTO - 1) + 1
             self._store.execute(

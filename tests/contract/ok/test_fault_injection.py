@@ -75,6 +75,7 @@ async def test_clients_read_removed_and_edited_comments(
     network: OkProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(odnoklassniki.api, "API_URL", f"{network.url}/fb.do")
+    await network.control("settings", {"removed_shown": "all"})
     topic = (await network.control("post", {"page": network.page, "text": "Обсуждаем"}))["thread"]
     kept, gone = [await network.citizen(text, thread=topic) for text in ("Остаётся", "Исчезает")]
     await network.control("edit", {"page": network.page, "id": kept["id"], "text": "Изменён"})
@@ -91,6 +92,7 @@ async def test_clients_read_removed_and_edited_comments(
     ]
     plain = await call(network, user, "discussions.getComments", **place)
     assert [item["id"] for item in plain["comments"]] == [kept["id"]]
+    await network.control("settings", {"removed_shown": "own"})
 
 
 async def test_faults_survive_a_kill(lone_network: OkProcess) -> None:

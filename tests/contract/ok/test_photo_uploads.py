@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.contract.ok.ok_emulator import OkProcess
 from tests.contract.ok.test_clients import AsyncClient, SyncClient, client
@@ -22,11 +23,13 @@ async def send(network: OkProcess, url: str, file: bytes, field: str = "pic1") -
         return await response.json()
 
 
+@pytest.mark.parametrize("in_album", [False, True], ids=["of_the_user", "in_an_album_of_the_group"])
 async def test_uploaded_photo_is_shown_with_a_comment(
-    network: OkProcess, client: SyncClient | AsyncClient
+    network: OkProcess, client: SyncClient | AsyncClient, in_album: bool
 ) -> None:
     asked = await network.citizen("Когда засыплют яму?")
-    server = await client.call("photosV2.getUploadUrl", gid=network.page, count="1")
+    album = {"gid": network.page, "aid": "53000000000001"} if in_album else {}
+    server = await client.call("photosV2.getUploadUrl", count="1", **album)
     (photo_id,) = server["photo_ids"]
     sent = await send(network, server["upload_url"], PHOTO)
     token = sent["photos"][photo_id]["token"]
@@ -66,6 +69,9 @@ async def test_photo_that_was_not_committed_cannot_be_attached(network: OkProces
             attachments=json.dumps([{"type": "PHOTO", "id": "910000009999"}]),
         )
         assert refused["error_code"] == 100
+        token = (await send(network, server["upload_url"], PHOTO))["photos"][server["photo_ids"][0]]["token"]
+        refused = await made.call("photosV2.commit", photo_id=server["photo_ids"][0], token=token)
+        assert refused["error_code"] == 100, "a group's photo without an album belongs to a future topic"
         again = await made.call("photosV2.getUploadUrl", gid=network.page)
         assert (await send(network, again["upload_url"], b"<html>"))["error_code"] == 100
         assert (await send(network, f"{network.url}/upload/unknown", PHOTO))["error_code"] == 100

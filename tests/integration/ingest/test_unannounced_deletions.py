@@ -104,13 +104,13 @@ def _calls(emulator: Emulator, method: str) -> int:
     return sum(item["accepted"] + item["refused"] for item in items if item["method"] == method)
 
 
-@pytest.mark.parametrize("named", [True, False], ids=["named_as_removed", "left_out"])
+@pytest.mark.parametrize("shown", ["all", "own"], ids=["named_as_removed", "left_out"])
 @pytest.mark.parametrize("look", ["discussion list", "topics", "reconciliation"], indirect=True)
 async def test_ok_comment_deleted_between_polls_is_marked_deleted(
-    ok: Emulator, database: TestDatabase, keys_dir: Path, look: str, named: bool
+    ok: Emulator, database: TestDatabase, keys_dir: Path, look: str, shown: str
 ) -> None:
-    page = ok.page(f"ok_unnoticed_{look.replace(' ', '_')}_{named}")
-    ok.post("settings", removed_shown=named)
+    page = ok.page(f"ok_unnoticed_{look.replace(' ', '_')}_{shown}")
+    ok.post("settings", removed_shown=shown)
     try:
         async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
             page_id = await system.connect_page("ok", ok, page)
@@ -133,7 +133,7 @@ async def test_ok_comment_deleted_between_polls_is_marked_deleted(
             row = await _row(system, "external_id = $1 AND deleted_at IS NOT NULL", item.external_id)
             assert (row["deleted_by"], row["text"]) == ("unknown", "Нет воды")
     finally:
-        ok.post("settings", removed_shown=True)
+        ok.post("settings", removed_shown="own")
 
 
 @pytest.mark.parametrize("look", ["polls", "reconciliation"], indirect=True)

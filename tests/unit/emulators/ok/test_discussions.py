@@ -146,6 +146,7 @@ async def test_removed_comments_are_shown_only_on_request(network: Network) -> N
     kept = await network.citizen("Остаётся")
     gone = await network.citizen("Исчезает")
     await network.control("delete", {"page": network.page, "id": gone["id"]})
+    await network.control("settings", {"removed_shown": "all"})
     answer = await network.comments()
     assert [item["id"] for item in answer["comments"]] == [kept["id"]]
     shown = await network.comments(includeRemoved="true")
@@ -200,7 +201,7 @@ async def test_topics_are_paged_and_found_by_id(network: Network) -> None:
     await network.control("delete", {"page": network.page, "id": posts[0]})
     ids = ",".join(posts[:2])
     assert (await network.call("mediatopic.getByIds", topic_ids=ids))["error_code"] == 100
-    by_ids = await network.call("mediatopic.getByIds", topic_ids=ids, media_limit=3)
+    by_ids = await network.call("mediatopic.getByIds", topic_ids=ids, media_limit=3, fields="media_topic.*")
     assert [item["id"] for item in by_ids["media_topics"]] == [posts[1]]
     assert by_ids["media_topics"][0]["discussion_summary"]["comments_count"] == 0
     gone = await network.comments(discussionId=posts[0])

@@ -19,7 +19,7 @@ async def test_each_day_has_a_value_for_each_field(network: Network) -> None:
             end_time=now,
             fields="REACH,likes",
         )
-        topics = await network.call("mediatopic.getByIds", topic_ids=network.topic)
+        topics = await network.call("mediatopic.getByIds", topic_ids=network.topic, fields="media_topic.*")
     assert set(found) == {"reach", "likes"}
     assert {len(rows) for rows in found.values()} == {7}
     days = [row["time"] for row in found["reach"]]

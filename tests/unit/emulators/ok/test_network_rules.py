@@ -223,17 +223,101 @@ async def test_settings_decide_how_removed_comments_are_shown(network: Network) 
     }
     params: dict[str, Any] = {"mark_as_spam": "true", "block_author": "true"}
     assert await network.call("discussions.deleteDiscussionComment", **place, **params) is True
-    await settings(network, removed_type="DELETED")
+    await settings(network, removed_type="DELETED", removed_shown="all")
     removed, kept = (await network.comments(includeRemoved="true"))["comments"]
     assert (removed["id"], removed["type"], removed["text"]) == (gone["id"], "DELETED", "")
     assert "attachments" not in removed
     assert kept["type"] == "ACTIVE_MESSAGE"
     await settings(network, removed_text=True)
     assert (await network.comments(includeRemoved="true"))["comments"][0]["text"] == "Исчезает"
-    await settings(network, removed_shown=False)
+    await settings(network, removed_shown="none")
     assert len((await network.comments(includeRemoved="true"))["comments"]) == 1
     again = {"page": network.page, "kind": "comment", "text": "x", "author": gone["author"]}
     assert (await network.control("citizen", again, status=400))["error"]["code"] == 456
+
+
+async def test_only_own_comments_that_others_removed_are_shown_by_default(network: Network) -> None:
+    place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC"}
+    theirs = await network.citizen("Чужой")
+    by_author, by_group = [await network.answer(text, as_admin="false") for text in ("Мой", "И этот мой")]
+    await network.control("delete", {"page": network.page, "id": by_author, "by": "author"})
+    for ident in (theirs["id"], by_group):
+        assert await network.call("discussions.deleteDiscussionComment", **place, comment_id=ident) is True
+    shown = (await network.comments(includeRemoved="true"))["comments"]
+    assert [(item["id"], item["type"]) for item in shown] == [(by_group, "REMOVED_MESSAGE")]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    ["comment.*,date_ms", "date", "comment.CREATED_MS", "media_topic.*", "comment.*,comment.DATE_MS,reply.*"],
+)
+async def test_unknown_field_refuses_the_whole_call(network: Network, fields: str) -> None:
+    await network.citizen("Вопрос")
+    assert code(await network.comments(fields=fields)) == 220
+    await settings(network, field_error=100)
+    assert code(await network.comments(fields=fields)) == 100
+
+
+async def test_fields_are_known_in_any_case_until_a_setting_removes_them(network: Network) -> None:
+    await network.citizen("Вопрос")
+    for fields in ("comment.DATE_MS", "comment.date_ms,user.*", "comment.*"):
+        (shown,) = (await network.comments(fields=fields))["comments"]
+        assert shown["date_ms"] > 0
+    await settings(network, unknown_fields=["comment.DATE_MS", "media_topic.*"])
+    assert code(await network.comments(fields="comment.*,comment.date_ms")) == 220
+    (shown,) = (await network.comments(fields="comment.*"))["comments"]
+    assert "date_ms" not in shown
+    assert code(await network.call("mediatopic.getTopics", gid=network.page, fields="media_topic.*")) == 220
+
+
+@pytest.mark.parametrize("method", ["mediatopic.getTopics", "mediatopic.getByIds"])
+async def test_topics_have_summaries_and_entities_only_on_request(network: Network, method: str) -> None:
+    params: dict[str, Any] = {"gid": network.page} if method.endswith("Topics") else {"topic_ids": network.topic}
+    plain = await network.call(method, **params)
+    assert set(plain["media_topics"][0]) == {"id", "created_ms", "author_ref", "owner_ref", "media"}
+    assert "entities" not in plain
+    full = await network.call(method, **params, fields="media_topic.*,user.*,group.*")
+    assert full["media_topics"][0]["discussion_summary"]["comments_count"] == 0
+    assert {"like_summary", "reshare_summary"} <= set(full["media_topics"][0])
+    assert full["entities"]["groups"][0]["uid"] == network.page
+    few = await network.call(method, **params, fields="media_topic.ID,media_topic.LIKE_SUMMARY")
+    assert "like_summary" in few["media_topics"][0]
+    assert "discussion_summary" not in few["media_topics"][0]
+
+
+@pytest.mark.parametrize("form", ["omitted", "null", "null_answer"])
+async def test_empty_lists_have_the_configured_form(network: Network, form: str) -> None:
+    await settings(network, empty_lists=form)
+    answers = {
+        "comments": await network.comments(),
+        "discussions": await network.call("discussions.getList", category="MY"),
+        "media_topics": await network.call("mediatopic.getByIds", topic_ids="150000000009999"),
+        "chats": await network.graph("chats"),
+        "subscriptions": await network.graph("subscriptions"),
+    }
+    for name, answer in answers.items():
+        match form:
+            case "omitted":
+                assert name not in answer, name
+            case "null":
+                assert answer[name] is None, name
+            case _:
+                assert answer is None, name
+    await network.citizen("Вопрос")
+    assert len((await network.comments())["comments"]) == 1
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("false", False), ("zero", 0), ("object", {"success": False})])
+async def test_changes_without_effect_say_so_without_an_error(
+    network: Network, answer: str, expected: object
+) -> None:
+    comment = await network.answer("Черновик")
+    place: dict[str, Any] = {"discussionId": network.topic, "discussionType": "GROUP_TOPIC", "comment_id": comment}
+    await settings(network, changes_answer=answer)
+    edited = await network.call("discussions.editDiscussionComment", **place, comment="Чистовик")
+    deleted = await network.call("discussions.deleteDiscussionComment", **place)
+    assert [edited, deleted] == [expected, expected]
+    assert [item["text"] for item in (await network.comments())["comments"]] == ["Черновик"]
 
 
 async def test_settings_select_formats_of_earlier_versions(network: Network) -> None:
