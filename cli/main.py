@@ -249,14 +249,14 @@ def end_sessions() -> None:
 
 @app.command()
 def end_browser_sessions() -> None:
-    """End all sessions of browsers in the console, those of people of an external issuer too. Part of a restore
+    """End all browser sessions in the console, those of people of an external issuer too. Part of a restore
     from a backup.
 
     Reads GOSPABLIK_DATABASE_URL of the console's role.
     """
     from cli.deployment import end_sessions as deployment
 
-    typer.echo(f"{asyncio.run(deployment.end_browser_sessions())} sessions of browsers ended")
+    typer.echo(f"{asyncio.run(deployment.end_browser_sessions())} browser sessions ended")
 
 
 @app.command()

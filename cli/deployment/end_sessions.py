@@ -23,7 +23,7 @@ async def end_sessions() -> int:
 
 
 async def end_browser_sessions() -> int:
-    """End all sessions of browsers in the console and return their number. Needs the console's database role."""
+    """End all browser sessions in the console and return their number. Needs the console's database role."""
     database = Database(settings().direct_url, 1, name="sessions")
     try:
         async with database.write() as session:

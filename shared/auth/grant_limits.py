@@ -35,5 +35,6 @@ def require_grantable_rights(caller: Caller | None, role: Role, scopes: Collecti
         return
     if not caller.scopes.issuperset(RIGHTS[role] if scopes is None else scopes):
         raise Forbidden(
-            "An API client may not grant rights outside its own scope, nor change an account that has such rights"
+            "An API client may not grant rights that its token does not have, nor change an account that has such "
+            "rights"
         )

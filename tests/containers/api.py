@@ -115,7 +115,9 @@ class Person(Caller):
         return self.json("GET", f"/api/v1{path}", params=query)
 
     def post(self, path: str, body: dict[str, Any], **options: Any) -> Any:
-        """Send a POST under /api/v1, with one effect in spite of retries. Return the JSON of the response."""
+        """Send a POST under /api/v1; retries have the same idempotency key, so it takes effect once. Return the
+        JSON of the response.
+        """
         return self.json("POST", f"/api/v1{path}", json=body, **options)
 
     def every(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:

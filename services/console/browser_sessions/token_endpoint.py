@@ -55,7 +55,7 @@ class Tokens:
 
     @classmethod
     def from_stored(cls, stored: dict[str, Any]) -> Self:
-        """Return the tokens that `stored` returned as a dictionary."""
+        """Return the tokens from a dictionary that `Tokens.stored` returned."""
         return cls(**stored)
 
 

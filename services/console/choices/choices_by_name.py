@@ -10,7 +10,7 @@ from services.console.choices.topic_names import Topics
 from services.console.site.forms import is_id
 from services.console.site.visit import Visit, together
 
-_UNNAMED = "Назовите организацию."
+_UNNAMED = "Укажите организацию."
 _NOBODY = "Такой организации в реестре нет. Проверьте название."
 _SEVERAL = "Таких организаций несколько: выберите нужную."
 _SIMILAR = "Точно такой организации нет: выберите из похожих."

@@ -242,7 +242,8 @@ async def _correct(
         .values(parts=len(published_parts) + len(texts))
         .execution_options(synchronize_session=False)
     )
-    # Only added and deleted rows are audited; the new `parts` value follows from them.
+    # The flush has audited added, changed and deleted rows. The new value of `parts` follows from them, so it is
+    # not audited.
     await recorder.record(session, Publication)
 
 

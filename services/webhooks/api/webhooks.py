@@ -219,7 +219,8 @@ async def update_webhook_endpoint(
     """
     changes = body.model_dump(exclude_unset=True)
     if "url" in changes:
-        # No session holds a connection during the name lookup; `change` checks both again.
+        # The name lookup may take seconds, so no session holds a connection meanwhile. The write transaction
+        # checks access and version again.
         async with service.database.read() as checking:
             await token_recheck.require_access(checking, caller)
             await endpoints.require_version(checking, caller, endpoint_id, version)

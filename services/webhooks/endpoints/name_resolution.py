@@ -16,8 +16,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 # The limit of one resolution, shorter than the five seconds in which an attempt must be connected.
 LIMIT_SECONDS = 4.0
-# The first wait for an answer. Later ones follow the usual time of the servers, at least a quarter of a second,
-# and double: with one try alone, a name that takes longer than usual would not be found.
+# The timeout of a try while c-ares has not measured the servers. Then c-ares derives it from their latency (at
+# least 0.25 s) and doubles it for repeated tries: with one try, a slower name than usual would not be found.
 _WAIT_SECONDS = 1.0
 _TRIES = 4
 # No name server could be reached: there is none, or no free socket, file or memory. Any answer, even a failure or

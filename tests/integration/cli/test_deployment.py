@@ -82,10 +82,10 @@ async def test_end_browser_sessions_ends_all_sessions_of_browsers_after_a_restor
         )
         settings = environment("console", database, keys_dir)
         ended = await gospablik(settings, "end-browser-sessions")
-        assert (ended.returncode, ended.stdout) == (0, "2 sessions of browsers ended\n"), ended.stderr
+        assert (ended.returncode, ended.stdout) == (0, "2 browser sessions ended\n"), ended.stderr
         assert await raw_connection.fetchval("SELECT count(*) FROM console_sessions") == 0
         again = await gospablik(settings, "end-browser-sessions")
-        assert again.stdout == "0 sessions of browsers ended\n"
+        assert again.stdout == "0 browser sessions ended\n"
         # The registry's role may not delete them: the documentation runs the command in the console's container.
         refused = await gospablik(environment("registry", database, keys_dir), "end-browser-sessions")
         assert refused.returncode != 0

@@ -165,7 +165,7 @@ async def test_incident_without_numbers_or_with_an_appeal_of_another_incident_is
     assert "уже в другом инциденте" in taken.response.text
     nothing = await posted(console, "/incidents", {"numbers": " ", "key": KEY})
     assert nothing.response.status_code == 422
-    assert "Назовите номера обращений." in nothing.response.text
+    assert "Укажите номера обращений." in nothing.response.text
 
 
 async def test_bulk_reply_is_previewed_before_it_is_sent(console: ConsoleUnderTest) -> None:

@@ -121,7 +121,7 @@ async def test_new_person_without_an_organisation_or_with_an_invalid_name_is_ref
 ) -> None:
     form = {"full_name": "Пробная", "username": "Не то", "role": "executor", "key": "k-fit"}
     visited = await console.send(OPERATIONS, "POST", "/people-new", data=form)
-    assert "Назовите организацию." in visited.response.text
+    assert "Укажите организацию." in visited.response.text
     assert changes(visited) == []
     own = form | {"organisation": OWN}
     refused = await console.send(OPERATIONS, "POST", "/people-new", data=own)

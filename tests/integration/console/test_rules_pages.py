@@ -185,7 +185,7 @@ async def test_changed_rule_replaces_the_former_one(console: ConsoleUnderTest, o
     ("form", "said"),
     [
         ({"send_to": "moderators"}, "хотя бы одно условие"),
-        ({"send_to": "organisation", "urgency": "high"}, "Назовите организацию"),
+        ({"send_to": "organisation", "urgency": "high"}, "Укажите организацию"),
         (
             {"send_to": "organisation", "urgency": "high", "organisation": "bagulnik"},
             "выберите из похожих",

@@ -201,7 +201,7 @@ async def test_unknown_endpoint_action_makes_no_call(console: ConsoleUnderTest, 
     assert _made(visited) == []
 
 
-async def test_test_delivery_is_requested_and_redirects(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+async def test_request_for_a_test_delivery_redirects(console: ConsoleUnderTest, own: dict[str, str]) -> None:
     visited = await _post(console, f"/webhooks/{own['endpoint_id']}/test", key=str(uuid4()))
     ((_, path, status),) = _made(visited)
     assert path == f"/webhooks/endpoints/{own['endpoint_id']}/test"

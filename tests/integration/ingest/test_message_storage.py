@@ -114,7 +114,7 @@ async def test_polled_payload_without_an_edit_time_does_not_replace_an_edit_with
     assert (await harness.row())["text"] == "Второй"
 
 
-async def test_thread_with_a_doubtful_text_is_read_again(harness: IngestHarness) -> None:
+async def test_thread_with_a_possibly_outdated_text_is_read_again(harness: IngestHarness) -> None:
     store = DatabaseIntakeStore(harness.ingest.service.database)
     await store.store(harness.page, "wall_poll", ParsedBatch([harness.item("Первый")]))
     await store.store(harness.page, "callback", ParsedBatch([harness.item("Второй", change="edited")]))

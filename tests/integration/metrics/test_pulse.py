@@ -301,8 +301,8 @@ async def test_every_query_of_the_pulse_uses_an_index(region: Region) -> None:
         day_queries.history_query(TUESDAY, centre),
         day_queries.appeals_query(TUESDAY, pairs, centre),
     )
-    # Dead rows of earlier tests in a reused database change the planner's estimates: without them, these are the
-    # same.
+    # A reused database has dead rows of earlier tests, which change the planner's estimates. Truncate, so that
+    # every run has the same plans.
     connection = await region.metrics.database.connect()
     await connection.execute("TRUNCATE appeals CASCADE")
     await connection.close()

@@ -223,7 +223,7 @@ async def test_silent_receiver_does_not_delay_other_endpoints(
         for _ in range(40):
             await harness.emit(OPENED)
         await harness.fan_out()
-        # No attempt at the silent receiver times out before the end of the test.
+        # No attempt to deliver to the silent receiver times out before the end of the test.
         dispatcher = harness.dispatcher(webhooks_concurrency=16, webhooks_timeout_seconds=600)
         running = asyncio.create_task(dispatcher.run())
         try:

@@ -57,7 +57,7 @@ async def test_pick_decides_among_organisations_of_the_same_name() -> None:
         ({"of": "Школа № 5"}, ID[1], ""),
         ({"of": "Школа"}, None, "Точно такой организации нет: выберите из похожих."),
         ({"of": "Школа", "of_id": ID[2]}, ID[2], ""),
-        ({"of": ""}, None, "Назовите организацию."),
+        ({"of": ""}, None, "Укажите организацию."),
     ],
 )
 async def test_field_keeps_its_organisation_unless_another_is_named(

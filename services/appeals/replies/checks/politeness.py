@@ -1,4 +1,4 @@
-"""Checks for politeness: a greeting, «вы», no reproach and no capital letters throughout."""
+"""Checks for politeness: a greeting, «вы», no reproach, no shouting (several words in capitals, or «!!»)."""
 
 import re
 from collections.abc import Iterator

@@ -79,7 +79,7 @@ async def _organisation(api: Api, fields: dict[str, str], *, required: bool = Tr
         return {"organisation_id": chosen}
     if not name:
         if required:
-            raise WrongFields({"organisation": "Назовите организацию."})
+            raise WrongFields({"organisation": "Укажите организацию."})
         return {}
     choice = await choose_organisation(api, name)
     if choice.chosen is not None:

@@ -93,7 +93,7 @@ async def add_members(visit: VisitDep, incident_id: str, form: Annotated[Members
     named, unknown = await appeals_by_number(visit, form.numbers)
     appeal_ids = [*form.appeal_ids, *named]
     if unknown or not appeal_ids:
-        refusal = f"Таких обращений нет: {', '.join(unknown)}." if unknown else "Назовите номера обращений."
+        refusal = f"Таких обращений нет: {', '.join(unknown)}." if unknown else "Укажите номера обращений."
         return await show_incident_page(
             visit, incident_id, refusal=refusal, status=422, entered={"form": "members", "numbers": form.numbers}
         )

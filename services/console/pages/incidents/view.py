@@ -43,7 +43,7 @@ async def create_incident(visit: VisitDep, form: Annotated[IncidentForm, Form()]
     """Create an incident from appeals."""
     appeal_ids, unknown = await appeals_by_number(visit, form.numbers)
     if unknown or not appeal_ids:
-        refusal = f"Таких обращений нет: {', '.join(unknown)}." if unknown else "Назовите номера обращений."
+        refusal = f"Таких обращений нет: {', '.join(unknown)}." if unknown else "Укажите номера обращений."
         return await _listed(visit, form=form, refusal=refusal, status=422)
     body = {"appeal_ids": appeal_ids, "title": form.title.strip() or None}
     try:

@@ -83,7 +83,7 @@ async def change_default(visit: VisitDep, rule_set_id: UUID) -> Response:
     fields = {"send_to": str(sent.get("send_to", ""))}
     if fields["send_to"] == "organisation":
         if chosen.id is None:
-            chosen.error = chosen.error or "Назовите организацию."
+            chosen.error = chosen.error or "Укажите организацию."
             state = await _state(visit, rule_set_id)
             return _editor(visit, state, blank_form(), status=422, default_organisation=chosen)
         fields["organisation_id"] = chosen.id

@@ -21,7 +21,7 @@ ANSWER_SECONDS = 600.0
 _REFUSALS_OF_CLIENTS = frozenset({530, 538, 554})
 # RFC 3463: the message exceeds the size limit of the server; of the mailbox; the mailbox is full.
 TOO_LARGE_FOR_ALL, TOO_LARGE_FOR_MAILBOX, MAILBOX_FULL = "5.3.4", "5.2.3", "5.2.2"
-# Commits that the letter is being sent; returns False if it must not be sent.
+# Commits the letter's status `sending`; returns False if the letter must not be sent.
 BeforeData = Callable[[], Awaitable[bool]]
 
 

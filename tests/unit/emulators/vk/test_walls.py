@@ -139,7 +139,7 @@ def test_page_created_again_is_unchanged(world: EmulatedVk) -> None:
     assert call(world, "wall.get", owner_id=-PAGE)["count"] == 1
 
 
-def test_unknown_page_thread_or_text_raises_an_error(world: EmulatedVk) -> None:
+def test_unknown_page_thread_or_message_raises_an_error(world: EmulatedVk) -> None:
     with pytest.raises(UnknownError):
         world.citizen_writes(page="nobody", kind="comment", text="Кому?")
     with pytest.raises(UnknownError):
