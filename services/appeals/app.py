@@ -47,8 +47,8 @@ async def _check_settings(service: Service) -> None:
     await check_custom_model(service)
 
 
-async def _prepare(service: Service) -> None:
-    await _check_settings(service)
+async def _load_word_forms(_service: Service) -> None:
+    """Load what a search needs; only the API searches."""
     word_forms.load()
 
 
@@ -104,7 +104,8 @@ def build_service() -> Service:
         consumers=worker.consumers(queue),
         workers={"classifier-prefetch": prefetch.run_prefetch, "alert-gauge": run_gauge_updates},
         answers=AppealsIdempotency,
-        before=_prepare,
+        before=_check_settings,
+        before_api=_load_word_forms,
         dependencies={"attachments": lambda _: file_storage().check()},
     )
     worker.register(service, queue)

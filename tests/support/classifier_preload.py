@@ -1,5 +1,5 @@
 """Load the classifier's model in the fork server, so that forked classifier processes already have it."""
 
-from services.appeals.classification import classifier_pool
+from services.appeals.classification import classifier_process
 
-classifier_pool._load_info(None)
+classifier_process.load_info(None)

@@ -5,8 +5,7 @@ import signal
 from collections.abc import Sequence
 from pathlib import Path
 
-from services.appeals.classification import classifier_pool
-from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput
+from services.appeals.classification.classifier_process import ClassifiedText, ClassifierInput, classify_portion
 
 ENDLESS, DEADLY = "без конца", "убей"
 
@@ -18,4 +17,4 @@ def classify_hostile(items: Sequence[ClassifierInput], topics_model: Path | None
             pass
         if text.startswith(DEADLY):
             os.kill(os.getpid(), signal.SIGKILL)
-    return classifier_pool._classify(items, topics_model)
+    return classify_portion(items, topics_model)

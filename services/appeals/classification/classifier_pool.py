@@ -7,25 +7,29 @@ requested. A result depends only on the text and its context, so a prefetched re
 
 import asyncio
 import multiprocessing
-import os
-import signal
-import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from services.appeals.classification.model.message_classifier import MessageClassifier
+from services.appeals.classification.classifier_process import (
+    ClassifiedText,
+    ClassifierInfo,
+    ClassifierInput,
+    ClassifyPortion,
+    ModelLoadError,
+    classify_portion,
+    exit_with_parent,
+    load_info,
+    with_cpu_limit,
+)
 from services.appeals.classification.rules import keyword_classifier
 from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH, truncate_input
-from services.appeals.classification.types import ClassificationResult, MessageContext
+from services.appeals.classification.types import ClassificationResult
 from services.appeals.settings import settings
-from shared import gc_tuning
 from shared.database import outages
 from shared.http.problems import Unavailable
 from shared.logs import get_logger
@@ -35,8 +39,6 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-ClassifierInput = tuple[str, MessageContext]
-ClassifyPortion = Callable[[Sequence[ClassifierInput], "Path | None"], "list[ClassifiedText]"]
 # Maximum number of prefetched results: a few batches.
 MAX_PREFETCHED = 4_000
 _PORTION = 250
@@ -44,91 +46,13 @@ _PORTION = 250
 _LETTERS = 4 * MAX_TEXT_LENGTH
 # Limit of CPU seconds for a portion or a single text: several times the time of the most expensive text.
 CPU_SECONDS_LIMIT = 3.0
-# A harmless text: if the process crashes on it too, the citizen's text is not the cause.
-_SAMPLE = ("Здравствуйте! Когда починят дорогу в Кабанске?", MessageContext())
 UNCLASSIFIABLE = "rule:unread-1"
-
-
-@dataclass(frozen=True)
-class ClassifiedText:
-    """A classification result and its origin: `rule:…` or `model:…`."""
-
-    result: ClassificationResult
-    classified_by: str
-
-
-@dataclass(frozen=True)
-class ClassifierInfo:
-    """The loaded classifier: the name stored with its results, and the model cards of its parts. Keyword rules
-    have no model card. `custom_card` is the card of the custom model; `unmapped_labels` describes its labels that
-    name no topic.
-    """
-
-    name: str
-    builtin_card: Mapping[str, Any] | None = None
-    custom_card: Mapping[str, Any] | None = None
-    unmapped_labels: str = ""
 
 
 class ClassifierUnavailableError(outages.DependencyUnavailable):
     """The classifier is not available for any text: its process crashes repeatedly or has no model. Treated as an
     outage, like a lost database connection: the messages are not the cause, and event consumers wait.
     """
-
-
-def _exit_with_parent() -> None:
-    """Exit the classifier process when the service process has ended for any reason."""
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(0)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-@cache
-def _load_model(topics_model: Path | None) -> MessageClassifier:
-    # Not in the initializer: an error there would end the process without reaching the service.
-    try:
-        model = MessageClassifier.load(topics_model)
-    except (ValueError, OSError) as error:
-        raise ClassifierUnavailableError(
-            f"GOSPABLIK_TOPICS_MODEL: {error}" if topics_model else str(error)
-        ) from error
-    gc_tuning.freeze_startup_objects()
-    return model
-
-
-def _classify(items: Sequence[ClassifierInput], topics_model: Path | None) -> list[ClassifiedText]:
-    model = _load_model(topics_model)
-    return [ClassifiedText(found, model.name) for found in model.classify(items)]
-
-
-@cache
-def _load_info(topics_model: Path | None) -> ClassifierInfo:
-    """Load the model and all its data, and return the model's description."""
-    model = _load_model(topics_model)
-    model.classify([_SAMPLE])
-    return ClassifierInfo(model.name, model.card, model.custom_card, model.unmapped_labels)
-
-
-def _with_cpu_limit(
-    deadline: float, classify: "ClassifyPortion", items: Sequence[ClassifierInput], topics_model: Path | None
-) -> list[ClassifiedText]:
-    """Run `classify` in the classifier process, which the operating system kills after `deadline` seconds of CPU
-    time.
-
-    The limit is CPU time, so that no text stays unclassified because the machine is busy. The whole process is
-    killed, because nothing else reliably stops a regular expression or a loop.
-    """
-    _load_info(topics_model)
-    signal.setitimer(signal.ITIMER_PROF, deadline)
-    try:
-        return classify(items, topics_model)
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
 
 
 def _unread(text: str) -> ClassifiedText:
@@ -154,7 +78,7 @@ def split_portions(items: Sequence[ClassifierInput]) -> list[list[ClassifierInpu
 class ClassifierPool:
     """Classifies messages; one instance per process."""
 
-    def __init__(self, classify: ClassifyPortion = _classify, deadline: float = CPU_SECONDS_LIMIT) -> None:
+    def __init__(self, classify: ClassifyPortion = classify_portion, deadline: float = CPU_SECONDS_LIMIT) -> None:
         """`classify` (pickled by name) runs in the classifier process, on one portion at a time.
 
         A run may take `deadline` CPU seconds.
@@ -188,7 +112,7 @@ class ClassifierPool:
         """
         if settings().classifier == "rule":
             return ClassifierInfo(keyword_classifier.KEYWORD_CLASSIFIER)
-        return await self._in_process(_load_info)
+        return await self._in_process(load_info)
 
     async def classify(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         """Return results in the order of the items, prefetched ones included."""
@@ -231,17 +155,17 @@ class ClassifierPool:
     async def _classify_portion(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         """Classify a portion; if the process crashes on it, classify its texts one by one."""
         try:
-            return await self._in_turn(_with_cpu_limit, self._deadline, self._classify_items, items)
+            return await self._in_turn(with_cpu_limit, self._deadline, self._classify_items, items)
         except BrokenProcessPool:
             return [await self._classify_alone(item) for item in items]
 
     async def _classify_alone(self, item: ClassifierInput) -> ClassifiedText:
         """Classify one text; leave the text to a moderator if the process crashes on it but loads its model."""
-        await self._in_process(_load_info)
+        await self._in_process(load_info)
         try:
-            (found,) = await self._in_turn(_with_cpu_limit, self._deadline, self._classify_items, [item])
+            (found,) = await self._in_turn(with_cpu_limit, self._deadline, self._classify_items, [item])
         except BrokenProcessPool:
-            await self._in_process(_load_info)
+            await self._in_process(load_info)
             log.warning("text crashed the classifier process; left to a moderator", characters=len(item[0]))
             return _unread(item[0])
         return found
@@ -269,6 +193,8 @@ class ClassifierPool:
     def _do(self, call: Callable[[], T]) -> T:
         try:
             return self._process().submit(call).result()
+        except ModelLoadError as error:
+            raise ClassifierUnavailableError(str(error)) from error
         except BrokenProcessPool:
             log.warning("classifier process ended; restarting")
             self.close()
@@ -277,7 +203,9 @@ class ClassifierPool:
     def _process(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(
-                max_workers=1, mp_context=multiprocessing.get_context("spawn"), initializer=_exit_with_parent
+                max_workers=1,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=exit_with_parent,
             )
         return self._pool
 

@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from services.appeals.actors import SYSTEM_ACTOR
-from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
+from services.appeals.classification.classifier_pool import classifier_pool
+from services.appeals.classification.classifier_process import ClassifierInput
 from services.appeals.classification.types import ClassificationResult, MessageContext, is_automatic
 from services.appeals.inbound.message_reading import AppealReading, MessageReading, NamedLocation, group_of
 from services.appeals.lifecycle.route_snapshot import route_of

@@ -9,7 +9,8 @@ from typing import cast
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
+from services.appeals.classification.classifier_pool import classifier_pool
+from services.appeals.classification.classifier_process import ClassifierInput
 from services.appeals.inbound import event_consumer, thread_context
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.appeals.classification.classifier_pool import ClassifierInput
+from services.appeals.classification.classifier_process import ClassifierInput
 from services.appeals.classification.types import MessageContext
 from services.appeals.lifecycle.message_queries import select_messages
 from shared.tables.ingest import Message

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from uuid import UUID
 
-from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
+from services.appeals.classification.classifier_pool import classifier_pool
+from services.appeals.classification.classifier_process import ClassifierInput
 from services.appeals.classification.types import ANSWERED_TYPES, ClassificationResult
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrections import Corrections

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import pytest
 
-from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
+from services.appeals.classification.classifier_pool import ClassifierPool
+from services.appeals.classification.classifier_process import ClassifiedText, ClassifierInput
 from services.appeals.classification.types import ClassificationResult
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION

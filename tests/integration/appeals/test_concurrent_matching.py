@@ -9,7 +9,8 @@ from uuid import UUID
 import httpx
 import pytest
 
-from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
+from services.appeals.classification.classifier_pool import ClassifierPool
+from services.appeals.classification.classifier_process import ClassifiedText, ClassifierInput
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage

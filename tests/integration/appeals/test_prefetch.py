@@ -2,7 +2,8 @@
 
 import pytest
 
-from services.appeals.classification.classifier_pool import ClassifierInput, classifier_pool
+from services.appeals.classification.classifier_pool import classifier_pool
+from services.appeals.classification.classifier_process import ClassifierInput
 from services.appeals.inbound import prefetch, thread_context
 from services.appeals.lifecycle.message_queries import select_messages
 from shared.database.sessions import Database

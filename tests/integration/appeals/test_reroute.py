@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 
 from services.appeals import jobs
-from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
+from services.appeals.classification.classifier_pool import ClassifierPool
+from services.appeals.classification.classifier_process import ClassifiedText, ClassifierInput
 from services.appeals.routing import dry_run, reroute
 from services.appeals.routing.context import RoutingContext
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario

@@ -9,7 +9,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput, ClassifierPool
+from services.appeals.classification.classifier_pool import ClassifierPool
+from services.appeals.classification.classifier_process import ClassifiedText, ClassifierInput
 from services.appeals.classification.types import MessageContext
 from services.appeals.routing import rule_sets
 from shared import clock

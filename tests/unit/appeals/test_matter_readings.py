@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from services.appeals.classification.classifier_pool import ClassifiedText, ClassifierInput
+from services.appeals.classification.classifier_process import ClassifiedText, ClassifierInput
 from services.appeals.classification.rules.keyword_classifier import classify_by_keywords
 from services.appeals.classification.types import MessageContext
 from services.appeals.inbound import matter_readings

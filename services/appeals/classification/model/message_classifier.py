@@ -35,7 +35,6 @@ from services.appeals.classification.text.text_limits import with_truncation_not
 from services.appeals.classification.text.tokenizer import clean_post
 from services.appeals.classification.types import ClassificationResult, MessageContext, NeedsAnswer
 from shared.contracts.values import Language
-from shared.logs import get_logger
 from shared.topic_taxonomy import entries
 
 if TYPE_CHECKING:
@@ -60,9 +59,6 @@ _FEW_WORDS = 3
 _SURE_OF_TOPIC = 0.5
 # Factor that lowers the threshold of "unsure" for a message that replies to the page: it may dispute the answer.
 _REPLY_TO_PAGE = 0.3
-
-
-log = get_logger(__name__)
 
 # A sparse row: its column indexes and their values.
 _Row = tuple[Places, Floats]
@@ -142,8 +138,11 @@ def _place(item: PreparedText) -> DetectedLocation:
             page_municipality=item.context.page_municipality,
             post=item.context.post_text,
         )
-    except Exception:  # an error must affect neither the rest of the classification nor other messages
-        log.exception("location detection failed", characters=len(item.text))
+    except Exception:  # noqa: BLE001 — an error must affect neither the rest nor other messages
+        # Imported here: the classifier process needs the modules for logging at no other place.
+        from shared.logs import get_logger  # noqa: PLC0415
+
+        get_logger(__name__).exception("location detection failed", characters=len(item.text))
         return DetectedLocation(matched_words="не прочитано")
 
 
