@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from migrations.indexes import TIMEOUTS
 from migrations.lock import MIGRATION_LOCK, hold_lock
 from shared.database.sessions import create_engine
-from shared.tables import Base
+from shared.tables.all_tables import Base
 
 
 def _url() -> str:

@@ -1,37 +1,33 @@
 """Changes of rows for the audit trail: the values, identity and organisation of each row."""
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Container, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import inspect, select
+from sqlalchemy import Select, Uuid, column, inspect, select
+from sqlalchemy import table as sql_table
 from sqlalchemy.orm import Session
 
 from shared.database.sessions import WriteSession
 from shared.tables import Base
-from shared.tables.appeals import Appeal
-from shared.tables.ingest import Message
-from shared.tables.registry import ApiClient, Page, Person
-
-_OwnedTable = Page | ApiClient | Person | Appeal | Message
 
 # Tables without an organisation column: the column that refers to a row with an organisation, and its table.
-_OWNER_VIA: dict[str, tuple[str, type[_OwnedTable]]] = {
-    "page_steps": ("page_id", Page),
-    "client_secrets": ("client_id", ApiClient),
-    "refresh_tokens": ("person_id", Person),
-    "network_tokens": ("page_id", Page),
-    "callback_registrations": ("page_id", Page),
-    "quarantine": ("page_id", Page),
-    "reconciliations": ("page_id", Page),
-    "classifications": ("message_id", Message),
-    "replies": ("appeal_id", Appeal),
-    "incident_members": ("appeal_id", Appeal),
-    "alerts": ("appeal_id", Appeal),
-    "absences": ("person_id", Person),
-    "appeal_watchers": ("appeal_id", Appeal),
-    "appeal_merges": ("appeal_id", Appeal),
+_OWNER_VIA: dict[str, tuple[str, str]] = {
+    "page_steps": ("page_id", "pages"),
+    "client_secrets": ("client_id", "api_clients"),
+    "refresh_tokens": ("person_id", "people"),
+    "network_tokens": ("page_id", "pages"),
+    "callback_registrations": ("page_id", "pages"),
+    "quarantine": ("page_id", "pages"),
+    "reconciliations": ("page_id", "pages"),
+    "classifications": ("message_id", "messages"),
+    "replies": ("appeal_id", "appeals"),
+    "incident_members": ("appeal_id", "appeals"),
+    "alerts": ("appeal_id", "appeals"),
+    "absences": ("person_id", "people"),
+    "appeal_watchers": ("appeal_id", "appeals"),
+    "appeal_merges": ("appeal_id", "appeals"),
 }
 _ORGANISATION_COLUMNS: dict[str, str] = {"organisations": "id", "successions": "predecessor_id"}
 # Tables whose primary key is the digest of a secret: the column that identifies a row instead.
@@ -64,16 +60,23 @@ async def with_organisations(
     """Return the changes with the missing organisations, found by one query."""
     if table.__tablename__ not in _OWNER_VIA or all(change.organisation_id for change in changes):
         return changes
-    column, above = _OWNER_VIA[table.__tablename__]
-    keys = {id(change): {**(change.before or {}), **(change.after or {})}.get(column) for change in changes}
-    found = await session.execute(
-        select(above.id, above.organisation_id).where(above.id.in_({key for key in keys.values() if key}))
-    )
+    reference, above = _OWNER_VIA[table.__tablename__]
+    keys = {id(change): {**(change.before or {}), **(change.after or {})}.get(reference) for change in changes}
+    found = await session.execute(_organisations(above, {key for key in keys.values() if key}))
     owners: dict[Any, UUID | None] = {row.id: row.organisation_id for row in found}
     return [
         replace(change, organisation_id=change.organisation_id or owners.get(keys[id(change)]))
         for change in changes
     ]
+
+
+def _organisations(name: str, keys: Collection[Any]) -> Select[tuple[UUID, UUID | None]]:
+    """Return the query for the organisations of rows with these ids.
+
+    It names the columns itself: with their mapped classes, each service would load the tables of all others.
+    """
+    rows = sql_table(name, column("id", Uuid), column("organisation_id", Uuid))
+    return select(rows.c.id, rows.c.organisation_id).where(rows.c.id.in_(keys))
 
 
 def _without_none(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,11 +115,12 @@ def _own_organisation(row: Base) -> UUID | None:
 def _organisation(session: Session, row: Base) -> UUID | None:
     if row.__tablename__ not in _OWNER_VIA:
         return _own_organisation(row)
-    column, above = _OWNER_VIA[row.__tablename__]
-    key = getattr(row, column)
+    reference, above = _OWNER_VIA[row.__tablename__]
+    key = getattr(row, reference)
     if key is None:
         return None
-    return session.connection().scalar(select(above.organisation_id).where(above.id == key))
+    found = session.connection().execute(_organisations(above, [key])).one_or_none()
+    return None if found is None else found.organisation_id
 
 
 def flushed_change(session: Session, row: Base, deleted: Container[object]) -> RowChange:

@@ -3,66 +3,11 @@
 `ownership.TABLE_OWNERS` names the writer of each table; all services insert into `events`, `audit` and
 `feed_epochs`. `RESTRICTED_COLUMNS` and `OWNER_ONLY_TABLES` are readable only by the owner. Migrations grant
 exactly this; a test tries every forbidden pair.
+
+A service imports the modules with the tables that it uses: a mapped table takes about 0.1 MB of each process.
+`all_tables` imports every module.
 """
 
-from shared.tables import (
-    appeals,
-    appeals_bulk,
-    appeals_classification,
-    appeals_exports,
-    appeals_extensions,
-    appeals_feedback,
-    appeals_incidents,
-    appeals_lists,
-    appeals_merges,
-    appeals_partners,
-    appeals_replies,
-    appeals_routing,
-    appeals_search,
-    appeals_sla,
-    appeals_work,
-    attachments,
-    common,
-    console,
-    ingest,
-    ingest_erasure,
-    metrics,
-    metrics_grading,
-    metrics_pages,
-    metrics_rollups,
-    notices,
-    registry,
-    webhooks,
-)
 from shared.tables.base import Base
 
-__all__ = [
-    "Base",
-    "appeals",
-    "appeals_bulk",
-    "appeals_classification",
-    "appeals_exports",
-    "appeals_extensions",
-    "appeals_feedback",
-    "appeals_incidents",
-    "appeals_lists",
-    "appeals_merges",
-    "appeals_partners",
-    "appeals_replies",
-    "appeals_routing",
-    "appeals_search",
-    "appeals_sla",
-    "appeals_work",
-    "attachments",
-    "common",
-    "console",
-    "ingest",
-    "ingest_erasure",
-    "metrics",
-    "metrics_grading",
-    "metrics_pages",
-    "metrics_rollups",
-    "notices",
-    "registry",
-    "webhooks",
-]
+__all__ = ["Base"]

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shared.tables import appeals_classification, appeals_incidents, ingest, registry  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.appeals_sla import SlaClock
 from shared.tables.base import (
     Base,

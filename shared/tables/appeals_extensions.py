@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import appeals, registry  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import Base, CreatedAt, ExactText, ExactTextColumn, Id, UpdatedAt
 
 _IS_OPEN = text("status = 'open'")

@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import appeals, registry  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 
 

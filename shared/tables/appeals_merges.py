@@ -7,6 +7,7 @@ from sqlalchemy import ForeignKey, Index, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import appeals  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import Base, ExactTextColumn, Id
 
 _IN_EFFECT = text("undone_at IS NULL")

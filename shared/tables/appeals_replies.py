@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
+from shared.tables import appeals  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import (
     Base,
     CreatedAt,

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import appeals_classification, registry  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import (
     Base,
     CreatedAt,

@@ -8,6 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, UniqueConstraint, Uuid, te
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+from shared.tables import appeals_classification, ingest, registry  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import (
     Base,
     CreatedAt,

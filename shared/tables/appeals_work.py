@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, Uuid
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import appeals  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import Base, CreatedAt, ExactTextColumn, Id, UpdatedAt
 
 # How long a decision can be undone; after this time the replaced values are purged.

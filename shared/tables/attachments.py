@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import appeals_replies  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import Base, CreatedAt, ExactTextColumn, Id
 
 

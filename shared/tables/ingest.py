@@ -8,6 +8,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, Text, U
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import registry  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import (
     Base,
     ConsumerOffsetMixin,

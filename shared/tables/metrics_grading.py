@@ -12,6 +12,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import appeals_replies  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import Base, CreatedAt, Id, UpdatedAt
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey, Index, Numeric, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import registry  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import Base, CreatedAt, Id
 
 

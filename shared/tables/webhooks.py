@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
+from shared.tables import common, registry  # noqa: F401 — foreign keys refer to their tables
 from shared.tables.base import Base, ConsumerOffsetMixin, CreatedAt, Id, IdempotencyMixin, UpdatedAt
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import JSON
 
-from shared.tables import Base
+from shared.tables.all_tables import Base
 
 
 @dataclass

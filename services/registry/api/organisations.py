@@ -28,18 +28,18 @@ from services.registry.schemas.organisations import (
     OrganisationUpdate,
 )
 from services.registry.schemas.successions import Succession, SuccessionCreate, SuccessionList
-from shared import tables
 from shared.api.pagination import Page, PagingDep
 from shared.api.preconditions import RequiredVersion, set_etag
 from shared.api.response_headers import with_headers
 from shared.http.problems import Conflict, Duplicate, InFlight, responses
 from shared.service import Once, ReadTransaction, WriteTransaction
+from shared.tables import registry as tables
 
 router = APIRouter(prefix="/organisations", tags=["organisations"], responses=COMMON_ERRORS)
 municipalities_router = APIRouter(prefix="/municipalities", tags=["organisations"], responses=COMMON_ERRORS)
 
 
-async def _shown(session: AsyncSession, row: tables.registry.Organisation) -> Organisation:
+async def _shown(session: AsyncSession, row: tables.Organisation) -> Organisation:
     return Organisation.from_row(row, (await organisations.time_zone_lookup(session))(row.calendar_id))
 
 
@@ -113,7 +113,7 @@ async def list_municipalities(
     session: ReadTransaction, _caller: RegistryReader, paging: PagingDep, response: Response
 ) -> Page[Municipality]:
     """Return all municipalities by name."""
-    table = tables.registry.Municipality
+    table = tables.Municipality
     query = select(table).order_by(table.sort_key, table.oktmo).limit(paging.limit + 1)
     after = paging.after((table.sort_key, table.oktmo), (str, str), descending=False)
     rows = list(await session.scalars(query if after is None else query.where(after)))

@@ -12,10 +12,10 @@ import pytest
 from sqlalchemy import Row, select
 
 from services.ingest.networks import catalogue
-from shared import tables
 from shared.audit import column_policy
 from shared.database.sessions import Database, WriteSession
 from shared.settings import ServiceName
+from shared.tables import all_tables as tables
 from shared.tables import ownership
 from shared.tables.common import AuditEntry
 from tests.integration.access import documented_rights, ingest_routes

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from shared.tables import Base
+from shared.tables.all_tables import Base
 from shared.tables.ownership import OWNER_ONLY_TABLES, RESTRICTED_COLUMNS, SHARED_COLUMNS, TABLE_OWNERS
 from tests.conftest import API_SERVICES, TestDatabase
 

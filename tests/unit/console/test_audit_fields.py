@@ -1,15 +1,10 @@
 """The audit trail: fields and values have Russian names, and every name belongs to an existing column."""
 
-import importlib
-import pkgutil
-
 from services.console.pages.audit.field_words import _KINDS, FIELDS, changed_fields
 from services.console.words.labels import LABELS
-from shared import tables
 from shared.audit.column_policy import DERIVED_COLUMNS, READABLE_COLUMNS
+from shared.tables import all_tables as tables
 
-for module in pkgutil.iter_modules(tables.__path__):
-    importlib.import_module(f"{tables.__name__}.{module.name}")
 COLUMNS = {
     table: {column.name for column in tables.Base.metadata.tables[table].columns} - DERIVED_COLUMNS
     for table in READABLE_COLUMNS
