@@ -1,19 +1,26 @@
 """Start one service, or the gateway's own service, in this process."""
 
+# ruff: noqa: PLC0415 - the gateway's service needs no database, and the others nothing of it
+
+from typing import TYPE_CHECKING
+
 import typer
 import uvicorn
 
 from cli.embedded.settings import SERVICES
-from services.gateway.app import create_app
-from services.gateway.settings import GatewaySettings
-from shared import logs, service
+from shared import logs
+
+if TYPE_CHECKING:
+    from shared.service import Process
 
 
-def serve(name: str, process: service.Process) -> None:
+def serve(name: str, process: "Process") -> None:
     """Serve until a signal stops the process. Raises typer.BadParameter for an unknown service name."""
     if name == "gateway":
         serve_gateway()
     elif name in SERVICES:
+        from shared import service
+
         service.serve(name, process)
     else:
         raise typer.BadParameter(
@@ -23,6 +30,9 @@ def serve(name: str, process: service.Process) -> None:
 
 def serve_gateway() -> None:
     """Serve the gateway's own service at GOSPABLIK_HOST and GOSPABLIK_PORT."""
+    from services.gateway.app import create_app
+    from services.gateway.settings import GatewaySettings
+
     settings = GatewaySettings()
     logs.configure("gateway", settings.log_level)
     uvicorn.run(

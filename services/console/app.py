@@ -10,7 +10,7 @@ from services.console.site.body_rules import BODY_LIMIT, BodyRules
 from services.console.site.browser_rules import BrowserRules
 from services.console.site.page import find_pages
 from services.console.site.site import Site
-from shared.service import Service
+from shared.service import Routes, Service
 
 
 def _install(app: FastAPI) -> None:
@@ -27,14 +27,15 @@ def build_service() -> Service:
     service = Service(
         "console",
         "Gospablik: console",
-        routers=[],
-        root=[*(page.router for page in found), static_files.router],
+        routes=lambda: Routes(
+            root=[*(page.router for page in found), static_files.router],
+            body_limits=body_limits,
+            install=_install,
+        ),
         api_parts=[site],
         with_relay=False,
-        body_limits=body_limits,
         body_limit=BODY_LIMIT,
         before_bodies=partial(BodyRules, limits=body_limits),
-        install=_install,
     )
     site.connect(service)
     return service

@@ -1,9 +1,15 @@
 """Create the ingest service: routes, jobs and the worker."""
 
-from services.ingest.api import ROOT_ROUTERS, ROUTERS
 from services.ingest.worker import Worker
-from shared.service import Service
+from shared.service import Routes, Service
 from shared.tables.ingest import IngestIdempotency
+
+
+def _routes() -> Routes:
+    # Not loaded by the worker.
+    from services.ingest.api import ROOT_ROUTERS, ROUTERS  # noqa: PLC0415
+
+    return Routes(routers=ROUTERS, root=ROOT_ROUTERS)
 
 
 def build_service() -> Service:
@@ -12,8 +18,7 @@ def build_service() -> Service:
     return Service(
         "ingest",
         "Gospablik: ingest",
-        routers=ROUTERS,
-        root=ROOT_ROUTERS,
+        routes=_routes,
         jobs=worker.jobs,
         workers={"collector": worker.run},
         answers=IngestIdempotency,

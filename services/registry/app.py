@@ -1,11 +1,28 @@
 """Build the registry service: its routes, worker loops and settings."""
 
-from services.registry import api, worker
-from services.registry.api import auth, cookie_sessions, import_export
+# ruff: noqa: PLC0415 - the worker does not load what only the API serves
+
+from services.registry import worker
 from services.registry.authentication import external_identities
-from services.registry.import_export.importer import MAX_IMPORT_BYTES
-from shared.service import Service
+from shared.service import Routes, Service
 from shared.tables.registry import RegistryIdempotency
+
+
+def _routes() -> Routes:
+    from services.registry import api
+    from services.registry.api import auth, cookie_sessions, import_export
+    from services.registry.import_export.importer import MAX_IMPORT_BYTES
+
+    return Routes(
+        routers=api.routers,
+        root=api.root_routers,
+        large_bodies={import_export.IMPORT_PATH: MAX_IMPORT_BYTES},
+        body_limits={
+            auth.TOKEN_PATH: auth.MAX_FORM_BYTES,
+            auth.REVOKE_PATH: auth.MAX_FORM_BYTES,
+            cookie_sessions.PATH: auth.MAX_FORM_BYTES,
+        },
+    )
 
 
 def build_service() -> Service:
@@ -13,15 +30,8 @@ def build_service() -> Service:
     return Service(
         "registry",
         "Gospablik: registry",
-        routers=api.routers,
-        root=api.root_routers,
+        routes=_routes,
         find_person=external_identities.local_lookup,
-        large_bodies={import_export.IMPORT_PATH: MAX_IMPORT_BYTES},
-        body_limits={
-            auth.TOKEN_PATH: auth.MAX_FORM_BYTES,
-            auth.REVOKE_PATH: auth.MAX_FORM_BYTES,
-            cookie_sessions.PATH: auth.MAX_FORM_BYTES,
-        },
         workers={
             "purge-expired": worker.purge_expired,
             "record-coverage": worker.record_coverage,

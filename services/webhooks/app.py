@@ -1,23 +1,42 @@
 """Build the webhooks service: its routes, event streams, jobs, event consumers and worker loops."""
 
+# ruff: noqa: PLC0415 - the worker does not load what only the API serves
+
 from services.webhooks import worker
-from services.webhooks.api import (
-    asyncapi,
-    erasures,
-    events,
-    notice_accounts,
-    notice_links,
-    notices,
-    stream,
-    webhook_deliveries,
-    webhooks,
-)
-from services.webhooks.event_catalogue.openapi_webhooks import add_webhooks
 from services.webhooks.notices.mail.sender import MailServerState
 from services.webhooks.stream.live_stream import LiveStream
 from shared.jobs import Jobs
-from shared.service import Service
+from shared.service import Routes, Service
 from shared.tables.webhooks import WebhooksIdempotency
+
+
+def _routes() -> Routes:
+    from services.webhooks.api import (
+        asyncapi,
+        erasures,
+        events,
+        notice_accounts,
+        notice_links,
+        notices,
+        stream,
+        webhook_deliveries,
+        webhooks,
+    )
+    from services.webhooks.event_catalogue.openapi_webhooks import add_webhooks
+
+    return Routes(
+        root=[erasures.internal],
+        routers=[
+            webhooks.router,
+            webhook_deliveries.router,
+            events.router,
+            stream.router,
+            notices.router,
+            notice_accounts.router,
+        ],
+        public=[notice_links.router, asyncapi.router],
+        install=add_webhooks,
+    )
 
 
 def build_service() -> Service:
@@ -34,16 +53,7 @@ def build_service() -> Service:
     service = Service(
         "webhooks",
         "Gospablik: webhooks and events",
-        root=[erasures.internal],
-        routers=[
-            webhooks.router,
-            webhook_deliveries.router,
-            events.router,
-            stream.router,
-            notices.router,
-            notice_accounts.router,
-        ],
-        public=[notice_links.router, asyncapi.router],
+        routes=_routes,
         jobs=queue,
         consumers=[worker.fanout_consumer(queue), worker.notices_consumer(queue), worker.accounts_consumer(queue)],
         workers={
@@ -54,7 +64,6 @@ def build_service() -> Service:
         dependencies={"mail-server": check_mail_server},
         api_parts=[LiveStream()],
         answers=WebhooksIdempotency,
-        install=add_webhooks,
     )
     worker.register_schedules(service, queue)
     return service

@@ -160,5 +160,5 @@ def test_only_paths_for_large_bodies_exceed_the_common_limit(name: str) -> None:
     # The console has sessions of its own and checks them in `services/console/site/body_rules.py`.
     service: Service = importlib.import_module(f"services.{name}.app").build_service()
     common = Settings.model_fields["max_body_bytes"].default
-    assert all(limit <= common for limit in service.body_limits.values())
-    assert all(limit > common for limit in service.large_bodies.values())
+    assert all(limit <= common for limit in service.routes.body_limits.values())
+    assert all(limit > common for limit in service.routes.large_bodies.values())
