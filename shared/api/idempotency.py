@@ -21,6 +21,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import clock
+from shared.auth.dependency_marks import Mark, marked
 from shared.database.sessions import Database, WriteSession
 from shared.http.problems import InFlight, KeyReused
 from shared.settings import settings
@@ -43,6 +44,7 @@ class IdempotencyKey:
         self.fingerprint = fingerprint
 
 
+@marked(Mark.IDEMPOTENCY_KEY)
 async def idempotency_key(
     request: Request,
     idempotency_key: Annotated[

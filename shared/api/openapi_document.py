@@ -18,13 +18,12 @@ from fastapi.routing import iter_route_contexts
 from fastapi.security import OAuth2
 
 from shared.api import response_headers
-from shared.api.idempotency import idempotency_key
 from shared.api.openapi_examples import add_examples
-from shared.api.pagination import paging
 from shared.api.preconditions import required_version
 from shared.api.query_parameters import FilterFromQuery
 from shared.api.raw_body import RawBody
-from shared.auth.callers import SIGN_IN_SCHEMES, RequiredRight, get_caller
+from shared.auth.dependency_marks import Mark, RightDependency, mark_of
+from shared.auth.sign_in_schemes import SIGN_IN_SCHEMES
 from shared.http import problem_schemas, problems
 
 Document = dict[str, Any]
@@ -80,7 +79,7 @@ def _completed(made: Document, app: FastAPI) -> Document:
     for path, method, needed in _routes(app):
         operation = document["paths"].get(path, {}).get(method)
         if operation is not None:
-            if get_caller in needed:
+            if Mark.CALLER in needed:
                 _describe_access(operation, needed)
                 document["components"]["securitySchemes"] = _SECURITY_SCHEMES
             _describe_filters(operation, needed, schemas)
@@ -98,7 +97,7 @@ def _completed(made: Document, app: FastAPI) -> Document:
 
 
 def _routes(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Any]]]:
-    """Yield path, method and dependencies of every route."""
+    """Yield path, method and dependencies of every route; instead of a marked dependency its mark."""
     for route in iter_route_contexts(app.routes):
         if (dependant := getattr(route, "dependant", None)) is not None:
             needed = frozenset(_dependencies(dependant))
@@ -106,10 +105,10 @@ def _routes(app: FastAPI) -> Iterator[tuple[str, str, frozenset[Any]]]:
                 yield str(route.path), method.lower(), needed
 
 
-def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+def _dependencies(dependant: Dependant) -> Iterator[Callable[..., Any] | Mark]:
     for found in dependant.dependencies:
         if found.call is not None:
-            yield found.call
+            yield mark_of(found.call) or found.call
         yield from _dependencies(found)
 
 
@@ -124,7 +123,7 @@ def _restore_webhook_examples(document: Document, app: FastAPI) -> None:
 
 
 def _describe_access(operation: Document, needed: frozenset[Any]) -> None:
-    rights = sorted(found.right.value for found in needed if isinstance(found, RequiredRight))
+    rights = sorted(found.right.value for found in needed if isinstance(found, RightDependency))
     if rights:
         (operation["x-required-right"],) = rights
     operation["security"] = [
@@ -202,14 +201,14 @@ def _describe_problems(
     in_problem_format = not any(
         _is_other_error(_json_schema(response)) for status, response in responses.items() if status[:1] in "45"
     )
-    if get_caller in needed and in_problem_format:
+    if Mark.CALLER in needed and in_problem_format:
         # The caller cannot be identified while the issuer is unavailable.
         add(problems.Unauthenticated, problems.TooManyRequests, problems.Unavailable)
         if method in _READS:
             add(problems.TooSlow)
     if "requestBody" in operation:
         add(problems.BadRequest, problems.TooLarge)
-    if idempotency_key in needed and in_problem_format:
+    if Mark.IDEMPOTENCY_KEY in needed and in_problem_format:
         add(problems.InFlight, problems.KeyReused, problems.Invalid)
     if required_version in needed:
         add(problems.PreconditionFailed, problems.PreconditionRequired, problems.Invalid)
@@ -240,15 +239,15 @@ def _describe_headers(operation: Document, needed: frozenset[Any], schemas: Docu
     for status, response in operation["responses"].items():
         good = status.startswith("2")
         names: list[str] = []
-        if get_caller in needed and (good or status == "429"):
+        if Mark.CALLER in needed and (good or status == "429"):
             names += ["RateLimit", "RateLimit-Policy"]
         if status in {"429", "503"}:
             names.append("Retry-After")
         if status == "401":
             names.append("WWW-Authenticate")
-        if good and paging in needed:
+        if good and Mark.PAGING in needed:
             names.append("Link")
-        if good and idempotency_key in needed:
+        if good and Mark.IDEMPOTENCY_KEY in needed:
             names.append("Idempotent-Replay")
         if status == "412" or (good and _has_version(response, schemas)):
             names.append("ETag")

@@ -18,6 +18,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from shared.api.query_parameters import PAGING_NAMES, refuse_unknown_parameters
 from shared.auth.callers import CallerDep
+from shared.auth.dependency_marks import Mark, marked
 from shared.http.problems import FieldError, Invalid
 from shared.settings import settings
 
@@ -157,6 +158,7 @@ def beyond(
     return left < tuple_(*position) if descending else left > tuple_(*position)
 
 
+@marked(Mark.PAGING)
 async def paging(
     request: Request,
     caller: CallerDep,

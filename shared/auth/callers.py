@@ -8,16 +8,16 @@ from typing import Annotated, Any, TypeVarTuple
 from uuid import UUID
 
 from fastapi import Depends, Request
-from fastapi.openapi.models import OAuthFlowClientCredentials, OAuthFlowPassword, OAuthFlows
-from fastapi.security import APIKeyCookie, HTTPAuthorizationCredentials, HTTPBearer, OAuth2
-from fastapi.security.base import SecurityBase
+from fastapi.security import HTTPAuthorizationCredentials
 from fastapi.security.utils import get_authorization_scheme_param
 from sqlalchemy import ColumnElement, Select, select, true
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from shared.audit import recorder
 from shared.auth import session_cookies, tokens
-from shared.auth.rights import CENTRE_ROLES, RIGHT_DESCRIPTIONS, RIGHTS, Right, RightScope, Role
+from shared.auth.dependency_marks import Mark, RightDependency, marked
+from shared.auth.rights import CENTRE_ROLES, RIGHTS, Right, RightScope, Role
+from shared.auth.sign_in_schemes import BEARER
 from shared.http.problems import Forbidden, TooManyRequests, Unauthenticated
 from shared.http.rate_limit import Quota
 from shared.http.request_log import ANSWER_HEADERS, WHO
@@ -161,32 +161,9 @@ class ServiceCaller:
 # The ASGI scope key of a caller whom an earlier dependency has authenticated, by a ticket or by a token that is
 # not in the header.
 AUTHENTICATED = "gospablik.authenticated"
-_TOKEN_URL = "/api/v1/auth/token"  # noqa: S105 — the URL of the token endpoint
-_SCOPES = {right.value: RIGHT_DESCRIPTIONS[right] for right in Right}
-_oauth = OAuth2(
-    flows=OAuthFlows(
-        password=OAuthFlowPassword(tokenUrl=_TOKEN_URL, scopes=_SCOPES),
-        clientCredentials=OAuthFlowClientCredentials(tokenUrl=_TOKEN_URL, scopes=_SCOPES),
-    ),
-    auto_error=False,
-    scheme_name="oauth2",
-    description="People sign in with a password, API clients with a secret. The scope of a client's token may "
-    "name fewer rights than its role has; a person's token has all rights of the role",
-)
-_bearer = HTTPBearer(auto_error=False, scheme_name="bearer")
-_cookie = APIKeyCookie(
-    name=session_cookies.ACCESS_COOKIE,
-    auto_error=False,
-    scheme_name="cookie",
-    description="For front ends of the same origin: set by `POST /auth/session`, and accepted from its pages only",
-)
 
 
-# The ways to sign in, for the OpenAPI document. They are not dependencies of `get_caller`, because FastAPI would
-# resolve them again for each dependency that needs the caller.
-SIGN_IN_SCHEMES: tuple[SecurityBase, ...] = (_oauth, _bearer, _cookie)
-
-
+@marked(Mark.CALLER)
 async def get_caller(request: Request) -> Caller:
     """Return the caller of a public route, identified by the token in the header, or else in the cookie.
 
@@ -273,10 +250,8 @@ CallerDep = Annotated[Caller, Depends(get_caller)]
 
 
 @dataclass(frozen=True)
-class RequiredRight:
+class RequiredRight(RightDependency):
     """A dependency that returns the caller, who must have the right. The OpenAPI document contains the right."""
-
-    right: Right
 
     async def __call__(self, found: CallerDep) -> Caller:
         """Return the caller, with the right set. Raise `Forbidden` without the right."""
@@ -295,7 +270,7 @@ def require_service(*named: ServiceName) -> Any:
     """
 
     async def check(
-        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+        request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(BEARER)]
     ) -> ServiceCaller:
         found = _service_caller(request, credentials)
         if found.service not in named:

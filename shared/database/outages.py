@@ -1,16 +1,15 @@
 """Distinguish outages from application errors: after an outage work is retried without counting a failure.
 
-The rule uses SQLSTATE classes, since drivers and SQLAlchemy map the same condition to different exceptions.
+The rule uses SQLSTATE classes, since drivers and SQLAlchemy map the same condition to different exceptions. Their
+exceptions are imported when one must be recognised: the gateway's service has no database.
 """
+
+# ruff: noqa: PLC0415
 
 import asyncio
 import errno
 import ssl
 from collections.abc import Awaitable, Callable
-
-import asyncpg
-from sqlalchemy.exc import DBAPIError, PendingRollbackError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 _OUTAGE_CLASSES = (
@@ -78,6 +77,9 @@ def is_outage(error: BaseException) -> bool:
     A timeout counts as an outage. An `OSError` counts only if it is a network error; a missing file is not.
     A value that the driver cannot encode is not an outage, although asyncpg raises an `InterfaceError`.
     """
+    from sqlalchemy.exc import DBAPIError, PendingRollbackError
+    from sqlalchemy.exc import TimeoutError as PoolTimeout
+
     if isinstance(error, BaseExceptionGroup):
         return any(is_outage(one) for one in error.exceptions)
     if isinstance(error, PendingRollbackError):
@@ -114,6 +116,8 @@ def _driver_error(error: BaseException) -> BaseException:
 
 
 def _is_connection_error(error: BaseException) -> bool:
+    import asyncpg
+
     if isinstance(error, (ConnectionError, ssl.SSLError, asyncpg.TargetServerAttributeNotMatched)):
         return True
     if isinstance(error, OSError):

@@ -51,7 +51,7 @@ def _run(program: str, *arguments: str) -> Any:
 
 @cache
 def _built(name: str) -> dict[str, Any]:
-    """Return the modules of the worker and of the API of a service, and how many foreign keys their tables have."""
+    """Return the modules of the worker and the API of a service, and how many foreign keys their tables have."""
     found: dict[str, Any] = _run(_BUILD_SERVICE, name)
     return found
 
@@ -86,6 +86,12 @@ def test_worker_imports_nothing_that_only_the_api_serves(name: str, unused: tupl
 
 def test_console_has_no_tables_of_other_services() -> None:
     assert not set(_built("console")["api"]) & set(_OTHERS_TABLES)
+
+
+def test_gateway_service_imports_no_database() -> None:
+    modules = _run(_LIST_MODULES, "cli.commands.serve", "services.gateway.app")
+    assert "fastapi" in modules
+    assert not {*_DATABASE, "shared.service"} & set(modules)
 
 
 def test_classifier_process_imports_neither_database_nor_web_framework() -> None:
