@@ -23,7 +23,8 @@ class EventData(BaseModel):
     default is absent from the stored data if it was not set.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # A process uses few of the types: each gets its validator when it is used first.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     event_type: ClassVar[str]
     """`<subject>.<what_happened>`."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal
 from uuid import UUID
 
@@ -64,7 +65,7 @@ class DeliveredOrganisation(BaseModel):
 class DeliveredData(BaseModel):
     """Fields that deliveries contain in addition to the fields of the event."""
 
-    model_config = ConfigDict(validate_by_name=True)
+    model_config = ConfigDict(validate_by_name=True, defer_build=True)
 
     id: UUID = Field(description="Id of the event's subject")
     organisation: DeliveredOrganisation | None = Field(
@@ -99,13 +100,32 @@ class Delivery(BaseModel):
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """One event type: description, models of `data` and body, JSON Schema and example of the body."""
+    """One event type: its model, the model of `data`, and what only documentation needs, made when it is read:
+    description, model, JSON Schema and example of the body.
+    """
 
-    description: str
+    model: type[EventData]
     data: type[BaseModel]
-    body: type[Delivery]
-    json_schema: Mapping[str, Any]
-    example: Mapping[str, Any]
+
+    @cached_property
+    def description(self) -> str:
+        """Return the description of the event type in one line."""
+        return description_of(self.model)
+
+    @cached_property
+    def body(self) -> type[Delivery]:
+        """Return the model of a delivery's body."""
+        return _body_model(self.model.event_type, self.data)
+
+    @cached_property
+    def json_schema(self) -> Mapping[str, Any]:
+        """Return the JSON Schema of the body."""
+        return _json_schema(self.body)
+
+    @cached_property
+    def example(self) -> Mapping[str, Any]:
+        """Return an example of the body."""
+        return _example(self.model, self.data)
 
 
 def description_of(model: type[EventData]) -> str:
@@ -166,21 +186,9 @@ def _delivered(data: type[BaseModel], values: Mapping[str, Any]) -> dict[str, An
     return delivered
 
 
-def _entry(event_type: str) -> CatalogueEntry:
-    model = EVENT_MODELS[event_type]
-    data = _delivered_model(model)
-    body = _body_model(event_type, data)
-    return CatalogueEntry(
-        description=description_of(model),
-        data=data,
-        body=body,
-        json_schema=_json_schema(body),
-        example=_example(model, data),
-    )
-
-
 CATALOGUE: Mapping[str, CatalogueEntry] = {
-    event_type: _entry(event_type) for event_type in (*WebhookEventType, *DIRECT_EVENT_TYPES)
+    event_type: CatalogueEntry(EVENT_MODELS[event_type], _delivered_model(EVENT_MODELS[event_type]))
+    for event_type in (*WebhookEventType, *DIRECT_EVENT_TYPES)
 }
 
 
