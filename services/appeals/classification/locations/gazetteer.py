@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import product
+from sys import intern
 from typing import Literal
 
 from services.appeals.classification.locations.declension import (
@@ -114,7 +115,7 @@ def _variants(name: str) -> Iterator[tuple[str, ...]]:
 
 class _Builder:
     def __init__(self) -> None:
-        self.names: dict[tuple[str, ...], dict[GazetteerEntry, set[str]]] = {}
+        self.names: dict[tuple[str, ...], dict[GazetteerEntry, str]] = {}
         self.adjectives: dict[tuple[str, ...], list[GazetteerEntry]] = {}
         self._forms: dict[str, CaseForms] = {}
 
@@ -145,7 +146,10 @@ class _Builder:
                     self._put(form, entry, case)
 
     def _put(self, words: tuple[str, ...], entry: GazetteerEntry, cases: str) -> None:
-        self.names.setdefault(words, {}).setdefault(entry, set()).update(cases)
+        known = self.names.setdefault(words, {})
+        found = known.get(entry, "")
+        # Interned: thousands of forms have one of 14 combinations of cases.
+        known[entry] = intern(found + "".join(case for case in cases if case not in found))
 
     def adjective(self, entry: GazetteerEntry, stem: tuple[str, ...]) -> None:
         for form in adjective_forms(stem[-1]):
@@ -277,10 +281,7 @@ def gazetteer() -> Gazetteer:
     read, build = Gazetteer(), _Builder()
     for add in (_add_municipalities, _add_settlements, _add_town_parts, _add_streets, _add_regions):
         add(build, read)
-    read.names = {
-        words: tuple((entry, "".join(cases)) for entry, cases in entries.items())
-        for words, entries in build.names.items()
-    }
+    read.names = {words: tuple(entries.items()) for words, entries in build.names.items()}
     read.adjectives = {words: tuple(entries) for words, entries in build.adjectives.items()}
     read.starts = _starts(iter(read.names))
     read.adjective_starts = _starts(iter(read.adjectives))

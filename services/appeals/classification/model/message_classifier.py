@@ -168,13 +168,12 @@ class MessageClassifier:
         self._lifts: float = card["thresholds"]["lifts"]
         self._group_of = {item.code: item.group for item in entries()}
         self._names = {item.code: item.name for item in entries()}
-        names = heads.features.names
-        self._words = np.array(names, dtype=object)
-        self._telling = np.array(
-            [not name.startswith("#") and "_" not in name and len(name) > 2 for name in names]
-        )
-        self._pulls = heads.group.weights.toarray()
-        self._alarms = heads.urgent.weights.toarray()[: len(names), 1]
+        # Only single words explain a result, and they have the first columns.
+        self._words = heads.features.lemmas
+        self._telling = np.zeros(heads.features.column_count, dtype=bool)
+        self._telling[: len(self._words)] = ["_" not in word and len(word) > 2 for word in self._words]
+        self._pulls = heads.group.weights[: len(self._words)].toarray()
+        self._alarms = heads.urgent.weights[: len(self._words)].toarray()[:, 1]
         self._topics_of: dict[str, list[int]] = {}
         for at, code in enumerate(heads.topic.labels):
             self._topics_of.setdefault(self._group_of[code], []).append(at)
@@ -314,7 +313,7 @@ class MessageClassifier:
         telling = self._telling[columns]
         columns = columns[telling]
         pulls = values[telling] * weights[columns]
-        return [str(self._words[columns[at]]) for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
+        return [self._words[columns[at]] for at in np.argsort(-pulls)[:3] if pulls[at] > 0]
 
     def wants_answer(self, found: Prediction) -> bool:
         """Return whether the message needs an answer, without leaving the decision to a moderator."""

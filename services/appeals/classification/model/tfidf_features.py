@@ -111,10 +111,14 @@ class TfidfFeatures:
         return SparseRows.beside([part.rows(read) for part in self._parts])
 
     @property
-    def names(self) -> list[str]:
-        """Return the name of each column; character n-grams begin with `#`."""
-        words, parts = self._parts
-        return [*words.terms, *("#" + name for name in parts.terms)]
+    def lemmas(self) -> list[str]:
+        """Return the names of the first columns: lemmas, and pairs of them joined by `_`."""
+        return self._parts[0].terms
+
+    @property
+    def column_count(self) -> int:
+        """Return the number of columns."""
+        return sum(len(part.terms) for part in self._parts)
 
     def state(self) -> dict[str, Any]:
         """Return vocabulary and weights as arrays without Python objects."""
