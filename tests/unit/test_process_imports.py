@@ -84,6 +84,10 @@ def test_worker_imports_nothing_that_only_the_api_serves(name: str, unused: tupl
     assert not set(found["worker"]) & set(unused)
 
 
+def test_api_of_metrics_loads_no_library_of_documents_before_the_first_report() -> None:
+    assert not {"openpyxl", "typst", "jinja2"} & set(_built("metrics")["api"])
+
+
 def test_console_has_no_tables_of_other_services() -> None:
     assert not set(_built("console")["api"]) & set(_OTHERS_TABLES)
 

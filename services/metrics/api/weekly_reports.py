@@ -2,15 +2,17 @@
 figures count.
 """
 
+# ruff: noqa: PLC0415 - the libraries of pages, PDF and workbooks take 11 MB: they are loaded for the first report
+
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Response
 
 from services.metrics.indicators import row_files
 from services.metrics.indicators.weeks import Week, requested_week
-from services.metrics.rendering import html, pdf, xlsx
+from services.metrics.rendering.counted_rows import RowTable
 from services.metrics.report_populations import report_rows
 from services.metrics.report_populations.report_rows import ReportRowFilter
 from services.metrics.report_populations.reported_time import reported_time
@@ -99,6 +101,24 @@ def _attachment(week: Week, kind: str, content: bytes, media_type: str) -> Respo
     )
 
 
+def _render_html(report: ReportOut) -> bytes:
+    from services.metrics.rendering import html
+
+    return html.render(report)
+
+
+def _render_pdf(report: ReportOut) -> bytes:
+    from services.metrics.rendering import pdf
+
+    return pdf.render(report)
+
+
+def _render_xlsx(report: ReportOut, rows: Mapping[str, RowTable]) -> bytes:
+    from services.metrics.rendering import xlsx
+
+    return xlsx.render(report, rows)
+
+
 @router.get("/weekly/{week}.json", responses=COMMON_ERRORS, summary="The report of a week as JSON")
 async def get_weekly_report_json(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> ReportOut:
     """Return the same as `GET /reports/weekly/{week}`, regardless of `Accept`."""
@@ -130,7 +150,7 @@ async def get_published_document(session: ReadTransaction, caller: ReportReader,
 )
 async def get_weekly_report_html(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
     """Return the report as one HTML page in Russian, without scripts or external files."""
-    return await _rendered(service, caller, week, render=html.render, kind="html", media_type=HTML_MEDIA_TYPE)
+    return await _rendered(service, caller, week, render=_render_html, kind="html", media_type=HTML_MEDIA_TYPE)
 
 
 @router.get(
@@ -141,7 +161,7 @@ async def get_weekly_report_html(service: ServiceDep, caller: ReportReader, week
 )
 async def get_weekly_report_pdf(service: ServiceDep, caller: ReportReader, week: ReportWeek) -> Response:
     """Return the report as a tagged PDF in Russian."""
-    return await _rendered(service, caller, week, render=pdf.render, kind="pdf", media_type=PDF_MEDIA_TYPE)
+    return await _rendered(service, caller, week, render=_render_pdf, kind="pdf", media_type=PDF_MEDIA_TYPE)
 
 
 @router.get(
@@ -161,7 +181,7 @@ async def get_weekly_report_xlsx(service: ServiceDep, caller: ReportReader, week
         async with service.database.read() as session:
             await use_snapshot(session)
             tables = await read_row_tables(session, reported_time(week, clock.now()))
-        content = await asyncio.to_thread(xlsx.render, report, tables)
+        content = await asyncio.to_thread(_render_xlsx, report, tables)
     return _attachment(week, "xlsx", content, XLSX_MEDIA_TYPE)
 
 
@@ -244,4 +264,4 @@ async def get_weekly_report_pdf_for_service(
     async with service.database.read() as session:
         if await publication.read_document(session, week) is None:
             raise NotFound(f"The report of the week {week.name} is not published")
-    return await _rendered(service, caller, week, render=pdf.render, kind="pdf", media_type=PDF_MEDIA_TYPE)
+    return await _rendered(service, caller, week, render=_render_pdf, kind="pdf", media_type=PDF_MEDIA_TYPE)

@@ -4,9 +4,8 @@ import io
 import re
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from openpyxl import Workbook
@@ -15,31 +14,11 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 
 from services.metrics.rendering.blocks import Column, Measured, Presentation, Table, Value
+from services.metrics.rendering.counted_rows import RowKind, RowTable, RowValue
 from services.metrics.rendering.presentation import presentation
 from services.metrics.schemas.weekly_report import MeasureUnit, ReportOut
 from shared.tabular.formula_escaping import escaped
 from shared.text.visible_text import visible
-
-RowKind = Literal["text", "count", "decimal", "percent", "day", "moment"]
-RowValue = str | int | float | date | datetime | None
-
-
-@dataclass(frozen=True)
-class RowColumn:
-    """A column of counted rows: its Russian heading and the type of its cells. Moments must have an offset."""
-
-    heading: str
-    kind: RowKind = "text"
-
-
-@dataclass(frozen=True)
-class RowTable:
-    """The rows that figures count, for a separate sheet. `title` is the sheet's name, cut to 31 characters."""
-
-    title: str
-    columns: Sequence[RowColumn]
-    rows: Iterable[Sequence[RowValue]]
-
 
 # Excel refuses a file with a longer cell: the limit is 32,767 UTF-16 units.
 _MAX_CELL_BYTES = 2 * 32_767

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.metrics.fairness.peer_groups import PeerGroup
 from services.metrics.indicators.channels import channel_name
-from services.metrics.rendering.xlsx import RowColumn, RowKind, RowTable, RowValue
+from services.metrics.rendering.counted_rows import RowColumn, RowKind, RowTable, RowValue
 from services.metrics.report_populations.catalogue import POPULATIONS
 from services.metrics.report_populations.report_rows import read_all_rows
 from services.metrics.report_populations.reported_time import ReportedTime

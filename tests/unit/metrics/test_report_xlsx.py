@@ -10,7 +10,7 @@ import time_machine
 from openpyxl import Workbook
 
 from services.metrics.rendering import xlsx
-from services.metrics.rendering.xlsx import RowColumn, RowTable
+from services.metrics.rendering.counted_rows import RowColumn, RowTable
 from services.metrics.schemas.weekly_report import ReportOut
 from shared.text.visible_text import visible
 from tests.support.sample_report import (
