@@ -19,7 +19,7 @@ class RowColumn:
 
 @dataclass(frozen=True)
 class RowTable:
-    """The rows that figures count, for a sheet of their own. `title` is the sheet's name, cut to 31 characters."""
+    """The rows that figures count, for a separate sheet. `title` is the sheet's name, cut to 31 characters."""
 
     title: str
     columns: Sequence[RowColumn]
