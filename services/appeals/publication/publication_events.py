@@ -107,12 +107,9 @@ async def _publish(
     ).all()
     twice = [row.id for row in taken_twice]
     overtaken = await _is_superseded(session, reply, data.published_at, besides=twice)
-    reply.status, reply.url, reply.published_at, reply.failure = (
-        "published",
-        data.url,
-        data.published_at,
-        None,
-    )
+    reply.status, reply.published_at, reply.failure = "published", data.published_at, None
+    # The address of a conversation names the person: an erasure removed it from the appeal while ingest was sending.
+    reply.url = None if appeal.erased_at is not None and appeal.url is None else data.url
     appeal.updated_at = clock.now()
     unpublished = await take_over_published_text(session, appeal, reply)
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
