@@ -353,6 +353,38 @@ async def test_author_with_an_open_appeal_is_kept(harness: ErasureHarness) -> No
     assert await erase_expired_authors(service.database, service.jobs, timedelta(0)) == 1
 
 
+async def test_colleague_who_gets_notices_is_kept(harness: ErasureHarness) -> None:
+    """Colleagues link a conversation by a code, and then only read the notices in it."""
+    await harness.ingest.take(harness.direct_message("Код 123456"))
+    service, raw_connection = harness.ingest.ingest.service, harness.ingest.raw_connection
+    assert service.jobs is not None
+    publication = await insert_publication(harness, "published")
+    year = timedelta(days=365)
+    await raw_connection.execute("UPDATE messages SET written_at = now() - interval '400 days'")
+    await raw_connection.execute("UPDATE publications SET on_behalf_of = 'notices', created_at = now()")
+    assert await erase_expired_authors(service.database, service.jobs, year) == 0
+    # The publication is purged before its message.
+    await harness.ingest.take(
+        harness.direct_message("Новое обращение", 2, author=None, from_community=True, written_at=clock.now())
+    )
+    await raw_connection.execute("UPDATE messages SET publication_id = $1 WHERE from_community", publication)
+    await raw_connection.execute("DELETE FROM publications")
+    assert await erase_expired_authors(service.database, service.jobs, year) == 0
+    await raw_connection.execute("UPDATE messages SET written_at = now() - interval '366 days'")
+    assert await erase_expired_authors(service.database, service.jobs, year) == 1
+
+
+async def test_notice_of_the_past_does_not_keep_a_colleague(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message("Код 123456"))
+    service, raw_connection = harness.ingest.ingest.service, harness.ingest.raw_connection
+    assert service.jobs is not None
+    await insert_publication(harness, "published")
+    old = "now() - interval '366 days'"
+    await raw_connection.execute(f"UPDATE messages SET written_at = {old}")
+    await raw_connection.execute(f"UPDATE publications SET on_behalf_of = 'notices', created_at = {old}")
+    assert await erase_expired_authors(service.database, service.jobs, timedelta(days=365)) == 1
+
+
 async def test_erasure_succeeds_although_a_row_already_has_the_replacement_id(harness: ErasureHarness) -> None:
     await write_everything(harness)
     await harness.ingest.raw_connection.execute(
