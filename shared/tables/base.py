@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, DateTime, MetaData, Text, Uuid
+from sqlalchemy import BigInteger, DateTime, Index, MetaData, Text, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
 from sqlalchemy.types import TypeDecorator
 
 from shared import clock
@@ -82,6 +82,16 @@ class ConsumerOffsetMixin:
 
 class IdempotencyMixin:
     """The stored response to a request with an `Idempotency-Key`; kept for 24 hours."""
+
+    __tablename__: str
+
+    @declared_attr.directive
+    @classmethod
+    def __table_args__(cls) -> tuple[Index, ...]:
+        # An erasure deletes the responses that contain one of its ids.
+        return (
+            Index(f"ix_{cls.__tablename__}_ids", text("ids_in_response(body)"), postgresql_using="gin"),
+        )
 
     caller: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)

@@ -13,6 +13,7 @@ from services.appeals.erasure.stored_values import without_words
 from services.appeals.lifecycle.erasure_lock import lock_erasure
 from services.appeals.moderation.matter_decisions import split_off
 from services.appeals.search.documents import index_appeals
+from services.appeals.sla.explanation import without_pause_reasons
 from shared import clock
 from shared.api.idempotency import delete_responses_about
 from shared.audit import recorder
@@ -168,6 +169,7 @@ async def _erase_appeal_rows(session: WriteSession, command: EraseAuthor, found:
 async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids: Sequence[UUID]) -> None:
     """Erase what people and the system wrote about these appeals, because it may quote or name the citizen."""
     clocks = select(SlaClock.id).where(SlaClock.appeal_id.in_(ids))
+    await _erase_explanations(session, ids)
     await update_rows(session, Assignment, Assignment.appeal_id.in_(ids), reason=None)
     await update_rows(session, SlaClockEvent, SlaClockEvent.clock_id.in_(clocks), reason=None)
     await update_rows(session, ExtensionRequest, ExtensionRequest.appeal_id.in_(ids), ground="", remarks=None)
@@ -195,9 +197,25 @@ async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids:
     await _erase_incidents(session, ids)
 
 
+async def _erase_explanations(session: WriteSession, ids: Sequence[UUID]) -> None:
+    """Erase the reasons of pauses from the stored explanations of ended clocks. Call before the events lose them."""
+    explained = SlaClock.appeal_id.in_(ids) & SlaClock.explanation.is_not(None)
+    reasons: dict[UUID, set[str]] = {}
+    given = select(SlaClockEvent.clock_id, SlaClockEvent.reason).join(
+        SlaClock, SlaClock.id == SlaClockEvent.clock_id
+    )
+    for clock_id, reason in await session.execute(given.where(explained, SlaClockEvent.reason.is_not(None))):
+        reasons.setdefault(clock_id, set()).add(reason)
+    rows = await session.execute(select(SlaClock.id, SlaClock.explanation).where(explained))
+    for clock_id, before in rows.all():
+        after = without_pause_reasons(before, reasons.get(clock_id, ()))
+        if after != before:
+            await update_rows(session, SlaClock, SlaClock.id == clock_id, explanation=after)
+
+
 async def _erase_incidents(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Erase the title and street of the incidents of these appeals that have no unerased appeal: both come from
-    the erased texts.
+    """Erase the title and street of the incidents of these appeals that have no unerased appeal, and the reasons
+    of their alerts, which name the title: all come from the erased texts.
     """
     of_these = select(IncidentMember.incident_id).where(IncidentMember.appeal_id.in_(ids))
     others = (
@@ -206,10 +224,14 @@ async def _erase_incidents(session: WriteSession, ids: Sequence[UUID]) -> None:
         .where(IncidentMember.incident_id == Incident.id, Appeal.erased_at.is_(None))
         .exists()
     )
+    emptied = select(Incident.id).where(Incident.id.in_(of_these), ~others)
+    await update_rows(
+        session, Alert, Alert.kind.in_(_ALERT_KINDS), Alert.incident_id.in_(emptied), Alert.why != "", why=""
+    )
     await update_rows(
         session,
         Incident,
-        Incident.id.in_(of_these) & ~others,
+        Incident.id.in_(emptied),
         title=ERASED_TEXT.capitalize(),
         street=None,
         version=Incident.version + 1,

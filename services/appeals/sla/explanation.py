@@ -1,10 +1,10 @@
 """Russian texts that explain a deadline, with figures that add up."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from services.appeals.sla.deadlines import ClockReading, NotCounted, Segment, Target
 from services.appeals.sla.named_calendar import NamedCalendar
@@ -100,6 +100,22 @@ def explain_state(reading: ClockReading, *, on_time: bool | None = None) -> str:
     return f"{used[0].upper()}{used[1:]}, осталось {_minutes(left)}."
 
 
+def without_pause_reasons(stored: Mapping[str, Any], reasons: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the stored explanation of an ended clock without what people wrote as reasons of pauses: those of its
+    segments, and `reasons`, which an explanation without segments has in its text.
+    """
+    found, changed = set(reasons), dict(stored)
+    if "segments" in stored:
+        found |= {part["note"] for part in stored["segments"] if part["why_not"] == "paused" and part["note"]}
+        changed["segments"] = [
+            part | {"note": None} if part["why_not"] == "paused" else part for part in stored["segments"]
+        ]
+    # The longest first: a reason may contain the words of another pause.
+    for reason in sorted(found, key=len, reverse=True):
+        changed["text"] = changed["text"].replace(_pause(reason), _pause(None))
+    return changed
+
+
 def in_hours(target: Target) -> str:
     """Return the amount in words: «9 рабочих часов», «1,5 часа»."""
     hours = target.amount / timedelta(hours=1)
@@ -157,9 +173,8 @@ def _span(span: ExplainedSpan, previous: ExplainedSpan | None, *, lasts: bool) -
     begins = span.begins.astimezone(zone)
     if span.why_not == "paused":
         ends = span.ends.astimezone(zone)
-        note = f" ({span.note})" if span.note else ""
         until = "" if lasts else f" по {ends:%d.%m %H:%M}"
-        return f"с {begins:%d.%m %H:%M}{until} — пауза{note}"
+        return f"с {begins:%d.%m %H:%M}{until} — {_pause(span.note)}"
     moved = ""
     if previous is not None and previous.calendar is not span.calendar:
         moved = f"с {begins:%d.%m %H:%M} по календарю «{span.calendar.name}»: "
@@ -168,6 +183,10 @@ def _span(span: ExplainedSpan, previous: ExplainedSpan | None, *, lasts: bool) -
     if span.why_not:
         return f"{moved}{begins:%d.%m} — не идёт{note}"
     return f"{moved}{begins:%d.%m} — {_minutes(span.minutes) if span.minutes else 'меньше минуты'}{note}"
+
+
+def _pause(reason: str | None) -> str:
+    return f"пауза ({reason})" if reason else "пауза"
 
 
 def _extension(reading: ClockReading) -> str:

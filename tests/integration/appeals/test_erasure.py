@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -21,6 +21,7 @@ TEXT = f"{QUESTION} Там {WORD} на улице Жердева, 20"
 PSEUDONYM = "erased-1"
 THREAD = "vk:101_5001"
 FAILURE = {"code": "vk:15", "message": "Сеть отказала.", "final": True}
+HOUR = timedelta(hours=1)
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 
@@ -113,6 +114,74 @@ async def test_erased_appeal_loses_its_texts_and_keeps_its_history(scenario: App
     assert [(reply["text"], reply["status"]) for reply in after["replies"]] == [("", "failed")]
     found = await scenario.get("/appeals", q=WORD)
     assert found.json()["items"] == []
+
+
+async def test_reasons_of_pauses_are_erased_from_ended_clocks(scenario: AppealsScenario) -> None:
+    appeal = await _written_about(scenario)
+    # The pause is before the deadline, so that the text has its reason.
+    owner = await scenario.database.connect("gospablik_owner")
+    for kind, at in (("paused", WEDNESDAY + HOUR), ("resumed", WEDNESDAY + 2 * HOUR)):
+        await owner.execute("UPDATE sla_clock_events SET at = $2 WHERE kind = $1", kind, at)
+    await scenario.citizen_writes(
+        "Починили.", kind="message", thread=THREAD, from_community=True, at=WEDNESDAY + 3 * HOUR
+    )
+    path = f"/appeals/{appeal['id']}/deadlines"
+    before = (await scenario.get(path)).json()["clocks"]
+    assert {clock["state"] for clock in before} == {"stopped"}
+    assert all(f"пауза (Ждём, где {WORD})" in clock["text"] for clock in before)
+    await _erase(scenario)
+    assert await _rows_with(scenario, WORD) == []
+    after = (await scenario.get(path)).json()["clocks"]
+    same = ("state", "used_seconds", "left_seconds", "due_at", "stopped_at")
+    for erased, former in zip(after, before, strict=True):
+        assert {name: erased[name] for name in same} == {name: former[name] for name in same}
+        assert erased["text"] == former["text"].replace(f" (Ждём, где {WORD})", "")
+        paused = [part for part in erased["segments"] if part["why_not"] == "paused"]
+        assert paused
+        assert {part["note"] for part in paused} == {None}
+    # The second read showed nothing that people wrote.
+    assert await owner.fetchval("SELECT count(*) FROM personal_data_reads WHERE action LIKE '%deadlines%'") == 1
+    await owner.close()
+
+
+async def test_address_of_a_conversation_does_not_come_back_with_a_reply_under_way(
+    scenario: AppealsScenario,
+) -> None:
+    appeal = await _written_about(scenario)
+    reply = await reply_helpers.answer(scenario, appeal, "Здравствуйте! Починим завтра.")
+    await reply_helpers.execute(scenario, "UPDATE replies SET publication_id = gen_random_uuid()")
+    await _erase(scenario)
+    await scenario.emit(
+        "publication.published", UUID(int=7), scenario.organisation, reply_id=reply["id"], external_ids=["101_5001_9"],
+        url="https://vk.com/gim101?sel=5001", published_at=WEDNESDAY.isoformat(), matched=False,
+    )  # fmt: skip
+    await scenario.process_events()
+    (shown,) = (await scenario.appeal(appeal["id"]))["replies"]
+    assert (shown["status"], shown["url"]) == ("published", None)
+    (answered,) = await scenario.events("appeal.answered")
+    assert "sel=5001" not in answered["data"]
+    assert await _rows_with(scenario, "sel=5001") == []
+
+
+@pytest.mark.parametrize("has_other_appeal", [False, True])
+async def test_reason_of_a_spike_is_erased_with_the_title_of_the_incident(
+    scenario: AppealsScenario, has_other_appeal: bool
+) -> None:
+    appeal = await reply_helpers.appeal(scenario)
+    ids = [appeal["id"]]
+    if has_other_appeal:
+        ids.append((await reply_helpers.appeal(scenario, author="boris", thread="vk:-101_2"))["id"])
+    made = await scenario.post("/incidents", {"appeal_ids": ids, "title": f"Нет света: {WORD}"})
+    await reply_helpers.execute(
+        scenario,
+        "INSERT INTO alerts (id, kind, incident_id, why, created_at) VALUES ($1, 'spike', $2, $3, now())",
+        uuid4(),
+        UUID(made.json()["id"]),
+        f"Нет света: {WORD}. 8 человек за час",
+    )
+    await _erase(scenario)
+    kept = {"alerts", "incidents"} if has_other_appeal else set()
+    assert set(await _rows_with(scenario, WORD)) == kept
 
 
 async def test_nobody_can_reply_to_an_erased_appeal(scenario: AppealsScenario) -> None:

@@ -2,14 +2,20 @@
 
 import asyncio
 import hashlib
+import json
 from pathlib import Path
 from typing import Any
 from unittest import mock
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql.asyncpg import dialect
 
 from shared.api import idempotency
+from shared.database.sessions import Database
 from shared.settings import ServiceName
+from shared.tables.appeals import AppealsIdempotency
 from shared.tables.ownership import OWNER_ONLY_TABLES
 from tests.conftest import TestDatabase
 from tests.support.eventually import HANG_SECONDS
@@ -86,3 +92,34 @@ async def test_expired_key_can_be_used_again_before_the_purge(database: TestData
         await connection.execute("UPDATE registry_idempotency SET created_at = created_at - interval '25 hours'")
         await connection.close()
         assert (await registry.client.post(PEOPLE, content=second, headers=headers)).status_code == 201
+
+
+async def test_responses_are_found_by_the_ids_in_them_with_an_index(database: TestDatabase) -> None:
+    """Each erasure deletes responses: without the index it would read all responses of the day."""
+    first, second, absent = uuid4(), uuid4(), uuid4()
+    connection = await database.connect("appeals")
+    for key, body in (
+        ("first", {"items": [{"appeal": {"id": str(first)}}], "text": "см."}),
+        ("second", {"id": str(second)}),
+        ("empty", None),
+    ):
+        await connection.execute(
+            """INSERT INTO appeals_idempotency (caller, key, fingerprint, status, body, created_at)
+               VALUES ('one', $1, 'f', 201, $2, now())""",
+            key,
+            json.dumps(body) if body is not None else None,
+        )
+    condition = idempotency.contains_one_of(AppealsIdempotency, [first, absent])
+    literal = select(AppealsIdempotency.key).where(condition).compile(
+        dialect=dialect(), compile_kwargs={"literal_binds": True}
+    )
+    service = Database(database.url("appeals"), 1, name="appeals")
+    async with service.write() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = "\n".join(await session.scalars(text(f"EXPLAIN {literal}".replace(":", r"\:"))))
+        await idempotency.delete_responses_about(session, AppealsIdempotency, [first, absent])
+    await service.close()
+    assert "ix_appeals_idempotency_ids" in plan, plan
+    kept = await connection.fetch("SELECT key FROM appeals_idempotency ORDER BY key")
+    await connection.close()
+    assert [row["key"] for row in kept] == ["empty", "second"]

@@ -81,11 +81,13 @@ async def deadlines_of(
     steps = await escalations.escalations_of(session, appeal.id)
     events = [event for row in clocks_of(appeal) for event in all_events(row)]
     requested = await extension_requests.requests_of(session, caller, appeal.id)
-    if requested or any(event.reason for event in events):
-        note_read(session, caller, "appeal", [appeal.id])
     actors = [event.actor for event in events]
     names = await ActorNames.load(session, [*actors, *(person_id for row in steps for person_id in row.told)])
     now = clock.now()
+    clocks = [_clock_out(row, sla, names) for row in clocks_of(appeal)]
+    notes = [part.note for one in clocks for part in one.segments if part.why_not == "paused"]
+    if requested or any(event.reason for event in events) or any(notes):
+        note_read(session, caller, "appeal", [appeal.id])
     return deadlines.DeadlinesOut(
         appeal_id=appeal.id,
         version=appeal.version,
@@ -93,7 +95,7 @@ async def deadlines_of(
         return_until=return_until(appeal, sla),
         latest_promise_at=latest_promise(appeal, sla, now),
         clocks=[
-            *(_clock_out(row, sla, names) for row in clocks_of(appeal)),
+            *clocks,
             *(_promise_out(promise, appeal, sla, now) for promise in promises),
         ],
         next_escalation_at=appeal.next_escalation_at if appeal.status != "triage" else None,
