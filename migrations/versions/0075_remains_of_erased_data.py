@@ -12,7 +12,7 @@ from alembic import op
 from migrations.indexes import create_index_concurrently, drop_index_concurrently
 
 revision: str = "0075"
-down_revision: str | None = "0073"
+down_revision: str | None = "0074"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -33,7 +33,8 @@ DECLARE
     reason text;
 BEGIN
     FOR reason IN
-        SELECT DISTINCT part ->> 'note', length(part ->> 'note') FROM jsonb_array_elements(stored -> 'segments') part
+        SELECT DISTINCT part ->> 'note', length(part ->> 'note')
+        FROM jsonb_array_elements(stored -> 'segments') part
         WHERE part ->> 'why_not' = 'paused' AND part ->> 'note' <> '' ORDER BY 2 DESC
     LOOP
         words := replace(words, 'пауза (' || reason || ')', 'пауза');

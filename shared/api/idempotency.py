@@ -16,7 +16,7 @@ from uuid import UUID
 from fastapi import Depends, Header, Request, Response
 from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
-from sqlalchemy import ColumnElement, Text, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, SQLColumnExpression, Text, delete, func, literal, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -148,8 +148,8 @@ def contains_one_of(table: type[IdempotencyMixin], ids: Sequence[UUID]) -> Colum
     """Return the SQL condition that a stored response contains one of these ids. An index has the ids of each
     response: reading all responses for each erased person would take hours in a night with many.
     """
-    contained = func.ids_in_response(table.body, type_=ARRAY(Text))
-    return contained.overlap([str(one) for one in ids])
+    contained: SQLColumnExpression[Any] = func.ids_in_response(table.body, type_=ARRAY(Text))
+    return contained.op("&&", is_comparison=True)(literal([str(one) for one in ids], ARRAY(Text)))
 
 
 async def purge_expired(database: Database, table: type[IdempotencyMixin]) -> None:

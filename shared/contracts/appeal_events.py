@@ -565,13 +565,16 @@ class ReplyChangeSnapshot(AppealSnapshot):
 
 
 class ReplyEdited(ReplyChangeSnapshot):
-    """The text of a published reply was edited in the network; the system keeps both texts."""
+    """The text of a published reply was edited in the network, through this system or, if staff wrote it there, by
+    hand; the system keeps both texts.
+    """
 
     event_type = "reply.edited"
 
 
 class ReplyWithdrawn(ReplyChangeSnapshot):
-    """A published reply was deleted in the network by its organisation or the centre; the system keeps its text.
+    """A published reply was deleted in the network by its organisation or the centre, or by hand one that staff
+    wrote there; the system keeps its text.
 
     If it had stopped a clock, the clock continues and the appeal awaits an answer again.
     """
@@ -579,7 +582,9 @@ class ReplyWithdrawn(ReplyChangeSnapshot):
     event_type = "reply.withdrawn"
     example = _APPEAL | _REPLY_ID | _CHANGE_ID | {"status": "reopened", "kind": "final", "ground": "factual_error"}
 
-    ground: WithdrawalGround = Field(description="Why it was withdrawn")
+    ground: WithdrawalGround | None = Field(
+        description="Why it was withdrawn; null: it was deleted by hand in the network"
+    )
 
 
 class ReplyChangeFailed(ReplyChangeSnapshot):

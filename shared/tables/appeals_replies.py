@@ -227,7 +227,8 @@ class ApprovalRule(Base):
 
 
 class ReplyChange(Base):
-    """A person's request to edit or withdraw a published reply, kept permanently with both texts.
+    """A person's request to edit or withdraw a published reply, or such a change that staff made in the network to
+    a reply written there (by the actor `network`, applied from the beginning). Kept permanently with both texts.
 
     kind edit | withdrawal; status queued | applied | failed. `text` is the new text of an edit, `hints` the
     results of the checks, `former_text` the text in the network before; `ground` is given for a withdrawal.

@@ -89,9 +89,7 @@ class IdempotencyMixin:
     @classmethod
     def __table_args__(cls) -> tuple[Index, ...]:
         # An erasure deletes the responses that contain one of its ids.
-        return (
-            Index(f"ix_{cls.__tablename__}_ids", text("ids_in_response(body)"), postgresql_using="gin"),
-        )
+        return (Index(f"ix_{cls.__tablename__}_ids", text("ids_in_response(body)"), postgresql_using="gin"),)
 
     caller: Mapped[str] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(primary_key=True)

@@ -198,9 +198,9 @@ async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids:
 
 
 async def _erase_explanations(session: WriteSession, ids: Sequence[UUID]) -> None:
-    """Erase the reasons of pauses from the stored explanations of ended clocks. Call before the events lose them."""
+    """Erase the reasons of pauses from the stored explanations of ended clocks, before the events lose them."""
     explained = SlaClock.appeal_id.in_(ids) & SlaClock.explanation.is_not(None)
-    reasons: dict[UUID, set[str]] = {}
+    reasons: dict[UUID, set[str | None]] = {}
     given = select(SlaClockEvent.clock_id, SlaClockEvent.reason).join(
         SlaClock, SlaClock.id == SlaClockEvent.clock_id
     )

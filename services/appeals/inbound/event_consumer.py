@@ -1,4 +1,6 @@
-"""Consumer of message events (received, edited, deleted) and publication events; one batch is one transaction."""
+"""Consumer of message events (received, edited, deleted, restored) and publication events; one batch is one
+transaction.
+"""
 
 from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
@@ -13,6 +15,7 @@ from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals
 from services.appeals.inbound.matter_readings import ClassifiedMessage
 from services.appeals.inbound.staff_replies import StaffReplyMatcher, find_earlier_staff_replies
+from services.appeals.inbound.staff_reply_changes import follow_message, may_change_reply
 from services.appeals.inbound.thread_context import ThreadContext
 from services.appeals.lifecycle.erasure_lock import lock_reading
 from services.appeals.lifecycle.message_queries import select_messages
@@ -23,7 +26,7 @@ from services.appeals.routing import repository
 from services.appeals.routing.context import RoutingContext
 from services.appeals.settings import settings
 from shared import clock
-from shared.contracts.ingest_events import MessageDeleted, MessageEdited, MessageReceived
+from shared.contracts.ingest_events import MessageDeleted, MessageEdited, MessageReceived, MessageRestored
 from shared.contracts.notice_codes import read_code
 from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
@@ -33,7 +36,7 @@ from shared.tables.common import Event
 from shared.tables.ingest import Message
 from shared.tables.registry import Page
 
-MESSAGE_EVENT_TYPES = ("message.received", "message.edited", "message.deleted")
+MESSAGE_EVENT_TYPES = ("message.received", "message.edited", "message.deleted", "message.restored")
 
 
 async def handle_message_events(session: WriteSession, events: Sequence[Event]) -> None:
@@ -50,10 +53,13 @@ async def handle_message_events(session: WriteSession, events: Sequence[Event]) 
         for event in events
         if event.subject_id in messages
         and not (event.type == MessageReceived.event_type and event.subject_id in codes)
+        # Restored messages of citizens have not left their appeals.
+        and not (event.type == MessageRestored.event_type and not messages[event.subject_id].from_community)
     ]
-    if not steps:
-        return
-    for part in _divided_after_staff_replies(steps):
+    for part in _divided(steps):
+        if may_change_reply(*part[0]):
+            await follow_message(session, *part[0])
+            continue
         batch = await _MessageBatch.load(session, list({message.id: message for _, message in part}.values()))
         await batch.run(part)
 
@@ -74,22 +80,25 @@ async def _codes_of_colleagues(session: WriteSession, messages: Iterable[Message
     return {message.id for message in written if message.page_id in pages}
 
 
-def _divided_after_staff_replies(
-    steps: Sequence[tuple[Event, Message]],
-) -> list[list[tuple[Event, Message]]]:
+def _divided(steps: Sequence[tuple[Event, Message]]) -> list[list[tuple[Event, Message]]]:
     """Split the steps before each message that may be feedback on an answer and follows a staff message in its
-    thread: the staff message must be handled first, because it may be the answer.
+    thread: the staff message must be handled first, because it may be the answer. A change of a staff message is a
+    part of its own.
     """
     parts: list[list[tuple[Event, Message]]] = [[]]
     threads: set[str] = set()
     for event, message in steps:
+        if may_change_reply(event, message):
+            parts += [[(event, message)], []]
+            threads.clear()
+            continue
         if message.from_community:
             threads.add(message.thread_key)
         elif message.thread_key in threads and read_feedback(message.text) is not None:
             parts.append([])
             threads.clear()
         parts[-1].append((event, message))
-    return parts
+    return [part for part in parts if part]
 
 
 class _MessageBatch:

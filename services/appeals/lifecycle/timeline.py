@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.util import identity_key
 from typing_extensions import TypeAliasType
@@ -269,14 +269,21 @@ class AppealRecorder:
         rounds, self._feedback_rounds = self._feedback_rounds, []
         if not rounds:
             return
-        awaited = await session.scalars(
+        by_reply = {row.reply_id: row for row in rounds}
+        existing = await session.scalars(
             select(FeedbackRound).where(
-                FeedbackRound.appeal_id.in_({row.appeal_id for row in rounds}), FeedbackRound.ended_at.is_(None)
+                FeedbackRound.appeal_id.in_({row.appeal_id for row in rounds}),
+                or_(FeedbackRound.ended_at.is_(None), FeedbackRound.reply_id.in_(by_reply)),
             )
         )
-        for row in awaited:
-            row.ended_at = clock.now()
-        session.add_all(rounds)
+        for row in existing:
+            # The round of a reply that was deleted in the network and restored goes on, unless it has feedback.
+            is_continued = by_reply.pop(row.reply_id, None) is not None
+            if not is_continued:
+                row.ended_at = clock.now()
+            elif row.kind is None:
+                row.ended_at = None
+        session.add_all(by_reply.values())
         await session.flush()
 
 

@@ -32,7 +32,7 @@ from shared.contracts.stored_events import parse_event
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_feedback import FeedbackRound
-from shared.tables.appeals_replies import Reply
+from shared.tables.appeals_replies import Reply, ReplyChange, ReplyVersion
 from shared.tables.common import Event
 from shared.tables.ingest import Message
 
@@ -95,7 +95,7 @@ async def _publish(
     # If our own message was attached as a staff reply before ingest recognised it, it must not count twice.
     taken_twice = (
         await session.execute(
-            select(Reply.id, Reply.published_at)
+            select(Reply.id, Reply.published_at, Reply.status)
             .join(Message, Message.id == Reply.message_id)
             .where(
                 Reply.appeal_id == appeal.id,
@@ -108,7 +108,7 @@ async def _publish(
     twice = [row.id for row in taken_twice]
     overtaken = await _is_superseded(session, reply, data.published_at, besides=twice)
     reply.status, reply.published_at, reply.failure = "published", data.published_at, None
-    # The address of a conversation names the person: an erasure removed it from the appeal while ingest was sending.
+    # The address of a conversation names the person. An erasure removed it from the appeal during the publication.
     reply.url = None if appeal.erased_at is not None and appeal.url is None else data.url
     appeal.updated_at = clock.now()
     unpublished = await take_over_published_text(session, appeal, reply)
@@ -117,15 +117,13 @@ async def _publish(
         session, {appeal.page_id} if appeal.page_id else set(), organisations
     )
     if taken_twice:
+        await _remove_attached(session, reply, twice)
+    counted = [row.published_at for row in taken_twice if row.status == "published"]
+    if counted:
         appeal.reply_failed = None
         # Clocks and promises end at the moment when the first part was published; a withdrawal finds them by this
         # moment.
-        reply.published_at = min(row.published_at for row in taken_twice)
-        rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(twice)))
-        for feedback_round in rounds:
-            feedback_round.reply_id = reply.id
-        await session.flush()
-        await session.execute(delete(Reply).where(Reply.id.in_(twice)))
+        reply.published_at = min(counted)
         if appeal.status == "answered":
             appeal.outcome = reply.outcome
     else:
@@ -138,6 +136,19 @@ async def _publish(
     if not overtaken:
         await apply_reply_to_promises(session, appeal, reply, recorder)
         await later_messages.reopen_after_own_reply(session, appeal, reply, routing_context.sla, recorder)
+
+
+async def _remove_attached(session: WriteSession, reply: Reply, twice: Sequence[UUID]) -> None:
+    """Delete the attached staff replies that stand for this same reply; their feedback is feedback on it. Changes
+    by hand in the network go with them, because they change no reply of ours; the messages keep the former texts.
+    """
+    rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(twice)))
+    for feedback_round in rounds:
+        feedback_round.reply_id = reply.id
+    await session.flush()
+    await session.execute(delete(ReplyChange).where(ReplyChange.reply_id.in_(twice)))
+    await session.execute(delete(ReplyVersion).where(ReplyVersion.reply_id.in_(twice)))
+    await session.execute(delete(Reply).where(Reply.id.in_(twice)))
 
 
 async def _is_superseded(

@@ -46,7 +46,8 @@ async def record_version(
 
 async def record_edit(session: WriteSession, reply: Reply, change: ReplyChange) -> None:
     """Store the edited text of a published reply as a version by the person who edited it. A reply without
-    versions first gets a version with its former text. The row of its appeal must be locked.
+    versions first gets a version with its former text. The row of its appeal must be locked. An edit made in the
+    network was not checked: its version has no hints.
     """
     last = await session.scalar(select(func.max(ReplyVersion.number)).where(ReplyVersion.reply_id == reply.id))
     now = await database_time(session)
@@ -58,7 +59,7 @@ async def record_edit(session: WriteSession, reply: Reply, change: ReplyChange) 
             former.attachment_ids = change.former_attachment_ids
         session.add(former)
     edited = _version_of(reply, (last or 1) + 1, change.requested_by, change.requested_at, now)
-    edited.hints = change.hints
+    edited.hints = change.hints or []
     session.add(edited)
     await session.flush()
 

@@ -100,11 +100,11 @@ def explain_state(reading: ClockReading, *, on_time: bool | None = None) -> str:
     return f"{used[0].upper()}{used[1:]}, осталось {_minutes(left)}."
 
 
-def without_pause_reasons(stored: Mapping[str, Any], reasons: Iterable[str] = ()) -> dict[str, Any]:
+def without_pause_reasons(stored: Mapping[str, Any], reasons: Iterable[str | None] = ()) -> dict[str, Any]:
     """Return the stored explanation of an ended clock without what people wrote as reasons of pauses: those of its
     segments, and `reasons`, which an explanation without segments has in its text.
     """
-    found, changed = set(reasons), dict(stored)
+    found, changed = {reason for reason in reasons if reason}, dict(stored)
     if "segments" in stored:
         found |= {part["note"] for part in stored["segments"] if part["why_not"] == "paused" and part["note"]}
         changed["segments"] = [

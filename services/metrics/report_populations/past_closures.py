@@ -68,9 +68,8 @@ def had_reply_at(moment: Any) -> ColumnElement[bool]:
     withdrawn.
     """
     withdrawn_at = (
-        select(ReplyChange.ended_at)
+        select(func.max(ReplyChange.ended_at))
         .where(ReplyChange.reply_id == Reply.id, ReplyChange.kind == "withdrawal", ReplyChange.status == "applied")
-        .limit(1)
         .correlate(Reply)
         .scalar_subquery()
     )

@@ -152,8 +152,9 @@ async def test_address_of_a_conversation_does_not_come_back_with_a_reply_under_w
     await reply_helpers.execute(scenario, "UPDATE replies SET publication_id = gen_random_uuid()")
     await _erase(scenario)
     await scenario.emit(
-        "publication.published", UUID(int=7), scenario.organisation, reply_id=reply["id"], external_ids=["101_5001_9"],
-        url="https://vk.com/gim101?sel=5001", published_at=WEDNESDAY.isoformat(), matched=False,
+        "publication.published", UUID(int=7), scenario.organisation, reply_id=reply["id"],
+        external_ids=["101_5001_9"], url="https://vk.com/gim101?sel=5001", published_at=WEDNESDAY.isoformat(),
+        matched=False,
     )  # fmt: skip
     await scenario.process_events()
     (shown,) = (await scenario.appeal(appeal["id"]))["replies"]

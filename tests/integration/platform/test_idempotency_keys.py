@@ -21,6 +21,7 @@ from tests.conftest import TestDatabase
 from tests.support.eventually import HANG_SECONDS
 from tests.support.service_under_test import service_under_test
 
+DIALECT = dialect()  # type: ignore[no-untyped-call]
 PEOPLE = "/api/v1/people"
 PERSON = b'{"username": "t.ivanova", "full_name": "\xd0\x98\xd0\xb2\xd0\xb0\xd0\xbd\xd0\xbe\xd0\xb2\xd0\xb0", \
 "role": "head", "password": "correct horse 9"}'
@@ -110,8 +111,10 @@ async def test_responses_are_found_by_the_ids_in_them_with_an_index(database: Te
             json.dumps(body) if body is not None else None,
         )
     condition = idempotency.contains_one_of(AppealsIdempotency, [first, absent])
-    literal = select(AppealsIdempotency.key).where(condition).compile(
-        dialect=dialect(), compile_kwargs={"literal_binds": True}
+    literal = (
+        select(AppealsIdempotency.key)
+        .where(condition)
+        .compile(dialect=DIALECT, compile_kwargs={"literal_binds": True})
     )
     service = Database(database.url("appeals"), 1, name="appeals")
     async with service.write() as session:

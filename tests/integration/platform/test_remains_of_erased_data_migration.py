@@ -33,10 +33,11 @@ WITHOUT_REASONS = {
 
 async def insert(connection: asyncpg.Connection, table: str, **values: Any) -> UUID:
     """Insert a row with a new id; return the id."""
-    row = {"id": uuid4()} | values
+    found = uuid4()
+    row = {"id": found} | values
     names, marks = ", ".join(row), ", ".join(f"${number}" for number in range(1, len(row) + 1))
     await connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", *row.values())
-    return row["id"]
+    return found
 
 
 async def insert_appeal(connection: asyncpg.Connection, *, erased: bool, url: str | None) -> UUID:

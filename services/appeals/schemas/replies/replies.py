@@ -75,7 +75,7 @@ class ReplyChangeProgress(BaseModel):
 
 
 class ReplyChangeOut(BaseModel):
-    """An edit or a withdrawal of a published reply."""
+    """An edit or a withdrawal of a published reply, requested here, or made by hand if staff wrote it by hand."""
 
     id: UUID
     kind: ReplyChangeKind = Field(examples=["edit"])
@@ -100,7 +100,9 @@ class ReplyChangeOut(BaseModel):
     former_attachment_ids: list[UUID] | None = Field(
         description="The photos before, if the edit changes them", examples=[None]
     )
-    ground: WithdrawalGround | None = Field(description="Of a withdrawal", examples=[None])
+    ground: WithdrawalGround | None = Field(
+        description="Of a withdrawal; null also for a deletion by hand in the network", examples=[None]
+    )
     reason: str = Field(examples=["Подрядчик перенёс работы"])
     requested_by: ActorRef
     requested_at: datetime

@@ -79,6 +79,12 @@ def _deleted(data: Document, _names: Names) -> str:
     return f"Сообщение удалено {words.DELETED_BY.get(data.get('deleted_by') or 'unknown', '')}, {when}"
 
 
+def _reply_withdrawn(data: Document, _names: Names) -> str:
+    if "ground" in data and data["ground"] is None:
+        return "Ответ удалён в самой соцсети"
+    return f"Ответ удалён из соцсети: {words.GROUND.get(data.get('ground', ''), 'основание в ответе')}"
+
+
 def _feedback(before: str) -> _Sentence:
     def sentence(data: Document, _names: Names) -> str:
         kind, mark = data.get("feedback"), data.get("mark")
@@ -217,9 +223,7 @@ SENTENCES: Mapping[str, _Sentence] = {
     "feedback_received": _feedback("Отзыв об ответе"),
     "feedback_corrected": _feedback("Разбор отзыва исправлен"),
     "reply_edited": _said("Опубликованный ответ исправлен"),
-    "reply_withdrawn": lambda data, _names: (
-        f"Ответ удалён из соцсети: {words.GROUND.get(data.get('ground', ''), 'основание в ответе')}"
-    ),
+    "reply_withdrawn": _reply_withdrawn,
     "reply_change_failed": _failure("Исправить или удалить ответ не удалось"),
     "tags_changed": _tags,
     "partner_status": _partner_status,
