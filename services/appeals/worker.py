@@ -232,6 +232,10 @@ def _register_maintenance(service: Service, queue: Jobs) -> None:
     async def purge_expired() -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])
+
+    # At night, because the storage lists all files that were ever stored.
+    @queue.schedule("remove-orphan-files", "57 18 * * *")
+    async def remove_orphan_files() -> None:
         await uploads.remove_orphan_files(service.database, file_storage())
 
 

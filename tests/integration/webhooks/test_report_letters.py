@@ -147,6 +147,24 @@ async def test_readers_of_reports_get_one_letter_with_the_pdf_in_the_morning(
     }
 
 
+async def test_pdf_that_was_read_before_an_erasure_is_not_sent(
+    office: Office, mail: MailServer, monday: time_machine.Traveller
+) -> None:
+    asked = reads(office, PDF)
+    await office.person("head")
+    await publish(office)
+    monday.move_to(MORNING)
+    assert await office.claim() == []
+    await pdf_read(office)
+    await office.harness.emit("author.erased")
+    await office.fan_out()
+    assert await office.claim() == []  # the PDF is read again
+    await pdf_read(office)
+    assert await office.send() == 1
+    assert asked == [WEEK, WEEK]
+    assert len(mail.letters) == 1
+
+
 async def test_report_announced_again_is_sent_once(
     office: Office, mail: MailServer, monday: time_machine.Traveller
 ) -> None:

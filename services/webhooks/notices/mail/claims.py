@@ -22,7 +22,7 @@ from services.webhooks.notices.mail.transport import is_too_large
 from services.webhooks.notices.preferences import may_wake, settings_of
 from services.webhooks.notices.relevance import TOO_LATE_AFTER, Line, check_relevance
 from services.webhooks.notices.reports.published_reports import ReportLine
-from services.webhooks.notices.reports.report_pdf import NoPdf, ReportPdfs
+from services.webhooks.notices.reports.report_pdf import NoPdf, ReportPdfs, last_erasure
 from services.webhooks.notices.schedule import WorkingHours, next_working_moment
 from services.webhooks.schemas.notices import AddressState, NoticeChannel, NoticeKind, NoticeReason, NoticeStatus
 from shared import clock
@@ -101,6 +101,7 @@ class _Round:
         recipients: Collection[UUID],
     ) -> None:
         self._session = session
+        self._last_erasure = 0
         self._recipients = recipients
         self._pdfs = pdfs
         self._settings = settings
@@ -153,6 +154,8 @@ class _Round:
             if notice.id not in relevance.lines and notice.id not in relevance.suppressed:
                 notice.send_at, notice.letter_id = now + UNREADABLE_DELAY, None
         found._lines = dict(relevance.lines)
+        if any(notice.report_week is not None for notice in every):
+            found._last_erasure = await last_erasure(session)
         return found
 
     def claim_link(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
@@ -263,7 +266,7 @@ class _Round:
         """Return the PDF to attach, or why there is none; None while the PDF is being read."""
         if letter is not None and is_too_large(letter.smtp_status or ""):
             return NoPdf.TOO_LARGE
-        return self._pdfs.get(line.sheet.week)
+        return self._pdfs.get(line.sheet.week, self._last_erasure)
 
     def _may_be_sent_now(self, notice: Notice) -> bool:
         settings = self._settings.get(notice.person_id)

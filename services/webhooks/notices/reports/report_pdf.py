@@ -1,4 +1,6 @@
-"""PDFs of reports, read from the metrics service in the background and cached for an hour."""
+"""PDFs of reports, read from the metrics service in the background and cached for an hour, but not beyond the
+erasure of a citizen's data: they have texts of appeals.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -7,10 +9,14 @@ from enum import StrEnum
 
 import aiohttp
 from prometheus_client import Counter
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.contracts.ingest_events import AuthorErased
 from shared.logs import get_logger
 from shared.service import Service
 from shared.service_client import FileTooLarge
+from shared.tables.common import Event
 
 log = get_logger(__name__)
 
@@ -37,6 +43,16 @@ class NoPdf(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+async def last_erasure(session: AsyncSession) -> int:
+    """Return the position of the last event about a completed erasure; 0 without one. It is written when nothing
+    is left to erase, so that what is read after it has none of the erased texts.
+    """
+    position: int | None = await session.scalar(
+        select(func.max(Event.position)).where(Event.type == AuthorErased.event_type, Event.position.is_not(None))
+    )
+    return position or 0
+
+
 class ReportPdfs:
     """The PDFs of published weeks. Each read runs in a background task, so that no caller waits for it."""
 
@@ -52,7 +68,8 @@ class ReportPdfs:
         self._max_bytes = max_bytes
         self._wait = wait
         self._asked_again_after = asked_again_after
-        self._known: dict[str, bytes | NoPdf] = {}
+        # With the last erasure before each was read.
+        self._known: dict[str, tuple[int, bytes | NoPdf]] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
 
     @property
@@ -60,27 +77,31 @@ class ReportPdfs:
         """Return the weeks whose PDF is being read; letters with their reports wait."""
         return list(self._reading)
 
-    def get(self, week: str) -> bytes | NoPdf | None:
-        """Return the PDF of a published week, or why there is none. If it is not read yet, start reading and
-        return None.
+    def get(self, week: str, erasure: int) -> bytes | NoPdf | None:
+        """Return the PDF of a published week, or why there is none. If it is not read yet, or was read before the
+        last erasure (`last_erasure`), start reading and return None.
         """
         if self._max_bytes == 0:
             return NoPdf.SWITCHED_OFF
-        if week not in self._known and week not in self._reading:
-            self._reading[week] = asyncio.create_task(self._read_until_known(week))
-        return self._known.get(week)
+        read_after, found = self._known.get(week, (erasure, None))
+        if isinstance(found, bytes) and read_after != erasure:
+            found = None
+            del self._known[week]
+        if found is None and week not in self._reading:
+            self._reading[week] = asyncio.create_task(self._read_until_known(week, erasure))
+        return found
 
     def note_too_large(self, week: str) -> None:
         """Record that the mail server refuses this size: the next letters of the week get no PDF."""
         log.warning("mail server refused the report PDF for its size", week=week)
-        self._keep(week, NoPdf.TOO_LARGE)
+        self._keep(week, 0, NoPdf.TOO_LARGE)
 
     def close(self) -> None:
         """Cancel the running reads."""
         for task in self._reading.values():
             task.cancel()
 
-    async def _read_until_known(self, week: str) -> None:
+    async def _read_until_known(self, week: str, erasure: int) -> None:
         found: bytes | NoPdf = NoPdf.UNAVAILABLE
         try:
             async with asyncio.timeout(self._wait.total_seconds()):
@@ -93,7 +114,7 @@ class ReportPdfs:
             log.warning("report letters are sent without the PDF", week=week)
         finally:
             del self._reading[week]
-        self._keep(week, found)
+        self._keep(week, erasure, found)
 
     async def _read_once(self, week: str) -> bytes | NoPdf:
         try:
@@ -107,8 +128,8 @@ class ReportPdfs:
         READS.labels(found.value if isinstance(found, NoPdf) else "read").inc()
         return found
 
-    def _keep(self, week: str, found: bytes | NoPdf) -> None:
-        self._known[week] = found
+    def _keep(self, week: str, erasure: int, found: bytes | NoPdf) -> None:
+        self._known[week] = erasure, found
         asyncio.get_running_loop().call_later(KEPT_FOR.total_seconds(), self._known.pop, week, None)
 
 
