@@ -135,10 +135,12 @@ async def test_unattached_upload_expires_with_its_file_and_attached_upload_stays
     kept, unused = [await uploaded(scenario, http, jpeg()) for _ in range(2)]
     await draft(scenario, await appeal(scenario), attachments=[kept["id"]])
     await scenario.handle_schedule("purge")
+    await scenario.handle_schedule("remove-orphan-files")
     assert {UUID(kept["id"]), UUID(unused["id"])} <= await stored_ids()
     later = clock.now() + timedelta(days=4)
     monkeypatch.setattr("shared.clock.now", lambda: later)
     await scenario.handle_schedule("purge")
+    await scenario.handle_schedule("remove-orphan-files")
     files = await stored_ids()
     assert (UUID(kept["id"]) in files, UUID(unused["id"]) in files) == (True, False)
     rows = await scenario.ingest.fetch("SELECT id FROM attachments")
