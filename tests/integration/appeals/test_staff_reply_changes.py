@@ -36,8 +36,8 @@ async def change_in_network(
             change == "deleted",
             by if change == "deleted" else None,
         )
-    data: dict[str, Any] = {"deleted": {"deleted_by": by}, "edited": {"version": 2}}.get(change, {})
-    await scenario.emit(f"message.{change}", message, scenario.organisation, **data)
+    details: dict[str, dict[str, Any]] = {"deleted": {"deleted_by": by}, "edited": {"version": 2}}
+    await scenario.emit(f"message.{change}", message, scenario.organisation, **details.get(change, {}))
 
 
 async def changed(
