@@ -473,6 +473,18 @@ def test_every_kind_of_timeline_entry_has_a_sentence() -> None:
         assert not re.search(r"[a-z]|None", text), (kind, text)
 
 
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"ground": "factual_error"}, "Ответ удалён из соцсети: "),
+        ({"ground": None}, "Ответ удалён в самой соцсети"),
+        ({"ground": ""}, "Ответ удалён из соцсети: основание в ответе"),  # erased
+    ],
+)
+def test_deletion_of_a_reply_says_whether_it_was_made_by_hand(data: dict[str, Any], text: str) -> None:
+    assert SENTENCES["reply_withdrawn"](data, Names({}, {}, {})).startswith(text)
+
+
 def test_location_does_not_name_a_city_twice() -> None:
     city = {"municipality": {"oktmo": "81701000", "name": "город Улан-Удэ"}, "settlement": "Улан-Удэ"}
     assert (
