@@ -246,6 +246,19 @@ async def test_unparsed_comment_makes_thread_read_incomplete(scenario: Publicati
     assert (await scenario.run_to_end())["external_id"] == "-101_31"
 
 
+async def test_reply_skipped_by_one_read_of_the_thread_is_not_sent_again(scenario: PublicationScenario) -> None:
+    network = PublishedComments(scenario)
+    network.lost = 1
+
+    async def skips_once(_: OutgoingReply) -> ParsedBatch:
+        # A comment deleted between two result pages makes a read skip the one after it.
+        return ParsedBatch([] if scenario.network.reads == 1 else network.items)
+
+    scenario.network.on_read = skips_once
+    assert (await scenario.run_to_end())["external_id"] == "-101_31"
+    assert network.texts == ["Ответ"]
+
+
 async def test_thread_read_before_another_workers_call_does_not_allow_resending(
     scenario: PublicationScenario,
 ) -> None:
