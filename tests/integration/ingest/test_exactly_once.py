@@ -230,6 +230,16 @@ async def test_unreadable_thread_prevents_resending(scenario: PublicationScenari
     assert network.texts == ["Ответ"]
 
 
+async def test_reply_requested_again_for_another_thread_is_refused(scenario: PublicationScenario) -> None:
+    elsewhere = scenario.citizen_message(8, "Вопрос", thread_key="vk:-101_4", from_community=False, reply_to=None)
+    await scenario.receive(elsewhere)
+    message = await scenario.system.stored("-101_8")
+    reply = UUID((await scenario.system.publication(str(scenario.publication_id)))["reply_id"])
+    assert message is not None
+    with pytest.raises(AssertionError, match="a different text, photo or message"):
+        await scenario.system.answer(message["id"], "Ответ", reply)
+
+
 async def test_unparsed_comment_makes_thread_read_incomplete(scenario: PublicationScenario) -> None:
     network = PublishedComments(scenario)
     network.lost = 1
