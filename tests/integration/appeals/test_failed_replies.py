@@ -158,8 +158,11 @@ async def test_reply_whose_job_was_dead_lettered_can_be_retried(scenario: Appeal
     if again:
         await reply_fails(scenario, reply)
         assert (await send(scenario, path)).status_code == 202
+    queue = scenario.appeals.service.jobs
+    assert queue is not None
+    job = "retry_publication" if again else "request_publication"
     async with scenario.appeals.service.database.write() as session:
-        await publication_requests.record_dead_lettered(session, UUID(reply["id"]))
+        await queue.on_dead_letter[job](session, {"reply_id": reply["id"]}, "a bug")
     details = await scenario.single_appeal()
     (shown,) = details["replies"]
     assert (shown["status"], shown["failure"]["code"]) == ("failed", "job_dead_lettered")

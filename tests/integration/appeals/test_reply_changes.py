@@ -433,3 +433,19 @@ async def test_change_is_requested_until_ingest_accepts_or_rejects_it(
     assert shown["changes"][0]["failure"]["code"] == "refused"
     assert "не помещается" in shown["changes"][0]["failure"]["message"]
     assert shown["text"] == reply["text"]
+
+
+async def test_change_whose_job_was_dead_lettered_fails_and_can_be_requested_again(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(scenario, found)
+    change_id = (await change(scenario, found, reply, EDIT)).json()["changes"][0]["id"]
+    queue = scenario.appeals.service.jobs
+    assert queue is not None
+    async with scenario.appeals.service.database.write() as session:
+        await queue.on_dead_letter["change_publication"](session, {"change_id": change_id}, "a bug")
+    (shown,) = await replies_of(scenario, found)
+    assert (shown["text"], shown["changes"][0]["status"]) == (reply["text"], "failed")
+    assert shown["changes"][0]["failure"]["code"] == "job_dead_lettered"
+    assert (await change(scenario, found, shown, EDIT)).status_code == 202
