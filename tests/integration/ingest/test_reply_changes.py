@@ -23,7 +23,8 @@ from services.ingest.networks.port import (
     ReadFailed,
     ReplyToChange,
 )
-from services.ingest.publishing.reply_changer import ReplyChanger, fail_dead_lettered_change
+from services.ingest.publishing.reply_changer import CHANGE_JOB, ReplyChanger
+from services.ingest.worker import Worker
 from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.scripted_network import PublicationScenario, ScriptedNetwork, build_scenario
@@ -245,6 +246,58 @@ async def test_failed_thread_read_does_not_fail_a_change_finished_by_another_wor
     assert len(await thread.events("edited")) == 1
 
 
+async def test_edit_is_found_although_one_read_of_the_thread_skips_the_reply(thread: ThreadUnderChange) -> None:
+    thread.answers = [PublishOutcomeUnknown("lost")]
+    before = thread.scenario.network.reads
+
+    async def skips_once(outgoing: OutgoingReply) -> ParsedBatch:
+        # A comment deleted between two result pages makes a read skip the one after it.
+        return ParsedBatch() if thread.scenario.network.reads == before + 1 else await thread.read(outgoing)
+
+    thread.scenario.network.on_read = skips_once
+    assert (await thread.run_to_end(await thread.asked(NEW)))["status"] == "done"
+    assert await thread.events("change_failed") == []
+    assert thread.texts == [NEW]
+
+
+@pytest.mark.parametrize("unparsed", [False, True], ids=["refused", "not parsed"])
+async def test_edit_does_not_fail_while_the_thread_cannot_be_read(
+    thread: ThreadUnderChange, unparsed: bool
+) -> None:
+    thread.answers = [PublishOutcomeUnknown("lost")]
+    change = await thread.asked(NEW)
+
+    async def not_read(_: OutgoingReply) -> ParsedBatch:
+        if not unparsed:
+            raise ReadFailed("access denied", permanent=True)
+        found = ParsedBatch()
+        found.parse(lambda raw: raw["text"], {"id": 31})
+        return found
+
+    thread.scenario.network.on_read = not_read
+    for _ in range(3):
+        with pytest.raises(RetryLater):
+            await thread.changer.process(change)
+        await thread.end_lease()
+    thread.scenario.network.on_read = thread.read
+    assert (await thread.run_to_end(change))["status"] == "done"
+    assert len(thread.scenario.network.changes) == 1
+
+
+async def test_worker_does_not_read_the_thread_while_a_change_call_may_take_effect(
+    thread: ThreadUnderChange,
+) -> None:
+    thread.answers = [PublishOutcomeUnknown("lost")]
+    thread.scenario.network.seconds = 60
+    change = await thread.asked(NEW)
+    reads = thread.scenario.network.reads
+    for _ in range(2):
+        with pytest.raises(RetryLater):
+            await thread.changer.process(change)
+    assert thread.scenario.network.reads == reads
+    assert (await thread.run_to_end(change))["attempts"] == 1
+
+
 async def test_change_call_without_effect_is_made_again(thread: ThreadUnderChange) -> None:
     async def lost(_: ReplyToChange, __: str | None) -> None:
         thread.scenario.network.on_change = thread.change
@@ -309,7 +362,7 @@ async def test_change_fails_after_an_hour_of_temporary_refusals(thread: ThreadUn
 async def test_dead_lettered_change_fails(thread: ThreadUnderChange) -> None:
     change = await thread.asked(NEW)
     async with thread.scenario.system.ingest.service.database.write() as session:
-        await fail_dead_lettered_change(session, change)
+        await Worker().jobs.on_dead_letter[CHANGE_JOB](session, {"change_id": str(change)}, "a bug")
     assert (await thread.run_to_end(change))["status"] == "failed"
     assert thread.scenario.network.changes == []
 
