@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from structlog.contextvars import bound_contextvars
 
 from shared.auth import tokens
 from shared.auth.tokens import Signer
@@ -61,3 +62,20 @@ async def test_oversized_file_is_not_requested_again(*, chunked: bool) -> None:
             == 101
         )
     assert len(requests) == 2
+
+
+async def test_called_service_logs_the_request_id_of_the_first_request() -> None:
+    received = []
+
+    async def answer(request: web.Request) -> web.Response:
+        received.append(request.headers.get("X-Request-Id"))
+        return web.json_response({})
+
+    app = web.Application()
+    app.router.add_post("/internal/publications", answer)
+    async with TestServer(app) as server, aiohttp.ClientSession() as http:
+        there = cast("Settings", SimpleNamespace(service_url=lambda _: f"http://127.0.0.1:{server.port}"))
+        client = ServiceClient("appeals", Signer("appeals", tokens.new_key("appeals.1")), there, http)
+        with bound_contextvars(request_id="from-the-front-end"):
+            await client.post("ingest", "/internal/publications", {}, on_behalf_of="p", idempotency_key="1")
+    assert received == ["from-the-front-end"]
