@@ -6,10 +6,12 @@ from unittest import mock
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shared.database import sessions
 from shared.database.sessions import Database
 from tests.conftest import TestDatabase
+from tests.integration.platform.simulated_outages import read_only
 
 PID = text("SELECT pg_backend_pid()")
 
@@ -60,3 +62,15 @@ async def test_recently_used_connection_is_not_pinged(
     with mock.patch.object(appeals_database.engine.sync_engine.dialect, "do_ping") as ping:
         assert await _pid(appeals_database) == first
     ping.assert_not_called()
+
+
+async def test_single_statement_refused_by_a_read_only_server_is_sent_to_the_next_primary(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    write = text(
+        "INSERT INTO appeals_consumer_offsets (consumer, position) VALUES ('single', 0) RETURNING position"
+    )
+    async with read_only(database):
+        with pytest.raises(DBAPIError, match="read-only"):
+            await appeals_database.execute_alone(write)
+    assert (await appeals_database.execute_alone(write)).position == 0

@@ -351,6 +351,31 @@ async def test_job_is_not_dead_lettered_when_its_outcome_cannot_be_written(
     assert (runs, lost) == (2, 1)
 
 
+async def test_job_that_ends_while_the_server_is_read_only_is_not_run_again(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals")
+    runs = 0
+    started, over = asyncio.Event(), asyncio.Event()
+
+    @jobs.handler("once")
+    async def once(_payload: dict[str, Any]) -> None:
+        nonlocal runs
+        runs += 1
+        started.set()
+        await over.wait()
+
+    await enqueue(appeals_database, jobs, "once")
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        await started.wait()
+        async with read_only(database):
+            over.set()
+            await asyncio.sleep(1)  # the worker connects again, to the server that is still read-only
+        while await waiting_jobs(database):
+            await asyncio.sleep(0.05)
+    assert runs == 1
+
+
 async def test_after_a_lost_connection_new_jobs_run_and_the_running_one_is_not_run_twice(
     appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
