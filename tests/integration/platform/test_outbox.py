@@ -403,6 +403,44 @@ async def test_event_after_one_that_another_worker_dead_lettered_is_handled(
     await raw_connection.close()
 
 
+async def test_failures_of_an_event_do_not_count_for_the_next_one(
+    appeals_database: Database, database: TestDatabase, fast_dead_letter: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another worker dead-letters an event whose failures this one has counted; then the next one fails twice."""
+    bad, good = uuid4(), uuid4()
+    async with appeals_database.write() as session:
+        await emit(session, event(subject=bad), event(subject=good))
+    await number_committed_events(appeals_database)
+    raw_connection = await database.connect()
+    failures = {bad: 0, good: 0}
+    done: list[UUID] = []
+    finished = asyncio.Event()
+    ping = appeals_database.ping
+
+    async def handle(_session: WriteSession, events: Sequence[Event]) -> None:
+        tried = events[0].subject_id
+        if tried == bad or failures[good] < 2:
+            failures[tried] += 1
+            raise ValueError
+        done.append(tried)
+        finished.set()
+
+    async def ping_after_the_other_worker() -> None:
+        if failures[bad] == 3:  # of the batch, and two of the event alone
+            await raw_connection.execute(
+                "INSERT INTO appeals_consumer_offsets (consumer, position) VALUES ('reader', 1)"
+                " ON CONFLICT DO NOTHING"
+            )
+        await ping()
+
+    monkeypatch.setattr(appeals_database, "ping", ping_after_the_other_worker)
+    async with asyncio.timeout(HANG_SECONDS), reading(appeals_database, handle):
+        await finished.wait()
+    assert (failures, done) == ({bad: 3, good: 2}, [good])
+    assert await raw_connection.fetchval("SELECT count(*) FROM appeals_jobs.pgqueuer") == 0
+    await raw_connection.close()
+
+
 async def test_errors_before_an_event_is_read_do_not_reset_the_count_of_its_failures(
     appeals_database: Database, fast_dead_letter: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
