@@ -1,9 +1,10 @@
 """Unannounced deletions: a comment stored by one source and deleted before another polls is marked deleted."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,7 +12,8 @@ import pytest
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.intake.thread_state import threads_with_other_count
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, ThreadState
-from services.ingest.networks.vk.reading.wall_reader import ObservedIds
+from services.ingest.networks.vk.reading.boards import BoardReader
+from services.ingest.networks.vk.reading.wall_reader import ObservedIds, WallReader
 from shared import clock
 from shared.database.sessions import WriteSession
 from tests.conftest import TestDatabase
@@ -288,6 +290,41 @@ async def test_count_of_undeleted_comments_uses_index(database: TestDatabase, ke
         assert "ix_messages_undeleted_comments" in plan.indexes, plan
         assert "messages" not in plan.sequential
         assert plan.buffers < 500, plan
+
+
+class SkippingClient:
+    """A client of VK whose first read of a thread skips comment 6: an earlier one is deleted during pagination."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def read_with_any_token(self, *_: Any, **__: Any) -> dict[str, Any]:
+        """Return the comments of the thread."""
+        self.reads += 1
+        shown = (5,) if self.reads == 1 else (5, 6)
+        items = [{"id": one, "date": 1_750_000_000, "from_id": 7, "text": "Нет воды"} for one in shown]
+        return {"items": items, "count": len(items), "current_level_count": len(items)}
+
+    async def read_batch(self, *_: Any) -> list[dict[str, Any]]:
+        """Return the comments of a thread, as one response."""
+        return [await self.read_with_any_token()]
+
+
+@pytest.mark.parametrize("place", ["3", "board3"])
+async def test_vk_comment_skipped_by_one_read_is_not_marked_deleted(place: str) -> None:
+    old = clock.now() - timedelta(hours=1)
+    page = PageRef(id=uuid4(), organisation_id=uuid4(), network="vk", external_id="101", go_live_at=clock.now())
+    stem = "-101_board3" if place == "board3" else "-101"
+
+    async def undeleted_ids(*_: Any, **__: Any) -> dict[str, datetime]:
+        return {f"{stem}_{number}": old for number in (5, 6, 7)}
+
+    client, intake = cast("Any", SkippingClient()), cast("Any", SimpleNamespace(undeleted_ids=undeleted_ids))
+    if place == "board3":
+        parsed = await BoardReader(client).comments_with_deletions(page, 3, intake)
+    else:
+        parsed = (await WallReader(client).read_threads_with_deletions(page, [3], intake))[3]
+    assert [item.external_id for item in parsed.items if item.change == "deleted"] == [f"{stem}_7"]
 
 
 def test_unparsed_comment_does_not_hide_other_deletions() -> None:
