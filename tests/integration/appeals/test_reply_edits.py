@@ -10,6 +10,7 @@ import pytest
 from shared.networks import NETWORKS
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, replies_of, request
+from tests.integration.appeals.test_failed_replies import note_overdue, promise_passes
 from tests.integration.appeals.test_reply_attachments import upload
 from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, emit_outcome, published, withdrawn
 
@@ -139,6 +140,20 @@ async def test_edit_after_a_broken_promise_makes_a_new_one_and_leaves_the_old_on
     assert [one["status"] for one in (await scenario.appeal(found["id"]))["promises"]] == ["broken", "kept"]
     await withdrawn(scenario, found, final)
     assert [one["status"] for one in (await scenario.appeal(found["id"]))["promises"]] == ["broken", "open"]
+
+
+async def test_broken_promise_of_an_edit_is_noted_although_the_first_was_broken(scenario: AppealsScenario) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    await promise_passes(scenario)
+    assert await note_overdue(scenario) == 1
+    asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
+    await emit_outcome(scenario, reply, asked, "edited")
+    await promise_passes(scenario)
+    assert await note_overdue(scenario) == 1
+    assert len(await scenario.events("appeal.overdue")) == 2
 
 
 async def test_edit_reported_after_its_promise_was_recorded_as_broken_moves_the_promise(

@@ -173,10 +173,13 @@ async def test_retry_by_any_part_retries_the_reply(scenario: PublicationScenario
 async def test_corrected_text_is_split_again(scenario: PublicationScenario, text: str) -> None:
     refuses(scenario, "Ямы")
     await carry_all(scenario)
+    appeal = uuid4()
+    await scenario.system.raw_connection.execute("UPDATE publications SET appeal_id = $1", appeal)
     taken = takes(scenario)
     again = await scenario.retry(text)
     assert (again.status_code, again.json()["id"]) == (202, str(scenario.publication_id))
     parts = await carry_all(scenario)
+    assert {one["appeal_id"] for one in parts} == {str(appeal)}
     assert " ".join(taken).split() == text.split()
     assert [(one["part"], one["parts"]) for one in parts] == [(n, len(taken)) for n in range(len(taken))]
     ((_, data),) = await emitted(scenario, "publication.published")
