@@ -722,6 +722,27 @@ async def test_stopping_worker_finishes_the_running_job(
     assert await waiting_jobs(database) == []
 
 
+async def test_job_that_is_cancelled_while_it_runs_is_run_again(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    jobs = Jobs("appeals")
+    runs = 0
+    done = asyncio.Event()
+
+    @jobs.handler("cancelled")
+    async def cancelled(_payload: dict[str, Any]) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 1:
+            raise asyncio.CancelledError  # as in a worker that is stopped at once
+        done.set()
+
+    await enqueue(appeals_database, jobs, "cancelled")
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        await done.wait()
+    assert runs == 2
+
+
 async def test_service_cannot_enqueue_into_the_queue_of_another_service(database: TestDatabase) -> None:
     connection = await database.connect("ingest")
     try:
