@@ -1,6 +1,7 @@
 """Unannounced deletions: a comment stored by one source and deleted before another polls is marked deleted."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,8 @@ import pytest
 
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.intake.thread_state import threads_with_other_count
+from services.ingest.networks.ok.reading.discussion_reader import TopicPage
+from services.ingest.networks.ok.reading.ok_scan import OkPageScan
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, ThreadState
 from services.ingest.networks.vk.reading.boards import BoardReader
 from services.ingest.networks.vk.reading.wall_reader import ObservedIds, WallReader
@@ -290,6 +293,33 @@ async def test_count_of_undeleted_comments_uses_index(database: TestDatabase, ke
         assert "ix_messages_undeleted_comments" in plan.indexes, plan
         assert "messages" not in plan.sequential
         assert plan.buffers < 500, plan
+
+
+async def test_ok_scan_reads_a_topic_that_shows_no_comments_while_stored_ones_exist() -> None:
+    page = PageRef(id=uuid4(), organisation_id=uuid4(), network="ok", external_id="55", go_live_at=clock.now())
+    topic = replace(_stored_before("61", "ok:61"), kind="wall_post")
+    read: list[str] = []
+
+    async def topics(*_: Any) -> TopicPage:
+        return TopicPage(ParsedBatch([topic]), {"61": 0}, None, True)
+
+    async def comments_with_deletions(_page: PageRef, discussion: str, *_: Any) -> tuple[ParsedBatch, None]:
+        read.append(discussion)
+        return ParsedBatch(), None
+
+    async def threads_with_other_count(*_: Any, **__: Any) -> dict[str, int]:
+        return {"ok:61": 1}
+
+    scan = OkPageScan(
+        page,
+        clock.now() - timedelta(days=1),
+        reader=cast("Any", SimpleNamespace(topics=topics, comments_with_deletions=comments_with_deletions)),
+        listing=cast("Any", None),
+        chats=cast("Any", None),
+        intake=cast("Any", SimpleNamespace(threads_with_other_count=threads_with_other_count)),
+    )
+    assert [step async for step in scan._topics({})]
+    assert read == ["61"]
 
 
 class SkippingClient:
