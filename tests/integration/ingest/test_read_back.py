@@ -21,6 +21,7 @@ from services.ingest.networks.port import (
     PageRef,
     PublishRejected,
     ReadFailed,
+    ReplyToChange,
     TokenKind,
     TokenPool,
 )
@@ -192,6 +193,29 @@ async def test_nothing_is_sent_after_deadline(
         pytest.raises(PublishRejected) as refusal,
     ):
         await networks[thread[:2]].publish(outgoing(thread, send_deadline=5.0))
+    assert (refusal.value.was_sent, refusal.value.permanent) == (False, False)
+    assert double.calls == []
+
+
+@pytest.mark.parametrize("text", ["Иначе", None])
+@pytest.mark.parametrize("thread", ["vk comment", "vk discussion", "vk message", "ok comment"])
+async def test_no_reply_is_changed_after_deadline(
+    double: NetworkDouble, networks: dict[str, NetworkAdapter], thread: str, text: str | None
+) -> None:
+    published = outgoing(thread)
+    reply = ReplyToChange(
+        page=published.page,
+        kind=published.kind,
+        thread_key=published.thread_key,
+        external_id=published.reply_to or "101_5001_9",
+        send_deadline=5.0,
+    )
+    network = networks[thread[:2]]
+    with (
+        mock.patch("services.ingest.networks.calls.boottime_seconds", return_value=10.0),
+        pytest.raises(PublishRejected) as refusal,
+    ):
+        await (network.delete_reply(reply) if text is None else network.edit_reply(reply, text))
     assert (refusal.value.was_sent, refusal.value.permanent) == (False, False)
     assert double.calls == []
 

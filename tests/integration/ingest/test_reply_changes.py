@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy import text
 
+from services.ingest.networks.calls import boottime_seconds
 from services.ingest.networks.port import (
     IncomingItem,
     NetworkAdapter,
@@ -306,6 +307,32 @@ async def test_change_call_without_effect_is_made_again(thread: ThreadUnderChang
     thread.scenario.network.on_change = lost
     done = await thread.run_to_end(await thread.asked(NEW))
     assert (done["status"], done["attempts"], thread.texts) == ("done", 2, [NEW])
+
+
+async def test_change_call_ends_before_other_workers_stop_waiting_for_it(thread: ThreadUnderChange) -> None:
+    deadlines: list[float] = []
+
+    async def change(reply: ReplyToChange, text: str | None) -> None:
+        deadlines.append(reply.send_deadline)
+        await thread.change(reply, text)
+
+    thread.scenario.network.on_change = change
+    began = boottime_seconds()
+    await thread.run_to_end(await thread.asked(NEW))
+    assert began < deadlines[0] <= boottime_seconds() + thread.scenario.network.publish_timeout()
+
+
+async def test_refused_withdrawal_does_not_count_as_made_if_the_thread_cannot_be_read(
+    thread: ThreadUnderChange,
+) -> None:
+    async def not_read(_: OutgoingReply) -> ParsedBatch:
+        raise ReadFailed("timeout")
+
+    thread.answers = [PublishRejected("vk:243", "Не удалилось.", permanent=True)]
+    thread.scenario.network.on_read = not_read
+    failed = await thread.run_to_end(await thread.asked(None))
+    assert (failed["status"], thread.texts) == ("failed", ["Ответ"])
+    assert "vk:243" in failed["failure"]
 
 
 async def test_edit_after_the_edit_window_fails_with_the_reason(thread: ThreadUnderChange) -> None:
