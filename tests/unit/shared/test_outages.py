@@ -9,7 +9,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from services.appeals.classification.classifier_pool import ClassifierUnavailableError
-from shared.database.outages import is_outage
+from shared.database.outages import is_application_error, is_outage
 from shared.service_client import ServiceUnavailable, ServiceUnreachable
 
 
@@ -21,6 +21,19 @@ def _of_code(code: str) -> Exception:
 @pytest.mark.parametrize("code", ["08006", "53300", "53200", "57P01", "57P03", "40001", "40P01", "25006", "57014"])
 def test_temporary_database_error_is_an_outage(code: str) -> None:
     assert is_outage(_of_code(code))
+
+
+@pytest.mark.parametrize("code", ["57014", "55P03", "25P03", "25P04"])
+async def test_timeout_is_a_failure_of_the_work_only_if_the_database_responds(code: str) -> None:
+    async def responds() -> None:
+        return
+
+    async def is_away() -> None:
+        raise ConnectionRefusedError
+
+    assert is_outage(_of_code(code))
+    assert await is_application_error(_of_code(code), responds)
+    assert not await is_application_error(_of_code(code), is_away)
 
 
 @pytest.mark.parametrize("code", ["22000", "22021", "23505", "42501", "25P02", "P0001", "XX000"])
