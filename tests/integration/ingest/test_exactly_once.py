@@ -9,7 +9,9 @@ from unittest import mock
 from uuid import UUID
 
 import pytest
+import time_machine
 
+from services.ingest.networks.calls import boottime_seconds
 from services.ingest.networks.port import (
     NetworkAdapter,
     OutgoingReply,
@@ -201,6 +203,34 @@ async def test_worker_with_skewed_clock_waits_until_call_is_over(
     over.set()
     assert (await first)["status"] == "published"
     assert network.texts == ["Ответ"]
+
+
+async def test_call_of_a_worker_with_a_slow_clock_is_waited_for(scenario: PublicationScenario) -> None:
+    network = PublishedComments(scenario)
+    publish = network.publish
+    over = asyncio.Event()
+
+    async def slow(outgoing: OutgoingReply) -> PublishedReply:
+        await over.wait()
+        return await publish(outgoing)
+
+    scenario.network.on_publish = slow
+    with mock.patch("shared.clock.now", return_value=clock.now() - timedelta(minutes=5)):
+        first = asyncio.create_task(scenario.run_to_end())
+        while not scenario.network.calls:
+            await asyncio.sleep(0.02)
+    with pytest.raises(RetryLater):
+        await scenario.publisher.process(scenario.publication_id)
+    assert scenario.network.reads == 0
+    over.set()
+    assert (await first)["status"] == "published"
+    assert network.texts == ["Ответ"]
+
+
+def test_send_deadline_does_not_move_when_the_clock_of_the_machine_is_set() -> None:
+    began = boottime_seconds()
+    with time_machine.travel(0):
+        assert 0 <= boottime_seconds() - began < 60
 
 
 async def test_unreadable_thread_prevents_resending(scenario: PublicationScenario) -> None:
