@@ -170,6 +170,9 @@ async def test_only_moderators_and_managers_pause_clocks_of_their_appeals(
     _is_problem(foreign, 404)
     _is_problem(await scenario.post(path, body), 428)
     _is_problem(await scenario.post(path, {"reason": " "}, If_Match="*"), 422, "/reason")
+    for verb in ("pause", "resume"):
+        stale = await scenario.post(f"/appeals/{appeal['id']}/clocks/{verb}", body, If_Match='"99"')
+        _is_problem(stale, 412)
     own = await scenario.post(
         path, body, role="manager", org=scenario.organisation, If_Match=f'"{appeal["version"]}"'
     )

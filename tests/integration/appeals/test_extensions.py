@@ -105,6 +105,7 @@ async def test_request_is_withdrawn_only_by_its_author_and_managers_of_the_organ
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     found = await opened(scenario, set_time)
+    _is_problem(await ask(scenario, found, If_Match='"99"'), 412)
     made = await asked(scenario, found)
     for refused, status in (
         ({"subject": COLLEAGUE}, 403),

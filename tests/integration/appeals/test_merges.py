@@ -282,6 +282,8 @@ async def test_merge_is_undone_if_no_reply_was_published(scenario: AppealsScenar
     second = await scenario.appeal(second["id"])
     assert (await _merge(scenario, second, first)).is_success
     added = await scenario.citizen_writes("Когда же дорогу на Бабушкина починят?", at=WEDNESDAY + 2 * HOUR)
+    stale = await scenario.post(f"/appeals/{second['id']}/unmerge", {"reason": "Другая дорога"}, If_Match='"99"')
+    _is_problem(stale, 412)
     back = await _unmerge(scenario, second["id"])
     assert back.status_code == 200, back.text
     found, into = back.json(), await scenario.appeal(first["id"])
