@@ -95,6 +95,7 @@ async def withdrawn(scenario: AppealsScenario, found: dict[str, Any], reply: dic
 async def test_edit_is_shown_after_ingest_has_published_it(scenario: AppealsScenario) -> None:
     found = await appeal(scenario)
     reply = await published(scenario, found)
+    assert (await change(scenario, found, reply, EDIT, version=99)).status_code == 412
     asked = await change(scenario, found, reply, EDIT)
     assert (asked.json()["text"], asked.json()["changes"][0]["status"]) == (reply["text"], "queued")
     await emit_outcome(scenario, reply, asked, "edited")

@@ -63,6 +63,7 @@ async def test_more_specific_policy_applies_until_it_is_ended(scenario: AppealsS
     path = added.headers["Location"].removeprefix("/api/v1")
     first = await write_now(scenario)
     assert (first["deadline"]["hours"], first["deadline"]["policy"]) == (2, "Быстрее")
+    _is_problem(await send(scenario, "DELETE", path, **{"If-Match": '"99"'}), 412)
     ended = await send(scenario, "DELETE", path)
     assert ended.status_code == 200, ended.text
     assert ended.json()["valid_until"] is not None
