@@ -218,8 +218,8 @@ async def test_closing_or_changing_an_incident_without_its_current_version_is_re
     stale = await scenario.appeals.client.patch(f"/api/v1{path}", json=body, headers=headers)
     assert stale.status_code == 412
     assert (await scenario.post(f"{path}/closure", {})).status_code == 428
-    late = await scenario.post(f"{path}/closure", {}, If_Match=f'"{incident["version"]}"')
-    assert late.status_code == 412
+    stale = await scenario.post(f"{path}/closure", {}, If_Match=f'"{incident["version"]}"')
+    assert stale.status_code == 412
     assert (
         await scenario.post(f"{path}/closure", {}, If_Match=f'"{changed.json()["version"]}"')
     ).status_code == 200
