@@ -9,8 +9,18 @@ from emulators.common.control_api import ControlRoute, Reference
 from emulators.common.errors import BadInputError
 from emulators.common.request_models import PageProfileIn, RequestBody
 from emulators.vk.emulated_vk import EmulatedVk
+from emulators.vk.errors import MESSAGES
 from emulators.vk.ids import BOARD, integer, topic_of
 from emulators.vk.settings import FIXED_SETTINGS, VkSettings
+from emulators.vk.shared_content import (
+    Notice,
+    PlaceIn,
+    SharedIn,
+    forwarded_messages,
+    message_place,
+    post_place,
+    reposted_posts,
+)
 from emulators.vk.state.people import STAFF_ID
 from emulators.vk.state.permissions import WALL_CLOSED, WALL_DISABLED, WALL_LIMITED, WALL_OPEN
 
@@ -78,6 +88,24 @@ class PrivacyIn(BaseModel):
     block: Literal["blacklist", "no_permission", "privacy"] | None
 
 
+class PeerIn(RequestBody):
+    page: Reference
+    peer: int
+    code: int | None
+
+
+class ShareIn(RequestBody):
+    page: Reference
+    kind: Literal["message", "wall_post"]
+    text: str = ""
+    author: Reference | None = None
+    attachments: list[Any] = Field(default_factory=list)
+    forwarded: list[SharedIn] = Field(default_factory=list)
+    reposted: list[SharedIn] = Field(default_factory=list)
+    place: PlaceIn | None = None
+    notice: Notice | None = None
+
+
 _DETAILS = ("verified", "avatar", "cover", "phone", "address", "site")
 _WIDTH, _HEIGHT = 1_590, 400
 
@@ -101,6 +129,21 @@ def _details(body: PageStateIn, base_url: str) -> dict[str, Any]:
     if body.site is not None:
         shown["site"] = body.site
     return shown
+
+
+def _shared_fields(body: ShareIn, world: EmulatedVk) -> dict[str, Any]:
+    """Return the fields of the message or post for what is shared with it."""
+    base_url, now = world.settings.base_url, int(world.clock.now())
+    fields: dict[str, Any] = {}
+    if body.forwarded:
+        fields["fwd_messages"] = forwarded_messages(body.forwarded, base_url, now)
+    if body.reposted:
+        fields["copy_history"] = reposted_posts(body.reposted, base_url, now)
+    if body.place is not None:
+        fields["geo"] = (message_place if body.kind == "message" else post_place)(body.place)
+    if body.notice is not None:
+        fields["action"] = {"type": body.notice}
+    return fields
 
 
 def vk_control_routes(world: EmulatedVk) -> APIRouter:
@@ -135,6 +178,23 @@ def vk_control_routes(world: EmulatedVk) -> APIRouter:
         page = world.page(body.page)["id"]
         world.dialogs.set_block(page, body.author, body.block)
         return {"page": page, "author": body.author, "block": body.block}
+
+    @router.post("/peer")
+    async def peer(body: PeerIn) -> dict[str, Any]:
+        if body.code is not None and body.code not in MESSAGES:
+            raise BadInputError("code", "is not an error code that the emulator knows")
+        page = world.page(body.page)["id"]
+        world.dialogs.refuse_peer(page, body.peer, body.code)
+        return {"page": page, "peer": body.peer, "code": body.code}
+
+    @router.post("/share")
+    async def share(body: ShareIn) -> dict[str, Any]:
+        other = ("reposted",) if body.kind == "message" else ("forwarded", "notice")
+        for name in other:
+            if getattr(body, name):
+                raise BadInputError(name, f"a {body.kind} has none")
+        given = body.model_dump(include={"page", "kind", "text", "author", "attachments"})
+        return world.citizen_writes(**given, shared=_shared_fields(body, world))
 
     return router
 

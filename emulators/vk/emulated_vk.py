@@ -1,7 +1,7 @@
 """The emulated VK for the control API: citizens, staff, pages and tokens."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,17 +54,18 @@ class EmulatedVk(VkState):
         thread: str | None = None,
         in_reply_to: str | None = None,
         attachments: Sequence[Any] = (),
+        shared: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """See `EmulatedNetwork.citizen_writes`."""
+        """See `EmulatedNetwork.citizen_writes`. `shared`: further fields of a post or message."""
         row = self.page(page)
         reply_to = optional("in_reply_to", in_reply_to)
         person = self._person(thread if kind == "message" and author is None else author)
         if kind == "message":
             if thread is not None and integer("thread", thread) != person:
                 raise BadInputError("thread", "the thread of a message must be that of its author")
-            return self._receive(row, person, text, reply_to, attachments)
+            return self._receive(row, person, text, reply_to, attachments, shared=shared)
         if kind == "wall_post":
-            post = self.wall.add_post(row, person, text, attachments)
+            post = self.wall.add_post(row, person, text, attachments, shared=shared)
             return {"id": post, "thread": post, "author": person}
         topic = topic_of(thread)
         if topic is not None:
@@ -213,10 +214,14 @@ class EmulatedVk(VkState):
         text: str,
         reply_to: int | None,
         attachments: Sequence[Any],
+        *,
+        shared: Mapping[str, Any] | None,
     ) -> dict[str, Any]:
         check_page_exists(page)
         self._message_of(page["id"], reply_to)
-        message = self.dialogs.citizen_writes(page["id"], person, text, reply_to=reply_to, attachments=attachments)
+        message = self.dialogs.citizen_writes(
+            page["id"], person, text, reply_to=reply_to, attachments=attachments, shared=shared
+        )
         cmid = message["cmid"]
         return {"id": message["id"], "thread": person, "author": person, "conversation_message_id": cmid}
 

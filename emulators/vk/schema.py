@@ -70,6 +70,9 @@ CREATE TABLE IF NOT EXISTS people_gone (id INTEGER PRIMARY KEY, deactivated TEXT
 CREATE TABLE IF NOT EXISTS privacy (
     page INTEGER NOT NULL, author INTEGER NOT NULL, block TEXT NOT NULL, PRIMARY KEY (page, author)
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused_peers (
+    page INTEGER NOT NULL, peer INTEGER NOT NULL, code INTEGER NOT NULL, PRIMARY KEY (page, peer)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS topics (
     page INTEGER NOT NULL, id INTEGER NOT NULL, title TEXT NOT NULL, created_by INTEGER NOT NULL,
     at REAL NOT NULL, updated REAL NOT NULL, updated_by INTEGER NOT NULL, last_id INTEGER NOT NULL DEFAULT 0,
@@ -102,6 +105,8 @@ ADDED_COLUMNS = (
     ("pages", "links", "TEXT NOT NULL DEFAULT 'allowed'"),
     ("pages", "details", "TEXT NOT NULL DEFAULT '{}'"),
     ("posts", "signer_id", "INTEGER"),
+    ("posts", "shared", "TEXT NOT NULL DEFAULT '{}'"),
+    ("messages", "shared", "TEXT NOT NULL DEFAULT '{}'"),
 )
 """Columns that files of an earlier version lack."""
 

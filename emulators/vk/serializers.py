@@ -7,6 +7,7 @@ from typing import Any
 from emulators.common.audience import PostAudience, post_audience
 from emulators.common.clock import EmulatorClock
 from emulators.common.store import EmulatorStore, Row
+from emulators.vk.settings import VkSettings
 from emulators.vk.state.people import People
 
 
@@ -19,11 +20,12 @@ def members_count(page: Row) -> int:
 class Serializers:
     """Builds posts, comments, messages, conversations and communities."""
 
-    def __init__(self, store: EmulatorStore, clock: EmulatorClock, people: People, base_url: str) -> None:
+    def __init__(self, store: EmulatorStore, clock: EmulatorClock, people: People, settings: VkSettings) -> None:
         self._store = store
         self._clock = clock
         self.people = people
-        self._base_url = base_url
+        self._settings = settings
+        self._base_url = settings.base_url
 
     def group(self, row: Row, fields: frozenset[str] = frozenset()) -> dict[str, Any]:
         """Return the community object, with the optional fields that were requested."""
@@ -105,6 +107,7 @@ class Serializers:
         }
         if row["signer_id"] is not None:
             post["signer_id"] = row["signer_id"]
+        post |= json.loads(row["shared"])
         return post | ({"edited": int(row["edited"])} if row["edited"] else {})
 
     def audience(self, page: Row, post: Row) -> PostAudience:
@@ -120,13 +123,17 @@ class Serializers:
         return count
 
     def thread(self, row: Row, items: int, *, closed: bool) -> dict[str, Any]:
-        """Return the thread of a top-level comment with its first replies."""
+        """Return the thread of a top-level comment with its first replies, or (`thread_items`) its newest ones."""
         where = "page = ? AND post_id = ? AND root_id = ? AND NOT deleted"
         key = (row["page"], row["post_id"], row["id"])
-        rows = self._store.all(f"SELECT * FROM comments WHERE {where} ORDER BY id LIMIT ?", (*key, items))  # noqa: S608
+        newest = self._settings.thread_items == "newest"
+        rows = self._store.all(
+            f"SELECT * FROM comments WHERE {where} ORDER BY id {'DESC' if newest else ''} LIMIT ?",  # noqa: S608
+            (*key, items),
+        )
         return {
             "count": self._store.value(f"SELECT count(*) FROM comments WHERE {where}", key),  # noqa: S608
-            "items": [self.comment(reply) for reply in rows],
+            "items": [self.comment(reply) for reply in sorted(rows, key=lambda reply: reply["id"])],
             "can_post": not closed,
             "show_reply_button": True,
             "groups_can_post": not closed,
@@ -190,6 +197,7 @@ class Serializers:
             message["update_time"] = int(row["edited"])
         if row["admin_id"]:
             message["admin_author_id"] = row["admin_id"]
+        message |= json.loads(row["shared"])
         if row["reply_to"] is not None and not nested:
             target = self._store.one(
                 "SELECT * FROM messages WHERE page = ? AND id = ?", (row["page"], row["reply_to"])

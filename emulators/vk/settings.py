@@ -48,9 +48,18 @@ class VkSettings(EmulatorSettings):
     """How long a message may be edited; error 909 afterwards."""
     message_delete_seconds: int = Field(default=86_400, ge=0)
     """How long a message may be deleted for everybody; error 924 afterwards."""
+    reply_window_seconds: float = Field(default=0, ge=0)
+    """How long after a person's last message the community may write; error 950 afterwards. 0: no limit."""
+    changes_take_effect: bool = True
+    """Whether edits and deletions of comments and messages are carried out; if not, they answer 0."""
     topic_title_length: int = 128
     comments_default_count: int = 10
     """Size of a page of wall.getComments when `count` is absent."""
+
+    thread_items: Literal["oldest", "newest"] = "oldest"
+    """Which replies of a branch wall.getComments embeds; the network does not document it."""
+    wall_page_size: int = Field(default=100, ge=1, le=100)
+    """Most posts in one response of wall.get, even if more are requested and follow."""
 
     suggested_post_events: bool = True
     """Whether a suggested post is pushed as wall_post_new (with `post_type` suggest)."""

@@ -101,6 +101,8 @@ def edit_comment(call: MethodCall) -> int:
     as_community = row["from_id"] == -row["page"] and call.token.manages(row["page"])
     if row["from_id"] != call.token.user_id and not as_community:
         raise vk_error(15, "no access to this comment")
+    if not call.world.settings.changes_take_effect:
+        return 0
     given = "attachments" in call.params
     with mapping_unknown_errors():
         call.world.board.edit(
@@ -117,6 +119,8 @@ def edit_comment(call: MethodCall) -> int:
 def delete_comment(call: MethodCall) -> int:
     """Delete a comment of the person, or any comment in a community that the person manages."""
     row = _managed(call)
+    if not call.world.settings.changes_take_effect:
+        return 0
     with mapping_unknown_errors():
         call.world.board.delete(row["page"], row["topic_id"], row["id"])
     return 1

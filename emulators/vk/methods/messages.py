@@ -61,6 +61,7 @@ def get_history(call: MethodCall) -> dict[str, Any]:
     """Return messages of one conversation, newest first unless `rev`."""
     page = call.managed_page()
     peer = call.optional("peer_id") or call.number("user_id")
+    call.world.dialogs.check_peer(page, peer)
     count = min(call.number("count", 20, least=0), MAX_COUNT)
     start = call.optional("start_message_id")
     offset = call.number("offset", 0, least=None if start else 0)
@@ -132,11 +133,14 @@ def send(call: MethodCall) -> int | list[dict[str, Any]]:
 def edit(call: MethodCall) -> int:
     """Edit a message of the community; error 909 after the edit window."""
     page, peer = call.managed_page(), call.number("peer_id")
+    call.world.dialogs.check_peer(page, peer)
     row = _own_message(call, page, peer, call.optional("cmid"), call.optional("message_id"))
     if row is None:
         raise vk_error(100, "message_id is invalid")
     if call.world.clock.now() - row["at"] > call.world.settings.message_edit_seconds:
         raise vk_error(909)
+    if not call.world.settings.changes_take_effect:
+        return 0
     given = "attachment" in call.params
     media = call.attachments("attachment") if given else None
     call.world.dialogs.edit(page, row["id"], call.text("message"), media)
@@ -152,6 +156,7 @@ def delete(call: MethodCall) -> list[dict[str, Any]]:
     page, peer = call.managed_page(), call.number("peer_id")
     if not call.flag("delete_for_all"):
         raise vk_error(100, "delete_for_all is required: the emulator deletes messages only for everybody")
+    call.world.dialogs.check_peer(page, peer)
     answers = []
     for cmid in call.integers("cmids"):
         row = _own_message(call, page, peer, cmid, None)
@@ -160,7 +165,7 @@ def delete(call: MethodCall) -> list[dict[str, Any]]:
             answer["error"] = {"code": 924, "description": MESSAGES[924]}
         elif call.world.clock.now() - row["at"] > call.world.settings.message_delete_seconds:
             answer |= {"message_id": row["id"], "error": {"code": 924, "description": MESSAGES[924]}}
-        else:
+        elif call.world.settings.changes_take_effect:
             call.world.dialogs.delete(page, row["id"])
             answer |= {"message_id": row["id"], "response": 1}
         answers.append(answer)

@@ -32,7 +32,7 @@ def get(call: MethodCall) -> dict[str, Any]:
         raise vk_error(100, "filter is invalid")
     if name in {"suggests", "postponed"} and not call.token.manages(page["id"]):
         raise vk_error(15, "no access to this filter")
-    count = min(call.number("count", 20, least=0), MAX_COUNT)
+    count = min(call.number("count", 20, least=0), MAX_COUNT, call.world.settings.wall_page_size)
     offset = call.number("offset", 0, least=0)
     where = f"page = ? AND NOT deleted AND {_FILTERS[name]}"
     store = call.world.store

@@ -108,6 +108,8 @@ def create_comment(call: MethodCall) -> dict[str, Any]:
 def edit_comment(call: MethodCall) -> int:
     """Edit a comment of the person, or of the community that the person manages."""
     row = _own_comment(call)
+    if not call.world.settings.changes_take_effect:
+        return 0
     given = "attachments" in call.params
     with mapping_unknown_errors():
         call.world.wall.edit(row["page"], row["id"], call.text("message"), _attachments(call) if given else None)
@@ -118,6 +120,8 @@ def edit_comment(call: MethodCall) -> int:
 def delete_comment(call: MethodCall) -> int:
     """Delete a comment of the person, or any comment on a wall that the person manages."""
     row = _managed_comment(call)
+    if not call.world.settings.changes_take_effect:
+        return 0
     with mapping_unknown_errors():
         call.world.wall.delete(row["page"], row["id"], call.token.user_id or 0)
     return 1

@@ -1,6 +1,8 @@
 """Messages between citizens and communities, and the events they cause."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from emulators.common.clock import EmulatorClock
 from emulators.common.errors import UnknownError
@@ -59,10 +61,11 @@ class Conversations:
         *,
         reply_to: int | None = None,
         attachments: Sequence[object] = (),
+        shared: Mapping[str, Any] | None = None,
     ) -> Row:
-        """Write a message as a citizen to the community."""
+        """Write a message as a citizen to the community. `shared`: further fields, such as `fwd_messages`."""
         with self._store.transaction():
-            row = self._add(page, author, author, text, reply_to=reply_to, attachments=attachments)
+            row = self._add(page, author, author, text, reply_to=reply_to, attachments=attachments, shared=shared)
             content = {"message": self._views.message(row), "client_info": CLIENT_INFO}
             self._events.publish(page, "message_new", content)
         return row
@@ -83,8 +86,10 @@ class Conversations:
         `staff` is the staff member who wrote it manually, None when the API wrote it.
 
         Raises error 901 for a person who never wrote, 18 for a deactivated person, 900 to 902 for a person who
-        does not accept messages, 914 for a text that is too long, 100 for an empty text.
+        does not accept messages, 914 for a text that is too long, 100 for an empty text, 950 after the time to
+        reply, and the error of a refused conversation.
         """
+        self.check_peer(page, peer)
         if self._people.deactivated(peer):
             raise vk_error(18)
         block = self._store.value("SELECT block FROM privacy WHERE page = ? AND author = ?", (page, peer))
@@ -92,6 +97,7 @@ class Conversations:
             raise vk_error(_BLOCKS[block])
         if self.get(page, peer) is None:
             raise vk_error(901)
+        self._check_reply_window(page, peer)
         with self._store.transaction():
             row = self._add(
                 page,
@@ -128,6 +134,30 @@ class Conversations:
                 self._events.publish(page, "message_deny", {"user_id": author})
             elif block is None and had:
                 self._events.publish(page, "message_allow", {"user_id": author, "key": ""})
+
+    def refuse_peer(self, page: int, peer: int, code: int | None) -> None:
+        """Refuse all calls about one conversation with this error, or (None) allow them again."""
+        with self._store.transaction():
+            self._store.execute("DELETE FROM refused_peers WHERE page = ? AND peer = ?", (page, peer))
+            if code is not None:
+                self._store.execute(
+                    "INSERT INTO refused_peers (page, peer, code) VALUES (?, ?, ?)", (page, peer, code)
+                )
+
+    def check_peer(self, page: int, peer: int) -> None:
+        """Raise the error with which calls about this conversation are refused, if any."""
+        code = self._store.value("SELECT code FROM refused_peers WHERE page = ? AND peer = ?", (page, peer))
+        if code is not None:
+            raise vk_error(code)
+
+    def _check_reply_window(self, page: int, peer: int) -> None:
+        window = self._settings.reply_window_seconds
+        last = self._store.value(
+            "SELECT max(at) FROM messages WHERE page = ? AND peer_id = ? AND from_id > 0 AND NOT deleted",
+            (page, peer),
+        )
+        if window and (last is None or self._clock.now() - last > window):
+            raise vk_error(950)
 
     def mark_read(self, page: int, peer: int) -> None:
         """Mark the whole conversation as read by the community."""
@@ -171,8 +201,9 @@ class Conversations:
         random_id: int = 0,
         staff: int | None = None,
         by_api: bool = False,
+        shared: Mapping[str, Any] | None = None,
     ) -> Row:
-        self._check(text, attachments)
+        self._check(text, attachments or shared or ())
         if reply_to is not None:
             target = self.message(page, reply_to)
             if target is None or target["peer_id"] != peer:
@@ -188,15 +219,15 @@ class Conversations:
         )
         self._store.execute(
             "INSERT INTO messages (page, id, peer_id, cmid, from_id, at, text, attachments, random_id, reply_to,"
-            " admin_id, by_api) SELECT page, last_id, peer_id, last_cmid, ?, ?, ?, ?, ?, ?, ?, ? FROM dialogs"
-            " WHERE page = ? AND peer_id = ?",
-            (from_id, now, text, media, random_id, reply_to, staff, by_api, page, peer),
+            " admin_id, by_api, shared) SELECT page, last_id, peer_id, last_cmid, ?, ?, ?, ?, ?, ?, ?, ?, ?"
+            " FROM dialogs WHERE page = ? AND peer_id = ?",
+            (from_id, now, text, media, random_id, reply_to, staff, by_api, json.dumps(shared or {}), page, peer),
         )
         row = self.message(page, number)
         assert row is not None
         return row
 
-    def _check(self, text: str, attachments: Sequence[object]) -> None:
+    def _check(self, text: str, attachments: Collection[object]) -> None:
         if not text and not attachments:
             raise vk_error(100, "message is empty or invalid")
         if len(text) > self._settings.message_length:

@@ -38,7 +38,7 @@ class VkState:
         self._apply(self._changed)
         self.clock = EmulatorClock(settings.clock_shift_seconds, settings.day_seconds)
         self.people = People(self.store, settings.citizens, settings.seed, settings.base_url)
-        self.views = Serializers(self.store, self.clock, self.people, settings.base_url)
+        self.views = Serializers(self.store, self.clock, self.people, settings)
         self.longpoll = LongPollServer(self.store, self.clock, settings)
         self.callbacks = CallbackServers(self.store, self.clock, settings)
         events = EventPublisher(self.longpoll, self.callbacks)

@@ -1,7 +1,8 @@
 """Walls: posts and comments, their storage and the events they cause."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from emulators.common.clock import EmulatorClock
 from emulators.common.errors import UnknownError
@@ -55,18 +56,22 @@ class Walls:
         text: str,
         attachments: Sequence[object] = (),
         *,
+        shared: Mapping[str, Any] | None = None,
         suggest: bool = False,
         by_api: bool = False,
     ) -> int:
         """Publish a post; a citizen's post on a limited wall, or with `suggest`, becomes a suggestion.
 
+        `shared`: further fields of the post, such as `copy_history`.
+
         Raises error 100 for an empty or too long text, 214 if the wall does not accept posts, 222 for links.
         """
-        check_text(text, attachments, self._settings.post_length)
+        check_text(text, attachments or shared or (), self._settings.post_length)
         check_can_post(page, from_id, text, by_api=by_api)
         suggested = from_id > 0 and (suggest or page["wall"] == WALL_LIMITED)
         media = attachments_to_json(attachments, self._settings.base_url, int(self._clock.now()))
-        return self._insert_post(page["id"], from_id, text, media, kind="suggest" if suggested else "post")
+        kind = "suggest" if suggested else "post"
+        return self._insert_post(page["id"], from_id, text, media, kind=kind, shared=shared)
 
     def publish_suggested(self, page: int, post_id: int) -> int:
         """Publish a suggestion as the community: a new post signed by the author replaces it."""
@@ -75,7 +80,9 @@ class Walls:
             raise UnknownError(f"no suggested post {post_id} on this wall")
         with self._store.transaction():
             self._store.execute("UPDATE posts SET deleted = 1 WHERE page = ? AND id = ?", (page, post_id))
-            return self._insert_post(page, -page, row["text"], row["attachments"], signer=row["from_id"])
+            shared = json.loads(row["shared"])
+            media, signer = row["attachments"], row["from_id"]
+            return self._insert_post(page, -page, row["text"], media, signer=signer, shared=shared)
 
     def add_comment(
         self,
@@ -165,14 +172,22 @@ class Walls:
             raise UnknownError(f"no post {post_id} on this wall")
 
     def _insert_post(
-        self, page: int, from_id: int, text: str, media: str, *, kind: str = "post", signer: int | None = None
+        self,
+        page: int,
+        from_id: int,
+        text: str,
+        media: str,
+        *,
+        kind: str = "post",
+        signer: int | None = None,
+        shared: Mapping[str, Any] | None = None,
     ) -> int:
         with self._store.transaction():
             number = self._next_id(page)
             self._store.execute(
-                "INSERT INTO posts (page, id, from_id, at, text, attachments, post_type, signer_id)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (page, number, from_id, self._clock.now(), text, media, kind, signer),
+                "INSERT INTO posts (page, id, from_id, at, text, attachments, post_type, signer_id, shared)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (page, number, from_id, self._clock.now(), text, media, kind, signer, json.dumps(shared or {})),
             )
             row = self.post(page, number)
             assert row is not None
@@ -200,7 +215,7 @@ class Walls:
         return number
 
 
-def check_text(text: str, attachments: Sequence[object], limit: int) -> None:
+def check_text(text: str, attachments: Collection[object], limit: int) -> None:
     """Raise error 100 for a text that is too long, or empty without an attachment."""
     if not text and not attachments:
         raise vk_error(100, "message is empty or invalid")

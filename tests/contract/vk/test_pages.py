@@ -294,3 +294,121 @@ async def test_long_thread_and_message_without_text_are_returned(page: VkPage) -
     history = await page.api("messages.getHistory", None, peer_id=message["author"])
     item = history["response"]["items"][0]
     assert (item["text"], [part["type"] for part in item["attachments"]]) == ("", ["photo", "doc"])
+
+
+async def test_calls_about_one_conversation_are_refused_alone(page: VkPage) -> None:
+    control = page.emulator.control
+    closed, other = [(await page.citizen("Здравствуйте", kind="message"))["author"] for _ in range(2)]
+    sent: dict[str, Any] = {"message": "Ответ", "random_id": 0}
+    number = (await page.api("messages.send", peer_ids=closed, **sent))["response"][0]["conversation_message_id"]
+    await control("peer", {"page": page.id, "peer": closed, "code": 936})
+    at = {"group_id": page.id, "peer_id": closed}
+    assert await _code(page, "messages.getHistory", **at) == 936
+    assert await _code(page, "messages.edit", **at, cmid=number, message="Иначе") == 936
+    assert await _code(page, "messages.delete", **at, cmids=number, delete_for_all=1) == 936
+    answers = (await page.api("messages.send", peer_ids=f"{closed},{other}", **sent))["response"]
+    assert [one.get("error", {}).get("code") for one in answers] == [936, None]
+    shown = (await page.api("messages.getConversations", group_id=page.id))["response"]
+    assert shown["count"] == 2
+    code = f"return [API.messages.getHistory({{peer_id:{closed}}}),API.messages.getHistory({{peer_id:{other}}})];"
+    batch = await page.api("execute", code=code)
+    assert (batch["response"][0], batch["execute_errors"][0]["error_code"]) == (False, 936)
+    assert batch["response"][1]["count"] == 2
+    unknown = {"page": page.id, "peer": closed, "code": 424_242}
+    async with page.emulator.http.post("/_control/peer", json=unknown) as response:
+        assert (response.status, (await response.json())["detail"][0]["loc"][-1]) == (422, "code")
+    await control("peer", {"page": page.id, "peer": closed, "code": None})
+    assert "response" in await page.api("messages.getHistory", **at)
+
+
+async def test_messages_after_the_time_to_reply_get_error_950(page: VkPage) -> None:
+    control = page.emulator.control
+    written = await page.citizen("Здравствуйте", kind="message")
+    await control("settings", {"reply_window_seconds": 0.001})
+    try:
+        sent: dict[str, Any] = {"peer_ids": written["author"], "message": "Ответ", "random_id": 0}
+        (answer,) = (await page.api("messages.send", **sent))["response"]
+        assert answer["error"]["code"] == 950
+    finally:
+        await control("settings", {"reply_window_seconds": 0})
+    (answer,) = (await page.api("messages.send", **sent))["response"]
+    assert answer["conversation_message_id"] == 2
+
+
+async def test_changes_that_do_not_take_effect_answer_0(page: VkPage) -> None:
+    control = page.emulator.control
+    post = (await control("post", {"page": page.id, "text": "Новость"}))["id"]
+    own: dict[str, Any] = {"owner_id": -page.id}
+    comment = (await page.api("wall.createComment", **own, post_id=post, message="Ответ"))["response"][
+        "comment_id"
+    ]
+    topic = await control("board", {"page": page.id, "title": "Тема", "text": "Текст"})
+    at: dict[str, Any] = {"group_id": page.id, "topic_id": topic["id"]}
+    said = (await page.api("board.createComment", page.user, **at, message="Ответ", from_group=1))["response"]
+    peer = (await page.citizen("Здравствуйте", kind="message"))["author"]
+    await page.api("messages.send", peer_ids=peer, message="Ответ", random_id=0)
+    calls: list[tuple[str, str, dict[str, Any]]] = [
+        ("wall.editComment", page.user, {**own, "comment_id": comment, "message": "Иначе"}),
+        ("wall.deleteComment", page.user, {**own, "comment_id": comment}),
+        ("board.editComment", page.user, {**at, "comment_id": said, "message": "Иначе"}),
+        ("board.deleteComment", page.user, {**at, "comment_id": said}),
+        ("messages.edit", page.group, {"peer_id": peer, "cmid": 2, "message": "Иначе"}),
+        ("messages.delete", page.group, {"peer_id": peer, "cmids": 2, "delete_for_all": 1}),
+    ]
+    await control("settings", {"changes_take_effect": False})
+    try:
+        answers = [(await page.api(method, token, **params))["response"] for method, token, params in calls]
+        assert answers[:5] == [0] * 5
+        assert answers[5][0]["response"] == 0
+        shown = (await control(f"answers?page={page.id}", method="GET"))["items"]
+        assert [item["text"] for item in shown].count("Ответ") == 3
+    finally:
+        await control("settings", {"changes_take_effect": True})
+    answers = [(await page.api(method, token, **params))["response"] for method, token, params in calls]
+    assert answers[:5] == [1] * 5
+    assert answers[5][0]["response"] == 1
+
+
+async def test_embedded_replies_and_short_pages_follow_the_settings(page: VkPage) -> None:
+    control = page.emulator.control
+    post, root = await page.long_thread()
+    where: dict[str, Any] = {"owner_id": -page.id, "post_id": post}
+    branch = (await page.api("wall.getComments", page.service, **where, comment_id=root, count=100))["response"]
+    ids = [item["id"] for item in branch["items"]]
+    embedded = {}
+    for which in ("newest", "oldest"):
+        await control("settings", {"thread_items": which})
+        read = await page.api("wall.getComments", page.service, **where, thread_items_count=10)
+        embedded[which] = [one["id"] for one in read["response"]["items"][0]["thread"]["items"]]
+    assert embedded == {"newest": ids[-10:], "oldest": ids[:10]}
+    await page.citizen("На стену", kind="wall_post")
+    await control("settings", {"wall_page_size": 1})
+    try:
+        answer = (await page.api("wall.get", page.service, owner_id=-page.id, count=100))["response"]
+        assert (len(answer["items"]), answer["count"] > 1) == (1, True)
+    finally:
+        await control("settings", {"wall_page_size": 100})
+
+
+async def test_shared_content_is_pushed_and_returned(page: VkPage) -> None:
+    control, ts = page.emulator.control, await page.ts()
+    share: dict[str, Any] = {"page": page.id, "place": {"latitude": 51.8, "longitude": 107.6}}
+    spoken = [{"text": "Соседка пишет", "inner": [{"text": "Ещё раньше"}]}]
+    written = await control("share", share | {"kind": "message", "forwarded": spoken})
+    notice = {"page": page.id, "kind": "message", "author": written["author"], "notice": "chat_invite_user"}
+    await control("share", notice)
+    post = await control("share", share | {"kind": "wall_post", "reposted": [{"text": "Яма"}]})
+    message, joined, shown = [one["object"] for one in (await page.poll(ts))["updates"]]
+    forwarded = message["message"]["fwd_messages"]
+    assert (forwarded[0]["text"], forwarded[0]["fwd_messages"][0]["text"]) == ("Соседка пишет", "Ещё раньше")
+    assert message["message"]["geo"]["coordinates"] == {"latitude": 51.8, "longitude": 107.6}
+    assert joined["message"]["action"] == {"type": "chat_invite_user"}
+    assert (shown["copy_history"][0]["text"], shown["geo"]["coordinates"]) == ("Яма", "51.8 107.6")
+    history = (await page.api("messages.getHistory", peer_id=written["author"]))["response"]
+    assert history["items"] == [joined["message"], message["message"]]
+    read = (await page.api("wall.getById", page.service, posts=f"-{page.id}_{post['id']}"))["response"]
+    assert read["items"][0]["copy_history"] == shown["copy_history"]
+    for kind, name in (("wall_post", "forwarded"), ("message", "reposted")):
+        wrong = share | {"kind": kind, name: spoken}
+        async with page.emulator.http.post("/_control/share", json=wrong) as response:
+            assert (response.status, (await response.json())["detail"][0]["loc"][-1]) == (422, name)

@@ -35,6 +35,12 @@ async def test_responses_match_the_published_schema(schema: Any, page: VkPage) -
     where = {"owner_id": -page.id, "post_id": post}
     await page.emulator.control("delete", {"page": page.id, "id": root})
     peer = written["author"]
+    spoken = {"text": "Соседка пишет", "attachments": ["photo-1_2"], "inner": [{"text": "Ещё раньше"}]}
+    place = {"latitude": 51.8, "longitude": 107.6, "title": "Школа"}
+    share = {"page": page.id, "author": peer, "place": place}
+    await page.emulator.control("share", {**share, "kind": "message", "forwarded": [spoken]})
+    await page.emulator.control("share", {**share, "kind": "message", "notice": "chat_pin_message"})
+    await page.emulator.control("share", {**share, "kind": "wall_post", "reposted": [spoken]})
     calls: list[tuple[str, str, dict[str, Any]]] = [
         ("wall.get", page.service, {"owner_id": -page.id}),
         ("wall.get", page.user, {"domain": "school1", "extended": 1, "filter": "others"}),
