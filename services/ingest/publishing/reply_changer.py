@@ -71,7 +71,7 @@ NOT_CONFIRMED = {
     "code": "outcome_unknown",
     "message": "Сеть не подтвердила изменение и не показывает обсуждение: проверьте ответ в сети.",
 }
-NO_RESPONSE = {"code": "no_response", "message": "Сеть не ответила ни на одну попытку: ответ не изменён."}
+NO_RESPONSE = {"code": "no_response", "message": "Сеть не подтвердила ни одну попытку: ответ не изменён."}
 JOB_DEAD_LETTERED = {
     "code": "job_dead_lettered",
     "message": "Изменение не удалось из-за ошибки в программе, оператор о ней знает. Проверьте ответ в сети.",

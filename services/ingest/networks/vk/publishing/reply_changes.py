@@ -23,7 +23,7 @@ class VkReplyChanges:
         media = ",".join(reply.media)
         page = reply.page
         if reply.kind == "message":
-            await self._call(
+            await self._change(
                 reply,
                 "messages.edit",
                 TokenKind.GROUP,
@@ -33,7 +33,7 @@ class VkReplyChanges:
                 attachment=media,
             )
         elif (topic_id := _topic_id(reply)) is not None:
-            await self._call(
+            await self._change(
                 reply,
                 "board.editComment",
                 TokenKind.USER,
@@ -44,7 +44,7 @@ class VkReplyChanges:
                 attachments=media,
             )
         else:
-            await self._call(
+            await self._change(
                 reply,
                 "wall.editComment",
                 TokenKind.USER,
@@ -60,7 +60,7 @@ class VkReplyChanges:
         if reply.kind == "message":
             await self._delete_message(reply)
         elif (topic_id := _topic_id(reply)) is not None:
-            await self._call(
+            await self._change(
                 reply,
                 "board.deleteComment",
                 TokenKind.GROUP,
@@ -70,7 +70,7 @@ class VkReplyChanges:
                 comment_id=id_suffix(reply.external_id),
             )
         else:
-            await self._call(
+            await self._change(
                 reply,
                 "wall.deleteComment",
                 TokenKind.USER,
@@ -96,6 +96,12 @@ class VkReplyChanges:
             raise CallError(vk_errors.NETWORK, method, code, refused, vk_errors.treatment(code))
         if done.get("response") != 1:
             raise PublishOutcomeUnknown("the response does not confirm the deletion")
+
+    async def _change(self, reply: ReplyToChange, method: str, *kinds: TokenKind, **params: Any) -> None:
+        """Call a method that returns 1; any other response does not confirm the change, so the thread is read."""
+        answer = await self._call(reply, method, *kinds, **params)
+        if answer != 1:
+            raise PublishOutcomeUnknown(f"the response of {method} does not confirm the change")
 
     async def _call(self, reply: ReplyToChange, method: str, *kinds: TokenKind, **params: Any) -> Any:
         credential = self._client.select_token(method, *kinds, page_id=reply.page.id)
