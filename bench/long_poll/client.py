@@ -111,7 +111,7 @@ class CountingFeed:
     async def invalidate_threads(self, thread_keys: Sequence[str]) -> None:
         return None
 
-    def report_success(self, page: PageRef, source: str) -> None:
+    def report_success(self, page: PageRef, source: str, *, remark: str | None = None) -> None:
         return None
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:

@@ -7,7 +7,7 @@ from math import inf
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import case
+from sqlalchemy import case, func
 from sqlalchemy.dialects.postgresql import Insert
 
 from services.ingest.networks.port import PageRef
@@ -23,10 +23,11 @@ SUCCESS_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class _Status:
-    """Result of the last check of a source."""
+    """Result of the last check of a source; one that succeeded may have an error too."""
 
     at: datetime
     error: str | None
+    failed: bool
 
 
 class SourceStatuses:
@@ -38,9 +39,9 @@ class SourceStatuses:
         # Event loop time of each source's last written success; removed when a failure is written.
         self._succeeded: dict[tuple[UUID, str], float] = {}
 
-    def report(self, page: PageRef, source: str, error: str | None) -> None:
-        """Record a check; `error` is None if it succeeded."""
-        self._waiting[page.id, source] = _Status(clock.now(), error)
+    def report(self, page: PageRef, source: str, error: str | None, *, failed: bool = True) -> None:
+        """Record a check; `error`: what it could not read."""
+        self._waiting[page.id, source] = _Status(clock.now(), error, failed)
 
     def forget(self, page: PageRef, source: str) -> None:
         """Drop the result of a source whose success was stored with its messages."""
@@ -58,10 +59,10 @@ class SourceStatuses:
                 "page_id": page_id,
                 "kind": kind,
                 "cursor": {},
-                "last_success_at": None if status.error else status.at,
+                "last_success_at": None if status.failed else status.at,
                 "last_error_at": status.at if status.error else None,
                 "last_error": status.error,
-                "consecutive_failures": int(status.error is not None),
+                "consecutive_failures": int(status.failed),
                 "updated_at": status.at,
             }
             for (page_id, kind), status in sorted(due.items())
@@ -71,7 +72,7 @@ class SourceStatuses:
         for key, status in due.items():
             if self._waiting.get(key) is status:
                 del self._waiting[key]
-            if status.error:
+            if status.failed:
                 self._succeeded.pop(key, None)
             else:
                 self._succeeded[key] = now
@@ -84,13 +85,13 @@ class SourceStatuses:
 def _upsert() -> Insert:
     upsert = insert_into(Source)
     given = upsert.excluded
-    failed = given.last_error.is_not(None)
+    failed = given.consecutive_failures > 0
     return upsert.on_conflict_do_update(
         index_elements=[Source.page_id, Source.kind],
         set_={
             "last_success_at": case((failed, Source.last_success_at), else_=given.last_success_at),
-            "last_error_at": case((failed, given.last_error_at), else_=Source.last_error_at),
-            "last_error": case((failed, given.last_error), else_=Source.last_error),
+            "last_error_at": func.coalesce(given.last_error_at, Source.last_error_at),
+            "last_error": func.coalesce(given.last_error, Source.last_error),
             "consecutive_failures": case((failed, Source.consecutive_failures + 1), else_=0),
             "updated_at": given.updated_at,
         },

@@ -243,9 +243,9 @@ class DatabaseIntakeStore:
         """Return the store of learned message rates of a source."""
         return RateRepository(self._database, source)
 
-    def report_success(self, page: PageRef, source: str) -> None:
-        """Record a check that found nothing new, or an open connection."""
-        self._statuses.report(page, source, None)
+    def report_success(self, page: PageRef, source: str, *, remark: str | None = None) -> None:
+        """Record a check that found nothing new, or an open connection. `remark`: shown as the last error."""
+        self._statuses.report(page, source, None if remark is None else without_nul(remark)[:500], failed=False)
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """Record a failed check; `/sources` shows it."""

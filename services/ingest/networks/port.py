@@ -444,8 +444,11 @@ class IntakeStore(Protocol):
     def rate_store(self, source: str) -> RateStore:
         """Return the store of learned message rates of a source."""
 
-    def report_success(self, page: PageRef, source: str) -> None:
-        """Record that a check succeeded without new messages, or that the connection is open."""
+    def report_success(self, page: PageRef, source: str, *, remark: str | None = None) -> None:
+        """Record that a check succeeded without new messages, or that the connection is open.
+
+        `remark`: what the network did not show; `/sources` shows it as the last error.
+        """
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """Record a failed check; `/sources` shows it."""

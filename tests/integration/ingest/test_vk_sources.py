@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
-import aiohttp
 import pytest
 import uvicorn
 
 from cli.embedded.temporary_postgres import free_port
-from services.ingest.intake.store import DatabaseIntakeStore
-from services.ingest.networks.port import PageRef, ScanStep
-from services.ingest.networks.vk.vk_network import VkNetwork
-from services.ingest.settings import ingest_settings
-from services.ingest.tokens.token_pool import DatabaseTokenPool
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.integration.ingest.vk_adapter import vk_adapter, walk
 from tests.support.eventually import eventually
 
 
@@ -167,30 +162,6 @@ async def test_withdrawn_suggested_post_is_marked_deleted(
         assert (await _row(system, "external_id = $1", f"-{page}_{stays['id']}"))["deleted_at"] is None
 
 
-@asynccontextmanager
-async def _adapter(
-    database: TestDatabase, system: Connected
-) -> AsyncIterator[tuple[VkNetwork, DatabaseTokenPool]]:
-    accounts = DatabaseTokenPool(system.ingest.service.database)
-    await accounts.refresh()
-    async with aiohttp.ClientSession() as http:
-        yield (
-            VkNetwork(http, accounts, DatabaseIntakeStore(system.ingest.service.database), ingest_settings()),
-            accounts,
-        )
-
-
-async def _walk(
-    network: VkNetwork, page: PageRef, since: datetime, cursor: Any, steps: int | None = None
-) -> list[ScanStep]:
-    walked: list[ScanStep] = []
-    async for step in network.scan(page, since, cursor):
-        walked.append(step)
-        if steps is not None and len(walked) >= steps:
-            break
-    return walked
-
-
 async def test_vk_scan_yields_all_items_and_resumes_from_its_cursor(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
@@ -205,21 +176,21 @@ async def test_vk_scan_yields_all_items_and_resumes_from_its_cursor(
     async with connected(database, keys_dir, vk_api_url=vk.url) as system:
         page_id = await system.connect_page("vk", vk, page)
         expected.add((await _row(system, "text = $1", "Сообщение"))["external_id"])
-        async with _adapter(database, system) as (network, accounts):
+        async with vk_adapter(database, system) as (network, accounts):
             ref = next(one for one in accounts.pages("vk") if one.id == page_id)
             since = clock.now() - timedelta(days=1)
-            steps = await _walk(network, ref, since, {})
+            steps = await walk(network, ref, since, {})
             seen = {item.external_id for step in steps for item in step.batch.items}
             assert expected <= seen
             assert [step.progress for step in steps] == sorted(step.progress for step in steps)
             assert steps[-1].progress == 1.0
             # A scan that is stopped and resumed after each step yields the same items.
             for count in range(1, len(steps)):
-                before = await _walk(network, ref, since, {}, count)
-                after = await _walk(network, ref, since, before[-1].cursor)
+                before = await walk(network, ref, since, {}, count)
+                after = await walk(network, ref, since, before[-1].cursor)
                 again = {item.external_id for step in before + after for item in step.batch.items}
                 assert expected <= again, count
-            late = await _walk(network, ref, clock.now() + timedelta(hours=1), {})
+            late = await walk(network, ref, clock.now() + timedelta(hours=1), {})
             assert [item for step in late for item in step.batch.items] == []
             assert ref.go_live_at < datetime.now(UTC)
 

@@ -88,7 +88,7 @@ class FakeFeed:
         self.states |= {one.thread_key: one for one in more["thread_states"]}
         return StoreResult()
 
-    def report_success(self, page: PageRef, source: str) -> None:
+    def report_success(self, page: PageRef, source: str, *, remark: str | None = None) -> None:
         """Do nothing: the tests check what is stored."""
 
 

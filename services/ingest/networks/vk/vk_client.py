@@ -23,7 +23,13 @@ from services.ingest.networks.calls import (
     use_call_allowance,
 )
 from services.ingest.networks.port import Credential, TokenKind, TokenPool
-from services.ingest.networks.vk.vk_errors import EFFECTS, NETWORK, call_treatment, extract_challenge
+from services.ingest.networks.vk.vk_errors import (
+    EFFECTS,
+    NETWORK,
+    PERMISSION_DENIED,
+    call_treatment,
+    extract_challenge,
+)
 from services.ingest.settings import IngestSettings
 
 EXECUTE_BATCH = 25
@@ -31,6 +37,8 @@ EXECUTE_BATCH = 25
 MAX_TOKEN_SWITCHES = 8
 # Errors that concern the requested content: another token would get the same error.
 CONTENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CONTENT_REJECTED}
+# Concerns no single conversation, so it is refused with `PERMISSION_DENIED` only for a token without the right.
+LIST_CONVERSATIONS = "messages.getConversations"
 
 
 def is_transient(error: Exception) -> bool:
@@ -149,7 +157,7 @@ class VkClient:
             record_call(NETWORK, method, "no_response", started)
             raise transport_failure(NETWORK, method, error) from None
         if isinstance(body, dict) and isinstance(body.get("error"), dict):
-            raise await self._refused(credential, method, body["error"], started)
+            raise await self._refused(credential, method, params, body["error"], started)
         if not isinstance(body, dict) or "response" not in body:
             record_call(NETWORK, method, "invalid_response", started)
             raise NoValidResponse(NETWORK, method, "the body has neither a response nor an error")
@@ -159,12 +167,24 @@ class VkClient:
         return body["response"]
 
     async def _refused(
-        self, credential: Credential, method: str, error: dict[str, Any], started: float
+        self,
+        credential: Credential,
+        method: str,
+        params: Mapping[str, Any],
+        error: dict[str, Any],
+        started: float,
     ) -> CallError:
         code = error.get("error_code")
         code = code if isinstance(code, int) else 0
         text = str(error.get("error_msg", "")).replace(credential.token, "…")[:200]
         kind = call_treatment(error, method, credential.kind, own=credential.page_id is not None)
+        if (
+            kind is ErrorTreatment.MISSING_SCOPE
+            and code == PERMISSION_DENIED
+            and "peer_id" in params
+            and not await self._lacks_message_right(credential, params)
+        ):
+            kind = ErrorTreatment.DENIED
         record_call(NETWORK, method, kind.value, started)
         failure = CallError(NETWORK, method, code, text, kind)
         if kind is ErrorTreatment.MISSING_SCOPE:
@@ -173,6 +193,21 @@ class VkClient:
             self._token_pool, credential, failure, EFFECTS.get(kind), challenge=extract_challenge(error)
         )
         return failure
+
+    async def _lacks_message_right(self, credential: Credential, params: Mapping[str, Any]) -> bool:
+        """Return whether the token may read no conversation at all. Raises like `call`.
+
+        The network refuses one conversation with the same error, so it is asked for the list of conversations.
+        """
+        if (credential.id, LIST_CONVERSATIONS) in self._missing_scopes:
+            return True
+        try:
+            await self.call(credential, LIST_CONVERSATIONS, group_id=params.get("group_id"), count=1)
+        except CallError as error:
+            if error.treatment is not ErrorTreatment.MISSING_SCOPE:
+                raise
+            return True
+        return False
 
     def select_token(self, method: str, *kinds: TokenKind, page_id: UUID | None = None) -> Credential:
         """Return a usable token of the first kind that has one. Raises `NoUsableToken` if none has."""

@@ -8,11 +8,13 @@ from services.ingest.networks.error_mapping import UserMessage, user_message_for
 from services.ingest.networks.port import TokenKind, TokenState
 
 NETWORK = "vk"
+# The token lacks a right, or one conversation is closed to the community: see `VkClient`.
+PERMISSION_DENIED = 7
 
 T = ErrorTreatment
 TREATMENTS: dict[int, ErrorTreatment] = {
     # Internal errors of the network, and too many calls per second.
-    1: T.TRANSIENT, 10: T.TRANSIENT, 36: T.TRANSIENT, 43: T.TRANSIENT, 950: T.TRANSIENT,
+    1: T.TRANSIENT, 10: T.TRANSIENT, 36: T.TRANSIENT, 43: T.TRANSIENT,
     6: T.RATE_LIMITED,
     # The method is paused for this token: quota exhausted, or flood control.
     29: T.QUOTA_EXHAUSTED, 103: T.QUOTA_EXHAUSTED,
@@ -26,14 +28,14 @@ TREATMENTS: dict[int, ErrorTreatment] = {
     # The token is usable, but the content is closed or missing, or the sent content is rejected.
     7: T.DENIED, 15: T.DENIED, 20: T.DENIED, 21: T.DENIED, 30: T.DENIED, 203: T.DENIED, 210: T.DENIED,
     211: T.DENIED, 212: T.DENIED, 19: T.DENIED,
-    18: T.NOT_FOUND, 104: T.NOT_FOUND, 113: T.NOT_FOUND, 125: T.NOT_FOUND, 917: T.NOT_FOUND, 927: T.NOT_FOUND,
-    932: T.NOT_FOUND, 945: T.NOT_FOUND,
-    946: T.NOT_FOUND, 1012: T.NOT_FOUND,
+    18: T.NOT_FOUND, 104: T.NOT_FOUND, 113: T.NOT_FOUND, 125: T.NOT_FOUND,
+    # One conversation that the community may not read or write, or that does not exist.
+    912: T.NOT_FOUND, 917: T.NOT_FOUND, 922: T.NOT_FOUND, 925: T.NOT_FOUND, 927: T.NOT_FOUND, 932: T.NOT_FOUND,
+    935: T.NOT_FOUND, 936: T.NOT_FOUND, 945: T.NOT_FOUND, 946: T.NOT_FOUND, 962: T.NOT_FOUND, 1012: T.NOT_FOUND,
     213: T.CONTENT_REJECTED, 214: T.CONTENT_REJECTED, 222: T.CONTENT_REJECTED, 900: T.CONTENT_REJECTED,
     901: T.CONTENT_REJECTED, 902: T.CONTENT_REJECTED,
     910: T.CONTENT_REJECTED, 914: T.CONTENT_REJECTED, 943: T.CONTENT_REJECTED, 944: T.CONTENT_REJECTED,
-    985: T.CONTENT_REJECTED, 987: T.CONTENT_REJECTED,
-    988: T.CONTENT_REJECTED,
+    950: T.CONTENT_REJECTED, 985: T.CONTENT_REJECTED, 987: T.CONTENT_REJECTED, 988: T.CONTENT_REJECTED,
     # Edits and deletions: message too old, not editable, pinned, or not deletable for everybody.
     909: T.CONTENT_REJECTED, 920: T.CONTENT_REJECTED, 949: T.CONTENT_REJECTED, 924: T.CONTENT_REJECTED,
     243: T.CONTENT_REJECTED,
@@ -79,6 +81,7 @@ def _token_may_call(kind: TokenKind, method: str) -> bool:
 _INVALID_KEY_TEXT = (
     "Ключ доступа страницы не принимается сетью: сообщите оператору, ответ уйдёт после замены ключа."
 )
+_CHAT_CLOSED_TEXT = "ВКонтакте не пускает сообщество в эту беседу."
 USER_MESSAGES: dict[int, UserMessage] = {
     6: UserMessage("Сеть просит отправлять медленнее, ответ уйдёт чуть позже.", False, 1.0),
     9: UserMessage("ВКонтакте считает ответы слишком частыми, отправка повторится позже.", False, 60.0),
@@ -94,7 +97,11 @@ USER_MESSAGES: dict[int, UserMessage] = {
         "Владелец ключа заблокирован сетью: сообщите оператору, ответ уйдёт после замены ключа.", False, 60.0
     ),
     103: UserMessage("Лимит вызовов исчерпан, отправка повторится позже.", False, 300.0),
-    7: UserMessage("У ключа страницы нет права публиковать: сообщите оператору.", True),
+    7: UserMessage(
+        "ВКонтакте не разрешает публиковать: у ключа страницы нет права, или сообщество исключено из беседы."
+        " Сообщите оператору.",
+        True,
+    ),
     15: UserMessage("Доступ закрыт: запись или комментарий удалены либо скрыты.", True),
     19: UserMessage("Сообщество заблокировано сетью.", True),
     30: UserMessage("Профиль пользователя закрыт.", True),
@@ -114,6 +121,23 @@ USER_MESSAGES: dict[int, UserMessage] = {
     902: UserMessage("Настройки приватности пользователя не позволяют написать ему.", True),
     910: UserMessage("Сообщение слишком большое: сократите текст.", True),
     914: UserMessage("Сообщение слишком длинное: сократите текст.", True),
+    912: UserMessage(
+        "ВКонтакте не пускает сообщество в беседы: включите в его настройках возможности ботов.", True
+    ),
+    917: UserMessage(_CHAT_CLOSED_TEXT, True),
+    922: UserMessage("Сообщество вышло из этой беседы.", True),
+    925: UserMessage(_CHAT_CLOSED_TEXT, True),
+    927: UserMessage("Такой беседы больше нет.", True),
+    932: UserMessage(_CHAT_CLOSED_TEXT, True),
+    935: UserMessage(_CHAT_CLOSED_TEXT, True),
+    936: UserMessage("ВКонтакте не находит собеседника.", True),
+    945: UserMessage("Беседа отключена сетью.", True),
+    946: UserMessage(_CHAT_CLOSED_TEXT, True),
+    950: UserMessage(
+        "Срок ответа истёк: ВКонтакте разрешит написать, когда человек снова напишет сообществу.", True
+    ),
+    962: UserMessage(_CHAT_CLOSED_TEXT, True),
+    1012: UserMessage("Писать в этой беседе запрещено.", True),
 }
 
 
@@ -121,7 +145,11 @@ USER_MESSAGES: dict[int, UserMessage] = {
 GONE = frozenset({104})
 # Messages of errors that have a different meaning when a published reply is edited or deleted.
 CHANGE_MESSAGES: dict[int, UserMessage] = {
-    7: UserMessage("У ключа страницы нет права менять опубликованное: сообщите оператору.", True),
+    7: UserMessage(
+        "ВКонтакте не разрешает менять опубликованное: у ключа страницы нет права, или сообщество исключено из"
+        " беседы. Сообщите оператору.",
+        True,
+    ),
     15: UserMessage(
         "ВКонтакте не даёт менять этот ответ: запись закрыта, или ключ принадлежит не её администратору.", True
     ),
@@ -145,7 +173,7 @@ def call_treatment(error: Mapping[str, Any], method: str, kind: TokenKind, *, ow
     code, subcode = _number(error.get("error_code")), _number(error.get("error_subcode"))
     if (code, subcode) in SUBCODES:
         return SUBCODES[code, subcode]
-    if code == 7 and own:
+    if code == PERMISSION_DENIED and own:
         return T.MISSING_SCOPE  # with a shared token, the error may concern only this page
     if code in {27, 28} and not _token_may_call(kind, method):
         return T.MISSING_SCOPE

@@ -9,9 +9,12 @@ from services.ingest.networks.calls import CallError, NoValidResponse
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenKind
 from services.ingest.networks.vk import vk_payloads
 from services.ingest.networks.vk.reading.wall_reader import int_field, list_items
-from services.ingest.networks.vk.vk_client import VkClient
+from services.ingest.networks.vk.vk_client import CONTENT_TREATMENTS, LIST_CONVERSATIONS, VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from shared import clock
+from shared.logs import get_logger
+
+log = get_logger(__name__)
 
 SOURCE = "conversations_poll"
 PAGE_SIZE = 200
@@ -51,17 +54,18 @@ class ConversationReader:
 
     def has_token(self, page: PageRef) -> bool:
         """Return whether the page has a token that may read conversations, also if it is not usable now."""
-        return self._client.has_token("messages.getConversations", TokenKind.GROUP, page_id=page.id)
+        return self._client.has_token(LIST_CONVERSATIONS, TokenKind.GROUP, page_id=page.id)
 
     async def check_page(self, page: PageRef) -> None:
         """Read the conversations with unread messages.
 
         They are listed first, most recent first, until a result page has none, and then read oldest first: after
-        an interruption, the unread conversations are still at the top of the list.
+        an interruption, the unread conversations are still at the top of the list. Those that the network refuses
+        are left out until their next message; `/sources` shows the refusals.
         """
         news: dict[str, tuple[Conversation, int]] = {}
         for offset in range(0, MAX_CONVERSATIONS, PAGE_SIZE):
-            listed = list_items(await self._conversations(page, offset, PAGE_SIZE), "messages.getConversations")
+            listed = list_items(await self._conversations(page, offset, PAGE_SIZE), LIST_CONVERSATIONS)
             talks = _talks(listed, page)
             known = await self._intake.thread_states([talk.key for talk in talks])
             here = {
@@ -73,19 +77,49 @@ class ConversationReader:
             if not here or len(listed) < PAGE_SIZE:
                 break
         oldest_first = sorted(news.values(), key=lambda one: one[0].last_message_id)
+        refusals: list[CallError] = []
         for start in range(0, len(oldest_first), STORE_BATCH):
-            await self._catch_up(page, oldest_first[start : start + STORE_BATCH])
-        self._intake.report_success(page, SOURCE)
+            refusals += await self._catch_up(page, oldest_first[start : start + STORE_BATCH])
+        if refusals:
+            self._report_refusals(page, refusals)
+        else:
+            self._intake.report_success(page, SOURCE)
 
-    async def _catch_up(self, page: PageRef, news: Sequence[tuple[Conversation, int]]) -> None:
+    async def _catch_up(self, page: PageRef, news: Sequence[tuple[Conversation, int]]) -> list[CallError]:
+        """Store the new messages of conversations; return the refusals of those that we may not read."""
         observed_at = clock.now()
         answers = await self._first(page, [talk for talk, _ in news])
-        parsed, marks = ParsedBatch(), []
+        parsed, marks, refusals = ParsedBatch(), [], []
         for (talk, after), answer in zip(news, answers, strict=True):
-            if not isinstance(answer, CallError):  # with a `CallError` we may not read it; a retry would fail too
-                parsed.extend(await self.history(page, talk.peer, after=after, first=answer))
+            found = await self._history_if_open(page, talk, answer, after=after)
+            if isinstance(found, CallError):
+                refusals.append(found)
+            else:
+                parsed.extend(found)
             marks.append(ThreadState(talk.key, str(talk.last_message_id)))
         await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
+        return refusals
+
+    def _report_refusals(self, page: PageRef, refusals: Sequence[CallError]) -> None:
+        """Report conversations that the network refuses. They are not named: a direct one has a person's id."""
+        codes = sorted({one.code for one in refusals})
+        log.warning("conversations refused", page_id=str(page.id), codes=codes, conversations=len(refusals))
+        numbers = ", ".join(str(code) for code in codes)
+        remark = f"ВКонтакте не показывает бесед: {len(refusals)} (ошибки: {numbers}). Остальные прочитаны."
+        self._intake.report_success(page, SOURCE, remark=remark)
+
+    async def _history_if_open(
+        self, page: PageRef, talk: Conversation, first: Any, **until: Any
+    ) -> ParsedBatch | CallError:
+        """Return `history` from the first response on, or the refusal if we may not read this conversation."""
+        if isinstance(first, CallError):
+            return first
+        try:
+            return await self.history(page, talk.peer, first=first, **until)
+        except CallError as error:
+            if error.treatment not in CONTENT_TREATMENTS:
+                raise
+            return error
 
     async def _first(self, page: PageRef, talks: Sequence[Conversation]) -> list[Any]:
         """Return the newest messages of each conversation, or a `CallError` if it may not be read."""
@@ -95,13 +129,19 @@ class ConversationReader:
     async def read_since(self, page: PageRef, since: datetime, offset: int) -> ConversationPage:
         """Return conversations from `offset` on, most recent first, with their messages from `since` on."""
         answer = await self._conversations(page, offset, SCAN_PAGE)
-        listed = list_items(answer, "messages.getConversations")
+        listed = list_items(answer, LIST_CONVERSATIONS)
         parsed = ParsedBatch()
+        refusals: list[CallError] = []
         talks = _talks(listed, page)
         fresh = [talk for talk in talks if talk.last_at is None or talk.last_at >= since]
         for talk, first in zip(fresh, await self._first(page, fresh), strict=True):
-            if not isinstance(first, CallError):
-                parsed.extend(await self.history(page, talk.peer, since=since, first=first))
+            found = await self._history_if_open(page, talk, first, since=since)
+            if isinstance(found, CallError):
+                refusals.append(found)
+            else:
+                parsed.extend(found)
+        if refusals:
+            self._report_refusals(page, refusals)
         last = len(listed) < SCAN_PAGE or (bool(talks) and not fresh)
         return ConversationPage(parsed, len(listed), int_field(answer, "count"), last)
 
@@ -159,9 +199,7 @@ class ConversationReader:
         raise NoValidResponse(NETWORK, "messages.getHistory", "the conversation is longer than the read limit")
 
     async def _conversations(self, page: PageRef, offset: int, count: int) -> Any:
-        return await self._read(
-            page, "messages.getConversations", offset=offset, count=count, extended=1, filter="all"
-        )
+        return await self._read(page, LIST_CONVERSATIONS, offset=offset, count=count, extended=1, filter="all")
 
     async def _read(self, page: PageRef, method: str, **params: Any) -> Any:
         return await self._client.read_with_any_token(
