@@ -25,8 +25,14 @@ class MessageOut(BaseModel):
     author_key: str | None = Field(description="Pseudonym, stable per person")
     from_community: bool
     publication_id: UUID | None = Field(description="Set if the message is our own publication")
-    text: str = Field(examples=["Когда починят дорогу на ул. Бабушкина?"])
-    attachments: list[Any] = Field(examples=[[]])
+    text: str = Field(
+        description="With the words that the author forwarded («Переслано:») or reposted («Репост записи:»)",
+        examples=["Когда починят дорогу на ул. Бабушкина?"],
+    )
+    attachments: list[Any] = Field(
+        description="As the network returns them, also of forwarded and reposted items; `geo` is a place",
+        examples=[[]],
+    )
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
     history: bool = Field(
         description="Opens no appeal: it predates the page's go-live time, or its author has been erased since"

@@ -100,6 +100,7 @@ def test_messages_of_api_versions_before_and_since_5_103_are_parsed(*, wrapped: 
 def test_old_names_of_message_fields_are_parsed() -> None:
     old = {"date": 1500000000, "user_id": 700001, "body": "Старое", "out": 0, "conversation_message_id": 3}
     item = vk_payloads.parse_message(old, PAGE)
+    assert item is not None
     assert (item.external_id, item.text) == ("900001_700001_3", "Старое")
 
 
@@ -121,6 +122,85 @@ def test_posts_of_a_citizen_and_of_the_community_are_distinguished() -> None:
     assert (item.kind, item.external_id, item.thread_key) == ("wall_post", "-900001_6", "vk:-900001_6")
     assert not item.from_community
     assert own.from_community
+
+
+PHOTO = {"type": "photo", "photo": {"id": 1}}
+POINT = {"type": "point", "coordinates": {"latitude": 51.8, "longitude": 107.6}}
+
+
+def test_forwarded_messages_are_part_of_the_text_and_their_attachments_of_the_message() -> None:
+    inner = {"from_id": 5, "date": 1, "text": "Третий день без воды"}
+    forwarded = [
+        {"from_id": 6, "date": 2, "text": "Соседка пишет", "attachments": [PHOTO], "fwd_messages": [inner]},
+        {"from_id": 7, "date": 3, "text": "", "geo": POINT},
+        "x",
+    ]
+    raw = MESSAGE | {"text": "Помогите", "fwd_messages": forwarded}
+    item = vk_payloads.parse_message(raw, PAGE)
+    assert item is not None
+    assert item.text == (
+        "Помогите\n\nПереслано:\nСоседка пишет\n\nПереслано:\nТретий день без воды\n\nПереслано без текста"
+    )
+    assert item.attachments == [PHOTO, {"type": "geo", "geo": POINT}]
+    assert item.raw == raw
+    bare = vk_payloads.parse_message(MESSAGE | {"text": "", "fwd_messages": [inner]}, PAGE)
+    assert bare is not None
+    assert bare.text == "Переслано:\nТретий день без воды"
+    many = vk_payloads.parse_message(MESSAGE | {"fwd_messages": [inner] * 300}, PAGE)
+    assert many is not None
+    assert (many.text or "").count("Переслано") == vk_payloads.MAX_SHARED
+
+
+def test_reposted_post_is_part_of_the_text() -> None:
+    post = {"id": 6, "from_id": 700001, "owner_id": -900001, "date": 1533403316, "text": ""}
+    shown = [{"id": 1, "owner_id": 5, "text": "Яма у школы", "attachments": [PHOTO]}, {"id": 2, "text": ""}]
+    item = vk_payloads.parse_post(post | {"copy_history": shown}, PAGE)
+    assert item.text == "Репост записи:\nЯма у школы\n\nРепост записи без текста"
+    assert item.attachments == [PHOTO]
+    plain = vk_payloads.parse_post(post | {"copy_history": None, "geo": {}}, PAGE)
+    assert (plain.text, plain.attachments) == ("", [])
+
+
+def test_post_sent_by_a_citizen_in_a_message_is_part_of_the_text_and_of_a_reply_is_not() -> None:
+    sent = {"type": "wall", "wall": {"id": 3, "text": "Отключение воды"}}
+    raw = MESSAGE | {"text": "Когда включат?", "attachments": [sent, {"type": "wall_reply", "wall_reply": None}]}
+    item = vk_payloads.parse_message(raw, PAGE)
+    assert item is not None
+    assert item.text == "Когда включат?\n\nРепост записи:\nОтключение воды"
+    assert item.attachments == raw["attachments"]
+    ours = vk_payloads.parse_message(raw | {"out": 1}, PAGE)
+    assert ours is not None
+    assert ours.text == "Когда включат?"
+
+
+def test_location_is_an_attachment() -> None:
+    item = vk_payloads.parse_message(MESSAGE | {"text": "", "geo": POINT}, PAGE)
+    post = {"id": 6, "from_id": 700001, "date": 1, "text": "Тут", "geo": {"coordinates": "51.8 107.6"}}
+    assert item is not None
+    assert (item.text, item.attachments) == ("", [{"type": "geo", "geo": POINT}])
+    assert vk_payloads.parse_post(post, PAGE).attachments == [{"type": "geo", "geo": post["geo"]}]
+
+
+@pytest.mark.parametrize("kind", ["message_new", "message_reply", "message_edit"])
+def test_notice_in_a_conversation_is_no_message(kind: str) -> None:
+    notice = MESSAGE | {"text": "", "action": {"type": "chat_invite_user", "member_id": 5}}
+    parsed = vk_push.parse_events([event(kind, {"message": notice} if kind == "message_new" else notice)], PAGE)
+    assert parsed == ParsedBatch()
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("&#10071;Принимаю заказы&", "❗Принимаю заказы&"),
+        ("Точно! &#128516; &#x26;quot;", "Точно! 😄 &quot;"),
+        ("https://vk.com/doc1?hash=4&dl=GE&copy=1&amp;", "https://vk.com/doc1?hash=4&dl=GE&copy=1&amp;"),
+        ("&#0;&#99999999;", "\ufffd&#99999999;"),
+    ],
+)
+def test_numeric_character_references_of_citizens_are_characters(raw: str, text: str) -> None:
+    assert vk_payloads.parse_comment(COMMENT | {"text": raw}, PAGE).text == text
+    ours = vk_payloads.parse_comment(COMMENT | {"text": raw, "from_id": -900001}, PAGE)
+    assert ours.text == raw
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Parse VK posts, comments and messages to `IncomingItem`. Unknown fields are ignored, old names accepted."""
 
+import html
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,6 +12,14 @@ from shared.contracts.values import MessageKind
 
 Names = Mapping[int, str]
 EventObject = dict[str, Any]
+
+FORWARDED, REPOSTED = "Переслано", "Репост записи"
+# How many forwarded messages or reposted posts are read; the network's own limit is about as high.
+MAX_SHARED = 100
+# Attachments with which a citizen sends the community a post or a comment, and how they are named in the text.
+_SENT = {"wall": REPOSTED, "wall_reply": FORWARDED}
+# VK returns some characters of old texts like this, but does not escape `&`, so other entities are the author's.
+_CHARACTER_REFERENCE = re.compile(r"&#(?:[0-9]{1,7}|[xX][0-9a-fA-F]{1,6});")
 
 
 def int_field_required(raw: Mapping[str, Any], *names: str) -> int:
@@ -76,6 +86,67 @@ def _attachments(raw: Mapping[str, Any]) -> Sequence[Any]:
     return found if isinstance(found, list) else ()
 
 
+def _with_place(raw: Mapping[str, Any]) -> list[Any]:
+    """Return the attachments, and the location as one more."""
+    place = raw.get("geo")
+    return [*_attachments(raw), *([{"type": "geo", "geo": place}] if isinstance(place, dict) and place else [])]
+
+
+def _content(
+    raw: Mapping[str, Any], *names: str, by_community: bool, shared: Sequence["SharedItem"] = ()
+) -> tuple[str, Sequence[Any]]:
+    """Return the text and the attachments of an item, with those of the items it shares.
+
+    The community's own words stay as the network returns them, because they are compared with our replies.
+    """
+    text = _text(raw, *names)
+    parts = [text if by_community else unescape_characters(text)]
+    parts += [f"{one.title}:\n{one.text}" if one.text else f"{one.title} без текста" for one in shared]
+    attachments = [*_with_place(raw), *(inner for one in shared for inner in one.attachments)]
+    return "\n\n".join(part for part in parts if part), attachments
+
+
+def unescape_characters(text: str) -> str:
+    """Return the text with numeric character references replaced by their characters."""
+    return _CHARACTER_REFERENCE.sub(lambda found: html.unescape(found[0]), text)
+
+
+@dataclass(frozen=True)
+class SharedItem:
+    """A message or post of somebody that the author of an item forwarded or reposted with it."""
+
+    title: str
+    text: str
+    attachments: Sequence[Any]
+
+
+def _shared(title: str, listed: Any, inner: str = "") -> list[SharedItem]:
+    """Return listed items in order, each followed by those in its field `inner`."""
+    found: list[SharedItem] = []
+    left = list(reversed(listed)) if isinstance(listed, list) else []
+    while left and len(found) < MAX_SHARED:
+        raw = left.pop()
+        if not isinstance(raw, dict):
+            continue
+        found.append(SharedItem(title, unescape_characters(_text(raw, "text", "body")), _with_place(raw)))
+        deeper = raw.get(inner)
+        left += reversed(deeper) if isinstance(deeper, list) else []
+    return found
+
+
+def _sent(raw: Mapping[str, Any]) -> list[SharedItem]:
+    """Return the posts and comments with a text that a citizen sent as attachments."""
+    found: list[SharedItem] = []
+    for one in _attachments(raw):
+        if not isinstance(one, dict):
+            continue
+        kind = str(one.get("type"))
+        inner = one.get(kind)
+        if kind in _SENT and isinstance(inner, dict) and inner.get("text"):
+            found.append(SharedItem(_SENT[kind], unescape_characters(str(inner["text"])), ()))
+    return found
+
+
 def parse_post(
     raw: EventObject, page: PageRef, names: Names | None = None, happened: ChangeKind = "new"
 ) -> IncomingItem:
@@ -86,6 +157,9 @@ def parse_post(
     if raw.get("is_deleted"):
         return _deleted("wall_post", wall, f"vk:{wall}", raw)
     writer = int_field_required(raw, "from_id")
+    from_community = writer == -int(page.external_id)
+    reposts = _shared(REPOSTED, raw.get("copy_history"))
+    text, attachments = _content(raw, "text", by_community=from_community, shared=reposts)
     return IncomingItem(
         change=happened,
         kind="wall_post",
@@ -94,9 +168,9 @@ def parse_post(
         written_at=written_at(raw),
         raw=raw,
         author=to_author(writer, names),
-        from_community=writer == -int(page.external_id),
-        text=_text(raw, "text"),
-        attachments=_attachments(raw),
+        from_community=from_community,
+        text=text,
+        attachments=attachments,
         url=f"https://vk.com/wall{wall}",
     )
 
@@ -120,6 +194,8 @@ def parse_comment(
     parents = raw.get("parents_stack") or []
     answered = raw.get("reply_to_comment") or (parents[-1] if parents else None)
     reply = f"?reply={number}" + (f"&thread={parents[0]}" if parents else "")
+    from_community = writer == -int(page.external_id)
+    text, attachments = _content(raw, "text", by_community=from_community)
     return IncomingItem(
         change=happened,
         kind="comment",
@@ -128,10 +204,10 @@ def parse_comment(
         written_at=written_at(raw),
         raw={key: value for key, value in raw.items() if key != "thread"},
         author=to_author(writer, names),
-        from_community=writer == -int(page.external_id),
-        text=_text(raw, "text"),
+        from_community=from_community,
+        text=text,
         reply_to=f"-{page.external_id}_{int(answered)}" if answered else None,
-        attachments=_attachments(raw),
+        attachments=attachments,
         url=f"https://vk.com/wall-{page.external_id}_{post}{reply}",
     )
 
@@ -195,6 +271,8 @@ def parse_thread_comment(
     at = int_field_required(raw, thread_type.id_field) if number is None else number
     comment_id, writer = int_field_required(raw, "id"), int_field_required(raw, "from_id")
     answered = raw.get("reply_to_comment")
+    from_community = writer == -int(page.external_id)
+    text, attachments = _content(raw, "text", by_community=from_community)
     return IncomingItem(
         change=happened,
         kind="comment",
@@ -203,18 +281,23 @@ def parse_thread_comment(
         written_at=written_at(raw),
         raw=raw,
         author=to_author(writer, names),
-        from_community=writer == -int(page.external_id),
-        text=_text(raw, "text"),
+        from_community=from_community,
+        text=text,
         reply_to=thread_type.comment(page, at, int(answered)) if answered else None,
-        attachments=_attachments(raw),
+        attachments=attachments,
         url=thread_type.url(page, at, comment_id),
     )
 
 
 def parse_message(
     raw: EventObject, page: PageRef, names: Names | None = None, happened: ChangeKind = "new"
-) -> IncomingItem:
-    """Return the item of a direct message, from the citizen or the community."""
+) -> IncomingItem | None:
+    """Return the item of a direct message, from the citizen or the community.
+
+    None for a notice of the network in a conversation: somebody joined, a message was pinned.
+    """
+    if raw.get("action"):
+        return None
     group = int(page.external_id)
     out = bool(raw.get("out")) or raw.get("from_id") == -group
     peer = int_field_required(raw, "peer_id", "user_id")
@@ -222,6 +305,10 @@ def parse_message(
     conversation = f"{group}_{peer}"
     reply = raw.get("reply_message")
     answered = reply.get("conversation_message_id") if isinstance(reply, dict) else None
+    shared = _shared(FORWARDED, raw.get("fwd_messages"), "fwd_messages")
+    if not out:  # the network itself attaches the post to a message with a link to it, as our reply may have
+        shared += _sent(raw)
+    text, attachments = _content(raw, "text", "body", by_community=out, shared=shared)
     return IncomingItem(
         change=happened,
         kind="message",
@@ -231,8 +318,8 @@ def parse_message(
         raw=raw,
         author=to_author(writer, names),
         from_community=out,
-        text=_text(raw, "text", "body"),
+        text=text,
         reply_to=f"{conversation}_{int(answered)}" if answered else None,
-        attachments=_attachments(raw),
+        attachments=attachments,
         url=f"https://vk.com/gim{group}?sel={peer}",
     )

@@ -58,7 +58,7 @@ def _repost(raw: EventObject, page: PageRef) -> IncomingItem | None:
     return _post(raw, page)
 
 
-def _new_message(raw: EventObject, page: PageRef) -> IncomingItem:
+def _new_message(raw: EventObject, page: PageRef) -> IncomingItem | None:
     inner = raw.get("message")
     return vk_payloads.parse_message(inner if isinstance(inner, dict) else raw, page)
 
