@@ -11,7 +11,7 @@ import pytest
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, ThreadState
 from services.ingest.networks.vk.reading.wall_poll import WallPoller
-from services.ingest.networks.vk.reading.wall_reader import POSTS_PER_CALL, WallPage
+from services.ingest.networks.vk.reading.wall_reader import POSTS_PER_CALL, WallPage, following_posts
 from services.ingest.settings import IngestSettings
 from shared import clock
 from tests.unit.ingest.settings_keys import KEYS
@@ -43,7 +43,8 @@ class FakeWall:
         self.offsets.append(offset)
         shown = sorted(self.counts, reverse=True)[offset : offset + POSTS_PER_CALL]
         counts = {f"vk:-{page.external_id}_{post}": self.counts[post] for post in shown}
-        return WallPage(counts=counts, oldest_at=page.go_live_at, is_last=len(shown) < POSTS_PER_CALL)
+        after = offset + len(shown)
+        return WallPage(after, after >= len(self.counts), counts=counts, oldest_at=page.go_live_at)
 
     async def deleted_posts(self, *_: Any) -> list[Any]:
         """Return none."""
@@ -188,3 +189,22 @@ async def test_unchanged_recent_threads_of_many_comments_are_not_read_at_every_p
     wall.counts[3] += 1
     await poller.poll_page(PAGE)
     assert wall.read == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("listed", "offset", "count", "expected"),
+    [
+        (100, 0, 250, (100, False)),
+        (97, 100, 250, (197, False)),
+        (53, 197, 250, (250, True)),
+        (0, 100, 250, (200, False)),
+        (0, 200, 250, (300, True)),
+        (0, 0, 0, (100, True)),
+        (100, 0, None, (100, False)),
+        (99, 0, None, (99, True)),
+    ],
+)
+def test_count_of_the_network_decides_which_response_is_the_last(
+    listed: int, offset: int, count: int | None, expected: tuple[int, bool]
+) -> None:
+    assert following_posts({"count": count}, [{}] * listed, offset) == expected

@@ -22,6 +22,7 @@ from services.ingest.networks.vk.reading.wall_reader import (
     ObservedIds,
     deletion,
     existing_posts,
+    following_posts,
     list_items,
 )
 from services.ingest.networks.vk.vk_client import MAX_TOKEN_SWITCHES, VkClient
@@ -136,7 +137,8 @@ class SuggestedPosts:
         """Return suggested posts, as this token or any user token sees them."""
         parsed = ParsedBatch()
         method = "wall.get"
-        for offset in range(0, MAX_DEPTH, POSTS_PER_CALL):
+        offset, is_last = 0, False
+        while not is_last and offset < MAX_DEPTH:
             params: dict[str, Any] = {
                 "owner_id": f"-{page.external_id}",
                 "filter": "suggests",
@@ -152,8 +154,7 @@ class SuggestedPosts:
             listed = list_items(answer, method)
             for raw in listed:
                 parsed.parse(vk_payloads.parse_post, raw, page, names, "observed")
-            if len(listed) < POSTS_PER_CALL:
-                break
+            offset, is_last = following_posts(answer, listed, offset)
         return parsed
 
 

@@ -87,7 +87,7 @@ class VkPageScan:
             seen.add(posts.parsed)
             here = ParsedBatch(self._since_start(posts.parsed), posts.parsed.unparsed)
             yield self._walked(here, observed_at, posts.oldest_at, step="wall", offset=offset, below=below)
-            done = posts.is_last or posts.oldest_at is None or posts.oldest_at < self._thread_horizon
+            old = posts.oldest_at is not None and posts.oldest_at < self._thread_horizon
             others = await self._intake.threads_with_other_count(posts.counts, include_known=True)
             threads = {int(id_suffix(key)) for key, count in posts.counts.items() if count or key in others}
             todo = [one for one in sorted(threads, reverse=True) if below is None or one < int(below)]
@@ -104,9 +104,9 @@ class VkPageScan:
                     comments, observed_at, posts.oldest_at, step="wall", offset=offset, below=batch[-1]
                 )
             below = None
-            if done:
+            if posts.is_last or old:
                 break
-            offset += len(posts.parsed.items) + len(posts.parsed.unparsed) - OVERLAP
+            offset = max(posts.next_offset - OVERLAP, offset + 1)
         if whole:
             gone = await self._reader.deleted_posts(self._page, seen, self._since, first_look, self._intake)
             yield self._walked(ParsedBatch(gone), first_look, self._thread_horizon, step="boards")

@@ -18,7 +18,6 @@ from services.ingest.networks.retry import TRANSIENT_ERRORS, retry_delay, run_pe
 from services.ingest.networks.vk.reading.wall_reader import (
     CLOSED_TREATMENTS,
     COMMENTS_PER_CALL,
-    POSTS_PER_CALL,
     THREADS_PER_BATCH,
     ObservedIds,
     WallReader,
@@ -254,17 +253,19 @@ class WallPoller:
         """Return posts, comment counts by thread, and the time read back to: None if all posts were read."""
         parsed = ParsedBatch()
         counts: dict[str, int] = {}
-        back_to: datetime | None = None
-        for offset in range(0, MAX_DEPTH, POSTS_PER_CALL):
+        back_to: datetime | None = clock.now()
+        offset = 0
+        while offset < MAX_DEPTH:
             found = await self._reader.read_posts(page, offset)
             seen.add(found.parsed)
             parsed.extend(found.parsed)
             known = await self._intake.thread_states(list(found.counts))
             counts |= found.counts
-            back_to = None if found.is_last else found.oldest_at
-            old = found.oldest_at is None or found.oldest_at < page.go_live_at
+            back_to = None if found.is_last else found.oldest_at or back_to
+            old = found.oldest_at is not None and found.oldest_at < page.go_live_at
             if found.is_last or old or (not deep and known.keys() >= found.counts.keys()):
                 break
+            offset = found.next_offset
         return parsed, counts, back_to
 
     async def _read_threads(self, page: PageRef, keys: list[str], counts: Mapping[str, int]) -> list[datetime]:

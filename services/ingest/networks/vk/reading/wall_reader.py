@@ -25,12 +25,13 @@ CLOSED_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND}
 
 @dataclass
 class WallPage:
-    """A result page of a wall; `counts`: comment counts by thread key."""
+    """A result page of a wall; `next_offset`: where the next starts; `counts`: comment counts by thread key."""
 
+    next_offset: int
+    is_last: bool
     parsed: ParsedBatch = field(default_factory=ParsedBatch)
     counts: dict[str, int] = field(default_factory=dict)
     oldest_at: datetime | None = None
-    is_last: bool = True
 
 
 def list_items(answer: Any, method: str) -> list[Any]:
@@ -45,6 +46,16 @@ def int_field(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
     """Return an integer field of a response, or `default` if it is missing or not an integer."""
     value = answer.get(name, default)
     return value if isinstance(value, int) else default
+
+
+def following_posts(answer: Mapping[str, Any], listed: Sequence[Any], offset: int) -> tuple[int, bool]:
+    """Return at which offset the posts after a response of wall.get start, and whether there are none.
+
+    A response may have fewer posts than requested although more follow, so the network's `count` decides.
+    """
+    after = offset + (len(listed) or POSTS_PER_CALL)
+    count = answer.get("count")
+    return after, after >= count if isinstance(count, int) else len(listed) < POSTS_PER_CALL
 
 
 def id_suffix(key: str) -> str:
@@ -128,7 +139,7 @@ class WallReader:
         )
         listed = list_items(answer, "wall.get")
         names = vk_payloads.author_names(answer)
-        found = WallPage(is_last=len(listed) < POSTS_PER_CALL)
+        found = WallPage(*following_posts(answer, listed, offset))
         for raw in listed:
             found.parsed.parse(vk_payloads.parse_post, raw, page, names, "observed")
         for item in found.parsed.items:
@@ -141,7 +152,7 @@ class WallReader:
     async def read_thread(self, page: PageRef, post_id: int, first: Any = None) -> ParsedBatch:
         """Return all comments of a post with replies. `first`: the response of the first call, if already made."""
         parsed = ParsedBatch()
-        roots: list[tuple[int, int, int]] = []
+        branches: list[tuple[int, int]] = []
         offset = 0
         answer = first
         while True:
@@ -152,21 +163,24 @@ class WallReader:
             for raw in listed:
                 parsed.parse(vk_payloads.parse_comment, raw, page, post_id, names, "observed")
                 replies = _replies(raw)
+                if (total := int_field(_thread(raw), "count")) > len(replies):
+                    # The network does not document which replies these are, so the branch is read from its start.
+                    branches.append((raw["id"], total))
+                    continue
                 for reply in replies:
                     parsed.parse(vk_payloads.parse_comment, reply, page, post_id, names, "observed")
-                if (total := int_field(_thread(raw), "count")) > len(replies):
-                    roots.append((raw["id"], len(replies), total))
             offset += len(listed)
             if not listed or offset >= int_field(answer, "current_level_count"):
                 break
             answer = None
-        for root, got, total in roots:
-            parsed.extend(await self._rest_of(page, post_id, root, got=got, total=total))
+        for root, total in branches:
+            parsed.extend(await self._branch(page, post_id, root, total))
         return parsed
 
-    async def _rest_of(self, page: PageRef, post_id: int, root: int, *, got: int, total: int) -> ParsedBatch:
+    async def _branch(self, page: PageRef, post_id: int, root: int, total: int) -> ParsedBatch:
+        """Return all replies to a top-level comment. `total`: how many there are at least."""
         parsed = ParsedBatch()
-        offset = got
+        offset = 0
         while offset < total:
             answer = await self._read("wall.getComments", **_comments(page, post_id, offset, comment_id=root))
             names = vk_payloads.author_names(answer)

@@ -1,0 +1,111 @@
+"""VK content beyond a plain text: shared words, places, notices, long branches, short result pages."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from shared import clock
+from tests.conftest import TestDatabase
+from tests.integration.ingest.conftest import Emulator, connected
+from tests.integration.ingest.vk_adapter import vk_adapter, walk
+from tests.support.eventually import eventually
+
+POLLED = {"vk_calls_per_day": '{"wall.get": 50000}', "vk_conversation_poll_seconds": "1"}
+
+
+async def test_forwarded_and_reposted_words_are_stored_and_notices_are_not(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page, mark = vk.page("vk_shared"), uuid4()
+    place = {"latitude": 51.8, "longitude": 107.6}
+    spoken = [{"text": f"Соседка пишет {mark}", "attachments": ["photo-1_2"], "inner": [{"text": "Ещё раньше"}]}]
+    reposted = [{"text": f"Яма у школы {mark}"}]
+    async with connected(database, keys_dir, vk_api_url=vk.url, **POLLED) as system:
+        page_id = await system.connect_page("vk", vk, page)
+
+        def share(kind: str, **more: Any) -> dict[str, Any]:
+            return vk.post("share", page=page, kind=kind, **more)
+
+        message = share("message", forwarded=spoken, place=place)
+        post = share("wall_post", text="Смотрите", reposted=reposted)
+        peer = message["author"]
+        share("message", author=peer, notice="chat_invite_user")
+        last = vk.citizen(page, f"После {mark}", "message", author=peer)
+
+        def external_id(one: dict[str, Any]) -> str:
+            return f"{page}_{peer}_{one['conversation_message_id']}"
+
+        await eventually(lambda: system.stored(external_id(last), "message"))
+        row = await eventually(lambda: system.stored(external_id(message), "message"))
+        assert row["text"] == f"Переслано:\nСоседка пишет {mark}\n\nПереслано:\nЕщё раньше"
+        shown = await system.ingest.client.get(
+            f"/api/v1/messages/{row['id']}", headers=system.ingest.headers("moderator")
+        )
+        assert [one["type"] for one in shown.json()["attachments"]] == ["geo", "photo"]
+        stored_post = await eventually(lambda: system.stored(f"-{page}_{post['id']}", "wall_post"))
+        assert stored_post["text"] == f"Смотрите\n\nРепост записи:\nЯма у школы {mark}"
+
+        async def polled() -> Any:
+            return await system.raw_connection.fetchval(
+                "SELECT count(*) = 2 FROM sources WHERE page_id = $1 AND last_success_at IS NOT NULL"
+                " AND kind IN ('wall_poll', 'conversations_poll')",
+                page_id,
+            )
+
+        await eventually(polled)
+        async with vk_adapter(database, system) as (network, accounts):
+            ref = next(one for one in accounts.pages("vk") if one.id == page_id)
+            steps = await walk(network, ref, clock.now() - timedelta(days=1), {})
+        # All sources give the same words, and none stores the notice.
+        texts = {item.external_id: item.text for step in steps for item in step.batch.items}
+        assert texts[external_id(message)] == row["text"]
+        assert texts[f"-{page}_{post['id']}"] == stored_post["text"]
+        assert await system.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 2
+        assert await system.events("message.edited") == []
+        assert await system.raw_connection.fetchval("SELECT count(*) FROM quarantine") == 0
+
+
+async def test_long_branch_is_read_completely_whichever_replies_the_network_embeds(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_branch")
+    vk.post("faults", kind="drop", rate=1, method="a_check")
+    vk.post("settings", thread_items="newest")
+    try:
+        root = vk.citizen(page, "Вопрос")
+        replies = [
+            vk.citizen(page, f"Ответ {n}", thread=root["thread"], in_reply_to=root["id"]) for n in range(23)
+        ]
+        async with connected(database, keys_dir, vk_api_url=vk.url, **POLLED) as system:
+            await system.connect_page("vk", vk, page)
+
+            async def all_stored() -> bool:
+                return all([await system.stored(f"-{page}_{one['id']}") for one in (root, *replies)])
+
+            await eventually(all_stored)
+    finally:
+        vk.post("settings", thread_items="oldest")
+
+
+async def test_short_result_pages_do_not_end_the_reading_of_a_wall(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_short")
+    vk.post("faults", kind="drop", rate=1, method="a_check")
+    written = {f"-{page}_{vk.citizen(page, f'Запись {n}', 'wall_post')['id']}" for n in range(8)}
+    vk.post("settings", wall_page_size=3)
+    try:
+        async with connected(database, keys_dir, vk_api_url=vk.url, **POLLED) as system:
+            page_id = await system.connect_page("vk", vk, page)
+
+            async def all_stored() -> bool:
+                return all([await system.stored(one, "wall_post") for one in written])
+
+            await eventually(all_stored)
+            async with vk_adapter(database, system) as (network, accounts):
+                ref = next(one for one in accounts.pages("vk") if one.id == page_id)
+                steps = await walk(network, ref, clock.now() - timedelta(days=1), {})
+            assert written <= {item.external_id for step in steps for item in step.batch.items}
+    finally:
+        vk.post("settings", wall_page_size=100)
