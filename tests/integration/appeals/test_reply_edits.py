@@ -10,7 +10,7 @@ import pytest
 from shared.networks import NETWORKS
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, replies_of, request
-from tests.integration.appeals.test_failed_replies import note_overdue, promise_passes
+from tests.integration.appeals.test_failed_replies import record_overdue, promise_passes
 from tests.integration.appeals.test_reply_attachments import upload
 from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, emit_outcome, published, withdrawn
 
@@ -148,11 +148,11 @@ async def test_broken_promise_of_an_edit_is_noted_although_the_first_was_broken(
         scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
     )
     await promise_passes(scenario)
-    assert await note_overdue(scenario) == 1
+    assert await record_overdue(scenario) == 1
     asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
     await emit_outcome(scenario, reply, asked, "edited")
     await promise_passes(scenario)
-    assert await note_overdue(scenario) == 1
+    assert await record_overdue(scenario) == 1
     assert len(await scenario.events("appeal.overdue")) == 2
 
 

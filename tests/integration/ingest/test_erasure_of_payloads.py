@@ -48,7 +48,9 @@ def _quote_in_chat(harness: ErasureHarness, **changes: Any) -> IncomingItem:
         "text": "Чужие слова",
         "reply_message": {"from_id": int(NATIVE_ID), "conversation_message_id": 1, "text": WORDS},
     }
-    return replace(vk_payloads.parse_message(raw, harness.ingest.page), **changes)
+    parsed = vk_payloads.parse_message(raw, harness.ingest.page)
+    assert parsed is not None
+    return replace(parsed, **changes)
 
 
 async def _payload(harness: ErasureHarness, external_id: str = "-101_9") -> Any:

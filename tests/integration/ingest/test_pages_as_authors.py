@@ -32,11 +32,13 @@ def _own_items(page: PageRef) -> list[IncomingItem]:
     """Return the page's own post, comments and direct message in VK, as VK sends them."""
     sent = {"from_id": -101, "date": int(MOMENT.timestamp()), "text": "Слова страницы"}
     topic = {"id": 3, "topic_id": 4}
+    direct = vk_payloads.parse_message({"peer_id": 5001, "out": 1, "conversation_message_id": 1, **sent}, page)
+    assert direct is not None
     return [
         vk_payloads.parse_post({"id": 1, "owner_id": -101, **sent}, page),
         vk_payloads.parse_comment({"id": 2, "post_id": 1, "owner_id": -101, **sent}, page),
         vk_payloads.parse_thread_comment({**topic, **sent}, page, thread_type=vk_payloads.BOARD_THREAD),
-        vk_payloads.parse_message({"peer_id": 5001, "out": 1, "conversation_message_id": 1, **sent}, page),
+        direct,
     ]
 
 
