@@ -1,21 +1,18 @@
 """Messages of the citizen that a published reply does not answer, because its author could not have seen them."""
 
-from datetime import datetime
-
-from sqlalchemy import ColumnElement, Row, exists, func, or_, select
+from sqlalchemy import ColumnElement, exists, func, or_, select
 
 from services.appeals.actors import SYSTEM_ACTOR
-from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.route_snapshot import TriageReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.transitions import reopen
+from services.appeals.lifecycle.waiting_messages import first_waiting, received_after
 from services.appeals.lifecycle.workflow import status_after_message
 from services.appeals.sla.clock_rows import unfinished
 from services.appeals.sla.sla_context import SlaContext
 from shared.contracts.appeal_events import AppealFeedbackCorrected, AppealMoved, ReplyQueued
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage
-from shared.tables.appeals_classification import Classification
 from shared.tables.appeals_replies import Reply
 from shared.tables.common import Event
 from shared.tables.ingest import Message
@@ -25,22 +22,19 @@ async def reopen_after_own_reply(
     session: WriteSession, appeal: Appeal, reply: Reply, sla: SlaContext, recorder: AppealRecorder
 ) -> None:
     """Reopen the answered appeal if a message that awaits a reply was received after the reply was submitted and
-    before its publication was known. Both times are the database's, read while the appeal is locked, so clocks of
-    different machines are never compared.
+    before its publication was known.
     """
-    await _reopen(session, appeal, AppealMessage.created_at > _submitted_at(reply), sla, recorder)
+    await _reopen(session, appeal, received_after(reply), sla, recorder)
 
 
 async def awaits_later_answer(session: WriteSession, appeal: Appeal, reply: Reply) -> bool:
     """Return whether the answered appeal was reopened after the reply was submitted, by a message or a person, so
-    that the reply cannot be the answer that is awaited now. The times are those of `reopen_after_own_reply`.
+    that the reply cannot be the answer that is awaited now.
     """
     awaited = unfinished(appeal, "next_response")
     if appeal.first_response_at is None or awaited is None:
         return False
-    later = exists().where(
-        AppealMessage.message_id == awaited.message_id, AppealMessage.created_at > _submitted_at(reply)
-    )
+    later = exists().where(AppealMessage.message_id == awaited.message_id, received_after(reply))
     return bool(await session.scalar(select(later))) or await _reopened_since(session, appeal, reply)
 
 
@@ -66,10 +60,6 @@ async def _reopened_since(session: WriteSession, appeal: Appeal, reply: Reply) -
         Event.write_order > queued.scalar_subquery(),
     )
     return bool(await session.scalar(select(reopened)))
-
-
-def _submitted_at(reply: Reply) -> datetime:
-    return reply.submitted_at or reply.created_at
 
 
 async def reopen_after_staff_reply(
@@ -102,28 +92,3 @@ async def _reopen(
     if status == "triage":
         reason: TriageReason = "buryat_text" if language == "bxr" else "need_unclear"
         appeal.route = route_of(appeal).updated(triage_reason=reason).dump()
-
-
-async def first_waiting(
-    session: WriteSession, appeal: Appeal, is_later: ColumnElement[bool]
-) -> Row[Message, str, str] | None:
-    """Return the first later message of the appeal that awaits a reply, with its need for an answer and its
-    language. A message that certainly needs an answer takes precedence over one that a person has to review.
-    """
-    rows = await session.execute(
-        select(Message, Classification.needs_answer, Classification.language)
-        .join(AppealMessage, AppealMessage.message_id == Message.id)
-        .join(Classification, Classification.message_id == Message.id)
-        .options(WITHOUT_RAW_PAYLOAD)
-        .where(
-            AppealMessage.appeal_id == appeal.id,
-            is_later,
-            Classification.needs_answer != "no",
-            Message.deleted_at.is_(None),
-        )
-        .order_by(
-            Classification.needs_answer != "yes", Message.written_at, func.length(Message.external_id), Message.id
-        )
-        .limit(1)
-    )
-    return rows.first()

@@ -6,13 +6,15 @@ from uuid import UUID
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.deadline_watch.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.feedback.feedback_reading import LOWEST_CONTENT_MARK
 from services.appeals.feedback.recording import feedback_data, last_round, reopen_unsolved
 from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import answer_again
+from services.appeals.lifecycle.waiting_messages import await_next_message
 from services.appeals.routing.context import RoutingContext
-from services.appeals.sla.clock_rows import unfinished
+from services.appeals.sla.clocks import awaits_reply_to
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealFeedbackCorrected
@@ -119,7 +121,7 @@ async def _message(session: AsyncSession, row: FeedbackRound) -> Message | None:
 
 
 async def _answer_again(
-    session: AsyncSession,
+    session: WriteSession,
     appeal: Appeal,
     row: FeedbackRound,
     *,
@@ -127,9 +129,16 @@ async def _answer_again(
     recorder: AppealRecorder,
     caller: Caller,
 ) -> None:
-    """Undo the reopening, unless the appeal awaits another reply or somebody works on it."""
-    waiting = unfinished(appeal, "next_response")
-    if appeal.status != "reopened" or waiting is None or waiting.message_id != row.message_id:
+    """Undo the reopening, unless the appeal awaits another reply or somebody works on it. If a message needs an
+    answer, also the same one as an ordinary question, the appeal awaits the reply to this message.
+    """
+    if appeal.status != "reopened" or not awaits_reply_to(appeal, row.message_id):
+        return
+    before = due_dates(appeal)
+    if await await_next_message(
+        session, appeal, context.sla, caller.actor, former=row.message_id, former_may_ask=row.kind is None
+    ):
+        record_changed_deadline(recorder, appeal, before, context.sla, caller.actor)
         return
     outcome = await session.scalar(select(Reply.outcome).where(Reply.id == row.reply_id))
     answer_again(appeal, outcome, context.sla, recorder, caller.actor, reason=row.reason)

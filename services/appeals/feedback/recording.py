@@ -148,6 +148,12 @@ async def forget_word(
     recorder.add_event(corrected, actor)
 
 
+async def reads_as_unsolved(session: AsyncSession, appeal: Appeal, message_id: UUID) -> bool:
+    """Return whether this message is recorded as dissatisfaction with the appeal's last final answer."""
+    last = await last_round(session, appeal.id)
+    return last is not None and last.kind == "not_solved" and last.message_id == message_id
+
+
 async def last_round(session: AsyncSession, appeal_id: UUID) -> FeedbackRound | None:
     """Return the round of the appeal's last final answer that was not withdrawn; None without one."""
     row: FeedbackRound | None = await session.scalar(

@@ -9,10 +9,11 @@ opens a new appeal. Feedback on the last final answer (`feedback/`) belongs to t
 """
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func
+from sqlalchemy import func, select
 
 from services.appeals.classification import store
 from services.appeals.classification.types import is_automatic
@@ -46,6 +47,7 @@ from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals_classification import Classification
 from shared.tables.appeals_sla import SlaClock
 from shared.tables.ingest import Message
 
@@ -75,15 +77,35 @@ class AppealMatcher:
         self._links: list[dict[str, Any]] = []
         self._opened_clocks: dict[UUID, OpenedClocks] = {}
         self._awaited_feedback = AwaitedFeedback()
+        # Messages of appeals that needed no answer before their text was edited.
+        self._needed_none: set[UUID] = set()
 
     async def store_results(self, items: Iterable[ClassifiedMessage]) -> dict[UUID, int]:
         """Write the classifications of messages; return their versions by message id. A person's classification
         is kept, and the message left out, if the new one is automatic. Call it before `place`: if the consumer and
         a person decide about a message at the same time, the second waits here and sees what the first decided.
         """
+        items = list(items)
+        self._needed_none |= await self._that_need_none(items)
         return await store.store_classifications(
             self._session, {item.message.id: self._row(item) for item in items}
         )
+
+    async def _that_need_none(self, items: Iterable[ClassifiedMessage]) -> set[UUID]:
+        """Return which messages of appeals the classifier has read as needing no answer until now."""
+        edited = [
+            item.message.id
+            for item in items
+            if item.message.id in self.locked.by_message and is_automatic(item.classified_by)
+        ]
+        if not edited:
+            return set()
+        rows = await self._session.scalars(
+            select(Classification.message_id).where(
+                Classification.message_id.in_(edited), Classification.needs_answer == "no"
+            )
+        )
+        return set(rows)
 
     async def place(self, items: Sequence[ClassifiedMessage]) -> None:
         """Decide which appeal each message belongs to, and insert the appeals that must be opened. Call `match`
@@ -189,9 +211,10 @@ class AppealMatcher:
         raise Conflict("The appeals of this thread are being changed by other requests: try again")
 
     def reclassify(self, item: ClassifiedMessage, *, was_urgent: bool, decided: bool) -> None:
-        """Apply the new classification of an edited message: raise the urgency on new danger, and resolve an
-        unclear appeal. Other fields of the appeal do not change, and the urgency is never lowered. `decided`: a
-        person has classified the former text; then only an alert is raised.
+        """Apply the new classification of an edited message: raise the urgency on new danger, resolve an unclear
+        appeal, and reopen an answered one if the message needed no answer before. Other fields of the appeal do
+        not change, and the urgency is never lowered. `decided`: a person has classified the former text; then only
+        an alert is raised.
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)
@@ -199,6 +222,8 @@ class AppealMatcher:
             self._raise_urgency(appeal, item, only_alert=decided or appeal.status in FINAL_STATUSES)
         if not decided and appeal.status == "triage" and item.result.needs_answer == "yes":
             self._resolve_triage(appeal, item)
+        elif not decided and item.message.id in self._needed_none:
+            self._reopen(appeal, item, asked_at=item.message.edited_at)
         record_reclassified(self._recorder, appeal, before, item.actor)
 
     def _record_opened(self, appeal: Appeal, item: ClassifiedMessage) -> None:
@@ -254,16 +279,25 @@ class AppealMatcher:
         clearer = self._clarifier.apply(appeal, item, placement)
         if appeal.status == "triage" and result.needs_answer == "yes":
             self._resolve_triage(appeal, item, placement)
-        elif (after := status_after_message(appeal.status, result.needs_answer)) != appeal.status:
-            reopen(appeal, after, self._routing_context.sla, self._recorder, item.actor, message=message)
-            if appeal.status == "triage":
-                waiting = route_of(appeal).updated(triage_reason=unclear_need_reason(result))
-                appeal.route = waiting.dump()
-        elif clearer:
+        elif not self._reopen(appeal, item) and clearer:
             self._clarifier.route_again(appeal)
         if comparison is not None and comparison.relation == "unsure" and result.needs_answer != "no":
             suggest_other_matter(appeal, message.id, comparison.reason, self._recorder)
         record_reclassified(self._recorder, appeal, before, item.actor)
+
+    def _reopen(self, appeal: Appeal, item: ClassifiedMessage, *, asked_at: datetime | None = None) -> bool:
+        """Reopen an answered appeal if the message may need an answer; return whether it was reopened. `asked_at`
+        is the moment of the edit by which the message asks.
+        """
+        status = status_after_message(appeal.status, item.result.needs_answer)
+        if status == appeal.status:
+            return False
+        sla = self._routing_context.sla
+        reopen(appeal, status, sla, self._recorder, item.actor, message=item.message, asked_at=asked_at)
+        if status == "triage":
+            waiting = route_of(appeal).updated(triage_reason=unclear_need_reason(item.result))
+            appeal.route = waiting.dump()
+        return True
 
     def _raise_urgency(self, appeal: Appeal, item: ClassifiedMessage, *, only_alert: bool = False) -> None:
         """Make the appeal urgent, or raise an alert, if one of its messages reports danger.

@@ -3,6 +3,7 @@
 workflow.py defines the allowed transitions, moves.py applies transitions that people request.
 """
 
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -106,7 +107,7 @@ def assign(
         appeal.status = "assigned"
         clocks.start_first_response_clock(appeal, sla, actor)
         record_assigned(recorder, appeal, sla, actor)
-    elif appeal.status == "triage" and clocks.has_message_to_answer(appeal):
+    elif appeal.status in {"triage", "not_required"} and clocks.has_message_to_answer(appeal):
         clocks.start_next_response_clock(appeal, sla, actor)
         appeal.status = "reopened"
         deadline = clocks.next_response_text(appeal, sla)
@@ -184,14 +185,15 @@ def reopen(
     actor: str,
     *,
     message: Message | None = None,
+    asked_at: datetime | None = None,
     reason: str | None = None,
     not_solved: bool = False,
 ) -> None:
     """Reopen an answered or closed appeal with this status; in `triage` the clock of the next reply starts when a
     person decides that an answer is due. Without a message, clocks that the closing left unfinished go on.
 
-    `not_solved`: the answer did not solve the matter, so the clock of the final answer continues from its old
-    start.
+    `asked_at`: when the message was edited into one that needs an answer; None: it was written so. `not_solved`:
+    the answer did not solve the matter, so the clock of the final answer continues from its old start.
     """
     # A restart would erase a breach that reports have counted.
     keeps_clocks = message is None and clocks.has_started_clocks(appeal)
@@ -201,8 +203,8 @@ def reopen(
             appeal,
             sla,
             message_id=message.id if message else None,
-            written_at=message.written_at if message else now,
-            received_at=message.received_at if message else now,
+            written_at=asked_at or (message.written_at if message else now),
+            received_at=asked_at or (message.received_at if message else now),
         )
         appeal.overdue_recorded_at = None
     appeal.closed_at = None

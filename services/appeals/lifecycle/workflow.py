@@ -106,9 +106,17 @@ class AutomaticTransition:
 _TAKES_REPLY: tuple[AppealStatus, ...] = ("triage", "assigned", "in_progress", "interim", "answered", "reopened")
 _FINAL_REPLY = AutomaticTransition("a final reply is published", _TAKES_REPLY, "answered", AppealAnswered)
 _INTERIM_REPLY = AutomaticTransition("an interim reply is published", _TAKES_REPLY, "interim", AppealAnswered)
-_MESSAGE = AutomaticTransition("the citizen writes, an answer is due", ("answered",), "reopened", AppealReopened)
+_MESSAGE = AutomaticTransition(
+    "the citizen writes or edits, an answer is due", ("answered",), "reopened", AppealReopened
+)
+_MISSED_MESSAGE = AutomaticTransition(
+    "a person decides that an answer is due to a message after the last reply",
+    ("answered",),
+    "reopened",
+    AppealReopened,
+)
 _UNCLEAR_MESSAGE = AutomaticTransition(
-    "the citizen writes, the need is unclear", ("answered",), "triage", AppealReopened
+    "the citizen writes or edits, the need is unclear", ("answered",), "triage", AppealReopened
 )
 
 _NOT_SOLVED = AutomaticTransition(
@@ -151,6 +159,7 @@ AUTOMATIC_TRANSITIONS: tuple[AutomaticTransition, ...] = (
     _INTERIM_REPLY,
     _MESSAGE,
     _UNCLEAR_MESSAGE,
+    _MISSED_MESSAGE,
     _NOT_SOLVED,
     _ANSWERED_AGAIN,
     _WITHDRAWN,
@@ -200,6 +209,11 @@ def status_after_message(status: str, needs_answer: str) -> str:
     if needs_answer == "no":
         return status
     return _status_after(_MESSAGE if needs_answer == "yes" else _UNCLEAR_MESSAGE, status)
+
+
+def status_after_missed_message(status: str) -> str:
+    """Return the status after a person decided that a message after the last reply needs an answer."""
+    return _status_after(_MISSED_MESSAGE, status)
 
 
 def is_reopened_by_dissatisfaction(status: str) -> bool:

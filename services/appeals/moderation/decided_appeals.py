@@ -10,9 +10,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignments import assignments
 from services.appeals.classification.types import ClassificationResult
+from services.appeals.deadline_watch.deadline_changes import due_dates, record_changed_deadline
+from services.appeals.feedback.recording import reads_as_unsolved
 from services.appeals.lifecycle import classification_changes, moves, transitions
 from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
+from services.appeals.lifecycle.waiting_messages import (
+    after_last_reply,
+    await_next_message,
+    is_after_last_reply,
+)
+from services.appeals.lifecycle.workflow import find_move, status_after_missed_message
 from services.appeals.moderation.corrected_results import MODERATOR_REASON
 from services.appeals.moderation.corrections import Corrections, location_of
 from services.appeals.replies import reply_queries
@@ -49,8 +57,9 @@ class AppealState:
     @staticmethod
     async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "AppealState":
         replies = exists().where(Reply.appeal_id == appeal.id)
-        # After a reply, messages written before the one that awaits the next reply are already answered.
-        since = clocks.awaiting_since(appeal) if appeal.first_response_at is not None else None
+        # Messages before the last reply are answered, unless it is an interim one.
+        awaits_next = appeal.first_response_at is not None and clocks.has_message_to_answer(appeal)
+        unanswered = await after_last_reply(session, appeal) if awaits_next else true()
         others = (
             select(AppealMessage.message_id)
             .join(Message, Message.id == AppealMessage.message_id)
@@ -59,7 +68,7 @@ class AppealState:
                 AppealMessage.appeal_id == appeal.id,
                 AppealMessage.message_id != message_id,
                 Classification.needs_answer != "no",
-                Message.written_at >= since if since is not None else true(),
+                unanswered,
             )
             .exists()
         )
@@ -73,36 +82,113 @@ class AppealState:
 async def close_unneeded(
     session: WriteSession,
     state: AppealState,
+    message_id: UUID,
     caller: Caller,
+    *,
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> None:
     """Record that the message needs no answer. Its appeal becomes `not_required`, unless another of its messages
-    needs an answer, or the appeal is answered or closed. An appeal in triage with a public final reply becomes
-    answered again. Raises `Conflict` if work on the appeal has begun.
+    needs an answer, or the appeal is answered or closed. An appeal that the message reopened awaits the reply to
+    the next message that needs one, or becomes answered again. Raises `Conflict` if work on the appeal has begun.
     """
     appeal = state.appeal
-    if state.other_message_needs_answer or appeal.status in {"not_required", "closed", "answered"}:
+    awaits_next = appeal.first_response_at is not None and clocks.has_message_to_answer(appeal)
+    if appeal.status in {"not_required", "closed", "answered"}:
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
-    elif (
-        appeal.status == "triage"
-        and appeal.first_response_at is not None
-        and await reply_queries.has_public_final_reply(session, appeal)
-    ):
-        # The unclear message came after a reply: the appeal stays answered.
-        recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
-        outcome = await reply_queries.last_outcome(session, appeal)
-        transitions.answer_again(
-            appeal, outcome, routing_context.sla, recorder, caller.actor, reason=MODERATOR_REASON
+    elif clocks.awaits_reply_to(appeal, message_id):
+        await _end_reopening(
+            session, appeal, message_id, caller, routing_context=routing_context, recorder=recorder
         )
-        appeal.updated_at = clock.now()
+    elif state.other_message_needs_answer or (awaits_next and appeal.status != "triage"):
+        recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
+    elif appeal.status == "triage" and await _may_be_answered_again(session, appeal):
+        await _answer_again(session, appeal, caller, routing_context, recorder)
     elif not state.work_started:
         moves.apply_move(appeal, "not_required", caller, routing_context.sla, recorder, reason=MODERATOR_REASON)
     else:
+        raise _must_be_moved(appeal, caller)
+
+
+async def _end_reopening(
+    session: WriteSession,
+    appeal: Appeal,
+    message_id: UUID,
+    caller: Caller,
+    *,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> None:
+    """Let an appeal that awaits a reply to a message which needs none await the next one, or be answered again."""
+    if await reads_as_unsolved(session, appeal, message_id):
         raise Conflict(
-            f"The appeal is «{appeal.status}»: move it to «not_required» if no answer is due",
+            "The message is recorded as feedback that the matter is not solved: correct that feedback first",
             appeal_id=str(appeal.id),
         )
+    before = due_dates(appeal)
+    if await await_next_message(session, appeal, routing_context.sla, caller.actor, former=message_id):
+        recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
+        record_changed_deadline(recorder, appeal, before, routing_context.sla, caller.actor)
+        appeal.updated_at = clock.now()
+    elif appeal.status in {"triage", "reopened"} and await _may_be_answered_again(session, appeal):
+        await _answer_again(session, appeal, caller, routing_context, recorder)
+    else:
+        raise _must_be_moved(appeal, caller)
+
+
+async def _may_be_answered_again(session: WriteSession, appeal: Appeal) -> bool:
+    """Return whether the appeal has an answer, and nobody writes another one."""
+    if appeal.first_response_at is None or not await reply_queries.has_public_final_reply(session, appeal):
+        return False
+    return appeal.status == "triage" or not await reply_queries.has_reply_under_way(session, appeal)
+
+
+async def _answer_again(
+    session: WriteSession,
+    appeal: Appeal,
+    caller: Caller,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> None:
+    recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
+    outcome = await reply_queries.last_outcome(session, appeal)
+    transitions.answer_again(appeal, outcome, routing_context.sla, recorder, caller.actor, reason=MODERATOR_REASON)
+    appeal.updated_at = clock.now()
+
+
+def _must_be_moved(appeal: Appeal, caller: Caller) -> Conflict:
+    to = "not_required" if find_move(appeal.status, "not_required", caller.role) else "closed"
+    return Conflict(
+        f"The appeal is «{appeal.status}»: move it to «{to}» if no answer is due",
+        appeal_id=str(appeal.id),
+    )
+
+
+async def await_answer_to(
+    session: WriteSession,
+    appeal: Appeal,
+    message: Message,
+    caller: Caller,
+    *,
+    routing_context: RoutingContext,
+    recorder: AppealRecorder,
+) -> None:
+    """Reopen the answered appeal for a message that its last reply does not answer, and that was thought to need
+    no answer. Raises `Conflict` if the appeal was closed: a person has to reopen it.
+    """
+    if appeal.status not in {"answered", "closed"}:
+        return
+    if not await is_after_last_reply(session, appeal, message.id):
+        return
+    if appeal.status == "closed":
+        raise Conflict(
+            "The appeal is «closed»: reopen it before you decide that the message needs an answer",
+            appeal_id=str(appeal.id),
+        )
+    status = status_after_missed_message(appeal.status)
+    transitions.reopen(
+        appeal, status, routing_context.sla, recorder, caller.actor, message=message, reason=MODERATOR_REASON
+    )
 
 
 def apply_corrections(

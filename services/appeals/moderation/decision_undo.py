@@ -8,9 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import exists, or_, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignments import assignments
 from services.appeals.assignments.assignments import require_open_organisation
@@ -28,10 +26,8 @@ from shared.auth.callers import Caller
 from shared.auth.rights import Right
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Forbidden
-from shared.reply_lock import lock_replies
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Classification, Review
-from shared.tables.appeals_replies import REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.appeals_work import UNDO_MINUTES, UndoableDecision
 
 DECISION_UNDO_REASON = "Решение отменено"
@@ -161,7 +157,7 @@ async def undo_decision(session: WriteSession, caller: Caller, appeal_id: UUID, 
     decision = _restorable(
         await session.get(UndoableDecision, appeal_id, populate_existing=True), locked_message, appeal, caller
     )
-    if await _has_reply_under_way(session, appeal):
+    if await reply_queries.has_reply_under_way(session, appeal):
         raise Conflict(
             "A reply to the appeal is under way, so the decision cannot be undone: decide about the appeal again"
         )
@@ -195,18 +191,6 @@ def _restorable(
     if move.needs_triage(caller.role):
         caller.require(Right.APPEALS_TRIAGE)
     return decision
-
-
-async def _has_reply_under_way(session: AsyncSession, appeal: Appeal) -> bool:
-    """Return whether a reply is under way. The appeal's version does not show this, because neither a draft nor
-    the restart of a failed reply by ingest changes it.
-    """
-    await lock_replies(session, appeal.id)
-    under_way = exists().where(
-        Reply.appeal_id == appeal.id,
-        or_(Reply.status.in_(REPLY_STATUSES_UNDER_WAY), reply_queries.is_resumed()),
-    )
-    return bool(await session.scalar(select(under_way)))
 
 
 async def _restore_classification(session: WriteSession, decision: UndoableDecision) -> None:

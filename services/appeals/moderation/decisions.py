@@ -19,7 +19,12 @@ from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrected_results import classify_text, corrected_result, stored_result
 from services.appeals.moderation.corrections import Corrections, check_corrections
-from services.appeals.moderation.decided_appeals import AppealState, apply_corrections, close_unneeded
+from services.appeals.moderation.decided_appeals import (
+    AppealState,
+    apply_corrections,
+    await_answer_to,
+    close_unneeded,
+)
 from services.appeals.moderation.decision_subject import DecisionSubject
 from services.appeals.moderation.decision_undo import BeforeDecision, remember
 from services.appeals.moderation.earlier_decisions import require_not_decided_by_another
@@ -67,10 +72,11 @@ async def decide_message(
     """Confirm or correct the classification of a message, and apply it to the message's appeal.
 
     `seen` and `appeal_version` are the versions of the classification and of the appeal that the person saw.
-    `needs_answer` true opens an appeal, joins the author's appeal about the matter, or starts the clock of an
-    unclear appeal; false closes an appeal that nobody has started to work on, unless another of its messages needs
-    an answer. Raises `NotFound`, `Invalid`, `Conflict` if the status of the appeal no longer allows the decision,
-    `PreconditionFailed`, and the errors of `reviews.check_not_stale`.
+    `needs_answer` true opens an appeal, joins the author's appeal about the matter, starts the clock of an unclear
+    appeal, or reopens an answered one; false closes an appeal that nobody has started to work on, unless another
+    of its messages needs an answer, and ends the reopening by this message. Raises `NotFound`, `Invalid`,
+    `Conflict` if the status of the appeal no longer allows the decision, `PreconditionFailed`, and the errors of
+    `reviews.check_not_stale`.
     """
     await require_reading(session)
     await reviews.lock_review(session, message_id)
@@ -128,8 +134,14 @@ async def _decide(
     if appeal is not None and needs_answer:
         state = state or await AppealState.load(session, appeal, message.id)
         apply_corrections(state, corrections, result, caller, routing_context=subject.routing, recorder=recorder)
+        if subject.classified.get("needs_answer") != "yes":
+            await await_answer_to(
+                session, appeal, message, caller, routing_context=subject.routing, recorder=recorder
+            )
     elif state is not None:
-        await close_unneeded(session, state, caller, subject.routing, recorder)
+        await close_unneeded(
+            session, state, message.id, caller, routing_context=subject.routing, recorder=recorder
+        )
     await session.flush()
     assignment_ids = recorder.assignment_ids(subject.appeal) if subject.appeal is not None else []
     await opening.write()

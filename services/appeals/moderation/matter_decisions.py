@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select
 
-from services.appeals.answers.later_messages import first_waiting
+from services.appeals.deadline_watch.deadline_changes import due_dates, record_changed_deadline
 from services.appeals.feedback.recording import forget_word
 from services.appeals.inbound.appeal_matching import AppealMatcher
 from services.appeals.inbound.locked_appeals import LockedAppeals, thread_author
@@ -14,12 +14,12 @@ from services.appeals.lifecycle.message_queries import select_messages
 from services.appeals.lifecycle.other_matters import withdraw_suggestion
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import answer_again, record_first_assignment
+from services.appeals.lifecycle.waiting_messages import await_next_message
 from services.appeals.moderation import reviews
 from services.appeals.moderation.corrected_results import MODERATOR_REASON, stored_result
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
-from services.appeals.sla.clock_rows import STARTED_STATES, unfinished
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMessageSplitOff, AppealOpened
@@ -154,23 +154,13 @@ async def _withdraw_reopening(
     Without such a message the appeal becomes answered again, unless somebody has started to work on it or it has
     no public final reply.
     """
-    waiting = unfinished(appeal, "next_response")
-    if waiting is None or waiting.message_id != message.id:
+    if not clocks.awaits_reply_to(appeal, message.id):
         return
-    if (row := await first_waiting(session, appeal, Message.written_at > message.written_at)) is not None:
-        following, is_started = row[0], waiting.state in STARTED_STATES
-        clocks.await_reply(
-            appeal,
-            routing_context.sla,
-            message_id=following.id,
-            written_at=following.written_at,
-            received_at=following.received_at,
-        )
-        if is_started:
-            appeal.overdue_recorded_at = None
-            clocks.start_next_response_clock(appeal, routing_context.sla, actor)
+    before = due_dates(appeal)
+    if await await_next_message(session, appeal, routing_context.sla, actor, former=message.id):
+        record_changed_deadline(recorder, appeal, before, routing_context.sla, actor)
         return
-    if appeal.status not in {"reopened", "triage"} or appeal.first_response_at is None:
+    if appeal.status not in {"reopened", "triage"}:
         return
     if not await reply_queries.has_public_final_reply(session, appeal):
         return

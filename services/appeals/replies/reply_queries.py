@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, select
+from sqlalchemy import ColumnElement, bindparam, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.assignees.directory import ActorNames
 from services.appeals.lifecycle.message_queries import select_messages
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
+from shared.reply_lock import lock_replies
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification
 from shared.tables.appeals_feedback import FeedbackRound
-from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, Reply
+from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, REPLY_STATUSES_UNDER_WAY, Reply
 from shared.tables.ingest import Message, Publication
 
 # Built once: building the statement takes longer than executing it.
@@ -125,6 +126,17 @@ def is_resumed() -> ColumnElement[bool]:
     """
     resumed = exists().where(Publication.reply_id == Reply.id, Publication.status.in_(PENDING_REPLY_STATUSES))
     return (Reply.status == "failed") & resumed
+
+
+async def has_reply_under_way(session: WriteSession, appeal: Appeal) -> bool:
+    """Return whether a reply to the locked appeal is written, approved or published now. The appeal's version does
+    not show this, because neither a draft nor the restart of a failed reply by ingest changes it.
+    """
+    await lock_replies(session, appeal.id)
+    under_way = exists().where(
+        Reply.appeal_id == appeal.id, or_(Reply.status.in_(REPLY_STATUSES_UNDER_WAY), is_resumed())
+    )
+    return bool(await session.scalar(select(under_way)))
 
 
 async def has_public_final_reply(session: AsyncSession, appeal: Appeal) -> bool:

@@ -89,6 +89,38 @@ def withdraw_awaited_reply(appeal: Appeal, sla: SlaContext, actor: str) -> None:
     store_due_dates(appeal, sla)
 
 
+def await_reply_to_other(
+    appeal: Appeal,
+    sla: SlaContext,
+    actor: str,
+    *,
+    message_id: UUID | None,
+    written_at: datetime,
+    received_at: datetime,
+) -> None:
+    """Let the clocks of the awaited further reply count from this message, because the one that they count from
+    needs no answer or does not belong to the appeal; a clock that has started is restarted. The clock of a final
+    answer to an earlier question, whose answer was withdrawn, does not change. One that continued because of the
+    former message ends with the answer that had stopped it.
+    """
+    waiting, final = unfinished(appeal, "next_response"), unfinished(appeal, "final_answer")
+    if waiting is None:
+        raise ValueError(f"No message of appeal {appeal.id} awaits a further reply")
+    is_same, is_started = waiting.message_id == message_id, waiting.state in STARTED_STATES
+    of_question = final is None or _is_of_same_question(final, waiting)
+    answered_at = reopened_after(final) if final is not None else None
+    if final is not None and answered_at is not None:
+        _stop(final, answered_at, sla, actor)
+    if not is_same:
+        await_reply(appeal, sla, message_id=message_id, written_at=written_at, received_at=received_at)
+    if is_started and not is_same:
+        appeal.overdue_recorded_at = None
+        _start(waiting, appeal, sla, actor)
+    if is_started and (answered_at is not None or (of_question and not is_same)):
+        _start_final_answer(appeal, waiting, sla, actor)
+    store_due_dates(appeal, sla)
+
+
 def start_next_response_clock(
     appeal: Appeal, sla: SlaContext, actor: str, *, keeps_final_answer: str | None = None
 ) -> None:
@@ -313,6 +345,12 @@ def runs_next_response_clock() -> ColumnElement[bool]:
     return exists().where(
         SlaClock.appeal_id == Appeal.id, SlaClock.kind == "next_response", SlaClock.state.in_(STARTED_STATES)
     )
+
+
+def awaits_reply_to(appeal: Appeal, message_id: UUID | None) -> bool:
+    """Return whether the clock of the next response counts from this message; None: from a person's decision."""
+    following = unfinished(appeal, "next_response") if appeal.first_response_at is not None else None
+    return following is not None and following.message_id == message_id
 
 
 def awaiting_since(appeal: Appeal) -> datetime:

@@ -55,11 +55,15 @@ async def event_types(scenario: AppealsScenario) -> list[str]:
     return [event["type"].removeprefix("appeal.") for event in await scenario.events(*EVENTS)]
 
 
-async def final_clock(scenario: AppealsScenario, found: dict[str, Any]) -> dict[str, Any]:
+async def clocks_of(scenario: AppealsScenario, found: dict[str, Any], kind: str) -> list[dict[str, Any]]:
+    """Return the appeal's clocks of this kind, oldest first."""
     answer = await scenario.get(f"/appeals/{found['id']}/deadlines")
-    clocks: list[dict[str, Any]] = [one for one in answer.json()["clocks"] if one["kind"] == "final_answer"]
-    assert len(clocks) == 1
-    return clocks[0]
+    return [one for one in answer.json()["clocks"] if one["kind"] == kind]
+
+
+async def final_clock(scenario: AppealsScenario, found: dict[str, Any]) -> dict[str, Any]:
+    (clock,) = await clocks_of(scenario, found, "final_answer")
+    return clock
 
 
 async def correct(
@@ -340,10 +344,16 @@ async def test_dissatisfaction_corrected_to_no_feedback_restores_the_answered_ap
     before = await answered(scenario, outcome="solved")
     clock = await final_clock(scenario, before)
     found = await says(scenario, before, "Не решено")
-    after = (await correct(scenario, found, None)).json()
+    question = (await correct(scenario, found, None)).json()
+    # The message is read as one that needs an answer, so as an ordinary message it reopens the appeal too.
+    assert (question["status"], question["feedback_kind"]) == ("reopened", None)
+    decided = await scenario.post(f"/messages/{found['messages'][-1]['id']}/triage", {"needs_answer": False})
+    assert decided.status_code == 200, decided.text
+    after = await scenario.appeal(found["id"])
     assert (after["status"], after["feedback_kind"], after["outcome"]) == ("answered", None, "solved")
     assert after["next_response_due_at"] is None
-    stopped = await final_clock(scenario, after)
+    stopped, cancelled = await clocks_of(scenario, after, "final_answer")
+    assert cancelled["state"] == "cancelled"
     same = ("state", "stopped_at", "used_seconds", "on_time", "due_at")
     assert {name: stopped[name] for name in same} == {name: clock[name] for name in same}
     # After feedback was corrected to none, the citizen's next message is recognised as feedback.

@@ -47,10 +47,12 @@ async def triage_message(
     """Confirm or correct the classification of a message and its appeal: need, topic, location, urgency and
     organisation. `{"needs_answer": true, "confirm": true}` confirms everything.
 
-    `needs_answer: true` opens an appeal, joins the author's appeal about the same matter, or starts the clock of
-    an appeal in triage. A corrected topic or location reroutes an appeal that nobody has started and no person has
-    assigned. `needs_answer: false` closes an appeal that nobody has started, unless another of its messages needs
-    an answer. The decision takes precedence over the rules.
+    `needs_answer: true` opens an appeal, joins the author's appeal about the same matter, starts the clock of an
+    appeal in triage, or reopens an appeal whose answer does not answer the message (409 if it is closed). A
+    corrected topic or location reroutes an appeal that nobody has started and no person has assigned.
+    `needs_answer: false` closes an appeal that nobody has started, unless another of its messages needs an answer.
+    If the message reopened its appeal, the appeal awaits the next message that needs an answer, or is answered
+    again. The decision takes precedence over the rules.
 
     `If-Match` names the `version` of the classification that you saw (`classification.version`, 0 if there is
     none): a 412 contains the current version and the `decision` made meanwhile. Without `If-Match`, a decision

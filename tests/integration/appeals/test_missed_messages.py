@@ -1,0 +1,104 @@
+"""A message that was thought to need no answer, and needs one after all, reopens the answered appeal."""
+
+import json
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
+from tests.integration.appeals.reply_helpers import appeal
+from tests.integration.appeals.test_feedback import (
+    FURTHER_QUESTION,
+    HOUR,
+    NEXT_DAY,
+    answered,
+    clocks_of,
+    published,
+    says,
+)
+
+# Read as a message that needs no answer, and not as feedback.
+IRONY = "Спасибо за «работу» 🤦"
+
+
+async def _needs_answer(scenario: AppealsScenario, message: dict[str, Any], **more: Any) -> Any:
+    return await scenario.post(f"/messages/{message['id']}/triage", {"needs_answer": True, **more})
+
+
+async def test_missed_question_reopens_the_answered_appeal_with_a_clock_from_the_message(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await answered(scenario, outcome="solved"), IRONY)
+    missed = found["messages"][-1]
+    assert (found["status"], found["next_response_due_at"]) == ("answered", None)
+    decided = await _needs_answer(scenario, missed)
+    assert decided.status_code == 200, decided.text
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["outcome"]) == ("reopened", None)
+    assert after["organisation"]["id"] == str(scenario.organisation)
+    (clock,) = await clocks_of(scenario, found, "next_response")
+    assert (clock["message_id"], clock["state"]) == (missed["id"], "running")
+    assert datetime.fromisoformat(clock["started_at"]) == NEXT_DAY + timedelta(minutes=1)
+    assert len(await clocks_of(scenario, found, "final_answer")) == 2
+    (event,) = await scenario.events("appeal.reopened")
+    assert json.loads(event["data"])["status"] == "reopened"
+    # A repeated decision, and one about the first message, change nothing.
+    for message in (missed, found["messages"][0]):
+        assert (await _needs_answer(scenario, message)).status_code == 200
+    assert len(await scenario.events("appeal.reopened")) == 1
+    (same,) = await clocks_of(scenario, found, "next_response")
+    assert (same["id"], same["events"]) == (clock["id"], clock["events"])
+
+
+async def test_message_that_the_author_of_the_answer_saw_leaves_the_appeal_answered(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await appeal(scenario), IRONY, at=WEDNESDAY + HOUR)
+    found = await published(scenario, found, hours=2)
+    assert (await _needs_answer(scenario, found["messages"][-1])).status_code == 200
+    assert (await scenario.appeal(found["id"]))["status"] == "answered"
+
+
+async def test_missed_question_in_a_closed_appeal_is_refused_until_the_appeal_is_reopened(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await answered(scenario), IRONY)
+    closed = (await scenario.move(found, "closed")).json()
+    refused = await _needs_answer(scenario, found["messages"][-1])
+    assert (refused.status_code, "reopen it" in refused.json()["detail"]) == (409, True)
+    assert (await scenario.appeal(found["id"]))["version"] == closed["version"]
+    assert (await scenario.move(closed, "reopened", reason="Вопрос без ответа")).status_code == 200
+    assert (await _needs_answer(scenario, found["messages"][-1])).status_code == 200
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"] is not None) == ("reopened", True)
+
+
+async def test_unclear_message_first_decided_to_need_no_answer_gets_its_clock(scenario: AppealsScenario) -> None:
+    unclear = await says(scenario, await answered(scenario), "", attachments=[{"type": "photo"}])
+    assert unclear["status"] == "triage"
+    assert (await scenario.move(unclear, "not_required", reason="Фото ни о чём")).status_code == 200
+    assert (await _needs_answer(scenario, unclear["messages"][-1])).status_code == 200
+    after = await scenario.appeal(unclear["id"])
+    assert (after["status"], after["closed_at"]) == ("reopened", None)
+    (clock,) = await clocks_of(scenario, after, "next_response")
+    assert (clock["state"], clock["message_id"]) == ("running", unclear["messages"][-1]["id"])
+
+
+@pytest.mark.parametrize(("edited", "status"), [(FURTHER_QUESTION, "reopened"), ("Спасибо вам", "answered")])
+async def test_thanks_edited_into_a_question_reopen_the_answered_appeal(
+    scenario: AppealsScenario, edited: str, status: str
+) -> None:
+    found = await says(scenario, await answered(scenario), IRONY)
+    message, at = found["messages"][-1], NEXT_DAY + 5 * HOUR
+    await scenario.ingest.execute(
+        "UPDATE messages SET text = $2, edited_at = $3, version = 2 WHERE id = $1", UUID(message["id"]), edited, at
+    )
+    await scenario.emit("message.edited", UUID(message["id"]), scenario.organisation)
+    await scenario.process_events()
+    after = await scenario.appeal(found["id"])
+    assert after["status"] == status
+    clocks = await clocks_of(scenario, found, "next_response")
+    started = [datetime.fromisoformat(one["started_at"]) for one in clocks]
+    assert started == ([at] if status == "reopened" else [])
