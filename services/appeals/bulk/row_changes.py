@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -27,7 +28,8 @@ _READ_BEFORE = frozenset({"close", "triage"})
 
 class FormerRowState(BaseModel):
     """The state of an appeal before a change, as needed to undo it. `at` is the moment of the change: everything
-    that the change writes has this time or a later one. Rows written by earlier versions have no `at`.
+    that the change writes has this time or a later one. `route` is without `why`, which quotes the citizen and
+    which a transfer keeps. Rows written by earlier versions have neither `at` nor `route` nor `assigned_at`.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,12 +39,15 @@ class FormerRowState(BaseModel):
     assignee_id: UUID | None
     transfers: int
     at: datetime | None = None
+    route: dict[str, Any] | None = None
+    assigned_at: datetime | None = None
 
     @staticmethod
     def of(appeal: Appeal) -> "FormerRowState":
         """Return the current state of the appeal."""
         found = FormerRowState.model_validate(appeal, from_attributes=True)
-        return found.model_copy(update={"at": clock.now()})
+        route = {name: value for name, value in appeal.route.items() if name != "why"}
+        return found.model_copy(update={"at": clock.now(), "route": route})
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from services.appeals.bulk.changes import MOVE_TO
 from services.appeals.bulk.row_changes import FormerRowState, RowChange
 from services.appeals.lifecycle import appeal_queries
 from services.appeals.lifecycle.restored_appeals import record_restored
-from services.appeals.lifecycle.route_snapshot import manual_route, route_of
+from services.appeals.lifecycle.route_snapshot import RouteSnapshot, manual_route, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import find_move
 from services.appeals.replies import reply_queries
@@ -94,7 +94,11 @@ async def _return_organisation(
     appeal.organisation_id = former.organisation_id
     # An undone transfer does not count.
     appeal.transfers = former.transfers
-    if former.organisation_id is None:
+    if former.route is not None:
+        # A transfer keeps the reading of the text.
+        appeal.route = RouteSnapshot.parse(former.route).replaced_by(route_of(appeal).text_reading()).dump()
+        appeal.assigned_at = former.assigned_at
+    elif former.organisation_id is None:
         keep_in_triage(appeal, context.route_appeal(appeal))
     else:
         appeal.route = route_of(appeal).text_reading().replaced_by(manual_route(BULK_UNDO_REASON)).dump()

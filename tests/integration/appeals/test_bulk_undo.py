@@ -201,6 +201,47 @@ async def test_transfer_from_triage_is_undone_only_if_the_appeal_had_no_organisa
     assert (total.returns, total.transferred_in, total.transferred_out) == (0, 0, 0)
 
 
+async def _route(scenario: AppealsScenario, appeal_id: str) -> tuple[dict[str, Any], datetime | None]:
+    """Return the stored route of an appeal and when it first got an organisation."""
+    row = await scenario.ingest.fetchrow(
+        "SELECT route::text, assigned_at FROM appeals WHERE id = $1", UUID(appeal_id)
+    )
+    assert row is not None
+    return json.loads(row["route"]), row["assigned_at"]
+
+
+async def test_undone_transfer_restores_who_returned_the_appeal_and_why_it_is_where_it_is(
+    scenario: AppealsScenario,
+) -> None:
+    """One appeal was returned by its organisation, of another the need is unclear, one was assigned by the rules."""
+    moderator = await register(scenario, "Модератор", "moderator")
+    executor = await register(scenario, "Исполнитель")
+    texts = {"returned": QUESTION, "unclear": "", "assigned": QUESTION}
+    ids: dict[str, str] = {}
+    for number, (name, text) in enumerate(texts.items()):
+        photo = [] if text else [{"type": "photo"}]
+        await scenario.citizen_writes(text, author=name, thread=f"vk:-101_{number}", attachments=photo)
+        ids[name] = (await scenario.all())[0]["id"]
+    returned = await scenario.appeal(ids["returned"])
+    assert (await executor.move(returned, to="triage", reason="Дорога не наша")).status_code == 200
+    before = {name: (await _route(scenario, one), await scenario.appeal(one)) for name, one in ids.items()}
+    assert [before[name][1]["triage_reason"] for name in ids] == ["returned", "need_unclear", None]
+    assert before["returned"][0][0]["returned_by"] == str(scenario.organisation)
+    body = {"action": "transfer", "organisation_id": str(scenario.other_organisation)}
+    operation = await completed(scenario, moderator, body | {"appeal_ids": list(ids.values())})
+    assert counts(operation) == (0, 3, 0, 0)
+    assert counts(await undo(scenario, moderator, operation)) == (0, 3, 0, 0)
+    for name, appeal_id in ids.items():
+        found = await scenario.appeal(appeal_id)
+        assert await _route(scenario, appeal_id) == before[name][0], name
+        same = ("status", "triage_reason", "organisation", "transfers", "assignments")
+        assert [found[one] for one in same] == [before[name][1][one] for one in same], name
+    # The next clear message does not assign the appeal to the organisation that returned it.
+    await scenario.citizen_writes("Когда отремонтируют дорогу?", author="returned", thread="vk:-101_0")
+    after = await scenario.appeal(ids["returned"])
+    assert (len(after["messages"]), after["status"], after["organisation"]) == (2, "triage", None)
+
+
 async def test_undo_computes_the_deadline_in_the_calendar_of_the_former_organisation(
     scenario: AppealsScenario, clock_at_first_message: None
 ) -> None:
