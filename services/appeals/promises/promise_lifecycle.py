@@ -83,8 +83,9 @@ async def apply_reply_to_promises(
 async def move_promise(
     session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    """Move the last promise of an edited reply: it ends as moved, and a promise with the new date begins. A
-    promise whose date had passed before the edit stays broken. Nothing changes if a later reply has ended it.
+    """Move the last promise of an edited reply: it ends as moved, and a promise with the new date begins, of the
+    same organisation, also if another one has the appeal now. A promise whose date had passed before the edit
+    stays broken. Nothing changes if a later reply has ended it.
     """
     if change.promised_at is None or change.ended_at is None:
         raise ValueError(f"Reply change {change.id} has no promised date, or has not ended")
@@ -99,7 +100,7 @@ async def move_promise(
         last.status = status
         last.ended_at = last.promised_at if status == "broken" else change.ended_at
         record_status(last, appeal, change.requested_by, recorder)
-    promise = _promise(appeal.organisation_id, reply, change.promised_at, change.ended_at)
+    promise = _promise(last.organisation_id, reply, change.promised_at, change.ended_at)
     session.add(promise)
     record_status(promise, appeal, change.requested_by, recorder)
 

@@ -170,10 +170,12 @@ async def _edit(
 async def _move_promise(
     session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    """Move the appeal's promise to the new date, unless a later reply ended it meanwhile."""
+    """Move the appeal's promise to the new date, unless a later reply ended it meanwhile. The appeal may have left
+    `interim`: the citizen still waits for that date, unless they wrote again.
+    """
     if not await is_latest_published(session, reply):
         return
-    if appeal.status == "interim":
+    if appeal.promised_at is not None and appeal.promised_at == change.former_promised_at:
         # A breach is recorded once per promise: clear the record for the new promise.
         appeal.overdue_recorded_at = None
         sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)

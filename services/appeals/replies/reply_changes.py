@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
 
 from services.appeals import jobs
+from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.replies import approval_rules, check_context, drafts, reply_attachments, reply_queries
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.replies.repeated_texts import without_whitespace
@@ -116,14 +117,16 @@ async def _require_approver(session: WriteSession, appeal: Appeal, reply: Reply,
 
 
 async def _require_promise_in_force(session: WriteSession, appeal: Appeal, reply: Reply) -> None:
-    """Raise `Conflict` unless the promise of this reply is open. Also raise it while another reply is being
-    published: that reply may already be in the network, and ends only promises made before it.
+    """Raise `Conflict` unless the appeal waits for the date that this reply promises. Also raise it while another
+    reply is being published: that reply may already be in the network, and ends only promises made before it.
     """
     await require_none_under_way(session, appeal)
-    if appeal.status != "interim" or not await reply_queries.is_latest_published(session, reply):
+    waits = appeal.promised_at is not None and appeal.promised_at == reply.promised_at
+    ended = appeal.status in FINAL_STATUSES
+    if ended or not waits or not await reply_queries.is_latest_published(session, reply):
         raise Conflict(
-            "The promise of this reply is no longer open: another reply followed, or the citizen wrote again. "
-            "Send a new reply with the new date"
+            "The promise of this reply is no longer open: another reply followed, the citizen wrote again, or the "
+            "appeal has ended. Send a new reply with the new date"
         )
 
 

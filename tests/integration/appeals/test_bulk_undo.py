@@ -213,7 +213,7 @@ async def _route(scenario: AppealsScenario, appeal_id: str) -> tuple[dict[str, A
 async def test_undone_transfer_restores_who_returned_the_appeal_and_why_it_is_where_it_is(
     scenario: AppealsScenario,
 ) -> None:
-    """One appeal was returned by its organisation, of another the need is unclear, one was assigned by the rules."""
+    """One appeal was returned, of another the need is unclear, one was assigned by the rules."""
     moderator = await register(scenario, "Модератор", "moderator")
     executor = await register(scenario, "Исполнитель")
     texts = {"returned": QUESTION, "unclear": "", "assigned": QUESTION}

@@ -96,6 +96,52 @@ async def test_edit_applied_after_the_final_reply_moves_no_promise(scenario: App
     assert (after["status"], after["promised_at"]) == ("answered", None)
 
 
+@pytest.mark.parametrize("to", ["in_progress", "assigned"])
+async def test_edit_confirmed_after_the_appeal_left_interim_moves_its_promise(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
+    body = {"organisation_id": str(scenario.other_organisation)} if to == "assigned" else {}
+    moved = await scenario.move(await scenario.appeal(found["id"]), to, **body)
+    assert moved.status_code == 200, moved.text
+    await emit_outcome(scenario, reply, asked, "edited")
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["promised_at"]) == (to, "2099-02-01T02:00:00Z")
+    # The promise stays with the organisation that made it.
+    (counts,) = (await scenario.get("/promises/ledger")).json()["items"]
+    assert (counts["organisation"]["id"], counts["made"], counts["moved"]) == (str(scenario.organisation), 2, 1)
+    for day, broken in (("2099-01-05", 0), ("2099-02-03", 1)):
+        monkeypatch.setattr("shared.clock.now", lambda day=day: datetime.fromisoformat(f"{day}T11:00:00+08:00"))
+        await scenario.handle_schedule("record-broken-promises")
+        overdue = [json.loads(event["data"])["promised_at"] for event in await scenario.events("appeal.overdue")]
+        assert overdue == ["2099-02-01T02:00:00+00:00"] * broken
+        assert len(await scenario.events("promise.broken")) == broken
+
+
+async def test_promised_date_is_edited_while_the_organisation_works_on_the_appeal_again(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    reply = await published(
+        scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"
+    )
+    working = (await scenario.move(await scenario.appeal(found["id"]), "in_progress")).json()
+    asked = await change(scenario, found, reply, EDIT | {"promised_at": NEXT_DATE})
+    assert asked.status_code == 202, asked.text
+    await emit_outcome(scenario, reply, asked, "edited")
+    ended = await scenario.move(await scenario.appeal(found["id"]), "closed", reason="Не наш вопрос")
+    assert (working["status"], ended.status_code) == ("in_progress", 200)
+    (shown,) = ended.json()["replies"]
+    refused = await change(
+        scenario, found, shown, EDIT | {"text": "Когда?", "promised_at": "2099-03-01T10:00:00Z"}
+    )
+    assert (refused.status_code, "has ended" in refused.json()["detail"]) == (409, True)
+
+
 @pytest.mark.parametrize(
     ("given", "statuses"),
     [
