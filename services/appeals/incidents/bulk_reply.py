@@ -229,12 +229,7 @@ class _ReplyBatch:
         if incident.organisation_id is not None:
             owners.add(incident.organisation_id)
         routing_context = await RoutingContext.load(self._session, pages, owners)
-        blocked = []
-        for appeal in waiting:
-            if appeal.status == "triage" and not self._decide(appeal, routing_context, incident):
-                continue
-            if not await self._send(appeal):
-                blocked.append(appeal.id)
+        blocked = [appeal.id for appeal in waiting if not await self._send(appeal, routing_context, incident)]
         await self._recorder.write(self._session)
         return blocked
 
@@ -271,31 +266,23 @@ class _ReplyBatch:
         )
         return {(appeal_id, reason) for appeal_id, reason in rows}
 
-    def _decide(self, appeal: Appeal, routing_context: RoutingContext, incident: Incident) -> bool:
-        """Assign an appeal in triage, because a moderator who answers it has decided that an answer is due; return
-        False, and record why, if it cannot be assigned.
+    async def _send(self, appeal: Appeal, routing_context: RoutingContext, incident: Incident) -> bool:
+        """Create the reply, or record why there is none; return False if a reply under way must end first. By
+        answering an appeal in triage the moderator has decided that an answer is due: it is assigned, unless the
+        reply is refused.
         """
-        if self._reply.organisation_id is not None:
-            self._skip(appeal, "Ждёт решения модератора")
-            return False
-        page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
-        organisation_id = appeal.organisation_id or (
-            page_owner.organisation_id if page_owner else incident.organisation_id
-        )
-        if organisation_id is None:
-            self._skip(appeal, "Неизвестно, кто отвечает")
-            return False
-        reason = f"Ответ на инцидент № {incident.number}"
-        route = route_of(appeal).replaced_by(manual_route(reason))
-        assign(appeal, organisation_id, routing_context.sla, self._recorder, self._reply.author, route=route)
-        return True
-
-    async def _send(self, appeal: Appeal) -> bool:
-        """Create the reply, or record why there is none; return False if a reply under way must end first."""
         given = self._reply
         draft = NewReply(given.text, given.kind, given.promised_at, None)
+        organisation_id = None
+        if appeal.status == "triage":
+            organisation_id = self._organisation_to_answer(appeal, routing_context, incident)
+            if organisation_id is None:
+                return True
         try:
             message = await reply_queries.target_message(self._session, appeal)
+            if organisation_id is not None:
+                await submission.require_creatable(self._session, appeal, draft)
+                self._assign(appeal, organisation_id, routing_context, incident)
             await submission.create_reply(
                 self._session, appeal, draft, message, given.author, incident_reply_id=given.id
             )
@@ -304,6 +291,27 @@ class _ReplyBatch:
         except (Conflict, Invalid) as refused:
             self._skip(appeal, str(refused))
         return True
+
+    def _organisation_to_answer(
+        self, appeal: Appeal, routing_context: RoutingContext, incident: Incident
+    ) -> UUID | None:
+        """Return who answers an appeal in triage, or record why it gets no reply."""
+        if self._reply.organisation_id is not None:
+            self._skip(appeal, "Ждёт решения модератора")
+            return None
+        page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
+        organisation_id: UUID | None = appeal.organisation_id or (
+            page_owner.organisation_id if page_owner else incident.organisation_id
+        )
+        if organisation_id is None:
+            self._skip(appeal, "Неизвестно, кто отвечает")
+        return organisation_id
+
+    def _assign(
+        self, appeal: Appeal, organisation_id: UUID, routing_context: RoutingContext, incident: Incident
+    ) -> None:
+        route = route_of(appeal).replaced_by(manual_route(f"Ответ на инцидент № {incident.number}"))
+        assign(appeal, organisation_id, routing_context.sla, self._recorder, self._reply.author, route=route)
 
     def _skip(self, appeal: Appeal, reason: str) -> None:
         """Record in the timeline, once for each reason, that the appeal gets no reply."""

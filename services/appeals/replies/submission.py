@@ -82,16 +82,23 @@ async def create_reply(
     on an error. `repeats`: `allow_duplicate` of `submit_reply`. `check`: check the text, and store the results
     with it. The text of a reply to an incident was checked before.
     """
-    check_promise(draft)
-    mark_question.check_outcome(draft)
-    await require_none_under_way(session, appeal)
-    if draft.kind == "final" and not repeats:
-        await repeated_texts.require_new_text(session, appeal, draft.text)
+    await require_creatable(session, appeal, draft, repeats=repeats)
     hints = await check_context.require_publishable(session, appeal, draft, message) if check else None
     reply = new_reply(appeal, draft, author, message.id)
     reply.incident_reply_id = incident_reply_id
     await handover.hand_over(session, appeal, reply, author, hints)
     return reply
+
+
+async def require_creatable(
+    session: WriteSession, appeal: Appeal, draft: NewReply, *, repeats: bool = False
+) -> None:
+    """Raise as `create_reply` does, apart from the checks of the text, if the reply cannot be created now."""
+    check_promise(draft)
+    mark_question.check_outcome(draft)
+    await require_none_under_way(session, appeal)
+    if draft.kind == "final" and not repeats:
+        await repeated_texts.require_new_text(session, appeal, draft.text)
 
 
 def new_reply(appeal: Appeal, draft: NewReply, author: str, message_id: UUID) -> Reply:

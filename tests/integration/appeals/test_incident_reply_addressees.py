@@ -11,7 +11,7 @@ import pytest
 from services.appeals import jobs
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
-from tests.integration.appeals.reply_helpers import answer, execute, make_replies
+from tests.integration.appeals.reply_helpers import answer, execute, make_replies, reply_fails
 from tests.integration.appeals.test_bulk_operations import completed, counts, undo
 from tests.integration.appeals.test_manual_incidents import TROUBLE, appeal_of, opened
 from tests.integration.appeals.test_organisation_calendars import calendar_on
@@ -204,19 +204,50 @@ async def test_deadline_of_an_appeal_without_a_page_uses_the_leaders_calendar(
         "UPDATE organisations SET calendar_id = $2 WHERE id = $1", scenario.organisation, around_the_clock
     )
     await registry.close()
-    manual = await scenario.post("/appeals", {"text": TROUBLE})
-    assert (manual.status_code, manual.json()["status"]) == (201, "triage"), manual.text
-    incident = await opened(scenario, manual.json())
+    message = await scenario.citizen_writes("", attachments=[{"type": "photo"}])
+    unclear = await scenario.single_appeal()
+    assert unclear["status"] == "triage"
+    await execute(scenario, "UPDATE appeals SET page_id = NULL, organisation_id = NULL")
+    await _lead(scenario, await opened(scenario, unclear))
+    await reply_to_incident(scenario, (await scenario.get("/incidents")).json()["items"][0])
+    await make_replies(scenario)
+    appeal = await scenario.appeal(unclear["id"])
+    assert (appeal["status"], appeal["organisation"]["id"]) == ("in_progress", str(scenario.organisation))
+    assert [reply["in_reply_to"] for reply in appeal["replies"]] == [str(message)]
+    # At some hours of the day both calendars give the same deadline, so the calendars are compared.
+    used = await scenario.ingest.fetch("SELECT DISTINCT calendar_id FROM sla_clocks")
+    assert [row["calendar_id"] for row in used] == [around_the_clock]
+
+
+async def _lead(scenario: AppealsScenario, incident: dict[str, Any]) -> None:
+    """Let the scenario's organisation lead the incident."""
     led = await scenario.appeals.client.patch(
         f"/api/v1/incidents/{incident['id']}",
         json={"organisation_id": str(scenario.organisation)},
         headers=scenario.appeals.headers("moderator", **{"If-Match": "*"}),
     )
     assert led.status_code == 200, led.text
+
+
+async def test_unanswerable_appeals_stay_in_triage(scenario: AppealsScenario) -> None:
+    """One appeal came by phone and has no thread; the other has a failed reply with the same text."""
+    failed = await appeal_of(scenario, "anna")
+    await reply_fails(scenario, await answer(scenario, failed, TEXT))
+    assert (await scenario.move(await scenario.appeal(failed["id"]), "triage", reason="Чьё это?")).is_success
+    manual = (await scenario.post("/appeals", {"text": TROUBLE})).json()
+    before = [await scenario.appeal(one["id"]) for one in (manual, failed)]
+    assert [one["status"] for one in before] == ["triage", "triage"]
+    incident = await opened(scenario, *before)
+    await _lead(scenario, incident)
     await reply_to_incident(scenario, incident)
     await make_replies(scenario)
-    appeal = await scenario.appeal(manual.json()["id"])
-    assert (appeal["status"], appeal["organisation"]["id"]) == ("assigned", str(scenario.organisation))
-    # At some hours of the day both calendars give the same deadline, so the calendars are compared.
-    used = await scenario.ingest.fetch("SELECT DISTINCT calendar_id FROM sla_clocks")
-    assert [row["calendar_id"] for row in used] == [around_the_clock]
+    reasons = []
+    for former in before:
+        after = await scenario.appeal(former["id"])
+        same = ("status", "organisation", "first_response_due_at", "next_response_due_at", "assignments")
+        assert [after[name] for name in same] == [former[name] for name in same]
+        entry = after["timeline"][-1]
+        assert entry["kind"] == "incident_reply_skipped"
+        reasons.append(entry["data"]["reason"])
+    assert "no message in a network" in reasons[0]
+    assert "has failed: retry it" in reasons[1]
