@@ -4,7 +4,7 @@ batches, each in one transaction, and is idempotent.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Select, exists, or_, select
@@ -12,10 +12,13 @@ from sqlalchemy import Select, exists, or_, select
 from services.appeals import jobs
 from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.deadline_watch.deadline_changes import due_dates, record_changed_deadline
+from services.appeals.deadline_watch.escalations import store_next_escalations
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from services.appeals.sla import clocks
 from services.appeals.sla.clock_rows import STARTED_STATES
+from services.appeals.sla.due_dates import awaited_deadlines
+from services.appeals.sla.escalation_steps import first_moment
 from services.appeals.sla.sla_context import SlaContext
 from shared import clock
 from shared.api.pagination import inline_literal
@@ -128,14 +131,19 @@ async def _recompute(session: WriteSession, appeals: Sequence[Appeal], organisat
     sla = await SlaContext.load(session, {appeal.organisation_id for appeal in appeals})
     recorder = AppealRecorder()
     changed = 0
+    # The steps of a passed deadline, which does not move, count in the changed calendar from now on. The job that
+    # takes the steps leaves out those that were taken.
+    first_steps: dict[UUID, datetime | None] = {}
     for appeal in appeals:
         before = due_dates(appeal)
         if appeal.organisation_id in organisations:
             clocks.follow_appeal(appeal, sla, SYSTEM_ACTOR)
         else:
             clocks.recompute_clocks(appeal, sla)
+            first_steps[appeal.id] = first_moment(awaited_deadlines(appeal, sla))
         if record_changed_deadline(recorder, appeal, before, sla):
             changed += 1
             appeal.updated_at = clock.now()
     await recorder.write(session)
+    await store_next_escalations(session, first_steps)
     return changed

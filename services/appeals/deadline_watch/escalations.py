@@ -110,7 +110,7 @@ class _Escalating:
             if one.step != "executor":
                 self._notified.setdefault((one.appeal_id, one.clock, one.due_at), set()).update(one.told)
         self._rows: list[dict[str, object]] = []
-        self._next: dict[UUID, object] = {}
+        self._next: dict[UUID, datetime | None] = {}
         self._recorder = AppealRecorder()
 
     def escalate(self, appeal: Appeal) -> None:
@@ -195,13 +195,21 @@ class _Escalating:
         """Write the steps with their events, and the moment of each appeal's next step."""
         await insert_rows(session, Escalation, self._rows)
         await self._recorder.write(session)
-        # Not through the ORM: to people the appeal has not changed, so its version and `updated_at` stay.
-        await session.execute(
-            update(_APPEALS)
-            .where(_APPEALS.c.id == bindparam("appeal_id"))
-            .values(next_escalation_at=bindparam("at"), updated_at=_APPEALS.c.updated_at),
-            [{"appeal_id": appeal_id, "at": moment} for appeal_id, moment in self._next.items()],
-        )
+        await store_next_escalations(session, self._next)
+
+
+async def store_next_escalations(session: WriteSession, moments: Mapping[UUID, datetime | None]) -> None:
+    """Store when the next step of each appeal is due; None: no step is left. Not through the ORM: to people the
+    appeal has not changed, so its version and `updated_at` stay.
+    """
+    if not moments:
+        return
+    await session.execute(
+        update(_APPEALS)
+        .where(_APPEALS.c.id == bindparam("appeal_id"))
+        .values(next_escalation_at=bindparam("at"), updated_at=_APPEALS.c.updated_at),
+        [{"appeal_id": appeal_id, "at": moment} for appeal_id, moment in moments.items()],
+    )
 
 
 async def _former_escalations(session: AsyncSession, appeals: Iterable[Appeal]) -> Sequence[Escalation]:

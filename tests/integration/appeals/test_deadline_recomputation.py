@@ -1,7 +1,7 @@
 """Deadlines follow the registry's calendars: running clocks are recomputed, finished clocks stay."""
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,7 @@ from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, set_calendar, set_time
 from tests.integration.appeals.test_concurrent_matching import Workers, workers
+from tests.integration.appeals.test_escalations import escalate, shown
 from tests.support.sample_events import sample_data
 
 __all__ = ["set_time", "workers"]  # re-exported so that pytest finds the fixtures here
@@ -84,6 +85,28 @@ async def test_new_day_off_moves_running_deadlines_and_keeps_finished_clocks(
     # Handling the same event again changes nothing.
     await registry_event(scenario, "calendar.changed", calendar, version=2, start="2026-03-05", end="2026-03-05")
     assert len(await scenario.events("appeal.deadline_changed")) == len(changed)
+
+
+async def test_removed_day_off_moves_the_next_escalation_of_a_late_appeal(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    appeal = await opened(scenario, set_time)
+    due = datetime.fromisoformat(appeal["resolution_due_at"])
+    assert due == datetime(2026, 3, 16, 2, 1, tzinfo=UTC)
+    calendar = await add_day_off(scenario, "2026-03-17")
+    # Both deadlines have passed, and all levels but the deputy head, nine working hours later, were notified.
+    set_time(due + timedelta(hours=7))
+    await escalate(scenario)
+    late = await scenario.appeal(appeal["id"])
+    assert (await shown(scenario, appeal))["next_escalation_at"] == "2026-03-18T03:01:00Z"
+    connection = await scenario.database.connect()
+    await connection.execute("DELETE FROM calendar_days WHERE day = '2026-03-17'")
+    await connection.close()
+    await registry_event(scenario, "calendar.changed", calendar, version=3, start="2026-03-17", end="2026-03-17")
+    await escalate(scenario)
+    assert (await shown(scenario, appeal))["next_escalation_at"] == "2026-03-17T03:01:00Z"
+    assert await scenario.appeal(appeal["id"]) == late
+    assert await scenario.events("appeal.deadline_changed") == []
 
 
 async def test_day_off_of_the_base_calendar_moves_deadlines_in_calendars_based_on_it(
