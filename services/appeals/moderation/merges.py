@@ -4,9 +4,11 @@ author answers both. Appeals of several people about one cause form an incident 
 """
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Row, Table, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -20,6 +22,7 @@ from services.appeals.sla import clocks
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMerged, AppealUnmerged
+from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.http.problems import Conflict, Invalid, NotFound
 from shared.ids import new_id
@@ -29,6 +32,8 @@ from shared.tables.appeals_classification import Review
 from shared.tables.appeals_merges import AppealMerge
 from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, VOID_REPLY_STATUSES, Reply
 from shared.tables.ingest import Message
+
+_LINKED = cast("Table", AppealMessage.__table__)
 
 # An appeal's id and number.
 LinkRow = Row[UUID, int]
@@ -56,6 +61,7 @@ async def merge(
     recorder = AppealRecorder()
     message_ids, question = await _message_ids(session, appeal), await _question(session, appeal)
     await _move_messages(session, message_ids, into)
+    await _count_as_new(session, message_ids)
     now = clock.now()
     session.add(
         AppealMerge(
@@ -273,6 +279,25 @@ async def _move_messages(session: WriteSession, message_ids: Sequence[UUID], to:
         return
     for review in await session.scalars(select(Review).where(Review.message_id.in_(message_ids))):
         review.organisation_id = to.organisation_id
+
+
+async def _count_as_new(session: WriteSession, message_ids: Sequence[UUID]) -> None:
+    """Let the messages count as received by their new appeal now, in their former order: neither the author of an
+    earlier reply nor a person who saw a list before knows that they are in it.
+    """
+    in_order = await session.scalars(
+        select(AppealMessage.message_id)
+        .where(AppealMessage.message_id.in_(message_ids))
+        .order_by(AppealMessage.created_at, AppealMessage.message_id)
+    )
+    moved_at = await database_time(session)
+    await session.execute(
+        update(_LINKED).where(_LINKED.c.message_id == bindparam("moved_id")).values(created_at=bindparam("at")),
+        [
+            {"moved_id": message_id, "at": moved_at + timedelta(microseconds=place)}
+            for place, message_id in enumerate(in_order)
+        ],
+    )
 
 
 def _record(

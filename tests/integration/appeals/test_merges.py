@@ -17,7 +17,7 @@ from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer, execute, reply_fails, restart_publication
 from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_appeals_api import UNCLEAR, _is_problem
-from tests.integration.appeals.test_bulk_operations import insert_appeals
+from tests.integration.appeals.test_bulk_operations import completed, insert_appeals, rows_of, version_of
 from tests.integration.appeals.test_clocks import SetTime, pause, set_time
 from tests.integration.appeals.test_concurrent_matching import _waits_for_lock
 from tests.integration.appeals.test_reply_changes import published, withdrawn
@@ -477,3 +477,41 @@ async def test_message_of_the_merged_appeal_can_be_split_off(scenario: AppealsSc
     )
     assert tuple(row) == (OTHER_THREAD, 2)
     _is_problem(await _unmerge(scenario, second["id"]), 409)
+
+
+async def test_bulk_closing_refuses_an_appeal_that_a_merge_gave_an_unseen_message(
+    scenario: AppealsScenario,
+) -> None:
+    first = await _appeal_of(scenario)
+    unclear = await _appeal_of(scenario, UNCLEAR, thread=OTHER_THREAD, at=WEDNESDAY + HOUR)
+    assert (first["status"], unclear["status"]) == ("assigned", "triage")
+    moderator = await register(scenario, "Модератор", "moderator")
+    seen = await version_of(moderator, "status=assigned")
+    assert (await _merge(scenario, unclear, first)).status_code == 200
+    body = {"action": "close", "reason": "Решено", "filter": {"status": ["assigned"]}, "list_version": seen}
+    (row,) = await rows_of(moderator, await completed(scenario, moderator, body))
+    assert (row["outcome"], row["problem"]["errors"][0]["pointer"]) == ("refused", "/list_version")
+    assert (await scenario.appeal(first["id"]))["status"] == "assigned"
+
+
+async def test_failed_reply_published_after_a_merge_does_not_answer_the_merged_question(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario, AGAIN)
+    reply = await answer(scenario, first, "Отремонтируем в мае.")
+    await reply_fails(scenario, reply)
+    assert (await _merge(scenario, second, await scenario.appeal(first["id"]))).status_code == 200
+    await scenario.emit_published(reply, at=WEDNESDAY + 2 * HOUR)
+    after = await scenario.appeal(first["id"])
+    assert (after["status"], len(after["messages"])) == ("reopened", 2)
+
+
+async def test_merged_messages_keep_their_order(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario, AGAIN)
+    for hour, text in ((2, "Спасибо"), (3, "И тротуар на Бабушкина разбит")):
+        await scenario.citizen_writes(text, thread=OTHER_THREAD, at=WEDNESDAY + hour * HOUR)
+    second = await scenario.appeal(second["id"])
+    order = "SELECT message_id FROM appeal_messages ORDER BY created_at"
+    before = await scenario.ingest.fetch(order)
+    assert (await _merge(scenario, second, first)).status_code == 200
+    assert (len(before), await scenario.ingest.fetch(order)) == (4, before)
