@@ -179,6 +179,15 @@ def owner_event(row: SlaClock) -> SlaClockEvent:
     return next(event for event in reversed(all_events(row)) if event.kind in {"started", "restarted", "moved"})
 
 
+def owned_since(row: SlaClock) -> datetime:
+    """Return when the current organisation got a started clock. Another calendar of the organisation, and another
+    start of the clock, do not count.
+    """
+    owners = [event for event in all_events(row) if event.kind in {"started", "restarted", "moved"}]
+    others = [number for number, event in enumerate(owners) if event.organisation_id != owners[-1].organisation_id]
+    return owners[max(others, default=-1) + 1].at
+
+
 def continued_at(row: SlaClock) -> datetime | None:
     """Return when the clock last continued after a pause or an answer, also a withdrawn answer; None if it was
     never interrupted.

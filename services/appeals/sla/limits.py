@@ -4,7 +4,7 @@ date.
 
 from datetime import datetime
 
-from services.appeals.sla.clock_rows import STARTED_STATES, owner_event
+from services.appeals.sla.clock_rows import STARTED_STATES, owned_since
 from services.appeals.sla.deadlines import ClockEvent, Target, read_clock
 from services.appeals.sla.opened_clocks import clocks_of
 from services.appeals.sla.policy_selection import promise_target, return_target
@@ -19,7 +19,7 @@ def return_until(appeal: Appeal, sla: SlaContext) -> datetime | None:
     target = return_target(found[1]) if found is not None else None
     if found is None or target is None:
         return None
-    return _after(owner_event(found[0]).at, target, appeal, sla)
+    return _after(owned_since(found[0]), target, appeal, sla)
 
 
 def latest_promise(appeal: Appeal, sla: SlaContext, moment: datetime) -> datetime | None:

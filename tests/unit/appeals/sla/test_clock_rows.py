@@ -1,5 +1,6 @@
 """Clocks of an appeal in memory: the stored values equal those computed from the event rows, after any steps."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -26,7 +27,7 @@ from services.appeals.sla.deadlines import read_clock
 from services.appeals.sla.limits import latest_promise, return_until
 from services.appeals.sla.sla_context import SlaContext
 from shared.tables.appeals import Appeal
-from shared.tables.appeals_sla import DEFAULT_ESCALATION, UNFINISHED_CLOCK_STATES, SlaPolicy
+from shared.tables.appeals_sla import DEFAULT_ESCALATION, UNFINISHED_CLOCK_STATES, SlaClock, SlaPolicy
 from tests.unit.appeals.sla.product_clocks import calendars
 
 ORGANISATIONS = {UUID(int=number): key for number, key in enumerate(("region", "duty", "split", "night"), start=1)}
@@ -221,6 +222,38 @@ def test_return_limit_counts_from_the_moment_the_organisation_got_the_appeal(
     promise = latest_promise(appeal, sla, OPENED)
     assert promise is not None
     assert promise > OPENED + timedelta(days=7)
+
+
+def _first_response_clock(appeal: Appeal) -> SlaClock:
+    """Return the unfinished clock of the first response."""
+    row = unfinished(appeal, "first_response")
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize(
+    ("step", "owned_from"), [("calendar", OPENED), ("restart", OPENED), ("transfer", OPENED + timedelta(days=7))]
+)
+def test_time_to_return_an_appeal_counts_from_when_the_organisation_got_it(
+    step: str, owned_from: datetime, time_machine: Any
+) -> None:
+    limited = policy("С возвратом", 9, return_hours=1, return_unit="calendar", channel="vk")
+    appeal, sla = appeal_of(network="vk"), context(limited)
+    time_machine.move_to(OPENED, tick=False)
+    clocks.start_first_response_clock(appeal, sla, "system")
+    time_machine.move_to(OPENED + timedelta(days=7), tick=False)
+    if step == "calendar":
+        chosen = {UUID(int=1): calendars()["duty"].id}
+        sla = replace(sla, calendars=replace(sla.calendars, _chosen=chosen))
+        clocks.follow_appeal(appeal, sla, "system")
+    elif step == "restart":
+        clocks.start_again(appeal, sla, "system")
+    else:
+        appeal.organisation_id = UUID(int=2)
+        clocks.follow_appeal(appeal, sla, "person")
+    kinds = [event.kind for event in all_events(_first_response_clock(appeal))]
+    assert kinds == ["started", "restarted" if step == "restart" else "moved"]
+    assert return_until(appeal, sla) == owned_from + timedelta(hours=1)
 
 
 def test_events_of_two_machines_are_ordered_by_sequence_not_by_clock(time_machine: Any) -> None:
