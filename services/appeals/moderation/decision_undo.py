@@ -21,6 +21,7 @@ from services.appeals.moderation import reviews
 from services.appeals.replies import reply_queries
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla import clocks
+from services.appeals.sla.clock_rows import unfinished
 from shared import clock
 from shared.auth.callers import Caller
 from shared.auth.rights import Right
@@ -31,7 +32,8 @@ from shared.tables.appeals_classification import Classification, Review
 from shared.tables.appeals_work import UNDO_MINUTES, UndoableDecision
 
 DECISION_UNDO_REASON = "Решение отменено"
-# Statuses that can be restored; `triage` only before the first reply, because clocks cannot be set back.
+# Statuses that can be restored; `triage` only before the first reply, because clocks cannot be set back. For the
+# same reason a decision that ended the clock of the next response, or gave it to another message, is not undone.
 _RESTORED = frozenset({"triage", "assigned", "in_progress", "interim", "reopened"})
 
 
@@ -95,11 +97,13 @@ class _FormerReview(_Former):
 
 class BeforeDecision(_Former):
     """The state before a decision: of the appeal, and of the classification and review of the message. `at` is the
-    moment of the decision: everything that the decision writes has this time or a later one.
+    moment of the decision: everything that the decision writes has this time or a later one. `awaited`: the clock
+    of the next response, and the message that it counts from.
     """
 
     at: datetime
     appeal: FormerAppeal
+    awaited: tuple[UUID, UUID | None] | None = None
     message_id: UUID | None = None
     classification: _FormerClassification | None = None
     review: _FormerReview | None = None
@@ -112,10 +116,16 @@ class BeforeDecision(_Former):
         return BeforeDecision(
             at=clock.now(),
             appeal=FormerAppeal.model_validate(appeal),
+            awaited=_awaited(appeal),
             message_id=classification.message_id if classification else None,
             classification=_FormerClassification.model_validate(classification) if classification else None,
             review=_FormerReview.model_validate(review) if review else None,
         )
+
+
+def _awaited(appeal: Appeal) -> tuple[UUID, UUID | None] | None:
+    row = unfinished(appeal, "next_response")
+    return (row.id, row.message_id) if row is not None else None
 
 
 async def remember(
@@ -127,6 +137,8 @@ async def remember(
     await session.flush()
     was = former.appeal
     if was.status not in _RESTORED or (was.status == "triage" and appeal.first_response_at is not None):
+        return
+    if former.awaited is not None and former.awaited != _awaited(appeal):
         return
     state = former.model_dump(mode="json")
     values = {

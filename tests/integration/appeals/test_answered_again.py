@@ -274,6 +274,13 @@ async def test_reopening_by_a_message_that_needs_no_answer_is_undone(scenario: A
     assert await _clock_starts(scenario, after, "final_answer") == [("stopped", WEDNESDAY + MINUTE)]
     moved = json.loads((await scenario.events("appeal.moved"))[-1]["data"])
     assert (moved["from"], moved["to"]) == ("reopened", "answered")
+    # The clocks of the message have ended, so the decision is not undone; another decision reopens the appeal.
+    undone = await scenario.post(f"/appeals/{found['id']}/undo", {}, If_Match=f'"{after["version"]}"')
+    assert (undone.status_code, (await scenario.appeal(found["id"]))["status"]) == (409, "answered")
+    message = reopened["messages"][-1]
+    assert (await scenario.post(f"/messages/{message['id']}/triage", {"needs_answer": True})).status_code == 200
+    again = await scenario.appeal(found["id"])
+    assert (again["status"], again["next_response_due_at"]) == ("reopened", reopened["next_response_due_at"])
 
 
 async def test_reopening_is_not_undone_while_somebody_writes_a_reply(scenario: AppealsScenario) -> None:
