@@ -59,10 +59,13 @@ def _warn(appeal: Appeal, row: SlaClock, sla: SlaContext, recorder: AppealRecord
         return
     moments = {share: warning_moment(events, share) for share in policy.warn_at}
     reached = [share for share, moment in moments.items() if moment is not None and moment <= now]
-    row.warned_share = max([*reached, row.warned_share or 0])
+    share = max(reached, default=0)
+    # A calendar that changed just now may have moved the moment ahead.
+    is_new = share > (row.warned_share or 0)
+    row.warned_share = share if is_new else row.warned_share
     ahead = shares_to_warn_of(policy, after=row.warned_share)
     row.next_warning_at = compute_deadline(events, ahead).next_warning_at
-    if row.due_at <= now:
+    if not is_new or row.due_at <= now:
         return  # the deadline has passed: a breach is recorded instead
     left = int(read_clock(events, now).left.total_seconds())
     recorder.add_timeline_entry(appeal, "deadline_near", clock=row.kind, share=row.warned_share, left_seconds=left)

@@ -7,6 +7,7 @@ from typing import Any
 from services.appeals.deadline_watch.deadline_warnings import record_warnings
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.test_clocks import SetTime, deadlines, opened, pause, set_time
+from tests.integration.appeals.test_deadline_recomputation import add_day_off, registry_event
 
 __all__ = ["set_time"]  # re-exported so that pytest finds the fixture here
 
@@ -54,6 +55,21 @@ async def test_only_the_last_of_several_passed_shares_is_recorded(
     set_time(WEDNESDAY + 24 * HOUR)
     assert await warn(scenario) == 1
     assert await warned(scenario) == [("first_response", 0.8)]
+
+
+async def test_warning_that_a_changed_calendar_moved_ahead_waits_for_its_moment(
+    scenario: AppealsScenario, set_time: SetTime
+) -> None:
+    await opened(scenario, set_time)
+    # The job that recomputes the deadlines has not run yet.
+    calendar = await add_day_off(scenario, "2026-03-04")
+    set_time(WEDNESDAY + 6 * HOUR)
+    assert await warn(scenario) == 1
+    assert await warned(scenario) == []
+    await registry_event(scenario, "calendar.changed", calendar, version=2, start="2026-03-04", end="2026-03-04")
+    set_time(WEDNESDAY + 29 * HOUR)
+    assert await warn(scenario) == 1
+    assert await warned(scenario) == [("first_response", 0.5)]
 
 
 async def test_missed_paused_and_returned_appeals_get_no_warning(
