@@ -348,8 +348,8 @@ class AppealEscalated(AppealSnapshot):
 
 class AppealDeadlineChanged(AppealSnapshot):
     """A deadline of the appeal moved: a working calendar or the choice of the organisation's calendar changed, the
-    clocks now start with a later message that made the matter clear, or an appeal that started earlier was merged
-    into it.
+    clocks now start with a later message, which made the matter clear or waits because the former one needs no
+    answer, or an appeal that started earlier was merged into it.
     """
 
     event_type = "appeal.deadline_changed"
