@@ -52,6 +52,20 @@ async def test_missed_question_reopens_the_answered_appeal_with_a_clock_from_the
     assert (same["id"], same["events"]) == (clock["id"], clock["events"])
 
 
+async def test_missed_question_goes_to_the_organisation_that_the_moderator_names(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await answered(scenario), IRONY)
+    decided = await _needs_answer(
+        scenario, found["messages"][-1], organisation_id=str(scenario.other_organisation)
+    )
+    assert decided.status_code == 200, decided.text
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["organisation"]["id"]) == ("assigned", str(scenario.other_organisation))
+    (clock,) = await clocks_of(scenario, found, "next_response")
+    assert datetime.fromisoformat(clock["started_at"]) == NEXT_DAY + timedelta(minutes=1)
+
+
 async def test_message_that_the_author_of_the_answer_saw_leaves_the_appeal_answered(
     scenario: AppealsScenario,
 ) -> None:
