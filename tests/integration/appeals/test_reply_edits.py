@@ -10,7 +10,7 @@ import pytest
 from shared.networks import NETWORKS
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, replies_of, request
-from tests.integration.appeals.test_failed_replies import record_overdue, promise_passes
+from tests.integration.appeals.test_failed_replies import promise_passes, record_overdue
 from tests.integration.appeals.test_reply_attachments import upload
 from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, emit_outcome, published, withdrawn
 
