@@ -1,15 +1,21 @@
 """Settings of ingest, in addition to the settings shared by all services."""
 
+import json
 from functools import lru_cache
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field, field_validator
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.settings import FernetKeys, SecretFileSettings, StrongKey
 
 # Methods of VK that the network limits per token and day.
 VK_CALLS_PER_DAY = {"wall.get": 5_000, "wall.search": 1_000, "newsfeed.search": 1_000}
+
+
+def _object_from_text(value: Any) -> Any:
+    """Return the JSON object in a text; an empty text, which Compose passes for an unset variable, is `{}`."""
+    return json.loads(value or "{}") if isinstance(value, str) else value
 
 
 class IngestSettings(SecretFileSettings):
@@ -109,7 +115,7 @@ class IngestSettings(SecretFileSettings):
     ok_fields_retry_seconds: float = Field(
         default=3_600, description="How long a method is called without `fields` after OK refused them"
     )
-    ok_photo_albums: dict[str, str] = Field(
+    ok_photo_albums: Annotated[dict[str, str], NoDecode, BeforeValidator(_object_from_text)] = Field(
         default={},
         description="Albums for photos of replies, by group id; without one they belong to the token's owner",
     )

@@ -255,7 +255,7 @@ def test_every_retention_setting_is_documented_with_its_minimum() -> None:
 
 
 def _defaults(service: dict[str, Any]) -> dict[str, str]:
-    found = (re.fullmatch(r"\$\{(\w+):-(.*)\}", value) for value in service["environment"].values())
+    found = (re.fullmatch(r"\$\{(\w+):?-(.*)\}", value) for value in service["environment"].values())
     return {match[1]: match[2] for match in found if match}
 
 
