@@ -128,7 +128,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
 
     They are found through the replies of these appeals, through the person's comments that they answer, and
     through the person's posts: a comment of the page that replies to no other comment answers the post, unless it
-    is known to answer another person's appeal.
+    was written after the time until which the person is erased, or is known to answer another person's appeal.
     """
     replies = select(Reply.id, Reply.message_id).where(is_one_of(Reply.appeal_id, appeal_ids)).subquery()
     published = (
@@ -148,7 +148,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
         await session.scalars(
             select(Message.id)
             .where(
-                Message.id.in_(union(ours, answers_to(erasure.pseudonym), by_hand)),
+                Message.id.in_(union(ours, answers_to(erasure.pseudonym, erasure.until), by_hand)),
                 Message.from_community,
                 Message.erased_at.is_(None),
             )

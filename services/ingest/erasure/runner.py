@@ -183,7 +183,8 @@ class ErasureRunner:
 
     async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> int:
         """Erase data that refers to erased messages and appeals; return how many replies are being published."""
-        async with self._locked(erasure_id, alone=bool(subject.threads)) as (session, erasure):
+        # Alone: a reply whose publication is erased here is stored either before this or without words.
+        async with self._locked(erasure_id, alone=True) as (session, erasure):
             appeal_ids = await erased_appeal_ids(session, erasure)
             _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))
             if subject.native_id is not None:

@@ -10,7 +10,7 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, CompoundSelect, delete, or_, select, union, update
+from sqlalchemy import ColumnElement, CompoundSelect, ScalarSelect, delete, or_, select, union, update
 
 from services.ingest.intake.batches import MessageKey
 from services.ingest.networks.port import IncomingItem
@@ -83,11 +83,11 @@ async def find_answered(
     }
 
 
-def answers_to(pseudonym: str) -> CompoundSelect[UUID]:
+def answers_to(pseudonym: str, until: datetime | ScalarSelect[datetime]) -> CompoundSelect[UUID]:
     """Return the query of the public comments that answer the erased messages with this pseudonym.
 
-    A comment that replies to no other comment answers the post of its thread, unless it is known to answer another
-    person's appeal.
+    A comment that replies to no other comment answers the post of its thread, unless it was written after the time
+    until which the person is erased, or is known to answer another person's appeal.
     """
     own_ids = select(Message.external_id).where(Message.author_key == pseudonym, Message.kind == "comment")
     own_threads = select(Message.thread_key).where(Message.author_key == pseudonym, Message.kind != "message")
@@ -99,6 +99,7 @@ def answers_to(pseudonym: str) -> CompoundSelect[UUID]:
         Message.thread_key.in_(own_posts),
         Message.kind == "comment",
         Message.reply_to.is_(None),
+        Message.written_at <= until,
         ~_answers_another_person(pseudonym),
     )
     return union(replies, under_posts)
@@ -143,7 +144,7 @@ async def erase_stored_answers(session: WriteSession, pseudonyms: Collection[str
         found = await session.scalars(
             select(Message.id)
             .where(
-                Message.id.in_(answers_to(pseudonym)),
+                Message.id.in_(answers_to(pseudonym, until)),
                 Message.from_community,
                 Message.erased_at.is_(None),
                 Message.written_at <= until,

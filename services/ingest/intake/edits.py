@@ -155,8 +155,13 @@ class _MessageEditor:
             await self._set(deleted_at=None, deleted_by=None)
             result.restored += 1
             result.events.append(await self._event(MessageRestored))
-        # The text of an erased item is empty. The job of the erasure empties the stored message.
-        if message.erased_at is not None or one.erased:
+        # The text of an erased item is empty. The job of the erasure empties the stored message, except an answer
+        # to another person's appeal, which follows its edits.
+        if one.erased and one.if_spared is not None:
+            item = one.if_spared
+        elif one.erased:
+            return
+        if message.erased_at is not None:
             return
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return

@@ -40,6 +40,12 @@ _FIND = """
 SELECT k.digest, k.until, e.pseudonym FROM erased_keys k JOIN erasures e ON e.id = k.erasure_id
 WHERE k.digest = ANY($1::text[])
 """
+_ERASED_REPLIES = """
+SELECT p.network, p.kind, p.external_id
+FROM unnest($1::text[], $2::text[], $3::text[]) AS u(network, kind, external_id)
+JOIN publications p ON (p.network, p.kind, p.external_id) = (u.network, u.kind, u.external_id)
+WHERE p.erased_at IS NOT NULL
+"""
 _STORED = """
 SELECT external_id FROM messages WHERE kind = 'message' AND network = $1 AND external_id = ANY($2::text[])
 UNION SELECT external_id FROM publications
@@ -79,11 +85,32 @@ async def without_erased_words(
         {row["digest"]: row["pseudonym"] for row in rows},
         await _stored_ids(connection, batches, items, digests, until),
         _answered_until(batches, items, digests, until, answered),
+        await _erased_replies(connection, networks, items),
     )
     return [
         people.without_words(network, one, names, also_named, answer)
         for network, one, names, also_named, answer in zip(networks, items, digests, named, answers, strict=True)
     ]
+
+
+async def _erased_replies(
+    connection: asyncpg.Connection, networks: Sequence[str], items: Sequence[BatchItem]
+) -> set[MessageKey]:
+    """Return the keys of those comments of the page that are erased replies of ours, whenever they were written.
+
+    The message of a reply that was being published when the erasure was requested comes after the erasure.
+    """
+    keys = sorted(
+        {
+            (network, one.item.kind, one.item.external_id)
+            for network, one in zip(networks, items, strict=True)
+            if one.item.from_community and one.item.kind == "comment" and one.item.text is not None
+        }
+    )
+    if not keys:
+        return set()
+    rows = await connection.fetch(_ERASED_REPLIES, *(list(column) for column in zip(*keys, strict=True)))
+    return {(row["network"], row["kind"], row["external_id"]) for row in rows}
 
 
 def _digests(network: str, item: IncomingItem) -> dict[str, str]:
@@ -174,13 +201,15 @@ class _ErasedPeople:
     """What is known of the erased people of a batch.
 
     `until`, `pseudonyms`: by digest. `stored`: (network, external id) of stored items of erased conversations.
-    `answered`: until when the authors of erased public messages are erased, by message key.
+    `answered`: until when the authors of erased public messages are erased, by message key. `replies`: the keys of
+    our own public replies that are erased.
     """
 
     until: Mapping[str, datetime]
     pseudonyms: Mapping[str, str]
     stored: set[tuple[str, str]]
     answered: Mapping[MessageKey, datetime]
+    replies: set[MessageKey]
 
     def without_words(
         self,
@@ -207,12 +236,14 @@ class _ErasedPeople:
                 return BatchItem(one.batch, stripped, erased=True, pseudonym=pseudonym, original=one.item)
         if author in self.until and item.written_at <= self.until[author]:
             return BatchItem(one.batch, _without_words(item), erased=True, pseudonym=pseudonym)
-        answered_until = self.answered.get(answer_to) if answer_to is not None else None
-        if answered_until is not None and item.written_at <= answered_until:
+        if (network, item.kind, item.external_id) in self.replies:
             return BatchItem(one.batch, _without_words(item), erased=True, original=one.item)
         # What an erased person writes later in an own conversation is stored as usual, with the ids in it.
         if conversation is None and not also_named.isdisjoint(self.until):
             item = replace(item, raw=only_edit_times(item.raw))
+        answered_until = self.answered.get(answer_to) if answer_to is not None else None
+        if answered_until is not None and item.written_at <= answered_until:
+            return BatchItem(one.batch, _without_words(item), erased=True, original=one.item, if_spared=item)
         return BatchItem(one.batch, item)
 
 

@@ -1,6 +1,7 @@
 """Public answers of the page to an erased person lose their words, also those collected after the erasure."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.networks.port import IncomingItem
 from services.ingest.pseudonymisation.author_keys import author_key
 from shared import clock
+from shared.jobs import RetryLater
 from tests.conftest import TestDatabase
 from tests.integration.ingest.erasure_harness import NATIVE_ID, ErasureHarness, OtherServices
 from tests.integration.ingest.ingest_harness import MOMENT, build_harness
@@ -49,30 +52,45 @@ async def _texts(harness: ErasureHarness) -> dict[str, str]:
 
 async def _attach_to_appeal_of_another_person(harness: ErasureHarness, message_id: UUID, *, ours: bool) -> None:
     """Make the message a reply to somebody else's appeal: one that we published, or one written in the network."""
+    reply_id = await _insert_reply(harness, "another", None if ours else message_id)
+    if not ours:
+        return
+    publication_id = await _insert_publication(harness, reply_id, message_id, "published")
+    await harness.ingest.raw_connection.execute(
+        "UPDATE messages SET publication_id = $1 WHERE id = $2", publication_id, message_id
+    )
+
+
+async def _insert_reply(harness: ErasureHarness, author: str, message_id: UUID | None = None) -> UUID:
+    """Insert an appeal of this author with a reply; return the reply."""
     execute = harness.ingest.raw_connection.execute
-    appeal_id, reply_id, publication_id = uuid4(), uuid4(), uuid4()
+    appeal_id, reply_id = uuid4(), uuid4()
     await execute(
         """INSERT INTO appeals (id, version, status, urgency, transfers, returns, text, written_at, opened_at,
                network, route, author_key, created_at, updated_at)
-           VALUES ($1, 1, 'answered', 'normal', 0, 0, '', $2, $2, 'vk', '{}', 'another', $2, $2)""",
-        appeal_id, MOMENT,
+           VALUES ($1, 1, 'answered', 'normal', 0, 0, '', $2, $2, 'vk', '{}', $3, $2, $2)""",
+        appeal_id, MOMENT, author,
     )  # fmt: skip
     await execute(
         """INSERT INTO replies (id, appeal_id, origin, kind, text, status, author, version, created_at, updated_at,
                message_id)
            VALUES ($1, $2, 'network', 'final', 'x', 'published', 'x', 1, $3, $3, $4)""",
-        reply_id, appeal_id, MOMENT, None if ours else message_id,
+        reply_id, appeal_id, MOMENT, message_id,
     )  # fmt: skip
-    if not ours:
-        return
-    await execute(
+    return reply_id
+
+
+async def _insert_publication(harness: ErasureHarness, reply_id: UUID, like: UUID, status: str) -> UUID:
+    """Insert the publication of a comment in the thread of the message `like`; return its id."""
+    publication_id = uuid4()
+    await harness.ingest.raw_connection.execute(
         """INSERT INTO publications (id, reply_id, part, parts, page_id, organisation_id, network, kind,
                thread_key, text, on_behalf_of, status, attempts, version, created_at, updated_at)
-           SELECT $1, $2, 0, 1, page_id, organisation_id, network, kind, thread_key, 'x', 'x', 'published', 1, 1,
+           SELECT $1, $2, 0, 1, page_id, organisation_id, network, 'comment', thread_key, $5, 'x', $4, 1, 1,
                now(), now() FROM messages WHERE id = $3""",
-        publication_id, reply_id, message_id,
+        publication_id, reply_id, like, status, ANSWER,
     )  # fmt: skip
-    await execute("UPDATE messages SET publication_id = $1 WHERE id = $2", publication_id, message_id)
+    return publication_id
 
 
 async def test_comment_of_the_page_under_the_persons_post_is_erased(harness: ErasureHarness) -> None:
@@ -202,3 +220,57 @@ async def test_text_of_a_stored_answer_survives_a_read_while_the_erasure_is_queu
     await harness.run(erasure_id)
     row = await harness.ingest.row("-101_8")
     assert (row["text"], row["version"]) == ("Ответ другому", 1)
+
+
+async def test_new_comment_under_the_post_is_kept_at_the_end_of_the_retention_period(
+    harness: ErasureHarness,
+) -> None:
+    recent = clock.now() - LATER
+    await harness.ingest.take(
+        _post(harness),
+        _answer(harness),
+        _answer(harness, 10, "Объявление", written_at=recent),
+        _answer(harness, 10, "Объявление для всех", written_at=recent, change="edited"),
+    )
+    service = harness.ingest.ingest.service
+    assert service.jobs is not None
+    assert await erase_expired_authors(service.database, service.jobs, 2 * LATER) == 1
+    await harness.run(str(await harness.ingest.raw_connection.fetchval("SELECT id FROM erasures")))
+    texts = await _texts(harness)
+    assert (texts["-101_8"], texts["-101_10"]) == ("", "Объявление для всех")
+    assert await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM message_versions") == 1
+
+
+async def test_edit_of_a_reply_to_another_person_under_the_post_is_stored(harness: ErasureHarness) -> None:
+    await harness.ingest.take(_post(harness), _answer(harness, text="Ответ другому"))
+    message_id = (await harness.ingest.row("-101_8"))["id"]
+    await _attach_to_appeal_of_another_person(harness, message_id, ours=False)
+    await harness.erase()
+    raw = {"reply_to_user": NATIVE_ID, "edited": 1772500000}
+    await harness.ingest.take(_answer(harness, text="Исправлено", change="edited", raw=raw))
+    row = await harness.ingest.row("-101_8")
+    assert (row["text"], row["version"]) == ("Исправлено", 2)
+    assert len(await harness.ingest.emitted_events("message.edited")) == 1
+    assert await harness.found() == []
+
+
+@pytest.mark.parametrize("to_post", [True, False])
+async def test_public_reply_that_was_being_published_is_stored_without_text(
+    harness: ErasureHarness, to_post: bool
+) -> None:
+    await harness.ingest.take(_post(harness) if to_post else harness.comment())
+    asked = (await harness.ingest.row("-101_3" if to_post else "-101_7"))["id"]
+    publication_id = await _insert_publication(harness, await _insert_reply(harness, harness.key), asked, "sending")
+    erasure_id = (await harness.request()).json()["id"]
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    await harness.ingest.raw_connection.execute(
+        "UPDATE publications SET status = 'published', external_id = '-101_8' WHERE id = $1", publication_id
+    )
+    await harness.run(erasure_id)
+    answer = _answer(harness, reply_to=None if to_post else "-101_7", written_at=clock.now() + LATER)
+    for change in ("new", "observed", "edited"):
+        await harness.ingest.take(replace(answer, change=change))
+    assert await harness.found() == []
+    row = await harness.ingest.row("-101_8")
+    assert (row["text"], row["publication_id"]) == ("", publication_id)
