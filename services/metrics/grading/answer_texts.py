@@ -68,17 +68,16 @@ def _texts(row: Any, question: Sequence[str] | None) -> AnswerTexts:
 
 
 def _sampled_text() -> ScalarSelect[str | None]:
-    """Return the SQL subquery for the text before the first change after the draw; null if there is none.
+    """Return the SQL subquery for the text before the first edit after the draw; null if there is none.
 
-    Changes are counted instead of comparing times, since the clocks of services differ.
+    Edits are counted instead of comparing times, since the clocks of services differ.
     """
     numbered = (
         select(
             ReplyChange.former_text,
-            ReplyChange.kind,
             func.row_number().over(order_by=(ReplyChange.requested_at, ReplyChange.id)).label("number"),
         )
-        .where(ReplyChange.reply_id == Reply.id, ReplyChange.status == "applied")
+        .where(ReplyChange.reply_id == Reply.id, ReplyChange.kind == "edit", ReplyChange.status == "applied")
         .correlate(Reply)
         .subquery()
     )

@@ -122,7 +122,11 @@ def _hints_of_edit() -> ScalarSelect[Any]:
             ReplyChange.hints,
             func.row_number().over(order_by=(ReplyChange.requested_at, ReplyChange.id)).label("number"),
         )
-        .where(ReplyChange.reply_id == GradingItem.reply_id, ReplyChange.status == "applied")
+        .where(
+            ReplyChange.reply_id == GradingItem.reply_id,
+            ReplyChange.kind == "edit",
+            ReplyChange.status == "applied",
+        )
         .correlate(GradingItem)
         .subquery()
     )

@@ -402,6 +402,8 @@ async def test_api_client_and_staff_of_organisations_cannot_grade(week: GradingW
 async def test_answer_edited_after_the_draw_is_graded_with_the_drawn_text(week: GradingWeek) -> None:
     reply = week.replies["Детский сад"][0]
     await _edit(week, reply, "Было до выборки", 1)
+    # Deleted in the network by hand, and restored.
+    await _edit(week, reply, "Как в выборке", 1, kind="withdrawal")
     await week.draw()
     await _edit(week, reply, "Как в выборке", 2)
     await _edit(week, reply, "Потом", 3)
@@ -412,12 +414,14 @@ async def test_answer_edited_after_the_draw_is_graded_with_the_drawn_text(week: 
     assert not answers & {"Было до выборки", "Потом", "Теперь"}
 
 
-async def _edit(week: GradingWeek, reply: UUID, former: str, hour: int, hints: str | None = None) -> None:
+async def _edit(
+    week: GradingWeek, reply: UUID, former: str, hour: int, hints: str | None = None, kind: str = "edit"
+) -> None:
     await week.rows(
         """INSERT INTO reply_changes (id, reply_id, kind, status, text, former_text, reason, hints, requested_by,
            requested_at)
-           VALUES ($1, $2, 'edit', 'applied', 'новый', $3, 'уточнение', $4, 'x', $5)""",
-        uuid4(), reply, former, hints, local(f"11-18 0{hour}:00"),
+           VALUES ($1, $2, $6, 'applied', CASE WHEN $6 = 'edit' THEN 'новый' END, $3, 'уточнение', $4, 'x', $5)""",
+        uuid4(), reply, former, hints, local(f"11-18 0{hour}:00"), kind,
     )  # fmt: skip
 
 
@@ -564,6 +568,7 @@ async def test_hints_are_compared_with_grades_of_people(week: GradingWeek) -> No
             uuid4(), reply, hints,
         )  # fmt: skip
     # The second answer was edited before the draw: its hints are those of the edit.
+    await _edit(week, ministry[1], "С шаблоном", 0, kind="withdrawal")
     await _edit(week, ministry[1], "С шаблоном", 1, hints="[]")
     await week.draw()
     await week.rows("UPDATE grading_items SET graders_wanted = 1")
