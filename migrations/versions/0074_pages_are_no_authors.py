@@ -41,9 +41,18 @@ WHERE author_key > :after AND author_key <= :last AND {WITHOUT_MESSAGES}
 """
 # The lock of erasures, which each batch of the intake holds shared: none is about to store an author's message.
 ERASURE_LOCK = int.from_bytes(b"erasures", signed=True)
+# In a function, each statement sees what was committed while the lock was waited for.
+DELETE_AUTHORS = f"""
+CREATE OR REPLACE FUNCTION pg_temp.delete_former_authors(keys text[]) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock({ERASURE_LOCK});
+    DELETE FROM authors WHERE author_key = ANY(keys) AND {WITHOUT_MESSAGES};
+END $$
+"""
 CONVERSATIONS = """
+WITH named AS (SELECT id FROM sources WHERE last_error LIKE '%(переписка %' ORDER BY page_id, kind FOR UPDATE)
 UPDATE sources SET last_error = regexp_replace(last_error, '\\(переписка [^,()]*,', '(одна из переписок,')
-WHERE last_error LIKE '%(переписка %'
+FROM named WHERE sources.id = named.id
 """
 ENDED_SCANS = (
     """
@@ -56,28 +65,23 @@ _INDEX = "ix_erasures_pseudonym"
 
 def upgrade() -> None:
     create_index_concurrently(_INDEX, "erasures", ["pseudonym"])
-    former: list[str] = []
-    # In batches, each a transaction of its own: services read and write the table at the same time. An interrupted
-    # run is repeated from the start, and finds what is left.
+    # In batches, each a transaction of its own: services read and write the tables at the same time, and the intake
+    # takes the lock of erasures before it locks rows. An interrupted run is repeated from the start, and finds what
+    # is left.
     with op.get_context().autocommit_block():
         bind, after = op.get_bind(), UUID(int=0)
         while found := bind.scalar(sa.text(NEXT), {"after": after, "batch": BATCH}):
             bind.execute(sa.text(OWN_MESSAGES), {"after": after, "last": UUID(found)})
             after = UUID(found)
+        bind.execute(sa.text(DELETE_AUTHORS))
         after_key = ""
         while last_key := bind.scalar(sa.text(NEXT_AUTHOR), {"after": after_key, "batch": BATCH}):
             keys = {"after": after_key, "last": last_key}
-            former += bind.scalar(sa.text(FORMER_AUTHORS), keys) or ()
+            if former := bind.scalar(sa.text(FORMER_AUTHORS), keys):
+                bind.execute(sa.text("SELECT pg_temp.delete_former_authors(:keys)"), {"keys": former})
             after_key = last_key
-    op.execute(CONVERSATIONS)
-    for statement in ENDED_SCANS:
-        op.execute(statement)
-    if former:
-        op.execute(f"SELECT pg_advisory_xact_lock({ERASURE_LOCK})")
-        op.get_bind().execute(
-            sa.text(f"DELETE FROM authors WHERE author_key = ANY(:keys) AND {WITHOUT_MESSAGES}"),
-            {"keys": former},
-        )
+        for statement in (CONVERSATIONS, *ENDED_SCANS):
+            bind.execute(sa.text(statement))
 
 
 def downgrade() -> None:

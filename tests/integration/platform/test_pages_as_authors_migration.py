@@ -1,11 +1,13 @@
 """Migration 0074 removes pages from authors, and ids of conversations from sources and ended scans."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import pytest
 
+from services.ingest.pseudonymisation.erased_digests import ERASURE_LOCK
 from tests.integration.platform.upgrades import downgrade, upgrade
 
 MESSAGE = """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
@@ -87,3 +89,36 @@ async def test_pages_lose_their_author_keys_and_citizens_keep_theirs(
     await upgrade(monkeypatch, owner, "0074")
     assert await _state(connection) == expected
     await connection.close()
+
+
+async def test_intake_that_holds_the_lock_of_erasures_is_not_blocked(
+    empty: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The intake holds the lock while it stores messages, and then updates its source."""
+    owner, admin = empty
+    await upgrade(monkeypatch, owner, "0073")
+    connection, intake = await asyncpg.connect(admin), await asyncpg.connect(admin)
+    for one in (connection, intake):
+        await one.execute("SET session_replication_role = replica")
+    await connection.execute(SOURCE, uuid4(), "Одноклассники закрыли (переписка chat:C1, ошибка 458)")
+    await connection.execute(
+        "INSERT INTO authors (author_key, network, identity, created_at, updated_at)"
+        " VALUES ('page', 'vk', '', now(), now())"
+    )
+    transaction = intake.transaction()
+    await transaction.start()
+    await intake.execute("SELECT pg_advisory_xact_lock_shared($1)", ERASURE_LOCK)
+    await intake.execute(MESSAGE, uuid4(), "1", "page", False)
+    migration = asyncio.create_task(upgrade(monkeypatch, owner, "0074"))
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    while not migration.done() and not await connection.fetchval(waiting):
+        await asyncio.sleep(0.02)
+    await intake.execute("SET LOCAL lock_timeout = '500ms'")
+    await intake.execute("UPDATE sources SET updated_at = now()")
+    await transaction.commit()
+    await migration
+    # The author of the message that was stored meanwhile is kept.
+    assert (await _state(connection))["authors"] == {"page"}
+    assert (await _state(connection))["errors"] == {"Одноклассники закрыли (одна из переписок, ошибка 458)"}
+    await connection.close()
+    await intake.close()
