@@ -30,11 +30,13 @@ def record_published_reply(
     *,
     actor: str,
     has_effect: bool = True,
+    recorded_at: datetime | None = None,
 ) -> None:
     """Stop the clocks that the reply answers at the moment of publication, and set the new status. A second reply,
     or a reply to an appeal that ended meanwhile, is recorded without changing the figures of the first.
     `has_effect` false: a later reply is published, or a later message awaits an answer; the reply is recorded
-    without changing clocks, status or feedback.
+    without changing clocks, status or feedback. `recorded_at`: the time of the timeline entry, if it is not that of
+    the publication.
     """
     on_time = None
     appeal.reply_failed = None
@@ -59,7 +61,7 @@ def record_published_reply(
         appeal,
         "answered",
         actor,
-        at=published_at,
+        at=recorded_at or published_at,
         reply_kind=reply.kind,
         reply_id=str(reply.id),
         origin=reply.origin,

@@ -70,11 +70,14 @@ class StaffReplyMatcher:
         citizen_posts: Mapping[str, Message],
     ) -> Appeal | None:
         """Attach a message of the community; return the appeal that it answers, or None. The message addresses the
-        citizen, so it is not attached to an erased appeal.
+        citizen, so it is not attached to an erased appeal. An erased message answered an erased citizen, and nobody
+        else.
 
         `parents`: messages by (network, external id); `citizen_posts`: wall posts of citizens by thread.
         """
         if message.id in self._attached or message.publication_id is not None or message.kind == "wall_post":
+            return None
+        if message.erased_at is not None:
             return None
         appeal = self._answered_appeal(message, parents, citizen_posts)
         if appeal is None or appeal.erased_at is not None or message.written_at < awaiting_since(appeal):

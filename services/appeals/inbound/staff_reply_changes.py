@@ -10,15 +10,13 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.actors import NETWORK_ACTOR
-from services.appeals.answers.later_messages import reopen_after_staff_reply
-from services.appeals.answers.published_replies import lock_with_appeal, record_published_reply
+from services.appeals.answers.published_replies import lock_with_appeal
+from services.appeals.answers.restored_replies import answers_awaited_message, record_restored_reply
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
-from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.publication.withdrawn_answers import take_answer_back
 from services.appeals.replies.reply_queries import is_latest_published
 from services.appeals.replies.reply_versions import record_edit
 from services.appeals.routing.context import RoutingContext
-from services.appeals.sla.clocks import awaiting_since, awaits_reply
 from shared import clock
 from shared.contracts.appeal_events import ReplyEdited, ReplyWithdrawn
 from shared.contracts.ingest_events import MessageReceived
@@ -26,7 +24,6 @@ from shared.database.database_time import database_time
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Appeal, AppealMessage
-from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_replies import Reply, ReplyChange
 from shared.tables.common import Event
 from shared.tables.ingest import Message
@@ -113,31 +110,17 @@ class _StaffReply:
     async def restore(self) -> None:
         """Publish the reply again; it stops the clocks that its deletion continued, at its own moment."""
         session, appeal, reply = self.session, self.appeal, self.reply
-        published_at = reply.published_at
-        if published_at is None:
-            raise ValueError(f"Reply {reply.id} is not published")
         self._mark_changed()
         reply.status = "published"
         answers = (
             appeal.erased_at is None
-            and awaits_reply(appeal)
-            and published_at >= awaiting_since(appeal)
+            and answers_awaited_message(appeal, reply)
             and await is_latest_published(session, reply)
         )
         pages = {appeal.page_id} if appeal.page_id else set()
         organisations = {appeal.organisation_id} if appeal.organisation_id else set()
         context = await RoutingContext.load(session, pages, organisations)
-        record_published_reply(
-            appeal, reply, published_at, context, self.recorder, actor=NETWORK_ACTOR, has_effect=answers
-        )
-        if not answers:
-            return
-        # What the citizen said about the answer before it was deleted counts again.
-        appeal.feedback_kind = await session.scalar(
-            select(FeedbackRound.kind).where(FeedbackRound.reply_id == reply.id)
-        )
-        await apply_reply_to_promises(session, appeal, reply, self.recorder)
-        await reopen_after_staff_reply(session, appeal, reply, context.sla, self.recorder)
+        await record_restored_reply(session, appeal, reply, context, self.recorder, has_effect=answers)
 
     async def _add_change(self, **given: Any) -> ReplyChange:
         """Store the change; people see it in the `changes` of the reply."""

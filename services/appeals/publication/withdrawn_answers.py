@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, or_, select
 
+from services.appeals.answers.restored_replies import answers_awaited_message, record_restored_reply
 from services.appeals.feedback import recording
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.workflow import status_after_withdrawal, status_with_final_reply
@@ -24,7 +25,8 @@ async def take_answer_back(
 ) -> None:
     """Make the locked appeal await an answer again, with the clocks that the withdrawn reply had stopped. Nothing
     changes if a later reply is public, so that the citizen has an answer, or if the appeal was merged or needs no
-    answer. Earlier replies that were withdrawn while this one was public take effect now too.
+    answer. Earlier replies that were withdrawn while this one was public take effect now too, and so does an earlier
+    reply of staff that was restored meanwhile.
     """
     published_at, actor, reason = reply.published_at, withdrawal.requested_by, withdrawal.reason
     if published_at is None:
@@ -62,15 +64,17 @@ async def take_answer_back(
         return
     before = appeal.status
     appeal.status = status_after_withdrawal(before, has_public_interim=has_public_interim)
-    if appeal.status == before:
-        return
-    appeal.closed_at = appeal.outcome = None
-    deadline = clocks.awaited_response_text(appeal, context.sla)
-    recorder.add_timeline_entry(
-        appeal, "reopened", actor, status=appeal.status, reason=reason, deadline=deadline, reply_id=str(reply.id)
-    )
-    recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
-    recorder.queue_assignee_choice(appeal)
+    if appeal.status != before:
+        appeal.closed_at = appeal.outcome = None
+        deadline = clocks.awaited_response_text(appeal, context.sla)
+        recorder.add_timeline_entry(
+            appeal, "reopened", actor, status=appeal.status, reason=reason, deadline=deadline, reply_id=str(reply.id)
+        )
+        recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
+        recorder.queue_assignee_choice(appeal)
+    if awaited and last_public is not None and last_public.origin == "network":
+        if answers_awaited_message(appeal, last_public):
+            await record_restored_reply(session, appeal, last_public, context, recorder, has_effect=True)
 
 
 async def _taken_back_at(

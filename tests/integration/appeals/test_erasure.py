@@ -206,6 +206,20 @@ async def test_staff_reply_that_is_collected_after_the_erasure_is_not_attached(s
     assert await _rows_with(scenario, WORD) == []
 
 
+async def test_erased_staff_message_is_no_reply_to_another_citizen(scenario: AppealsScenario) -> None:
+    thread: dict[str, Any] = {"thread": "vk:-101_9"}
+    await scenario.insert_message(TEXT, author="anna", kind="wall_post", **thread)
+    await scenario.ingest.execute("UPDATE messages SET text = '', erased_at = now()")
+    await scenario.citizen_writes(TEXT, author="boris", **thread)
+    message_id = await scenario.insert_message(
+        f"Анна, {WORD}", from_community=True, at=WEDNESDAY + timedelta(hours=1), **thread
+    )
+    await scenario.ingest.execute("UPDATE messages SET text = '', erased_at = now() WHERE id = $1", message_id)
+    await scenario.process_events()
+    appeal = await scenario.single_appeal()
+    assert (appeal["replies"], appeal["first_response_at"]) == ([], None)
+
+
 async def test_message_that_is_handled_after_its_erasure_opens_no_appeal(scenario: AppealsScenario) -> None:
     message_id = await scenario.insert_message(TEXT, author="anna")
     await scenario.ingest.execute("UPDATE messages SET text = '', erased_at = now() WHERE id = $1", message_id)

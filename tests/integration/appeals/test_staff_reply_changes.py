@@ -1,6 +1,6 @@
 """Replies that staff wrote in the network follow what happens to their messages there."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +9,7 @@ import pytest
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, request, timeline_kinds
 from tests.integration.appeals.test_appeal_matching import QUESTION
-from tests.integration.appeals.test_reply_changes import published
+from tests.integration.appeals.test_reply_changes import published, withdrawn
 from tests.integration.appeals.test_withdrawn_answers import running_clocks
 
 HOUR = timedelta(hours=1)
@@ -110,6 +110,13 @@ async def test_restored_staff_reply_is_the_answer_again(scenario: AppealsScenari
     for one, former in zip(shown, clocks, strict=True):
         names = ("kind", "state", "stopped_at", "used_seconds", "on_time", "due_at")
         assert {name: one[name] for name in names} == {name: former[name] for name in names}
+    # The restoration has its own place in the timeline, and the reply its time.
+    (deletion, reopening, answer_again) = after["timeline"][-3:]
+    assert [entry["kind"] for entry in (deletion, reopening, answer_again)] == [
+        "reply_withdrawn", "reopened", "answered",
+    ]  # fmt: skip
+    assert answer_again["at"] >= reopening["at"]
+    assert datetime.fromisoformat(answer_again["data"]["published_at"]) == WEDNESDAY + HOUR
     # It can be deleted once more.
     assert (await changed(scenario, found, message, "deleted"))["status"] == "reopened"
 
@@ -141,6 +148,33 @@ async def test_deletion_of_a_staff_reply_before_a_later_answer_changes_no_clock(
     assert {name: after[name] for name in same} == {name: before[name] for name in same}
     restored = await changed(scenario, found, message, "restored")
     assert {name: restored[name] for name in same} == {name: before[name] for name in same}
+
+
+@pytest.mark.parametrize("by_staff", [True, False])
+async def test_restored_reply_is_the_answer_when_a_later_one_goes(
+    scenario: AppealsScenario, by_staff: bool
+) -> None:
+    found = await appeal(scenario)
+    first = await staff_reply(scenario)
+    before = await scenario.appeal(found["id"])
+    await changed(scenario, found, first, "deleted")
+    if by_staff:
+        second = await staff_reply(scenario, NEW, at=3 * HOUR)
+    else:
+        own = await published(scenario, found, NEW, at=3 * HOUR, kind="final")
+    restored = await changed(scenario, found, first, "restored")
+    assert restored["first_response_at"] == "2026-03-04T05:00:00Z"
+    if by_staff:
+        after = await changed(scenario, found, second, "deleted")
+    else:
+        await withdrawn(scenario, found, own)
+        after = await scenario.appeal(found["id"])
+    assert [reply["status"] for reply in after["replies"]] == ["published", "withdrawn"]
+    same = ("status", "first_response_at", "overdue", "outcome", "closed_at")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert await running_clocks(scenario, found) == []
+    rounds = await scenario.ingest.fetch("SELECT reply_id::text FROM feedback_rounds WHERE ended_at IS NULL")
+    assert [row["reply_id"] for row in rounds] == [after["replies"][0]["id"]]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,55 @@
+"""Replies of staff that were deleted in the network and restored: they are the answer again."""
+
+from sqlalchemy import select
+
+from services.appeals.actors import NETWORK_ACTOR
+from services.appeals.answers.later_messages import reopen_after_staff_reply
+from services.appeals.answers.published_replies import record_published_reply
+from services.appeals.lifecycle.timeline import AppealRecorder
+from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
+from services.appeals.routing.context import RoutingContext
+from services.appeals.sla.clocks import awaiting_since, awaits_reply
+from shared import clock
+from shared.database.sessions import WriteSession
+from shared.tables.appeals import Appeal
+from shared.tables.appeals_feedback import FeedbackRound
+from shared.tables.appeals_replies import Reply
+
+
+def answers_awaited_message(appeal: Appeal, reply: Reply) -> bool:
+    """Return whether a public reply of staff answers the message that awaits a reply, if any does."""
+    return (
+        reply.published_at is not None and awaits_reply(appeal) and reply.published_at >= awaiting_since(appeal)
+    )
+
+
+async def record_restored_reply(
+    session: WriteSession,
+    appeal: Appeal,
+    reply: Reply,
+    context: RoutingContext,
+    recorder: AppealRecorder,
+    *,
+    has_effect: bool,
+) -> None:
+    """Record that the reply is the answer again, as `record_published_reply` does: clocks stop at the moment of its
+    publication, and the entry of the timeline has the present time, after that of the withdrawal.
+    """
+    if reply.published_at is None:
+        raise ValueError(f"Reply {reply.id} is not published")
+    record_published_reply(
+        appeal,
+        reply,
+        reply.published_at,
+        context,
+        recorder,
+        actor=NETWORK_ACTOR,
+        has_effect=has_effect,
+        recorded_at=clock.now(),
+    )
+    if not has_effect:
+        return
+    # What the citizen said about the answer before it was deleted counts again.
+    appeal.feedback_kind = await session.scalar(select(FeedbackRound.kind).where(FeedbackRound.reply_id == reply.id))
+    await apply_reply_to_promises(session, appeal, reply, recorder)
+    await reopen_after_staff_reply(session, appeal, reply, context.sla, recorder)
