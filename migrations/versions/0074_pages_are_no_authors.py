@@ -65,9 +65,9 @@ _INDEX = "ix_erasures_pseudonym"
 
 def upgrade() -> None:
     create_index_concurrently(_INDEX, "erasures", ["pseudonym"])
-    # In batches, each a transaction of its own: services read and write the tables at the same time, and the intake
-    # takes the lock of erasures before it locks rows. An interrupted run is repeated from the start, and finds what
-    # is left.
+    # In batches, each a transaction of its own: services read and write the tables at the same time, and the
+    # intake takes the lock of erasures before it locks rows. An interrupted run is repeated from the start, and
+    # finds what is left.
     with op.get_context().autocommit_block():
         bind, after = op.get_bind(), UUID(int=0)
         while found := bind.scalar(sa.text(NEXT), {"after": after, "batch": BATCH}):

@@ -18,9 +18,7 @@ from shared.tables.appeals_replies import Reply
 
 def answers_awaited_message(appeal: Appeal, reply: Reply) -> bool:
     """Return whether a public reply of staff answers the message that awaits a reply, if any does."""
-    return (
-        reply.published_at is not None and awaits_reply(appeal) and reply.published_at >= awaiting_since(appeal)
-    )
+    return reply.published_at is not None and awaits_reply(appeal) and reply.published_at >= awaiting_since(appeal)
 
 
 async def record_restored_reply(
@@ -32,8 +30,8 @@ async def record_restored_reply(
     *,
     has_effect: bool,
 ) -> None:
-    """Record that the reply is the answer again, as `record_published_reply` does: clocks stop at the moment of its
-    publication, and the entry of the timeline has the present time, after that of the withdrawal.
+    """Record that the reply is the answer again, as `record_published_reply` does: clocks stop at the moment of
+    its publication, and the entry of the timeline has the present time, after that of the withdrawal.
     """
     if reply.published_at is None:
         raise ValueError(f"Reply {reply.id} is not published")
@@ -50,6 +48,8 @@ async def record_restored_reply(
     if not has_effect:
         return
     # What the citizen said about the answer before it was deleted counts again.
-    appeal.feedback_kind = await session.scalar(select(FeedbackRound.kind).where(FeedbackRound.reply_id == reply.id))
+    appeal.feedback_kind = await session.scalar(
+        select(FeedbackRound.kind).where(FeedbackRound.reply_id == reply.id)
+    )
     await apply_reply_to_promises(session, appeal, reply, recorder)
     await reopen_after_staff_reply(session, appeal, reply, context.sla, recorder)

@@ -25,8 +25,8 @@ async def take_answer_back(
 ) -> None:
     """Make the locked appeal await an answer again, with the clocks that the withdrawn reply had stopped. Nothing
     changes if a later reply is public, so that the citizen has an answer, or if the appeal was merged or needs no
-    answer. Earlier replies that were withdrawn while this one was public take effect now too, and so does an earlier
-    reply of staff that was restored meanwhile.
+    answer. Earlier replies that were withdrawn while this one was public take effect now too, and so does an
+    earlier reply of staff that was restored meanwhile.
     """
     published_at, actor, reason = reply.published_at, withdrawal.requested_by, withdrawal.reason
     if published_at is None:
@@ -68,13 +68,20 @@ async def take_answer_back(
         appeal.closed_at = appeal.outcome = None
         deadline = clocks.awaited_response_text(appeal, context.sla)
         recorder.add_timeline_entry(
-            appeal, "reopened", actor, status=appeal.status, reason=reason, deadline=deadline, reply_id=str(reply.id)
+            appeal,
+            "reopened",
+            actor,
+            status=appeal.status,
+            reason=reason,
+            deadline=deadline,
+            reply_id=str(reply.id),
         )
         recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
         recorder.queue_assignee_choice(appeal)
-    if awaited and last_public is not None and last_public.origin == "network":
-        if answers_awaited_message(appeal, last_public):
-            await record_restored_reply(session, appeal, last_public, context, recorder, has_effect=True)
+    # Without effect until now: it would have stopped the clock before the withdrawn reply.
+    is_restored = awaited and last_public is not None and last_public.origin == "network"
+    if last_public is not None and is_restored and answers_awaited_message(appeal, last_public):
+        await record_restored_reply(session, appeal, last_public, context, recorder, has_effect=True)
 
 
 async def _taken_back_at(

@@ -33,7 +33,7 @@ class BatchItem:
 
     `erased`: the item is of an erased person, or answers one, and has no texts and names. `pseudonym`: replaces
     the key of its erased author. `original`: the item as delivered, used only to recognise our own reply that is
-    being published. `if_spared`: the public answer with its words, for a stored message that the erasure has spared.
+    being published. `if_spared`: the public answer with its words, for a stored message that the erasure spared.
     """
 
     batch: int

@@ -260,7 +260,9 @@ async def test_public_reply_that_was_being_published_is_stored_without_text(
 ) -> None:
     await harness.ingest.take(_post(harness) if to_post else harness.comment())
     asked = (await harness.ingest.row("-101_3" if to_post else "-101_7"))["id"]
-    publication_id = await _insert_publication(harness, await _insert_reply(harness, harness.key), asked, "sending")
+    publication_id = await _insert_publication(
+        harness, await _insert_reply(harness, harness.key), asked, "sending"
+    )
     erasure_id = (await harness.request()).json()["id"]
     with pytest.raises(RetryLater):
         await harness.run(erasure_id)

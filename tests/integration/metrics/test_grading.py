@@ -415,7 +415,7 @@ async def test_answer_edited_after_the_draw_is_graded_with_the_drawn_text(week: 
 
 
 async def _edit(
-    week: GradingWeek, reply: UUID, former: str, hour: int, hints: str | None = None, kind: str = "edit"
+    week: GradingWeek, reply: UUID, former: str, hour: int, hints: str | None = None, *, kind: str = "edit"
 ) -> None:
     await week.rows(
         """INSERT INTO reply_changes (id, reply_id, kind, status, text, former_text, reason, hints, requested_by,
