@@ -70,7 +70,7 @@ class StaffReplyMatcher:
         citizen_posts: Mapping[str, Message],
     ) -> Appeal | None:
         """Attach a message of the community; return the appeal that it answers, or None. The message addresses the
-        citizen, so it is not attached to an erased appeal. An erased message answered an erased citizen, nobody else.
+        citizen, so it is not attached to an erased appeal. An erased message answered an erased citizen alone.
 
         `parents`: messages by (network, external id); `citizen_posts`: wall posts of citizens by thread.
         """
