@@ -150,6 +150,9 @@ class ClassifierPool:
         found: list[ClassifiedText] = []
         for portion in split_portions(items):
             found += await self._classify_portion(portion)
+        for (text, _), one in zip(items, found, strict=True):
+            if one.result.location_error is not None:
+                log.error("location detection failed", error=one.result.location_error, characters=len(text))
         return found
 
     async def _classify_portion(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:

@@ -40,7 +40,8 @@ class ClassificationResult:
     `topic` is the code of a topic, or of a group if no topic is certain enough; `topic_candidates` are the three
     most likely topics with their probabilities. `municipality` is a name of the taxonomy of territories;
     `location_source` says where the municipality comes from. `utility_failure` names the utility that is out of
-    order, `other_region` the location of a problem outside the republic.
+    order, `other_region` the location of a problem outside the republic. `location_error` is the type of the error
+    that prevented the detection of the location.
     """
 
     needs_answer: NeedsAnswer
@@ -59,6 +60,7 @@ class ClassificationResult:
     language: Language = "ru"
     utility_failure: str | None = None
     other_region: str | None = None
+    location_error: str | None = None
 
 
 # Parts of a location from coarse to fine.

@@ -5,13 +5,14 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from services.appeals.classification import classifier_pool as classifier_pool_module
 from services.appeals.classification import types
@@ -20,6 +21,8 @@ from services.appeals.classification.classifier_pool import (
     ClassifierUnavailableError,
     split_portions,
 )
+from services.appeals.classification.classifier_process import ClassifiedText, ClassifierInput, classify_portion
+from services.appeals.classification.model import message_classifier
 from services.appeals.classification.model.message_classifier import MessageClassifier
 from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
 from services.appeals.classification.types import MessageContext
@@ -51,6 +54,29 @@ def pool() -> Iterator[ClassifierPool]:
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     fork_classifiers(monkeypatch)
+
+
+def _fails_to_locate(items: Sequence[ClassifierInput], _topics_model: Path | None) -> list[ClassifiedText]:
+    def fails(text: str, **_: object) -> None:
+        raise IndexError(text)
+
+    vars(message_classifier)["find_location"] = fails
+    return classify_portion(items, None)
+
+
+async def test_failed_location_detection_is_logged_by_the_service_without_the_text(
+    forked: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pool = ClassifierPool(_fails_to_locate)
+    try:
+        with capture_logs() as logs:
+            (found,) = await pool.classify(ITEMS[:1])
+    finally:
+        pool.close()
+    assert "место: не прочитано" in found.result.why
+    (entry,) = [one for one in logs if one["event"] == "location detection failed"]
+    assert (entry["error"], entry["characters"]) == ("IndexError", len(ITEMS[0][0]))
+    assert "кабанск" not in "".join([*capfd.readouterr(), repr(logs)]).lower()
 
 
 async def test_pool_returns_the_models_results_and_replaces_a_killed_process(pool: ClassifierPool) -> None:

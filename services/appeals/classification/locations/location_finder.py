@@ -40,7 +40,7 @@ class DetectedLocation:
     `municipality` is spelt as in `data/municipalities.csv`; `settlement` may also be a part of a city, `street` a
     numbered quarter. `source`: whether the municipality comes from the text (of the message or of the post above)
     or from the page; `matched_words`: the words that name it. `other_region`: the problem is outside the republic,
-    and no municipality is set.
+    and no municipality is set. `error`: the type of the error that prevented the detection.
     """
 
     municipality: str | None = None
@@ -50,6 +50,7 @@ class DetectedLocation:
     source: Literal["text", "page"] | None = None
     matched_words: str = ""
     other_region: str | None = None
+    error: str | None = None
 
 
 def find_location(

@@ -138,12 +138,9 @@ def _place(item: PreparedText) -> DetectedLocation:
             page_municipality=item.context.page_municipality,
             post=item.context.post_text,
         )
-    except Exception:  # noqa: BLE001 — an error must affect neither the rest nor other messages
-        # Imported here: the classifier process needs the modules for logging at no other place.
-        from shared.logs import get_logger  # noqa: PLC0415
-
-        get_logger(__name__).exception("location detection failed", characters=len(item.text))
-        return DetectedLocation(matched_words="не прочитано")
+    except Exception as error:  # noqa: BLE001 — an error must affect neither the rest nor other messages
+        # The service logs it: the classifier process has no configured log, which would print the citizen's text.
+        return DetectedLocation(matched_words="не прочитано", error=type(error).__name__)
 
 
 def _likeliest(types: Mapping[str, float], *, yes: bool) -> str:
@@ -373,6 +370,7 @@ class MessageClassifier:
             language=prediction.language,
             utility_failure=prediction.urgency_signals.utility_failure if counts else None,
             other_region=place.other_region if counts else None,
+            location_error=place.error,
         )
 
     def _needs(self, prediction: Prediction, context: MessageContext) -> tuple[NeedsAnswer, float, str]:

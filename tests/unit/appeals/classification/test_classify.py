@@ -110,6 +110,7 @@ def test_failed_location_detection_keeps_the_rest_of_the_result(monkeypatch: pyt
     (found,) = MODEL.classify([("третий день нет света во всём селе, дети мёрзнут", DOCTOR)])
     assert (found.needs_answer, found.topic_candidates[0][0], found.municipality) == ("yes", "energy", None)
     assert "место: не прочитано" in found.why
+    assert found.location_error == "IndexError"
 
 
 def test_urgent_result_names_words_even_without_a_signal() -> None:
