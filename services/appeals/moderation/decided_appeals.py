@@ -28,6 +28,7 @@ from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.engine import Route
 from services.appeals.routing.triage import keep_in_triage
 from services.appeals.sla import clocks
+from services.appeals.sla.clock_rows import unfinished
 from shared import clock
 from shared.auth.callers import Caller
 from shared.contracts.appeal_events import AppealMoved
@@ -103,6 +104,8 @@ async def close_unneeded(
     elif state.other_message_needs_answer or (awaits_next and appeal.status != "triage"):
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
     elif appeal.status == "triage" and await _may_be_answered_again(session, appeal):
+        awaited = unfinished(appeal, "next_response")
+        await _require_not_unsolved(session, appeal, awaited.message_id if awaited is not None else None)
         await _answer_again(session, appeal, caller, routing_context, recorder)
     elif not state.work_started:
         moves.apply_move(appeal, "not_required", caller, routing_context.sla, recorder, reason=MODERATOR_REASON)
@@ -120,11 +123,7 @@ async def _end_reopening(
     recorder: AppealRecorder,
 ) -> None:
     """Let an appeal that awaits a reply to a message which needs none await the next one, or be answered again."""
-    if await reads_as_unsolved(session, appeal, message_id):
-        raise Conflict(
-            "The message is recorded as feedback that the matter is not solved: correct that feedback first",
-            appeal_id=str(appeal.id),
-        )
+    await _require_not_unsolved(session, appeal, message_id)
     before = due_dates(appeal)
     if await await_next_message(session, appeal, routing_context.sla, caller.actor, former=message_id):
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
@@ -134,6 +133,16 @@ async def _end_reopening(
         await _answer_again(session, appeal, caller, routing_context, recorder)
     else:
         raise _must_be_moved(appeal, caller)
+
+
+async def _require_not_unsolved(session: WriteSession, appeal: Appeal, awaited: UUID | None) -> None:
+    """Raise `Conflict` if the message that the appeal awaits a reply to is recorded as dissatisfaction."""
+    if awaited is not None and await reads_as_unsolved(session, appeal, awaited):
+        raise Conflict(
+            "The message is recorded as feedback that the matter is not solved: correct that feedback first",
+            appeal_id=str(appeal.id),
+            message_id=str(awaited),
+        )
 
 
 async def _may_be_answered_again(session: WriteSession, appeal: Appeal) -> bool:
@@ -170,13 +179,14 @@ async def await_answer_to(
     message: Message,
     caller: Caller,
     *,
+    confirms: bool,
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Reopen the answered appeal for a message that its last reply does not answer, and that was thought to need
-    no answer. Raises `Conflict` if the appeal was closed: a person has to reopen it.
+    """Reopen the answered appeal for a message that no reply answers. Raises `Conflict` if the appeal was closed,
+    because a person has to reopen it, unless the decision `confirms` what was known when it was closed.
     """
-    if appeal.status not in {"answered", "closed"}:
+    if appeal.status != "answered" and (appeal.status != "closed" or confirms):
         return
     if not await is_after_last_reply(session, appeal, message.id):
         return

@@ -133,10 +133,11 @@ async def _decide(
     appeal, state = opening.match(item), subject.state
     if appeal is not None and needs_answer:
         state = state or await AppealState.load(session, appeal, message.id)
-        if subject.classified.get("needs_answer") != "yes":
-            await await_answer_to(
-                session, appeal, message, caller, routing_context=subject.routing, recorder=recorder
-            )
+        await await_answer_to(
+            session, appeal, message, caller,
+            confirms=subject.classified.get("needs_answer") == "yes",
+            routing_context=subject.routing, recorder=recorder,
+        )  # fmt: skip
         apply_corrections(state, corrections, result, caller, routing_context=subject.routing, recorder=recorder)
     elif state is not None:
         await close_unneeded(

@@ -360,6 +360,35 @@ async def test_dissatisfaction_corrected_to_no_feedback_restores_the_answered_ap
     assert (await says(scenario, after, "Спасибо", at=NEXT_DAY + HOUR))["feedback_kind"] == "thanks"
 
 
+async def _needs_none(scenario: AppealsScenario, message: dict[str, Any]) -> Any:
+    return await scenario.post(f"/messages/{message['id']}/triage", {"needs_answer": False})
+
+
+async def test_message_corrected_to_thanks_may_be_decided_to_need_an_answer(scenario: AppealsScenario) -> None:
+    found = await says(scenario, await answered(scenario), "Не решено")
+    assert (await correct(scenario, found, "thanks")).json()["status"] == "answered"
+    path = f"/messages/{found['messages'][-1]['id']}/triage"
+    assert (await scenario.post(path, {"needs_answer": True})).status_code == 200
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"] is not None) == ("reopened", True)
+
+
+async def test_returned_dissatisfaction_is_not_ended_by_a_decision_about_another_message(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await answered(scenario, "Дорогу отремонтировали. Оцените ответ от 1 до 5."), "1")
+    assert (found["status"], found["feedback_kind"]) == ("reopened", "not_solved")
+    assert (await scenario.move(found, "triage", reason="Не наше")).status_code == 200
+    refused = await _needs_none(scenario, found["messages"][0])
+    assert (refused.status_code, refused.json().get("message_id")) == (409, found["messages"][-1]["id"])
+    assert "correct that feedback first" in refused.json()["detail"]
+    returned = await scenario.appeal(found["id"])
+    assert returned["status"] == "triage"
+    assert (await correct(scenario, returned, "mark", mark=5)).status_code == 200
+    assert (await _needs_none(scenario, found["messages"][0])).status_code == 200
+    assert (await scenario.appeal(found["id"]))["status"] == "answered"
+
+
 async def test_correction_of_feedback_on_an_earlier_answer_is_refused(scenario: AppealsScenario) -> None:
     found = await says(scenario, await answered(scenario), "Не решено")
     again = await published(scenario, found, "Сделали во второй раз.", hours=50)
