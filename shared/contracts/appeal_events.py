@@ -294,15 +294,16 @@ class AppealClockPaused(AppealSnapshot):
 
 
 class AppealClockResumed(AppealSnapshot):
-    """A person ended the pause of the clocks, or merged an appeal whose question awaits an answer into this one.
-    The body contains the deadlines now in force.
+    """A person ended the pause of the clocks, merged an appeal whose question awaits an answer into this one, or
+    decided that the paused message needs no answer while another one waits. The body contains the deadlines now in
+    force.
     """
 
     event_type = "appeal.clock_resumed"
     example = _APPEAL | {"reason": None}
 
     reason: Annotated[str | None, FeedOnly()] = Field(
-        description="What the person who resumed them wrote, or which appeal was merged"
+        description="What the person who resumed them wrote, which appeal was merged, or that a message waits"
     )
 
 

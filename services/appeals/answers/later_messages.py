@@ -6,7 +6,7 @@ from services.appeals.actors import SYSTEM_ACTOR
 from services.appeals.lifecycle.route_snapshot import TriageReason, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.lifecycle.transitions import reopen
-from services.appeals.lifecycle.waiting_messages import first_waiting, received_after
+from services.appeals.lifecycle.waiting_messages import first_waiting, received_after, written_after
 from services.appeals.lifecycle.workflow import status_after_message
 from services.appeals.sla.clock_rows import unfinished
 from services.appeals.sla.sla_context import SlaContext
@@ -15,7 +15,6 @@ from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_replies import Reply
 from shared.tables.common import Event
-from shared.tables.ingest import Message
 
 
 async def reopen_after_own_reply(
@@ -69,10 +68,10 @@ async def reopen_after_staff_reply(
     sla: SlaContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Reopen the answered appeal if a message that awaits a reply was written after the staff reply, but received
-    before it. Both times are the network's.
+    """Reopen the answered appeal if a message that awaits a reply was written after the staff reply, or edited
+    into a question after it, but received before it. Both times are the network's.
     """
-    await _reopen(session, appeal, Message.written_at > reply.published_at, sla, recorder)
+    await _reopen(session, appeal, written_after(reply.published_at), sla, recorder)
 
 
 async def _reopen(
@@ -84,11 +83,10 @@ async def _reopen(
 ) -> None:
     if appeal.status != "answered":
         return
-    if (row := await first_waiting(session, appeal, is_later)) is None:
+    if (found := await first_waiting(session, appeal, is_later)) is None:
         return
-    message, needs_answer, language = row
-    status = status_after_message(appeal.status, needs_answer)
-    reopen(appeal, status, sla, recorder, SYSTEM_ACTOR, message=message)
+    status = status_after_message(appeal.status, found.needs_answer)
+    reopen(appeal, status, sla, recorder, SYSTEM_ACTOR, message=found.message, asked_at=found.asked_at)
     if status == "triage":
-        reason: TriageReason = "buryat_text" if language == "bxr" else "need_unclear"
+        reason: TriageReason = "buryat_text" if found.language == "bxr" else "need_unclear"
         appeal.route = route_of(appeal).updated(triage_reason=reason).dump()

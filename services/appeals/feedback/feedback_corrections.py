@@ -136,7 +136,13 @@ async def _answer_again(
         return
     before = due_dates(appeal)
     if await await_next_message(
-        session, appeal, context.sla, caller.actor, former=row.message_id, former_may_ask=row.kind is None
+        session,
+        appeal,
+        context.sla,
+        recorder,
+        caller.actor,
+        former=row.message_id,
+        former_may_ask=row.kind is None,
     ):
         record_changed_deadline(recorder, appeal, before, context.sla, caller.actor)
         return

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from services.appeals.classification import store
 from services.appeals.classification.types import is_automatic
@@ -79,6 +79,7 @@ class AppealMatcher:
         self._awaited_feedback = AwaitedFeedback()
         # Messages of appeals that needed no answer before their text was edited.
         self._needed_none: set[UUID] = set()
+        self._edited: set[UUID] = set()
 
     async def store_results(self, items: Iterable[ClassifiedMessage]) -> dict[UUID, int]:
         """Write the classifications of messages; return their versions by message id. A person's classification
@@ -218,6 +219,8 @@ class AppealMatcher:
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)
+        if item.message.id in self._needed_none:
+            self._edited.add(item.message.id)
         if not was_urgent:
             self._raise_urgency(appeal, item, only_alert=decided or appeal.status in FINAL_STATUSES)
         if not decided and appeal.status == "triage" and item.result.needs_answer == "yes":
@@ -250,6 +253,9 @@ class AppealMatcher:
         matter: dict[str, Any] = {}
         if comparison is not None:
             matter = {"relation": comparison.relation, "reason": comparison.reason}
+        awaited = self._awaited_feedback.round_of(appeal)
+        if placement.feedback is not None and awaited is not None:
+            matter["feedback"] = placement.feedback.kind
         self._link(appeal, message)
         appeal.updated_at = clock.now()
         # Only the later message may name the utility failure, so clustering has to handle the appeal again.
@@ -264,7 +270,6 @@ class AppealMatcher:
         )
         self._recorder.add_event(AppealMessageAdded(**event_snapshot(appeal), message_id=message.id), item.actor)
         self._raise_urgency(appeal, item)
-        awaited = self._awaited_feedback.round_of(appeal)
         if placement.feedback is not None and awaited is not None:
             record_feedback(
                 appeal,
@@ -382,5 +387,19 @@ class AppealMatcher:
         await self._session.flush()
         # Replies are compared with this time, so it is the database's and is read while the appeals are locked.
         await insert_rows(self._session, AppealMessage, self._links, created_at=func.clock_timestamp())
+        await self._count_edited_as_new()
         await self._recorder.write(self._session)
         self._links = []
+
+    async def _count_edited_as_new(self) -> None:
+        """Let edited messages that needed no answer count as received now: neither the author of an earlier reply
+        nor a person who saw a list before knows the new text.
+        """
+        if self._edited:
+            await self._session.execute(
+                update(AppealMessage)
+                .where(AppealMessage.message_id.in_(self._edited))
+                .values(created_at=func.clock_timestamp())
+                .execution_options(synchronize_session=False)
+            )
+        self._edited = set()

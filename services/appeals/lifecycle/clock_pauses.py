@@ -33,16 +33,16 @@ async def resume_clocks(session: WriteSession, caller: Caller, appeal: Appeal, r
         raise Conflict("No clock of the appeal is paused")
     recorder = AppealRecorder()
     appeal.updated_at = clock.now()
-    record_resumed(appeal, sla, recorder, caller, reason)
+    record_resumed(appeal, sla, recorder, caller.actor, reason)
     await recorder.write(session)
     return sla
 
 
 def record_resumed(
-    appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, caller: Caller, reason: str | None
+    appeal: Appeal, sla: SlaContext, recorder: AppealRecorder, actor: str, reason: str | None
 ) -> None:
     """Record that the pause of a locked appeal ended, with a timeline entry and an event."""
     recorder.add_timeline_entry(
-        appeal, "clock_resumed", caller.actor, reason=reason, deadline=clocks.awaited_response_text(appeal, sla)
+        appeal, "clock_resumed", actor, reason=reason, deadline=clocks.awaited_response_text(appeal, sla)
     )
-    recorder.add_event(AppealClockResumed(**event_snapshot(appeal), reason=reason), caller.actor)
+    recorder.add_event(AppealClockResumed(**event_snapshot(appeal), reason=reason), actor)

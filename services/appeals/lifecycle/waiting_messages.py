@@ -2,44 +2,97 @@
 the row of the appeal.
 """
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, func, or_, select, true
+from sqlalchemy import ColumnElement, String, and_, cast, exists, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.appeals.classification.types import AUTOMATIC_PREFIXES
+from services.appeals.lifecycle.clock_pauses import record_resumed
 from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
+from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.sla import clocks
 from services.appeals.sla.sla_context import SlaContext
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal, AppealMessage
+from shared.tables.appeals import Appeal, AppealMessage, TimelineEntry
 from shared.tables.appeals_classification import Classification
+from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
+
+# Feedback on an answer that awaits no reply.
+_ASKS_NOTHING: Final = ("thanks", "mark")
+_ENDS_PAUSE: Final = "Ответа ждёт следующее сообщение гражданина"
+_READ_AS: Final = ("message_added", "feedback_received", "feedback_corrected")
+
+
+@dataclass(frozen=True)
+class WaitingMessage:
+    """One that awaits a reply. `asked_at`: when it was edited into one that asks; None if it was written so."""
+
+    message: Message
+    needs_answer: str
+    language: str
+    asked_at: datetime | None
 
 
 def received_after(reply: Reply) -> ColumnElement[bool]:
     """Return the SQL condition of messages of the appeal that were received after a reply written here was
-    submitted. Both times are the database's, read while the appeal is locked, so clocks of different machines are
-    never compared.
+    submitted, or needed no answer and were edited since. Both times are the database's, read while the appeal is
+    locked, so clocks of different machines are never compared.
     """
     return AppealMessage.created_at > (reply.submitted_at or reply.created_at)
 
 
+def written_after(moment: datetime | None) -> ColumnElement[bool]:
+    """Return the SQL condition of messages of the appeal that were written after a staff reply of this moment, or
+    edited after it into ones that ask. These times are the network's.
+    """
+    edited = and_(
+        Message.edited_at > moment,
+        Message.edited_at > Message.received_at,
+        AppealMessage.created_at >= Message.edited_at,
+    )
+    return or_(Message.written_at > moment, edited)
+
+
+def needs_reply(appeal: Appeal) -> ColumnElement[bool]:
+    """Return the SQL condition of messages of the appeal (`AppealMessage` with its `Classification`) that may need
+    a reply. Thanks and marks for an answer need none, whatever the classifier reads in them, unless a person
+    decided otherwise or they were edited since.
+    """
+    message_id = AppealMessage.message_id
+    said_in = TimelineEntry.data["message_id"].astext == cast(message_id, String)
+    of_appeal = and_(TimelineEntry.appeal_id == appeal.id, said_in)
+    rounds = exists().where(FeedbackRound.message_id == message_id)
+    # A later word replaces the one in the round; the timeline keeps all.
+    replaced = ~rounds & exists().where(
+        of_appeal, TimelineEntry.kind.in_(_READ_AS), TimelineEntry.data["feedback"].astext.in_(_ASKS_NOTHING)
+    )
+    asks_nothing = rounds.where(FeedbackRound.kind.in_(_ASKS_NOTHING)) | replaced
+    by_person = ~or_(*(Classification.classified_by.startswith(prefix) for prefix in AUTOMATIC_PREFIXES))
+    edited = exists().where(of_appeal, TimelineEntry.kind == "message_edited")
+    return and_(Classification.needs_answer != "no", or_(~asks_nothing, by_person, edited))
+
+
 async def first_waiting(
     session: AsyncSession, appeal: Appeal, is_later: ColumnElement[bool]
-) -> Row[Message, str, str] | None:
-    """Return the first later message of the appeal that awaits a reply, with its need for an answer and its
-    language. A message that certainly needs an answer takes precedence over one that a person has to review.
+) -> WaitingMessage | None:
+    """Return the first later message of the appeal that awaits a reply. A message that certainly needs an answer
+    takes precedence over one that a person has to review.
     """
     rows = await session.execute(
-        select(Message, Classification.needs_answer, Classification.language)
+        select(Message, Classification.needs_answer, Classification.language, AppealMessage.created_at)
         .join(AppealMessage, AppealMessage.message_id == Message.id)
         .join(Classification, Classification.message_id == Message.id)
         .options(WITHOUT_RAW_PAYLOAD)
         .where(
             AppealMessage.appeal_id == appeal.id,
             is_later,
-            Classification.needs_answer != "no",
+            needs_reply(appeal),
             Message.deleted_at.is_(None),
         )
         .order_by(
@@ -47,26 +100,46 @@ async def first_waiting(
         )
         .limit(1)
     )
-    return rows.first()
+    found = rows.first()
+    if found is None:
+        return None
+    message, needs_answer, language, received_at = found
+    return WaitingMessage(message, needs_answer, language, _asked_at(message, received_at))
+
+
+def _asked_at(message: Message, received_at: datetime) -> datetime | None:
+    """Return when an edit made the message ask; None if it was written so. `received_at`: when the appeal got it,
+    which such an edit moves.
+    """
+    edited_at = message.edited_at
+    if edited_at is None or not message.received_at < edited_at <= received_at:
+        return None
+    return edited_at
 
 
 async def after_last_reply(session: AsyncSession, appeal: Appeal) -> ColumnElement[bool]:
-    """Return the SQL condition of messages of the appeal that its last public reply does not answer: those that
-    its author could not have seen. Without a public reply it is true for all of them.
+    """Return the SQL condition of messages of the appeal that no public reply answers: those that the authors of
+    its replies could not have seen. Without a public reply it is true for all of them. The reply published last
+    may be an overtaken one, submitted before the others.
     """
-    last = await session.scalar(
-        select(Reply)
-        .where(Reply.appeal_id == appeal.id, Reply.status == "published")
-        .order_by(Reply.published_at.desc(), Reply.id.desc())
-        .limit(1)
+    here = Reply.origin == "gospablik"
+    rows = await session.execute(
+        select(
+            func.max(func.coalesce(Reply.submitted_at, Reply.created_at)).filter(here),
+            func.max(Reply.published_at).filter(~here),
+        ).where(Reply.appeal_id == appeal.id, Reply.status == "published")
     )
-    if last is None:
-        return true()
-    return received_after(last) if last.origin == "gospablik" else Message.written_at > last.published_at
+    submitted_at, published_at = rows.one()
+    conditions: list[ColumnElement[bool]] = [true()]
+    if submitted_at is not None:
+        conditions.append(AppealMessage.created_at > submitted_at)
+    if published_at is not None:
+        conditions.append(written_after(published_at))
+    return and_(*conditions)
 
 
 async def is_after_last_reply(session: AsyncSession, appeal: Appeal, message_id: UUID) -> bool:
-    """Return whether the appeal's last public reply does not answer this message."""
+    """Return whether no public reply of the appeal answers this message."""
     found = await session.scalar(
         select(Message.id)
         .join(AppealMessage, AppealMessage.message_id == Message.id)
@@ -83,31 +156,34 @@ async def await_next_message(
     session: WriteSession,
     appeal: Appeal,
     sla: SlaContext,
+    recorder: AppealRecorder,
     actor: str,
     *,
     former: UUID | None,
     former_may_ask: bool = False,
 ) -> bool:
     """Let the clocks that count from the message `former` count from the first message after the last reply that
-    needs an answer; return whether there is one. `former_may_ask`: this may be `former` itself, if its
-    classification says so. Call it if the appeal awaits a reply to `former`, which needs none for the reason that
-    it got a clock, or does not belong to the appeal.
+    needs an answer, and end a pause; return whether there is one. `former_may_ask`: this may be `former` itself,
+    if its classification says so. Call it if the appeal awaits a reply to `former`, which needs none for the
+    reason that it got a clock, or does not belong to the appeal.
     """
     is_later = await after_last_reply(session, appeal)
     if former is not None and former_may_ask:
         is_later &= or_(Message.id != former, Classification.needs_answer == "yes")
     elif former is not None:
         is_later &= Message.id != former
-    row = await first_waiting(session, appeal, is_later)
-    if row is None:
+    found = await first_waiting(session, appeal, is_later)
+    if found is None:
         return False
-    message = row[0]
-    clocks.await_reply_to_other(
+    message = found.message
+    if clocks.await_reply_to_other(
         appeal,
         sla,
         actor,
         message_id=message.id,
-        written_at=message.written_at,
-        received_at=message.received_at,
-    )
+        written_at=found.asked_at or message.written_at,
+        received_at=found.asked_at or message.received_at,
+        reason=_ENDS_PAUSE,
+    ):
+        record_resumed(appeal, sla, recorder, actor, _ENDS_PAUSE)
     return True

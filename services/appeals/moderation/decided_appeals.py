@@ -19,6 +19,7 @@ from services.appeals.lifecycle.waiting_messages import (
     after_last_reply,
     await_next_message,
     is_after_last_reply,
+    needs_reply,
 )
 from services.appeals.lifecycle.workflow import find_move, status_after_missed_message
 from services.appeals.moderation.corrected_results import MODERATOR_REASON
@@ -68,7 +69,7 @@ class AppealState:
             .where(
                 AppealMessage.appeal_id == appeal.id,
                 AppealMessage.message_id != message_id,
-                Classification.needs_answer != "no",
+                needs_reply(appeal),
                 unanswered,
             )
             .exists()
@@ -125,7 +126,8 @@ async def _end_reopening(
     """Let an appeal that awaits a reply to a message which needs none await the next one, or be answered again."""
     await _require_not_unsolved(session, appeal, message_id)
     before = due_dates(appeal)
-    if await await_next_message(session, appeal, routing_context.sla, caller.actor, former=message_id):
+    sla = routing_context.sla
+    if await await_next_message(session, appeal, sla, recorder, caller.actor, former=message_id):
         recorder.add_timeline_entry(appeal, "triage_decided", caller.actor, needs_answer="no")
         record_changed_deadline(recorder, appeal, before, routing_context.sla, caller.actor)
         appeal.updated_at = clock.now()

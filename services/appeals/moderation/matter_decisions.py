@@ -157,7 +157,7 @@ async def _withdraw_reopening(
     if not clocks.awaits_reply_to(appeal, message.id):
         return
     before = due_dates(appeal)
-    if await await_next_message(session, appeal, routing_context.sla, actor, former=message.id):
+    if await await_next_message(session, appeal, routing_context.sla, recorder, actor, former=message.id):
         record_changed_deadline(recorder, appeal, before, routing_context.sla, actor)
         return
     if appeal.status not in {"reopened", "triage"}:

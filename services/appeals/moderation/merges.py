@@ -212,7 +212,7 @@ def _keep_earlier_deadline(
         classification_changes.raise_urgency(into, context.sla, recorder, caller.actor, why=why)
     why = f"Присоединено обращение № {merged.number}: его вопрос ждёт ответа"
     if clocks.end_pause_by_question(into, merged, context.sla, caller.actor, message_id=question, reason=why):
-        clock_pauses.record_resumed(into, context.sla, recorder, caller, why)
+        clock_pauses.record_resumed(into, context.sla, recorder, caller.actor, why)
     before = due_dates(into)
     clocks.keep_earlier_start(into, merged, context.sla, caller.actor)
     record_changed_deadline(recorder, into, before, context.sla, caller.actor)

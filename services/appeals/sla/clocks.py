@@ -97,11 +97,13 @@ def await_reply_to_other(
     message_id: UUID | None,
     written_at: datetime,
     received_at: datetime,
-) -> None:
+    reason: str,
+) -> bool:
     """Let the clocks of the awaited further reply count from this message, because the one that they count from
     needs no answer or does not belong to the appeal; a clock that has started is restarted. The clock of a final
     answer to an earlier question, whose answer was withdrawn, does not change. One that continued because of the
-    former message ends with the answer that had stopped it.
+    former message ends with the answer that had stopped it. A pause ends for this `reason`, as this message waits
+    for nothing; return whether there was one.
     """
     waiting, final = unfinished(appeal, "next_response"), unfinished(appeal, "final_answer")
     if waiting is None:
@@ -109,6 +111,7 @@ def await_reply_to_other(
     is_same, is_started = waiting.message_id == message_id, waiting.state in STARTED_STATES
     of_question = final is None or _is_of_same_question(final, waiting)
     answered_at = reopened_after(final) if final is not None else None
+    was_paused = any(row.state == "paused" for row in _started(appeal))
     if final is not None and answered_at is not None:
         _stop(final, answered_at, sla, actor)
     if not is_same:
@@ -118,7 +121,11 @@ def await_reply_to_other(
         _start(waiting, appeal, sla, actor)
     if is_started and (answered_at is not None or (of_question and not is_same)):
         _start_final_answer(appeal, waiting, sla, actor)
+    ends_pause = was_paused and is_started and (answered_at is not None or not is_same)
+    if ends_pause:
+        resume_clocks(appeal, sla, actor, reason)
     store_due_dates(appeal, sla)
+    return ends_pause
 
 
 def start_next_response_clock(

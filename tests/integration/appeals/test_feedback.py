@@ -364,6 +364,22 @@ async def _needs_none(scenario: AppealsScenario, message: dict[str, Any]) -> Any
     return await scenario.post(f"/messages/{message['id']}/triage", {"needs_answer": False})
 
 
+@pytest.mark.parametrize("words", [["Оценка 4"], ["Вопрос решён", "Оценка 5", "Сделали"]])
+async def test_thanks_and_marks_do_not_await_the_reply_to_an_unclear_message(
+    scenario: AppealsScenario, words: list[str]
+) -> None:
+    found = await answered(scenario)
+    for number, text in enumerate(words):
+        found = await says(scenario, found, text, at=NEXT_DAY + number * HOUR)
+    assert (found["status"], found["feedback_kind"]) == ("answered", "mark")
+    unclear = await says(scenario, found, "", attachments=[{"type": "photo"}], at=NEXT_DAY + 5 * HOUR)
+    assert unclear["status"] == "triage"
+    decided = await _needs_none(scenario, unclear["messages"][-1])
+    assert decided.status_code == 200, decided.text
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"]) == ("answered", None)
+
+
 async def test_message_corrected_to_thanks_may_be_decided_to_need_an_answer(scenario: AppealsScenario) -> None:
     found = await says(scenario, await answered(scenario), "Не решено")
     assert (await correct(scenario, found, "thanks")).json()["status"] == "answered"
@@ -371,6 +387,10 @@ async def test_message_corrected_to_thanks_may_be_decided_to_need_an_answer(scen
     assert (await scenario.post(path, {"needs_answer": True})).status_code == 200
     after = await scenario.appeal(found["id"])
     assert (after["status"], after["next_response_due_at"] is not None) == ("reopened", True)
+    # The decision about the message precedes its reading as thanks.
+    unclear = await says(scenario, after, "", attachments=[{"type": "photo"}], at=NEXT_DAY + HOUR)
+    assert (await _needs_none(scenario, unclear["messages"][-1])).status_code == 200
+    assert (await scenario.appeal(found["id"]))["status"] == "reopened"
 
 
 async def test_returned_dissatisfaction_is_not_ended_by_a_decision_about_another_message(

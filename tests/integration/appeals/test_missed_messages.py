@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
-from tests.integration.appeals.reply_helpers import appeal
+from tests.integration.appeals.reply_helpers import answer, appeal, reply_fails, restart_publication
+from tests.integration.appeals.test_clocks import pause
 from tests.integration.appeals.test_feedback import (
     FURTHER_QUESTION,
     HOUR,
@@ -21,10 +22,21 @@ from tests.integration.appeals.test_feedback import (
 
 # Read as a message that needs no answer, and not as feedback.
 IRONY = "Спасибо за «работу» 🤦"
+EDITED_AT = NEXT_DAY + 5 * HOUR
 
 
 async def _needs_answer(scenario: AppealsScenario, message: dict[str, Any], **more: Any) -> Any:
     return await scenario.post(f"/messages/{message['id']}/triage", {"needs_answer": True, **more})
+
+
+async def _edit(scenario: AppealsScenario, message: dict[str, Any], text: str) -> None:
+    """Let the citizen edit the message at `EDITED_AT`."""
+    await scenario.ingest.execute(
+        "UPDATE messages SET text = $2, edited_at = $3, version = 2 WHERE id = $1",
+        UUID(message["id"]), text, EDITED_AT,
+    )  # fmt: skip
+    await scenario.emit("message.edited", UUID(message["id"]), scenario.organisation)
+    await scenario.process_events()
 
 
 async def test_missed_question_reopens_the_answered_appeal_with_a_clock_from_the_message(
@@ -105,14 +117,97 @@ async def test_thanks_edited_into_a_question_reopen_the_answered_appeal(
     scenario: AppealsScenario, edited: str, status: str
 ) -> None:
     found = await says(scenario, await answered(scenario), IRONY)
-    message, at = found["messages"][-1], NEXT_DAY + 5 * HOUR
-    await scenario.ingest.execute(
-        "UPDATE messages SET text = $2, edited_at = $3, version = 2 WHERE id = $1", UUID(message["id"]), edited, at
-    )
-    await scenario.emit("message.edited", UUID(message["id"]), scenario.organisation)
-    await scenario.process_events()
+    await _edit(scenario, found["messages"][-1], edited)
     after = await scenario.appeal(found["id"])
     assert after["status"] == status
     clocks = await clocks_of(scenario, found, "next_response")
     started = [datetime.fromisoformat(one["started_at"]) for one in clocks]
-    assert started == ([at] if status == "reopened" else [])
+    assert started == ([EDITED_AT] if status == "reopened" else [])
+
+
+async def test_question_edited_into_a_message_while_a_reply_is_under_way_awaits_the_next_reply(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await answered(scenario), FURTHER_QUESTION)
+    found = await says(scenario, found, IRONY, at=NEXT_DAY + HOUR)
+    reply = await answer(scenario, found, "Отремонтируем в мае.")
+    await _edit(scenario, found["messages"][-1], "А в переулке рядом когда отремонтируют дорогу?")
+    await scenario.emit_published(reply, at=NEXT_DAY + 6 * HOUR, external_id="-101_30")
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"] is not None) == ("reopened", True)
+    clock = (await clocks_of(scenario, found, "next_response"))[-1]
+    assert (clock["message_id"], clock["state"]) == (found["messages"][-1]["id"], "running")
+    assert datetime.fromisoformat(clock["started_at"]) == EDITED_AT
+
+
+async def test_reply_submitted_before_an_edit_does_not_answer_the_edited_question(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await answered(scenario), IRONY)
+    reply = await answer(scenario, found, "Пожалуйста!")
+    await _edit(scenario, found["messages"][-1], FURTHER_QUESTION)
+    await scenario.emit_published(reply, at=NEXT_DAY + 6 * HOUR, external_id="-101_30")
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"] is not None) == ("reopened", True)
+
+
+async def test_message_edited_after_the_last_reply_may_be_decided_to_need_an_answer(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await appeal(scenario), IRONY, at=WEDNESDAY + HOUR)
+    found = await published(scenario, found, hours=2)
+    await _edit(scenario, found["messages"][-1], f"{IRONY} 🤦")
+    assert (await scenario.appeal(found["id"]))["status"] == "answered"
+    assert (await _needs_answer(scenario, found["messages"][-1])).status_code == 200
+    assert (await scenario.appeal(found["id"]))["status"] == "reopened"
+
+
+async def test_message_answered_by_a_reply_that_overtook_another_stays_answered(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    overtaken = await answer(scenario, found, "Начнём в понедельник.")
+    await reply_fails(scenario, overtaken)
+    found = await says(scenario, found, IRONY, at=WEDNESDAY + HOUR)
+    found = await published(scenario, found, hours=2)
+    await restart_publication(scenario, overtaken)
+    await scenario.emit_published(overtaken, at=WEDNESDAY + 3 * HOUR, external_id="-101_30")
+    assert [one["status"] for one in (await scenario.appeal(found["id"]))["replies"]] == ["published"] * 2
+    for message in found["messages"]:
+        assert (await _needs_answer(scenario, message)).status_code == 200
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"]) == ("answered", None)
+
+
+async def test_next_question_ends_the_pause_of_the_former_one(scenario: AppealsScenario) -> None:
+    found = await says(scenario, await answered(scenario), FURTHER_QUESTION)
+    assert (await pause(scenario, found, "pause", reason="Ждём адрес")).is_success
+    found = await says(scenario, found, "А в переулке рядом когда дорогу починят?", at=NEXT_DAY + HOUR)
+    former, following = found["messages"][1:]
+    decided = await scenario.post(f"/messages/{former['id']}/triage", {"needs_answer": False})
+    assert decided.status_code == 200, decided.text
+    for kind in ("next_response", "final_answer"):
+        clock = (await clocks_of(scenario, found, kind))[-1]
+        assert (clock["message_id"], clock["state"]) == (following["id"], "running")
+    (entry,) = [one for one in (await scenario.appeal(found["id"]))["timeline"] if one["kind"] == "clock_resumed"]
+    assert entry["data"]["reason"] == "Ответа ждёт следующее сообщение гражданина"
+    (event,) = await scenario.events("appeal.clock_resumed")
+    assert json.loads(event["data"])["next_response_due_at"] is not None
+
+
+async def test_question_edited_into_a_message_after_a_staff_reply_that_comes_late_reopens_the_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await appeal(scenario), IRONY, at=WEDNESDAY + HOUR)
+    question, edited = found["messages"]
+    await _edit(scenario, edited, FURTHER_QUESTION)
+    await scenario.citizen_writes(
+        "Отремонтируем в мае.",
+        from_community=True,
+        reply_to=await scenario.external_id(question["id"]),
+        at=EDITED_AT - HOUR,
+    )
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], len(after["replies"])) == ("reopened", 1)
+    (clock,) = await clocks_of(scenario, found, "next_response")
+    assert (clock["message_id"], datetime.fromisoformat(clock["started_at"])) == (edited["id"], EDITED_AT)
