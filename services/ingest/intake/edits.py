@@ -24,6 +24,8 @@ ACTOR = "ingest"
 # Networks may return a deleted message or an outdated text from caches for this long. It also covers differences
 # between our machines' clocks: the time of an edit and the time of a read may come from two machines.
 CACHE_DELAY = timedelta(minutes=10)
+# Payload fields with the words of the author alone, without those of others that the text may contain too.
+OWN_WORDS = ("text", "body")
 # Payload fields with the time of the last edit.
 EDIT_TIMES = ("update_time", "edited")
 
@@ -165,6 +167,9 @@ class _MessageEditor:
             return
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
+        if self._has_same_words(item):
+            await self._complete_text(item)
+            return
         edited_at, known = _edit_time(item.raw), _edit_time(message.raw)
         # Once a message was edited, payloads that are read have an edit time; a pushed one may lack it.
         is_older = known is not None and (item.change == "observed" if edited_at is None else edited_at < known)
@@ -183,6 +188,23 @@ class _MessageEditor:
         await self._set(deleted_at=at, deleted_by=by)
         result.deleted += 1
         result.events.append(await self._event(MessageDeleted, deleted_by=by))
+
+    def _has_same_words(self, item: IncomingItem) -> bool:
+        """Return whether the author's own words are those stored, so that only shared words or our reading differ.
+
+        Our own edit of a reply changes the stored text but not the stored payload.
+        """
+        message = self.message
+        words, stored = _own_words(item.raw), _own_words(message.raw)
+        if words is None or words != stored:
+            return False
+        return message.text == words or not message.from_community or message.kind == "wall_post"
+
+    async def _complete_text(self, item: IncomingItem) -> None:
+        """Add shared words to the stored text. It stays as it is if the shared item was changed or deleted."""
+        message, text = self.message, replace_lone_surrogates(item.text or "")
+        if message.text == _own_words(message.raw) or text.startswith(message.text):
+            await self._set(text=text, attachments=json.loads(encode_exact_json(item.attachments)))
 
     async def _edit(self, item: IncomingItem) -> None:
         now, message = clock.now(), self.message
@@ -285,6 +307,12 @@ def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -
         and batch.observed_at is not None
         and batch.observed_at >= deleted_at + CACHE_DELAY
     )
+
+
+def _own_words(raw: Mapping[str, Any]) -> str | None:
+    """Return the author's own words from the payload; None if no field has them."""
+    words = next((raw[name] for name in OWN_WORDS if isinstance(raw.get(name), str)), None)
+    return None if words is None else replace_lone_surrogates(words)
 
 
 def _edit_time(raw: Mapping[str, Any]) -> int | None:

@@ -1,13 +1,17 @@
 """VK content beyond a plain text: shared words, places, notices, long branches, short result pages."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from services.ingest.intake.ingest import BatchResult
+from services.ingest.networks.vk.vk_payloads import parse_comment, parse_post
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Emulator, connected
+from tests.integration.ingest.ingest_harness import build_harness
 from tests.integration.ingest.vk_adapter import vk_adapter, walk
 from tests.support.eventually import eventually
 
@@ -64,6 +68,60 @@ async def test_forwarded_and_reposted_words_are_stored_and_notices_are_not(
         assert await system.raw_connection.fetchval("SELECT count(*) FROM messages WHERE kind = 'message'") == 2
         assert await system.events("message.edited") == []
         assert await system.raw_connection.fetchval("SELECT count(*) FROM quarantine") == 0
+
+
+async def test_stored_repost_is_completed_without_an_edit(database: TestDatabase, keys_dir: Path) -> None:
+    original: dict[str, Any] = {
+        "id": 1,
+        "owner_id": 5,
+        "from_id": 5,
+        "text": "Яма у школы",
+        "attachments": [{"type": "photo"}],
+    }
+    post: dict[str, Any] = {
+        "id": 6,
+        "from_id": 700001,
+        "date": int(clock.now().timestamp()),
+        "text": "Смотрите&#33;",
+    }
+    async with build_harness(database, keys_dir) as harness:
+
+        async def read(**changes: Any) -> BatchResult:
+            item = parse_post(post | changes, harness.page, happened="observed")
+            return await harness.take(item, observed_at=clock.now())
+
+        async def stored() -> tuple[str, int, bool]:
+            row = await harness.row("-101_6")
+            return row["text"], row["version"], row["edited_at"] is not None
+
+        former = parse_post(post | {"copy_history": [original]}, harness.page)
+        await harness.take(replace(former, text=post["text"], attachments=()))
+        result = await read(copy_history=[original])
+        assert (result.edited, result.events) == (0, [])
+        complete = "Смотрите!\n\nРепост записи:\nЯма у школы"
+        assert await stored() == (complete, 1, False)
+        shown = await harness.get_json((await harness.row("-101_6"))["id"])
+        assert [one["type"] for one in shown["attachments"]] == ["photo"]
+        # Edits and deletions of the reposted post are none of the citizen's.
+        for others in ([original | {"text": "Ямы нет"}], [original | {"text": ""}], None):
+            result = await read(copy_history=others)
+            assert (result.edited, result.events) == (0, [])
+            assert await stored() == (complete, 1, False)
+        assert (await read(text="Смотрите все", copy_history=[original])).edited == 1
+        assert await stored() == ("Смотрите все\n\nРепост записи:\nЯма у школы", 2, True)
+        assert await harness.events() == ["message.received", "message.edited"]
+
+
+async def test_edit_back_to_the_payload_of_our_edited_reply_is_an_edit(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    comment = {"id": 7, "post_id": 3, "from_id": -101, "date": int(clock.now().timestamp()), "text": "Завтра"}
+    async with build_harness(database, keys_dir) as harness:
+        await harness.take(parse_comment(comment, harness.page))
+        for ours in ("Послезавтра", "Зав"):  # our own edit leaves the payload as it is
+            await harness.raw_connection.execute("UPDATE messages SET text = $1", ours)
+            item = parse_comment(comment, harness.page, happened="observed")
+            assert (await harness.take(item, observed_at=clock.now() + timedelta(hours=1))).edited == 1
 
 
 async def test_long_branch_is_read_completely_whichever_replies_the_network_embeds(

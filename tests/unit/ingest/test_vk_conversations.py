@@ -8,8 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from services.ingest.networks.calls import NoValidResponse
+from services.ingest.networks.calls import CallError, ErrorTreatment, NoValidResponse
 from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, ThreadState
+from services.ingest.networks.vk.reading import conversations
 from services.ingest.networks.vk.reading.conversations import ConversationReader
 
 PAGE = PageRef(
@@ -32,7 +33,9 @@ class FakeVk:
     listed: list[int] = field(default_factory=list)
 
     async def read_with_any_token(self, method: str, *_kinds: Any, **params: Any) -> dict[str, Any]:
-        """Return a page of the list, most recent first."""
+        """Return a page of the list, most recent first; refuse further messages of a conversation."""
+        if method == "messages.getHistory":
+            raise CallError("vk", method, 917, "no access", ErrorTreatment.NOT_FOUND)
         assert method == "messages.getConversations"
         self.listed.append(params["offset"])
         recent = sorted(self.messages, key=lambda peer: -self.messages[peer])
@@ -109,6 +112,14 @@ async def test_interrupted_check_of_many_conversations_resumes_without_loss(befo
     vk.listed.clear()
     await _reader(vk, feed).check_page(PAGE)
     assert vk.listed == [0]
+
+
+async def test_messages_read_before_a_refusal_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conversations, "PAGE_SIZE", 1)
+    vk, feed = FakeVk({700_001: 7}), FakeFeed()
+    await _reader(vk, feed).check_page(PAGE)
+    assert feed.items == ["101_700001_1"]
+    assert feed.states["vk:101_700001"].marker == "7"
 
 
 async def test_malformed_conversation_does_not_hide_the_following_result_pages() -> None:

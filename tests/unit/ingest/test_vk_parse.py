@@ -173,6 +173,22 @@ def test_post_sent_by_a_citizen_in_a_message_is_part_of_the_text_and_of_a_reply_
     assert ours.text == "Когда включат?"
 
 
+@pytest.mark.parametrize("author", [{"from_id": -900001}, {"owner_id": -900001}, {"user_id": -900001}])
+def test_words_of_the_page_that_a_citizen_shares_are_no_words_of_the_citizen(author: dict[str, int]) -> None:
+    answer = author | {"date": 1, "text": "Яму закопали, вопрос решён", "attachments": [PHOTO]}
+    question = {"from_id": 700002, "owner_id": -900001, "date": 1, "text": "Когда закопают?"}
+    message = MESSAGE | {"text": "5", "fwd_messages": [answer | {"fwd_messages": [question]}, answer]}
+    sent = [{"type": "wall", "wall": answer}, {"type": "wall_reply", "wall_reply": answer}]
+    item = vk_payloads.parse_message(message | {"attachments": sent}, PAGE)
+    assert item is not None
+    assert item.text == "5\n\nПереслано:\nКогда закопают?"
+    assert item.attachments == sent
+    post = {"id": 6, "from_id": 700001, "date": 1, "text": "Спасибо", "copy_history": [answer]}
+    assert vk_payloads.parse_post(post, PAGE).text == "Спасибо"
+    other = vk_payloads.parse_post(post | {"copy_history": [question]}, PAGE)
+    assert other.text == "Спасибо\n\nРепост записи:\nКогда закопают?"
+
+
 def test_location_is_an_attachment() -> None:
     item = vk_payloads.parse_message(MESSAGE | {"text": "", "geo": POINT}, PAGE)
     post = {"id": 6, "from_id": 700001, "date": 1, "text": "Тут", "geo": {"coordinates": "51.8 107.6"}}

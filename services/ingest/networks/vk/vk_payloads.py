@@ -18,6 +18,8 @@ FORWARDED, REPOSTED = "Переслано", "Репост записи"
 MAX_SHARED = 100
 # Attachments with which a citizen sends the community a post or a comment, and how they are named in the text.
 _SENT = {"wall": REPOSTED, "wall_reply": FORWARDED}
+# Fields that may name the author of a shared item; a post on a wall may be by somebody else than the wall's owner.
+_AUTHORS = ("from_id", "user_id", "owner_id", "to_id")
 # VK returns some characters of old texts like this, but does not escape `&`, so other entities are the author's.
 _CHARACTER_REFERENCE = re.compile(r"&#(?:[0-9]{1,7}|[xX][0-9a-fA-F]{1,6});")
 
@@ -120,29 +122,36 @@ class SharedItem:
     attachments: Sequence[Any]
 
 
-def _shared(title: str, listed: Any, inner: str = "") -> list[SharedItem]:
-    """Return listed items in order, each followed by those in its field `inner`."""
+def _is_of_page(raw: Mapping[str, Any], page: PageRef) -> bool:
+    """Return whether the page itself wrote a shared item. Its words are no words of a citizen."""
+    author = next((raw[name] for name in _AUTHORS if raw.get(name) is not None), None)
+    return str(author) == page_author_id(page.external_id)
+
+
+def _shared(page: PageRef, title: str, listed: Any, inner: str = "") -> list[SharedItem]:
+    """Return listed items in order, each followed by those in its field `inner`; without those of the page."""
     found: list[SharedItem] = []
     left = list(reversed(listed)) if isinstance(listed, list) else []
     while left and len(found) < MAX_SHARED:
         raw = left.pop()
         if not isinstance(raw, dict):
             continue
-        found.append(SharedItem(title, unescape_characters(_text(raw, "text", "body")), _with_place(raw)))
+        if not _is_of_page(raw, page):
+            found.append(SharedItem(title, unescape_characters(_text(raw, "text", "body")), _with_place(raw)))
         deeper = raw.get(inner)
         left += reversed(deeper) if isinstance(deeper, list) else []
     return found
 
 
-def _sent(raw: Mapping[str, Any]) -> list[SharedItem]:
-    """Return the posts and comments with a text that a citizen sent as attachments."""
+def _sent(raw: Mapping[str, Any], page: PageRef) -> list[SharedItem]:
+    """Return the posts and comments with a text that a citizen sent as attachments; without those of the page."""
     found: list[SharedItem] = []
     for one in _attachments(raw):
         if not isinstance(one, dict):
             continue
         kind = str(one.get("type"))
         inner = one.get(kind)
-        if kind in _SENT and isinstance(inner, dict) and inner.get("text"):
+        if kind in _SENT and isinstance(inner, dict) and inner.get("text") and not _is_of_page(inner, page):
             found.append(SharedItem(_SENT[kind], unescape_characters(str(inner["text"])), ()))
     return found
 
@@ -158,7 +167,7 @@ def parse_post(
         return _deleted("wall_post", wall, f"vk:{wall}", raw)
     writer = int_field_required(raw, "from_id")
     from_community = writer == -int(page.external_id)
-    reposts = _shared(REPOSTED, raw.get("copy_history"))
+    reposts = _shared(page, REPOSTED, raw.get("copy_history"))
     text, attachments = _content(raw, "text", by_community=from_community, shared=reposts)
     return IncomingItem(
         change=happened,
@@ -305,9 +314,9 @@ def parse_message(
     conversation = f"{group}_{peer}"
     reply = raw.get("reply_message")
     answered = reply.get("conversation_message_id") if isinstance(reply, dict) else None
-    shared = _shared(FORWARDED, raw.get("fwd_messages"), "fwd_messages")
+    shared = _shared(page, FORWARDED, raw.get("fwd_messages"), "fwd_messages")
     if not out:  # the network itself attaches the post to a message with a link to it, as our reply may have
-        shared += _sent(raw)
+        shared += _sent(raw, page)
     text, attachments = _content(raw, "text", "body", by_community=out, shared=shared)
     return IncomingItem(
         change=happened,

@@ -91,11 +91,10 @@ class ConversationReader:
         answers = await self._first(page, [talk for talk, _ in news])
         parsed, marks, refusals = ParsedBatch(), [], []
         for (talk, after), answer in zip(news, answers, strict=True):
-            found = await self._history_if_open(page, talk, answer, after=after)
-            if isinstance(found, CallError):
-                refusals.append(found)
-            else:
-                parsed.extend(found)
+            found, refusal = await self._history_if_open(page, talk, answer, after=after)
+            parsed.extend(found)
+            if refusal is not None:
+                refusals.append(refusal)
             marks.append(ThreadState(talk.key, str(talk.last_message_id)))
         await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
         return refusals
@@ -110,16 +109,18 @@ class ConversationReader:
 
     async def _history_if_open(
         self, page: PageRef, talk: Conversation, first: Any, **until: Any
-    ) -> ParsedBatch | CallError:
-        """Return `history` from the first response on, or the refusal if we may not read this conversation."""
+    ) -> tuple[ParsedBatch, CallError | None]:
+        """Return `history` from the first response on, as far as we may read it, and the refusal of the rest."""
+        parsed = ParsedBatch()
         if isinstance(first, CallError):
-            return first
+            return parsed, first
         try:
-            return await self.history(page, talk.peer, first=first, **until)
+            await self.history(page, talk.peer, first=first, parsed=parsed, **until)
         except CallError as error:
             if error.treatment not in CONTENT_TREATMENTS:
                 raise
-            return error
+            return parsed, error
+        return parsed, None
 
     async def _first(self, page: PageRef, talks: Sequence[Conversation]) -> list[Any]:
         """Return the newest messages of each conversation, or a `CallError` if it may not be read."""
@@ -135,11 +136,10 @@ class ConversationReader:
         talks = _talks(listed, page)
         fresh = [talk for talk in talks if talk.last_at is None or talk.last_at >= since]
         for talk, first in zip(fresh, await self._first(page, fresh), strict=True):
-            found = await self._history_if_open(page, talk, first, since=since)
-            if isinstance(found, CallError):
-                refusals.append(found)
-            else:
-                parsed.extend(found)
+            found, refusal = await self._history_if_open(page, talk, first, since=since)
+            parsed.extend(found)
+            if refusal is not None:
+                refusals.append(refusal)
         if refusals:
             self._report_refusals(page, refusals)
         last = len(listed) < SCAN_PAGE or (bool(talks) and not fresh)
@@ -153,12 +153,14 @@ class ConversationReader:
         after: int = 0,
         since: datetime | None = None,
         first: Any = None,
+        parsed: ParsedBatch | None = None,
     ) -> ParsedBatch:
         """Return messages of one conversation, newest first, back to the message `after` or to `since`.
 
-        May return earlier ones too. `first`: the response of the first call, if it was already made.
+        May return earlier ones too. `first`: the response of the first call, if it was already made. `parsed`: the
+        batch to fill, which has what was read before an error.
         """
-        parsed = ParsedBatch()
+        parsed = ParsedBatch() if parsed is None else parsed
         for offset in range(0, MAX_DEPTH, PAGE_SIZE):
             answer = first if offset == 0 else None
             if answer is None:
