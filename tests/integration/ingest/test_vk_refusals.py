@@ -10,12 +10,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from services.ingest.networks.port import PublishRejected, ReplyToChange
+from services.ingest.networks.port import Photo, PhotoTarget, PublishRejected, ReplyToChange
 from shared import clock
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS, Connected, Emulator, connected
 from tests.integration.ingest.vk_adapter import vk_adapter, walk
 from tests.support.eventually import eventually
+from tests.support.sample_images import jpeg
 from tests.support.service_under_test import insert_organisation, service_under_test
 
 
@@ -111,12 +112,20 @@ async def test_error_7_is_a_refusal_of_one_conversation_unless_the_token_lacks_t
                 assert "исключено из беседы" in caught.value.message
             assert await _paused_methods(system, page_id) == "{}"
             vk.post("peer", page=page, peer=peer, code=None)
+            # The right to photos is another one: that the token may list conversations says nothing about it.
+            upload = "photos.getMessagesUploadServer"
+            vk.post("faults", kind="persistent", code=7, token=token, methods=[upload])
+            target = PhotoTarget(page=ref, kind="message", thread_key=key)
+            with pytest.raises(PublishRejected) as caught:
+                await network.upload_photo(target, Photo("image/jpeg", jpeg()))
+            assert (caught.value.code, caught.value.permanent) == ("vk:7", False)
+            assert set(json.loads(await _paused_methods(system, page_id))) == {upload}
             methods = ["messages.edit", "messages.getConversations"]
             vk.post("faults", kind="persistent", code=7, token=token, methods=methods)
             with pytest.raises(PublishRejected) as caught:
                 await network.edit_reply(reply, "Иначе")
             assert (caught.value.code, caught.value.permanent) == ("vk:7", False)
-            assert set(json.loads(await _paused_methods(system, page_id))) == set(methods)
+            assert set(json.loads(await _paused_methods(system, page_id))) == {upload, *methods}
     await raw_connection.close()
     assert [one["text"] for one in vk.answers(page)] == ["Завтра"]
 

@@ -181,6 +181,7 @@ class VkClient:
         if (
             kind is ErrorTreatment.MISSING_SCOPE
             and code == PERMISSION_DENIED
+            and method.startswith("messages.")
             and "peer_id" in params
             and not await self._lacks_message_right(credential, params)
         ):

@@ -84,7 +84,7 @@ class VkPageScan:
         while True:
             observed_at = clock.now()
             posts = await self._reader.read_posts(self._page, offset)
-            seen.add(posts.parsed)
+            new = seen.add(posts.parsed)
             here = ParsedBatch(self._since_start(posts.parsed), posts.parsed.unparsed)
             yield self._walked(here, observed_at, posts.oldest_at, step="wall", offset=offset, below=below)
             old = posts.oldest_at is not None and posts.oldest_at < self._thread_horizon
@@ -106,7 +106,9 @@ class VkPageScan:
             below = None
             if posts.is_last or old:
                 break
-            offset = max(posts.next_offset - OVERLAP, offset + 1)
+            # Not after a page with hardly any new post: at the end of a wall, `count` may be larger than what is
+            # shown, and overlapping pages would approach it by one post each.
+            offset = posts.next_offset - (OVERLAP if new > OVERLAP else 0)
         if whole:
             gone = await self._reader.deleted_posts(self._page, seen, self._since, first_look, self._intake)
             yield self._walked(ParsedBatch(gone), first_look, self._thread_horizon, step="boards")

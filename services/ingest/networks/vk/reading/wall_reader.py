@@ -83,8 +83,9 @@ class ObservedIds:
         for one in parsed:
             self.add(one)
 
-    def add(self, parsed: ParsedBatch) -> None:
-        """Add another batch of the same read."""
+    def add(self, parsed: ParsedBatch) -> int:
+        """Add another batch of the same read; return how many of its items were not returned before."""
+        before = len(self._ids)
         self._ids.update(item.external_id for item in parsed.items)
         for one in parsed.unparsed:
             ident = one.raw.get("id") if isinstance(one.raw, dict) else None
@@ -92,6 +93,7 @@ class ObservedIds:
                 self._unparsed.add(str(ident))
             else:
                 self._has_unknown_ids = True
+        return len(self._ids) - before
 
     def missing(self, stored: Mapping[str, datetime], observed_at: datetime) -> list[str]:
         """Return the stored ids that the read did not return although they are old enough."""
