@@ -5,9 +5,9 @@ that differ between sources of documentation, and the retry schedule of webhooks
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from emulators.common.settings import EmulatorSettings
 
@@ -89,6 +89,12 @@ class OkSettings(EmulatorSettings):
     webhook_parallel: int = Field(default=16, ge=1)
     webhook_reorder_ms: int = Field(default=500, ge=0)
     """How long the fault `reorder` delays an event."""
+
+    @field_validator("removed_shown", mode="before")
+    @classmethod
+    def _former_removed_shown(cls, given: Any) -> Any:
+        """Accept the former values, which older data files may contain."""
+        return {"true": "all", "false": "none"}.get(str(given).lower(), given)
 
     @property
     def webhook_patience_ms(self) -> int:

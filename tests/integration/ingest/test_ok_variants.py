@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -311,6 +311,45 @@ async def test_scan_passes_one_discussion_whose_request_is_refused(ok: Emulator)
     assert any("не приняли запрос" in error for error in made.stored.errors)
 
 
+async def test_resumed_scan_passes_several_discussions_whose_requests_are_refused(ok: Emulator) -> None:
+    page = ok.page("ok_resumed")
+    topics = [_topic(ok, page) for _ in range(3)]
+    for topic in topics:
+        ok.citizen(page, f"Комментарий {uuid4()}", thread=topic)
+    async with adapter(ok.url, ok.tokens(), page, ok_comment_fields="") as made:
+        await made.client.read_with_any_session("users.getCurrentUser")
+        ok.post("faults", kind="error", code=100, next=2, method="discussions.getComments")
+        cursor = {"step": "topics", "after": topics[2]}
+        steps = [one async for one in made.network.scan(made.page, clock.now() - timedelta(days=1), cursor)]
+    assert steps[-1].cursor == {"step": "done"}
+    assert len(made.stored.errors) == 2
+
+
+@pytest.mark.parametrize("step", ["topics", "list"])
+async def test_scan_ends_after_a_day_of_refusals_of_the_only_discussions(ok: Emulator, step: str) -> None:
+    page = ok.page(f"ok_all_refused_{step}")
+    for _ in range(2):
+        ok.citizen(page, f"Комментарий {uuid4()}", thread=_topic(ok, page))
+    ok.post("faults", kind="error", code=100, rate=1, method="discussions.getComments")
+    since = clock.now() - timedelta(days=1)
+    async with adapter(ok.url, ok.tokens(), page) as made:
+        cursor: dict[str, Any] = {"step": step}
+        for _ in range(3):  # the time of the first refusal stays
+            with pytest.raises(CallError, match="error 100"):
+                async for one in made.network.scan(made.page, since, cursor):
+                    cursor = dict(one.cursor)
+            started = datetime.fromisoformat(cursor["refused_since"])
+            assert clock.now() - started < timedelta(minutes=1)
+            assert cursor["step"] == step
+        assert len(made.stored.errors) == 6
+        cursor["refused_since"] = (started - timedelta(days=1)).isoformat()
+        with pytest.raises(CallError) if step == "topics" else nullcontext():
+            async for one in made.network.scan(made.page, since, cursor):
+                cursor = dict(one.cursor)
+        # The next step has a day of its own.
+        assert cursor["step"] == ("list" if step == "topics" else "done")
+
+
 # --- changes without effect ----------------------------------------------------------------------------
 
 
@@ -408,6 +447,23 @@ async def test_refused_fields_are_left_out_for_a_while_and_logged(ok: Emulator, 
             assert await read(made) == 2
 
 
+async def test_refused_field_leaves_the_others_of_its_object() -> None:
+    tokens = [{"kind": "user", "token": "t", "application_key": "k", "session_secret_key": "s"}]
+    asked: list[str | None] = []
+
+    def answer(_: str, params: dict[str, str]) -> Any:
+        asked.append(params.get("fields"))
+        if "date_ms" in params.get("fields", ""):
+            return {"error_code": 220, "error_msg": "Unknown field"}
+        return {"comments": []}
+
+    async with network_double() as double, adapter(double.url, tokens, "70000000000001") as made:
+        double.answer = answer
+        for _ in range(2):
+            await made.reader.comments(made.page, "1", None)
+    assert asked == ["comment.*,comment.date_ms", "comment.*", "comment.*"]
+
+
 async def test_invalid_parameter_besides_the_fields_does_not_stop_asking_for_them(ok: Emulator) -> None:
     page = ok.page("ok_other_parameter")
     topic = _topic(ok, page)
@@ -454,15 +510,45 @@ async def test_comments_are_kept_if_missing_ones_cannot_be_looked_up(ok: Emulato
     ok.post("delete", page=page, id=goes, by="author")
     ok.post("faults", kind="error", code=3, rate=1, method="discussions.getComment")
     async with adapter(ok.url, ok.tokens(), page) as made:
-        made.stored.ids = {f"{topic}/{one}": clock.now() for one in (stays, goes)}
+        made.stored.ids = {f"{topic}/{one}": clock.now() - timedelta(hours=1) for one in (stays, goes)}
         intake: Any = made.stored
-        parsed, _ = await made.reader.comments_with_deletions(made.page, topic, 1, intake)
+        parsed, _ = await made.reader.comments_with_deletions(made.page, topic, 2, intake)
         assert [(item.external_id, item.change) for item in parsed.items] == [(f"{topic}/{stays}", "observed")]
 
 
+async def test_refused_look_up_of_one_comment_does_not_hide_the_deletion_of_others(ok: Emulator) -> None:
+    page = ok.page("ok_refused_lookup")
+    topic = _topic(ok, page)
+    written = [ok.citizen(page, f"{n} {uuid4()}", thread=topic)["id"] for n in range(3)]
+    ok.post("page", page=page, comments_share=0)
+    ok.post("delete", page=page, id=written[2], by="author")
+    async with adapter(ok.url, ok.tokens(), page) as made:
+        made.stored.ids = {f"{topic}/{one}": clock.now() - timedelta(hours=3 - n) for n, one in enumerate(written)}
+        intake: Any = made.stored
+        ok.post("faults", kind="error", code=300, next=1, method="discussions.getComment")
+        parsed, _ = await made.reader.comments_with_deletions(made.page, topic, 2, intake)
+        deleted = {item.external_id for item in parsed.items if item.change == "deleted"}
+        assert deleted == {f"{topic}/{written[2]}"}
+
+
+async def test_recent_comment_that_is_missing_is_not_looked_up(ok: Emulator) -> None:
+    page = ok.page("ok_recent")
+    topic = _topic(ok, page)
+    one = ok.citizen(page, f"Только что {uuid4()}", thread=topic)["id"]
+    ok.post("page", page=page, comments_share=0)
+    ok.post("delete", page=page, id=one, by="author")  # so answers a machine of OK that does not have it yet
+    async with adapter(ok.url, ok.tokens(), page) as made:
+        intake: Any = made.stored
+        for age, expected in ((timedelta(0), []), (timedelta(minutes=2), [f"{topic}/{one}"])):
+            made.stored.ids = {f"{topic}/{one}": clock.now() - age}
+            parsed, _ = await made.reader.comments_with_deletions(made.page, topic, 1, intake)
+            assert [item.external_id for item in parsed.items if item.change == "deleted"] == expected
+
+
 async def test_citizens_deletion_is_found_although_the_network_hides_and_does_not_list_it(
-    ok: Emulator, database: TestDatabase, keys_dir: Path
+    ok: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(discussion_reader, "RECENT", timedelta(0))
     page = ok.page("ok_hidden_deletion")
     async with connected(database, keys_dir, ok_api_url=ok.url) as system:
         await system.connect_page("ok", ok, page)

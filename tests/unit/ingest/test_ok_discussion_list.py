@@ -201,6 +201,16 @@ async def test_error_of_our_own_request_fails_the_round_and_closes_no_discussion
     assert set(memory.kept) == {"ok:0", "ok:1"}
 
 
+async def test_discussions_whose_requests_are_refused_do_not_keep_others_from_being_read() -> None:
+    wire, memory = FakeApi([_row(n, timedelta(hours=1 + n)) for n in range(8)]), FakeThreadStates()
+    wire.failure = lambda name: _refused("No right", 200, treatment(200)) if name in {"0", "1", "2", "3"} else None
+    _, polling = _made(wire, memory)
+    with pytest.raises(CallError):
+        await polling._round()
+    await polling._round()
+    assert set(memory.kept) == {"ok:4", "ok:5", "ok:6", "ok:7"}
+
+
 async def test_refused_parameter_of_one_discussion_is_not_called_closed() -> None:
     wire, memory = FakeApi([_row(n, timedelta(hours=1)) for n in range(2)]), FakeThreadStates()
     wire.failure = lambda name: _refused("Invalid parameter", 100, treatment(100)) if name == "1" else None

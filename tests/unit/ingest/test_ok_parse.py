@@ -91,6 +91,9 @@ def test_moscow_was_four_hours_ahead_until_october_2014(year: tuple[str, int]) -
         ({"author_ref": "group:50000000000001"}, True),
         ({"author_ref": "group:50000000000009"}, False),
         ({"author_ref": "user:560000000002"}, False),
+        ({"author_id": "50000000000001"}, True),  # without `fields`, OK may name no type
+        ({"author_type": "USER", "author_id": "50000000000001"}, False),
+        ({"author_ref": "user:50000000000001"}, False),
     ],
 )
 def test_author_of_comment_is_recognised(who: dict[str, str], *, community: bool) -> None:

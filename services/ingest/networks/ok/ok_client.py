@@ -76,8 +76,8 @@ class OkClient:
         self._token_pool = token_pool
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_timeout_seconds)
-        # Until when a method is called without `fields`, by the event loop's time.
-        self._without_fields_until: dict[str, float] = {}
+        # With which fewer `fields` a method is called, and until when, by the event loop's time.
+        self._fewer_fields: dict[str, tuple[str, float]] = {}
 
     def user_session(self, method: str) -> Credential:
         """Return a usable user session. Raises `NoUsableToken` if there is none."""
@@ -113,27 +113,32 @@ class OkClient:
         raise NoUsableToken(f"{MAX_SESSION_SWITCHES} sessions in a row were rejected for {method}")
 
     async def read_with_fields(self, method: str, fields: str, **params: Any) -> Any:
-        """Call a read-only REST method with `fields`, or without them if the network refuses them.
+        """Call a read-only REST method with `fields`, or with fewer if the network refuses them.
 
-        An unknown field refuses the whole call. The method is then called without `fields` for
-        `ok_fields_retry_seconds`: its responses have fewer details.
+        An unknown field refuses the whole call. The method is then called with the first of the fields alone, or
+        without any, for `ok_fields_retry_seconds`: its responses have fewer details.
         """
         now = asyncio.get_running_loop().time()
-        if not fields or self._without_fields_until.get(method, 0.0) > now:
-            return await self.read_with_any_session(method, **params)
-        try:
-            return await self.read_with_any_session(method, fields=fields, **params)
-        except CallError as error:
-            if error.code not in FIELD_ERRORS:
-                raise
-            answer = await self.read_with_any_session(method, **params)
-            # The same call without `fields` succeeded, so they were the reason.
-            pause = self._settings.ok_fields_retry_seconds
-            self._without_fields_until[method] = now + pause
-            log.warning(
-                "fields refused", method=method, fields=fields, error=str(error)[:200], retry_in_seconds=pause
-            )
+        fewer, until = self._fewer_fields.get(method, ("", 0.0))
+        if until > now:
+            return await self.read_with_any_session(method, fields=fewer, **params)
+        refusal: CallError | None = None
+        for asked in dict.fromkeys((fields, fields.partition(",")[0], "")):
+            try:
+                answer = await self.read_with_any_session(method, fields=asked, **params)
+            except CallError as error:
+                if error.code not in FIELD_ERRORS or not asked:
+                    raise
+                refusal = refusal or error
+                continue
+            if refusal is not None:
+                # The same call with fewer `fields` succeeded, so they were the reason.
+                pause = self._settings.ok_fields_retry_seconds
+                self._fewer_fields[method] = asked, now + pause
+                reason = str(refusal)[:200]
+                log.warning("fields refused", method=method, fields=fields, error=reason, retry_in_seconds=pause)
             return answer
+        raise AssertionError("unreachable: the call without fields either returns or raises")
 
     async def call(
         self, credential: Credential, method: str, *, not_after: float | None = None, **params: Any

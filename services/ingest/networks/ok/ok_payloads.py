@@ -154,7 +154,7 @@ def parse_comment(
     """Return the item of a comment; a removed comment is a deletion by an unknown person."""
     _object(raw, "comment")
     removed = is_removed(raw)
-    group, writer = _who(raw)
+    group, writer = _who(raw, page)
     answered = raw.get("reply_to_comment_id")
     written_at = (
         from_milliseconds(raw["date_ms"]) if raw.get("date_ms") is not None else from_moscow_time(str(raw["date"]))
@@ -182,13 +182,18 @@ def is_removed(raw: Mapping[str, Any]) -> bool:
     return any(word in str(raw.get("type", "")).upper() for word in REMOVED_TYPES)
 
 
-def _who(raw: dict[str, Any]) -> tuple[bool, str | None]:
-    """Return whether a group wrote the comment, and its author; None for a deleted profile (empty author)."""
-    ref = raw.get("author_ref")
-    group = raw.get("author_type") == "GROUP" or str(ref or "").startswith("group:")
+def _who(raw: dict[str, Any], page: PageRef) -> tuple[bool, str | None]:
+    """Return whether a group wrote the comment, and its author; None for a deleted profile (empty author).
+
+    Without the fields that name the type of the author, the id of the page is the page.
+    """
+    ref, kind = raw.get("author_ref"), raw.get("author_type")
+    group = kind == "GROUP" or str(ref or "").startswith("group:")
     writer = without_prefix(ref) if ref else ""
     if not writer:
         writer = without_prefix(raw["author_id"] or "")
+    if not kind and ":" not in str(ref or ""):
+        group = writer == page.external_id
     return group, writer if writer not in {"", "0"} else None
 
 

@@ -1,11 +1,17 @@
 """Discussions, comments and topics of the REST API."""
 
 import base64
+import json
 import re
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import pytest
+
+from emulators.ok.settings import OkSettings
+from emulators.ok.state.network_state import SETTINGS, OkState
 from tests.unit.emulators.ok.signed_client import Network
 
 
@@ -243,3 +249,19 @@ async def test_exceeded_limits_are_refused_and_counted(network: Network) -> None
     assert counted["group.getInfo"]["accepted"] == 3
     assert counted["group.getInfo"]["refused"] == 1
     assert counted["group.getInfo"]["kind"] == "user"
+
+
+@pytest.mark.parametrize(("former", "now"), [(True, "all"), (False, "none")])
+def test_former_values_of_removed_shown_are_understood(tmp_path: Path, *, former: bool, now: str) -> None:
+    settings = OkSettings(data=tmp_path / "ok.sqlite3")
+    world = OkState(settings)
+    world.store.set_value(SETTINGS, json.dumps({"removed_shown": former}))
+    world.store.close()
+    restarted = OkState(OkSettings(data=tmp_path / "ok.sqlite3"))
+    assert restarted.settings.removed_shown == now
+    restarted.store.close()
+
+
+def test_former_removed_shown_in_the_environment_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMULATOR_REMOVED_SHOWN", "true")
+    assert OkSettings().removed_shown == "all"

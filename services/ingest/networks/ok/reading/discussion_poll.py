@@ -8,7 +8,7 @@ from uuid import UUID
 from services.ingest.networks.calls import CallError, ErrorTreatment, NoUsableToken
 from services.ingest.networks.ok import ok_payloads
 from services.ingest.networks.ok.cooldowns import Cooldowns, describe_closed, is_object_error
-from services.ingest.networks.ok.ok_errors import NETWORK
+from services.ingest.networks.ok.ok_errors import NETWORK, REQUEST_ERRORS
 from services.ingest.networks.ok.ok_payloads import DiscussionRow
 from services.ingest.networks.ok.reading.discussion_list import DiscussionList
 from services.ingest.networks.ok.reading.discussion_reader import DiscussionReader
@@ -75,6 +75,8 @@ class DiscussionPoller:
         self._settings = settings
         self._cooldowns = Cooldowns()
         self._todo: dict[str, ChangedDiscussion] = {}
+        # Queued discussions whose last request was refused as wrong.
+        self._refused: set[str] = set()
         self._pages: frozenset[str] = frozenset()
         self._shown_errors: dict[UUID, tuple[float, str]] = {}
         self._success_reported_at = 0.0
@@ -158,12 +160,16 @@ class DiscussionPoller:
         return queued
 
     async def _take(self) -> bool:
-        """Read the most recent queued discussions; return whether more are ready to be read."""
+        """Read the most recent queued discussions, those last whose request was refused.
+
+        Return whether more are ready to be read.
+        """
         for discussion, one in list(self._todo.items()):
             if self._token_pool.page(NETWORK, one.page.external_id) is None:
                 del self._todo[discussion]
         due = [one for one in self._todo.values() if not self._cooldowns.is_active(one.key)]
-        due.sort(key=lambda one: "" if one.row.active_at is None else one.row.active_at.isoformat(), reverse=True)
+        self._refused &= self._todo.keys()
+        due.sort(key=self._urgency, reverse=True)
         now = due[:DISCUSSIONS_PER_ROUND]
         if not now:
             return False
@@ -175,6 +181,10 @@ class DiscussionPoller:
                 raise failure
         return len(due) > len(now)
 
+    def _urgency(self, one: ChangedDiscussion) -> tuple[bool, str]:
+        active_at = one.row.active_at
+        return one.key not in self._refused, "" if active_at is None else active_at.isoformat()
+
     async def _one(self, one: ChangedDiscussion, gate: asyncio.Semaphore) -> Exception | None:
         """Read one discussion; return the error if it concerns all discussions, else None."""
         async with gate:
@@ -183,6 +193,7 @@ class DiscussionPoller:
             except TRANSIENT_ERRORS as error:
                 return self._handle_error(one, error)
         self._cooldowns.clear(one.key)
+        self._refused.discard(one.key)
         if self._todo.get(one.key) is one:
             if is_settled:
                 del self._todo[one.key]
@@ -200,6 +211,9 @@ class DiscussionPoller:
         elif isinstance(error, NoUsableToken) or (
             isinstance(error, CallError) and error.treatment is not ErrorTreatment.TRANSIENT
         ):
+            if isinstance(error, CallError) and error.code in REQUEST_ERRORS:
+                # It may concern one kind of discussion: the next round reads the others first.
+                self._refused.add(one.key)
             return error
         else:
             self._cooldowns.record_failure(one.key, BACKOFF)

@@ -83,7 +83,8 @@ class DiscussionReader:
         missing = {one: at for one, at in held.items() if one not in named}
         is_whole = not parsed.unparsed and len(named - removed) == count
         gone = {one for one, at in missing.items() if is_whole and at < observed_at - RECENT}
-        gone |= await self._removed(discussion, sorted(missing.keys() - gone, key=lambda one: missing[one]))
+        unsure = {one for one, at in missing.items() if at < observed_at - RECENT} - gone
+        gone |= await self._removed(discussion, sorted(unsure, key=lambda one: missing[one]))
         parsed.items += [deletion(page, "comment", one, discussion, missing[one]) for one in sorted(gone)]
         return parsed, anchor
 
@@ -97,11 +98,15 @@ class DiscussionReader:
             except (CallError, NoValidResponse, NoUsableToken) as error:
                 # The comments read so far are stored; the next complete read looks these up again.
                 log.warning("missing comment not looked up", discussion=discussion, error=str(error)[:200])
-                break
+                if not is_object_error(error):
+                    break
+                is_removed = False  # the error concerns this comment: the others are looked up
             if is_removed:
                 found.add(one)
             else:
-                self._check_turn[discussion] = turn = turn + 1
+                turn += 1
+        if turn:
+            self._check_turn[discussion] = turn
         return found
 
     async def _is_removed(self, discussion: str, external_id: str) -> bool:

@@ -1,7 +1,7 @@
 """Scan all content of an OK group: topics with comments, changed discussions, messages."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from services.ingest.networks.calls import CallError, NoUsableToken
@@ -16,6 +16,8 @@ from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, Sca
 from shared import clock
 
 STEPS = ("topics", "list", "chats")
+# After this long a step ends although the network refuses all its discussions or chats as invalid requests.
+REFUSED_FOR = timedelta(days=1)
 # Typical share of the work done before each step.
 PROGRESS_BEFORE_STEP = {"topics": 0.0, "list": 0.6, "chats": 0.85, "done": 1.0}
 
@@ -23,8 +25,9 @@ PROGRESS_BEFORE_STEP = {"topics": 0.0, "list": 0.6, "chats": 0.85, "done": 1.0}
 class OkPageScan:
     """Scan of one group.
 
-    The cursor is `{step, anchor, after}`: the anchor of the current result page and its last finished entry. Steps
-    are idempotent. If the group has no token, its chats are skipped.
+    The cursor is `{step, anchor, after, refused_since}`: the anchor of the current result page, its last finished
+    entry, and since when all requests of the step are refused. Steps are idempotent. If the group has no token,
+    its chats are skipped.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class OkPageScan:
         self._share = 0.0
         # Refused requests of the current step by discussion or chat, until one of them could be read.
         self._refusals: dict[str, CallError] | None = {}
+        self._refused_since: str | None = None
 
     async def run(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         """Continue from the cursor to the end."""
@@ -54,12 +58,19 @@ class OkPageScan:
         first = str(cursor.get("step", STEPS[0]))
         todo = STEPS[STEPS.index(first) :] if first in STEPS else ()
         for step in todo:
-            self._refusals = {}
+            at = cursor if step == first else {"step": step}
+            # A resumed step has read the entry at which it continues.
+            self._refusals = None if at.get("after") else {}
+            self._refused_since = at.get("refused_since")
             try:
-                async for walked in steps[step](cursor if step == first else {}):
+                async for walked in steps[step](at):
+                    at = walked.cursor
                     yield walked
                 self._check_refusals()
             except CallError as error:
+                if self._refusals and error in self._refusals.values() and self._refused_since is None:
+                    at = {"step": step, **at, "refused_since": clock.now().isoformat()}
+                    yield ScanStep(batch=ParsedBatch(), observed_at=clock.now(), cursor=at, progress=self._share)
                 if not is_closed_error(error):
                     raise
                 self._intake.report_failure(
@@ -161,16 +172,20 @@ class OkPageScan:
                 return  # the cursor stays before this discussion: see `_check_refusals`
             comments = ParsedBatch()
         else:
-            self._refusals = None
+            self._refusals = self._refused_since = None
         fresh = _since(comments, self._since)
         yield self._step(step, fresh, observed_at, anchor=anchor, after=discussion, done=done)
 
     def _check_refusals(self) -> None:
         """Raise an error of the discussions or chats if the network refused all requests for them as invalid.
 
-        One may have an id that the network does not accept; several show that our requests are wrong.
+        One may have an id that the network does not accept; several show that our requests are wrong, unless they
+        are still refused after `REFUSED_FOR`: the rest of the page is read then.
         """
-        if self._refusals and len(self._refusals) > 1:
+        if not self._refusals or len(self._refusals) < 2:
+            return
+        since = self._refused_since
+        if since is None or datetime.fromisoformat(since) > clock.now() - REFUSED_FOR:
             raise next(iter(self._refusals.values()))
 
     async def _messages(self, cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
@@ -192,7 +207,7 @@ class OkPageScan:
                     if self._refusals is not None and not is_closed_error(error):
                         self._refusals[chat] = error
                     continue
-                self._refusals = None
+                self._refusals = self._refused_since = None
                 done = self._passed(ok_payloads.from_milliseconds(dict(moved)[chat]))
                 yield self._step("chats", parsed, observed_at, anchor=marker, after=chat, done=done)
             if following is None or len(moved) < len(rows):
@@ -217,7 +232,7 @@ class OkPageScan:
             PROGRESS_BEFORE_STEP[step]
             + (PROGRESS_BEFORE_STEP[following] - PROGRESS_BEFORE_STEP[step]) * min(max(done, 0.0), 1.0),
         )
-        at = {"step": step, "anchor": anchor, "after": after}
+        at = {"step": step, "anchor": anchor, "after": after, "refused_since": self._refused_since}
         return ScanStep(
             batch=parsed,
             observed_at=observed_at,
