@@ -159,12 +159,10 @@ class _MessageEditor:
             result.events.append(await self._event(MessageRestored))
         # The text of an erased item is empty. The job of the erasure empties the stored message, except an answer
         # to another person's appeal, which follows its edits.
-        if one.erased and one.if_spared is not None:
-            item = one.if_spared
-        elif one.erased:
+        spared = one.if_spared if one.erased else item
+        if spared is None or message.erased_at is not None:
             return
-        if message.erased_at is not None:
-            return
+        item = spared
         if item.text is None or replace_lone_surrogates(item.text) == message.text:
             return
         if self._has_same_words(item):

@@ -82,7 +82,7 @@ async def test_stored_repost_is_completed_without_an_edit(database: TestDatabase
         "id": 6,
         "from_id": 700001,
         "date": int(clock.now().timestamp()),
-        "text": "Смотрите&#33;",
+        "text": "Смотрите!",
     }
     async with build_harness(database, keys_dir) as harness:
 

@@ -1,7 +1,5 @@
 """Parse VK posts, comments and messages to `IncomingItem`. Unknown fields are ignored, old names accepted."""
 
-import html
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,8 +18,6 @@ MAX_SHARED = 100
 _SENT = {"wall": REPOSTED, "wall_reply": FORWARDED}
 # Fields that may name the author of a shared item; a post on a wall may be by somebody else than the wall's owner.
 _AUTHORS = ("from_id", "user_id", "owner_id", "to_id")
-# VK returns some characters of old texts like this, but does not escape `&`, so other entities are the author's.
-_CHARACTER_REFERENCE = re.compile(r"&#(?:[0-9]{1,7}|[xX][0-9a-fA-F]{1,6});")
 
 
 def int_field_required(raw: Mapping[str, Any], *names: str) -> int:
@@ -95,22 +91,13 @@ def _with_place(raw: Mapping[str, Any]) -> list[Any]:
 
 
 def _content(
-    raw: Mapping[str, Any], *names: str, by_community: bool, shared: Sequence["SharedItem"] = ()
+    raw: Mapping[str, Any], *names: str, shared: Sequence["SharedItem"] = ()
 ) -> tuple[str, Sequence[Any]]:
-    """Return the text and the attachments of an item, with those of the items it shares.
-
-    The community's own words stay as the network returns them, because they are compared with our replies.
-    """
-    text = _text(raw, *names)
-    parts = [text if by_community else unescape_characters(text)]
+    """Return the text and the attachments of an item, with those of the items it shares."""
+    parts = [_text(raw, *names)]
     parts += [f"{one.title}:\n{one.text}" if one.text else f"{one.title} без текста" for one in shared]
     attachments = [*_with_place(raw), *(inner for one in shared for inner in one.attachments)]
     return "\n\n".join(part for part in parts if part), attachments
-
-
-def unescape_characters(text: str) -> str:
-    """Return the text with numeric character references replaced by their characters."""
-    return _CHARACTER_REFERENCE.sub(lambda found: html.unescape(found[0]), text)
 
 
 @dataclass(frozen=True)
@@ -137,7 +124,7 @@ def _shared(page: PageRef, title: str, listed: Any, inner: str = "") -> list[Sha
         if not isinstance(raw, dict):
             continue
         if not _is_of_page(raw, page):
-            found.append(SharedItem(title, unescape_characters(_text(raw, "text", "body")), _with_place(raw)))
+            found.append(SharedItem(title, _text(raw, "text", "body"), _with_place(raw)))
         deeper = raw.get(inner)
         left += reversed(deeper) if isinstance(deeper, list) else []
     return found
@@ -152,7 +139,7 @@ def _sent(raw: Mapping[str, Any], page: PageRef) -> list[SharedItem]:
         kind = str(one.get("type"))
         inner = one.get(kind)
         if kind in _SENT and isinstance(inner, dict) and inner.get("text") and not _is_of_page(inner, page):
-            found.append(SharedItem(_SENT[kind], unescape_characters(str(inner["text"])), ()))
+            found.append(SharedItem(_SENT[kind], str(inner["text"]), ()))
     return found
 
 
@@ -168,7 +155,7 @@ def parse_post(
     writer = int_field_required(raw, "from_id")
     from_community = writer == -int(page.external_id)
     reposts = _shared(page, REPOSTED, raw.get("copy_history"))
-    text, attachments = _content(raw, "text", by_community=from_community, shared=reposts)
+    text, attachments = _content(raw, "text", shared=reposts)
     return IncomingItem(
         change=happened,
         kind="wall_post",
@@ -204,7 +191,7 @@ def parse_comment(
     answered = raw.get("reply_to_comment") or (parents[-1] if parents else None)
     reply = f"?reply={number}" + (f"&thread={parents[0]}" if parents else "")
     from_community = writer == -int(page.external_id)
-    text, attachments = _content(raw, "text", by_community=from_community)
+    text, attachments = _content(raw, "text")
     return IncomingItem(
         change=happened,
         kind="comment",
@@ -281,7 +268,7 @@ def parse_thread_comment(
     comment_id, writer = int_field_required(raw, "id"), int_field_required(raw, "from_id")
     answered = raw.get("reply_to_comment")
     from_community = writer == -int(page.external_id)
-    text, attachments = _content(raw, "text", by_community=from_community)
+    text, attachments = _content(raw, "text")
     return IncomingItem(
         change=happened,
         kind="comment",
@@ -317,7 +304,7 @@ def parse_message(
     shared = _shared(page, FORWARDED, raw.get("fwd_messages"), "fwd_messages")
     if not out:  # the network itself attaches the post to a message with a link to it, as our reply may have
         shared += _sent(raw, page)
-    text, attachments = _content(raw, "text", "body", by_community=out, shared=shared)
+    text, attachments = _content(raw, "text", "body", shared=shared)
     return IncomingItem(
         change=happened,
         kind="message",
