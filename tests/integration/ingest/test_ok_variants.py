@@ -325,6 +325,24 @@ async def test_resumed_scan_passes_several_discussions_whose_requests_are_refuse
     assert len(made.stored.errors) == 2
 
 
+async def test_closed_discussion_does_not_make_a_scan_pass_the_refused_ones(ok: Emulator) -> None:
+    page = ok.page("ok_closed_and_refused")
+    for _ in range(3):
+        ok.citizen(page, f"Комментарий {uuid4()}", thread=_topic(ok, page))
+    async with adapter(ok.url, ok.tokens(), page, ok_comment_fields="") as made:
+        await made.client.read_with_any_session("users.getCurrentUser")
+        cursor: dict[str, Any] = {"step": "topics"}
+        for _ in range(2):
+            ok.post("faults", kind="error", code=100, next=3, method="discussions.getComments")
+            ok.post(
+                "faults", kind="error", code=455, next=1, method="discussions.getComments"
+            )  # takes effect first
+            with pytest.raises(CallError, match="error 100"):
+                async for one in made.network.scan(made.page, clock.now() - timedelta(days=1), cursor):
+                    cursor = dict(one.cursor)
+            assert "after" not in cursor
+
+
 @pytest.mark.parametrize("step", ["topics", "list"])
 async def test_scan_ends_after_a_day_of_refusals_of_the_only_discussions(ok: Emulator, step: str) -> None:
     page = ok.page(f"ok_all_refused_{step}")

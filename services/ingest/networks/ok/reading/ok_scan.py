@@ -167,8 +167,9 @@ class OkPageScan:
             if not is_object_error(error):
                 raise
             self._intake.report_failure(self._page, SOURCE, describe_closed(error, f"обсуждение {discussion}"))
-            if self._refusals is not None and not is_closed_error(error):
-                self._refusals[discussion] = error
+            if self._refusals is not None:
+                if not is_closed_error(error):
+                    self._refusals[discussion] = error
                 return  # the cursor stays before this discussion: see `_check_refusals`
             comments = ParsedBatch()
         else:
