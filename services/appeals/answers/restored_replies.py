@@ -5,6 +5,8 @@ from sqlalchemy import select
 from services.appeals.actors import NETWORK_ACTOR
 from services.appeals.answers.later_messages import reopen_after_staff_reply
 from services.appeals.answers.published_replies import record_published_reply
+from services.appeals.feedback.recording import reopen_unsolved
+from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
 from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.promises.promise_lifecycle import apply_reply_to_promises
 from services.appeals.routing.context import RoutingContext
@@ -14,6 +16,7 @@ from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_replies import Reply
+from shared.tables.ingest import Message
 
 
 def answers_awaited_message(appeal: Appeal, reply: Reply) -> bool:
@@ -48,8 +51,12 @@ async def record_restored_reply(
     if not has_effect:
         return
     # What the citizen said about the answer before it was deleted counts again.
-    appeal.feedback_kind = await session.scalar(
-        select(FeedbackRound.kind).where(FeedbackRound.reply_id == reply.id)
-    )
+    said = await session.scalar(select(FeedbackRound).where(FeedbackRound.reply_id == reply.id))
+    appeal.feedback_kind = said.kind if said is not None else None
     await apply_reply_to_promises(session, appeal, reply, recorder)
+    if said is not None and said.kind == "not_solved":
+        message = None
+        if said.message_id is not None:
+            message = await session.get(Message, said.message_id, options=[WITHOUT_RAW_PAYLOAD])
+        reopen_unsolved(appeal, message, context.sla, recorder, NETWORK_ACTOR)
     await reopen_after_staff_reply(session, appeal, reply, context.sla, recorder)

@@ -36,6 +36,7 @@ from services.appeals.lifecycle.transitions import assign, record_first_assignme
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, status_after_message
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.triage import keep_in_triage, unclear_need_reason
+from services.appeals.sla.clocks import awaits_reply_to
 from services.appeals.sla.opened_clocks import OpenedClocks, remember_opened
 from services.appeals.sla.opening import open_clocks
 from services.appeals.sla.policy_selection import DEFAULT_LEGAL_REGIME
@@ -219,7 +220,9 @@ class AppealMatcher:
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)
-        if item.message.id in self._needed_none:
+        # The reply under way answers an awaited message that is edited and still asks nothing.
+        asks = item.result.needs_answer != "no" or not awaits_reply_to(appeal, item.message.id)
+        if item.message.id in self._needed_none and asks:
             self._edited.add(item.message.id)
         if not was_urgent:
             self._raise_urgency(appeal, item, only_alert=decided or appeal.status in FINAL_STATUSES)

@@ -107,6 +107,14 @@ async def first_waiting(
     return WaitingMessage(message, needs_answer, language, _asked_at(message, received_at))
 
 
+async def asked_at(session: AsyncSession, message: Message) -> datetime | None:
+    """Return when an edit made a message of an appeal ask; None if it was written so, or belongs to no appeal."""
+    received_at = await session.scalar(
+        select(AppealMessage.created_at).where(AppealMessage.message_id == message.id)
+    )
+    return _asked_at(message, received_at) if received_at is not None else None
+
+
 def _asked_at(message: Message, received_at: datetime) -> datetime | None:
     """Return when an edit made the message ask; None if it was written so. `received_at`: when the appeal got it,
     which such an edit moves.

@@ -17,6 +17,7 @@ from services.appeals.lifecycle.route_snapshot import PredictedTopic, manual_rou
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.waiting_messages import (
     after_last_reply,
+    asked_at,
     await_next_message,
     is_after_last_reply,
     needs_reply,
@@ -199,7 +200,14 @@ async def await_answer_to(
         )
     status = status_after_missed_message(appeal.status)
     transitions.reopen(
-        appeal, status, routing_context.sla, recorder, caller.actor, message=message, reason=MODERATOR_REASON
+        appeal,
+        status,
+        routing_context.sla,
+        recorder,
+        caller.actor,
+        message=message,
+        asked_at=await asked_at(session, message),
+        reason=MODERATOR_REASON,
     )
 
 

@@ -48,6 +48,8 @@ async def take_answer_back(
         return
     organisations = {appeal.organisation_id} if appeal.organisation_id else set()
     context = await RoutingContext.load(session, {appeal.page_id} if appeal.page_id else set(), organisations)
+    # A person's decision to reopen stays, although its clock goes with the withdrawn reply.
+    by_person = clocks.awaits_reply_to(appeal, None)
     awaited = False
     for answered_at in await _taken_back_at(session, appeal, reply, last_public):
         clocks.cancel_later_clocks(appeal, answered_at, context.sla, actor)
@@ -79,7 +81,7 @@ async def take_answer_back(
         recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
         recorder.queue_assignee_choice(appeal)
     # Without effect until now: it would have stopped the clock before the withdrawn reply.
-    is_restored = awaited and last_public is not None and last_public.origin == "network"
+    is_restored = awaited and not by_person and last_public is not None and last_public.origin == "network"
     if last_public is not None and is_restored and answers_awaited_message(appeal, last_public):
         await record_restored_reply(session, appeal, last_public, context, recorder, has_effect=True)
 

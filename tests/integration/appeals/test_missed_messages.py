@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from services.appeals.settings import settings
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, reply_fails, restart_publication
 from tests.integration.appeals.test_clocks import pause
@@ -160,6 +161,21 @@ async def test_message_edited_after_the_last_reply_may_be_decided_to_need_an_ans
     assert (await scenario.appeal(found["id"]))["status"] == "answered"
     assert (await _needs_answer(scenario, found["messages"][-1])).status_code == 200
     assert (await scenario.appeal(found["id"]))["status"] == "reopened"
+    (clock,) = await clocks_of(scenario, found, "next_response")
+    assert datetime.fromisoformat(clock["started_at"]) == EDITED_AT
+
+
+async def test_reply_under_way_answers_a_mark_that_is_edited_and_still_asks_nothing(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "mark_question", "Оцените, пожалуйста, ответ от 1 до 5.")
+    found = await says(scenario, await answered(scenario, outcome="solved", ask_mark=True), "1")
+    assert (found["status"], found["feedback_kind"]) == ("reopened", "not_solved")
+    reply = await answer(scenario, found, "Переделаем в пятницу.")
+    await _edit(scenario, found["messages"][-1], "1!")
+    await scenario.emit_published(reply, at=EDITED_AT + HOUR, external_id="-101_40")
+    after = await scenario.appeal(found["id"])
+    assert (after["status"], after["next_response_due_at"]) == ("answered", None)
 
 
 async def test_message_answered_by_a_reply_that_overtook_another_stays_answered(

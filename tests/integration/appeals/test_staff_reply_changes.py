@@ -206,6 +206,33 @@ async def test_deleted_and_restored_staff_reply_keeps_its_feedback(scenario: App
     assert len(after["feedback"]) == 1
 
 
+async def test_dissatisfaction_with_a_deleted_and_restored_staff_reply_is_still_awaited(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    message = await staff_reply(scenario)
+    await scenario.citizen_writes("⭐⭐", at=WEDNESDAY + 2 * HOUR)
+    assert (await scenario.appeal(found["id"]))["feedback_kind"] == "not_solved"
+    await changed(scenario, found, message, "deleted")
+    after = await changed(scenario, found, message, "restored")
+    assert (after["status"], after["feedback_kind"]) == ("reopened", "not_solved")
+    assert after["next_response_due_at"] is not None
+
+
+async def test_reopening_by_a_person_stays_when_the_reply_after_a_restored_one_is_withdrawn(
+    scenario: AppealsScenario,
+) -> None:
+    found = await appeal(scenario)
+    first = await staff_reply(scenario)
+    await changed(scenario, found, first, "deleted")
+    own = await published(scenario, found, NEW, at=3 * HOUR, kind="final")
+    await changed(scenario, found, first, "restored")
+    reopened = await scenario.move(await scenario.appeal(found["id"]), "reopened", reason="Не всё")
+    assert reopened.status_code == 200, reopened.text
+    await withdrawn(scenario, found, own)
+    assert (await scenario.appeal(found["id"]))["status"] == "reopened"
+
+
 async def test_question_after_a_deleted_reply_is_still_awaited_after_its_restoration(
     scenario: AppealsScenario,
 ) -> None:
