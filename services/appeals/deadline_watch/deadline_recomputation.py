@@ -140,7 +140,9 @@ async def _recompute(session: WriteSession, appeals: Sequence[Appeal], organisat
             clocks.follow_appeal(appeal, sla, SYSTEM_ACTOR)
         else:
             clocks.recompute_clocks(appeal, sla)
-            first_steps[appeal.id] = first_moment(awaited_deadlines(appeal, sla))
+            first_step = first_moment(awaited_deadlines(appeal, sla))
+            if first_step != appeal.next_escalation_at:
+                first_steps[appeal.id] = first_step
         if record_changed_deadline(recorder, appeal, before, sla):
             changed += 1
             appeal.updated_at = clock.now()
