@@ -188,13 +188,13 @@ class _MessageEditor:
         result.events.append(await self._event(MessageDeleted, deleted_by=by))
 
     def _has_same_words(self, item: IncomingItem) -> bool:
-        """Return whether the author's own words are those stored, so that only shared words or our reading differ.
+        """Return whether the author's own words are those stored and begin the text: only shared words differ.
 
         Our own edit of a reply changes the stored text but not the stored payload.
         """
         message = self.message
         words, stored = _own_words(item.raw), _own_words(message.raw)
-        if words is None or words != stored:
+        if words is None or words != stored or not message.text.startswith(replace_lone_surrogates(words)):
             return False
         return message.text == words or not message.from_community or message.kind == "wall_post"
 
