@@ -123,7 +123,9 @@ async def promise_passes(scenario: AppealsScenario) -> None:
     await execute(
         scenario,
         """WITH late AS (UPDATE appeals SET promised_at = now() - interval '1 minute'),
-           promising AS (UPDATE replies SET promised_at = now() - interval '1 minute' WHERE promised_at IS NOT NULL)
+           promising AS (
+               UPDATE replies SET promised_at = now() - interval '1 minute' WHERE promised_at IS NOT NULL
+           )
            UPDATE promises SET promised_at = now() - interval '1 minute' WHERE status = 'open'""",
     )
 
