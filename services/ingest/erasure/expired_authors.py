@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, exists, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from services.ingest.erasure.official_pages import belongs_to_page, is_no_page
+from services.ingest.erasure.official_pages import belongs_to_page, is_not_page
 from services.ingest.erasure.requests import request_erasure
 from services.ingest.erasure.subject import lock_intake
 from shared import clock
@@ -61,7 +61,7 @@ async def _expired_authors(
     awaiting = select(Appeal.id).where(
         Appeal.author_key == Author.author_key, Appeal.status.in_(OPEN_APPEAL_STATUSES)
     )
-    which = await is_no_page(session) if author_key is None else Author.author_key == author_key
+    which = await is_not_page(session) if author_key is None else Author.author_key == author_key
     query = select(Author.author_key).where(~recent.exists(), ~awaiting.exists(), ~_gets_notices(before), which)
     found = await session.scalars(query.order_by(Author.author_key).limit(limit))
     return found.all()

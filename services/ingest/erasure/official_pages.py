@@ -28,7 +28,7 @@ async def belongs_to_page(session: AsyncSession, key: str) -> bool:
     return any(NETWORKS[author.network].page_author_id(external_id) == native_id for external_id in pages)
 
 
-async def is_no_page(session: AsyncSession) -> ColumnElement[bool]:
+async def is_not_page(session: AsyncSession) -> ColumnElement[bool]:
     """Return the SQL condition that an author is not an official page, for a query of many authors."""
     rows = await session.execute(select(Page.network, Page.external_id))
     registered = [

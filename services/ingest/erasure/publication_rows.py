@@ -28,7 +28,7 @@ async def erase_publications(
 ) -> tuple[Counts, int]:
     """Erase the publications of replies to the person; return counts, and how many are still being published.
 
-    A queued publication is marked as failed: nothing may be sent to the person any more.
+    A queued publication is marked as failed: nothing more may be sent to the person.
     """
     of_appeals = select(Reply.id).where(is_one_of(Reply.appeal_id, appeal_ids))
     # A union, not OR: each part is read by its index.

@@ -94,7 +94,7 @@ async def cancel_backfill(session: WriteSession, caller: Caller, backfill_id: UU
         raise NotFound("No such backfill")
     if row.status not in UNFINISHED_STATUSES:
         raise Conflict(f"The backfill is already «{row.status}»")
-    # The cursor may have the id of a conversation, and nothing continues from it any more.
+    # The cursor may have the id of a conversation, and nothing continues from it.
     row.status, row.cursor = "cancelled", {}
     row.finished_at = row.updated_at = clock.now()
     await session.flush()

@@ -192,7 +192,7 @@ class BackfillRunner:
 
 
 def _close(row: Backfill, status: str, error: str | None) -> None:
-    # The cursor may have the id of a conversation, and nothing continues from it any more.
+    # The cursor may have the id of a conversation, and nothing continues from it.
     row.status, row.error, row.cursor = status, error, {}
     row.finished_at = row.updated_at = clock.now()
     if status == "done":

@@ -26,7 +26,7 @@ LONGEST_REQUESTED = timedelta(hours=24)
 SECRET_PAUSE = timedelta(minutes=30)
 SYSTEM_PAUSE = timedelta(minutes=1)
 # Of this many attempts in a row that failed through our own fault, the last one counts; after this many that were
-# cut off, the next one counts. So no delivery stays pending for ever.
+# cut off, the next one counts. So no delivery stays pending without end.
 MOST_UNCOUNTED = 10
 # Statuses whose `Retry-After` is respected (RFC 9110 §10.2.3, RFC 6585 §4).
 ASKS_TO_WAIT = frozenset({429, 503})

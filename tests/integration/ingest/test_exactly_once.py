@@ -180,20 +180,24 @@ async def test_lost_reply_is_matched_despite_network_clock_skew(
     assert (done["external_id"], network.texts) == ("-101_31", ["Ответ"])
 
 
-@pytest.mark.parametrize("minutes", [-5, 5])
-async def test_worker_with_skewed_clock_waits_until_call_is_over(
-    scenario: PublicationScenario, minutes: int
-) -> None:
-    network = PublishedComments(scenario)
-    publish = network.publish
-
-    over = asyncio.Event()
+def _delay_publishing(scenario: PublicationScenario, network: PublishedComments) -> asyncio.Event:
+    """Let calls that publish wait for the returned event."""
+    publish, over = network.publish, asyncio.Event()
 
     async def slow(outgoing: OutgoingReply) -> PublishedReply:
         await over.wait()
         return await publish(outgoing)
 
     scenario.network.on_publish = slow
+    return over
+
+
+@pytest.mark.parametrize("minutes", [-5, 5])
+async def test_worker_with_skewed_clock_waits_until_call_is_over(
+    scenario: PublicationScenario, minutes: int
+) -> None:
+    network = PublishedComments(scenario)
+    over = _delay_publishing(scenario, network)
     first = asyncio.create_task(scenario.run_to_end())
     while not scenario.network.calls:
         await asyncio.sleep(0.02)
@@ -207,14 +211,7 @@ async def test_worker_with_skewed_clock_waits_until_call_is_over(
 
 async def test_call_of_a_worker_with_a_slow_clock_is_waited_for(scenario: PublicationScenario) -> None:
     network = PublishedComments(scenario)
-    publish = network.publish
-    over = asyncio.Event()
-
-    async def slow(outgoing: OutgoingReply) -> PublishedReply:
-        await over.wait()
-        return await publish(outgoing)
-
-    scenario.network.on_publish = slow
+    over = _delay_publishing(scenario, network)
     with mock.patch("shared.clock.now", return_value=clock.now() - timedelta(minutes=5)):
         first = asyncio.create_task(scenario.run_to_end())
         while not scenario.network.calls:

@@ -126,7 +126,7 @@ async def _decide_again(session: WriteSession, letter: NoticeLetter, front_end_u
 
     While ingest certainly does not have the message, notices that may not be sent now are taken out of it. After
     that its text stays the same: the message waits for working hours. It fails if the person may not read one of
-    its notices, or needs none of them any more; notices that are still relevant then go by e-mail.
+    its notices, or needs none of them now; notices that are still relevant then go by e-mail.
     """
     notices = await _notices(session, letter)
     sendable = await Sendable.load(session, notices)
