@@ -18,12 +18,13 @@ GOOD = frozenset({200, 201, 202, 204})
 class RouteCall:
     """How one route is called, and the statuses of its responses.
 
-    `right`: None means that anyone signed in may call it. `body` makes a valid body from the sample rows of one
-    organisation. `hidden` is the status for a caller whose right does not cover these rows: 404, or 403 if
-    everybody may read the row or the body names the organisation. `answers` are the statuses for a permitted
-    caller. `names` maps path parameters to names of sample rows, where they differ; `query` are the required
-    parameters, `headers` and `content` are other parts of a valid request; `form` makes the fields of a form.
-    `right_of_centre` is a further right that the request needs from a moderator.
+    `right`: None means that anyone signed in may call it. `body` makes a valid body from the sample rows of
+    one organisation. `hidden` is the status for a caller whose right does not cover these rows: 404; 403 if
+    everybody may read the row; 403 or 422 if the body names them or their organisation; 200 for an empty list.
+    `answers` are the statuses for a permitted caller. `names` maps path parameters to names of sample rows,
+    where they differ; `query` are the required parameters, `headers` and `content` are other parts of a valid
+    request; `form` makes the fields of a form. `right_of_centre` is a further right that the request needs
+    from a moderator.
     """
 
     right: Right | None

@@ -1,8 +1,8 @@
 """The matrix's sample data: the caller's own organisation, a subordinate one and a foreign one, with their rows.
 
-Path parameters and bodies of routes refer to rows by these names; a missing name fails the test. Every text
-in a row contains the mark of its organisation. Rows are inserted with the role of the database's owner, and no
-call of the matrix changes them.
+Path parameters and bodies of routes refer to rows by these names; a missing name fails the test. The texts
+of a row contain the mark of its organisation, so that a leaked text is recognised. Rows are inserted with the
+role of the database's owner, and no call of the matrix changes them.
 """
 
 import base64
@@ -129,7 +129,7 @@ async def _add(session: AsyncSession, *rows: Any) -> Any:
 
 
 async def _common(session: AsyncSession) -> dict[str, Any]:
-    """Insert rows that belong to no organisation; the names of all three organisations refer to them."""
+    """Insert rows that belong to no organisation; return them by name, for all three organisations."""
     calendar = registry.Calendar(name="Матрица", time_zone="Asia/Irkutsk", weekly={"1": [["09:00", "18:00"]]})
     calendar_id = await _add(session, calendar)
     topic = appeals_classification.Topic(
@@ -515,7 +515,7 @@ async def _merges(session: AsyncSession, sample_ids: dict[str, Any], mark: str) 
 
 
 async def _drafts(session: AsyncSession, sample_ids: dict[str, Any], mark: str) -> None:
-    """Insert a draft with two versions, a reply on approval, a published one, a lease, a template and a rule."""
+    """Insert a draft with its photo, a reply on approval, a published one, a lease, a template and a rule."""
     case = await session.get_one(appeals.Appeal, sample_ids["appeal_id"])
     earlier = THEN - timedelta(days=20)
     for which, status in enumerate(("draft", "on_approval"), start=3):
@@ -611,7 +611,7 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
         event_types=["page.changed"], created_by="matrix", owner_id=sample_ids["deputy_id"],
     )  # fmt: skip
     sample_ids["endpoint_id"] = await _add(session, endpoint)
-    # A paused endpoint with a filter that receives citizens' texts unmasked.
+    # A paused endpoint with a filter; it receives citizens' texts unmasked.
     unmasked = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/unmasked-{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],
@@ -619,7 +619,7 @@ async def _notifications(session: AsyncSession, sample_ids: dict[str, Any], mark
         municipalities=["81701000"],
     )  # fmt: skip
     sample_ids["unmasked_endpoint_id"] = await _add(session, unmasked)
-    # An unverified endpoint that requests unmasked texts, without a consent.
+    # An unverified endpoint that requests unmasked texts, without consent.
     unverified = webhooks.WebhookEndpoint(
         organisation_id=organisation_id, url=f"http://127.0.0.1:9/new-{mark}", description=f"Для {mark}",
         secret=SecretCipher(SecretStr(KEY)).encrypt(SigningSecrets(new_secret())), event_types=["page.changed"],

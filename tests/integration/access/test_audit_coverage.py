@@ -47,7 +47,8 @@ UNRECORDED = dict.fromkeys(
     "POST /internal/pages/resolve": "it asks the networks and changes nothing",
     "POST /internal/identity": "it says whose token it is; signing in changes no data",
 }
-# Routes for which the sample data has nothing to change. Other tests cover them. In tests/integration/webhooks:
+# Routes whose calls in the matrix change nothing: the sample data has nothing to change, or the caller lacks
+# the rights of a partner. Other tests cover them. In tests/integration/webhooks:
 # test_notice_settings.py (links in letters) and test_notice_messages.py (accounts). In tests/integration/appeals:
 # test_export_jobs.py (exports), test_partners.py and test_partner_events.py (partners). The rest:
 # audit/test_audit_trail.py.
@@ -63,7 +64,7 @@ ELSEWHERE = {
     "POST /api/v1/notices/unsubscription",
     "POST /api/v1/notices/confirmation",
 }
-# Bodies for routes that the body in the access matrix would leave without a change, and so without an audit row.
+# Bodies for routes whose body in the access matrix changes nothing, so that no audit row would be written.
 CHANGING = {
     "PUT /api/v1/calendars/{calendar_id}/days": body(
         start="2028-01-01", end="2028-12-31", days=[{"day": "2028-03-05", "intervals": [], "title": "Праздник"}]

@@ -1,4 +1,4 @@
-"""Every read of an unmasked text is logged and recorded, with the reader and the citizen's appeal or message."""
+"""Every read of an unmasked text is logged, with the reader and the citizen's appeal or message."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
