@@ -1,4 +1,4 @@
-"""Appeals with random values, of which SLA figures are rolled up."""
+"""Appeals with random values, whose SLA figures are rolled up."""
 
 import random
 from collections.abc import AsyncIterator
@@ -44,7 +44,7 @@ class Region:
     ids: list[UUID] = field(default_factory=list)
 
     def moment(self, start: datetime = JANUARY, end: datetime = END) -> datetime:
-        """Return a random moment, often the first or the last one of a month."""
+        """Return a random moment; in one of ten cases the first or the last one of a month."""
         found = start + (end - start) * self.chance.random()
         if self.chance.random() < 0.1:
             first = midnight(date(2026, self.chance.randint(1, 5), 1))
@@ -104,12 +104,12 @@ class Region:
             )
 
     def period(self) -> Period:
-        """Return a random period, which may cut months and include unfinished ones."""
+        """Return a random period, which may begin and end within months and include unfinished ones."""
         start, end = sorted((self.moment(JANUARY - timedelta(days=40)), self.moment(end=END + timedelta(days=40))))
         return Period(start, end)
 
     async def rebuild(self, now: datetime = NOW) -> int:
-        """Roll up changed and missing months as an hour after the last change; return their number."""
+        """Roll up changed and missing months as if the last change were an hour ago; return their number."""
         await self.connection.execute("UPDATE sla_rollup_changes SET changed_at = changed_at - interval '1 hour'")
         return await rebuild_due_months(self.database, now)
 

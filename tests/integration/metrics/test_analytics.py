@@ -165,7 +165,7 @@ async def test_map_shows_every_municipality_by_location(
 ) -> None:
     connection = await region.database.connect()
     known = [row["oktmo"] for row in await connection.fetch("SELECT oktmo FROM municipalities ORDER BY sort_key")]
-    # The ministry is in no municipality. One appeal has no municipality, and one names a removed one.
+    # The ministry is in no municipality. One appeal has no municipality, and one has the code of a removed one.
     for number, oktmo in enumerate((None, known[0], known[0], "99999999")):
         appeal = await add(connection, opened_at=f"11-24 0{number}:00", organisation_id=region.ministry)
         await connection.execute("UPDATE appeals SET municipality = $1 WHERE id = $2", oktmo, appeal)

@@ -531,7 +531,7 @@ async def test_quality_is_weighted_by_organisation_and_staff_see_only_their_own(
     assert (await week.get("grading/items", **{"from": "2026-11-23"}))["items"] == []
 
 
-async def test_period_that_cuts_a_week_does_not_change_weights(week: GradingWeek) -> None:
+async def test_period_of_part_of_a_week_does_not_change_weights(week: GradingWeek) -> None:
     await week.draw()
     await week.rows("UPDATE grading_items SET graders_wanted = 1")
     ids = await week.claim()

@@ -1,4 +1,4 @@
-"""A made-up week with a sample of 400 answers: all figures equal those of plain arithmetic."""
+"""A made-up week with 400 answers, of which 320 are sampled: all figures equal those of plain arithmetic."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -27,10 +27,10 @@ SECOND_SCORES = {0: (0, 0, 0, 1), 1: (1, 1, 2, 1), 2: (2, 2, 2, 2, 1)}
 
 
 @pytest.mark.long
-async def test_grading_a_sample_of_400_answers_gives_the_expected_figures(
+async def test_grading_320_of_400_answers_gives_the_expected_figures(
     database: TestDatabase, keys_dir: Path
 ) -> None:
-    """Two people grade 320 answers, 80 of them both."""
+    """Two people grade 320 answers; both grade 80 of these."""
     async with grading_week(database, keys_dir, grading_second_share="0.25") as week:
         for name, answers in SIZES.items():
             await week.add_organisation(name, answers)
@@ -40,7 +40,8 @@ async def test_grading_a_sample_of_400_answers_gives_the_expected_figures(
         known = [Answer(r, week.organisations[name], r) for name, ids in week.replies.items() for r in ids]
         assert drawn == [(one.reply_id, one.graders_wanted) for one in draw(known, 320, SEED, 0.25)]
         assert sum(wanted for _, wanted in drawn) == 400
-        # One answer of each, and 316 in proportion to the rest of each: 316 · 249/396, · 119/396, · 28/396, 0.
+        # One answer of each organisation, and 316 in proportion to the rest of each:
+        # 316 · 249/396, · 119/396, · 28/396, 0.
         of = {reply: name for name, ids in week.replies.items() for reply in ids}
         counts = {name: sum(of[reply] == name for reply, _ in drawn) for name in SIZES}
         assert counts == {"Министерство": 200, "Район": 96, "Школа": 23, "Детский сад": 1}

@@ -60,7 +60,7 @@ class Region:
     numbers: list[str] = field(default_factory=lambda: [str(number) for number in range(999, 100, -1)])
 
     async def page(self, organisation: UUID, *, network: str = "vk", read: bool = True) -> UUID:
-        """Register a page and return its id; if `read`, its wall has been read until now."""
+        """Register a page and return its id; if `read`, its wall counts as read in all weeks of the tests."""
         page_id = await insert_page(self.database, organisation, network=network, external_id=self.numbers.pop())
         await self.raw.execute("UPDATE pages SET created_at = $2 WHERE id = $1", page_id, local("11-01 00:00"))
         if read:
@@ -243,7 +243,7 @@ AUDIENCE = {
 async def test_audience_comes_from_the_last_check_since_friday(region: Region) -> None:
     page, early = await region.page(region.school), await region.page(region.school)
     await region.check(page, "11-27", **OPEN | AUDIENCE)
-    # On Saturday the network refused the reach, on Sunday it did not respond.
+    # On Saturday the network refused the reach, on Sunday all figures of the audience.
     await region.check(page, "11-28", **OPEN | AUDIENCE | NO_REACH | {"likes_7_days": 70})
     await region.check(page, "11-29", **OPEN)
     await region.check(early, "11-26", **OPEN | AUDIENCE)

@@ -63,14 +63,14 @@ async def add_day(connection: asyncpg.Connection, day: date, count: int, **given
 
 
 async def add_history(connection: asyncpg.Connection, daily: int, **given: Any) -> None:
-    """Insert appeals of twelve weeks before Tuesday: this many on each working day, a third on weekend days."""
+    """Insert appeals of 12 weeks before Tuesday: this many per working day, a third as many per weekend day."""
     for back in range(1, 85):
         day = TUESDAY - timedelta(days=back)
         await add_day(connection, day, daily if day.weekday() < 5 else daily // 3, **given)
 
 
 async def oktmo_of(connection: asyncpg.Connection) -> tuple[str, str]:
-    """Return the codes of two municipalities."""
+    """Insert two municipalities if they are missing; return their codes."""
     for code in ("81990000", "81991000"):
         await connection.execute(
             "INSERT INTO municipalities VALUES ($1, $2, 'district', $2) ON CONFLICT DO NOTHING",
@@ -315,6 +315,6 @@ async def test_every_query_of_the_pulse_uses_an_index(region: Region) -> None:
             {"enable_seqscan": "off"},
         )
         (plan,) = found.plans
-        # The planner may choose any index that ends with the time on an empty table: each reads one day.
+        # On an empty table the planner may choose any index that ends with the time: each of them reads one day.
         assert any(name.endswith(("_opened_at", "_updated_at")) for name in plan.indexes), plan.statement
         assert "appeals" not in plan.sequential, plan.statement

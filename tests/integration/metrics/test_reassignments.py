@@ -29,7 +29,7 @@ async def chain(
 
 @pytest.fixture
 async def water(region: Region) -> UUID:
-    """Insert a third organisation and a week of appeals worked out by hand; return the organisation's id."""
+    """Insert a third organisation, whose id is returned, and a week of appeals with figures worked out by hand."""
     water = await insert_organisation(region.database, name="Водоканал")
     school, ministry = region.school, region.ministry
     connection = await region.database.connect()
@@ -40,7 +40,7 @@ async def water(region: Region) -> UUID:
             connection, "11-24 10:00", ("routed", None, school), ("transferred", school, ministry),
             ("assigned", ministry, school), ("rerouted", school, water),
         )  # fmt: skip
-        # Through the centre to another organisation: a transfer. Through the centre back to it: not a transfer.
+        # Through the centre to another organisation: a transfer; back to the same one: not a transfer.
         await chain(
             connection, "11-25 10:00", ("routed", None, ministry), ("returned", ministry, None),
             ("assigned", None, water), ("returned", water, None), ("assigned", None, water),

@@ -16,7 +16,7 @@ NOTHING = {"compared": 0, "agreed": 0, "share": None, "low": None, "high": None}
 
 
 async def add(connection: asyncpg.Connection, page: UUID, organisation: UUID, at: str, **given: Any) -> None:
-    """Insert a message with its review; `given` are `need` and `topic` (agreement), `place` and `group_id`."""
+    """Insert a reviewed message; `given`: `need`, `topic` (agreement), `place`, `group_id`, `predicted_by`."""
     message = uuid4()
     await connection.execute(
         """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
@@ -39,7 +39,7 @@ async def add(connection: asyncpg.Connection, page: UUID, organisation: UUID, at
 
 @pytest.fixture
 async def reviews(region: Region) -> str:
-    """Insert five reviews of the week and one of the week before; return the OKTMO codes of two of them."""
+    """Insert five reviews of the week and one of the week before; return the OKTMO code of two of them."""
     page = await insert_page(region.database, region.school, external_id="101")
     connection = await region.database.connect()
     oktmo = str(await connection.fetchval("SELECT municipality FROM organisations WHERE id = $1", region.school))
@@ -71,7 +71,7 @@ def counted(found: dict[str, Any], question: str) -> tuple[int, int]:
     return found[question]["agreed"], found[question]["compared"]
 
 
-async def test_shares_count_reviews_with_both_values(region: Region, reviews: str) -> None:
+async def test_shares_count_only_reviews_that_could_be_compared(region: Region, reviews: str) -> None:
     body = await region.get(PATH, **WEEK)
     assert body["from"] == "2026-11-23T00:00:00+08:00"
     total = body["total"]

@@ -128,7 +128,7 @@ async def test_change_committed_after_the_rollup_of_its_month_is_counted(
 
 
 def interleavings(*counts: int) -> Iterator[tuple[int, ...]]:
-    """Yield every interleaving of sequences with these numbers of steps, as a list of sequence numbers."""
+    """Yield every interleaving of sequences with these numbers of steps: the sequence's index for each step."""
     if not any(counts):
         yield ()
     for which, count in enumerate(counts):

@@ -99,7 +99,7 @@ async def reports(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Repor
 
 
 async def _generate(reports: Reports, appeals: int, *, weeks: int, seed: int = 7) -> None:
-    """Write appeals of the last weeks, and some of a year ago."""
+    """Write appeals of the last weeks; about one in twenty is 364 days older."""
     writer = RowWriter()
     generated = GeneratedAppeals(writer, await read_surroundings(reports.connection), seed)
     rng = random.Random(seed)
@@ -291,7 +291,7 @@ async def test_empty_week_has_no_shares_and_no_comparison(reports: Reports) -> N
     assert report["attention"] == []
 
 
-async def test_coverage_is_taken_from_the_last_recorded_day(reports: Reports, keys_dir: Path) -> None:
+async def test_coverage_is_taken_from_the_last_recorded_day_of_the_week(reports: Reports, keys_dir: Path) -> None:
     async with service_under_test("registry", reports.database, keys_dir) as registry:
         for day in (date(2026, 11, 20), date(2026, 11, 22), date(2026, 11, 23)):
             async with registry.service.database.write() as session:
@@ -409,7 +409,7 @@ async def test_published_report_is_unchanged_and_later_differences_are_correctio
     )
     assert [event["digest"] for event in events] == [published["digest"]]
 
-    # An appeal is dated back into the published week, as if its message had been collected late.
+    # An earlier appeal is moved into the published week, as if its message had been collected late.
     late = await reports.connection.fetchval(
         "SELECT id FROM appeals WHERE network = 'vk' AND opened_at < '2026-11-16' AND status = 'assigned' LIMIT 1"
     )
@@ -573,7 +573,7 @@ async def test_reply_withdrawn_later_still_counts_as_an_answer_in_its_week(repor
     assert row["values"]["state"] == "waiting"
 
 
-async def test_undone_closing_is_not_listed(reports: Reports) -> None:
+async def test_undone_closing_is_not_listed_as_closed_unanswered(reports: Reports) -> None:
     opened, due, closed, undone = (datetime(2026, 11, day, 10, tzinfo=ZONE) for day in (16, 19, 18, 24))
     writer = RowWriter()
     appeal = writer.add(
