@@ -80,7 +80,7 @@ class Operation:
 
     @property
     def right(self) -> str | None:
-        """Return the required right; None if everybody who is signed in may call the operation."""
+        """Return the required right; None if the operation requires none."""
         found: str | None = self.described.get("x-required-right")
         return found
 

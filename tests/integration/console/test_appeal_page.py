@@ -113,7 +113,7 @@ async def test_each_role_is_offered_only_allowed_moves(console: ConsoleUnderTest
         ("executor", "Ответ на согласовании", "/reply"),
     ],
 )
-async def test_appeal_with_a_reply_on_approval_links_to_the_approval(
+async def test_appeal_with_a_reply_on_approval_links_to_the_approval_or_the_reply(
     console: ConsoleUnderTest, role: str, words: str, leads: str
 ) -> None:
     path = console.filled("/appeals/{on_approval_appeal_id}")
@@ -370,7 +370,7 @@ async def test_correction_sends_only_changed_fields(console: ConsoleUnderTest) -
 
 async def test_correction_of_an_appeal_that_changed_since_shows_its_new_values(console: ConsoleUnderTest) -> None:
     shown = _shown_correction(await opened(console, MODERATOR, PAGE + "/correction"))
-    # The form showed another urgency and another topic, and an earlier version of the appeal.
+    # The form showed another urgency and another topic, and another version of the appeal.
     other = {"normal": "high", "high": "normal"}[shown["was_urgency"]]
     before = {"was_urgency": other, "was_topic": "Другая", "was_topic_id": console.filled("{topic_id}")}
     earlier = shown | before | {"appeal_version": str(int(shown["appeal_version"]) + 70)}
@@ -401,7 +401,7 @@ async def test_correction_does_not_send_values_that_the_person_did_not_change(
         return await send(api, method, path, body, **options)
 
     monkeypatch.setattr(Api, "send", recorded)
-    # The form showed another urgency than the appeal has now, and only its house was changed.
+    # The form showed another urgency than the appeal has now, and the person changed only the house.
     location = {part: shown[f"was_{part}"] for part in ("municipality", "settlement", "street")} | {"house": "7"}
     sent = shown | location | {"was_urgency": other, "urgency": other, "topic": shown["was_topic"]}
     assert (await posted(console, MODERATOR, PAGE + "/correction", sent)).response.status_code == 303

@@ -54,7 +54,7 @@ async def test_invalid_id_gets_404_and_causes_no_further_api_call(console: Conso
         assert [call.path for call in visited.calls] == ["/me"]
 
 
-async def test_reply_is_not_refused_without_remarks(console: ConsoleUnderTest) -> None:
+async def test_reply_can_be_refused_only_with_remarks(console: ConsoleUnderTest) -> None:
     form = await _decision(console, do="refuse", remarks=" ")
     empty = await console.send(APPROVER, "POST", "/approvals", data=form)
     assert empty.response.status_code == 422

@@ -327,7 +327,7 @@ async def test_concurrent_requests_refresh_a_session_once(
 
         monkeypatch.setattr(session_store, "_refreshing", NoSharedLocks())
     async with site.browser() as browser:
-        # Tokens issued in one second are equal: this token is one of an earlier sign-in.
+        # Tokens issued within one second are equal, so the session begins with a different access token.
         part = site.console.service.part(Site)
         tokens = replace(await part.token_endpoint.sign_in(**CENTRE), access=site.registry.token("moderator"))
         browser.cookies.set(SESSION_COOKIE, await part.sessions.start(UUID(CENTRE_SUBJECT), tokens))

@@ -32,7 +32,9 @@ def _started(visited: Visited) -> bool:
     return posted == [202] and re.fullmatch(r"/bulk/[0-9a-f-]{36}", location) is not None
 
 
-async def test_form_shows_what_will_change_and_who_may_get_it(console: ConsoleUnderTest) -> None:
+async def test_assignment_form_shows_the_selected_appeal_and_the_possible_assignees(
+    console: ConsoleUnderTest,
+) -> None:
     address = console.filled(f"/bulk/new?action=assign&appeal={{appeal_id}}&list={LIST.replace('&', '%26')}")
     response = (await console.send(MANAGER, "GET", address)).response
     assert heading_of(response) == "Назначить исполнителя"
@@ -181,7 +183,7 @@ async def test_operation_shows_its_result_and_can_be_undone(console: ConsoleUnde
     assert undone.response.headers["location"] != path
 
 
-async def test_third_unfinished_operation_and_undo_are_refused_with_the_reason(
+async def test_operation_and_undo_beyond_the_limit_of_unfinished_ones_are_refused_with_the_reason(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(operations, "MAX_UNFINISHED", 0)

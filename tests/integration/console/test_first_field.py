@@ -62,7 +62,7 @@ async def test_refused_form_focuses_its_invalid_field(page: Page) -> None:
 
 @pytest.mark.long
 @pytest.mark.enable_socket
-async def test_reply_field_has_the_focus_below_the_text_of_the_citizen(
+async def test_citizens_text_stays_visible_while_the_reply_field_has_the_focus(
     console: ConsoleUnderTest, page: Page
 ) -> None:
     await page.set_viewport_size({"width": 1000, "height": 500})

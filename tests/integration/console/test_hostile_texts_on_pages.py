@@ -31,7 +31,7 @@ HOSTILE = {"markup": MARKUP + UNSEEN + FAMILY, "emoji": f"{TOKEN} " + "\U0001f60
 _WORDS = re.compile("|".join(["[А-Яа-яЁё]", *MARKS.values()]))
 _SAFE_LINK = re.compile(r"(/(?![/\\])|[?#]|https?://|tel:|mailto:|$)")
 
-# All texts of citizens in the sample data begin with these words.
+# Many texts of citizens in the sample data begin with these words.
 _OF_CITIZEN = "Не горят фонари"
 
 

@@ -49,7 +49,7 @@ async def test_form_without_an_entry_leads_to_the_sign_in_without_a_session(cons
         ("GET", "/suggest/organisations?organisation=школа"),
     ],
 )
-async def test_request_for_a_part_after_the_session_ended_does_not_leave_the_page(
+async def test_request_for_part_of_a_page_after_the_session_ended_does_not_leave_the_page(
     console: ConsoleUnderTest, method: str, path: str
 ) -> None:
     fields = {"until": "2026-03-04T02:00:00Z"} if path.endswith("/read") else None
@@ -67,7 +67,7 @@ async def test_progress_of_work_after_the_session_ended_leads_to_the_sign_in(
     assert (response.status_code, response.headers["hx-redirect"]) == (204, f"/sign-in?next={shown}")
 
 
-async def test_form_whose_result_is_a_part_leads_to_the_sign_in_without_a_session(
+async def test_form_whose_result_is_part_of_a_page_leads_to_the_sign_in_without_a_session(
     console: ConsoleUnderTest,
 ) -> None:
     headers = {"HX-Request": "true", "HX-Target": "div#import-result"}

@@ -9,7 +9,7 @@ from tests.integration.access.all_services import EVERYBODY, CallerCase
 from tests.integration.console.all_pages import FOUND, get_routes
 from tests.integration.console.console_under_test import MODERATOR, ConsoleUnderTest
 
-# All roles, but without two cases that others cover: an approver, and an executor with subordinates.
+# All kinds of people except two that others cover: an approver, and an executor with subordinates.
 PEOPLE = [who for who in EVERYBODY if str(who) not in {"approver", "executor with subordinates"}]
 # Pages whose heading names their content (a list, an appeal, a day, a step) instead of the page.
 OWN_HEADINGS = {"/inbox", "/queue", "/pulse", "/grading"}

@@ -30,7 +30,7 @@ def hidden_of(page: str, name: str) -> str:
     return html.unescape(found[1])
 
 
-async def test_list_names_people_and_their_organisations(console: ConsoleUnderTest) -> None:
+async def test_list_shows_only_people_in_the_callers_scope(console: ConsoleUnderTest) -> None:
     text = (await console.send(OPERATIONS, "GET", "/people")).response.text
     assert "person-bagulnik" in text
     assert "person-oblepiha" in text
@@ -166,7 +166,7 @@ async def test_password_is_reset_and_sessions_end(console: ConsoleUnderTest) -> 
         assert (ended.response.status_code, changes(ended)) == (303, [("DELETE", 204)])
 
 
-async def test_account_is_locked_with_a_reason(console: ConsoleUnderTest) -> None:
+async def test_account_is_locked_only_with_a_reason(console: ConsoleUnderTest) -> None:
     own = console.filled("/people/{person_id}")
     locked = await console.send(OPERATIONS, "POST", f"{own}/lock", data={"reason": "уволен"})
     assert (locked.response.status_code, changes(locked)) == (303, [("POST", 200)])
@@ -210,7 +210,7 @@ async def test_unlocking_is_offered_only_if_the_scope_includes_the_locking_organ
     assert all(f", Организация {MARKS[relation]}</p>" in page for page in pages)
 
 
-async def test_centre_takes_over_a_deactivation_only_by_its_own_button(
+async def test_centre_takes_over_a_deactivation_only_by_a_separate_button(
     console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, samples = console.filled("/people/{person_id}"), console.services.samples["own"]

@@ -33,8 +33,8 @@ WHY = "Вопрос: «когда починят»; тема «Дороги»: �
 
 @pytest.fixture(scope="module")
 async def waiting(console: ConsoleUnderTest) -> AsyncIterator[Mapping[str, UUID]]:
-    """Three appeals in triage: an unclear comment, a later urgent post, and one entered manually at the moment of
-    the comment.
+    """Three appeals in triage: an unclear comment, a later urgent one, and one entered manually at the moment of
+    the first; and a message that needs no answer.
     """
     things = console.services.samples["own"]
     engine = create_engine(console.services.services["appeals"].database.url("gospablik_owner"), name="queue")
@@ -396,7 +396,7 @@ async def test_decision_about_another_matter_is_sent_and_a_conflict_is_shown(
 
 @pytest.mark.parametrize("needs_answer", ["false", "true"])
 @pytest.mark.usefixtures("waiting")
-async def test_review_of_a_message_without_an_answer_sends_a_decision(
+async def test_review_of_a_message_that_needs_no_answer_sends_a_decision(
     console: ConsoleUnderTest, needs_answer: str
 ) -> None:
     page = await shown(console, "/queue/reviews")

@@ -10,7 +10,7 @@ from tests.integration.access.sample_data import MARKS
 from tests.integration.console.console_under_test import ConsoleUnderTest
 
 MODERATOR, EXECUTOR = CallerCase("moderator"), CallerCase("executor")
-# The day on which the appeals of the sample data were opened.
+# The day on which the newest appeal of each sample organisation was opened.
 DAYS = "from=2026-03-04&to=2026-03-04"
 
 

@@ -61,7 +61,7 @@ async def test_personal_data_reads_are_filtered_by_author(console: ConsoleUnderT
     assert "author_key" in call.parameters
 
 
-async def test_audit_trail_is_refused_to_others_without_a_further_api_call(console: ConsoleUnderTest) -> None:
+async def test_audit_trail_is_refused_to_a_moderator_without_a_further_api_call(console: ConsoleUnderTest) -> None:
     for path in ("/audit", "/audit/reads"):
         visited = await _get(console, path, MODERATOR)
         assert "Журнал вам не виден" in text_of(visited.response)
@@ -95,7 +95,7 @@ async def test_erasure_is_requested_with_its_ground(console: ConsoleUnderTest, o
     ],
     ids=["not confirmed", "no document", "path", "hostile"],
 )
-async def test_incomplete_erasure_request_calls_nothing(
+async def test_incomplete_or_invalid_erasure_request_is_refused_and_not_sent(
     console: ConsoleUnderTest, own: dict[str, str], changed: dict[str, Any], said: str
 ) -> None:
     form = {"author_key": own["author_key"], "ground": "other", "reference": HOSTILE, "confirmed": "yes"}
@@ -121,7 +121,7 @@ async def test_erasure_of_an_unknown_author_is_refused_and_keeps_the_entered_val
 async def test_erasure_of_an_official_page_is_refused_with_the_reason(console: ConsoleUnderTest) -> None:
     connection = await console.services.services["ingest"].database.connect("gospablik_owner")
     try:
-        # As an earlier version stored what a page wrote.
+        # A page's message with an author key, as an earlier release stored it.
         await connection.execute(
             """INSERT INTO messages (id, network, kind, external_id, page_id, organisation_id, thread_key,
                author_key, from_community, text, attachments, url, history, source_kind, written_at, received_at,
