@@ -19,7 +19,7 @@ from tests.conftest import TestDatabase
 from tests.support.sample_events import sample_data
 from tests.support.service_under_test import ServiceUnderTest, insert_organisation, insert_page, service_under_test
 
-# A Wednesday morning in Ulan-Ude, far in the past, so that "now" is always later.
+# A Wednesday morning in Ulan-Ude, in the past, so that "now" is always later.
 WEDNESDAY = datetime(2026, 3, 4, 2, 0, tzinfo=UTC)
 
 
@@ -200,7 +200,7 @@ class AppealsScenario:
         )
 
     async def emit_published(self, reply: dict[str, Any], *, at: datetime, external_id: str = "-101_77") -> None:
-        """Emit the event that ingest published our reply, and let the service handle it."""
+        """Emit the event saying that ingest published our reply, and let the service handle it."""
         await self.emit(
             "publication.published",
             uuid4(),

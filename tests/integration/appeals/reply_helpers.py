@@ -44,7 +44,7 @@ async def answer(
 async def reply_fails(
     scenario: AppealsScenario, reply: dict[str, Any], message: str = "Сеть не дала доступа."
 ) -> None:
-    """Emit the event that the network finally refused the reply."""
+    """Emit the event saying that the network finally refused the reply, and let the service handle it."""
     failure = {"code": "vk:15", "message": message, "final": True}
     await publication_event(scenario, reply, "failed", failure=failure)
 

@@ -293,7 +293,7 @@ async def test_reopening_is_not_undone_while_somebody_writes_a_reply(scenario: A
     assert (await scenario.appeal(found["id"]))["status"] == "reopened"
 
 
-async def test_message_read_as_dissatisfaction_needs_no_answer_only_after_its_correction(
+async def test_message_read_as_dissatisfaction_cannot_be_decided_to_need_no_answer_before_its_correction(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)

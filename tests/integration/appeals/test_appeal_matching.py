@@ -60,7 +60,7 @@ def notices_page(monkeypatch: pytest.MonkeyPatch, scenario: AppealsScenario) -> 
 
 
 @pytest.mark.usefixtures("notices_page")
-async def test_notice_code_opens_and_joins_no_appeal(scenario: AppealsScenario) -> None:
+async def test_notice_code_neither_opens_nor_joins_an_appeal(scenario: AppealsScenario) -> None:
     await scenario.citizen_writes(QUESTION, kind="message", thread="vk:-101_9")
     await scenario.citizen_writes(CODE, kind="message", thread="vk:-101_9")
     appeal = await scenario.single_appeal()

@@ -1,4 +1,4 @@
-"""Rules choose the assignee of an appeal: in turns, by topic, without absent people, and under concurrency."""
+"""Rules choose the assignee of an appeal: in turn, by topic, without absent people, and under concurrency."""
 
 import asyncio
 from collections import Counter

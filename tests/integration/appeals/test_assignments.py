@@ -185,7 +185,7 @@ async def test_repeated_changes_of_organisation_by_decisions_raise_an_alert(scen
         body = {"needs_answer": True, "organisation_id": str(to)}
         assert (await scenario.post(f"/messages/{message}/triage", body)).status_code == 200
     assert (await scenario.get("/alerts", kind="repeated_transfers")).json()["items"] == []
-    # A decision, not a move, changes the organisation for the third time.
+    # The third change of the organisation, again by a decision and not by a move.
     body = {"needs_answer": True, "organisation_id": str(scenario.other_organisation)}
     assert (await scenario.post(f"/messages/{message}/triage", body)).status_code == 200
     (alert,) = (await scenario.get("/alerts", kind="repeated_transfers")).json()["items"]

@@ -332,7 +332,7 @@ async def test_token_without_the_right_to_triage_decides_nothing_for_the_centre(
     decided = {"to": "assigned", "organisation_id": other}
     assert (await moderator.post(f"/appeals/{waiting}/moves", decided, If_Match="*")).is_success
     assert "appeals:triage" in _is_problem(await send(f"/{waiting}/undo"), 403)["detail"]
-    # Moves that staff make need only `appeals:work`.
+    # Moves that staff may make too need only `appeals:work`.
     moved = await send(f"/{assigned}/moves", {"to": "in_progress"})
     assert (moved.status_code, moved.json()["allowed_moves"]) == (200, ["triage"])
 
@@ -411,7 +411,7 @@ async def version_of(person: Colleague, query: str) -> str:
     return version
 
 
-async def test_operation_is_refused_if_its_filter_matches_other_appeals_than_were_seen(
+async def test_operation_whose_filter_matches_different_appeals_than_those_seen_is_refused(
     scenario: AppealsScenario,
 ) -> None:
     seen, later = await insert_appeals(scenario, 2), (await insert_appeals(scenario, 1, status="triage"))[0]

@@ -170,7 +170,7 @@ async def test_undo_of_transfer_and_closing_restores_each_former_status(scenario
         for status, appeal_id in ids.items():
             found = await scenario.appeal(appeal_id)
             assert _state(found) == _state(before[status]), status
-            # The last move in the timeline leads to the present status.
+            # The last move in the timeline leads to the current status.
             moves = [entry["data"] for entry in found["timeline"] if entry["kind"] == "moved"]
             if status not in refused:
                 assert moves[-1]["to"] == status
@@ -210,10 +210,8 @@ async def _route(scenario: AppealsScenario, appeal_id: str) -> tuple[dict[str, A
     return json.loads(row["route"]), row["assigned_at"]
 
 
-async def test_undone_transfer_restores_who_returned_the_appeal_and_why_it_is_where_it_is(
-    scenario: AppealsScenario,
-) -> None:
-    """One appeal was returned, of another the need is unclear, one was assigned by the rules."""
+async def test_undone_transfer_restores_the_route_and_the_triage_reason(scenario: AppealsScenario) -> None:
+    """One appeal was returned, one has an unclear message, and one was assigned by the rules."""
     moderator = await register(scenario, "Модератор", "moderator")
     executor = await register(scenario, "Исполнитель")
     texts = {"returned": QUESTION, "unclear": "", "assigned": QUESTION}

@@ -257,7 +257,7 @@ async def test_earlier_appeal_in_other_words_joins_the_spike(region: Region) -> 
 
 
 async def test_appeals_of_a_batch_are_locked_in_one_statement(region: Region) -> None:
-    """One statement locks them for all incidents; locking in parts could deadlock with another worker."""
+    """One statement locks the appeals of all incidents; locking in parts could deadlock with another worker."""
     await incident_from_spike(region)
     said = [("Нет света в Селенгинске, третий час", power_cut_messages.MUNICIPALITY)] * 2
     said += [(f"Нет воды в Каменске, дом {house}", power_cut_messages.MUNICIPALITY) for house in range(6)]
@@ -440,7 +440,7 @@ async def test_staff_bulk_reply_skips_appeals_in_triage_and_of_other_organisatio
     assert [reply["text"] for reply in found["replies"]] == ["Свет включат до 18:00."]
 
 
-async def test_interim_bulk_reply_without_a_promise_is_refused_and_precedes_the_final_one(region: Region) -> None:
+async def test_interim_bulk_reply_needs_a_promise_and_precedes_the_final_one(region: Region) -> None:
     incident, _ = await incident_from_spike(region)
     path = f"/incidents/{incident['id']}/replies"
     refused = await region.scenario.post(path, {"text": "Работаем.", "kind": "interim"})

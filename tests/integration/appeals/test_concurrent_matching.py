@@ -146,7 +146,7 @@ class _PausedClassifier:
 async def decided_while_the_classifier_runs(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, *, needs_answer: bool
 ) -> tuple[UUID, httpx.Response]:
-    """Return a message that a person decided while the consumer classified it, and the response to the person."""
+    """Return a message about which a person decided while it was classified, and the response to the person."""
     classifier = _PausedClassifier(monkeypatch)
     message = await scenario.insert_message(QUESTION)
     working = asyncio.create_task(scenario.process_events())

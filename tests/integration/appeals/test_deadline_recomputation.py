@@ -94,7 +94,7 @@ async def test_removed_day_off_moves_the_next_escalation_of_a_late_appeal(
     due = datetime.fromisoformat(appeal["resolution_due_at"])
     assert due == datetime(2026, 3, 16, 2, 1, tzinfo=UTC)
     calendar = await add_day_off(scenario, "2026-03-17")
-    # Both deadlines have passed, and all levels but the deputy head, nine working hours later, were notified.
+    # Both deadlines have passed. All levels except the deputy head, due nine working hours later, were notified.
     set_time(due + timedelta(hours=7))
     await escalate(scenario)
     late = await scenario.appeal(appeal["id"])

@@ -57,7 +57,7 @@ async def test_only_the_last_of_several_passed_shares_is_recorded(
     assert await warned(scenario) == [("first_response", 0.8)]
 
 
-async def test_warning_that_a_changed_calendar_moved_ahead_waits_for_its_moment(
+async def test_warning_that_a_changed_calendar_postponed_waits_for_its_moment(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     await opened(scenario, set_time)
@@ -72,7 +72,7 @@ async def test_warning_that_a_changed_calendar_moved_ahead_waits_for_its_moment(
     assert await warned(scenario) == [("first_response", 0.5)]
 
 
-async def test_missed_paused_and_returned_appeals_get_no_warning(
+async def test_overdue_paused_and_returned_appeals_get_no_warning(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     late = await opened(scenario, set_time)
@@ -87,18 +87,18 @@ async def test_missed_paused_and_returned_appeals_get_no_warning(
         )
         return next(found for found in await scenario.all() if found["id"] != late["id"])
 
-    monday = WEDNESDAY + timedelta(days=6)
-    paused = await another("boris", monday)
+    tuesday = WEDNESDAY + timedelta(days=6)
+    paused = await another("boris", tuesday)
     assert (await pause(scenario, paused, "pause", reason="Ждём адрес")).status_code == 200
     returned = await scenario.move(late, "triage", reason="Не наш вопрос")
     assert returned.status_code == 200, returned.text
-    set_time(monday + 6 * HOUR)
+    set_time(tuesday + 6 * HOUR)
     await warn(scenario)
     assert [clock for clock, _ in await warned(scenario) if clock != "final_answer"] == []
     # A closed appeal gets no warning either, and the job does not select it again.
     closed = await scenario.move(await scenario.appeal(paused["id"]), "closed", reason="Повтор")
     assert closed.status_code == 200, closed.text
-    set_time(monday + timedelta(days=20))
+    set_time(tuesday + timedelta(days=20))
     await warn(scenario)
     assert await warn(scenario) == 0
 

@@ -110,7 +110,7 @@ async def test_erased_appeal_loses_its_texts_and_keeps_its_history(scenario: App
     assert after["erased_at"] is not None
     assert after["version"] > before["version"]
     assert [entry["kind"] for entry in after["timeline"]] == [entry["kind"] for entry in before["timeline"]]
-    # The reply had not reached ingest, so it is failed and never published.
+    # The reply had not reached ingest, so it is marked as failed and never published.
     assert [(reply["text"], reply["status"]) for reply in after["replies"]] == [("", "failed")]
     found = await scenario.get("/appeals", q=WORD)
     assert found.json()["items"] == []
@@ -118,7 +118,7 @@ async def test_erased_appeal_loses_its_texts_and_keeps_its_history(scenario: App
 
 async def test_reasons_of_pauses_are_erased_from_ended_clocks(scenario: AppealsScenario) -> None:
     appeal = await _written_about(scenario)
-    # The pause is before the deadline, so that the text has its reason.
+    # The pause is moved before the deadline, so that the explanation of the clock contains its reason.
     owner = await scenario.database.connect("gospablik_owner")
     for kind, at in (("paused", WEDNESDAY + HOUR), ("resumed", WEDNESDAY + 2 * HOUR)):
         await owner.execute("UPDATE sla_clock_events SET at = $2 WHERE kind = $1", kind, at)
@@ -139,7 +139,7 @@ async def test_reasons_of_pauses_are_erased_from_ended_clocks(scenario: AppealsS
         paused = [part for part in erased["segments"] if part["why_not"] == "paused"]
         assert paused
         assert {part["note"] for part in paused} == {None}
-    # The second read showed nothing that people wrote.
+    # The second read is not recorded: it showed nothing that people wrote.
     assert await owner.fetchval("SELECT count(*) FROM personal_data_reads WHERE action LIKE '%deadlines%'") == 1
     await owner.close()
 
@@ -206,7 +206,7 @@ async def test_staff_reply_that_is_collected_after_the_erasure_is_not_attached(s
     assert await _rows_with(scenario, WORD) == []
 
 
-async def test_erased_staff_message_is_no_reply_to_another_citizen(scenario: AppealsScenario) -> None:
+async def test_erased_staff_message_is_not_a_reply_to_another_citizen(scenario: AppealsScenario) -> None:
     thread: dict[str, Any] = {"thread": "vk:-101_9"}
     await scenario.insert_message(TEXT, author="anna", kind="wall_post", **thread)
     await scenario.ingest.execute("UPDATE messages SET text = '', erased_at = now()")
@@ -349,6 +349,6 @@ async def test_erasure_request_of_another_service_is_refused(scenario: AppealsSc
         ({"added": ["крыльцо"], "failure": {"code": "vk:15"}}, {"added": [""], "failure": {"code": "vk:15"}}),
     ],
 )
-def test_erasure_removes_texts_and_ids_from_json_values(stored: Any, kept: Any) -> None:
+def test_erasure_removes_texts_and_network_ids_from_json_values(stored: Any, kept: Any) -> None:
     message_id = {"message_id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"}
     assert without_words(stored | message_id) == kept | message_id

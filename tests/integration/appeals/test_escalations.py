@@ -61,7 +61,7 @@ async def test_each_level_is_notified_once_at_its_time(scenario: AppealsScenario
     assert [entry["data"]["notified"][0]["name"] for entry in entries][:2] == [
         "Сотрудник executor", "Сотрудник manager",
     ]  # fmt: skip
-    # An escalation changes neither the version, which would refuse concurrent edits, nor `updated_at`.
+    # An escalation changes neither `updated_at` nor the version: a new version would make concurrent edits fail.
     assert after["version"] == appeal["version"]
     changed_at = "SELECT updated_at FROM appeals WHERE number = $1"
     assert await scenario.ingest.fetchval(changed_at, appeal["number"]) < NEAR

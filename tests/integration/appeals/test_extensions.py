@@ -425,7 +425,7 @@ async def test_extension_delays_further_warnings_and_escalations(
     await register(scenario, "Мария Исполнитель")
     found = await opened(scenario, set_time)
     made = await asked(scenario, found, hours=8, clock="first_response")
-    # On Thursday at 10:00 local time 8 of 9 hours are used: both warnings are sent, the executor is notified.
+    # On Thursday at 10:00 local time almost 8 of 9 hours are used: a warning is sent, the executor is notified.
     set_time(WEDNESDAY + timedelta(days=1))
     for job in ("warn-of-deadlines", "escalate-appeals"):
         await scenario.handle_schedule(job)

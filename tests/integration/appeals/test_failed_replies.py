@@ -1,4 +1,4 @@
-"""A failed reply is shown in the list of appeals and emitted to other systems, until it is resolved."""
+"""A failed reply is shown in the list of appeals until it is resolved; an event reports it to other systems."""
 
 import json
 from datetime import UTC, datetime, timedelta

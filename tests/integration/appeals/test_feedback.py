@@ -170,7 +170,7 @@ async def test_last_feedback_on_an_answer_replaces_earlier_feedback(
         ),
     ],
 )
-async def test_lone_digit_is_no_mark_after_another_question_or_if_low_and_not_requested(
+async def test_lone_digit_is_not_a_mark_after_another_question_or_if_low_and_not_requested(
     scenario: AppealsScenario, reply: str, text: str, kind: str | None
 ) -> None:
     after = await says(scenario, await answered(scenario, reply), text)
@@ -387,7 +387,7 @@ async def test_message_corrected_to_thanks_may_be_decided_to_need_an_answer(scen
     assert (await scenario.post(path, {"needs_answer": True})).status_code == 200
     after = await scenario.appeal(found["id"])
     assert (after["status"], after["next_response_due_at"] is not None) == ("reopened", True)
-    # The decision about the message precedes its reading as thanks.
+    # The decision about the message takes precedence over its reading as thanks.
     unclear = await says(scenario, after, "", attachments=[{"type": "photo"}], at=NEXT_DAY + HOUR)
     assert (await _needs_none(scenario, unclear["messages"][-1])).status_code == 200
     assert (await scenario.appeal(found["id"]))["status"] == "reopened"

@@ -60,7 +60,7 @@ async def reply(scenario: AppealsScenario, appeal_id: UUID, text: str, status: s
 
 
 async def closed_appeal(scenario: AppealsScenario) -> dict[str, Any]:
-    """Open an appeal from a message, and close it with two replies."""
+    """Open an appeal from a message, and close it with two published replies and a failed one."""
     await scenario.citizen_writes(f"{QUESTION} Светлана Иванова, +7 914 123-45-67")
     appeal = await scenario.single_appeal()
     opened = datetime(2026, 3, 4, 2, 0, 0, tzinfo=UTC)
@@ -140,7 +140,7 @@ async def test_step_is_named_for_each_status_and_missing_values_are_empty(scenar
         await execute(scenario, "UPDATE appeals SET status = $1", status)
         (row,) = await exported(scenario)
         assert row["Текущий шаг инцидента"] == step
-    # The inserted appeal has no message, topic, reply or end.
+    # The inserted appeal has no message, topic, reply or closing time.
     empty = ("Дата закрытия", "Тема", "Тип инцидента", "1ый ответ ПИ", "Итог", "Регион")
     assert [row[heading] for heading in (*empty, HEADINGS[-2])] == [""] * 7
 

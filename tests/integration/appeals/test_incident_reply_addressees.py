@@ -1,4 +1,4 @@
-"""Which appeals get the reply to an incident, by their organisation, also if it changes."""
+"""Which appeals get the reply to an incident: it depends on their organisation, which may change meanwhile."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ TEXT = "Свет включат до 18:00."
 async def reply_to_incident(
     scenario: AppealsScenario, incident: dict[str, Any], org: UUID | None = None, text: str = TEXT, **body: Any
 ) -> str:
-    """Send a reply to all appeals of an incident, of an organisation or of the centre; return its id."""
+    """Send a reply to all appeals of an incident, as an organisation or the centre; return the reply's id."""
     role = "moderator" if org is None else "executor"
     path = f"/incidents/{incident['id']}/replies"
     sent = await scenario.post(path, {"text": text, **body}, role=role, org=org)
@@ -37,7 +37,7 @@ async def texts(scenario: AppealsScenario, appeal: dict[str, Any]) -> list[str]:
     return [reply["text"] for reply in (await scenario.appeal(appeal["id"]))["replies"]]
 
 
-async def test_appeal_transferred_during_a_bulk_reply_gets_none_of_its_old_organisation(
+async def test_appeal_transferred_during_a_bulk_reply_gets_no_reply_of_its_former_organisation(
     scenario: AppealsScenario,
 ) -> None:
     stays, leaves = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris")
@@ -71,7 +71,7 @@ async def test_appeal_transferred_during_a_bulk_reply_gets_none_of_its_old_organ
 
 
 @pytest.mark.parametrize("later", [False, True])
-async def test_member_that_joins_before_the_job_gets_a_reply_only_if_for_later_members(
+async def test_member_that_joins_before_the_job_gets_a_reply_only_if_it_is_for_later_members(
     scenario: AppealsScenario, *, later: bool
 ) -> None:
     early, late = await appeal_of(scenario, "anna"), await appeal_of(scenario, "boris")
@@ -193,7 +193,7 @@ async def test_assigned_appeal_gets_no_reply_if_not_for_later_members_or_already
     assert await texts(scenario, answered) == ["Бригада выехала."]
 
 
-async def test_deadline_of_an_appeal_without_a_page_uses_the_leaders_calendar(
+async def test_deadline_of_an_appeal_without_a_page_uses_the_calendar_of_the_leading_organisation(
     scenario: AppealsScenario,
 ) -> None:
     registry = await scenario.database.connect("registry")
@@ -230,7 +230,7 @@ async def _lead(scenario: AppealsScenario, incident: dict[str, Any]) -> None:
 
 
 async def test_unanswerable_appeals_stay_in_triage(scenario: AppealsScenario) -> None:
-    """One appeal came by phone and has no thread; the other has a failed reply with the same text."""
+    """One appeal was entered manually and has no thread; the other has a failed reply with the same text."""
     failed = await appeal_of(scenario, "anna")
     await reply_fails(scenario, await answer(scenario, failed, TEXT))
     assert (await scenario.move(await scenario.appeal(failed["id"]), "triage", reason="Чьё это?")).is_success

@@ -36,7 +36,7 @@ async def opened_and_promised(scenario: AppealsScenario, set_time: SetTime) -> d
     return await scenario.single_appeal()
 
 
-async def test_late_final_answer_is_warned_recorded_and_escalated_once(
+async def test_late_final_answer_causes_a_warning_a_breach_and_escalations_once(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     executor = await register(scenario, "Исполнитель")

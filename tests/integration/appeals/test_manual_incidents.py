@@ -1,4 +1,4 @@
-"""Incidents opened manually: joining, visibility, leaving and closing, none of which changes an appeal."""
+"""Incidents opened manually: joining, visibility, leaving and closing; none changes an appeal's status."""
 
 import asyncio
 import json
@@ -91,7 +91,7 @@ async def test_staff_add_only_appeals_of_their_organisation_to_an_incident(scena
     assert incident["organisation"]["id"] == str(scenario.organisation)
     shared = await scenario.post(f"/incidents/{incident['id']}/members", {"appeal_ids": [foreign["id"]]})
     assert shared.json()["member_count"] == 2
-    # Only the organisation that opened the incident leads it and may close it.
+    # Of the two organisations, only the one that opened the incident leads it and may close it.
     other: dict[str, Any] = {"role": "executor", "org": scenario.other_organisation}
     path = f"/incidents/{incident['id']}/closure"
     assert (await scenario.post(path, {}, If_Match="*", **other)).status_code == 403

@@ -295,7 +295,7 @@ async def test_merge_is_undone_if_no_reply_was_published(scenario: AppealsScenar
         "appeal.merged",
         "appeal.unmerged",
     ]
-    # Later messages of its thread join it again, and it may be merged again.
+    # After the undo, later messages of its thread join the appeal again, and it may be merged again.
     await scenario.citizen_writes(QUESTION, thread=OTHER_THREAD, at=WEDNESDAY + 3 * HOUR)
     again = await scenario.appeal(second["id"])
     assert len(again["messages"]) == 2

@@ -1,4 +1,4 @@
-"""Open311 GeoReport v2: each public rule of the specification, on the appeals that the caller may read."""
+"""Open311 GeoReport v2: the rules of the specification, on the appeals that the caller may read."""
 
 import asyncio
 import json
@@ -284,7 +284,7 @@ async def test_period_begins_with_start_date_and_ends_before_end_date(scenario: 
     assert await listed(scenario, start_date=moment.isoformat(), end_date=(moment + 90 * day).isoformat()) == [
         found
     ]
-    # The first moments of the accepted range.
+    # An end date at the beginning of the accepted range.
     assert await listed(scenario, end_date="2000-01-02T00:00:00Z") == []
 
 
@@ -545,7 +545,7 @@ async def test_repeated_request_creates_one_appeal(scenario: AppealsScenario) ->
     assert await scenario.ingest.fetchval("SELECT count(*) FROM appeals") == 3
 
 
-async def test_equal_external_ids_of_two_clients_of_one_organisation_do_not_collide(
+async def test_equal_external_ids_of_two_clients_of_the_centre_do_not_collide(
     scenario: AppealsScenario,
 ) -> None:
     topic, *_ = await topics(scenario)

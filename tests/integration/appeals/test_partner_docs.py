@@ -67,7 +67,7 @@ async def test_published_sender_sends_events_and_retries_with_the_same_id(
     assert len(sent) == 5
 
 
-def test_documented_events_are_those_of_the_openapi_document() -> None:
+def test_guide_lists_the_event_types_and_has_a_json_example_of_one() -> None:
     table = TEXT.partition("| `type` | `data` |")[2].partition("\n\n")[0]
     assert re.findall(r"^\| `(appeal\.\w+)`", table, re.MULTILINE) == [
         "appeal.create", "appeal.status", "appeal.answer"

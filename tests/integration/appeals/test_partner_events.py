@@ -74,7 +74,7 @@ async def test_partner_opens_an_appeal_that_is_found_by_its_external_id(
     rows = await scenario.ingest.fetch("SELECT * FROM audit WHERE action = 'receive_partner_event'")
     assert {row["subject_kind"] for row in rows} == {"appeals", "appeal_submissions"}
     assert {(row["actor"], row["on_behalf_of"]) for row in rows} == {(partner.id, owner.ref)}
-    # Nothing of the body is stored besides the appeal.
+    # The record of the event contains nothing of its body.
     admin = await scenario.database.connect()
     stored = await admin.fetchval("SELECT to_jsonb(e)::text FROM partner_events e")
     await admin.close()
@@ -438,7 +438,7 @@ async def test_events_of_a_partner_owned_by_a_client_are_limited_to_its_scopes(s
     token = scenario.appeals.token(
         "executor", scenario.organisation, subject=str(client_id), scope=" ".join(scopes)
     )
-    del scenario.appeals.granted_access[token]  # it is not a person's
+    del scenario.appeals.granted_access[token]  # the access comes from the client's row instead
     created = await scenario.appeals.client.post(
         "/api/v1/partners", json={"name": "Портал", "source": "edds"}, headers={"Authorization": f"Bearer {token}"}
     )

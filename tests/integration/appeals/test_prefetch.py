@@ -1,4 +1,4 @@
-"""The inputs prefetched for the next batch equal the inputs that its messages request."""
+"""The inputs prefetched for the next batch equal those requested later for its messages."""
 
 import pytest
 

@@ -16,7 +16,7 @@ from tests.integration.appeals.test_appeal_matching import QUESTION
 from tests.integration.appeals.test_organisation_calendars import calendar_on
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-# Made on Wednesday at 10:00 local time, promised for Friday at 12:00.
+# Wednesday 10:00 local time, when the tests begin, and Friday 12:00, the promised date.
 MADE_AT = WEDNESDAY
 PROMISED_AT = WEDNESDAY + 2 * DAY + 2 * HOUR
 

@@ -118,7 +118,7 @@ async def test_executor_author_other_organisation_and_anonymous_cannot_approve(s
         assert (
             await decide(scenario, found, reply, action, role="executor", subject=COLLEAGUE)
         ).status_code == 403
-        # The author cannot approve even with the role of an approver.
+        # The author cannot decide even with the role of an approver.
         own = await decide(scenario, found, reply, action, subject=CENTRE_SUBJECT)
         assert (own.status_code, own.json()["type"]) == (403, "/problems/forbidden")
         foreign = await decide(scenario, found, reply, action, org=scenario.other_organisation)

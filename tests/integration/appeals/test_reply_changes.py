@@ -87,7 +87,7 @@ async def emit_outcome(
 
 
 async def withdrawn(scenario: AppealsScenario, found: dict[str, Any], reply: dict[str, Any]) -> dict[str, Any]:
-    """Withdraw the reply, completed by ingest; return the appeal."""
+    """Withdraw the reply, and report that ingest completed this; return the appeal."""
     await emit_outcome(scenario, reply, await change(scenario, found, reply, WITHDRAWAL), "withdrawn")
     return await scenario.appeal(found["id"])
 
@@ -161,7 +161,7 @@ async def test_text_of_an_edit_is_checked_and_stored_exactly(scenario: AppealsSc
     assert (await replies_of(scenario, found))[0]["text"] == HOSTILE
 
 
-async def test_edit_without_the_right_to_approve_is_refused_where_a_rule_requires_approval(
+async def test_edit_by_the_author_or_without_the_right_to_approve_is_refused_where_a_rule_requires_approval(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)

@@ -188,7 +188,9 @@ async def test_edit_after_a_broken_promise_makes_a_new_one_and_leaves_the_old_on
     assert [one["status"] for one in (await scenario.appeal(found["id"]))["promises"]] == ["broken", "open"]
 
 
-async def test_broken_promise_of_an_edit_is_noted_although_the_first_was_broken(scenario: AppealsScenario) -> None:
+async def test_broken_promise_of_an_edit_is_recorded_although_the_first_was_broken(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     reply = await published(
         scenario, found, "Починим в январе.", kind="interim", promised_at="2099-01-01T10:00:00+08:00"

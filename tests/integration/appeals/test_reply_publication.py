@@ -67,7 +67,9 @@ async def test_late_reply_is_recorded_as_late(scenario: AppealsScenario) -> None
     assert json.loads(event["data"])["on_time"] is False
 
 
-async def test_interim_reply_stops_the_clock_and_its_promise_is_monitored(scenario: AppealsScenario) -> None:
+async def test_interim_reply_stops_the_first_clock_and_records_the_promised_date(
+    scenario: AppealsScenario,
+) -> None:
     await scenario.citizen_writes(QUESTION)
     promised = datetime.fromisoformat("2099-01-01T00:00:00+08:00")
     reply = await _answer(

@@ -598,7 +598,7 @@ async def test_confirmation_does_not_assign_the_organisation_that_returned_the_a
     assert given["appeal_status"] == "assigned"
     # One transfer, from the first organisation to the second through the centre.
     assert (await scenario.single_appeal())["transfers"] == 1
-    # A person may still assign the appeal to that organisation explicitly.
+    # A person may still assign the appeal explicitly to the organisation that returned it.
     again = await decide(scenario, message, organisation_id=str(scenario.organisation))
     assert again["organisation"]["id"] == str(scenario.organisation)
 

@@ -116,7 +116,7 @@ async def test_comparison_runs_in_a_thread_and_a_waiting_request_holds_no_connec
 
 
 DIALECT: Any = postgresql.dialect()  # type: ignore[no-untyped-call]
-# As many appeals as a large region gets in two years, within 30 days: random topics and locations, 500 texts.
+# $2 appeals within 30 days, with random topics and locations and texts about 500 subjects.
 FILL = """
 INSERT INTO appeals (id, version, status, urgency, organisation_id, topic_id, municipality, settlement, street,
     utility_failure, language, transfers, returns, network, thread_key, author_key, text, written_at, opened_at,

@@ -75,7 +75,9 @@ async def test_edited_staff_reply_has_the_new_text_everywhere(scenario: AppealsS
     assert (again["version"], len(again["replies"][0]["changes"])) == (after["version"], 1)
 
 
-async def test_deletion_of_the_only_staff_reply_makes_the_citizen_wait_again(scenario: AppealsScenario) -> None:
+async def test_deletion_of_the_only_staff_reply_reopens_the_appeal_and_restores_its_clocks(
+    scenario: AppealsScenario,
+) -> None:
     found = await appeal(scenario)
     before = await running_clocks(scenario, found)
     message = await staff_reply(scenario)
@@ -110,14 +112,14 @@ async def test_restored_staff_reply_is_the_answer_again(scenario: AppealsScenari
     for one, former in zip(shown, clocks, strict=True):
         names = ("kind", "state", "stopped_at", "used_seconds", "on_time", "due_at")
         assert {name: one[name] for name in names} == {name: former[name] for name in names}
-    # The restoration has its own place in the timeline, and the reply its time.
+    # The restoration is a separate timeline entry, which shows when the reply was published.
     (deletion, reopening, answer_again) = after["timeline"][-3:]
     assert [entry["kind"] for entry in (deletion, reopening, answer_again)] == [
         "reply_withdrawn", "reopened", "answered",
     ]  # fmt: skip
     assert answer_again["at"] >= reopening["at"]
     assert datetime.fromisoformat(answer_again["data"]["published_at"]) == WEDNESDAY + HOUR
-    # It can be deleted once more.
+    # The reply can be deleted once more.
     assert (await changed(scenario, found, message, "deleted"))["status"] == "reopened"
 
 
@@ -151,7 +153,7 @@ async def test_deletion_of_a_staff_reply_before_a_later_answer_changes_no_clock(
 
 
 @pytest.mark.parametrize("by_staff", [True, False])
-async def test_restored_reply_is_the_answer_when_a_later_one_goes(
+async def test_restored_reply_is_the_answer_after_a_later_one_is_deleted_or_withdrawn(
     scenario: AppealsScenario, by_staff: bool
 ) -> None:
     found = await appeal(scenario)
@@ -180,7 +182,7 @@ async def test_restored_reply_is_the_answer_when_a_later_one_goes(
 @pytest.mark.parametrize(
     ("by", "status"), [("unknown", "answered"), ("author", "answered"), ("community", "reopened")]
 )
-async def test_reply_that_is_deleted_with_the_question_is_awaited_only_if_the_page_deleted_it(
+async def test_reply_deleted_with_the_question_is_awaited_again_only_if_the_page_deleted_the_question(
     scenario: AppealsScenario, by: str, status: str
 ) -> None:
     """A network deletes all comments with their post."""

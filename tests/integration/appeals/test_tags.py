@@ -27,7 +27,7 @@ async def test_tags_are_normalised_shown_and_recorded(scenario: AppealsScenario)
     shown = await scenario.appeal(appeal["id"])
     (listed,) = await scenario.all()
     assert shown["tags"] == listed["tags"] == ["крыльцо"]
-    # A tag changes neither the version, which would refuse concurrent edits, nor `updated_at`.
+    # A tag changes neither `updated_at` nor the version: a new version would make concurrent edits fail.
     assert (shown["version"], shown["updated_at"]) == (appeal["version"], appeal["updated_at"])
     steps = [entry["data"] for entry in shown["timeline"] if entry["kind"] == "tags_changed"]
     assert steps == [
