@@ -120,7 +120,7 @@ class PublicationScenario:
             read_attachment=attachment_reader(system.ingest.service),
         )
 
-    def citizen_message(self, number: int, words: str = "Ответ", **changes: Any) -> IncomingItem:
+    def community_comment(self, number: int, words: str = "Ответ", **changes: Any) -> IncomingItem:
         """Return the community's comment in the thread, in reply to the question."""
         values: dict[str, Any] = {
             "change": "new",

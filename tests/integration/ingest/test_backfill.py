@@ -178,7 +178,7 @@ async def test_permanent_errors_fail_backfill_with_reason(
         here.network.items = [comment(1, DAY)]
         here.network.errors = [CallError("vk", "wall.get", 15, "Access denied", ErrorTreatment.DENIED)]
         asked = await ask(api, here.page.id)
-        # The last conversation that was read: an end must not keep its id.
+        # The cursor names the last conversation that was read. A failed backfill must not keep its id.
         await raw_connection.execute('UPDATE backfills SET cursor = \'{"after": "chat:C1"}\'')
         async with running(backfiller(here)):
             failed = await until(api, asked["id"], "failed")

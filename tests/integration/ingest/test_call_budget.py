@@ -1,4 +1,4 @@
-"""Daily call limits per method and token: reserved before calls, never exceeded, released over time."""
+"""Daily limits per method and token: calls are reserved in advance, never exceed the limit, and expire."""
 
 import asyncio
 from datetime import timedelta

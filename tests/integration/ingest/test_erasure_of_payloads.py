@@ -29,7 +29,7 @@ async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Erasu
 
 
 def _reply(harness: ErasureHarness, text: str = "Чужие слова", **changes: Any) -> IncomingItem:
-    """Return another person's comment that replies to the person, as VK names the person in it."""
+    """Return another person's comment that replies to the person, whose id VK adds to it."""
     values: dict[str, Any] = {
         "external_id": "-101_9",
         "reply_to": "-101_7",
@@ -102,7 +102,7 @@ async def test_comment_edited_or_collected_after_the_erasure_is_stored_without_t
     assert (row["erased_at"], row["author_key"]) == (None, author_key("vk", "5001"))
 
 
-async def test_payload_that_names_nobody_erased_is_stored_whole(harness: ErasureHarness) -> None:
+async def test_payload_that_names_no_erased_person_is_stored_unchanged(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.comment())
     await harness.erase()
     raw = {"from_id": 5001, "post_id": int(NATIVE_ID), "reply_to_user": 5002, "text": "Чужие слова"}

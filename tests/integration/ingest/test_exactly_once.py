@@ -48,7 +48,7 @@ class PublishedComments:
 
     def add_comment(self, number: int, text: str, **changes: Any) -> None:
         """Add a comment of the community to the thread."""
-        self.items.append(self.scenario.citizen_message(number, text, change="observed", **changes))
+        self.items.append(self.scenario.community_comment(number, text, change="observed", **changes))
 
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish the reply; the first `lost` calls get no response."""
@@ -130,7 +130,7 @@ async def test_failed_reply_is_recorded_as_published_when_its_comment_is_receive
     scenario: PublicationScenario,
 ) -> None:
     await given_up(scenario)
-    await scenario.receive(scenario.citizen_message(40))
+    await scenario.receive(scenario.community_comment(40))
     assert (await scenario.system.publication(str(scenario.publication_id)))["external_id"] == "-101_40"
     assert await scenario.link(40) == scenario.publication_id
     assert len(await scenario.system.events("publication.published")) == 1
@@ -139,7 +139,7 @@ async def test_failed_reply_is_recorded_as_published_when_its_comment_is_receive
 
 async def test_retry_matches_stored_comment_of_reply(scenario: PublicationScenario) -> None:
     await given_up(scenario)
-    await scenario.receive(scenario.citizen_message(40))
+    await scenario.receive(scenario.community_comment(40))
     # The state that an earlier release left: a failed reply, and its comment stored without a link.
     await scenario.system.raw_connection.execute("UPDATE messages SET publication_id = NULL")
     await scenario.system.raw_connection.execute(
@@ -154,7 +154,7 @@ async def test_retry_matches_stored_comment_of_reply(scenario: PublicationScenar
 
 async def test_deleted_comment_does_not_match_retried_reply(scenario: PublicationScenario) -> None:
     await given_up(scenario)
-    await scenario.receive(scenario.citizen_message(40, "Другое"))
+    await scenario.receive(scenario.community_comment(40, "Другое"))
     await scenario.system.raw_connection.execute(
         "UPDATE messages SET text = 'Ответ', deleted_at = now() WHERE from_community"
     )
@@ -258,7 +258,9 @@ async def test_unreadable_thread_prevents_resending(scenario: PublicationScenari
 
 
 async def test_reply_requested_again_for_another_thread_is_refused(scenario: PublicationScenario) -> None:
-    elsewhere = scenario.citizen_message(8, "Вопрос", thread_key="vk:-101_4", from_community=False, reply_to=None)
+    elsewhere = scenario.community_comment(
+        8, "Вопрос", thread_key="vk:-101_4", from_community=False, reply_to=None
+    )
     await scenario.receive(elsewhere)
     message = await scenario.system.stored("-101_8")
     reply = UUID((await scenario.system.publication(str(scenario.publication_id)))["reply_id"])
@@ -396,7 +398,7 @@ async def test_earlier_staff_reply_with_the_same_text_is_not_matched(scenario: P
 async def test_old_comment_stored_late_does_not_match_failed_reply(scenario: PublicationScenario) -> None:
     await given_up(scenario)
     await scenario.receive(
-        scenario.citizen_message(5)
+        scenario.community_comment(5)
     )  # written before the question (number 7) and read only now, as history
     assert (await scenario.system.publication(str(scenario.publication_id)))["status"] == "failed"
     assert await scenario.link(5) is None
@@ -427,7 +429,7 @@ async def test_lost_reply_is_matched_although_its_comment_has_no_reply_to(scenar
     await scenario.system.raw_connection.execute("UPDATE publications SET thread_key = 'vk:-101_board3'")
 
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scenario.receive(scenario.citizen_message(31, external_id="-101_board3_31", **place))
+        await scenario.receive(scenario.community_comment(31, external_id="-101_board3_31", **place))
         raise PublishOutcomeUnknown("lost")
 
     scenario.network.on_publish = publish
@@ -467,9 +469,9 @@ async def test_response_id_overrides_match_by_text(scenario: PublicationScenario
 
     async def publish(_: OutgoingReply) -> PublishedReply:
         await scenario.receive(
-            scenario.citizen_message(30)
+            scenario.community_comment(30)
         )  # the late comment of the failed reply, first matched to the new reply
-        await scenario.receive(scenario.citizen_message(31))  # the new reply's comment
+        await scenario.receive(scenario.community_comment(31))  # the new reply's comment
         return PublishedReply("-101_31", "u")
 
     scenario.network.on_publish = publish

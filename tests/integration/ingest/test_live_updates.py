@@ -114,7 +114,7 @@ def _method(vk: Emulator, page: str, name: str, **params: Any) -> Any:
     return vk.control.post(f"/method/{name}", data=form).json()["response"]
 
 
-async def test_vk_long_poll_switches_its_events_on(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
+async def test_vk_long_poll_enables_its_events(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
     page = vk.page("vk_switched_off")
     old = vk.citizen(page, "Старая запись", "wall_post")
     for number in range(100):
@@ -145,7 +145,7 @@ async def test_vk_long_poll_switches_its_events_on(vk: Emulator, database: TestD
         assert _method(vk, page, "groups.getLongPollSettings")["events"]["wall_reply_new"] == 1
 
 
-async def test_vk_long_poll_continues_if_its_events_may_not_be_switched_on(
+async def test_vk_long_poll_continues_if_its_events_cannot_be_enabled(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page = vk.page("vk_may_not_switch")

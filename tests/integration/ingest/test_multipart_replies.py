@@ -120,7 +120,7 @@ async def test_parts_with_lost_responses_are_found_and_not_sent_again(
 
     async def publish(outgoing: OutgoingReply) -> PublishedReply:
         calls.append(outgoing.text)
-        received = scenario.citizen_message(40 + len(calls), text=outgoing.text)
+        received = scenario.community_comment(40 + len(calls), text=outgoing.text)
         if len(calls) % 2:
             await scenario.receive(received)
         else:

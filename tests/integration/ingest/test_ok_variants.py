@@ -297,7 +297,7 @@ async def test_scan_fails_and_is_repeated_after_errors_of_our_own_request(
         await _row(system, healthy, page_id)
 
 
-async def test_scan_passes_one_discussion_whose_request_is_refused(ok: Emulator) -> None:
+async def test_scan_skips_one_discussion_whose_request_is_refused(ok: Emulator) -> None:
     page = ok.page("ok_one_refused")
     topics = [_topic(ok, page) for _ in range(2)]
     comments = [ok.citizen(page, f"Комментарий {uuid4()}", thread=topic)["id"] for topic in topics]
@@ -311,7 +311,7 @@ async def test_scan_passes_one_discussion_whose_request_is_refused(ok: Emulator)
     assert any("не приняли запрос" in error for error in made.stored.errors)
 
 
-async def test_resumed_scan_passes_several_discussions_whose_requests_are_refused(ok: Emulator) -> None:
+async def test_resumed_scan_skips_several_discussions_whose_requests_are_refused(ok: Emulator) -> None:
     page = ok.page("ok_resumed")
     topics = [_topic(ok, page) for _ in range(3)]
     for topic in topics:
@@ -325,7 +325,7 @@ async def test_resumed_scan_passes_several_discussions_whose_requests_are_refuse
     assert len(made.stored.errors) == 2
 
 
-async def test_closed_discussion_does_not_make_a_scan_pass_the_refused_ones(ok: Emulator) -> None:
+async def test_closed_discussion_does_not_make_a_scan_skip_the_refused_ones(ok: Emulator) -> None:
     page = ok.page("ok_closed_and_refused")
     for _ in range(3):
         ok.citizen(page, f"Комментарий {uuid4()}", thread=_topic(ok, page))
@@ -352,7 +352,7 @@ async def test_scan_ends_after_a_day_of_refusals_of_the_only_discussions(ok: Emu
     since = clock.now() - timedelta(days=1)
     async with adapter(ok.url, ok.tokens(), page) as made:
         cursor: dict[str, Any] = {"step": step}
-        for _ in range(3):  # the time of the first refusal stays
+        for _ in range(3):  # the time of the first refusal is kept
             with pytest.raises(CallError, match="error 100"):
                 async for one in made.network.scan(made.page, since, cursor):
                     cursor = dict(one.cursor)
@@ -465,7 +465,7 @@ async def test_refused_fields_are_left_out_for_a_while_and_logged(ok: Emulator, 
             assert await read(made) == 2
 
 
-async def test_refused_field_leaves_the_others_of_its_object() -> None:
+async def test_other_fields_of_an_object_are_requested_after_one_was_refused() -> None:
     tokens = [{"kind": "user", "token": "t", "application_key": "k", "session_secret_key": "s"}]
     asked: list[str | None] = []
 
@@ -498,7 +498,7 @@ async def test_invalid_parameter_besides_the_fields_does_not_stop_asking_for_the
 # --- removed comments ----------------------------------------------------------------------------------
 
 
-async def test_removed_comment_among_hidden_ones_is_confirmed_alone(
+async def test_only_the_removed_one_of_many_hidden_comments_is_marked_deleted(
     ok: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(discussion_reader, "MAX_COMMENT_CHECKS", 3)
@@ -554,7 +554,7 @@ async def test_recent_comment_that_is_missing_is_not_looked_up(ok: Emulator) -> 
     topic = _topic(ok, page)
     one = ok.citizen(page, f"Только что {uuid4()}", thread=topic)["id"]
     ok.post("page", page=page, comments_share=0)
-    ok.post("delete", page=page, id=one, by="author")  # so answers a machine of OK that does not have it yet
+    ok.post("delete", page=page, id=one, by="author")  # as if a server of OK did not have it yet
     async with adapter(ok.url, ok.tokens(), page) as made:
         intake: Any = made.stored
         for age, expected in ((timedelta(0), []), (timedelta(minutes=2), [f"{topic}/{one}"])):

@@ -26,7 +26,7 @@ async def scenario(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Publ
 
 async def test_push_before_response_publishes_reply(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scenario.receive(scenario.citizen_message(31))
+        await scenario.receive(scenario.community_comment(31))
         return PublishedReply("-101_31", "u")
 
     scenario.network.on_publish = publish
@@ -41,13 +41,13 @@ async def test_push_before_response_publishes_reply(scenario: PublicationScenari
 async def test_id_in_the_response_replaces_a_match_by_text(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         await scenario.receive(
-            scenario.citizen_message(31)
+            scenario.community_comment(31)
         )  # staff wrote the same text manually at the same moment
         return PublishedReply("-101_32", "u")
 
     scenario.network.on_publish = publish
     done = await scenario.run_to_end()
-    await scenario.receive(scenario.citizen_message(32))
+    await scenario.receive(scenario.community_comment(32))
     assert done["external_id"] == "-101_32"
     assert await scenario.link(31) is None
     assert await scenario.link(32) == scenario.publication_id
@@ -68,7 +68,7 @@ async def test_only_same_text_to_same_person_matches(
     scenario: PublicationScenario, changes: dict[str, Any]
 ) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scenario.receive(scenario.citizen_message(31, **changes))
+        await scenario.receive(scenario.community_comment(31, **changes))
         return PublishedReply("-101_32", "u")
 
     scenario.network.on_publish = publish
@@ -78,7 +78,7 @@ async def test_only_same_text_to_same_person_matches(
 
 async def test_changed_whitespace_still_matches(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        await scenario.receive(scenario.citizen_message(31, text=" Ответ\r\n"))
+        await scenario.receive(scenario.community_comment(31, text=" Ответ\r\n"))
         raise PublishOutcomeUnknown("lost")
 
     scenario.network.on_publish = publish
@@ -88,7 +88,7 @@ async def test_changed_whitespace_still_matches(scenario: PublicationScenario) -
 
 async def test_lost_call_with_effect_is_found_by_reading_the_thread(scenario: PublicationScenario) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
-        scenario.network.thread = ParsedBatch([scenario.citizen_message(31, change="observed")])
+        scenario.network.thread = ParsedBatch([scenario.community_comment(31, change="observed")])
         raise PublishOutcomeUnknown("lost")
 
     scenario.network.on_publish = publish

@@ -351,7 +351,7 @@ async def test_group_token_is_enough_to_describe_vk_page(
     assert found["calls"] == 1
 
 
-async def test_page_description_by_other_callers_than_services_is_refused(described: DescribedPages) -> None:
+async def test_request_for_page_descriptions_by_a_person_is_refused(described: DescribedPages) -> None:
     answer = await described.ingest.client.post(
         "/internal/pages/describe",
         json={"page_ids": [str(UUID(int=1))]},

@@ -1,4 +1,4 @@
-"""Official pages are no authors: neither the end of the retention period nor a request erases what they wrote."""
+"""Official pages are not authors: neither the end of the retention period nor a request erases what they wrote."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -131,7 +131,7 @@ async def test_request_with_the_key_of_a_page_that_writes_elsewhere_is_refused(h
     assert (await harness.request(key=author_key("vk", "-303"))).status_code == 202
 
 
-async def test_repeated_record_of_a_page_erases_nothing(harness: ErasureHarness) -> None:
+async def test_erasure_repeated_from_a_record_of_a_page_erases_nothing(harness: ErasureHarness) -> None:
     key = await _page_on_another_wall(harness)
     record = {"author_digest": author_digest(key), "until": clock.now().isoformat(), **BODY}
     answer = await harness.ingest.ingest.client.post(

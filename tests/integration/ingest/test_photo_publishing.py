@@ -210,7 +210,7 @@ class PublishedPhotos:
         """Publish the reply in the thread."""
         number = 30 + self.scenario.network.calls
         self.media.append(list(outgoing.media))
-        self.items.append(self.scenario.citizen_message(number, outgoing.text, change="observed"))
+        self.items.append(self.scenario.community_comment(number, outgoing.text, change="observed"))
         return PublishedReply(f"-101_{number}", "u")
 
 

@@ -61,7 +61,7 @@ class ThreadUnderChange:
     async def publish(self, outgoing: OutgoingReply) -> PublishedReply:
         """Publish a reply in the thread."""
         number = 30 + self.scenario.network.calls
-        item = self.scenario.citizen_message(number, outgoing.text, change="observed")
+        item = self.scenario.community_comment(number, outgoing.text, change="observed")
         self.items[item.external_id] = item
         return PublishedReply(item.external_id, item.url)
 

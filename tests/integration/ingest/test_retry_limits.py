@@ -1,4 +1,4 @@
-"""Only the organisation that has the appeal now retries a failed reply, and only if none is under way."""
+"""Only the appeal's current organisation and the centre retry a failed reply, if no other reply is under way."""
 
 import asyncio
 from collections.abc import AsyncIterator

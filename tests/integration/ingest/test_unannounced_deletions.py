@@ -30,7 +30,7 @@ NETWORKS = "services.ingest.networks"
 OK_DISCUSSIONS = f"{NETWORKS}.ok.reading.discussion_poll.DiscussionPoller"
 OK_TOPICS = f"{NETWORKS}.ok.reading.topic_poll.TopicPoller"
 VK_WALL = f"{NETWORKS}.vk.reading.wall_poll.WallPoller"
-# The polls to disable, by the only way in which the network is then read.
+# The polls to disable, keyed by the only way in which the network is then read.
 IDLE_POLLS = {
     "polls": (),
     "discussion list": (OK_TOPICS,),
@@ -45,7 +45,7 @@ async def _idle(_way: Any) -> None:
 
 @pytest.fixture
 def look(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Let the network be read only by the parameter: all polls, one of them, or reconciliation; return it."""
+    """Read the network only in the way that the parameter names: by all polls, one poll, or reconciliation."""
     for poll in IDLE_POLLS[request.param]:
         monkeypatch.setattr(f"{poll}.run", _idle)
     return str(request.param)

@@ -1,4 +1,4 @@
-"""VK content beyond a plain text: shared words, places, notices, long branches, short result pages."""
+"""VK content beyond plain text: shared texts, geotags, service messages, long branches, short result pages."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -18,7 +18,7 @@ from tests.support.eventually import eventually
 POLLED = {"vk_calls_per_day": '{"wall.get": 50000}', "vk_conversation_poll_seconds": "1"}
 
 
-async def test_forwarded_and_reposted_words_are_stored_and_notices_are_not(
+async def test_forwarded_and_reposted_words_are_stored_and_service_messages_are_not(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page, mark = vk.page("vk_shared"), uuid4()
@@ -102,7 +102,7 @@ async def test_stored_repost_is_completed_without_an_edit(database: TestDatabase
         assert await stored() == (complete, 1, False)
         shown = await harness.get_json((await harness.row("-101_6"))["id"])
         assert [one["type"] for one in shown["attachments"]] == ["photo"]
-        # Edits and deletions of the reposted post are none of the citizen's.
+        # An edit or deletion of the reposted post is not an edit by the citizen.
         for others in ([original | {"text": "Ямы нет"}], [original | {"text": ""}], None):
             result = await read(copy_history=others)
             assert (result.edited, result.events) == (0, [])

@@ -73,7 +73,7 @@ async def test_refused_conversation_does_not_stop_the_others(
         assert str(closed["author"]) not in source["last_error"]
         assert (source["last_success_at"] is not None, source["consecutive_failures"]) == (True, 0)
         assert await _paused_methods(system, page_id) == "{}"
-        # A scan leaves out the same conversation, and goes to its end.
+        # A scan leaves out the same conversation and completes.
         async with vk_adapter(database, system) as (network, accounts):
             ref = next(one for one in accounts.pages("vk") if one.id == page_id)
             steps = await walk(network, ref, clock.now() - timedelta(days=1), {})
@@ -112,7 +112,7 @@ async def test_error_7_is_a_refusal_of_one_conversation_unless_the_token_lacks_t
                 assert "исключено из беседы" in caught.value.message
             assert await _paused_methods(system, page_id) == "{}"
             vk.post("peer", page=page, peer=peer, code=None)
-            # The right to photos is another one: that the token may list conversations says nothing about it.
+            # Photos need a different right, which a token that may list conversations can lack.
             upload = "photos.getMessagesUploadServer"
             vk.post("faults", kind="persistent", code=7, token=token, methods=[upload])
             target = PhotoTarget(page=ref, kind="message", thread_key=key)
@@ -138,7 +138,7 @@ async def _ended(system: Connected, publication_id: str) -> Any:
     return await eventually(look)
 
 
-async def test_reply_after_the_time_to_reply_is_refused_at_once_and_in_words(
+async def test_reply_after_the_reply_window_fails_at_once_with_a_reason(
     vk: Emulator, database: TestDatabase, keys_dir: Path
 ) -> None:
     page, text = vk.page("vk_late"), f"Когда починят? {uuid4()}"

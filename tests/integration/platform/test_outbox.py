@@ -249,7 +249,7 @@ async def test_events_are_numbered_in_the_order_of_row_locks(
 
 @pytest.fixture
 def fast_dead_letter(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dead-letter after two failures instead of five, and do not log tracebacks, which is slow."""
+    """Dead-letter an event after two retries instead of five, and do not log tracebacks, which is slow."""
     monkeypatch.setattr("shared.events.consumer.MAX_FAILURES", 2)
     monkeypatch.setattr("shared.events.consumer.MAX_TIMEOUTS", 2)
     monkeypatch.setattr("shared.events.consumer.AFTER_OUTAGE_SECONDS", 0.05)

@@ -83,7 +83,7 @@ async def remains(connection: asyncpg.Connection, appeal: UUID) -> dict[str, Any
 
 
 async def insert_alert(connection: asyncpg.Connection, *appeals: UUID) -> UUID:
-    """Insert an incident of these appeals, with an alert."""
+    """Insert an incident of these appeals with an alert; return the alert's id."""
     now = await connection.fetchval("SELECT now()")
     incident = await insert(
         connection, "incidents", version=1, origin="spike", title="x", urgency="normal", member_count=1,

@@ -109,7 +109,7 @@ async def test_value_in_a_malformed_response_is_not_stored(harness: WebhooksHarn
         assert TOKEN[-8:] not in row["error"]
 
 
-async def test_header_that_is_not_allowed_is_refused_naming_it(
+async def test_header_that_is_not_allowed_is_refused_and_named(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url)
@@ -153,7 +153,7 @@ async def test_headers_are_encrypted_again_with_a_new_key(harness: WebhooksHarne
     [again] = await harness.sql("SELECT headers FROM webhook_endpoints")
     assert encryption.decrypt(SecretStr(new), again["headers"]) == HEADERS
     assert again["headers"] != row["headers"]
-    # Without the new key they cannot be read: the attempt fails and says what to do.
+    # Without the new key the headers cannot be read: the attempt fails and says what to do.
     await harness.emit()
     await harness.fan_out()
     async with old.client() as http:

@@ -295,7 +295,7 @@ async def test_failures_before_and_after_quiet_days_do_not_disable_the_endpoint(
     assert (found["active"], found["health"]["consecutive_failures"]) == (True, 2)
     since = datetime.fromisoformat(found["health"]["failing_since"])
     assert since > await harness.database_now() - timedelta(hours=1)
-    # Failures a day apart, as in the retries of one delivery, are failures throughout.
+    # Failures a day apart, as in the retries of one delivery, count as one uninterrupted period.
     await has_failed_for(harness, FIVE_DAYS + timedelta(days=2))
     await last_failed(harness, timedelta(hours=26.4))
     await fails(harness, receiver)

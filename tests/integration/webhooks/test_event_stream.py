@@ -51,7 +51,7 @@ class Streams:
         subject = self.harness.subject(role, organisation_id)
         signed = self.harness.app.token(role, organisation_id, subject=subject, **token)
         headers = {"Authorization": f"Bearer {signed}"}
-        await self.ticket(headers)  # the test client registers the access of the caller of a change
+        await self.ticket(headers)  # the test client inserts the caller's access only before a change
         return headers
 
     async def ticket(self, headers: dict[str, str]) -> str:

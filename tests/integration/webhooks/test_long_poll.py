@@ -1,4 +1,4 @@
-"""`GET /events?wait=`: a response as soon as there is an event, no connection held meanwhile, a bounded number."""
+"""`GET /events?wait=`: responds as soon as there is an event, holds no connection meanwhile, and is limited."""
 
 import asyncio
 import re

@@ -326,7 +326,7 @@ async def test_person_who_moved_before_ingest_took_the_message_does_not_get_it(
     assert await messenger.office.outcomes() == [outcome]
 
 
-async def test_notice_without_access_does_not_end_others_of_a_message_ingest_may_have(
+async def test_lost_access_to_one_notice_of_a_message_ingest_may_have_does_not_stop_the_email_for_others(
     messenger: Messenger, mail: MailServer, now: time_machine.Traveller
 ) -> None:
     await messenger.linked()

@@ -44,7 +44,7 @@ SHOP_HOURS = WorkingCalendar(MOSCOW, dict.fromkeys(range(2, 7), ((time(10), time
 
 @dataclass(frozen=True)
 class Body:
-    """An organisation of the week; a small one has one person, who chose notices at once."""
+    """An organisation of the week; a small one has one person, who chose immediate notices."""
 
     id: UUID
     calendar: WorkingCalendar

@@ -69,7 +69,9 @@ async def test_worker_does_not_look_for_deliveries_of_a_paused_endpoint(
     assert not await dispatcher._is_any_due()
 
 
-async def test_test_is_refused_while_a_retry_waits(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_paused_endpoint_refuses_a_test_and_keeps_a_retry_waiting(
+    harness: WebhooksHarness, receiver: Receiver
+) -> None:
     endpoint = await harness.endpoint(receiver.url)
     await harness.emit(number=1)
     await harness.fan_out()

@@ -29,7 +29,7 @@ async def dns(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[DnsServer]:
 
 @dataclass
 class Lookups:
-    """Observes lookups of URLs that are saved: the connections taken from the pool in each of them.
+    """Records how many connections are taken from the pool during each lookup for a URL that is being saved.
 
     `meanwhile` runs in the first lookup, before its answer.
     """

@@ -87,7 +87,7 @@ def deep() -> Iterator[None]:
 
 
 def _opened(pattern: re.Pattern[str], chance: Random) -> list[tuple[str, str]]:
-    """Return a match of the pattern followed by a run of one character."""
+    """Return a match of the pattern with each of several characters that may be repeated after it."""
     *_, whole = samples(pattern, chance)
     return [(whole, run) for run in ("\n", " ", "а", "8", "-")]
 

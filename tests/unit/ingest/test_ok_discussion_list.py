@@ -259,7 +259,7 @@ async def test_unknown_anchor_restarts_full_pass() -> None:
     assert len(memory.kept) == 40
 
 
-async def test_discussion_with_a_doubtful_text_is_read_again_completely_after_a_pause(
+async def test_discussion_with_a_possibly_outdated_text_is_read_again_completely_after_a_pause(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wire, memory = FakeApi([_row(1, timedelta(hours=1))]), FakeThreadStates(unsettled={"ok:1"})

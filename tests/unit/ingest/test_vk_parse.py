@@ -174,7 +174,7 @@ def test_post_sent_by_a_citizen_in_a_message_is_part_of_the_text_and_of_a_reply_
 
 
 @pytest.mark.parametrize("author", [{"from_id": -900001}, {"owner_id": -900001}, {"user_id": -900001}])
-def test_words_of_the_page_that_a_citizen_shares_are_no_words_of_the_citizen(author: dict[str, int]) -> None:
+def test_words_of_the_page_that_a_citizen_shares_are_not_words_of_the_citizen(author: dict[str, int]) -> None:
     answer = author | {"date": 1, "text": "Яму закопали, вопрос решён", "attachments": [PHOTO]}
     question = {"from_id": 700002, "owner_id": -900001, "date": 1, "text": "Когда закопают?"}
     message = MESSAGE | {"text": "5", "fwd_messages": [answer | {"fwd_messages": [question]}, answer]}
@@ -198,7 +198,7 @@ def test_location_is_an_attachment() -> None:
 
 
 @pytest.mark.parametrize("kind", ["message_new", "message_reply", "message_edit"])
-def test_notice_in_a_conversation_is_no_message(kind: str) -> None:
+def test_service_message_in_a_conversation_is_ignored(kind: str) -> None:
     notice = MESSAGE | {"text": "", "action": {"type": "chat_invite_user", "member_id": 5}}
     parsed = vk_push.parse_events([event(kind, {"message": notice} if kind == "message_new" else notice)], PAGE)
     assert parsed == ParsedBatch()

@@ -103,7 +103,7 @@ def test_undeclared_value_is_refused() -> None:
         sample_data("appeal.closed", outcome="resolved")
 
 
-def test_closed_values_equal_those_of_the_emitting_services() -> None:
+def test_closed_sets_of_values_equal_those_of_the_emitting_services() -> None:
     assert set(get_args(ingest_events.TokenKind.__value__)) == set(port.TokenKind)
     assert set(get_args(ingest_events.TokenState.__value__)) == {*port.TokenState, "deleted"}
     assert set(get_args(registry_events.ReachedPageStep.__value__)) == set(PageStepKind)

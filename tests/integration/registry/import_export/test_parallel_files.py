@@ -33,7 +33,7 @@ async def _workbook(registry: ServiceUnderTest) -> bytes:
 
 
 class _Held:
-    """A function that runs in a thread, which it holds until it is released; counts the threads inside it."""
+    """Wraps a function run in threads: holds each thread until `release`, and counts the threads it holds."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function, self._release = function, threading.Event()

@@ -13,7 +13,7 @@ from services.appeals.classification.types import MessageContext
 from shared.topic_taxonomy import entries
 
 BUILT_IN = MessageClassifier.load()
-# The first two labels are groups, the second given by its name; the third label is not a topic.
+# The first two labels are names of topic groups; the third is not a topic.
 TEXTS = {
     "Дороги": "яма на дороге номер {}",
     "Культура": "ёлка в клубе для детей {}",
