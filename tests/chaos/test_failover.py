@@ -128,7 +128,7 @@ async def _check_queues(server: Server) -> None:
         assert dead == [], f"{service}: {dead}"
 
 
-async def test_outages_of_postgres_dead_letter_no_event_and_duplicate_no_reply() -> None:
+async def test_outages_of_postgres_neither_dead_letter_events_nor_duplicate_replies() -> None:
     with tempfile.TemporaryDirectory(prefix="gospablik-", ignore_cleanup_errors=True) as folder:
         async with AsyncExitStack() as exits:
             servers = await exits.enter_async_context(postgres_pair(make_traversable(folder)))

@@ -45,7 +45,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900 + EVENTS)]
 SEED = 29
 EVENTS_OF_AN_APPEAL, OPEN_APPEALS = 8, 20
 BATCH = 10
-# Events whose delays are measured, once without and once with failing endpoints; how many are written a second.
+# How many events have their delays measured, once without and once with failing endpoints, at which rate.
 MEASURED, MEASURED_PER_SECOND = 60, 4
 # How far the healthy receivers may be behind before more events are written.
 MOST_BEHIND = 60

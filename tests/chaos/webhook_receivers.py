@@ -15,7 +15,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-# A receiver that fails at random or is busy refuses no event more often, so that every event has attempts left.
+# How often a receiver that fails at random or is busy refuses an event at most, so that attempts are left.
 MOST_REFUSALS = 4
 REFUSED_SHARE = 0.3
 

@@ -170,7 +170,7 @@ class GeneratedAppeals:
             appeal["status"], appeal["closed_at"] = "closed", moments[1]
 
     def _withdraw(self, appeal: dict[str, Any], reply: dict[str, Any], at: datetime) -> None:
-        """Withdraw the reply, after some appeals were closed; the appeal is reopened."""
+        """Withdraw the reply, which reopens the appeal; some appeals were closed between the two."""
         reply["status"] = "withdrawn"
         self._writer.add(
             "reply_changes",

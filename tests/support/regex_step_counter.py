@@ -189,7 +189,7 @@ class Steps:
 
 
 def samples(pattern: re.Pattern[str], chance: Random) -> Iterator[str]:
-    """Return texts that begin a match: repeated, they cause the most backtracking."""
+    """Yield texts that begin a match: repeated, they cause the most backtracking."""
     whole = _sample(list(parser.parse(pattern.pattern, pattern.flags & ~re.UNICODE)), chance)
     for length in range(1, min(len(whole), 24) + 1):
         yield whole[:length]

@@ -53,7 +53,7 @@ def test_receiver_in_the_guide_compiles_and_verifies_a_delivery(project: Path, r
     assert printed["response"] == {"status": 200, "body": example["data"]["challenge"]}
 
 
-def test_sender_of_the_partners_guide_compiles_and_signs(project: Path, run: Run) -> None:
+def test_sender_in_the_partners_guide_compiles_and_signs(project: Path, run: Run) -> None:
     (published,) = re.findall(r"```typescript\n(.*?)```", PARTNERS.read_text(encoding="utf-8"), re.DOTALL)
     (project / "sender.ts").write_text(published, encoding="utf-8")
     run("npx", "tsc", *STRICT, *NODE_MODULES, "--lib", "es2022,dom", "--outDir", "compiled", "sender.ts")

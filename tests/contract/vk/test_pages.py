@@ -296,7 +296,7 @@ async def test_long_thread_and_message_without_text_are_returned(page: VkPage) -
     assert (item["text"], [part["type"] for part in item["attachments"]]) == ("", ["photo", "doc"])
 
 
-async def test_calls_about_one_conversation_are_refused_alone(page: VkPage) -> None:
+async def test_only_calls_about_the_refused_conversation_are_refused(page: VkPage) -> None:
     control = page.emulator.control
     closed, other = [(await page.citizen("Здравствуйте", kind="message"))["author"] for _ in range(2)]
     sent: dict[str, Any] = {"message": "Ответ", "random_id": 0}
@@ -335,7 +335,7 @@ async def test_messages_after_the_time_to_reply_get_error_950(page: VkPage) -> N
     assert answer["conversation_message_id"] == 2
 
 
-async def test_changes_that_do_not_take_effect_answer_0(page: VkPage) -> None:
+async def test_changes_that_do_not_take_effect_return_0(page: VkPage) -> None:
     control = page.emulator.control
     post = (await control("post", {"page": page.id, "text": "Новость"}))["id"]
     own: dict[str, Any] = {"owner_id": -page.id}

@@ -94,8 +94,8 @@ def test_failed_process_is_started_again(data_dir: DataDir) -> None:
 
 
 def test_stop_ends_children_and_processes_that_ignore_sigterm(data_dir: DataDir) -> None:
-    supervisor = Supervisor.start(data_dir, [Program("deaf", _STUBBORN, stop_seconds=1)])
-    supervisor.run("deaf")
+    supervisor = Supervisor.start(data_dir, [Program("stubborn", _STUBBORN, stop_seconds=1)])
+    supervisor.run("stubborn")
     eventually_blocking(lambda: len(orphan_processes.find_orphans(data_dir)) == 3)
     supervisor.shut_down()
     assert orphan_processes.find_orphans(data_dir) == []
