@@ -68,7 +68,7 @@ async def test_end_sessions_ends_all_sessions_after_a_restore(database: TestData
         await raw_connection.close()
 
 
-async def test_end_browser_sessions_ends_all_sessions_of_browsers_after_a_restore(
+async def test_end_browser_sessions_ends_all_browser_sessions_after_a_restore(
     database: TestDatabase, keys_dir: Path
 ) -> None:
     raw_connection = await database.connect()

@@ -17,7 +17,9 @@ def on_page(routed: list[owners.RoutedMessage], own: str) -> list[owners.RoutedM
     return [one for one in routed if one.row["own_page"] == own]
 
 
-def test_messages_on_the_page_of_their_owner_get_the_labelled_owner(routed: list[owners.RoutedMessage]) -> None:
+def test_most_messages_on_the_page_of_their_owner_get_the_labelled_owner(
+    routed: list[owners.RoutedMessage],
+) -> None:
     own = on_page(routed, "yes")
     assert len(own) == 300
     assert owners.share(own).value >= owners.BAR

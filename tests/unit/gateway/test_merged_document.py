@@ -47,11 +47,11 @@ def test_every_component_is_used_by_a_path() -> None:
     assert [name for name in names if f"'{_SCHEMAS}{name}'" not in text] == []
 
 
-# A field with such a name takes its values from a closed list…
+# A field with a name of this form takes its values from a closed list, unless `_OPEN` names it.
 _CLOSED = re.compile(
     r"(.*_)?(status|kind|network|type|types|state|urgency|outcome|language|level|origin|role|right|format|sort)"
 )
-# …except these fields: a standard defines their values, or a value is a comma-separated list.
+# The values of these fields are defined by a standard, or a value is a comma-separated list.
 _OPEN = {
     "ProblemDocument.type",
     "RowProblem.type",

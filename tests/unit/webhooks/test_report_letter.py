@@ -80,7 +80,7 @@ def test_letter_contains_the_figures_of_the_top_sheet() -> None:
     assert "нет" not in " ".join(letter.summary)
 
 
-def test_overdue_answers_that_are_all_of_the_week_are_not_repeated() -> None:
+def test_attention_list_omits_overdue_answers_that_are_all_from_this_week() -> None:
     overdue = TopSheetAttention(kind="overdue", count=12, text="12 ответов просрочено на конец недели")
     assert composed(sheet(attention=[overdue])).attention == []
 
