@@ -52,9 +52,9 @@ structlog.configure(
     ]
 )
 
-# A slow example does not fail a test; pytest's timeout ends one that hangs. The same examples every time: one that
-# is found by chance would break an unrelated change. Hypothesis would also try constants of all loaded modules:
-# these change with any module, and parsing all modules takes seconds in each process.
+# A slow example does not fail a test; pytest's timeout ends one that hangs. The examples are the same every time:
+# a failing one found by chance would break an unrelated change. Hypothesis would also try constants of all loaded
+# modules: these change with any module, and parsing all modules takes seconds in each process.
 hypothesis_settings.register_profile(
     "gospablik", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )

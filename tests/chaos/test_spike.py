@@ -157,7 +157,7 @@ async def check_alert(demo: RunningDemo, incident: dict[str, Any]) -> None:
 
 
 async def check_answer(demo: RunningDemo, incident: dict[str, Any]) -> None:
-    """Assert that one reply is published once in the thread of each appeal of the incident, early or late."""
+    """Assert that one reply is published once to each appeal of the incident, whether it joined early or late."""
     answer = f"Здравствуйте! Авария на подстанции, свет включат до 22:00. {uuid4().hex[:8]}"
     key = {"Idempotency-Key": uuid4().hex}
     path = f"/incidents/{incident['id']}/replies"

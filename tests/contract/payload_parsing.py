@@ -23,7 +23,7 @@ TYPES = {"GROUP_TOPIC", "GROUP_PHOTO", "GROUP_MOVIE"}
 
 @dataclass
 class Outcome:
-    """The result of parsing a payload: messages, quarantined parts, and kinds of events without text.
+    """The result of parsing a payload: messages, quarantined parts, and kinds of parts without text.
 
     `calls`: the calls of parsers, with their arguments.
     """
@@ -38,7 +38,7 @@ class Outcome:
         self.parsed.parse(parse, raw, *args)
 
     def passed(self, kind: str) -> None:
-        """Record an event of a kind without text."""
+        """Record the kind of a part without text."""
         self.wordless.append(kind)
 
     @property

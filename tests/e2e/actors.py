@@ -46,7 +46,7 @@ class NetworkControl:
         (await self.http.delete("/_control/faults")).raise_for_status()
 
     async def answers(self, page: Any, text: str) -> list[dict[str, Any]]:
-        """Return the comments published on this page with exactly this text."""
+        """Return the community's comments and messages on this page with exactly this text."""
         answer = await self.http.get("/_control/answers", params={"page": page})
         answer.raise_for_status()
         return [item for item in answer.json()["items"] if item["text"] == text]

@@ -207,7 +207,7 @@ async def test_page_at_another_origin_cannot_use_the_cookies(fronts: Fronts) -> 
             async with hostile.expect_response(url) as answered:
                 await hostile.evaluate(SEND_BLINDLY, [url, method])
             refused.setdefault(origin, []).append((await answered.value).status)
-    # The browser sends cookies with requests from the same site, but not with reads from another site.
+    # The browser sends the cookies from another origin of the same site, but not from another site (hence 401).
     assert refused == {fronts.same_site: [403, 403, 403], fronts.other: [403, 403, 401]}
     assert {cookie["name"]: cookie["value"] for cookie in await context.cookies()} == before
     assert (await ask(own, "GET", "/me"))["status"] == 200

@@ -72,8 +72,8 @@ async def test_each_key_decides_one_appeal_and_the_page_does_not_grow(demo: Runn
     part = max(DECISIONS // 5, 1)
     first, last = (statistics.median(times) for times in (seconds[:part], seconds[-part:]))
     sys.stdout.write(f"{DECISIONS} decisions: median {first:.2f} s in the first fifth, {last:.2f} s in the last\n")
-    # Sizes exclude the last screen, which is an empty queue.
     assert max(size[1] for size in sizes) == sizes[0][1], "the history grew"
+    # Without the last screen, which is an empty queue.
     assert max(size[0] for size in sizes[-part:-1]) <= 1.2 * max(size[0] for size in sizes[:part]), (
         "elements accumulate"
     )

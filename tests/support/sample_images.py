@@ -63,7 +63,7 @@ def png_bomb(width: int, height: int) -> bytes:
 
 
 def webp_bomb() -> bytes:
-    """Return a WebP file of 26 bytes whose header declares a canvas of 16384 × 16384."""
+    """Return a WebP file of 30 bytes whose header declares a canvas of 16384 × 16384."""
     side = (16_383).to_bytes(3, "little")
     body = b"WEBPVP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + side + side
     return b"RIFF" + struct.pack("<I", len(body)) + body

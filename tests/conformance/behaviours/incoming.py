@@ -10,7 +10,7 @@ from tests.conformance.behaviour_list import behaviour
 from tests.conformance.drivers.base import Kind, WrittenMessage
 from tests.conformance.ingest_under_test import IngestUnderTest
 
-# Joined emoji, a combining character, a flag, right-to-left text, every kind of line break, and NUL.
+# Joined emoji, a combining character, a flag, right-to-left text, several line breaks, and NUL.
 STRANGE = "👨\u200d👩\u200d👧 и\u0306 🇷🇺 \u200fשלום\u200e\r\nвторая\nтретья\tстрока\u2028\u00a0«ёж» \u0000 конец"
 
 

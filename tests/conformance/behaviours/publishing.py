@@ -231,7 +231,7 @@ async def staff_comment_is_not_matched_with_a_publication(system: IngestUnderTes
 async def _both(
     system: IngestUnderTest, first_author: int, fault: str, **more: Any
 ) -> list[tuple[UUID, WrittenMessage, str]]:
-    """Request a comment and a message; a fault hits the publishing call of each."""
+    """Request a comment and a message, each with this fault; return publication, question and text of each."""
     asked = []
     kinds: tuple[Kind, Kind] = ("comment", "message")
     questions = [await _question(system, kind, str(first_author + n)) for n, kind in enumerate(kinds)]

@@ -146,7 +146,7 @@ async def test_address_of_a_client_behind_a_trusted_proxy_is_taken_from_the_prox
     async with region.client() as http:
         headers = {"X-Forwarded-For": "198.51.100.7"}
         assert await region.seen_address(http, **headers) == "198.51.100.7"
-        # Addresses that the client sent before the proxy appended its own, and other headers, change nothing.
+        # Other headers, and an address that the client sent before the proxy appended one, change nothing.
         headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7", "X-Real-Ip": "203.0.113.9"}
         assert await region.seen_address(http, **headers) == "198.51.100.7"
         assert await region.seen_address(http) == PROXY

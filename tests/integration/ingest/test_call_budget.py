@@ -1,4 +1,4 @@
-"""Daily limits per method and token: calls are reserved in advance, never exceed the limit, and expire."""
+"""Daily limits per method and token: calls are reserved in advance, and those of the last day are counted."""
 
 import asyncio
 from datetime import timedelta
@@ -19,7 +19,7 @@ from tests.integration.ingest.conftest import add_service_token
 
 
 def budget(tables: Database, limit: int, day: float = 86_400) -> CallBudget:
-    """Return the call budget as another process has it."""
+    """Return a new call budget, such as another process creates."""
     return CallBudget(tables, IngestSettings(vk_calls_per_day={"wall.get": limit}, call_budget_window_seconds=day))
 
 

@@ -23,7 +23,7 @@ async def by_text(system: Connected, text: str) -> Any:
 
 
 async def answered(system: Connected, publication_id: str) -> dict[str, Any] | None:
-    """Wait until the publication is published or failed; return it."""
+    """Return the publication if it is published or failed, else None."""
     found = await system.publication(publication_id)
     return found if found["status"] in {"published", "failed"} else None
 

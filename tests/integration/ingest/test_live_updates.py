@@ -65,7 +65,7 @@ async def test_vk_polling_stores_messages_missed_by_push(
         await system.connect_page("vk", vk, page)
         vk.citizen(page, texts[0])
         await _row(system, "text = $1", texts[0])
-        # Citizens write while ingest is stopped, and the pending pushed events are lost.
+        # Citizens write while calls of Long Poll fail, and the pending events are lost.
         vk.post("faults", kind="drop", rate=1, method="a_check")
         await eventually_true(lambda: not vk.control.get("/_control/longpoll").json()["held"], "no held call")
         for text, kind in zip(texts[1:4], ("comment", "wall_post", "message"), strict=True):

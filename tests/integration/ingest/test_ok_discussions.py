@@ -55,7 +55,7 @@ async def _walked(
 
 
 def _written(ok: Emulator, page: str) -> set[str]:
-    """Write topics, a discussion of several pages, replies and chats in the network."""
+    """Write topics, a discussion of several pages, replies and chats; return kind and external id of each text."""
     names = set()
     for n in range(3):
         topic = ok.citizen(page, f"Тема {n} {uuid4()}", "wall_post")

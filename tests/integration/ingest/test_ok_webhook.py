@@ -55,7 +55,7 @@ async def _row(system: Connected, text: str) -> Any:
 
 
 async def _polled(system: Connected) -> None:
-    """Wait for a poll of the chats that begins after this call."""
+    """Wait for the next successful poll of the chats."""
     last = "SELECT last_success_at FROM sources WHERE kind = 'chats_poll'"
     before = await system.raw_connection.fetchval(last)
 

@@ -40,7 +40,7 @@ async def have_appeal(
     *,
     has_message: bool = True,
 ) -> None:
-    """Insert the appeal of the reply, which this organisation has now, and another reply with the status `other`.
+    """Insert the reply's appeal, assigned to this organisation; with `other`, add another reply of this status.
 
     `other` is `resumed` for a failed reply that ingest is publishing again. `has_message`: the appeal still has
     the message that the reply answers.

@@ -125,7 +125,7 @@ async def test_ok_comment_deleted_between_polls_is_marked_deleted(
             elif look == "topics":
                 await _row(
                     system, "external_id = $1", topic
-                )  # only the poll of the discussion list stores markers
+                )  # without the poll of the discussion list, no marker is stored
             ok.post("faults", kind="drop", rate=1)  # no poll runs while the comment exists
             gone = ok.citizen(page, f"Сгоряча {uuid4()}", thread=topic)
             ok.post("delete", page=page, id=gone["id"], by="author")

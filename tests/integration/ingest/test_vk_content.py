@@ -61,7 +61,7 @@ async def test_forwarded_and_reposted_words_are_stored_and_service_messages_are_
         async with vk_adapter(database, system) as (network, accounts):
             ref = next(one for one in accounts.pages("vk") if one.id == page_id)
             steps = await walk(network, ref, clock.now() - timedelta(days=1), {})
-        # All sources give the same words, and none stores the notice.
+        # All sources give the same text, and none stores the service message.
         texts = {item.external_id: item.text for step in steps for item in step.batch.items}
         assert texts[external_id(message)] == row["text"]
         assert texts[f"-{page}_{post['id']}"] == stored_post["text"]

@@ -310,7 +310,7 @@ async def test_job_is_not_dead_lettered_for_an_outage(
             over.set()
             while not failed:
                 await asyncio.sleep(0.02)
-            # The outage must last until the worker checks the failure: if the database responds, it is counted.
+            # The outage must last until the worker checks the database: if it responds, the failure is counted.
             await asyncio.sleep(1)
         await done.wait()
         while await waiting_jobs(database):

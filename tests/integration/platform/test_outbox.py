@@ -318,7 +318,7 @@ async def test_outage_resets_the_count_of_failures(
     async with appeals_database.write() as session:
         await emit(session, event())
     await number_committed_events(appeals_database)
-    # The handler fails for the batch, then for the event alone: errors, an outage, errors. At last it succeeds.
+    # The handler fails for the batch, then for the event alone: errors, an outage, errors; then it succeeds.
     errors = [ValueError(), ValueError(), ValueError(), ConnectionResetError(), ValueError(), ValueError()]
     done = asyncio.Event()
 

@@ -75,7 +75,7 @@ class PageChecksScenario:
         return await insert_page(self.database, self.organisation, network=network, external_id=external_id)
 
     async def run(self, at: datetime) -> float:
-        """Run the next batch at a moment; return how long the run waits."""
+        """Run the next batch at a moment; return the seconds until the next batch."""
         with time_machine.travel(at, tick=False):
             return await self.checks.run_batch()
 
@@ -262,7 +262,7 @@ async def test_calls_of_failing_networks_stay_within_the_budget(
     for day in range(2):
         made: list[int] = []
         for part in range(60):
-            # A new worker each time: it does not know of earlier failures.
+            # A new worker each time: earlier failures are not in its memory.
             checks = DailyCheck(
                 scenario.registry.service.database,
                 _failing(failure, made),

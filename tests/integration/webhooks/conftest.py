@@ -198,7 +198,7 @@ class WebhooksHarness:
         return outcomes
 
     async def make_due(self) -> None:
-        """Make a delivery due, as if its delay or a dead worker's lease had passed."""
+        """Make pending deliveries due, as if their delays or the leases of killed workers had ended."""
         await self.sql(
             "UPDATE webhook_deliveries SET next_attempt_at = now()"
             " WHERE status = 'pending' AND next_attempt_at < 'infinity'"

@@ -73,7 +73,7 @@ async def test_attempt_without_response_is_kept_with_its_error(
     assert "inside a network" in attempt["error"]
 
 
-async def test_attempt_of_a_dead_worker_is_kept_without_its_response(
+async def test_attempt_recorded_after_its_lease_is_kept_without_its_response(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     await harness.endpoint(receiver.url)

@@ -325,7 +325,7 @@ async def test_replays_and_crashes_create_exactly_one_delivery(
     assert {row["endpoint_id"] for row in rows} == {UUID(endpoint["id"]) for endpoint in endpoints}
 
 
-async def test_delivery_of_a_dead_worker_is_sent_again(harness: WebhooksHarness, receiver: Receiver) -> None:
+async def test_delivery_whose_lease_ended_is_sent_again(harness: WebhooksHarness, receiver: Receiver) -> None:
     await harness.endpoint(receiver.url)
     await harness.emit()
     await harness.fan_out()
@@ -334,10 +334,10 @@ async def test_delivery_of_a_dead_worker_is_sent_again(harness: WebhooksHarness,
         [claim] = await dispatcher.claim(10)
         assert await dispatcher.claim(10) == []
         outcome = await dispatcher.attempt(http, claim)
-        # The worker dies after sending, before recording. Its lease ends and another worker sends again.
+        # The worker stalls after sending, before recording. Its lease ends and another worker sends again.
         await harness.make_due()
         [second] = await dispatcher.claim(10)
-        # The first worker comes back: its stale result changes nothing.
+        # The first worker continues: its stale result changes nothing.
         await dispatcher.record([outcome])
         [delivery] = await harness.deliveries()
         assert (delivery["status"], delivery["attempts"]) == ("pending", 0)

@@ -362,7 +362,7 @@ async def test_end_of_a_long_fault_of_our_own_disables_no_endpoint(
     assert (await round_of_events())["active"] is False
 
 
-async def test_dead_receiver_is_disabled_if_no_other_was_called(harness: WebhooksHarness) -> None:
+async def test_unreachable_receiver_is_disabled_if_no_other_was_called(harness: WebhooksHarness) -> None:
     port = free_port()
     endpoints = [await harness.endpoint(f"http://127.0.0.2:{port}/{path}") for path in "ab"]
     for _ in range(2):

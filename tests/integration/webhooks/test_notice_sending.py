@@ -38,7 +38,7 @@ async def due_notice(office: Office, now: time_machine.Traveller) -> None:
 
 
 async def lapse(office: Office) -> None:
-    """End all leases, as if their worker had died."""
+    """Let all leases end, as if their worker had been killed."""
     await office.harness.sql("UPDATE notice_letters SET leased_until = now() - interval '1 second'")
 
 

@@ -168,7 +168,7 @@ async def test_concurrent_workers_never_send_two_events_of_one_appeal_concurrent
         assert [number for number in numbers(receiver) if number % 3 == place] == list(range(place, 12, 3))
 
 
-async def test_delivery_of_a_dead_worker_is_sent_again_before_later_ones(
+async def test_delivery_whose_lease_ended_is_sent_again_before_later_ones(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     await harness.endpoint(receiver.url, ordered=True)
@@ -391,7 +391,7 @@ async def test_deliveries_held_too_long_fail_and_younger_ones_behind_them_become
     endpoint = await harness.endpoint(receiver.url, ordered=True)
     await emit(harness, (ONE, 10), (ONE, 11), (ONE, 12), (ONE, 13))
     dispatcher = harness.dispatcher()
-    # The claim of the first makes the others wait; its worker dies.
+    # The claim of the first makes the others wait; its worker records no result.
     assert claimed(await dispatcher.claim(4)) == [10]
     await change(harness, endpoint, paused=True)
     await harness.sql(
@@ -446,7 +446,7 @@ async def test_deliveries_that_wait_for_one_held_too_long_fail_in_batches(
 async def waits_with_nothing_locked(
     harness: WebhooksHarness, held: str, work: Coroutine[Any, Any, Any], other: str
 ) -> None:
-    """Run the work while `held` is locked, and show that it waits for that before it locks `other`."""
+    """Run the work while `held` is locked; assert that it waits for `held` before it locks `other`."""
     connection = await harness.test_database.connect()
     waiting = "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
 

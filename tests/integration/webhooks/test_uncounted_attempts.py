@@ -54,7 +54,7 @@ async def test_attempt_that_was_cut_off_uses_up_no_retry(harness: WebhooksHarnes
         for _ in range(3):
             [claim] = await dispatcher.claim(1)
             await dispatcher.attempt(http, claim)
-            # Postgres is down, or the worker dies, before the outcome is recorded.
+            # Postgres fails, or the worker is killed, before the outcome is recorded.
             await harness.make_due()
     assert (await harness.deliveries())[0]["attempts"] == 0
     await harness.deliver()

@@ -366,7 +366,7 @@ async def test_unverified_endpoint_gets_another_challenge_after_a_long_pause(
     assert len(await harness.deliveries()) == 2
 
 
-async def test_endpoint_whose_challenge_failed_is_disabled_although_the_worker_died(
+async def test_endpoint_whose_challenge_failed_is_disabled_later_if_the_worker_was_killed(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url)

@@ -138,7 +138,7 @@ async def test_calls_to_a_crashed_process_are_repeated_in_the_next(
 
 
 class Ending(ThreadPoolExecutor):
-    """An executor whose process has died: every call fails, one at a time."""
+    """An executor whose process has crashed: every call fails, one at a time."""
 
     def submit(self, *_: object, **__: object) -> Any:
         return super().submit(self._end)
@@ -183,7 +183,7 @@ async def test_texts_next_to_a_crashing_text_are_classified(hostile: ClassifierP
     assert [one[0].result.needs_answer for one in found] == ["yes", "unsure", "yes", "yes", "yes"]
 
 
-async def test_process_that_dies_twice_in_a_row_makes_the_classifier_unavailable(
+async def test_two_process_crashes_in_a_row_make_the_classifier_unavailable(
     pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", lambda **_: Ending())

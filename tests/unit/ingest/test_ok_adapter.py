@@ -163,7 +163,7 @@ async def test_closed_chat_does_not_block_others_and_is_read_later(wire: FakeApi
     assert any("одна из переписок" in error and "458" in error for error in kept.errors)
     assert "chat:a" not in "".join(kept.errors)
     wire.closed = set()
-    # A new process: it knows the closed chat only from the cursor.
+    # A new process: only the cursor names the closed chat.
     chats, _ = _chats(kept, ok_closed_retry_seconds=0.0)
     await chats.check_group(PAGE)
     assert sorted(kept.items) == ["chat:a/mid:chat:a.1", "chat:b/mid:chat:b.2"]
@@ -211,7 +211,7 @@ async def _caught_up(wire: FakeApi) -> tuple[FakeFeed, ChatPoller]:
     chats, _ = _chats(kept)
     for _ in range(2):
         await chats.check_group(PAGE)
-    # A new process knows only the cursor, not the former list.
+    # A new process has only the cursor, not the former list.
     chats, _ = _chats(kept)
     wire.chats["chat:b"] = [_message("chat:b", 100_000)]
     await chats.check_group(PAGE)

@@ -35,7 +35,7 @@ class FakeVk:
         self._page_size = page_size
 
     async def read_with_any_token(self, method: str, *_kinds: Any, **params: Any) -> Any:
-        """Return a page of the wall; all posts asked for by id exist."""
+        """Return a page of the wall."""
         assert method == "wall.get"
         self.calls += 1
         start = params["offset"]
