@@ -21,7 +21,7 @@ MOMENT = datetime(2026, 3, 2, 4, 5, tzinfo=UTC)
 
 
 class IngestApi:
-    """Two organisations with a page each and five comments on each page."""
+    """Two organisations with a page each, and a post and four comments on each page."""
 
     def __init__(
         self, database: TestDatabase, ingest: ServiceUnderTest, organisations: list[UUID], pages: list[UUID]
@@ -44,7 +44,7 @@ class IngestApi:
 
 @pytest.fixture
 async def api(database: TestDatabase, keys_dir: Path) -> AsyncIterator[IngestApi]:
-    """Ingest's API on a database with pages and comments."""
+    """Ingest's API on a database with pages, posts and comments."""
     organisations = [await insert_organisation(database, name=f"Школа {n}") for n in range(2)]
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         feed = DatabaseIntakeStore(ingest.service.database)
