@@ -1,7 +1,8 @@
 """Accuracy of the owners that the starter rules choose: `python -m bench.owners [--json] [--wrong]`.
 
-Routes 300 labelled messages by the starter rules over a region of organisations and compares the result with the
-labelled owner (`data/owners/README.md`). The floor is the share of messages whose labelled owner is the page's
+Routes labelled messages (300 on their own page, 150 on the page of another organisation, 100 held out) by the
+starter rules over a region of organisations and compares the result with the labelled owner
+(`data/owners/README.md`). The floor is the share of messages whose labelled owner is the page's
 owner. Topics and locations come from the classifier, as in production; shares with the labelled topic group are
 printed for information.
 """

@@ -87,7 +87,7 @@ async def _insert_messages(admin: asyncpg.Connection, texts: Sequence[str]) -> N
 
 
 async def _measure_pipeline(url: str, messages: int) -> float:
-    # Imported late: services read their settings at import.
+    # Imported after the environment is set: settings are read once in a process.
     from services.appeals.app import build_service  # noqa: PLC0415
     from services.appeals.classification.classifier_pool import classifier_pool  # noqa: PLC0415
     from services.appeals.inbound import prefetch  # noqa: PLC0415

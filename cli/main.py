@@ -136,7 +136,8 @@ def keys(
 def prepare() -> None:
     """Prepare the database for a deployment: owner, database, migrations, login roles, keys.
 
-    Reads GOSPABLIK_DATABASE_ADMIN_URL and the passwords GOSPABLIK_<SERVICE>_PASSWORD.
+    Reads GOSPABLIK_DATABASE_ADMIN_URL, GOSPABLIK_KEYS_DIR, GOSPABLIK_OWNER_PASSWORD and the passwords
+    GOSPABLIK_<SERVICE>_PASSWORD.
     """
     from cli.deployment import prepare as compose
 
@@ -191,7 +192,7 @@ def status() -> None:
 @app.command()
 def create_demo_people(
     organisation: Annotated[
-        str | None, typer.Option(help="Id of the organisation of the person `org`; without it, there is no `org`")
+        str | None, typer.Option(help="Id of the organisation of org, manager and approver; else they are left out")
     ] = None,
 ) -> None:
     """Create the people of the demo; refused in production."""

@@ -1,4 +1,4 @@
-"""The clock of the application. All code uses `now()`; nothing else reads the system clock."""
+"""The clock of the services and the CLI. Only signatures of webhooks read the system clock themselves."""
 
 import os
 from datetime import UTC, date, datetime, timedelta

@@ -16,7 +16,7 @@ _SECRET_KEYS = {
     # Texts and names of people are hidden completely.
     "text", "former", "words", "author", "full_name", "username", "phone", "email",
 }  # fmt: skip
-# Values in every line that need no redaction: we generate them, or validate them, as the caller's request id.
+# Values in every line that need no redaction: we generate them, and the caller's request id is validated.
 _UNREDACTED_KEYS = frozenset({"timestamp", "level", "service", "module", "request_id"})
 _SHORT = 100
 _CYRILLIC = re.compile("[а-яё]", re.IGNORECASE)

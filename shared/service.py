@@ -1,4 +1,4 @@
-"""A service: one FastAPI app and its workers, built by `build_service()` in every `services/<name>/app.py`.
+"""A service: one FastAPI app and its workers, built by `build_service()` in `services/<name>/app.py`.
 
 In the embedded run API and worker share a process and event loop; Compose runs them separately (`--process
 api|worker`).

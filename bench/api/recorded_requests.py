@@ -61,7 +61,7 @@ class RecordedRequest:
 @asynccontextmanager
 async def appeals_service() -> AsyncIterator[httpx.AsyncClient]:
     """Run the appeals service in this process, with settings from the environment; yield a client of it."""
-    # Imported late: services read their settings at import.
+    # Imported after the environment is set: settings are read once in a process.
     from services.appeals.app import build_service  # noqa: PLC0415
 
     app = build_service().build("api")

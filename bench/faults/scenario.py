@@ -178,7 +178,7 @@ class Run:
             self._to_delete.append(DeletedMessage(network, page.external_id, str(written["id"]), text, by, due))
 
     async def _delete(self, until: float) -> None:
-        """Delete the comments that are due until this moment."""
+        """Delete the comments that are due by this moment."""
         for one in [one for one in self._to_delete if one.due <= until]:
             self._to_delete.remove(one)
             body = {"page": one.page, "id": one.comment_id, "by": one.deleted_by, "kind": "comment"}

@@ -128,8 +128,8 @@ REGIONAL = (
     ("Агентство по гражданской обороне и чрезвычайным ситуациям", "Агентство ГО и ЧС", "безопасность"),
 )
 
-# Institutions of a ministry, one per district: the owner's index in REGIONAL; name and short name with {adj}
-# (of the district) and {name}; an earlier name, if any; sphere.
+# Institutions of a ministry, one per district: the ministry's index in REGIONAL; name and short name with {adj}
+# (of the district) and {name}; an earlier name, if any.
 OF_MINISTRIES = (
     (
         0,

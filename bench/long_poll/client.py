@@ -135,7 +135,7 @@ async def _feed(database: str | None) -> AsyncIterator[tuple[IntakeStore, Sequen
     if database is None:
         yield cast("IntakeStore", CountingFeed()), None
         return
-    # Imported late: services read their settings at import.
+    # Imported after the environment is set: settings are read once in a process.
     from services.ingest.intake.store import DatabaseIntakeStore  # noqa: PLC0415
     from shared.database.sessions import POOL_SIZES, Database  # noqa: PLC0415
 

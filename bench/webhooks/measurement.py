@@ -57,7 +57,7 @@ async def _insert_endpoints(admin: asyncpg.Connection, url: str, encrypted: byte
 
 
 async def _measure_service(url: str, events: int, receiver: str) -> float:
-    # Imported late: services read their settings at import.
+    # Imported after the environment is set: settings are read once in a process.
     from services.webhooks.deliveries.dispatcher import Dispatcher  # noqa: PLC0415
     from services.webhooks.settings import webhooks_settings  # noqa: PLC0415
     from services.webhooks.worker import fanout_consumer  # noqa: PLC0415

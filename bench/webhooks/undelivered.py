@@ -1,7 +1,7 @@
 """The p95 of API requests with many undelivered deliveries, and without any, measured alternately.
 
 Each side has its own Postgres and its own process of the webhooks service with API and worker, as in the embedded
-run. The deliveries are those of an endpoint that has been dead for hours: they become due in the next two hours,
+run. The deliveries are those of an endpoint that has failed for hours: they become due in the next two hours,
 and the worker tries them meanwhile.
 """
 

@@ -79,7 +79,7 @@ async def follow_reconciliation(
                 "/sources/reconciliations", body | ({"network": network} if network else {})
             )
             if not started["page_count"]:
-                raise ApiError("No page of this network is read: register one, or give another --network")
+                raise ApiError("There is no page to compare: register one, or give another --network")
             query = {"network": network, "started_from": started["started_at"]}
         summary = await _wait_until_compared(client, query)
     table = Table("pages", "compared", "gaps", "within grace", "edited", "deleted")

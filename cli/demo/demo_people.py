@@ -9,7 +9,7 @@ from shared.settings import settings
 
 
 async def ensure_people(organisation: str | None) -> None:
-    """Create the people `centre`, `head` and `ops`, and with an organisation `org`; refused in production."""
+    """Create the demo people, those of organisations only if one is given; refused in production."""
     database = Database(settings().database_url.get_secret_value(), 1, name="create-demo-people")
     try:
         async with database.write() as session:

@@ -18,8 +18,7 @@ from cli.embedded.postgres_account import Account, postgres_account
 
 SUPERUSER = "postgres"
 
-# The pools of the six services, their LISTEN connections, the migrations and a few manual connections stay below
-# this; the wheel's default of 100 leaves no manual connections.
+# More than the services' pools, their LISTEN connections and the migrations need, so that people can connect too.
 MAX_CONNECTIONS = 120
 
 # Used only when root starts the run and Postgres's user cannot enter the data folder.

@@ -4,7 +4,7 @@ from fastapi import Request
 
 
 async def merged_params(request: Request) -> dict[str, str]:
-    """Return query parameters, overridden by a form or multipart body, then a Bearer header as `access_token`.
+    """Return query parameters, overridden by a form or multipart body; a Bearer header is the default `access_token`.
 
     A repeated key keeps its last value; uploaded files are left out.
     """

@@ -1,6 +1,6 @@
 """The parameter `fields`: names such as `comment.DATE_MS` or `comment.*`, in any case.
 
-A name that the network does not know refuses the whole call. A name must have the prefix of its object.
+A call with a name that the network does not know is refused as a whole. A name must have the prefix of its object.
 """
 
 from emulators.ok.errors import OkError

@@ -43,8 +43,8 @@ class OkSettings(EmulatorSettings):
     comment_date_ms: bool = True
     """Whether comments contain `date_ms` if it is requested; otherwise only `date` in Moscow time."""
     unknown_fields: list[str] = Field(default_factory=list)
-    """Fields that the network does not know, such as `comment.DATE_MS` or `media_topic.*`; asking for one refuses
-    the whole call."""
+    """Fields that the network does not know, such as `comment.DATE_MS` or `media_topic.*`; a call that
+    asks for one is refused as a whole."""
     field_error: Literal[220, 100] = 220
     """The error of a call that asks for an unknown field."""
     empty_lists: EmptyLists = "shown"

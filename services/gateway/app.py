@@ -89,7 +89,7 @@ def create_app(settings: GatewaySettings) -> FastAPI:
         },
     )
     async def get_health(request: Request) -> HealthResponse:
-        """Return whether every service and every worker is ready. The result is at most a second old."""
+        """Return whether every service and every worker is ready. A result is reused for up to a second."""
         document = await request.app.state.health.document()
         return HealthResponse(
             document,

@@ -23,7 +23,8 @@ class RegistrySettings(BaseSettings):
     page_checks_reach_calls_per_day: int = Field(
         default=5_000,
         ge=0,
-        description="How many calls they may make per day for the reach of pages, one per page; 0: it is not read",
+        description="How many calls the daily page checks may make per day for the reach of pages, one per page; "
+        "0: reach is not read",
     )
     page_checks_pause_seconds: float = Field(
         default=60, gt=0, description="Seconds that the daily page checks wait between two batches"

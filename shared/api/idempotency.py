@@ -146,7 +146,7 @@ async def delete_responses_about(
 
 def contains_one_of(table: type[IdempotencyMixin], ids: Sequence[UUID]) -> ColumnElement[bool]:
     """Return the SQL condition that a stored response contains one of these ids. An index has the ids of each
-    response: reading all responses for each erased person would take hours in a night with many.
+    response: reading all responses for each erased person would take hours on a night with many erasures.
     """
     contained: SQLColumnExpression[Any] = func.ids_in_response(table.body, type_=ARRAY(Text))
     return contained.op("&&", is_comparison=True)(literal([str(one) for one in ids], ARRAY(Text)))

@@ -202,7 +202,7 @@ def _describe_problems(
         _is_other_error(_json_schema(response)) for status, response in responses.items() if status[:1] in "45"
     )
     if Mark.CALLER in needed and in_problem_format:
-        # The caller cannot be identified while the issuer is unavailable.
+        # 503: the caller cannot be identified while the issuer is unavailable.
         add(problems.Unauthenticated, problems.TooManyRequests, problems.Unavailable)
         if method in _READS:
             add(problems.TooSlow)

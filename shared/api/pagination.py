@@ -1,4 +1,4 @@
-"""Lists: newest first, opaque cursors bound to filter and caller, limits capped by the server."""
+"""Pagination of lists by opaque cursors, which are valid only for the same path, filter and caller."""
 
 import base64
 import hashlib

@@ -188,7 +188,7 @@ class OrganisationReference(EventData):
 
     required_right = Right.REGISTRY_READ
 
-    code: Annotated[str | None, FeedOnly()] = Field(description="Its code in other systems")
+    code: Annotated[str | None, FeedOnly()] = Field(description="The region's own short code of the organisation")
     version: Annotated[int, FeedOnly()] = Field(description="Version of the registry's entry")
 
 

@@ -25,7 +25,7 @@ from shared.database.outages import SQLSTATE_READ_ONLY, DependencyUnavailable, i
 
 T = TypeVar("T")
 # The pool size of each service process; a worker also has connections for jobs and one for LISTEN. One API and one
-# worker process per service need fewer than the embedded server's 100 connections, two of each fewer than the 200
+# worker process per service need fewer than the embedded server's 120 connections, two of each fewer than the 200
 # of Compose.
 POOL_SIZES = {"registry": 6, "ingest": 8, "appeals": 8, "metrics": 4, "webhooks": 5, "console": 4}
 JOB_CONNECTIONS = 2

@@ -24,7 +24,7 @@ log = get_logger(__name__)
 BATCH = 500
 
 # How many failures of a single event are retried before it is dead-lettered. A timeout may come from a database
-# that is slow although it responds to a ping, so more timeouts are allowed: half an hour in total with the pauses.
+# that is slow although it responds to a ping, so more timeouts are allowed.
 MAX_FAILURES = 5
 MAX_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
@@ -100,11 +100,11 @@ class Consumer:
     """Reads events in order, exactly once: the offset is stored in the transaction of the handler's changes.
 
     A failed batch is retried event by event, to find the failing one. An event that fails alone more than
-    `MAX_FAILURES` times is dead-lettered: a job is enqueued in the transaction that advances the offset; the job
-    is retried with backoff and then kept for a person, while the consumer goes on. Each worker counts for itself,
-    and dead-letters only the event whose failures it counted. Errors before an event is read do not count.
-    Without `jobs` the event is retried forever. Outages are not counted, and reset the count. `/health/ready`
-    reports a failing consumer.
+    `MAX_FAILURES` times (in timeouts: `MAX_TIMEOUTS`) is dead-lettered: a job is enqueued in the transaction that
+    advances the offset; the job is retried with backoff and then kept for a person, while the consumer goes on.
+    Each worker counts for itself, and dead-letters only the event whose failures it counted. Errors before an
+    event is read do not count. Without `jobs` the event is retried forever. Outages are not counted, and reset the
+    count. `/health/ready` reports a failing consumer.
     """
 
     name: str

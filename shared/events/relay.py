@@ -21,8 +21,9 @@ from shared.tables.common import Event, FeedEpoch
 
 RELAY_ADVISORY_LOCK = 0x676F7370  # "gosp"
 
-# The number of an epoch is its minute since 1970. With this many bits for its events, positions stay below 2**53
-# until 2097: JavaScript and others round greater ones. An epoch with more events uses the numbers of later epochs.
+# An epoch after the first is numbered by its minute since 1970. With this many bits for its events, positions stay
+# below 2**53 until 2097: JavaScript and others round greater ones. An epoch with more events uses the numbers of
+# later epochs.
 EPOCH_BITS = 27
 _LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)").bindparams(lock=RELAY_ADVISORY_LOCK)
 # The timeline changes after a promotion or a recovery; the table's OID changes if a dump is restored into the same

@@ -35,7 +35,7 @@ _NEXT_DUE = (
 class Appeal(Base):
     """A citizen's matter, from the message that opened it to its outcome.
 
-    `first_response_*` describe the first reply and are not changed later; `next_response_due_at` is the deadline
+    `first_response_*` describe the first reply, unless it is withdrawn; `next_response_due_at` is the deadline
     of the reply to a message that reopened the appeal, or null. Due dates are copied from the clocks, for lists.
     `legal_regime`: the law that applies to the appeal; `open_source_message` for all appeals so far.
     `erased_at`: when the citizen's data was erased: texts are gone; steps and their times stay.

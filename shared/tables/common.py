@@ -1,4 +1,4 @@
-"""Tables into which every service inserts: the outbox, the audit trail, and reads of personal data.
+"""Tables into which every service but the console inserts: outbox, audit trail, reads of personal data, epochs.
 
 Only the relay sets positions. All services may read the outbox and the trail; only registry may
 read the reads of personal data.

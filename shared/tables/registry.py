@@ -310,9 +310,9 @@ class ClientSecret(Base):
 
 
 class RefreshToken(Base):
-    """A session of a person, with the digest of its current refresh token, which is valid once.
+    """A refresh token of a person's session, by its digest. It can be used once, and is kept until it expires.
 
-    `signed_in_at` is the start of the session; `ip_address` and `user_agent` help its owner to recognise it.
+    `signed_in_at` is the start of the session; `ip_address` and `user_agent` help the person to recognise it.
     """
 
     __tablename__ = "refresh_tokens"

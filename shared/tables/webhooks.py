@@ -102,7 +102,7 @@ class WebhookDelivery(Base):
 
     `organisation_id` is the endpoint's organisation and determines who may see the delivery.
     `ordering_key` is the subject whose events an ordered endpoint gets in the order of `event_position`; both are
-    null for a test, and for what was written before migration 0070: it neither waits nor holds anything back.
+    null for a test, and for deliveries from before migration 0070: these neither wait nor delay others.
     `next_attempt_at` is infinity while the delivery waits for an earlier one of its subject. `leased_until` is the
     end of the lease of the last claim: while the lease holds, it equals `next_attempt_at`. These times, and
     `last_attempt_at`, the time of the last claim, are by the database's clock.

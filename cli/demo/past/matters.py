@@ -1,6 +1,6 @@
 """Texts of the made-up appeals: questions of citizens, and answers and actions of organisations.
 
-All texts are invented. `{place}` is a settlement or district, `{street}` a street, `{days}` a number of days.
+All texts are invented. `{place}` is a settlement, `{street}` a street, `{days}` a number of days.
 """
 
 from dataclasses import dataclass

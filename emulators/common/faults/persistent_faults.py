@@ -84,7 +84,7 @@ class PersistentFaults:
         )
 
     def token_replaced(self, kind: str, page: str | None) -> None:
-        """Record that a new token of the kind was issued: the faults of the replaced tokens never end."""
+        """Record that a new token of the kind was issued: the faults of the replaced tokens stay."""
         self._store.execute(
             "UPDATE persistent_faults SET replaced = 1"
             " WHERE until = 'replaced' AND kind = ? AND page IS ? AND ended IS NULL",

@@ -33,7 +33,7 @@ class ChatStore:
         )
 
     def get_or_create(self, page: str, uid: str, title: str) -> Row:
-        """Return the chat of a person with a group, created when the person first writes."""
+        """Return the chat of a person with a group; create it if there is none."""
         found = self.chat_of_user(page, uid)
         if found is not None:
             return found
@@ -153,7 +153,7 @@ class ChatStore:
             self.store.execute("UPDATE chats SET seen_ms = ? WHERE id = ?", (self.clock.now_ms(), chat["id"]))
 
     def set_title(self, chat: Row, title: str) -> None:
-        """Rename the chat; this emits an event of the chat."""
+        """Rename the chat; the caller publishes the event."""
         with self.store.transaction():
             self.store.execute("UPDATE chats SET title = ? WHERE id = ?", (title, chat["id"]))
             self._active(chat, self.clock.now_ms())

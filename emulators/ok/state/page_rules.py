@@ -19,7 +19,7 @@ class PageRules:
     closed: bool = False
     """Only administrators of the group can read it through the API."""
     deactivated: bool = False
-    """The network has blocked the group: the API returns only its name."""
+    """The network has blocked the group: its content cannot be read."""
     removed: bool = False
     """The group was deleted: the API no longer returns it."""
     administered: bool = True

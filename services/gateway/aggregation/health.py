@@ -32,7 +32,7 @@ class HealthCache:
         self._lock = asyncio.Lock()
 
     async def document(self) -> dict[str, Any]:
-        """Return the readiness of all processes, at most `fresh_seconds` old."""
+        """Return the readiness of all processes; a result is reused for `fresh_seconds`."""
         async with self._lock:
             if self._document is None or monotonic() >= self._due:
                 self._document = await aggregate_health(self._http, self._processes, self._timeout_seconds)

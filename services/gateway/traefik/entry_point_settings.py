@@ -37,10 +37,10 @@ class EntryPointSettings(BaseSettings):
     hsts_seconds: int = Field(
         default=31_536_000,
         ge=0,
-        description="How many seconds browsers then refuse plain HTTP at this name; 0: no HSTS",
+        description="For how many seconds after a response over HTTPS browsers refuse plain HTTP; 0: no HSTS",
     )
     trusted_proxies: ProxyNetworks = Field(
-        default=(), description="Proxies in front of the gateway, whose `X-Forwarded-…` headers it lets pass"
+        default=(), description="Proxies in front of the gateway, whose `X-Forwarded-…` headers it accepts"
     )
 
     @field_validator("public_url")

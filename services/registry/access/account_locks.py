@@ -47,8 +47,8 @@ async def lock(session: WriteSession, caller: Caller, person_id: UUID, reason: s
 async def unlock(session: WriteSession, caller: Caller, person_id: UUID) -> Person:
     """Unlock the person's account, if it is locked, and clear their sign-in failures.
 
-    Raises `NotFound` for an unknown person, `Forbidden` for one whose scope or rights go beyond the caller's, and
-    for a lock by the centre or by an organisation out of the caller's scope.
+    Raises `NotFound` for an unknown person, `Forbidden` for one whose scope or rights go beyond the caller's, for
+    a lock by the centre or an organisation outside the caller's scope, and for an API client that expires.
     """
     person = await people.get(session, caller, person_id, lock=True)
     require_scope_not_wider(caller, person)

@@ -103,11 +103,12 @@ async def register(
 ) -> Person:
     """Create a person; `caller` is None for a command of the operator.
 
-    `password_hash` is the hash of the new password: hashing is slow, so the caller does it before the
-    transaction's first statement.
+    `password_hash` is the hash of the new password: hashing is slow, so it is done before the transaction's first
+    statement.
 
     Raises `Duplicate` for a user name or external subject in use, `Invalid` for a role that does not fit the
-    organisation, `Forbidden` for access that the caller may not grant.
+    organisation, for no means of sign-in and for an external subject without an OIDC issuer, `Forbidden` for
+    access that the caller may not grant.
     """
     await require_grantable_access(session, caller, new)
     if new.password is None and new.external_subject is None:

@@ -102,7 +102,7 @@ async def create_cookie_session(
     except OAuthRefusal as refused:
         return _problem(refused).response(request.url.path)
     if former:
-        # The response replaces the old session's cookies, so nobody could end that session later.
+        # The response replaces the old session's cookies, so a later sign-out would not end that session.
         await sessions.end_by_token(session, former)
     return _signed_in(response, issued)
 

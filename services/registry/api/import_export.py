@@ -109,7 +109,7 @@ async def import_organisations(
 
         return await (work() if dry_run else once(ImportReport, work))
 
-    # An import locks the tree: without a turn, others would wait for it with a database connection each.
+    # An import locks the organisation tree. Waiting in the queue, the next import holds no database connection.
     async with WORKBOOK_QUEUE.turn(caller, until=until):
         file = await read_file(await request.body())
         if not resolve_short_names:

@@ -30,8 +30,8 @@ from shared.service import Once, ReadTransaction, ServiceDep, WriteTransaction
 router = APIRouter(prefix="/people", tags=["access"], responses=COMMON_ERRORS)
 
 # Password hashing is slow: these dependencies run before the transaction's first statement, so that no connection
-# is held during hashing. They check access in a separate transaction, and the change checks it again: otherwise
-# callers without access could fill the queue of passwords.
+# is held during hashing. First they check access in a separate transaction: otherwise callers without access could
+# fill the queue of passwords. The change checks access again.
 ManagerBeforeHashing = Annotated[Caller, require_right(Right.PEOPLE_MANAGE)]
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-# A hash takes 64 MiB and one core; the maximum limits the use of both.
+# A hash takes 64 MiB and is computed by four threads; the maximum limits the use of memory and cores.
 MAX_CONCURRENT_HASHES = 2
 _threads = ThreadPoolExecutor(max_workers=MAX_CONCURRENT_HASHES, thread_name_prefix="argon2")
 _hasher = PasswordHasher()

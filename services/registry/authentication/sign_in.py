@@ -18,7 +18,7 @@ from shared.http.client_address import counted_address
 from shared.http.problems import TooManyRequests
 from shared.tables.registry import Person
 
-# A check occupies one core and 64 MiB for about 50 ms.
+# A check takes 64 MiB and much CPU time, see `MAX_CONCURRENT_HASHES`.
 PASSWORD_CHECK_QUEUE = FairQueue(concurrency=passwords.MAX_CONCURRENT_HASHES, max_waiting=64)
 # A lookup is cheap, but without a queue all lookups of a flood would run before those of other callers.
 ATTEMPT_LOOKUP_QUEUE = FairQueue(concurrency=2, max_waiting=256)
@@ -27,7 +27,7 @@ DEMO_PASSWORD = "demo"  # noqa: S105 — known to everybody on purpose; refused 
 
 
 def normalize_username(username: str) -> str:
-    """Return the user name in lower case: user names are case-insensitive."""
+    """Return the user name without outer spaces and in lower case: user names are case-insensitive."""
     return username.strip().lower()
 
 

@@ -75,8 +75,8 @@ async def change(
 ) -> CalendarDetails:
     """Update the given fields.
 
-    Appeals recomputes running deadlines on the event; calendars that extend this one keep their own week and time
-    zone. Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version.
+    On the event, the appeals service recomputes running and paused deadlines. Calendars that extend this one keep
+    their own week and time zone. Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version.
     """
     calendar = await _locked(session, calendar_id, version)
     values = update.given_values()
@@ -119,8 +119,9 @@ async def replace_days(
 ) -> CalendarDetails:
     """Replace the calendar's own days between two dates.
 
-    When the days are already the same, nothing changes, not even the version. Appeals recomputes running deadlines
-    on the event. Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale version.
+    When the days are already the same, nothing changes, not even the version. On the event, the appeals service
+    recomputes running and paused deadlines. Raises `NotFound` for an unknown id, `PreconditionFailed` for a stale
+    version.
     """
     calendar = await _locked(session, calendar_id, version)
     new_days = {

@@ -101,7 +101,7 @@ COLUMN_BY_FIELD = {column.field: column for column in COLUMNS}
 def normalize_heading(heading: str) -> str:
     """Return the heading normalised for comparison.
 
-    Case, ё/е, spaces, quotation marks and a final colon are ignored.
+    Case, ё/е and repeated spaces do not matter; quotation marks, `*`, `:` and `.` at both ends are removed.
     """
     return sort_key(heading.strip().strip("«»\"'*:.")).strip("«»\"'*:. ")
 

@@ -45,7 +45,7 @@ class FileTable:
 
 def read_table(content: bytes) -> FileTable:
     """Return the table in a CSV or XLSX file; the type is recognised by the content. Raises `Invalid` if there is
-    none.
+    none, if two columns have the same field, or if the file is too large.
     """
     try:
         lines = _filled(_narrowed(_rows(content)))

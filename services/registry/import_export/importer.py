@@ -80,7 +80,7 @@ async def _imported(
     session: WriteSession, file: ParsedFile, *, dry_run: bool, actor: str, resolved: IdByShortName
 ) -> ImportReport:
     if not dry_run:
-        # Concurrent imports, or an import and a move in the tree, would not see each other's changes.
+        # Otherwise concurrent imports, or an import and a move in the tree, would miss each other's changes.
         await lock_tree(session)
     snapshot = await load_snapshot(session, lock=not dry_run)
     if dry_run:

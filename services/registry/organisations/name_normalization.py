@@ -87,6 +87,6 @@ def is_generic_word(word: str) -> bool:
 
 
 def distinctive_words(normalized: str) -> str:
-    """Return the words that distinguish organisations of one kind; all words if only numbers would remain."""
+    """Return the words that distinguish organisations of one kind; all words if at most numbers would remain."""
     words = [word for word in normalized.split() if not is_generic_word(word)]
     return " ".join(words) if any(not word.isdigit() for word in words) else normalized

@@ -116,7 +116,7 @@ async def refresh_normalized_names(session: WriteSession) -> int:
     """
     put = 0
     last = UUID(int=0)
-    # In batches, so that other transactions run in between.
+    # In batches, so that the event loop runs other tasks in between.
     while rows := list(await session.scalars(_after(last))):
         last = rows[-1].id
         for row in rows:

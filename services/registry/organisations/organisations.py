@@ -105,7 +105,7 @@ async def time_zone_lookup(session: AsyncSession) -> Callable[[UUID | None], str
 async def register(session: WriteSession, new: OrganisationCreate, actor: str) -> Organisation:
     """Register an organisation.
 
-    Raises `Duplicate` for a code in use, `Invalid` for a reference to a missing row.
+    Raises `Duplicate` for a code in use, `Invalid` for contradictory fields or a reference to a missing row.
     """
     values = new.model_dump(mode="python") | {"kind": new.kind.value, "sort_key": sort_key(new.name)}
     _check_fields(values, frozenset(new.model_fields_set))
@@ -155,7 +155,8 @@ async def change(
 
 
 async def lock_tree(session: WriteSession) -> None:
-    """Lock the tree until the transaction ends: no other transaction moves, adds or detaches an organisation.
+    """Lock the tree until the transaction ends: no other transaction changes the parent of an organisation, or
+    registers one below another.
 
     Concurrent moves do not see each other: without the lock they could close a cycle, or compute a lineage from an
     outdated parent.

@@ -1,4 +1,4 @@
-"""Successions of organisations: renamed, merged, split.
+"""Successions of organisations: renamed, merged, split or reorganised.
 
 Old appeals stay with the predecessor, new ones go to its successors.
 
@@ -68,7 +68,7 @@ async def record(
     _check_ended_once(earlier, new, successor_ids)
     _check_count(new.kind, len(earlier) + len(successor_ids))
     if body.valid_from is not None and new.effective_on <= body.valid_from:
-        raise Invalid.field("/effective_on", "The organisation must end after the day on which it began")
+        raise Invalid.field("/effective_on", "The successors must begin after the organisation's first day")
     await _check_successors(session, organisation_id, successor_ids)
     rows = [
         Succession(

@@ -12,8 +12,8 @@ def find_contradictions(
 ) -> list[FieldError]:
     """Return the contradictions between fields.
 
-    `values`: all fields after the change. `changed_fields`: the fields that the request or the file contains. An
-    error points to a changed field if one is involved.
+    `values`: all fields after the change. `changed_fields`: those that the request contains or the file changes.
+    An error points to a changed field if one is involved.
     """
     errors = []
 

@@ -13,7 +13,7 @@ from shared.contracts.registry_events import (
     PageTakeoverSuspected,
 )
 
-# Fields whose changes are reported; members, posts and their audience change every day.
+# Fields whose changes are reported, besides the state; members, posts and their audience change every day.
 WATCHED_FIELDS = tuple(one.value for one in WatchedPageField if one is not WatchedPageField.STATE)
 # Fields that a network shows for a community that is closed to non-members.
 _FIELDS_OF_CLOSED = ("name", "screen_name", "verified")

@@ -73,7 +73,7 @@ class DailyCheck:
         """Check the next batch of due pages; return the seconds until the next batch."""
         now = clock.now()
         day = now.astimezone(clock.REGION_TIME_ZONE).date()
-        # During the request to ingest, the transaction holds only this lock, so that no page is checked twice.
+        # The lock keeps other workers from checking the same pages. During the request to ingest no row is locked.
         async with self._database.write() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK_KEY))):
                 return IDLE_SECONDS

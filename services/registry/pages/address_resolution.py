@@ -68,7 +68,7 @@ async def resolve_address(services: ServiceClient, text: str, network: str | Non
 async def resolve_new_page(services: ServiceClient, new: PageCreate, *, act: str) -> Community | None:
     """Return the community of a new page given by address; None for a page given by id.
 
-    Raises like `resolve_address`.
+    Raises `Invalid` if both an address and an id are given, and like `resolve_address`.
     """
     if new.address is None:
         return None

@@ -53,7 +53,7 @@ class PageFilter(ListFilter):
     )
     active: bool | None = None
     step: PageStepKind | None = Field(default=None, description="Pages that have this step")
-    missing_step: PageStepKind | None = Field(default=None, description="Pages that have not reached this step")
+    missing_step: PageStepKind | None = Field(default=None, description="Pages that do not have this step")
     q: NameQuery = None
 
 
