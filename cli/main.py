@@ -192,7 +192,7 @@ def status() -> None:
 @app.command()
 def create_demo_people(
     organisation: Annotated[
-        str | None, typer.Option(help="Id of the organisation of org, manager and approver; else they are left out")
+        str | None, typer.Option(help="Id of the organisation of org, manager and approver; else without them")
     ] = None,
 ) -> None:
     """Create the people of the demo; refused in production."""

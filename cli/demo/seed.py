@@ -16,7 +16,7 @@ from cli.embedded.data_dir import DataDir
 from cli.embedded.programs import CLI_COMMAND, ProgramSpecs
 from cli.embedded.settings import EMULATED_NETWORKS, EmbeddedSettings
 
-# The person `org` works here: a school with pages in both networks.
+# The people `org`, `manager` and `approver` work here: a school with pages in both networks.
 ORG_CODE = "school71-ulanude"
 
 _MAX_CONCURRENT_CALLS = 8

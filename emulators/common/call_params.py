@@ -4,9 +4,10 @@ from fastapi import Request
 
 
 async def merged_params(request: Request) -> dict[str, str]:
-    """Return query parameters, overridden by a form or multipart body; a Bearer header is the default `access_token`.
+    """Return query parameters, overridden by a form or multipart body.
 
-    A repeated key keeps its last value; uploaded files are left out.
+    A token in a Bearer header becomes `access_token`, unless that is given. A repeated key keeps its last value;
+    uploaded files are left out.
     """
     params = dict(request.query_params)
     if request.method == "POST":

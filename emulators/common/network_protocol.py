@@ -94,4 +94,4 @@ class EmulatedNetwork(Protocol):
         """Return the number of API calls by method and token kind."""
 
     def message_counts(self) -> list[dict[str, Any]]:
-        """Return the number of stored texts by page and kind."""
+        """Return the number of stored texts by page, kind and side."""

@@ -50,7 +50,8 @@ class EmulatorStore:
         for table, script in _RENAMES.items():
             if self.value("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)):
                 self._connection.executescript(f"BEGIN; {script} COMMIT;")
-        # In WAL mode, NORMAL loses nothing if the process is killed; only a power failure may lose the last commits.
+        # In WAL mode, NORMAL loses nothing if the process is killed; only a power failure may lose the last
+        # commits.
         self._connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
             + COMMON_SCHEMA

@@ -1,7 +1,8 @@
 """Generate the days whose working time differs from the usual, from Russia's calendar and the region's days off.
 
-The region's days off are in `regional_days.csv`, one row for each, by decree of the region's head. The working day
-before a `public_holiday` is an hour shorter; before a day off that was only moved it is not.
+Holidays on a weekend are included. The region's days off are in `regional_days.csv`, one row for each, by decree
+of the region's head. The working day before a `public_holiday` is an hour shorter; before a day off that was only
+moved it is not.
 
 `python -m migrations.reference.days` writes `days.csv`, which the migrations load; a test compares the two, so
 that a changed day in an update of the `holidays` library is noticed. With a year as its argument it prints the
@@ -71,7 +72,7 @@ def read_regional_days() -> list[RegionalDay]:
 
 
 def generate(years: Iterable[int] = YEARS) -> list[CalendarDayRow]:
-    """Return all days that differ from the weekly pattern, in order."""
+    """Return all holidays, and the other days that differ from the weekly pattern, in order."""
     import holidays  # noqa: PLC0415 - migrations read the file, and images have no such package
 
     wanted_years = list(years)

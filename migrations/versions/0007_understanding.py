@@ -336,7 +336,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Delete what only this version can store: topics below groups, rules without an organisation.
+    # Remove what only this version can store: groups replace their topics; rules without an organisation and rules
+    # of other sets than the active one are deleted.
     for table in ("appeals", "triage", "routing_rules"):
         op.execute(
             f"UPDATE {table} SET topic_id = topics.group_id FROM topics"

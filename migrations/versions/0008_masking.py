@@ -10,7 +10,7 @@ down_revision: str | None = "0007b"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
-# The services that may read an endpoint.
+# The other services, which may read endpoints except for the secrets.
 OTHERS = "gospablik_registry, gospablik_ingest, gospablik_appeals, gospablik_metrics"
 
 

@@ -1,4 +1,4 @@
-"""Incidents: which later members get a reply, and indexes to find similar appeals."""
+"""Incidents: which members get a reply; indexes of similar appeals, unseen alerts and members by appeal."""
 
 from collections.abc import Sequence
 

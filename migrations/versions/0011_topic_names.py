@@ -1,4 +1,4 @@
-"""Add former names of topics and groups; drop the default organisation of topics, which rules determine."""
+"""Add former names of topics and groups; drop the kind of a topic's owner: rules choose the organisation."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,6 @@
-"""Rename cities as in the list of municipalities and the gazetteer: «город Улан-Удэ».
+"""Rename cities as in the municipalities file and the gazetteer: «город Улан-Удэ», not «Город Улан-Удэ».
 
-Locations classified under the other name were not found among the municipalities.
+The table had the latter, so a municipality that the classifier found in a text was not found in the table.
 """
 
 from collections.abc import Sequence

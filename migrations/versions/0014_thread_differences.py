@@ -1,4 +1,4 @@
-"""Compare the network's counts with stored comments: an index for that, and a table of lasting differences."""
+"""Compare the network's counts with stored comments: an index for that, and columns of lasting differences."""
 
 from collections.abc import Sequence
 

@@ -131,7 +131,7 @@ def _rename_trigger(old: str, new: str) -> None:
 def _rewrite_events(
     types: Mapping[str, str], fields: Mapping[str, str], values: Mapping[str, str], *, actor: tuple[str, str]
 ) -> None:
-    """Rename types, fields and values in events, deliveries and subscriptions, each table in one statement."""
+    """Rename types, fields and values in events, deliveries and subscriptions, also where texts quote a type."""
     affected = ", ".join(f"'{name}'" for name in (*types, *OTHER_TYPES))
     op.execute(
         f"UPDATE events SET type = {_renamed('type', types)}, data = {_renamed_data('data', fields, values)}, "

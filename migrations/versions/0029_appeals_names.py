@@ -1,7 +1,7 @@
 """Rename tables, columns, indexes and stored values of appeals to the words of the glossary.
 
-Run it while the services are stopped: the previous version uses the former names. Every row stays. Audit rows keep
-the former names, because they are chained.
+Run it while the services are stopped: the previous version uses the former names. Only stored responses and
+schedules are deleted. Audit rows keep the former names, because they are chained.
 """
 
 import json

@@ -20,7 +20,7 @@ TABLES = {f"{service}_cursors": f"{service}_consumer_offsets" for service in ("i
 # Table, column → its new name.
 COLUMNS = {
     ("sign_in_failures", "blocked_until"): "throttled_until",
-    # The name of the field in the API.
+    # As the API names the field.
     ("network_tokens", "method_limits"): "limited_methods",
 }
 CONSUMERS = {"gathering": "clustering"}

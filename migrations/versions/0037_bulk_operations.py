@@ -70,7 +70,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Merged appeals become closed: the previous version does not have their status."""
+    """Close merged appeals: the previous version does not have their status."""
     op.execute("UPDATE appeals SET status = 'closed' WHERE status = 'merged'")
     op.drop_table("appeal_merges")
     op.drop_table("bulk_operation_rows")

@@ -19,9 +19,10 @@ SHOWN = (
     " started_at, finished_at, updated_at"
 )
 
-# Events are append-only for everyone. This is the only exception, and a narrow one: events whose subject is marked
-# as erased get the ids that the subject's row has now, and lose reasons and addresses in the network. Tables
-# are named with their schema, and `pg_temp` is searched last: nobody can put another table in their place.
+# No service may change the data of events. This function is the only exception, and a narrow one: events whose
+# subject is marked as erased get the ids that the subject's row has now, and lose reasons and addresses in the
+# network. Tables are named with their schema, and `pg_temp` is searched last: nobody can put another table in
+# their place.
 ERASE_EVENTS = """
 CREATE OR REPLACE FUNCTION erase_events(subjects uuid[]) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, public, pg_temp AS $$

@@ -1,4 +1,4 @@
-"""Create the role of the console and its sessions. It reads no other table."""
+"""Create the role of the console and the table of its sessions. The console reads no other table."""
 
 from collections.abc import Sequence
 

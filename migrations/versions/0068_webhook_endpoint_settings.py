@@ -26,7 +26,7 @@ _COLUMNS = {
 def upgrade() -> None:
     for name, definition in _COLUMNS.items():
         op.execute(f"ALTER TABLE webhook_endpoints ADD COLUMN {name} {definition}")
-    # Only webhooks may read it: the encrypted values of the headers.
+    # Only webhooks may read this column: the encrypted values of the headers.
     op.execute("ALTER TABLE webhook_endpoints ADD COLUMN headers bytea")
     op.execute(f"GRANT SELECT ({', '.join(_COLUMNS)}) ON webhook_endpoints TO {_OTHERS}")
 

@@ -39,7 +39,8 @@ FORMER_AUTHORS = f"""
 SELECT array_agg(author_key) FROM authors
 WHERE author_key > :after AND author_key <= :last AND {WITHOUT_MESSAGES}
 """
-# The lock of erasures, which each batch of the intake holds shared: none is about to store an author's message.
+# The lock of erasures. Each batch of the intake holds it shared, so whoever holds it alone knows that no batch is
+# about to store an author's message.
 ERASURE_LOCK = int.from_bytes(b"erasures", signed=True)
 # In a function, each statement sees what was committed while the lock was waited for.
 DELETE_AUTHORS = f"""

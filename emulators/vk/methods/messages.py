@@ -149,9 +149,10 @@ def edit(call: MethodCall) -> int:
 
 @method("messages.delete", "UG")
 def delete(call: MethodCall) -> list[dict[str, Any]]:
-    """Delete messages; `delete_for_all` deletes messages of the community for the citizen too.
+    """Delete messages of the community for everybody; raises error 100 without `delete_for_all`.
 
-    The response has a result per message: error 924 after the time limit of `delete_for_all`.
+    The response has a result per message: error 924 for a message that is not the community's, and after the time
+    limit.
     """
     page, peer = call.managed_page(), call.number("peer_id")
     if not call.flag("delete_for_all"):

@@ -90,7 +90,7 @@ def post(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.edit", "U")
 def edit(call: MethodCall) -> dict[str, Any]:
-    """Edit a post of the person, or of the community that the person manages; nothing is pushed."""
+    """Edit an own post, or any post on the wall of a community that the person manages; nothing is pushed."""
     row = _own_post(call)
     given = "attachments" in call.params
     text = call.text("message") if "message" in call.params else row["text"]
@@ -101,7 +101,7 @@ def edit(call: MethodCall) -> dict[str, Any]:
 
 @method("wall.delete", "U")
 def delete(call: MethodCall) -> int:
-    """Delete a post; nothing is pushed."""
+    """Delete a post that `wall.edit` may edit; nothing is pushed."""
     row = _own_post(call)
     with mapping_unknown_errors():
         call.world.wall.delete(row["page"], row["id"], call.token.user_id or 0)

@@ -1,4 +1,4 @@
-"""Tokens of the emulated VK and the methods that each kind may call."""
+"""Tokens of the emulated VK, and the check that a method may be called with a kind of token."""
 
 import secrets
 from dataclasses import dataclass
