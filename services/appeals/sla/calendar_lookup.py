@@ -32,7 +32,7 @@ class CalendarLookup:
         return self._by_id[calendar_id] if calendar_id is not None else DEFAULT_CALENDAR
 
     def kind(self, organisation_id: UUID | None) -> str | None:
-        """Return the kind of a loaded organisation."""
+        """Return the kind of a loaded organisation; None without an organisation, or if it is not loaded."""
         return self._kinds.get(organisation_id) if organisation_id is not None else None
 
     async def add(self, session: AsyncSession, organisations: Collection[UUID]) -> None:
@@ -62,7 +62,9 @@ class CalendarLookup:
 
     @staticmethod
     async def load(session: AsyncSession, organisations: Collection[UUID]) -> "CalendarLookup":
-        """Load what `add` loads, and the default calendar."""
+        """Return a new lookup with the calendars that `add` loads for these organisations, and the default
+        calendar.
+        """
         lookup = CalendarLookup()
         await lookup.add(session, organisations)
         return lookup

@@ -77,7 +77,7 @@ def start(
     calendar_id: UUID | None,
     reason: str | None = None,
 ) -> None:
-    """Start or restart a clock of a locked appeal; `reason` explains it if there is no message that does."""
+    """Start or restart a clock of a locked appeal; `reason` is stored with a restart that no message explains."""
     row.warned_share = row.overdue_recorded_at = None
     if row.start_recorded_at is not None:
         add_event(

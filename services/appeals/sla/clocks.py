@@ -59,9 +59,9 @@ def start_again(appeal: Appeal, sla: SlaContext, actor: str) -> None:
 def await_reply(
     appeal: Appeal, sla: SlaContext, *, message_id: UUID | None, written_at: datetime, received_at: datetime
 ) -> None:
-    """Add the clock of the reply to a message that reopened the appeal, in the state `waiting` until an answer is
-    due. An appeal that was never answered keeps the clock of its first response. A promise no longer postpones the
-    answer, because the citizen wrote again.
+    """Add the clock of the reply to a message that reopened the appeal, in the state `waiting` until it is decided
+    that the message needs an answer. An appeal that was never answered keeps the clock of its first response. A
+    promise no longer postpones the answer, because the citizen wrote again.
     """
     appeal.promised_at = None
     if appeal.first_response_at is not None:
@@ -102,8 +102,8 @@ def await_reply_to_other(
     """Let the clocks of the awaited further reply count from this message, because the one that they count from
     needs no answer or does not belong to the appeal; a clock that has started is restarted. The clock of a final
     answer to an earlier question, whose answer was withdrawn, does not change. One that continued because of the
-    former message ends with the answer that had stopped it. A pause ends for this `reason`, as this message waits
-    for nothing; return whether there was one.
+    former message ends with the answer that had stopped it. A pause ends with this `reason`, because it concerned
+    the former message; return whether one ended.
     """
     waiting, final = unfinished(appeal, "next_response"), unfinished(appeal, "final_answer")
     if waiting is None:

@@ -51,7 +51,7 @@ class Target:
 
 @dataclass(frozen=True)
 class ClockEvent:
-    """An event of a clock. `sequence` orders events; `at` is the time of the machine that recorded the event.
+    """An event of a clock. `sequence` orders events; `at` is the time at which it happened.
 
     `started` and `restarted` give `starts_at`, `calendar`, and `target` or, for a promise, the date `due_at`.
     `reopened` continues a clock that an answer stopped; the time in between does not count. `moved` gives
@@ -109,10 +109,11 @@ class ClockDeadline:
 class ClockReading:
     """The state of a clock at a moment. `due_at` is None if it was paused before the deadline.
 
-    `segments` cover the time from the start to the later of deadline and `moment`, without gaps. `used` is the
-    time counted until the moment, `left` the time from then to the deadline; both are sums of the segments. Until
-    the deadline is missed or cut by the ceiling, `used + left` is the target with `extension`, the sum of the
-    extensions. `unextended_due_at` as in `ClockDeadline`.
+    `segments` cover the time from the start to the later of deadline and `moment`, without gaps; a promise has
+    none. `used` is the time counted until the moment, the sum of the segments before it. `left` is the time from
+    then to the deadline, or what a clock that was paused before its deadline has left. Until the deadline is
+    missed or cut by the ceiling, `used + left` is the target with `extension`, the sum of the extensions.
+    `unextended_due_at` as in `ClockDeadline`.
     """
 
     state: ClockState
@@ -167,9 +168,9 @@ class _Due:
 
 
 def read_clock(events: Sequence[ClockEvent], moment: datetime | None = None) -> ClockReading:
-    """Return the state of the clock at the moment; by default when it stopped, else when it was paused, else at
-    its start. Events may be given in any order: their sequence numbers order them. Raises `ValueError` if no event
-    started the clock.
+    """Return the state of the clock when it stopped, else at the given moment; by default when it was paused, else
+    at its start. Events may be given in any order: their sequence numbers order them. Raises `ValueError` if no
+    event started the clock.
     """
     history = _history([_in_utc(event) for event in events])
     moment = moment.astimezone(UTC) if moment is not None else None
@@ -216,7 +217,8 @@ def compute_deadline(events: Sequence[ClockEvent], warn_at: Sequence[float] = ()
 
 def warning_moment(events: Sequence[ClockEvent], share: float) -> datetime | None:
     """Return the moment to warn that this share of the target with its extensions is used: in the organisation's
-    working hours and before the deadline. None if there is no such moment, or the clock is paused or has ended.
+    working hours and before the deadline. None if there is no such moment, the clock was paused before its
+    deadline, or it has ended.
     """
     return compute_deadline(events, [share]).next_warning_at
 
@@ -364,7 +366,7 @@ def _periods(starts_at: datetime, calendar: NamedCalendar, marks: Sequence[Clock
 
 
 def _stopped(periods: Sequence[_Period], stopped_at: datetime) -> tuple[_Period, ...]:
-    """Return the periods of a stopped clock: an answer ends a pause, and later periods are dropped."""
+    """Return the periods of a stopped clock: its end also ends a pause, and later periods are dropped."""
     kept = [period for period in periods if period.begins < stopped_at] or [periods[0]]
     last = kept.pop()
     if not last.paused:

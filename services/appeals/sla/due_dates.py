@@ -26,7 +26,7 @@ def store_due_dates(appeal: Appeal, sla: SlaContext) -> None:
 
 def awaited_deadlines(appeal: Appeal, sla: SlaContext) -> Sequence[AwaitedDeadline]:
     """Return the awaited deadlines of the appeal: of the first or next response, else of the promised answer, and
-    of the final answer. Paused clocks have no deadline.
+    of the final answer. Paused clocks are left out.
     """
     row = unfinished(appeal, "first_response" if appeal.first_response_at is None else "next_response")
     response = _deadline(row, appeal, sla)

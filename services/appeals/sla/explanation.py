@@ -80,7 +80,7 @@ def explain_deadline(reading: ClockReading) -> str:
 
 def explain_state(reading: ClockReading, *, on_time: bool | None = None) -> str:
     """Return in words how much time is used and left at the moment of the reading, or when the answer stopped the
-    clock.
+    clock; empty for a promise.
     """
     if reading.target is None:
         return ""

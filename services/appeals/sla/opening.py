@@ -46,8 +46,8 @@ def open_clocks(appeal: Appeal, sla: SlaContext, actor: str) -> OpenedClocks:
 
 
 def start_moment(appeal: Appeal, policy: SlaPolicy, *, written_at: datetime, received_at: datetime) -> datetime:
-    """Return the moment from which the clocks count by the policy. A later message reaches an appeal that is
-    already assigned.
+    """Return the moment from which the clocks count according to the policy. If that is the assignment, the clocks
+    of a later message count from its receipt, because the appeal is already assigned.
     """
     if policy.starts_from == "written":
         return written_at

@@ -77,9 +77,9 @@ async def change_policy(
     valid_from: datetime | None,
     actor: str,
 ) -> SlaPolicy:
-    """Give the policy a new version, in the form of `add_policy`; it replaces versions planned for that time.
-    Clocks that have started keep their version. Raises `NotFound`, `Invalid`, or `Conflict` if some
-    appeals would have no policy.
+    """Add a new version of the policy, given as for `add_policy`; it replaces versions planned for that time.
+    Clocks that have started keep their version. Raises `NotFound`, `PreconditionFailed`, `Invalid`, or `Conflict`
+    if some appeals would have no policy.
     """
     await _lock(session)
     latest = await latest_version(session, policy_key)
@@ -94,7 +94,7 @@ async def change_policy(
 
 async def end_policy(session: WriteSession, policy_key: UUID, seen_version: int | None) -> SlaPolicy:
     """End the policy now, including planned versions; return its latest version. Running clocks keep their
-    version. Raises `NotFound`, or `Conflict` if some appeals would have no policy.
+    version. Raises `NotFound`, `PreconditionFailed`, or `Conflict` if some appeals would have no policy.
     """
     await _lock(session)
     latest = await latest_version(session, policy_key)
