@@ -21,7 +21,7 @@ NOT_DECODED = "The image takes too long or too much memory to decode"
 _PROGRAM = Path(__file__).with_name("image_program.py")
 # A waiting image takes up to 20 MiB of memory. A person may have two at a time, and organisations take turns.
 IMAGE_QUEUE = CallerQueue(
-    "Too many photos are being uploaded, two by you or many by others",
+    "You are already uploading two photos, or many people are uploading photos",
     concurrency=MAX_CONCURRENT_IMAGES,
     max_waiting=16,
     max_per_caller=2,
@@ -41,8 +41,9 @@ async def clean_image(content: bytes) -> CleanImage:
     """Return the re-encoded image of an uploaded file, whose type is determined by the content alone. Call this in
     a turn of `IMAGE_QUEUE`.
 
-    Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged image, and for an
-    image with too many pixels, which is not decoded.
+    Raises `Invalid` naming the field for anything but a JPEG, PNG or WebP image, for a damaged image, for an image
+    with too many pixels or too unequal sides, which is not decoded, and for one whose decoding exceeds the limits
+    of the process.
     """
     code, output = await _run(content)
     header, _, image = output.partition(b"\n")

@@ -49,7 +49,7 @@ def check_size(content: bytes) -> None:
 
 async def require_may_upload(database: Database, caller: Caller) -> None:
     """Raise `Unauthenticated` if the caller no longer has access, `Conflict` if the caller has too many unattached
-    photos. `store_upload` checks both again, because re-encoding a photo takes seconds.
+    photos. The transaction that stores the photo checks both again, because re-encoding a photo takes seconds.
     """
     async with database.read() as session:
         await token_recheck.require_access(session, caller)

@@ -72,7 +72,7 @@ async def submit(session: WriteSession, caller: Caller, selection: Selection, ch
     """Store the operation with its appeals, and enqueue the job that changes them.
 
     Raises `Forbidden` and `Invalid` as `check_change` does, `Invalid` for more than `MAX_APPEALS` appeals,
-    `ListChanged` if the filter matches other appeals than the person saw, and `TooManyRequests` beyond the
+    `ListChanged` if the filter no longer matches the appeals that the person saw, and `TooManyRequests` beyond the
     caller's quota.
     """
     await check_change(session, caller, change)
@@ -181,8 +181,8 @@ def change_of(operation: BulkOperation) -> BulkChange:
 
 
 def visible(caller: Caller) -> ColumnElement[bool]:
-    """Return the SQL condition of the operations that the caller may see: the centre's moderators see all, staff
-    their own, and with `assignees:manage` all of their organisation. An operation that included subordinate
+    """Return the SQL condition of the operations that the caller may see: the centre sees all, staff see their
+    own, and with `assignees:manage` those of their whole organisation. An operation that included subordinate
     organisations is shown only to colleagues who see these too.
     """
     if caller.is_region_wide:

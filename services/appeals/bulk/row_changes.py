@@ -127,7 +127,9 @@ async def _decide(session: WriteSession, caller: Caller, appeal: Appeal, change:
 
 
 async def _message_to_decide(session: AsyncSession, appeal: Appeal) -> UUID | None:
-    """Return the id of the appeal's last message whose need for an answer is unclear, else of the first one."""
+    """Return the id of the appeal's last message whose need for an answer is unclear, else of the first one; None
+    without messages.
+    """
     rows = await session.execute(
         select(AppealMessage.message_id, Classification.needs_answer)
         .outerjoin(Classification, Classification.message_id == AppealMessage.message_id)

@@ -502,5 +502,5 @@ def _in_utc(event: ClockEvent) -> ClockEvent:
 
 def _required(moment: datetime | None) -> datetime:
     if moment is None:
-        raise ValueError("an event that starts a clock must give `starts_at`, from which it counts")
+        raise ValueError("an event that sets the start of a clock must give `starts_at`")
     return moment
