@@ -213,10 +213,10 @@ class AppealMatcher:
         raise Conflict("The appeals of this thread are being changed by other requests: try again")
 
     def reclassify(self, item: ClassifiedMessage, *, was_urgent: bool, decided: bool) -> None:
-        """Apply the new classification of an edited message: raise the urgency on new danger, resolve an unclear
-        appeal, and reopen an answered one if the message needed no answer before. Other fields of the appeal do
-        not change, and the urgency is never lowered. `decided`: a person has classified the former text; then only
-        an alert is raised.
+        """Apply the new classification of an edited message: raise the urgency on new danger, assign an appeal
+        whose need was unclear, and reopen an answered one if the message needed no answer before. An unknown topic
+        or location may be set; other fields of the appeal do not change, and the urgency is never lowered.
+        `decided`: a person has classified the former text; then only an alert is raised.
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)
@@ -308,7 +308,7 @@ class AppealMatcher:
         return True
 
     def _raise_urgency(self, appeal: Appeal, item: ClassifiedMessage, *, only_alert: bool = False) -> None:
-        """Make the appeal urgent, or raise an alert, if one of its messages reports danger.
+        """Make the appeal urgent, or raise an alert, if the message reports danger.
 
         Called before routing, because rules may depend on the urgency.
         """
@@ -321,8 +321,8 @@ class AppealMatcher:
             raise_urgency(appeal, self._routing_context.sla, self._recorder, item.actor, why=result.why)
 
     def _resolve_triage(self, appeal: Appeal, item: ClassifiedMessage, placement: Placement | None = None) -> None:
-        """Resolve an appeal whose need is unclear by a clear message. A returned appeal stays in triage for a
-        person.
+        """Assign an appeal in triage after a message that certainly needs an answer, if the rules give an
+        organisation. A returned appeal stays in triage for a person.
         """
         result = item.result
         if placement is not None and placement.whole is not None and placement.whole.topic is not None:

@@ -123,7 +123,7 @@ def numbers_of(text: CleanText) -> frozenset[str]:
 
 
 def stem_of(word: str) -> str:
-    """Return the beginning that all forms of a word share."""
+    """Return the beginning that the forms of a word usually share."""
     return word[: max(_SHORTEST_STEM, len(word) - 2)]
 
 

@@ -39,7 +39,7 @@ _WAITING = text(
 
 async def next_inputs(database: Database, after_position: int) -> tuple[list[ClassifierInput], int]:
     """Return the classifier inputs of messages that wait beyond the current batch and `after_position`, and the
-    position of the last input. Without inputs the position is `after_position`.
+    position of the last event that was read; `after_position` if no event waits.
     """
     async with database.read() as session:
         waiting = await _events_after_batch(session, after_position)
@@ -59,7 +59,8 @@ async def next_inputs(database: Database, after_position: int) -> tuple[list[Cla
 
 async def prefetch_backlog(database: Database, reached: int) -> int:
     """Classify all messages that wait beyond the current batch and the position `reached`; the next portion is
-    read while the current one is classified. Return the position of the last input; `reached` if there was none.
+    read while the current one is classified. Return the position of the last event that was read; `reached` if
+    none waited.
     """
     reading: asyncio.Task[None] | None = None
     try:

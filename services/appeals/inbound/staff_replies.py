@@ -70,7 +70,8 @@ class StaffReplyMatcher:
         citizen_posts: Mapping[str, Message],
     ) -> Appeal | None:
         """Attach a message of the community; return the appeal that it answers, or None. The message addresses the
-        citizen, so it is not attached to an erased appeal. An erased message answered an erased citizen alone.
+        citizen, so it is not attached to an erased appeal. An erased message is not attached either, because it
+        answered only erased citizens.
 
         `parents`: messages by (network, external id); `citizen_posts`: wall posts of citizens by thread.
         """

@@ -41,7 +41,7 @@ def may_change_reply(event: Event, message: Message) -> bool:
 
 
 async def follow_message(session: WriteSession, event: Event, message: Message) -> None:
-    """Make the reply of this message, if there is one, what the message is now. Idempotent."""
+    """Apply the current text and deletion of the message to its reply, if there is one. Idempotent."""
     reply_id = await session.scalar(select(Reply.id).where(Reply.message_id == message.id))
     locked = await lock_with_appeal(session, reply_id) if reply_id is not None else None
     if locked is None:
@@ -108,7 +108,9 @@ class _StaffReply:
         self.recorder.add_event(withdrawn, NETWORK_ACTOR)
 
     async def restore(self) -> None:
-        """Publish the reply again; it stops the clocks that its deletion continued, at its own moment."""
+        """Mark the reply as published again. If it answers the awaited message, it stops the clocks that its
+        deletion continued, at the moment of its publication.
+        """
         session, appeal, reply = self.session, self.appeal, self.reply
         self._mark_changed()
         reply.status = "published"

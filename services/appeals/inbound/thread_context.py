@@ -44,7 +44,7 @@ class ThreadContext:
 
     @staticmethod
     async def load(session: AsyncSession, messages: Iterable[Message]) -> "ThreadContext":
-        """Load parents and posts, one statement each."""
+        """Load parents, posts and owners of pages, one statement each."""
         batch = list(messages)
         targets = {(message.network, message.reply_to) for message in batch if message.reply_to}
         parents: list[Message] = []

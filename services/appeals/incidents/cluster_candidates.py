@@ -26,8 +26,8 @@ from shared.tables.appeals_incidents import Incident
 class ClusterCandidate:
     """The subject of an incident and samples of its latest members; `new_members` are about to join.
 
-    Without `incident`, the incident is about to be opened: `spike_appeals` appeals arrived where `expected_count`
-    are usual.
+    Without `incident`, the incident is about to be opened: `spike_appeals` arrived where `expected_count` are
+    usual.
     """
 
     subject: IncidentSubject
@@ -134,10 +134,11 @@ def match_rank(appeal: RecentAppeal, candidate: ClusterCandidate) -> tuple[bool,
 def is_same_problem(known: ClusterCandidate, spike: ClusterCandidate) -> bool:
     """Return whether a spike reports the problem of a known candidate.
 
-    If both have a utility failure, the failures must be the same. Otherwise the groups must be the same and, in
-    addition, one of these is true: the topics are the same; one of the two has a utility failure, and most texts
-    of the other name it; one has a utility failure, and a topic is unknown or only the group. If only the groups
-    are the same, or only the texts name the failure, the texts must be similar.
+    The municipality must be the same, and the settlements must not differ. If both have a utility failure, the
+    failures must be the same. Otherwise the groups must be the same and, in addition, one of these is true: the
+    topics are the same; one of the two has a utility failure, and most texts of the other name it; one has a
+    utility failure, and a topic is unknown or only the group. If only the groups are the same, or only the texts
+    name the failure, the texts must be similar.
     """
     one, other = known.subject, spike.subject
     if one.municipality != other.municipality or not compatible_settlements(one.settlement, other.settlement):

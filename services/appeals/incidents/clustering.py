@@ -1,7 +1,8 @@
 """Clustering: new appeals join the open incident that they report, and many appeals about one problem at once form
-a spike. It consumes the events of this service in batches; the number of statements does not grow with the batch.
-The lock on its offset admits one worker at a time. A batch also holds an advisory lock for each municipality it
-touches, so that an appeal handled outside the batch (a retried dead letter) cannot open a second incident.
+a spike. Clustering consumes the events of this service in batches; the number of statements depends on the
+incidents and spikes, not on the appeals of a batch. The lock on its offset admits one worker at a time. A batch
+also holds an advisory lock for each municipality it touches, so that an appeal handled outside the batch (a
+retried dead letter) cannot open a second incident.
 """
 
 from collections import defaultdict

@@ -15,7 +15,9 @@ from shared.tables.registry import Organisation
 
 
 def _last_replies(incident_id: UUID) -> Select[UUID]:
-    """Select the last final reply of the centre and of each organisation that later members get too."""
+    """Return the query of the ids of the last final replies, of the centre and of each organisation, that later
+    members get too.
+    """
     return (
         select(IncidentReply.id)
         .where(

@@ -176,7 +176,7 @@ async def add_manually(
 ) -> Incident:
     """Add appeals to an incident; appeals that are already in it stay.
 
-    Raises the errors of `open_manually`, and `Conflict` for a closed incident.
+    Raises `NotFound`, the errors of `open_manually`, and `Conflict` for a closed incident.
     """
     incident = await lock(session, caller, incident_id)
     if incident.closed_at is not None:
@@ -301,8 +301,8 @@ async def _update_counted_columns(session: WriteSession, incident: Incident, val
 
 
 async def set_utility_failure(session: WriteSession, incident: Incident, utility_failure: str) -> None:
-    """Set the utility failure of a locked incident; the title is adapted unless a person has edited the
-    incident.
+    """Set the utility failure of a locked incident; the title is adapted if a spike opened the incident and no
+    person has edited it.
     """
     values: dict[str, Any] = {"utility_failure": utility_failure}
     if incident.origin == "spike" and incident.version == 1:
@@ -346,8 +346,8 @@ async def remove_member(session: WriteSession, caller: Caller, incident_id: UUID
 async def close(session: WriteSession, caller: Caller, incident_id: UUID, version: int | None) -> Incident:
     """Close the incident: appeals can no longer join, and its appeals stay unchanged.
 
-    Raises `NotFound`, `Forbidden` for another organisation's incident, `Conflict` for a closed one, and the errors
-    of `check_version`.
+    Raises `NotFound`, `Forbidden` if the caller's organisation neither leads it nor has all of its appeals,
+    `Conflict` for a closed one, and the errors of `check_version`.
     """
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)
@@ -367,8 +367,9 @@ async def update_incident(
     version: int | None,
     values: dict[str, Any],
 ) -> Incident:
-    """Set the title or the leading organisation, which must exist. Raises the errors of `close`, and `Forbidden`
-    if staff of an organisation change who leads: only the centre may.
+    """Set the title or the leading organisation, which must exist. Raises the errors of `close` except `Conflict`,
+    because closed incidents can be changed too, and `Forbidden` if staff of an organisation change who leads: only
+    the centre may.
     """
     incident = await lock(session, caller, incident_id)
     await _require_authority(session, caller, incident)
@@ -401,8 +402,8 @@ async def _require_authority(session: AsyncSession, caller: Caller, incident: In
 async def emit_incident_event(
     session: WriteSession, incident: Incident, model: type[IncidentSnapshot], actor: str = SYSTEM_ACTOR
 ) -> None:
-    """Emit two events with the incident's current state: one for the centre, and one for the leading organisation
-    about its own appeals. The title is left out, because a person may have written it.
+    """Emit an event with the incident's current state for the centre, and another for the leading organisation, if
+    any, about its own appeals. The title is left out, because a person may have written it.
     """
     await emit(
         session,

@@ -156,7 +156,7 @@ async def count_region(
 
 
 async def read_baseline(session: WriteSession, now: datetime) -> Baseline:
-    """Return the counts of the last two weeks, at most `BASELINE_CACHE_FOR` old."""
+    """Return the counts of the last two weeks without the recent window, at most `BASELINE_CACHE_FOR` old."""
     engine = session.get_bind()
     assert isinstance(engine, Engine)
     known = _BASELINES.get(engine)

@@ -171,8 +171,8 @@ def is_concentrated(appeals: Sequence[RecentAppeal], min_authors: int, window: t
 def group_by_settlement(appeals: Sequence[RecentAppeal], min_authors: int) -> Iterator[list[RecentAppeal]]:
     """Split appeals of one key and municipality by the settlements that enough people name. An appeal without a
     settlement goes to the settlement of most appeals of its thread, else of its page, else to the largest group.
-    If no settlement has enough people, all appeals are one group, except those with another settlement than the
-    majority.
+    Appeals with a settlement that too few people name are left out. If no settlement has enough people, all
+    appeals are one group, except those whose settlement differs from that of the majority.
     """
     named: dict[str, list[RecentAppeal]] = defaultdict(list)
     for appeal in appeals:
