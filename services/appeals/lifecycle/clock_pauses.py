@@ -13,7 +13,9 @@ from shared.tables.appeals import Appeal
 
 
 async def pause_clocks(session: WriteSession, caller: Caller, appeal: Appeal, reason: str) -> SlaContext:
-    """Pause the running clocks of a locked appeal. Raises `Conflict` if no clock runs, or the appeal has ended."""
+    """Pause the running clocks of a locked appeal; return the SLA context in which they count. Raises `Conflict`
+    if no clock runs, or the appeal has ended.
+    """
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     has_ended = appeal.status in FINAL_STATUSES
     if has_ended or not clocks.pause_clocks(appeal, sla, caller.actor, reason):
@@ -27,7 +29,9 @@ async def pause_clocks(session: WriteSession, caller: Caller, appeal: Appeal, re
 
 
 async def resume_clocks(session: WriteSession, caller: Caller, appeal: Appeal, reason: str | None) -> SlaContext:
-    """Resume the paused clocks of a locked appeal. Raises `Conflict` if none is paused."""
+    """Resume the paused clocks of a locked appeal; return the SLA context in which they count. Raises `Conflict`
+    if none is paused.
+    """
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     if not clocks.resume_clocks(appeal, sla, caller.actor, reason):
         raise Conflict("No clock of the appeal is paused")

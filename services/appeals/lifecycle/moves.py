@@ -89,7 +89,7 @@ def apply_move(
 def _check_transfer(appeal: Appeal, organisation_id: UUID | None, holders: Collection[UUID]) -> None:
     """Raise `Invalid` or `Conflict` if staff may not transfer the appeal to the organisation."""
     if organisation_id is None:
-        raise Invalid.field("/organisation_id", "Give the organisation to transfer the appeal to")
+        raise Invalid.field("/organisation_id", "Choose the organisation to transfer the appeal to")
     if organisation_id == appeal.organisation_id:
         raise Conflict("The organisation already has the appeal")
     if organisation_id in holders:
@@ -123,7 +123,7 @@ def _apply(
     if to == "assigned":
         target_id = organisation_id or appeal.organisation_id or route_of(appeal).suggested_organisation_id
         if target_id is None:
-            raise Invalid.field("/organisation_id", "Give the organisation: the appeal has no suggested one")
+            raise Invalid.field("/organisation_id", "Choose an organisation: none is suggested for the appeal")
         route = route_of(appeal)
         if organisation_id is not None and organisation_id != appeal.organisation_id:
             by = "Решение модератора" if is_centre_role(caller.role) else "Передано организацией"

@@ -85,8 +85,9 @@ def assign(
 ) -> None:
     """Assign the appeal to an organisation, because an answer is due.
 
-    The clock starts at the moment given by the policy, not at this decision, so it includes the time that the
-    centre took to decide. `assignment_kind` defaults to `routed` for the system and to `assigned` for a person.
+    The clock starts at the moment given by the policy. Unless that is the assignment, it includes the time that
+    the centre took to decide. `assignment_kind` defaults to `routed` for the system and to `assigned` for a
+    person.
     """
     previous_organisation_id, status_before = appeal.organisation_id, appeal.status
     _record_assignment(

@@ -31,7 +31,7 @@ _READ_AS: Final = ("message_added", "feedback_received", "feedback_corrected")
 
 @dataclass(frozen=True)
 class WaitingMessage:
-    """One that awaits a reply. `asked_at`: when it was edited into one that asks; None if it was written so."""
+    """A message that awaits a reply. `asked_at`: when an edit made it ask; None if it asked from the beginning."""
 
     message: Message
     needs_answer: str
@@ -170,10 +170,10 @@ async def await_next_message(
     former: UUID | None,
     former_may_ask: bool = False,
 ) -> bool:
-    """Let the clocks that count from the message `former` count from the first message after the last reply that
-    needs an answer, and end a pause; return whether there is one. `former_may_ask`: this may be `former` itself,
-    if its classification says so. Call it if the appeal awaits a reply to `former`, which needs none for the
-    reason that it got a clock, or does not belong to the appeal.
+    """Let the clocks that count from the message `former` count instead from the first message that was written
+    after the last reply and needs an answer, and end a pause; return whether there is such a message.
+    `former_may_ask`: this may be `former` itself, if its classification says so. Call it if the appeal awaits a
+    reply to `former`, but the reason for its clock no longer holds or it does not belong to the appeal.
     """
     is_later = await after_last_reply(session, appeal)
     if former is not None and former_may_ask:

@@ -66,9 +66,7 @@ class AppealFilter(ListFilter):
     reply_refused: bool | None = Field(
         default=None, description="An approver refused the reply, which is a draft again"
     )
-    due_before: BoundedDatetime | None = Field(
-        default=None, description="`next_due_at` is before this moment, or has passed"
-    )
+    due_before: BoundedDatetime | None = Field(default=None, description="`next_due_at` is before this moment")
     incident_id: UUID | None = Field(default=None, description="In this incident")
     in_incident: bool | None = Field(default=None, description="In any incident")
     tag: TagName | None = Field(default=None, description="Has this tag", examples=["крыльцо"])

@@ -22,7 +22,7 @@ AppealSort = TypeAliasType(
 )
 SORT_HELP = (
     "`-opened_at`: newest first; `-updated_at`: last changed first; `due`: by `next_due_at`, without appeals that "
-    "owe nothing; `urgency`: the same, urgent ones first. `opened_at`, `updated_at`, `-due` and `-urgency`: the "
+    "have none; `urgency`: the same, urgent ones first. `opened_at`, `updated_at`, `-due` and `-urgency`: the "
     "reverse. With `q` only `-opened_at` and `opened_at`, by number"
 )
 # All urgencies, the highest first.
