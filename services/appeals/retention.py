@@ -21,9 +21,9 @@ from shared.tables.attachments import Attachment
 def purge_rules(terms: RetentionSettings) -> Sequence[PurgeRule]:
     """Return the purge rules of appeals' tables.
 
-    An alert is kept until its term is over, it was seen, and its appeal or incident has ended. Only uploads that
-    were never attached to a reply expire. A bulk operation is purged after its rows and after the operation that
-    undid it.
+    An alert is kept until its term has passed since it was seen, and its appeal or incident has ended. Only
+    uploads that were never attached to a reply expire. A bulk operation is purged after its rows and after the
+    operation that undid it.
     """
     open_appeal = (
         select(Appeal.id).where(Appeal.id == Alert.appeal_id, Appeal.status.in_(OPEN_APPEAL_STATUSES)).exists()

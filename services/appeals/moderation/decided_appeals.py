@@ -44,9 +44,9 @@ from shared.tables.ingest import Message
 
 @dataclass
 class AppealState:
-    """An appeal that a person decides about. `work_started`: the organisation works on it; `assigned_by_person`: a
-    person chose the organisation. `returned_by`: the organisations that returned it; they get it again only if a
-    person chooses them explicitly.
+    """An appeal that a person decides about. `work_started`: it has a reply, or its status is neither `triage` nor
+    `assigned`; `assigned_by_person`: a person chose the organisation. `returned_by`: the organisations that
+    returned it; they get it again only if a person chooses them explicitly.
     """
 
     appeal: Appeal
@@ -93,7 +93,8 @@ async def close_unneeded(
 ) -> None:
     """Record that the message needs no answer. Its appeal becomes `not_required`, unless another of its messages
     needs an answer, or the appeal is answered or closed. An appeal that the message reopened awaits the reply to
-    the next message that needs one, or becomes answered again. Raises `Conflict` if work on the appeal has begun.
+    the next message that needs one, or becomes answered again. Raises `Conflict` if work on the appeal has begun,
+    or the message is recorded as dissatisfaction.
     """
     appeal = state.appeal
     awaits_next = appeal.first_response_at is not None and clocks.has_message_to_answer(appeal)
@@ -149,7 +150,7 @@ async def _require_not_unsolved(session: WriteSession, appeal: Appeal, awaited: 
 
 
 async def _may_be_answered_again(session: WriteSession, appeal: Appeal) -> bool:
-    """Return whether the appeal has an answer, and nobody writes another one."""
+    """Return whether the appeal has a public final reply and, unless it is in triage, no reply under way."""
     if appeal.first_response_at is None or not await reply_queries.has_public_final_reply(session, appeal):
         return False
     return appeal.status == "triage" or not await reply_queries.has_reply_under_way(session, appeal)
@@ -220,7 +221,9 @@ def apply_corrections(
     routing_context: RoutingContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Apply the corrections to the appeal, and assign it to the organisation given in them, else by the rules."""
+    """Apply the corrections to the appeal, and assign it to the organisation given in them, else by the rules.
+    Raises `Conflict` if they give another organisation for an answered or closed appeal.
+    """
     appeal, actor = state.appeal, caller.actor
     before = classification_changes.classification_fields(appeal)
     changed = _change_classification(appeal, corrections, caller, routing_context, recorder)

@@ -75,8 +75,8 @@ async def decide_message(
     `needs_answer` true opens an appeal, joins the author's appeal about the matter, starts the clock of an unclear
     appeal, or reopens an answered one; false closes an appeal that nobody has started to work on, unless another
     of its messages needs an answer, and ends the reopening by this message. Raises `NotFound`, `Invalid`,
-    `Conflict` if the status of the appeal no longer allows the decision, `PreconditionFailed`, and the errors of
-    `reviews.check_not_stale`.
+    `Conflict` if the page itself wrote the message, the message is erased or the status of the appeal no longer
+    allows the decision, `PreconditionFailed`, and the errors of `reviews.check_not_stale`.
     """
     await require_reading(session)
     await reviews.lock_review(session, message_id)
@@ -229,7 +229,8 @@ async def triage_appeal(
 ) -> None:
     """Set topic, location, urgency and organisation of a locked appeal without messages.
 
-    Raises `Invalid`, `DecidedByAnother`, or `Conflict` if the appeal has messages: then decide about one of them.
+    Raises `Invalid`, `DecidedByAnother`, or `Conflict` if the appeal was merged or has messages: then decide about
+    the other appeal or one of the messages.
     """
     if appeal.status == "merged":
         raise Conflict("The appeal was merged into another one: decide about the other appeal")
@@ -261,7 +262,8 @@ async def open_from_message(
     session: WriteSession, caller: Caller, message_id: UUID, corrections: Corrections
 ) -> tuple[Appeal, bool]:
     """Open an appeal from a stored message, or join the author's appeal about the matter; return the appeal and
-    whether it is new. Raises `Invalid` naming `/message_id`, `Conflict` if the message belongs to an appeal.
+    whether it is new. Raises `Invalid` naming `/message_id`, `Conflict` if the message is erased or belongs to an
+    appeal.
     """
     await require_reading(session)
     await reviews.lock_review(session, message_id)

@@ -108,8 +108,8 @@ def agreement(
 ) -> dict[str, bool | None]:
     """Return by field whether people agree with the prediction; None if the decision or the prediction has no
     value for it. `groups` maps a topic or group to its group. A predicted group without a topic is compared by
-    group, a location by its municipality. A prediction «no answer due», or an unsure one, has no values for the
-    fields that depend on an answer.
+    group, a location by its municipality. An unsure prediction has no value for `needs_answer`. If the prediction
+    or the decision is «no answer due», the other fields have none.
     """
     need, sees_need = predicted.get("needs_answer"), predicted.get("needs_answer") in {"yes", "unsure"}
     agreed: dict[str, bool | None] = dict.fromkeys(REVIEWED_FIELDS)

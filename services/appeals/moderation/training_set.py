@@ -1,6 +1,6 @@
 """Export of a training set as CSV: messages with people's decisions, personal data masked. Columns that exports of
-«Инцидент Менеджмент» also have keep their names; the other columns are those that `gospablik classify` writes. A
-cell is empty if people did not decide on it.
+«Инцидент Менеджмент» also have keep their names; the other columns are those that `gospablik classify` writes. The
+cell of a field that people did not decide is empty.
 """
 
 from collections.abc import AsyncIterator, Sequence

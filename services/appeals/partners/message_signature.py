@@ -1,4 +1,4 @@
-"""Verification of messages that are signed by Standard Webhooks."""
+"""Verification of messages that are signed according to Standard Webhooks."""
 
 import base64
 import hashlib
@@ -25,7 +25,9 @@ Defect = Literal["headers", "partner", "secret", "signature", "timestamp"]
 
 
 class NotVerified(Exception):  # noqa: N818
-    """The message is not from the partner, or too old. `defect` is for the log, never for the sender."""
+    """The message is not verified as the partner's, or its time is too far from the server's. `defect` is for the
+    log, never for the sender.
+    """
 
     def __init__(self, defect: Defect) -> None:
         super().__init__(defect)

@@ -139,8 +139,9 @@ async def _publish(
 
 
 async def _remove_attached(session: WriteSession, reply: Reply, twice: Sequence[UUID]) -> None:
-    """Delete the attached staff replies that stand for this same reply; their feedback is feedback on it. Changes
-    by hand in the network go with them, because they change no reply of ours; the messages keep the former texts.
+    """Delete the attached staff replies that are in fact this reply; their feedback becomes feedback on it. Their
+    changes by hand in the network are deleted too, because they change no reply of ours; the messages keep the
+    former texts.
     """
     rounds = await session.scalars(select(FeedbackRound).where(FeedbackRound.reply_id.in_(twice)))
     for feedback_round in rounds:

@@ -23,10 +23,10 @@ from shared.tables.appeals_replies import Reply, ReplyChange
 async def take_answer_back(
     session: WriteSession, appeal: Appeal, reply: Reply, withdrawal: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    """Make the locked appeal await an answer again, with the clocks that the withdrawn reply had stopped. Nothing
-    changes if a later reply is public, so that the citizen has an answer, or if the appeal was merged or needs no
-    answer. Earlier replies that were withdrawn while this one was public take effect now too, and so does an
-    earlier reply of staff that was restored meanwhile.
+    """Make the locked appeal await an answer again, with the clocks that the withdrawn reply had stopped. If a
+    later reply is public, the citizen has an answer: only the time of the final answer and the feedback round
+    change. Nothing changes if the appeal was merged or needs no answer. Withdrawals of earlier replies, made while
+    this one was public, take effect now too, and so does an earlier reply of staff that was restored meanwhile.
     """
     published_at, actor, reason = reply.published_at, withdrawal.requested_by, withdrawal.reason
     if published_at is None:

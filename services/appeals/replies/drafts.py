@@ -33,7 +33,8 @@ async def create_draft(session: WriteSession, appeal: Appeal, given: NewReply, c
     """Create a draft and give its author the edit lease. Kind and promise are checked when it is submitted.
 
     Raises `Conflict` if the appeal takes no reply now, `ReplyBeingWritten` naming the other person,
-    `ReplyUnderWay` naming the first reply, `Invalid` for a message of another appeal.
+    `ReplyUnderWay` naming the first reply, `Invalid` for a message of another appeal or an attachment that cannot
+    be attached.
     """
     submission.require_takes_reply(appeal, caller)
     message = await reply_queries.target_message(session, appeal, given.message_id)
@@ -54,7 +55,8 @@ async def save_draft(
 ) -> Reply:
     """Save the current content of a draft, and renew the edit lease. Equal content keeps the version. Raises
     `NotFound`, `ReplyBeingWritten` naming the other person, `Conflict` if the reply is not a draft,
-    `PreconditionFailed` naming the current version, `Invalid` naming an attachment that cannot be attached.
+    `PreconditionFailed` naming the current version, `Invalid` for a message of another appeal or an attachment
+    that cannot be attached.
     """
     reply = await reply_queries.get_reply(session, appeal, reply_id)
     _require_draft(reply)

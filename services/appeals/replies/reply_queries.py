@@ -129,8 +129,8 @@ def is_resumed() -> ColumnElement[bool]:
 
 
 async def has_reply_under_way(session: WriteSession, appeal: Appeal) -> bool:
-    """Return whether a reply to the locked appeal is written, approved or published now. The appeal's version does
-    not show this, because neither a draft nor the restart of a failed reply by ingest changes it.
+    """Return whether a reply to the locked appeal is being written, approved or published. The appeal's version
+    does not show this, because neither a draft nor the restart of a failed reply by ingest changes it.
     """
     await lock_replies(session, appeal.id)
     under_way = exists().where(

@@ -1,4 +1,4 @@
-"""Versions of the text of a draft, so that no written text is lost."""
+"""Versions of the text of a reply, so that no written text is lost."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta

@@ -164,9 +164,10 @@ async def retry_reply(
     session: WriteSession, appeal: Appeal, reply_id: UUID, caller: Caller, text: str | None = None
 ) -> Reply | None:
     """Retry a failed reply, with the corrected `text` if given; return None if the appeal has no such reply.
-    Raises `Conflict` if the reply has not failed, its message was moved to another appeal, or the corrected text
-    needs the approval of another person; `Invalid` if parts of it are published and `text` does not begin with
-    them, or if `text` must not be published. The former text stays in the timeline.
+    Raises `Conflict` if the appeal was merged, the reply has not failed, its message was moved to another appeal,
+    or the corrected text needs the approval of another person; `ReplyUnderWay` naming another reply; `Invalid` if
+    parts of it are published and `text` does not begin with them, or if `text` must not be published. The former
+    text stays in the timeline.
     """
     reply = await session.scalar(
         select(Reply).where(Reply.id == reply_id, Reply.appeal_id == appeal.id).with_for_update()
