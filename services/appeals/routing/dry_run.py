@@ -1,6 +1,7 @@
 """Dry run of a rule set over stored appeals, by the same code as real routing; nothing is changed.
 
-Appeals are grouped by the facts that rules compare, so each combination is decided once.
+Appeals are grouped by the facts that rules compare, so each combination is decided once in each slice of the
+period.
 """
 
 from collections import Counter
@@ -35,8 +36,9 @@ OrganisationPair = tuple[UUID | None, UUID | None]
 
 @dataclass
 class DryRunOutcome:
-    """The number of routed appeals, the organisations between which appeals would move, and the number of
-    undecided appeals.
+    """Numbers of appeals. `appeals`: the rules decided about them; `unrouted`: of these, the ones that get no
+    organisation; `need_unclear`: left out, because it is unclear whether they need an answer; `moves`: they would
+    get another organisation.
     """
 
     appeals: int = 0
@@ -56,8 +58,8 @@ class DryRunOutcome:
 
 
 def needs_answer_decided() -> ColumnElement[bool]:
-    """Return the SQL condition that an answer is certainly due: because of a message of the appeal, or because a
-    person opened it.
+    """Return the SQL condition that it is decided whether an answer is due: the appeal is not in triage, one of
+    its messages needs an answer, or a person opened it without messages.
     """
     messages = exists().where(AppealMessage.appeal_id == Appeal.id)
     clear = exists().where(

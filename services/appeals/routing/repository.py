@@ -151,7 +151,7 @@ def make_router(
 
 
 async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UUID, PageOwner]:
-    """Return the owners of these pages, each with the municipality that the owner's name implies."""
+    """Return the owners of these pages, each with the municipality that the page implies."""
     founder = aliased(Organisation)
     query = (
         select(

@@ -62,8 +62,8 @@ def _affects_routing(data: EventData) -> bool:
 
 async def reroute_appeals(database: Database, *, include_untouched: bool, rule_set_id: UUID | None = None) -> int:
     """Route unassigned appeals by the active set, and with `include_untouched` also appeals that nobody has moved
-    or started. Return how many appeals got another organisation. With `rule_set_id` it stops once that set is no
-    longer active: the next set is applied by its own job.
+    or started to work on. Return how many appeals got another organisation. With `rule_set_id` it stops once that
+    set is no longer active: the next set is applied by its own job.
     """
     moved, position = 0, None
     while True:

@@ -89,7 +89,7 @@ async def activate(
 ) -> RuleSet:
     """Replace the active set with this one, and enqueue the rerouting of unassigned appeals.
 
-    With `reroute` also appeals that nobody has moved or started are rerouted. Raises `NotFound`,
+    With `reroute` also appeals that nobody has moved or started to work on are rerouted. Raises `NotFound`,
     `PreconditionFailed`, or `Conflict` if the set is already active, is no longer valid, or `expected_active_id`
     is not the active set.
     """
@@ -271,7 +271,7 @@ async def list_active_rules(session: AsyncSession, paging: Paging) -> Sequence[R
 
 
 async def add_checked_rule(session: WriteSession, rule: Rule, actor: str) -> RoutingRule:
-    """Add a rule and activate it at once. Raises `Invalid` naming the field, or `Duplicate`."""
+    """Add a rule and activate it at once. Raises `Invalid` naming the field, `Duplicate` or `Conflict`."""
     if conditions_of(rule) == NO_CONDITIONS:
         named = (
             "topic_id", "municipality", "page_owner_id", "page_owner_sphere", "page_owner_kind", "urgency",

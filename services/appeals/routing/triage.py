@@ -24,8 +24,8 @@ def unclear_need_reason(result: ClassificationResult) -> UnclearNeedReason | Non
 
 
 def stored_unclear_need_reason(appeal: Appeal) -> UnclearNeedReason:
-    """Return the stored reason why it was unclear, when the message was routed, whether the appeal needs an
-    answer; `need_unclear` if none is stored.
+    """Return the stored reason why the need for an answer was unclear when the message was routed; `need_unclear`
+    if none is stored.
     """
     stored = route_of(appeal).triage_reason
     return cast(UnclearNeedReason, stored) if stored in get_args(UnclearNeedReason) else "need_unclear"

@@ -103,8 +103,8 @@ async def activate_rule_set(
 ) -> schemas.RuleSetOut:
     """Replace the active set with this one; an older set may be activated again. The set is validated again: if it
     is no longer valid, the response is a 409 that names the rules. Unassigned appeals are routed again; with
-    `reroute` also appeals that nobody has moved or started. `POST …/dry-run` with `only_untouched` shows which
-    appeals would move.
+    `reroute` also appeals that nobody has moved or started to work on. `POST …/dry-run` with `only_untouched`
+    shows which appeals would move.
     """
     active = await rule_sets.activate(
         session,

@@ -172,14 +172,14 @@ class DryRunIn(RequestBody):
     from_: BoundedDatetime | None = Field(
         default=None,
         alias="from",
-        description="Opened from; 30 days ago by default",
+        description="Opened from; 30 days before `to` by default",
         examples=["2026-10-24T00:00:00+08:00"],
     )
     to: BoundedDatetime | None = Field(default=None, description="Opened before; now by default")
     only_untouched: bool = Field(
         default=False,
-        description="Only appeals that `reroute` would change: open ones that nobody has moved or started; by "
-        "default of any time",
+        description="Only appeals that `reroute` would change: open ones that nobody has moved or started to work "
+        "on; by default of any time",
     )
 
 
@@ -243,7 +243,7 @@ class RulePreviewOut(BaseModel):
 
     rule_set: int
     organisation: NamedRef | None = Field(description="Null: moderators decide")
-    triage_reason: TriageReason | None = Field(description=f"Why they decide. {TRIAGE_REASON_HELP}")
+    triage_reason: TriageReason | None = Field(description=f"Why moderators decide. {TRIAGE_REASON_HELP}")
     route: RouteOut
     facts: RoutingFactsOut
     matching_rules: list[RuleOut]
