@@ -185,7 +185,7 @@ class ClassifierPool:
         raise ClassifierUnavailableError("the classifier process ended twice in a row")
 
     async def _in_turn(self, work: Callable[..., T], *arguments: object) -> T:
-        """Run the work in the classifier process; its last argument is the folder of the custom model.
+        """Run the work in the classifier process; the work's last argument is the folder of the custom model.
 
         Raises `BrokenProcessPool` if the process ends meanwhile. Only one call runs at a time, so a crash is
         caused by that call and not by a waiting one.
@@ -228,7 +228,7 @@ def classifier_pool() -> ClassifierPool:
 async def check_custom_model(_service: Service) -> None:
     """Refuse to start a service whose custom model cannot be used.
 
-    Without a custom model nothing is checked: the classifier is loaded when the first text arrives.
+    Without a custom model nothing is checked here.
     """
     if settings().topics_model is not None:
         await classifier_pool().start()

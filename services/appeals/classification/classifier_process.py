@@ -1,7 +1,7 @@
 """What the classifier process runs: it loads the model and classifies portions of texts.
 
-The process imports this module alone of the service: neither the database nor the web framework, which would take
-as much memory as the model.
+Besides the classifier's own modules, the process imports only this module of the service: neither the database nor
+the web framework, which would take as much memory as the model.
 """
 
 import multiprocessing

@@ -20,7 +20,9 @@ _SHORT_PATTERN = 4
 
 @dataclass(frozen=True, slots=True)
 class PageLocation:
-    """The location that a page implies; all fields are empty if it implies none."""
+    """The location that a page implies; `municipality` and `settlement` are None if it implies none. `owner` is
+    the owner's name.
+    """
 
     municipality: str | None
     settlement: str | None
@@ -80,7 +82,9 @@ def _one(places: list[LocationMention]) -> str | None:
 
 @lru_cache(maxsize=_REMEMBERED)
 def page_location(owner: str | None, municipality: str | None) -> PageLocation:
-    """Return the location that a page implies: by its owner's name, else by its registered municipality."""
+    """Return the location that a page implies: its registered municipality, else the one in its owner's name; of a
+    republic-level or regional body only the name counts.
+    """
     given = _canonical(municipality)
     if not owner:
         return PageLocation(given, None, "")

@@ -44,7 +44,7 @@ class LabelMapping:
 
     @property
     def usable(self) -> dict[str, TaxonomyEntry]:
-        """Return the labels with enough rows."""
+        """Return the labels that name a topic and have enough rows."""
         return {label: found for label, found in self.mapped.items() if self.rows[label] >= MIN_ROWS_PER_LABEL}
 
     def describe_unmapped(self) -> str:

@@ -94,5 +94,5 @@ class SparseRows:
 
 
 def _ends(rows: Places, row_count: int) -> Places:
-    """Return the end index of each row's values; `rows` has the row of each value, in ascending order."""
+    """Return the end index of each row's values; `rows` has the row of each value."""
     return np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=row_count))])

@@ -130,7 +130,7 @@ class KeywordMatches:
 
 
 def classify_by_keywords(text: str, context: MessageContext) -> ClassificationResult:
-    """Classify one message by its words alone. Raises no error for any text."""
+    """Classify one message by keywords. Raises no error for any text."""
     note = truncation_note(text)
     text, context = truncate_input(text, context)
     text = to_cyrillic(text)

@@ -1,5 +1,5 @@
-"""Limit of the classified text: only its beginning is classified. The result of a truncated text says so, and a
-moderator reads the text.
+"""Limit of the classified text: only its beginning is classified. The result of a truncated text says so and is
+never `no`: a moderator decides whether the rest needs an answer.
 """
 
 from dataclasses import replace
@@ -27,7 +27,7 @@ def truncation_note(text: str) -> str:
 
 
 def with_truncation_note(result: ClassificationResult, note: str) -> ClassificationResult:
-    """Return the result of a truncated text: a moderator decides whether the rest needs an answer."""
+    """Return the result with the note; `no` becomes `unsure`, because the rest may need an answer."""
     if not note:
         return result
     needs = "unsure" if result.needs_answer == "no" else result.needs_answer

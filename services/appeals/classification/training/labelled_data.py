@@ -83,7 +83,7 @@ def load_labelled(table: LoadedTable, text: str, label: str, names: str | None =
 
 def _finer(table: LoadedTable, whole: Sequence[int], labels: Sequence[str], taken: set[int]) -> int | None:
     """Return the column that subdivides the labels in words, such as «Тема» beside «Группа тем». Its values
-    repeat, and each value belongs to one label.
+    repeat, and nearly every value belongs to one label.
     """
     best: tuple[float, int] | None = None
     for at in range(len(table.columns)):
