@@ -63,7 +63,7 @@ class Channel(BaseModel):
 
 
 class LocationIn(RequestBody):
-    """A location. If a part is given, all finer parts that are not given become unknown."""
+    """A location. If a part changes, all finer parts that are not given become unknown."""
 
     municipality: str | None = Field(
         default=None, pattern=OKTMO_PATTERN, description="OKTMO", examples=["81701000"]

@@ -268,7 +268,8 @@ class AppealIn(AppealFields):
     source: Source | None = None
     external_id: ExternalId | None = Field(
         default=None,
-        description="The id in the source, which systems give. The same id always returns the first appeal",
+        description="The id in the source, which systems give. A repeated request with the same id and content "
+        "returns the first appeal",
     )
     text: AppealText | None = None
 

@@ -32,7 +32,7 @@ class FeedbackOut(BaseModel):
         description="Why the message is read this way, in words", examples=["Благодарность: «спасибо»"]
     )
     corrected_by: ActorRef | None = Field(
-        description="The moderator who corrected the reading; null: rules read it"
+        description="The moderator who corrected the reading; null: no moderator did"
     )
 
 

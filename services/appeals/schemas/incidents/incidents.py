@@ -42,7 +42,7 @@ class SimilarAppealOut(AppealBriefOut):
     """A similar appeal."""
 
     incident_id: UUID | None = Field(description="The incident that it is in")
-    score: float = Field(description="0 to 1; from 0.9 on the texts are the same", examples=[0.74])
+    score: float = Field(description="0 to 1; at least 0.9 for the same text, unless it is short", examples=[0.74])
     why: list[str] = Field(examples=[["похожий текст", "та же улица", "та же тема", "12 минут"]])
     same_person: SamePerson | None = Field(
         description="`same_author`: the same account; `probable`: the same text in another network within hours"
@@ -102,7 +102,9 @@ class IncidentOut(BaseModel):
 class IncidentMemberOut(AppealBriefOut):
     """An appeal of the incident."""
 
-    similarity: float | None = Field(description="0 to 1; null when a person added it")
+    similarity: float | None = Field(
+        description="0 to 1; null: not measured, as for an appeal that a person added or that formed the spike"
+    )
     why: str = Field(examples=["Нет света, Селенгинск"])
     joined_at: datetime
     joined_by: str = Field(examples=["system"])

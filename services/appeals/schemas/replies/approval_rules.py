@@ -14,7 +14,9 @@ class ApprovalRuleIn(RequestBody):
 
     topic_id: UUID | None = Field(default=None, description="A topic, or a group with all its topics")
     urgency: Urgency | None = Field(default=None, examples=["high"])
-    organisation_id: UUID | None = Field(default=None, description="The organisation that answers, alone")
+    organisation_id: UUID | None = Field(
+        default=None, description="The organisation that answers, without its subordinates"
+    )
     organisation_kind: OrganisationKind | None = Field(
         default=None, description="Kind of the organisation that answers"
     )

@@ -14,11 +14,11 @@ class PromiseOut(BaseModel):
 
     id: UUID = Field(examples=[_ID])
     reply_id: UUID = Field(description="The interim reply that promised", examples=[_ID])
-    made_at: datetime = Field(description="When that reply was published")
+    made_at: datetime = Field(description="When that reply, or the edit with this date, was published")
     promised_at: datetime = Field(examples=["2026-11-27T10:00:00+00:00"])
     status: PromiseStatus = Field(
-        description="`kept`: the final reply was published by the date; `moved`: another interim reply was; "
-        "`broken`: the date passed",
+        description="`kept`: the final reply was published by the date; `moved`: another interim reply was, or an "
+        "edit gave a new date; `broken`: the date passed",
         examples=["kept"],
     )
     ended_at: datetime | None = Field(description="When it was kept or moved, or the date that passed")

@@ -75,7 +75,9 @@ class ReplyChangeProgress(BaseModel):
 
 
 class ReplyChangeOut(BaseModel):
-    """An edit or a withdrawal of a published reply, requested here, or made by hand if staff wrote it by hand."""
+    """An edit or a withdrawal of a published reply, requested here, or made in the network if staff wrote the
+    reply there.
+    """
 
     id: UUID
     kind: ReplyChangeKind = Field(examples=["edit"])
@@ -137,8 +139,8 @@ class ReplyOut(BaseModel):
     outcome: AppealOutcome | None = Field(description="How the matter ended with it, if its author said so")
     asks_mark: bool = Field(description="Whether the published text asks for a mark", examples=[False])
     in_reply_to: UUID | None = Field(
-        description="The citizen's message that it answers, chosen when the reply is made; null for one written "
-        "in the network to nobody in particular"
+        description="The citizen's message that it answers, chosen when the reply is made; null for a recorded "
+        "answer, and for one written in the network to nobody in particular"
     )
     publication_id: UUID | None
     url: str | None = Field(examples=["https://vk.com/wall-1_2?reply=4"])
@@ -313,7 +315,7 @@ class RecordedAnswerIn(RequestBody):
         description="The answer that the citizen got", examples=["Бригада выедет в понедельник."]
     )
     answered_at: BoundedDatetime = Field(
-        description="When the answer was given: after the appeal was opened, not in the future",
+        description="When the answer was given: not before the appeal was opened or reopened, not in the future",
         examples=["2026-11-27T16:41:00+08:00"],
     )
     kind: ReplyKind = "final"

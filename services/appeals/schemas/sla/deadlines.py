@@ -49,7 +49,8 @@ class ClockEventOut(BaseModel):
     at: datetime
     actor: ActorRef
     reason: str | None = Field(
-        description="Of a pause or its end, or of a restart by a merge", examples=["Ждём адрес от автора"]
+        description="Of a pause or its end, a reopening, a withdrawn answer, or a restart by a merge",
+        examples=["Ждём адрес от автора"],
     )
     organisation_id: UUID | None = Field(description="The organisation that must answer from then on")
     policy_id: UUID | None = Field(description="The version of the policy from then on")
@@ -62,8 +63,8 @@ class ClockEventOut(BaseModel):
 class ClockOut(BaseModel):
     """A clock of an appeal, or the date of a promise, which has neither events nor segments.
 
-    `used_seconds` and `left_seconds` of a clock are the sums of its segments; the remaining time of a paused clock
-    has no segments.
+    `used_seconds` and `left_seconds` of a clock are sums of its segments; the time that a clock paused before its
+    deadline has left has no segments.
     """
 
     id: UUID = Field(examples=[_ID])
@@ -71,7 +72,10 @@ class ClockOut(BaseModel):
     state: ClockState = Field(
         description="`waiting`: a moderator must decide; `stopped` by a published answer, `cancelled` without one"
     )
-    message_id: UUID | None = Field(description="The message to be answered; null: the one that opened the appeal")
+    message_id: UUID | None = Field(
+        description="The message to be answered; null: the one that opened the appeal, or a person reopened the "
+        "appeal without a message"
+    )
     written_at: datetime
     received_at: datetime
     policy: ClockPolicy | None
