@@ -33,7 +33,7 @@ def record_published_reply(
     recorded_at: datetime | None = None,
 ) -> None:
     """Stop the clocks that the reply answers at the moment of publication, and set the new status. A second reply,
-    or a reply to an appeal that ended meanwhile, is recorded without changing the figures of the first.
+    or a reply to an appeal that ended meanwhile, is recorded without changing the figures of the first reply.
     `has_effect` false: a later reply is published, or a later message awaits an answer; the reply is recorded
     without changing clocks, status or feedback. `recorded_at`: the time of the timeline entry, if it is not that
     of the publication.

@@ -34,7 +34,7 @@ async def record_restored_reply(
     has_effect: bool,
 ) -> None:
     """Record that the reply is the answer again, as `record_published_reply` does: clocks stop at the moment of
-    its publication, and the entry of the timeline has the present time, after that of the withdrawal.
+    its publication, and the timeline entry has the current time, after that of the withdrawal.
     """
     if reply.published_at is None:
         raise ValueError(f"Reply {reply.id} is not published")

@@ -121,7 +121,9 @@ async def approve(
 async def refuse(
     session: WriteSession, caller: Caller, appeal: Appeal, request_id: UUID, *, version: int | None, remarks: str
 ) -> ExtensionRequest:
-    """Refuse the request with remarks; the deadline stays. Raises as `approve`, but not for a passed deadline."""
+    """Refuse the request with remarks; the deadline stays. Raises as `approve`, but not because of a passed
+    deadline or the policy.
+    """
     request = await _get_open(session, appeal, request_id, version)
     _require_other(request, caller)
     _decide(request, _clock_of(appeal, request), caller, "refused", remarks)

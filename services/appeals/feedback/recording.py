@@ -60,7 +60,7 @@ def reopen_unsolved(
     actor: str,
 ) -> None:
     """Reopen an answered or closed appeal whose answer did not solve the matter; its clock continues from its
-    original start. An appeal that was closed as not solved stays closed.
+    original start. An appeal that was closed as not solved or postponed stays closed.
     """
     closed_as_unsolved = appeal.status == "closed" and appeal.outcome in _UNSOLVED_OUTCOMES
     if is_reopened_by_dissatisfaction(appeal.status) and not closed_as_unsolved:

@@ -224,7 +224,7 @@ async def test_third_concurrent_list_of_a_caller_is_refused_and_others_are_serve
         for _ in two:
             await asyncio.to_thread(begun.acquire)
         answer = await ask(scenario, "/requests.json")
-        refused(answer, 429, "Too many lists of service requests are being made")
+        refused(answer, 429, "Too many lists of service requests are being prepared")
         assert answer.headers["retry-after"] == "5"
         answer = await ask(scenario, "/requests.xml")
         assert (answer.status_code, ElementTree.fromstring(answer.content).tag) == (429, "errors")

@@ -105,7 +105,7 @@ async def count_appeals(
 )
 async def get_appeal_facets(session: ReadTransaction, caller: Reader, filters: AppealQuery) -> AppealFacets:
     """Return the values by which the list can be narrowed, each with its count among the newest 1,000 appeals of
-    the list. `q` applies too.
+    the list, or with `updated_since` among those that changed last. `q` applies too.
     """
     return appeal_facets(await facets.count_facets(session, caller, filters))
 

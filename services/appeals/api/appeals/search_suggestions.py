@@ -25,8 +25,8 @@ async def list_search_suggestions(
     caller: Reader,
     q: Annotated[StorableText, Query(min_length=1, max_length=200, examples=["бабу"])],
 ) -> SearchSuggestions:
-    """Return names of locations and topics that begin with the typed words. Send the chosen name as `q` of the
-    list. Organisations have their own search: `GET /organisations/search`.
+    """Return at most ten names of locations and topics that begin with the typed words or contain them. Send the
+    chosen name as `q` of the list. Organisations have their own search: `GET /organisations/search`.
     """
     return SearchSuggestions(
         items=[

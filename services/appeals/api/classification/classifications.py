@@ -57,7 +57,8 @@ async def list_classified_messages(
     response: Response,
 ) -> Page[ClassifiedMessageOut]:
     """Return classified messages by the time of their first classification, newest first. `needs_answer=no` with
-    `classified_by=automatic` lists messages that were closed automatically and not reviewed.
+    `classified_by=automatic` lists messages that were automatically classified as needing no answer, and not
+    reviewed.
 
     Personal data is masked in `text` and `classification.why`.
     """

@@ -47,7 +47,7 @@ async def list_reviews(
             "content": {
                 CSV: {
                     "schema": {"type": "string"},
-                    "example": "text,topic\r\nКогда починят дорогу?,Ямы на дорогах\r\n",
+                    "example": "Тема,Текст инцидента\r\nЯмы на дорогах,Когда починят дорогу?\r\n",
                 }
             },
             "description": "The table",

@@ -40,7 +40,7 @@ _SPECIFICATION = "http://wiki.open311.org/GeoReport_v2"
 _CHANGESET = "2026-12-01 00:00"
 # Masking occupies a CPU core: more responses at once would slow other requests down.
 REQUEST_QUEUE = CallerQueue(
-    "Too many lists of service requests are being made", concurrency=2, max_waiting=16, max_per_caller=2
+    "Too many lists of service requests are being prepared", concurrency=2, max_waiting=16, max_per_caller=2
 )
 
 

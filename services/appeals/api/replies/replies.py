@@ -120,7 +120,9 @@ async def record_answer(
     summary="List the replies of an appeal",
 )
 async def list_appeal_replies(session: ReadTransaction, caller: Reader, appeal_id: UUID) -> list[replies.ReplyOut]:
-    """Return all replies, oldest first, including those that staff wrote in the network itself."""
+    """Return the replies, oldest first, including those that staff wrote in the network itself, but no discarded
+    drafts.
+    """
     await appeal_queries.require_visible(session, caller, appeal_id)
     rows = await reply_queries.replies_of(session, appeal_id)
     if rows:

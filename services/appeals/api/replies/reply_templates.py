@@ -53,7 +53,7 @@ async def create_reply_template(
     once: Once,
     response: Response,
 ) -> schemas.ReplyTemplateOut:
-    """Create a template. An unknown placeholder in its text is a 422 that names it."""
+    """Create a template. An unknown field in its text is a 422 that names it."""
 
     async def work() -> schemas.ReplyTemplateOut:
         made = await reply_templates.create_template(session, caller, body.given())

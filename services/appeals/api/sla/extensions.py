@@ -98,7 +98,8 @@ async def approve_extension(
     response: Response,
 ) -> extensions.ExtensionRequestOut:
     """Extend the deadline as requested. `If-Match` is the request's version. 403 for the person who made the
-    request. 409 if the request is no longer open, or the deadline has passed.
+    request. 409 if the request is no longer open, the deadline has passed, or the policy that applies now does not
+    allow the extension.
     """
 
     async def work() -> extensions.ExtensionRequestOut:
