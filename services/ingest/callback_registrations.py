@@ -20,7 +20,7 @@ from shared.tables.ingest import CallbackRegistration
 def secret_digest(network: str, page_id: UUID, url: str, secret: str) -> str:
     """Return a keyed digest of a secret.
 
-    If the URL contains the secret, the digest does not depend on the page, so that the secret identifies it.
+    If the URL contains the secret, the digest does not depend on the page, so that the secret identifies the page.
     """
     return token_digest(f"callback:{network}", secret if secret in url else f"{page_id}\n{secret}")
 

@@ -66,9 +66,7 @@ class IngestSettings(SecretFileSettings):
     vk_callback_check_seconds: float = Field(
         default=600, description="How often a community's callback server is checked"
     )
-    vk_closed_retry_seconds: float = Field(
-        default=3_600, description="How long a closed page or thread is not read again"
-    )
+    vk_closed_retry_seconds: float = Field(default=3_600, description="How long a closed wall is not read again")
     vk_board_poll_seconds: float = Field(
         default=3_600, description="How often a community's discussions are compared"
     )
@@ -113,7 +111,7 @@ class IngestSettings(SecretFileSettings):
         description="Fields of topics to ask for, with their authors; empty: OK's default fields",
     )
     ok_fields_retry_seconds: float = Field(
-        default=3_600, description="How long a method is called without `fields` after OK refused them"
+        default=3_600, description="How long a method is called with fewer `fields` after OK refused them"
     )
     ok_photo_albums: Annotated[dict[str, str], NoDecode, BeforeValidator(_object_from_text)] = Field(
         default={},
@@ -121,7 +119,7 @@ class IngestSettings(SecretFileSettings):
     )
     ok_chat_poll_seconds: float = 4
     ok_chat_poll_with_push_seconds: float = Field(
-        default=600, description="How often chats are compared while the network pushes them"
+        default=600, description="Longest interval between polls of chats that the network pushes"
     )
     ok_subscription_check_seconds: float = Field(
         default=600, description="How often a group's subscription is checked"

@@ -43,9 +43,10 @@ async def request_backfill(
     once: Once,
     response: Response,
 ) -> BackfillOut:
-    """Queue a backfill. A page has at most one unfinished backfill: a second one gets 409 with its `backfill_id`.
+    """Queue a backfill. A page has at most one unfinished backfill: if there is one, the response is 409 with its
+    `backfill_id`.
 
-    Its messages open no appeals unless `open_appeals` is true.
+    Messages written before the page's go-live time open no appeals unless `open_appeals` is true.
     """
 
     async def work() -> BackfillOut:

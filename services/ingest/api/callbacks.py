@@ -164,7 +164,7 @@ async def get_callback(session: ReadTransaction, caller: SourceReader, page_id: 
 async def set_callback(
     session: WriteTransaction, caller: SourceManager, page_id: UUID, given: CallbackIn
 ) -> CallbackOut:
-    """Register a callback server that a person set up in the network. Ingest does not monitor or repair it."""
+    """Register a callback server that a person set up in the network. Ingest never changes it there."""
     return await admin.register_manually(session, caller, page_id, given)
 
 

@@ -46,7 +46,7 @@ async def erase_author(
     Appeals stay with their status, topic, municipality, times and deadlines, without texts and ids of the person.
     If the author was erased before, what was stored since is erased; if nothing was, the earlier erasure is
     returned.
-    Official pages are no citizens: their keys are refused.
+    Official pages are not citizens: their keys are refused.
     It cannot be undone.
     """
 

@@ -25,7 +25,8 @@ async def describe_pages(
 ) -> PageProfiles:
     """Return the current profiles of these pages in the networks, and the number of calls made.
 
-    Leaves out pages that are not active in the registry; `error` says why other pages are missing.
+    Leaves out pages that are not active in the registry, and those for which no call is left; `error` says why
+    other pages are missing.
     """
     return await profiles.describe_pages(service.database, clients, body)
 

@@ -45,11 +45,11 @@ async def get_registration(session: AsyncSession, caller: Caller, page_id: UUID)
 async def register_manually(
     session: WriteSession, caller: Caller, page_id: UUID, given: CallbackIn
 ) -> CallbackOut:
-    """Accept events of a page under a secret that a person configured in the network. The registration is not
-    monitored.
+    """Accept events of a page under a secret that a person configured in the network. Ingest never changes
+    this configuration.
 
-    Raises `NotFound`, `Invalid`, and `Conflict` if another page of the network uses this secret, or if the network
-    does not push events.
+        Raises `NotFound`, `Invalid`, and `Conflict` if another page of the network uses this secret, or if the network
+        does not push events.
     """
     page = await _page(session, caller, page_id)
     if catalogue.push_spec(page.network) is None:
@@ -81,7 +81,7 @@ async def register_manually(
 
 
 async def remove_registration(session: WriteSession, caller: Caller, page_id: UUID) -> None:
-    """Delete the registration of a page; a monitored page is registered again.
+    """Delete the registration of a page; if ingest manages push for the network, it registers the page again.
 
     Raises `NotFound` for a page out of the caller's scope or without a registration.
     """

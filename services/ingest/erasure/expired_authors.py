@@ -68,8 +68,8 @@ async def _expired_authors(
 
 
 def _gets_notices(before: datetime) -> ColumnElement[bool]:
-    """Return the SQL condition that the author is a colleague to whom a notice was sent since then, or is being
-    sent. Their conversation must stay, because they read notices there and write nothing.
+    """Return the SQL condition that the author is a colleague to whom a notice was sent since `before`, or is
+    being sent. Their conversation must stay, because they read notices there and write nothing.
     """
     own, sent = aliased(Message), aliased(Message)
     is_own = (own.author_key == Author.author_key) & (own.kind == "message")

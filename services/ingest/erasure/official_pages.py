@@ -1,4 +1,4 @@
-"""Recognise official pages among authors: a page that writes on another page is one, and is no citizen."""
+"""Recognise official pages among authors: a page that writes on another page is an author, but not a citizen."""
 
 from sqlalchemy import ARRAY, ColumnElement, Text, cast, func, select
 from sqlalchemy.ext.asyncio import AsyncSession

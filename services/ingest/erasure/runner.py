@@ -2,7 +2,7 @@
 
 Every step is a transaction, or a command to another service, and finds by itself what is left to erase: after a
 kill at any moment the job runs again and completes the erasure. Messages come first, so that no service reads
-their texts again meanwhile. The job waits for publications that are being sent. The event for other systems is
+their texts again meanwhile. The job waits for publications that are being sent. The events for other systems are
 written last, once.
 """
 
@@ -251,7 +251,7 @@ class ErasureRunner:
 
 
 async def _conclude(session: WriteSession, erasure: Erasure, appeal_ids: Sequence[UUID]) -> None:
-    """Mark the erasure as done, remove the person from it, and emit the event for other systems."""
+    """Mark the erasure as done, remove the person from it, and emit the events for other systems."""
     erasure.status, erasure.subject, erasure.error = "done", None, None
     erasure.finished_at = erasure.updated_at = clock.now()
     events = [

@@ -34,7 +34,7 @@ WHERE NOT m.from_community AND m.author_key IS NOT NULL
 
 @dataclass(frozen=True, slots=True)
 class AnsweredMessage:
-    """A stored message of a citizen. `erased_until`: until when its author is erased; null if it is not erased.
+    """A stored message of a citizen. `erased_until`: until when its author is erased; None while it is not erased.
 
     `digest`: identifies its author while the message is not erased yet.
     """

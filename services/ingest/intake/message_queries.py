@@ -82,7 +82,7 @@ async def list_messages(
 
 
 async def get_message(session: AsyncSession, caller: Caller, message_id: UUID) -> MessageDetail:
-    """Return a message that the caller may see, with its earlier texts. Raises `NotFound` for an unknown id."""
+    """Return a message that the caller may see, with its earlier texts. Raises `NotFound` for any other id."""
     row = await session.scalar(
         select(Message)
         .options(load_only(*COLUMNS, raiseload=True))

@@ -2,7 +2,7 @@
 
 A message is ours if a publication has its external id, or if a publication that was sent but not confirmed has the
 same text and target and was first sent before the message. "Before" is decided by the network's own order and by
-the messages stored at the first send, never by a clock. Publishing and intake take the same advisory lock per
+the messages stored at the first send, never by our clock. Publishing and intake take the same advisory lock per
 thread.
 """
 
@@ -85,7 +85,8 @@ async def match_own_replies(
 ) -> dict[UUID, UUID]:
     """Match community messages with our publications; return publication ids by message id.
 
-    A matched publication that was uncertain or had failed becomes published and its event is appended to `events`.
+    A matched publication that is not marked as published becomes published. If its reply is complete, the event of
+    the reply is appended to `events`.
     The threads must be locked.
     """
     if not messages:

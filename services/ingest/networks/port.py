@@ -244,8 +244,8 @@ class ThreadState:
 class StoreResult:
     """Numbers of messages that a batch changed in the database.
 
-    `unsettled_threads`: threads to read again, completely and some time later, because a text read may be a former
-    one; their markers are cleared.
+    `unsettled_threads`: threads to read again, completely and some time later, because a text that was read may be
+    outdated; their markers are cleared.
     """
 
     new: int = 0
@@ -404,8 +404,8 @@ class IntakeStore(Protocol):
         """Store a batch with its cursor and thread states; return what it changed.
 
         `observed_at`: when a poll read the network; a stored edit that is later takes precedence.
-        `edits_are_announced`: the network announces edits of these items, so for some minutes after an edit a
-        former text may come from a cache; otherwise the text of each later read is the newer one.
+        `edits_are_announced`: the network announces edits of these items, so for some minutes after an edit an
+        outdated text may come from a cache; otherwise the text of each later read is the newer one.
         """
 
     async def store_many(self, arrivals: Sequence[tuple[PageRef, str, ParsedBatch]]) -> Sequence[StoreResult]:

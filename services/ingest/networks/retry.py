@@ -37,7 +37,10 @@ NO_TOKEN_DELAY = 3.0
 async def run_periodically(
     name: str, one_round: Callable[[], Awaitable[float]], report_failure: Callable[[str], None] | None = None
 ) -> None:
-    """Run `one_round` until cancelled; it returns the seconds until the next round. Failures are retried."""
+    """Run `one_round` until cancelled; it returns the seconds until the next round.
+
+    Transient errors are retried; other errors are raised.
+    """
 
     def delay_after(error: Exception, failures: int) -> float | None:
         if not isinstance(error, TRANSIENT_ERRORS):

@@ -79,7 +79,8 @@ async def describe_pages(
 ) -> PageProfiles:
     """Return the current profiles of the pages with their post activity, reactions and reach.
 
-    Pages whose network could not be queried are left out, and `error` says why. The call limit includes retries.
+    Pages whose network could not be queried are left out, and `error` says why. Pages for which no call is left
+    are left out too. The call limit includes retries.
     """
     started = asyncio.get_running_loop().time()
     with limit_calls(body.call_budget) as allowance:

@@ -45,7 +45,7 @@ def people_in(payload: Any) -> set[str]:
 
 
 def digests_of_people(network: str, payload: Any, *, author: str | None = None) -> set[str]:
-    """Return the digests of the people to whom a payload may refer, except its author's network id.
+    """Return the digests of the people to whom a payload may refer, except its author (`author`: a network id).
 
     Ids are tried with and without OK's prefix.
     """

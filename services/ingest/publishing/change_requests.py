@@ -26,9 +26,9 @@ async def request_change(
 ) -> tuple[PublicationChange, bool]:
     """Queue an edit or a withdrawal of a published reply, once per `id`; return it and whether it is new.
 
-    Raises `NotFound`, `KeyReused` if the id belongs to another change, `Invalid` for a text that needs more parts
-    than the reply has, and `Conflict` if the reply is not published, is withdrawn, is being changed, or is in a
-    network that allows no changes.
+    Raises `NotFound`, `KeyReused` if the id belongs to another change, `Invalid` for photos that cannot be changed
+    or a text that needs more parts than the reply has, and `Conflict` if the reply is not published, is withdrawn,
+    is being changed, is of a kind that its network does not allow to change, or (edits) its author was erased.
     """
     first = await session.get(Publication, publication_id)
     if first is None:

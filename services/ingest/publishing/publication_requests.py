@@ -61,8 +61,9 @@ async def request_publication(
 ) -> tuple[Publication, bool]:
     """Queue a reply to a citizen's message, once per `reply_id`, split into as many parts as the network needs.
 
-    Return the first part and whether it is new. Raises `Invalid` for an unknown message, `KeyReused` if the reply
-    was already requested with a different text, photo or message.
+    Return the first part and whether it is new. Raises `Invalid` for an unknown or erased message and for a notice
+    in public, `KeyReused` if the reply was already requested with a different text, photo or message, `Conflict`
+    if a concurrent request removed it.
     """
     message = await session.get(Message, body.message_id)
     if message is None:
@@ -140,7 +141,7 @@ async def retry_publication(
     split again. If the text is unchanged and nothing failed, the call is a repeated request and changes nothing.
     `caller`: who requests it on the public route; appeals checks the callers of its own route itself. Raises
     `NotFound`, `Conflict` if nothing failed, the publication is a message with notices or its appeal takes no
-    retry, `Invalid` if the text would change published parts or leave nothing to send.
+    retry, `Invalid` if the author was erased or the text would change published parts or leave nothing to send.
     """
     query = select(Publication).where(Publication.id == publication_id)
     if caller is not None:

@@ -91,7 +91,7 @@ JOB_DEAD_LETTERED = {
 }
 NO_RESPONSE = {
     "code": "no_response",
-    "message": "Сеть не ответила ни на одну попытку, и в обсуждении ответа нет. Отправьте его снова позже.",
+    "message": "Сеть не подтвердила отправку, и в обсуждении ответа нет. Отправьте его снова позже.",
 }
 # A message with notices is sent in this time or not at all: later the person may be asleep, or have lost access.
 NOTICE_PERIOD = timedelta(minutes=30)

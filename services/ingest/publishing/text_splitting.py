@@ -24,7 +24,7 @@ JOINER = "\u200d"
 def split_text(text: str, limit: int) -> list[str]:
     """Return the text in parts of at most `limit` UTF-16 code units; unchanged as one part if it fits.
 
-    Only whitespace between parts is dropped. Raises ValueError if `limit` is less than 2.
+    Only whitespace between the parts and around the text is dropped. Raises ValueError if `limit` is less than 2.
     """
     if limit < 2:
         raise ValueError("the limit must be at least 2: some characters take two UTF-16 code units")

@@ -36,7 +36,7 @@ class CallbackOut(BaseModel):
         description="The secret is masked if it is part of the URL",
         examples=["https://feedback.example.org/callbacks/vk"],
     )
-    manual: bool = Field(description="Set up by a person and not monitored")
+    manual: bool = Field(description="Set up by a person in the network; never changed there by the system")
     state: CallbackState = Field(examples=["active"])
     reason: str | None
     has_confirmation_code: bool

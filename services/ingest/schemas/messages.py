@@ -30,12 +30,12 @@ class MessageOut(BaseModel):
         examples=["Когда починят дорогу на ул. Бабушкина?"],
     )
     attachments: list[Any] = Field(
-        description="As the network returns them, also of forwarded and reposted items; `geo` is a place",
+        description="As the network returns them, also of forwarded and reposted items; `geo` is a location",
         examples=[[]],
     )
     url: str = Field(examples=["https://vk.com/wall-1_2?reply=3"])
     history: bool = Field(
-        description="Opens no appeal: it predates the page's go-live time, or its author has been erased since"
+        description="Opens no appeal: it predates the page's go-live time, or came after its author's erasure"
     )
     source_kind: SourceKind = Field(examples=["long_poll"])
     written_at: datetime

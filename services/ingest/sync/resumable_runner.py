@@ -103,7 +103,7 @@ class ResumableRunner:
         try:
             await self._process(row_id)
         except RowSuperseded:
-            log.info("row processed by another worker", runner=self._name, row_id=str(row_id))
+            log.info("row was finished, cancelled or continued elsewhere", runner=self._name, row_id=str(row_id))
         except TRANSIENT_ERRORS as error:
             await self._later(row_id, str(error) or repr(error))
         except Exception as bug:  # a bug that affects one row must not stop the others

@@ -29,5 +29,5 @@ def keyed_digest(purpose: str, value: str) -> str:
 
 
 def token_digest(network: str, token: str) -> str:
-    """Return the keyed digest by which a token is found in the database, where its plain text is not stored."""
+    """Return the keyed digest by which a token or secret is found; the database does not have its plain text."""
     return keyed_digest(f"token:{network}", token)

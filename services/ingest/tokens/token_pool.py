@@ -169,7 +169,7 @@ class DatabaseTokenPool:
         )
 
     def daily_call_limit(self, network: str, method: str) -> float | None:
-        """Return how many calls of a method all tokens together may make in 24 hours; None: no limit.
+        """Return how many calls of a method all usable shared tokens may make in 24 hours; None: no limit.
 
         A valid token counts even if it has no calls left today.
         """

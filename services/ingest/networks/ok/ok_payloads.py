@@ -185,7 +185,7 @@ def is_removed(raw: Mapping[str, Any]) -> bool:
 def _who(raw: dict[str, Any], page: PageRef) -> tuple[bool, str | None]:
     """Return whether a group wrote the comment, and its author; None for a deleted profile (empty author).
 
-    Without the fields that name the type of the author, the id of the page is the page.
+    If no field names the type of the author, an author with the id of the page is the page.
     """
     ref, kind = raw.get("author_ref"), raw.get("author_type")
     group = kind == "GROUP" or str(ref or "").startswith("group:")

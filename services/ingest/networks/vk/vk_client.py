@@ -62,7 +62,7 @@ class VkClient:
     async def read_with_any_token(
         self, method: str, *kinds: TokenKind, page_id: UUID | None = None, **params: Any
     ) -> Any:
-        """Read with any usable token of these kinds, trying the next if one fails. Also raises `NoUsableToken`."""
+        """Read with any usable token of these kinds, another if one is rejected. Also raises `NoUsableToken`."""
         for _ in range(MAX_TOKEN_SWITCHES):
             credential = self.select_token(method, *kinds, page_id=page_id)
             try:

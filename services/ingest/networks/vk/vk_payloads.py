@@ -110,7 +110,7 @@ class SharedItem:
 
 
 def _is_of_page(raw: Mapping[str, Any], page: PageRef) -> bool:
-    """Return whether the page itself wrote a shared item. Its words are no words of a citizen."""
+    """Return whether the page itself wrote a shared item. Its words are not a citizen's."""
     author = next((raw[name] for name in _AUTHORS if raw.get(name) is not None), None)
     return str(author) == page_author_id(page.external_id)
 

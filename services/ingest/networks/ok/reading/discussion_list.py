@@ -42,11 +42,11 @@ class DiscussionList:
         self._horizon = clock.now()
 
     def start_full_pass(self) -> None:
-        """Start a full pass from the top now."""
+        """Request a full pass from the top; it starts now, or after the running one."""
         self._wanted = True
 
     def request_full_pass(self) -> None:
-        """Start a full pass unless one started within the last `MIN_PASS_INTERVAL` seconds."""
+        """Request a full pass, which starts at least `MIN_PASS_INTERVAL` seconds after the end of the last one."""
         self._missed = True
 
     def covers(self, since: datetime) -> bool:

@@ -160,7 +160,7 @@ class DiscussionPoller:
         return queued
 
     async def _take(self) -> bool:
-        """Read the most recent queued discussions, those last whose request was refused.
+        """Read the most recently active queued discussions; those whose request was refused come last.
 
         Return whether more are ready to be read.
         """

@@ -111,8 +111,8 @@ PUSH = PushSpec(
     summary="An event of VK",
     description=(
         "Store one VK Callback API event, authenticated by `group_id` and `secret`. Repeated deliveries are"
-        " ignored.\n\nA confirmation request is answered only while a newly registered server waits for one;"
-        " otherwise it gets 403."
+        " ignored.\n\nA confirmation request without `secret` is answered only for some time after its server was"
+        " saved; otherwise it gets 403."
     ),
     example={"type": "confirmation", "group_id": 101, "v": "5.199"},
 )

@@ -88,7 +88,7 @@ SUPPORTED_EVENTS = tuple(_EVENTS)
 
 
 def parse_event(raw: Any, page: PageRef) -> IncomingItem | None:
-    """Return the item of an event; None for event types without a message."""
+    """Return the item of an event; None for events without a message to this page."""
     if not isinstance(raw, dict):
         raise TypeError("the event is not an object")
     if "group_id" in raw and int(raw["group_id"]) != int(page.external_id):

@@ -71,8 +71,8 @@ class SuggestedPosts:
     async def check_page(self, page: PageRef, intake: IntakeStore, token_pool: TokenPool) -> bool:
         """Store the suggested posts of a page, and deletions of withdrawn ones.
 
-        Return whether our token manages the page. Reads nothing and returns True while only the calls reserved for
-        the more urgent wall polls are left.
+        Return False if VK refuses to show them, else True. Reads nothing and returns True while only the calls
+        reserved for the more urgent wall polls are left.
         """
         left, allowed = (
             token_pool.calls_left(NETWORK, "wall.get"),

@@ -50,7 +50,7 @@ _CLOSED_WORDS = {
 
 
 def closed_reason(error: CallError) -> str:
-    """Return why a wall cannot be read, for the page's administrators."""
+    """Return why a wall cannot be read, as the error text of its source."""
     reason = _CLOSED_WORDS.get(error.code, error.text or "доступа нет")
     return f"Стену прочитать нельзя: {reason} (ошибка {error.code})."
 
