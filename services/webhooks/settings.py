@@ -116,8 +116,8 @@ class WebhooksSettings(SecretFileSettings):
         default=7,
         ge=0,
         le=100,
-        description="The weekly report is attached to letters up to this size in MiB, and linked above it; "
-        "0: never attached",
+        description="The weekly report is attached to letters if its PDF has at most this many MiB, else only "
+        "linked; 0: never attached",
     )
 
     notices_pages: NoticesPages = Field(

@@ -48,8 +48,8 @@ async def register_manually(
     """Accept events of a page under a secret that a person configured in the network. Ingest never changes
     this configuration.
 
-        Raises `NotFound`, `Invalid`, and `Conflict` if another page of the network uses this secret, or if the network
-        does not push events.
+    Raises `NotFound`, `Invalid`, and `Conflict` if another page of the network uses this secret, or if the network
+    does not push events.
     """
     page = await _page(session, caller, page_id)
     if catalogue.push_spec(page.network) is None:

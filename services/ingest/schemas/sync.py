@@ -18,7 +18,7 @@ class ReconciliationIn(RequestModel):
 
     since: AwareDatetime | None = Field(
         default=None,
-        description="Messages written then or later, at least since shortly before the last successful one",
+        description="Compare messages written then or later; always those since the last successful one",
         examples=["2026-11-20T00:00:00+08:00"],
     )
 

@@ -70,9 +70,9 @@ async def list_events(
     events were deleted gets 410, which says where to continue.
 
     With `wait` the response comes as soon as there is an event that the caller may read, or without items after
-    `wait` seconds. A waiting request counts as an open event stream: too many of them get 429 (of one caller) or
-    503 (of the process) with `Retry-After`. A process reads few pages of the feed at once; a request that would
-    wait for longer than 10 seconds gets 503 too.
+    `wait` seconds. A waiting request counts as an open event stream: too many of them get 429 (of one caller or
+    organisation) or 503 (of the process) with `Retry-After`. A process reads few pages of the feed at once; a
+    request that would wait for longer than 10 seconds gets 503 too.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
     event_types = event_feed.resolve_types(caller, asked)

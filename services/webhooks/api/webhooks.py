@@ -360,7 +360,7 @@ async def send_webhook_verification(
     """Send a new challenge to an endpoint that is not verified; a former one no longer counts.
 
     Return the pending delivery; request it, or the endpoint with its `verified_at`, again for the result. The
-    header `RateLimit` says how many tests and verifications are left this minute.
+    `RateLimit` header says how many tests and verifications are left this minute.
     """
 
     async def work() -> WebhookDeliveryWithPayload:

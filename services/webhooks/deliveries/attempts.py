@@ -117,8 +117,8 @@ class AttemptResult:
     def counts(self) -> bool:
         """Return whether the attempt is one of the ten of its delivery.
 
-        One that failed through our own fault is not, unless it is at least the `MOST_UNCOUNTED`th such one in a
-        row.
+        One that failed through our own fault is not, unless it is the tenth uncounted one in a row, or a later one
+        (`MOST_UNCOUNTED`).
         """
         return not self.answer.own_fault or self.claim.uncounted_attempts >= MOST_UNCOUNTED
 

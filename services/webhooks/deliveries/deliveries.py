@@ -57,7 +57,7 @@ async def list_deliveries(
 
 
 async def get(session: AsyncSession, caller: Caller, delivery_id: UUID) -> WebhookDelivery:
-    """Return a delivery. Raise `NotFound` when it does not exist or belongs to another organisation."""
+    """Return a delivery. Raise `NotFound` when it does not exist or is out of the caller's scope."""
     delivery = await session.scalar(
         select(WebhookDelivery).where(
             WebhookDelivery.id == delivery_id, caller.scope(WebhookDelivery.organisation_id)

@@ -53,7 +53,7 @@ REQUEUED = {
 
 @dataclass(frozen=True)
 class _Found:
-    """What to replay, in order: existing deliveries, or events with or without one; and where to continue.
+    """What to replay, in order: existing deliveries, or events with or without a delivery; and where to continue.
 
     `next_range`: the positions after the first, up to the last, that are still to be read; None: there are none.
     """

@@ -1,5 +1,5 @@
-"""Disabling of endpoints whose receiver is gone, has failed for days, or did not repeat the challenge. Pending
-deliveries can be replayed.
+"""Disabling of endpoints whose receiver is gone, has failed for days, or did not repeat the challenge. Their
+pending deliveries fail and can be replayed.
 """
 
 from collections.abc import Collection, Mapping

@@ -94,8 +94,8 @@ async def create(
     A challenge is sent to its URL, unless the settings require none. The URL has passed `require_callable`.
 
     Raise `Forbidden` for events or personal data that the caller may not read, `Invalid` for a filter by something
-    that does not exist or a header that is not allowed, `Conflict` when the organisation has the maximum number of
-    endpoints, `TooManyRequests` for too many challenges.
+    that does not exist, a header that is not allowed or a host that may not get personal data, `Conflict` when the
+    organisation has the maximum number of endpoints, `TooManyRequests` for too many challenges.
     """
     await _lock_quota(session, caller.organisation_id)
     await require_creatable(
@@ -272,8 +272,8 @@ async def change(
     the destination or the content becomes the owner. A new URL, other headers and other organisations need a new
     consent to personal data.
 
-    Raise `Forbidden` when the caller may not read the events or personal data that would be sent, `Invalid` for a
-    filter by something that does not exist or a header that is not allowed, `TooManyRequests` for too many
+    Raise `NotFound`, `PreconditionFailed` for an outdated `version`, `Forbidden` when the caller may not read the
+    events or personal data that would be sent, `Invalid` as in `create`, `TooManyRequests` for too many
     challenges.
     """
     endpoint = await get(session, caller, endpoint_id, lock="update")

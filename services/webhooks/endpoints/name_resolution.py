@@ -53,7 +53,7 @@ class HostResolver(AbstractResolver):
             async with asyncio.timeout(LIMIT_SECONDS):
                 return await self._dns.resolve(host, port, family)
         except TimeoutError as error:
-            raise OSError(None, f"no answer of the name servers within {LIMIT_SECONDS:g} s") from error
+            raise OSError(None, f"no answer from the name servers within {LIMIT_SECONDS:g} s") from error
         except OSError as error:
             cause = error.__cause__
             if isinstance(cause, dns_errors.DNSError) and cause.args[0] in _OWN_FAULTS:

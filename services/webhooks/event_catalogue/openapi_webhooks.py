@@ -31,7 +31,7 @@ class DeliveryHeaders(BaseModel):
 
 # What a receiver's responses mean, as the `responses` of an OpenAPI operation.
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    204: {"description": "Accepted. Every 2xx means the same; the body is ignored. We wait for it for 15 seconds"},
+    204: {"description": "Accepted, as any 2xx; the body is ignored. We wait 15 seconds for a response"},
     410: {"description": "The endpoint is disabled at once"},
     429: {"description": "Sent again, not before the time that `Retry-After` names"},
     503: {"description": "Sent again, not before the time that `Retry-After` names"},

@@ -158,9 +158,9 @@ async def set_address(
 ) -> None:
     """Set the address of locked settings and queue a letter with a confirmation link; None removes the address.
 
-    An unchanged address stays confirmed. If another person replaces a confirmed address, it gets a letter about
-    it. Raise `TooManyRequests` after several links within a day, so that nobody can send many letters to
-    strangers.
+    An unchanged address stays confirmed. If another person replaces or removes a confirmed address, it gets a
+    letter about it. Raise `TooManyRequests` after several links within a day, so that nobody can send many letters
+    to strangers.
     """
     same = address_of(settings, keys) == address
     if by_another and not same and settings.address_state == AddressState.CONFIRMED:
@@ -235,8 +235,8 @@ async def unsubscribe(session: WriteSession, person_id: UUID, kinds: Collection[
 
 
 def count_bounce(settings: NoticeSettings, letter: NoticeLetter) -> None:
-    """Count a refused letter in locked settings; stop using the address after several, or if it was its
-    confirmation.
+    """Count a refused letter in locked settings; stop using the address after several, or after its
+    confirmation letter.
 
     A letter to a former address changes nothing.
     """

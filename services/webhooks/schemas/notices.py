@@ -222,7 +222,7 @@ class Notice(BaseModel):
     reason: NoticeReason | None = Field(description="Why it failed or was suppressed")
     digest: bool = Field(description="true: sent in the digest of a working morning")
     send_at: datetime = Field(
-        description="When it is to be sent, in the working hours of the person's organisation"
+        description="When it is to be sent: in working hours, except urgent escalations if the person chose so"
     )
     letter_id: UUID | None = Field(description="The same for all notices of one letter")
     sent_at: datetime | None

@@ -207,8 +207,8 @@ class WebhookEndpoint(BaseModel):
     )
     disabled_at: datetime | None = Field(
         default=None,
-        description="Since when it is inactive because its receiver failed for too long or was not verified; "
-        "null: not disabled",
+        description="Since when it is inactive because its receiver failed for too long, answered 410 or was not "
+        "verified; null: not disabled",
     )
     disabled_reason: str | None = Field(default=None, examples=["no delivery succeeded for 5 days"])
     created_at: datetime

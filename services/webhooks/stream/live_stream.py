@@ -101,7 +101,8 @@ class LiveStream:
         """Count the slot for the caller's organisation too; the centre (None) counts as one organisation.
 
         Raise `TooManyRequests` if it has too many streams: with many clients an organisation could otherwise take
-        all streams of the process. It is known later than the subject, since a ticket names only that.
+        all streams of the process. The organisation is known later than the subject, since a ticket contains only
+        the subject.
         """
         limit = webhooks_settings().stream_per_organisation
         if self._by_organisation[organisation_id] >= limit:

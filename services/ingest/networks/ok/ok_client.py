@@ -115,8 +115,8 @@ class OkClient:
     async def read_with_fields(self, method: str, fields: str, **params: Any) -> Any:
         """Call a read-only REST method with `fields`, or with fewer if the network refuses them.
 
-        OK refuses the whole call because of an unknown field. The method is then called with the first field alone,
-        or without any, for `ok_fields_retry_seconds`: its responses have fewer details.
+        OK refuses the whole call because of an unknown field. The method is then called with the first field, or
+        without any, for `ok_fields_retry_seconds`: its responses have fewer details.
         """
         now = asyncio.get_running_loop().time()
         fewer, until = self._fewer_fields.get(method, ("", 0.0))

@@ -67,9 +67,10 @@ async def is_any_due(database: Database) -> bool:
 
 
 async def claim(database: Database, keys: SecretStr, limit: int, pdfs: ReportPdfs) -> list[Claim]:
-    """Lease up to `limit` letters that are due, commit, and return them. Outdated notices are suppressed.
+    """Lease letters that are due, commit, and return them. Outdated notices are suppressed.
 
-    Reports whose PDF is being read are not claimed and do not count towards `limit`.
+    `limit`: how many stored letters, and people with notices for new letters, are taken. Each report of a person
+    gets its own letter. Reports whose PDF is being read are not claimed and do not count.
     """
     async with database.write() as session:
         round_ = await _Round.load(session, limit, pdfs)
@@ -159,7 +160,7 @@ class _Round:
         return found
 
     def claim_link(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter that confirms an address; cancel it if it is old or the address changed."""
+        """Lease the letter that confirms an address; cancel it if it is old or no address awaits confirmation."""
         settings = self._settings.get(letter.person_id)
         address = None if settings is None else preferences.address_of(settings, keys)
         is_old = self._now - letter.created_at > LINK_AGE
@@ -169,8 +170,8 @@ class _Round:
         return self._leased(letter, address, self._hours.default, nonce=settings.confirmation_nonce)
 
     def claim_of_former_address(self, letter: NoticeLetter, keys: SecretStr) -> Claim | None:
-        """Lease the letter to a former address saying that somebody else replaced it; cancel it if it is old or
-        the former address is gone.
+        """Lease the letter to a former address saying that somebody else replaced or removed it; cancel it if it
+        is old or the former address is gone.
         """
         settings = self._settings.get(letter.person_id)
         address = None if settings is None else preferences.former_address_of(settings, keys)

@@ -50,7 +50,7 @@ async def begin_sending(database: Database, claim: Claim) -> bool:
     """Commit that the letter is being sent; return whether it may be sent.
 
     It may not if the lease has ended, or if since the claim the address was changed or the person was deactivated
-    or locked. A later claim then decides again, once the lease has ended.
+    or locked; a letter to a former address is sent anyway. A later claim decides again, once the lease has ended.
     """
     is_current = exists(NoticeSettings.person_id).where(
         NoticeSettings.person_id == NoticeLetter.person_id,

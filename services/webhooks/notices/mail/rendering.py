@@ -109,7 +109,7 @@ def confirmation_message(addresses: Envelope, *, confirm_url: str) -> EmailMessa
 
 
 def replaced_message(addresses: Envelope, *, settings_url: str) -> EmailMessage:
-    """Return the e-mail to a former address saying that somebody else replaced it."""
+    """Return the e-mail to a former address saying that somebody else replaced or removed it."""
     return _message(addresses, "Адрес для уведомлений изменён", "replaced", settings_url=settings_url)
 
 

@@ -214,7 +214,8 @@ async def record_failed(session: WriteSession, letter_id: UUID, failure: Publica
     """Store that a message was not published.
 
     A refusal because of the recipient ends the account. Notices that certainly did not arrive go by e-mail; those
-    that were not sent in time wait to be sent again, by e-mail if they are more than a day old.
+    that were not sent in time wait to be sent again, by e-mail if they are more than a day old. Others fail as
+    `uncertain`.
     """
     letter = await _lock(session, letter_id) if failure.final else None
     if letter is None:

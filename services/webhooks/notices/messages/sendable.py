@@ -29,7 +29,7 @@ class Sendable:
 
     @staticmethod
     async def load(session: WriteSession, notices: Sequence[Notice]) -> "Sendable":
-        """Decide by the current state. A notice that cannot be read because of an error in the program waits."""
+        """Return which notices may be sent, by the current state. One that a bug makes unreadable waits."""
         now = clock.now()
         settings = await settings_of(session, {notice.person_id for notice in notices})
         hours = await WorkingHours.load(session, {notice.organisation_id for notice in notices})
