@@ -39,8 +39,8 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class RankingRule:
-    """When members are ranked: the minimum of appeals of an organisation, and the minimum of members with that
-    many.
+    """When members are ranked: with at least `min_trials` trials each, if the group has at least `min_peers` such
+    members.
 
     `listed`: the lists of best and worst contain at most this many ranks.
     """

@@ -83,7 +83,7 @@ async def compute_quality(
 
 
 def mean_score(scores: Sequence[tuple[float, float]], minimum: int) -> MeanScore:
-    """Return the mean of (weight, score) pairs with its interval; null values for fewer pairs than `minimum`.
+    """Return the mean of (score, weight) pairs with its interval; None values for fewer pairs than `minimum`.
 
     The interval is Wilson's for half the mean: a score of 0 to 2 varies at most as much as two yes-or-no answers
     together, so the interval is too wide rather than too narrow, and never of width zero. With unequal weights the

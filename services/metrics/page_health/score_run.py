@@ -33,7 +33,7 @@ GRACE = timedelta(hours=4)
 async def score_due_weeks(database: Database) -> int:
     """Score the active pages for the finished weeks; return how many scores were stored.
 
-    The first is the last week that has scores; if no week has scores, only the last finished week is scored.
+    Scoring starts with the last week that has scores; if there is none, only the last finished week is scored.
     """
     last = last_finished_week(clock.now())
     async with database.read() as session:

@@ -36,7 +36,7 @@ Value = str | int | float | date | datetime | Measured | Pair | None
 class Column:
     """A column of a table. `pair` has two headings for a pair of numbers, in formats that need a column for each.
 
-    `missing` is shown for null. `weight` is the column's share of the width of a printed page.
+    `missing` is shown for None. `weight` is the column's share of the width of a printed page.
     """
 
     heading: str

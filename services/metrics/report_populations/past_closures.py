@@ -64,7 +64,7 @@ def was_closed_at(moment: Any) -> ColumnElement[bool]:
 
 
 def had_reply_at(moment: Any) -> ColumnElement[bool]:
-    """Return the SQL condition that the appeal had a reply in the network at a moment: published and not
+    """Return the SQL condition that the appeal had a reply at a moment: published before, and not yet
     withdrawn.
     """
     withdrawn_at = (

@@ -66,7 +66,7 @@ class PageCriterion(_Part):
     """A criterion. The parameters of each kind are listed in docs/moderator/page-health.md."""
 
     kind: PageCriterionKind = Field(examples=["posts"])
-    weight: int = Field(ge=1, le=1_000, description="Its maximum of points", examples=[30])
+    weight: int = Field(ge=1, le=1_000, description="Its maximum number of points", examples=[30])
     step: ScoredStep | None = Field(default=None, description="Only with the kind `step`")
     parts: AppearanceParts | None = Field(
         default=None,

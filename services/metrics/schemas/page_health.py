@@ -17,7 +17,7 @@ PostsSource = TypeAliasType("PostsSource", Literal["messages", "page_checks"])
 EngagementBase = TypeAliasType("EngagementBase", Literal["views", "members"])
 ScoreSource = TypeAliasType("ScoreSource", Literal["page_steps", "page_checks", "messages", "appeals"])
 
-_ADVICE = "Публикуйте не реже: 3 записи за 7 дней, сейчас 1. Это добавит 37,5 балла."
+_ADVICE = "Публикуйте чаще: нужно не меньше 3 записей за 7 дней, сейчас 1. Это добавит 37,5 балла."
 _CHANGE = "Difference to the score of the week before; null if one is missing, or if different formulas gave them"
 _ENGAGEMENT = "Null: the reactions to the page's posts are unknown"
 _REACH = "People reached in the week; null: unknown. Not the number of views"
@@ -131,7 +131,7 @@ class CriterionScore(BaseModel):
     )
     points: int = Field(examples=[0])
     source: ScoreSource | None = Field(description="Which rows it was computed from", examples=["messages"])
-    evidence: str = Field(description="Why, in words", examples=["Публикаций за 7 дней: 1"])
+    evidence: str = Field(description="Why, in words", examples=["Записей за 7 дней: 1"])
 
 
 class PageOwner(BaseModel):
@@ -150,7 +150,9 @@ class PageScoreListItem(BaseModel):
     url: str = Field(examples=["https://vk.com/club101"])
     organisation: PageOwner
     week: Week
-    score: float | None = Field(description="0 to 100, with one decimal; null: no data", examples=[62.5])
+    score: float | None = Field(
+        description="0 to 100, with one decimal; null: too little is known", examples=[62.5]
+    )
     light: PageLight = Field(description=_LIGHT)
     change: float | None = Field(description=_CHANGE, examples=[-12.5])
     advice: str | None = Field(description="What would add most; null if nothing is missing", examples=[_ADVICE])
@@ -166,7 +168,9 @@ class PageWeekScore(BaseModel):
     """The score of a page in a week, with all data that it was computed from."""
 
     week: Week
-    score: float | None = Field(description="0 to 100, with one decimal; null: no data", examples=[62.5])
+    score: float | None = Field(
+        description="0 to 100, with one decimal; null: too little is known", examples=[62.5]
+    )
     light: PageLight = Field(description=_LIGHT)
     change: float | None = Field(description=_CHANGE, examples=[-12.5])
     advice: str | None = Field(examples=[_ADVICE])

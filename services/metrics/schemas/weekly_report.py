@@ -61,7 +61,9 @@ class ComparedCount(_Part):
 class ChannelTotal(_Part):
     """The appeals of one channel."""
 
-    channel: str = Field(description="A network, or the source of appeals without one", examples=["vk"])
+    channel: str = Field(
+        description="`all`, a network, the source of appeals that came through none, or `manual`", examples=["vk"]
+    )
     label: str = Field(examples=["ВКонтакте"])
     appeals: ComparedCount
 
@@ -132,8 +134,8 @@ class MeasureValue(_Part):
     high: float | None = Field(examples=[95.8])
     last_week: float | None = Field(examples=[92.0])
     change: float | None = Field(
-        description="`value` less `last_week`, in percentage points; null: the week has not ended, or one of "
-        "the values is null",
+        description="`value` less `last_week`, for percentages in percentage points; null: the week has not "
+        "ended, or one of the values is null",
         examples=[2.1],
     )
 
@@ -152,7 +154,9 @@ class OrganisationRow(_Part):
     organisation_id: UUID
     name: str = Field(examples=["Школа № 1"])
     appeals: int = Field(description="Opened in the week", examples=[12])
-    responses: int = Field(description="Responses given or due in the week", examples=[14])
+    responses: int = Field(
+        description="Responses given in time in the week, and those whose deadline passed in it", examples=[14]
+    )
     on_time: int = Field(examples=[13])
     overdue: int = Field(description="Awaited answers past their deadline at the end of the week", examples=[1])
     unanswered: int = Field(description="Responses due in the week that were not given by its end", examples=[0])
@@ -161,7 +165,7 @@ class OrganisationRow(_Part):
     final_answers: int = Field(description="Published in the week", examples=[11])
     solved: int = Field(examples=[6])
     canned: int = Field(description="Answers with the text of another answer", examples=[0])
-    not_solved_said: int = Field(description="Citizens who said that it is not solved", examples=[1])
+    not_solved_said: int = Field(description="How often citizens said that it is not solved", examples=[1])
     score: float | None = Field(
         description="Percent answered in time, drawn towards the peers' mean if there are few", examples=[91.2]
     )
@@ -193,7 +197,7 @@ class AttentionItem(_Part):
 
     kind: AttentionKind
     count: int = Field(examples=[12])
-    text: str = Field(examples=["12 ответов просрочены на конец недели"])
+    text: str = Field(examples=["12 ответов просрочено на конец недели"])
     population: ReportPopulation | None
     filter: dict[str, str] = Field(
         default={},
@@ -331,7 +335,7 @@ class MeasureDefinition(_Part):
     version: int = Field(examples=[1])
     axis: Axis
     name: str = Field(examples=["Ответы в срок"])
-    formula: str = Field(examples=["данные в срок ÷ решённые за неделю"])
+    formula: str = Field(examples=["данные в срок ÷ учтённые за неделю"])
     unit: MeasureUnit
     clock: str = Field(examples=["рабочее время"], description="Which time counts")
     population: ReportPopulation
@@ -360,7 +364,7 @@ class ReportDocument(_Part):
     last_day: date = Field(examples=["2026-11-22"])
     time_zone: str = Field(examples=["Asia/Irkutsk"])
     as_of: datetime = Field(
-        description="The moment for which open deadlines are compared: the end of the week, or now",
+        description="The moment with which open deadlines are compared: the end of the week; before it, now",
         examples=["2026-11-23T00:00:00+08:00"],
     )
     totals: list[ChannelTotal] = Field(description="All channels together first (`all`)")
@@ -399,7 +403,7 @@ class ReportOut(_Part):
     published_at: datetime | None
     digest: str | None = Field(description="SHA-256 of the published document, hexadecimal")
     corrections: list[CorrectedFigure] = Field(
-        description="Figures that would differ now, because rows came or changed; the document has the old ones"
+        description="Figures that would differ now, because rows were added or changed; `report` has the old ones"
     )
     corrected_at: datetime | None
     report: ReportDocument

@@ -177,7 +177,7 @@ async def _figures(session: AsyncSession, month: date) -> dict[tuple[str, str], 
 
 
 async def update_gauges(session: AsyncSession, now: datetime) -> None:
-    """Set the gauges; both are 0 if no month is due."""
+    """Set the gauges; both are 0 if no change is recorded and no month is missing."""
     age = func.extract("epoch", func.clock_timestamp() - func.min(SlaRollupChange.changed_at))
     LAG.set(float(await session.scalar(select(func.greatest(age, 0))) or 0))
     MISSING.set(len(await _missing_months(session, now)))

@@ -113,7 +113,7 @@ async def build_in_snapshot(database: Database, week: Week, now: datetime) -> Re
 
 
 def due_week(now: datetime, publish_hour: int) -> Week:
-    """Return the last week whose report is due, which is from Monday at `publish_hour` in the region's time."""
+    """Return the last week whose report is due: a report is due from the next Monday at `publish_hour`."""
     return Week.containing(now - timedelta(hours=publish_hour)).shifted(-1)
 
 
