@@ -30,7 +30,7 @@ TokenSource = Callable[[str | None], Awaitable[str | None]]
 
 
 class ApiUnavailable(Exception):  # noqa: N818
-    """The gateway did not respond: the change may or may not have been made."""
+    """The gateway gave no usable response: a change may or may not have been made."""
 
 
 class SignedOut(Exception):  # noqa: N818

@@ -22,7 +22,7 @@ _REFUSALS = frozenset({400, 401, 403})
 
 
 class CodeRefused(Exception):  # noqa: N818
-    """The issuer refused the authorization code: it was already used, has expired or belongs to another client."""
+    """The issuer refused the authorization code, for example because it was already used or has expired."""
 
 
 class OidcIssuer:

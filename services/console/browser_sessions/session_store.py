@@ -1,4 +1,4 @@
-"""Sessions of browsers: a secret in a cookie, and the person's API tokens in a row, encrypted.
+"""Browser sessions: a secret in a cookie, and the person's API tokens in a row, encrypted.
 
 The browser never holds a token. Only one request at a time refreshes the tokens of a session: it locks the row.
 """
@@ -69,7 +69,7 @@ class SessionStore:
         """Return an access token that is still valid, refreshed if necessary; None if the session has ended.
 
         `refused` is a token that the API did not accept: it is replaced, unless another request has already
-        replaced it.
+        replaced it. Raises `EndpointUnavailable` if the token cannot be refreshed now.
         """
         async with self._database.read() as session:
             found = (
@@ -119,7 +119,10 @@ class SessionStore:
             return None
 
     async def end(self, secret: str) -> None:
-        """End the session here and at the issuer of its tokens; do nothing if there is no such session."""
+        """End the session here and at the issuer of its tokens; do nothing if there is no such session.
+
+        Raises `EndpointUnavailable` if the issuer does not respond: the session has then ended only here.
+        """
         async with self._database.write() as session:
             row = await _locked(session, secret)
             if row is None:

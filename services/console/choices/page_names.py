@@ -39,7 +39,7 @@ async def page_id_at(visit: Visit, address: str) -> str | None:
 
 
 async def pages_with_problems(visit: Visit, network: str | None = None) -> AsyncIterator[dict[str, Any]]:
-    """Yield the pages that cannot be read; the API's list has no filter for them."""
+    """Yield the pages that cannot be read, among the first `_MOST_SOUGHT` pages."""
     cursor, read = None, 0
     while True:
         listed = await visit.api.get("/sources", {"limit": 200, "cursor": cursor, "network": network})

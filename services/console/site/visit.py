@@ -118,9 +118,7 @@ class Visit:
 
     @property
     def first_path(self) -> str:
-        """Return the path of the first link in the section of appeals, otherwise of the system, otherwise of the
-        account.
-        """
+        """Return the path of the first link in the section `WORK`, otherwise in `SYSTEM`; otherwise `/account`."""
         sections = dict(self._navigation())
         links = sections.get(Section.WORK) or sections.get(Section.SYSTEM)
         return links[0].path if links else "/account"

@@ -4,7 +4,7 @@ from services.console.api_calls.client import ApiProblem
 from services.console.words.right_labels import lacking_right
 
 _BY_SLUG = {
-    "reply-under-way": "По этому обращению уже публикуется другой ответ. Дождитесь его.",
+    "reply-under-way": "По этому обращению уже готовится или публикуется другой ответ. Дождитесь его или удалите.",
     "reply-being-written": "Ответ сейчас пишет коллега.",
     "decided-by-another": "Решение уже принял коллега.",
     "idempotency-key-reused": "Эта форма уже отправлена. Проверьте, что получилось, и откройте её заново.",

@@ -235,7 +235,7 @@ async def test_refused_view_keeps_the_entered_values(console: ConsoleUnderTest) 
     assert 'name="is_shared" value="true" checked' in response.text
     nameless = (await console.send(EXECUTOR, "POST", "/inbox/views", data={"list": "tag=а", "name": " "})).response
     assert nameless.status_code == 422
-    assert "Назовите список." in nameless.text
+    assert "Дайте списку название." in nameless.text
 
 
 async def test_view_is_opened_renamed_and_deleted(console: ConsoleUnderTest) -> None:

@@ -194,7 +194,7 @@ async def test_appeal_can_be_excluded_from_the_bulk_reply_and_the_text_stays(con
     ("given", "words"),
     [
         ({"text": " "}, "Напишите текст ответа."),
-        ({"text": TEXT, "kind": "interim"}, "назовите, когда будет итоговый"),
+        ({"text": TEXT, "kind": "interim"}, "укажите, когда будет итоговый"),
         ({"text": TEXT, "kind": "interim", "promised_at": "завтра"}, "записаны неверно"),
         ({"text": TEXT, "kind": "interim", "promised_at": "2020-01-01T18:00"}, "срок уже прошёл"),
     ],

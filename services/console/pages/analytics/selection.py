@@ -173,7 +173,7 @@ def refused(problem: ApiProblem) -> str:
     if "query/from" in problem.fields or "query/to" in problem.fields:
         return "Проверьте период: начало не может быть позже конца."
     if "query/columns" in problem.fields or "query/rows" in problem.fields:
-        return "Таблица получилась бы слишком большой. Выберите период короче, отбор или другую разбивку."
+        return "Таблица получилась бы слишком большой. Сократите период, добавьте отбор или смените разбивку."
     return explained(problem)
 
 

@@ -47,8 +47,9 @@ def seen(appeal: Document) -> str:
 
 
 def conflict_of(before: str, appeal: Document) -> Conflict:
-    """Return the changes since `before`, what the submitted form said the page showed; if it cannot be parsed,
-    only the latest timeline entry.
+    """Return the changes since the page was shown; `before` is the field that `seen` put into its forms.
+
+    If the field cannot be parsed, only the latest timeline entry is returned.
     """
     try:
         former = dict(json.loads(before))

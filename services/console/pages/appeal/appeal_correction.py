@@ -99,8 +99,8 @@ async def correct(visit: VisitDep, appeal_id: UUID, form: Annotated[CorrectionFo
 
 
 def deciding_message(appeal: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return the message that a correction applies to: the one that opened the appeal, None if there are no
-    messages.
+    """Return the message that a correction applies to: the one that opened the appeal, otherwise the first; None
+    if there are no messages.
     """
     messages: list[Mapping[str, Any]] = appeal["messages"]
     begun = [message for message in messages if message["written_at"] == appeal["written_at"]]

@@ -19,7 +19,7 @@ PAGE = Page(
     router, (NavigationLink(Section.SYSTEM, 14, "Правила согласования", PATH, rights=frozenset({"rules:manage"})),)
 )
 _SAME = "Такое правило уже есть."
-_ORGANISATION_AND_KIND = "Укажите либо организацию, либо вид организации, но не оба."
+_ORGANISATION_AND_KIND = "Укажите либо организацию, либо вид организации, но не то и другое."
 
 
 @router.get(PATH)

@@ -51,7 +51,7 @@ def reason_words(problem: ApiProblem) -> WrongFields:
 
 
 async def body_of(api: Api, action: str, fields: dict[str, str]) -> dict[str, Any]:
-    """Return the parameters of the action. Raises WrongFields for missing values."""
+    """Return the parameters of the action. Raises `WrongFields` for missing or invalid values."""
     if action == "assign":
         return _assignment(fields)
     if action == "transfer":

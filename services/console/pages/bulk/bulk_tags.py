@@ -17,7 +17,7 @@ _APPEALS = ("обращения", "обращений", "обращений")
 async def change_tags(api: Api, ids: list[str], fields: dict[str, str]) -> tuple[str, str]:
     """Add and remove the tags; return a note about the result, and `done` or `failed`.
 
-    Raises WrongFields if no tag is given, or no appeal could be changed.
+    Raises `WrongFields` if no tag is given, or no appeal could be changed.
     """
     add, remove = _tags(fields.get("add", "")), _tags(fields.get("tag", ""))
     if not add and not remove:

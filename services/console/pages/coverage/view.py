@@ -1,4 +1,4 @@
-"""Coverage: how many organisations have an official page, at which stage it is, and which have none."""
+"""Coverage: how many organisations are at which stage of an official page, and which have no live page."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -93,7 +93,7 @@ async def save_first_token(visit: VisitDep) -> Response:
     except ApiProblem as problem:
         shown = Entered({}, refusal_of(problem), tokens.wrong_token(problem))
         return await _page(visit, shown, status=problem.status)
-    return visit.redirect(PATH, note="Ключ сохранён. Страница читается")
+    return visit.redirect(PATH, note="Ключ сохранён, начинаем читать страницу")
 
 
 async def _add_service_token(visit: Visit, form: dict[str, str]) -> None:

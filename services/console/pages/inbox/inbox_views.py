@@ -16,7 +16,7 @@ router = APIRouter()
 VIEWS = f"{PATH}/views"
 _CITIZEN = "Список обращений одного гражданина сохранить нельзя: данные граждан могут быть удалены."
 _TOO_MANY = "У вас уже 100 сохранённых списков, больше нельзя. Удалите ненужные."
-_NO_NAME = "Назовите список."
+_NO_NAME = "Дайте списку название."
 Name = Annotated[str, Form(max_length=300)]
 Text = Annotated[str, Form(max_length=8_000)]
 

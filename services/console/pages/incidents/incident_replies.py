@@ -86,13 +86,13 @@ def _missing(form: ReplyForm) -> str | None:
     if not form.text.strip():
         return "Напишите текст ответа."
     if form.kind == "interim" and not form.promised_at:
-        return "Для промежуточного ответа назовите, когда будет итоговый."
+        return "Для промежуточного ответа укажите, когда будет итоговый."
     try:
         promised = form.body["promised_at"]
     except ValueError:
         return "Дата и время обещания записаны неверно."
     if promised is not None and datetime.fromisoformat(promised) <= clock.now():
-        return "Обещанный срок уже прошёл: назовите будущий."
+        return "Обещанный срок уже прошёл: укажите будущий."
     return None
 
 

@@ -68,7 +68,7 @@ _FILE = "Не получилось прочитать таблицу. Нужен
 
 
 def in_russian(reason: str, *, other: str = _OTHER) -> str:
-    """Return the error in Russian; `other` if no pattern matches."""
+    """Return the error in Russian: a text without Latin letters unchanged; `other` if no pattern matches."""
     for pattern, words in _KNOWN:
         if found := pattern.fullmatch(reason):
             values = [within_quotes(one) if "«{" in words else one for one in found.groups()]

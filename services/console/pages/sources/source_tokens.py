@@ -22,7 +22,7 @@ router = APIRouter()
 
 @router.get("/sources/tokens")
 async def show_tokens(visit: VisitDep) -> HTMLResponse:
-    """Show the tokens that need a person's action, those for all pages, and the form for a new one."""
+    """Show the tokens that do not work, the working ones for all pages, and the form for a new one."""
     return await _tokens(visit)
 
 
