@@ -54,7 +54,7 @@ class MessageReceived(MessageReference):
     publication_id: UUID | None = Field(description="Set if the message is a reply that this system published")
     reply_to: str | None = Field(description="The network's id of the message that it replies to")
     history: bool = Field(
-        description="Opens no appeal: it predates the page's go-live time, or its author has been erased since"
+        description="Opens no appeal: it predates the page's go-live time, or its author was erased"
     )
     written_at: Moment = Field(description="When it was written, by the network's clock")
     received_at: Moment = Field(description="When it was stored")

@@ -102,7 +102,7 @@ def test_sum_of_pools_is_below_the_connection_limit() -> None:
     apart = 2 * sum(POOL_SIZES.values())
     workers = len(POOL_SIZES) * (JOB_CONNECTIONS + 1)
     stream = 1  # the API of webhooks has a listening connection too
-    assert apart + workers + stream <= 90, "some of the 100 connections are needed for migrations and operators"
+    assert apart + workers + stream <= 90, "some of the 120 connections are needed for migrations and operators"
 
 
 def test_services_contain_no_explicit_commit() -> None:

@@ -23,8 +23,11 @@ _UNSENT = (
     (r"no answer within (\d+).*", "Система не ответила за {0} с"),
     (r"HTTP (\d+).*", "Система ответила отказом: код {0}"),
     (r"The host .* was not found.*", "Адрес не найден: проверьте имя сервера"),
-    (r"The host .* is inside a network.*", "Адрес ведёт во внутреннюю сеть: туда события не отправляются"),
-    (r"The URL .*|Expected https.*", "Адрес записан неверно"),
+    (
+        r"(The host .*|its address) is inside a network.*",
+        "Адрес ведёт во внутреннюю сеть: туда события не отправляются",
+    ),
+    (r"The URL .*", "Адрес записан неверно"),
     (r"(?i).*(certificate|sslerror|ssl:.*verify).*", "Не удалось проверить сертификат системы"),
     (r"(?i).*(cannot connect|connection refused|connect call failed).*", "Система не принимает соединения"),
     (r"(?i).*(disconnected|connection reset|closed).*", "Система прервала соединение"),

@@ -36,6 +36,14 @@ async def test_invalid_address_is_shown_again_with_the_reason(console: ConsoleUn
     assert 'value="не адрес"' in refused.text
 
 
+async def test_channel_without_account_is_refused_with_its_own_reason(console: ConsoleUnderTest) -> None:
+    form = {"channel_mention": "vk", "version": await version_of(console, EXECUTOR, "/account")}
+    refused = (await console.send(EXECUTOR, "POST", "/account/notices", data=form)).response
+    assert refused.status_code == 422
+    assert "Выбран недоступный способ" in refused.text
+    assert "Это не адрес" not in refused.text
+
+
 async def test_other_sessions_are_ended(console: ConsoleUnderTest) -> None:
     ended = await console.send(EXECUTOR, "POST", "/account/sessions/end-others")
     assert (ended.response.status_code, [call.path for call in ended.calls]) == (303, ["/me", "/me/sessions"])

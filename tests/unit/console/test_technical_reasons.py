@@ -33,6 +33,10 @@ def test_parse_error_is_explained_in_russian(error: Exception, words: str) -> No
         ("no answer within 10 s", "Система не ответила за 10 с"),
         ("HTTP 503: maintenance\nat night", "Система ответила отказом: код 503"),
         ("The host one.example was not found", "Адрес не найден: проверьте имя сервера"),
+        (
+            "its address is inside a network that webhooks must not reach",
+            "Адрес ведёт во внутреннюю сеть: туда события не отправляются",
+        ),
         ("Cannot connect to host one.example:443 ssl:default", "Система не принимает соединения"),
         ("Server disconnected", "Система прервала соединение"),
     ],

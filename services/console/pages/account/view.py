@@ -17,9 +17,8 @@ NOTICES = f"{PATH}/notices"
 router = page_router()
 PAGE = Page(router)
 _SESSIONS = 20
-_ADDRESS_REFUSED = {
+_REFUSED = {
     412: "Настройки изменились, пока вы работали. Проверьте их и повторите.",
-    422: "Это не адрес электронной почты.",
     429: "Сегодня отправлено слишком много ссылок. Повторите завтра.",
 }
 
@@ -121,6 +120,7 @@ async def change_address(visit: VisitDep) -> Response:
         form,
         {"address": address},
         "На адрес отправлена ссылка: откройте её, чтобы подтвердить." if address else "Адрес удалён.",
+        invalid="Это не адрес электронной почты.",
     )
 
 
@@ -156,15 +156,23 @@ async def change_choices(visit: VisitDep) -> Response:
     body: dict[str, Any] = {"choices": choices, "urgent_at_any_hour": form.get("urgent_at_any_hour") == "yes"}
     if channels:
         body["channels"] = channels
-    return await _changed(visit, form, body, "Настройки уведомлений сохранены.")
+    return await _changed(
+        visit,
+        form,
+        body,
+        "Настройки уведомлений сохранены.",
+        invalid="Выбран недоступный способ: проверьте адрес почты и привязанные аккаунты, затем повторите.",
+    )
 
 
-async def _changed(visit: Visit, form: dict[str, str], body: dict[str, Any], note: str) -> Response:
+async def _changed(
+    visit: Visit, form: dict[str, str], body: dict[str, Any], note: str, *, invalid: str
+) -> Response:
     try:
         await visit.api.send("PATCH", "/me/notice-settings", body, version=form.get("version"))
     except ApiProblem as problem:
-        if problem.status not in _ADDRESS_REFUSED:
+        refusal = invalid if problem.status == 422 else _REFUSED.get(problem.status)
+        if refusal is None:
             raise
-        refusal = _ADDRESS_REFUSED[problem.status]
         return await _account_page(visit, refusal=refusal, address=form.get("address", ""), status=problem.status)
     return visit.redirect(PATH, note=note)
