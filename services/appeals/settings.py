@@ -26,7 +26,7 @@ class S3Bucket:
 class AppealsSettings(SecretFileSettings):
     """Settings read from environment variables `GOSPABLIK_*`."""
 
-    # Errors must not show the input of a failed validation: it contains the S3 secret.
+    # Errors must not show the input of a failed validation: it may contain the S3 secret.
     model_config = SettingsConfigDict(
         env_prefix="GOSPABLIK_", extra="ignore", protected_namespaces=(), hide_input_in_errors=True
     )

@@ -41,7 +41,7 @@ from shared.tables.appeals import AppealsConsumerOffset
 # Limit of each of the three kinds of jobs that people start and that run for minutes: more at once would leave
 # too few of the pool's connections for publications and consumers.
 _LONG_JOBS_AT_ONCE = 2
-# Jobs that go through many appeals after a change of the rules or the registry.
+# Limit of each kind of jobs that go through many appeals after a change of the rules or the registry.
 _RECOMPUTATIONS_AT_ONCE = 1
 
 
@@ -233,7 +233,7 @@ def _register_maintenance(service: Service, queue: Jobs) -> None:
         terms = RetentionSettings()
         await purge_tables(service.database, [*retention.purge_rules(terms), *queue.purge_rules(terms)])
 
-    # At night, because the storage lists all files that were ever stored.
+    # At night, because the storage lists all its files.
     @queue.schedule("remove-orphan-files", "57 18 * * *")
     async def remove_orphan_files() -> None:
         await uploads.remove_orphan_files(service.database, file_storage())

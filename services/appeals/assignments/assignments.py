@@ -15,7 +15,7 @@ from shared.organisation_status import is_operating
 from shared.tables.appeals import Appeal, Assignment
 from shared.tables.registry import Organisation
 
-# Kinds of assignments that people decide; the others follow from the routing rules.
+# Kinds of assignments that people decide; the others are automatic.
 _BY_PEOPLE = ("assigned", "returned", "transferred")
 # Built once: building aliases and statements takes longer than executing them.
 _Giving, _Getting = aliased(Organisation), aliased(Organisation)

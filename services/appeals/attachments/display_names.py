@@ -19,7 +19,8 @@ def display_name(given: str | None) -> str:
     """
     last = re.split(r"[/\\]", given or "")[-1]
     spaced = _WHITE_SPACE.sub(" ", unicodedata.normalize("NFC", last))
-    # Category C: control and format characters (direction marks among them), surrogates, unassigned code points.
+    # Category C: control and format characters (direction marks among them), surrogates, code points that are
+    # unassigned or for private use.
     visible = "".join(letter for letter in spaced if not unicodedata.category(letter).startswith("C"))
     stem = _EXTENSION.sub("", _FORBIDDEN.sub("_", visible).strip(" ."))
     return (stem[:MAX_LENGTH].strip(" .") or DEFAULT_NAME) + EXTENSION

@@ -108,7 +108,8 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
     changed = _left_by(before.id) if before is not None else _changed_by(undone.id)
     total = await session.scalar(select(func.count()).select_from(BulkOperationRow).where(*changed))
     in_scope = exists().where(Appeal.id == BulkOperationRow.appeal_id, caller.scope(Appeal.organisation_id))
-    # Only one undo is allowed, so an undo that cannot change any appeal is refused and not stored.
+    # Another undo is allowed only after unexpected errors, so one that cannot change any appeal is refused and not
+    # stored.
     if total and not await session.scalar(select(BulkOperationRow.appeal_id).where(*changed, in_scope).limit(1)):
         raise Conflict(
             "The appeals that the operation changed are no longer in your scope: ask a moderator to undo it"

@@ -95,7 +95,7 @@ async def _return_organisation(
     # An undone transfer does not count.
     appeal.transfers = former.transfers
     if former.route is not None:
-        # A transfer keeps the reading of the text.
+        # The former route lacks the fields that come from the text. A transfer keeps them: use the current ones.
         appeal.route = RouteSnapshot.parse(former.route).replaced_by(route_of(appeal).text_reading()).dump()
         appeal.assigned_at = former.assigned_at
     elif former.organisation_id is None:

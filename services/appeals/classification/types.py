@@ -69,7 +69,7 @@ ANSWERED_TYPES = frozenset({"complaint", "question", "request", "proposal"})
 UNANSWERED_TYPES = frozenset(get_args(MessageType.__value__)) - ANSWERED_TYPES
 
 
-# Prefixes of `classified_by` for automatic classifiers; for a person it is their id.
+# Prefixes of `classified_by` for automatic classifiers; otherwise it is the id of the person or API client.
 AUTOMATIC_PREFIXES = ("rule:", "model:")
 
 

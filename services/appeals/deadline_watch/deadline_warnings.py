@@ -66,7 +66,7 @@ def _warn(appeal: Appeal, row: SlaClock, sla: SlaContext, recorder: AppealRecord
     ahead = shares_to_warn_of(policy, after=row.warned_share)
     row.next_warning_at = compute_deadline(events, ahead).next_warning_at
     if not is_new or row.due_at <= now:
-        return  # the deadline has passed: a breach is recorded instead
+        return  # after the deadline a breach is recorded instead of a warning
     left = int(read_clock(events, now).left.total_seconds())
     recorder.add_timeline_entry(appeal, "deadline_near", clock=row.kind, share=row.warned_share, left_seconds=left)
     near = AppealDeadlineNear(

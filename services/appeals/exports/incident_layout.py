@@ -22,7 +22,7 @@ from shared.tables.ingest import Message
 
 _SOLVABLE = "Решаемый"
 _INFORMATION = "Информационный"
-# «Не решаемый» is a judgement of that system's moderators, which ours do not make.
+# «Не решаемый» is a judgement of the moderators of «Инцидент Менеджмент», which ours do not make.
 _TYPES: Mapping[str, str] = {"complaint": _SOLVABLE, "request": _SOLVABLE} | dict.fromkeys(
     ("question", "proposal", "thanks", "spam", "abuse", "chatter"), _INFORMATION
 )

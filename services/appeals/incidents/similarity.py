@@ -22,7 +22,7 @@ from services.appeals.classification.rules.urgency_signals import utility_failur
 from services.appeals.classification.text.tokenizer import clean_text, tokenize
 from shared.russian import in_words
 
-# People say what happened at the beginning; the time of a comparison grows with the length of the texts.
+# The beginning of a text says what happened; the time of a comparison grows with the length of the texts.
 MAX_COMPARED_CHARACTERS = 2_000
 # Minimum score of an appeal that is shown as similar.
 MIN_SHOWN_SCORE = 0.45

@@ -23,7 +23,7 @@ from shared.tables.appeals_feedback import FeedbackRound
 from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
-# Feedback on an answer that awaits no reply.
+# Kinds of feedback on an answer that await no reply.
 _ASKS_NOTHING: Final = ("thanks", "mark")
 _ENDS_PAUSE: Final = "Ответа ждёт следующее сообщение гражданина"
 _READ_AS: Final = ("message_added", "feedback_received", "feedback_corrected")
@@ -68,7 +68,7 @@ def needs_reply(appeal: Appeal) -> ColumnElement[bool]:
     said_in = TimelineEntry.data["message_id"].astext == cast(message_id, String)
     of_appeal = and_(TimelineEntry.appeal_id == appeal.id, said_in)
     rounds = exists().where(FeedbackRound.message_id == message_id)
-    # A later word replaces the one in the round; the timeline keeps all.
+    # Later feedback replaces the earlier one in the round; the timeline keeps both.
     replaced = ~rounds & exists().where(
         of_appeal, TimelineEntry.kind.in_(_READ_AS), TimelineEntry.data["feedback"].astext.in_(_ASKS_NOTHING)
     )

@@ -60,7 +60,8 @@ class AppealState:
     @staticmethod
     async def load(session: AsyncSession, appeal: Appeal, message_id: UUID | None) -> "AppealState":
         replies = exists().where(Reply.appeal_id == appeal.id)
-        # Messages before the last reply are answered, unless it is an interim one.
+        # While a message awaits a further reply, messages that a public reply answers do not count. Otherwise all
+        # messages count, also after an interim reply.
         awaits_next = appeal.first_response_at is not None and clocks.has_message_to_answer(appeal)
         unanswered = await after_last_reply(session, appeal) if awaits_next else true()
         others = (

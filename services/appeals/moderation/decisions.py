@@ -39,7 +39,8 @@ from shared.tables.appeals import Appeal, AppealMessage
 from shared.tables.appeals_classification import Classification, Review
 from shared.tables.ingest import Message
 
-# Moves that can be undone. Other moves are returns and work steps, which are reversed by another move.
+# Moves that can be undone, by the new status. After other moves, such as returns and work steps, only a further
+# move is possible.
 _UNDOABLE_MOVES = frozenset({"assigned", "closed", "not_required"})
 
 

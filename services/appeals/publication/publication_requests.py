@@ -128,7 +128,7 @@ def _request_body(
     reply: Reply, organisation_id: UUID | None, photos: Sequence[Attachment], *, again: bool
 ) -> tuple[str, dict[str, Any], str]:
     if again:
-        # The version counts the attempts, so each attempt has its own idempotency key.
+        # Each attempt raises the version, so it has its own idempotency key.
         path = f"/internal/publications/{reply.publication_id}/retry"
         return path, {"text": reply.text}, f"{reply.id}:{reply.version}"
     body: dict[str, Any] = {

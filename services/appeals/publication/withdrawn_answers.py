@@ -80,7 +80,7 @@ async def take_answer_back(
         )
         recorder.add_event(AppealReopened(**event_snapshot(appeal), reason=reason), actor)
         recorder.queue_assignee_choice(appeal)
-    # Without effect until now: it would have stopped the clock before the withdrawn reply.
+    # A reply of staff that was restored while the withdrawn reply was public takes effect only now.
     is_restored = awaited and not by_person and last_public is not None and last_public.origin == "network"
     if last_public is not None and is_restored and answers_awaited_message(appeal, last_public):
         await record_restored_reply(session, appeal, last_public, context, recorder, has_effect=True)

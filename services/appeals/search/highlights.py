@@ -140,7 +140,7 @@ def _fragments(text: str, marked: str) -> list[Fragment]:
         (found.start() - 2 * place, found.end() - 2 * place - 2)
         for place, found in enumerate(_FOUND_WORD.finditer(marked))
     ]
-    # The parser drops words of two thousand bytes or more; after such a word the marks would be too early.
+    # The parser drops words of 2,047 bytes or more; after such a word the marks would be too early.
     if len(marked) - 2 * len(spans) != len(text):
         spans = []
     first, last = cut_around(text, spans[0][0] if spans else 0)

@@ -133,7 +133,7 @@ class OidcIssuer:
         self,
         endpoint: str,
         form: dict[str, str],
-        timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 -- of the client, for its parts
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,  # noqa: ASYNC109 — aiohttp limits parts of the call
     ) -> dict[str, Any] | None:
         """Post a form to an endpoint of the issuer; return its response, None if the form was refused."""
         authorization = aiohttp.BasicAuth(self._client_id, self._secret) if self._secret else None

@@ -21,7 +21,7 @@ ROUTERS = [
     reconciliations.router,
     callbacks.router,
     quarantine.router,
-    sources.router,  # last: /sources/{page_id} would match the paths of the routers above
+    sources.router,  # after these: /sources/{page_id} would match paths of the routers above
     publications.router,
 ]
 ROOT_ROUTERS = [publications.internal, page_lookup.internal, callbacks.push_router]

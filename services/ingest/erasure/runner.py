@@ -112,7 +112,7 @@ class ErasureRunner:
                 await store_digests(session, erasure, found.threads)
             subject = None if erasure.subject is None else Subject.decrypted(erasure.subject)
             if subject is not None and await belongs_to_page(session, subject.author_key):
-                # Requested of an earlier version, or repeated from its record.
+                # An earlier version accepted the request, or it was repeated from its record without this check.
                 log.warning("nothing erased: the author is an official page", erasure_id=str(erasure_id))
                 await session.execute(delete(ErasedKey).where(ErasedKey.erasure_id == erasure_id))
                 subject = None

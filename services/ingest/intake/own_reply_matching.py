@@ -107,7 +107,7 @@ async def match_own_replies(
             .with_for_update()
         )
     )
-    # Publications in flight come before failed ones, then earlier replies and parts before later ones.
+    # Publications in flight come before all others, then earlier replies and parts before later ones.
     candidates.sort(key=lambda one: (one.status not in IN_FLIGHT_STATUSES, one.created_at, one.reply_id, one.part))
     position = NETWORKS[network].thread_position
     ours: dict[UUID, UUID] = {}

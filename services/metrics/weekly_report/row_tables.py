@@ -18,7 +18,7 @@ from services.metrics.schemas.weekly_report import ReportPopulation
 from services.metrics.weekly_report.printed_names import Labels, read_labels
 from shared.clock import REGION_TIME_ZONE
 
-# A workbook with more rows opens slowly; the CSV files have all rows.
+# A workbook with more rows opens slowly; a CSV file may have more.
 MAX_ROWS = 20_000
 TITLES: Mapping[ReportPopulation, str] = {
     ReportPopulation.OPENED: "Строки – обращения недели",

@@ -185,7 +185,7 @@ async def change(
     for granted_role in (Role(person.role), role):
         require_grantable_rights(caller, granted_role)
     if {"role", "organisation_id", "include_subordinates"} & values.keys():
-        # A person who moves to the centre no longer sees subordinate organisations.
+        # People of the centre see all organisations, so the flag is reset for a person who moves there.
         values.setdefault("include_subordinates", person.include_subordinates and role not in CENTRE_ROLES)
         organisation_id = values.get("organisation_id", person.organisation_id)
         await require_grantable_scope(

@@ -40,7 +40,7 @@ async def refresh_session(
         session, refresh_token, successor
     )
     if refresh_token.used_at is not None and not again:
-        # The token was copied. No other sign-in event is written to the audit trail.
+        # The token was copied. Unlike other sign-in events, the end of its session is written to the audit trail.
         recorder.set_actor(session, str(person.id))
         security_log.log_security_event(
             "refresh_token_reused", person_id=str(person.id), session_id=str(refresh_token.session_id)

@@ -152,7 +152,8 @@ async def create_webhook_endpoint(
         [shown] = await _all_shown(session, [endpoint])
         return shown
 
-    # A name lookup may take seconds, so no session holds a connection meanwhile; `create` checks all this again.
+    # A name lookup may take seconds, so no session holds a connection meanwhile. The write transaction checks all
+    # this again.
     async with service.database.read() as checking:
         await token_recheck.require_access(checking, caller)
         shown = await once.stored(checking, WebhookEndpoint)

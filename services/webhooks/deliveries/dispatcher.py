@@ -84,8 +84,8 @@ MAX_READ_OF_ORDERED = 250
 LEASE_DIFFERENCE = timedelta(minutes=1)
 # Why a delivery that was claimed again and again without an outcome is not sent again now.
 INTERRUPTED = f"{MOST_UNCOUNTED} attempts in a row ended without a result: the worker stopped while it sent them"
-# The process or the machine has no free file descriptors or buffers, no network, or no name server. Other errors
-# of a connection, such as a missing route, may be the receiver's.
+# The process or the machine has no free file descriptors, buffers or memory, no network, or no name server. Other
+# errors of a connection, such as a missing route, may be the receiver's.
 _OWN_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.ENETDOWN})
 
 OWN_FAULTS = prometheus_client.Counter(

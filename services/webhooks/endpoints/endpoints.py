@@ -282,7 +282,8 @@ async def change(
     changed = _apply(cipher, settings, endpoint, changes)
     await _apply_to_claims(session, endpoint, changed)
     if {"active", "url", "headers"} & changed or ("paused" in changed and not endpoint.paused):
-        # A paused endpoint received nothing: the time of the pause is not a time of failures.
+        # Failures at the former URL or with former headers do not count; a paused or inactive endpoint received
+        # nothing.
         await health.restart(session, endpoint.id)
     if changed & OWNERSHIP_FIELDS or (endpoint.personal_data and "personal_data" in changed):
         await _decide_content(session, caller, settings, endpoint, changed)

@@ -148,7 +148,7 @@ class _Builder:
     def _put(self, words: tuple[str, ...], entry: GazetteerEntry, cases: str) -> None:
         known = self.names.setdefault(words, {})
         found = known.get(entry, "")
-        # Interned: thousands of forms have one of 14 combinations of cases.
+        # Interned: thousands of forms share a few combinations of cases.
         known[entry] = intern(found + "".join(case for case in cases if case not in found))
 
     def adjective(self, entry: GazetteerEntry, stem: tuple[str, ...]) -> None:

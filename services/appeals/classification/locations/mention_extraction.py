@@ -163,7 +163,7 @@ class _Reader:
         if not options or (words[mark].startswith(QUARTER) and int(digits) < _SMALLEST_QUARTER):
             return 0
         house = parse_house(self.text, end)
-        # A small number alone is ambiguous: every town has a first and a second quarter.
+        # A small number alone is ambiguous: many towns have a first and a second quarter.
         firm = int(digits) >= _SMALLEST_QUARTER
         self._place(options, at, end, "nl", house=house[0] if house else None, firm=firm)
         return house[1] if house else end

@@ -165,7 +165,7 @@ class MessageClassifier:
         self._lifts: float = card["thresholds"]["lifts"]
         self._group_of = {item.code: item.group for item in entries()}
         self._names = {item.code: item.name for item in entries()}
-        # Only single words explain a result, and they have the first columns.
+        # Only single words explain a result. The first columns are lemmas, and pairs of lemmas joined by `_`.
         self._words = heads.features.lemmas
         self._telling = np.zeros(heads.features.column_count, dtype=bool)
         self._telling[: len(self._words)] = ["_" not in word and len(word) > 2 for word in self._words]

@@ -221,8 +221,8 @@ URGENT_THRESHOLD = 0.25
 # At this probability of urgency or above, an answer is due even if the probability of need only reaches the
 # threshold `maybe`.
 DANGER_OVERRIDE_THRESHOLD = 0.5
-# Share of the held-out examples needing an answer that must reach the threshold `maybe`. No moderator is asked
-# about messages below it.
+# Share of the held-out examples needing an answer that must reach the threshold `maybe`. Below this threshold the
+# model leaves only replies to the page and truncated texts to a moderator.
 UNSURE_RECALL = 0.99
 
 

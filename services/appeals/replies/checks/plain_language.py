@@ -9,7 +9,7 @@ from services.appeals.replies.checks.reply_words import ReplyWords, Word
 
 _VERBAL_ENDINGS = ("ание", "ение", "яние", "ытие", "итие", "ятие", "отие")
 _SHORTEST_VERBAL_NOUN = 7
-# Nouns with the ending of verbal nouns that denote things, not actions.
+# Common nouns with the ending of verbal nouns that do not make a text hard to read.
 _THINGS = frozenset(
     {
         "здание", "отопление", "освещение", "население", "отделение", "внимание", "решение", "поселение",

@@ -43,7 +43,7 @@ _CLOSE = MoveForm(
     "closed", "Закрыть", "f", "Закрыть обращение", "Обращение закрыто", asks_outcome=True, needs_reason=True
 )
 _REOPEN = MoveForm("reopened", "Возобновить", "h", "Возобновить", "Обращение возобновлено", needs_reason=True)
-# In these statuses the appeal can be assigned to its present organisation.
+# In these statuses the appeal can be assigned to its current organisation.
 _MAY_STAY = frozenset({"triage", "not_required", "interim"})
 _LIKELY = 0.5
 # In the order of the buttons.

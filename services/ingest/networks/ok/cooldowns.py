@@ -6,7 +6,7 @@ from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.ok.ok_errors import REQUEST_ERRORS
 from shared.supervision import Backoff
 
-# The network does not show the object.
+# Treatments of errors that mean that the network does not show or accept the object.
 _CLOSED = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CONTENT_REJECTED}
 
 _WORDS = {

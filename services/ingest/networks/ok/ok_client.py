@@ -76,7 +76,7 @@ class OkClient:
         self._token_pool = token_pool
         self._settings = settings
         self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_timeout_seconds)
-        # With which fewer `fields` a method is called, and until when, by the event loop's time.
+        # By method: the fewer `fields` with which it is called, and until when, by the event loop's time.
         self._fewer_fields: dict[str, tuple[str, float]] = {}
 
     def user_session(self, method: str) -> Credential:
@@ -109,7 +109,7 @@ class OkClient:
                 if error.treatment not in TOKEN_TREATMENTS:
                     raise
             except TokenNotUsable:
-                continue  # it became unusable while this call waited for the rate limit
+                continue  # the session became unusable while this call waited for the rate limit
         raise NoUsableToken(f"{MAX_SESSION_SWITCHES} sessions in a row were rejected for {method}")
 
     async def read_with_fields(self, method: str, fields: str, **params: Any) -> Any:

@@ -36,7 +36,7 @@ TREATMENTS: dict[int, ErrorTreatment] = {
 REQUEST_ERRORS = frozenset({3, 4, 104, 105, 200, 220, 451, 453, 1200})
 # Errors of a request whose `fields` may be the reason.
 FIELD_ERRORS = frozenset({100, 220})
-# The comment does not exist, or is removed.
+# Error codes for a comment that does not exist, or is removed.
 COMMENT_GONE = frozenset({700, 702})
 
 # OK does not publish its limits: pauses begin short and double.

@@ -41,7 +41,7 @@ class OkPhotoUploader:
             raise PublishRejected("ok:no_photos", NO_PHOTOS, permanent=True, was_sent=False)
         credential = self._client.user_session("photosV2.getUploadUrl")
         group = target.page.external_id
-        # A group without an album would be that of a future topic, whose photos are not committed.
+        # With a group but no album, the upload would be for a future topic, whose photos are not committed.
         album = self._albums.get(group)
         server = await self._client.call(
             credential, "photosV2.getUploadUrl", gid=None if album is None else group, aid=album, count=1

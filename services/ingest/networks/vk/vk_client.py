@@ -37,7 +37,7 @@ EXECUTE_BATCH = 25
 MAX_TOKEN_SWITCHES = 8
 # Errors that concern the requested content: another token would get the same error.
 CONTENT_TREATMENTS = {ErrorTreatment.DENIED, ErrorTreatment.NOT_FOUND, ErrorTreatment.CONTENT_REJECTED}
-# Concerns no single conversation, so it is refused with `PERMISSION_DENIED` only for a token without the right.
+# This method concerns no single conversation: only a token without the right is refused with `PERMISSION_DENIED`.
 LIST_CONVERSATIONS = "messages.getConversations"
 
 
@@ -71,7 +71,7 @@ class VkClient:
                 if error.treatment not in TOKEN_TREATMENTS:
                     raise
             except TokenNotUsable:
-                continue  # it became unusable while this call waited for the rate limit
+                continue  # the token became unusable while this call waited for the rate limit
         raise NoUsableToken(f"{MAX_TOKEN_SWITCHES} tokens in a row were rejected for {method}")
 
     async def read_batch(

@@ -302,7 +302,7 @@ def parse_message(
     reply = raw.get("reply_message")
     answered = reply.get("conversation_message_id") if isinstance(reply, dict) else None
     shared = _shared(page, FORWARDED, raw.get("fwd_messages"), "fwd_messages")
-    if not out:  # the network itself attaches the post to a message with a link to it, as our reply may have
+    if not out:  # not for our replies: the network attaches the post to every message with a link to it
         shared += _sent(raw, page)
     text, attachments = _content(raw, "text", "body", shared=shared)
     return IncomingItem(

@@ -15,7 +15,7 @@ from services.webhooks.settings import WebhooksSettings
 from shared.database.outages import is_outage
 from shared.http.client_tls import client_tls
 
-# Servers check a text before they answer: RFC 5321, 4.5.3.2.6, requires clients to wait ten minutes.
+# Servers check a text before they answer: RFC 5321, 4.5.3.2.6, tells clients to wait ten minutes.
 ANSWER_SECONDS = 600.0
 # Authentication required, or a refusal that may be about us instead of the letter (RFC 4954, RFC 5321).
 _REFUSALS_OF_CLIENTS = frozenset({530, 538, 554})

@@ -33,7 +33,7 @@ log = get_logger(__name__)
 
 UNAVAILABLE_DELAY = timedelta(seconds=30)
 _BATCH = 20
-# The purpose of a message with notices; others say that the account was linked.
+# The purpose of a message with notices; messages with another purpose say that the account was linked.
 _NOTICES = "notices"
 # Notices that are older go by e-mail when a message could not be sent in time.
 _NETWORK_PERIOD = timedelta(days=1)
@@ -105,7 +105,7 @@ async def _begin(database: Database, letter_id: UUID, message_id: UUID | None, f
         if letter is None or letter.handed_over_at is not None:
             return None
         active = exists(Person.id).where(Person.id == letter.person_id, Person.active, Person.locked_at.is_(None))
-        # Whether notices are too late is decided with their relevance: closed hours do not count.
+        # Whether notices are too late is decided with their relevance: the wait for working hours does not count.
         if letter.purpose != _NOTICES and clock.now() - letter.created_at > TOO_LATE_AFTER:
             reason = NoticeReason.UNCERTAIN if letter.attempts else NoticeReason.TOO_LATE
             letter.status, letter.reason = "failed", reason.value

@@ -68,7 +68,7 @@ class ReportPdfs:
         self._max_bytes = max_bytes
         self._wait = wait
         self._asked_again_after = asked_again_after
-        # With the last erasure before each was read.
+        # By week: the last erasure before the PDF was read, and the PDF or why there is none.
         self._known: dict[str, tuple[int, bytes | NoPdf]] = {}
         self._reading: dict[str, asyncio.Task[None]] = {}
 

@@ -141,7 +141,7 @@ class LongPoll:
         return age > self._shared.settings.vk_long_poll_key_seconds * (0.75 + self._page.id.int % 1_000 / 4_000)
 
     def _is_silent(self) -> bool:
-        # A connection may be dead without an error. The minimum is for nights, which are quiet too.
+        # A connection may stop delivering without an error. The minimum is for nights, which are quiet too.
         least = self._shared.settings.vk_long_poll_silence_seconds
         return bool(self._gap) and clock.now().timestamp() - self._last_event_at > max(
             least, SILENCE_FACTOR * self._gap
