@@ -24,7 +24,7 @@ OF_THE_GATEWAY = {502: 503, 504: 503}
 _PAGE = "main#main"
 # Fields that a page fills in: a form without other fields has lost nothing.
 _OF_THE_PAGE = frozenset({"version", "key", "seed", "seen"})
-# Fields in which people write; all others are kept as hidden fields.
+# Fields in which people write; all others except secrets are kept as hidden fields.
 _TEXTS = {
     "text": "Текст",
     "reason": "Причина",

@@ -19,7 +19,7 @@ log = get_logger(__name__)
 
 # Slightly slower than allowed: network jitter can bring calls closer together.
 MARGIN = 1.08
-# A process reserves turns for at most this long at once, so that other processes do not wait longer.
+# A process reserves one turn, or turns for at most this long, so that other processes do not wait longer.
 BLOCK_SECONDS = 0.25
 # Turns further ahead were reserved before the clock was set back, as by a failover: they are ignored.
 FURTHEST = timedelta(seconds=30)

@@ -8,7 +8,7 @@ from services.console.pages.bulk.bulk_request import WrongFields
 from services.console.words.formats import counted
 from services.console.words.refusals import explained
 
-# At most one page of the list.
+# More than a page of the list has; further ids are ignored.
 _MAX_APPEALS = 50
 _TAG_RULES = "Метка — до 40 знаков, и у обращения не больше 20 меток."
 _APPEALS = ("обращения", "обращений", "обращений")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-# The comparison blocks the event loop of all requests: longer texts are not compared.
+# The comparison blocks the event loop: texts that differ in too many lines are not compared.
 _MOST_PAIRS = 40_000
 
 
