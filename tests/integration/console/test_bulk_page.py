@@ -170,6 +170,16 @@ async def test_bulk_change_of_tags_of_a_foreign_appeal_is_refused_with_the_reaso
     )
 
 
+async def test_bulk_change_of_tags_of_too_many_appeals_is_refused_and_changes_none(
+    console: ConsoleUnderTest,
+) -> None:
+    too_many = [str(UUID(int=number)) for number in range(51)]
+    visited = await _start(console, EXECUTOR, "tags", add="крыльцо", appeal=too_many)
+    assert visited.response.status_code == 422
+    assert "не больше чем у 50 обращений" in visited.response.text.replace("\N{NO-BREAK SPACE}", " ")
+    assert [call for call in visited.calls if call.method == "PATCH"] == []
+
+
 async def test_operation_shows_its_result_and_can_be_undone(console: ConsoleUnderTest) -> None:
     path = console.filled("/bulk/{bulk_operation_id}")
     response = (await console.send(MANAGER, "GET", path)).response

@@ -22,7 +22,9 @@ async def change_tags(api: Api, ids: list[str], fields: dict[str, str]) -> tuple
     add, remove = _tags(fields.get("add", "")), _tags(fields.get("tag", ""))
     if not add and not remove:
         raise WrongFields({"add": "Введите метку, которую нужно добавить или снять."})
-    outcomes = await asyncio.gather(*(_change(api, one, add, remove) for one in ids[:_MAX_APPEALS]))
+    if len(ids) > _MAX_APPEALS:
+        raise WrongFields(text=f"Метки меняются не больше чем у {counted(_MAX_APPEALS, *_APPEALS)} сразу.")
+    outcomes = await asyncio.gather(*(_change(api, one, add, remove) for one in ids))
     problems = [problem for problem in outcomes if problem is not None]
     done = len(outcomes) - len(problems)
     if not done:
