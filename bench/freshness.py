@@ -132,7 +132,9 @@ class TrueRates(RateModel):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of a run: mean delays in hours of the expected and of the written messages."""
+    """The result of a run: mean delays of the expected and of the written messages, the longest time between two
+    polls of a page (all in hours), and the largest number of polls in a day.
+    """
 
     expected: float
     written: float
@@ -141,7 +143,7 @@ class Outcome:
 
 
 def simulate(simulated: SimulatedPages, learn_days: int, rates: RateModel | None = None) -> Outcome:
-    """Simulate the scheduler and return the figures of the days after `learn_days`."""
+    """Simulate the scheduler; return the mean delays after `learn_days`, and the maxima of the whole run."""
     pages, days = len(simulated.profiles), learn_days + MEASURE_DAYS
     schedule = PollSchedule[int](POLLS_PER_DAY, max_age=MAX_AGE_HOURS * HOUR, rates=rates)
     for number in range(pages):

@@ -58,7 +58,7 @@ def reencrypted(keys: SecretStr, stored: bytes) -> bytes | None:
 async def reencrypt(database: Database, keys: SecretStr, columns: Iterable[EncryptedColumn]) -> int:
     """Re-encrypt all values of these columns in batches; return how many were re-encrypted.
 
-    Values that no key can decrypt are logged and left unchanged.
+    A value that no key can decrypt is left unchanged; the log names its table and row.
     """
     count = 0
     for key, column in columns:

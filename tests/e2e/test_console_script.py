@@ -274,7 +274,7 @@ async def test_f1_opens_help_from_a_field_and_question_mark_does_not(page: Page)
     assert await page.locator("dialog[open]").count() == 0
     pressed = """([shiftKey, repeat]) => !document.activeElement.dispatchEvent(new KeyboardEvent(
       "keydown", {key: "F1", shiftKey, repeat, bubbles: true, cancelable: true}))"""
-    assert not await page.evaluate(pressed, [True, False])  # the browser's own help
+    assert not await page.evaluate(pressed, [True, False])  # Shift+F1 is left to the browser
     assert await page.evaluate(pressed, [False, True])
     assert await page.locator("dialog[open]").count() == 0
     await page.keyboard.press("F1")

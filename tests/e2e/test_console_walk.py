@@ -108,7 +108,7 @@ async def test_appeal_goes_from_question_to_reopening_in_the_console(walk: Walk)
     written = await vk.citizen(page, "comment", question)
     await shown_live(queue, matter)
 
-    # The moderator assigns the appeal by a key: the digit beside the organisation.
+    # The moderator assigns the appeal by pressing the digit beside the organisation.
     owner = queue.locator("button.queue-owner").filter(
         has_text=(await demo.org.get("/me"))["organisation"]["name"]
     )
@@ -139,7 +139,7 @@ async def test_appeal_goes_from_question_to_reopening_in_the_console(walk: Walk)
     await writing.get_by_role("button", name="Отправить ответ").click()
     await expect(writing.locator("main")).to_contain_text("Ждёт согласования", timeout=WAIT)
 
-    # The approver approves by a key; the answer is published in the network's thread.
+    # The approver presses the key to approve; the answer is published in the network's thread.
     approving = await walk.tab("approver", "/approvals")
     await expect(approving.locator("main")).to_contain_text(answer)
     await press(approving, "a")

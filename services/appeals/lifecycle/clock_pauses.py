@@ -14,12 +14,12 @@ from shared.tables.appeals import Appeal
 
 async def pause_clocks(session: WriteSession, caller: Caller, appeal: Appeal, reason: str) -> SlaContext:
     """Pause the running clocks of a locked appeal; return the SLA context in which they count. Raises `Conflict`
-    if no clock runs, or the appeal has ended.
+    if no clock is running, or the appeal has ended.
     """
     sla = await SlaContext.load(session, {appeal.organisation_id}, selects_policies=False)
     has_ended = appeal.status in FINAL_STATUSES
     if has_ended or not clocks.pause_clocks(appeal, sla, caller.actor, reason):
-        raise Conflict("No clock of the appeal runs: clocks are already paused, or no answer is awaited")
+        raise Conflict("No clock of the appeal is running: its clocks are already paused, or no answer is awaited")
     recorder = AppealRecorder()
     recorder.add_timeline_entry(appeal, "clock_paused", caller.actor, reason=reason)
     appeal.updated_at = clock.now()

@@ -16,7 +16,7 @@ from shared.tables.appeals_sla import UNFINISHED_CLOCK_STATES, SlaClock
 def next_due() -> ColumnElement[datetime | None]:
     """Return the SQL expression of `next_due_at`, the earliest open deadline of an appeal; indexes contain it."""
     first = case((Appeal.first_response_at.is_(None), Appeal.first_response_due_at))
-    # A promise is awaited whichever clocks are running; `promised_at` is cleared when nobody awaits it now.
+    # A promise is awaited whichever clocks are running; `promised_at` is cleared once it is no longer awaited.
     awaited = (first, Appeal.next_response_due_at, Appeal.promised_at, Appeal.final_answer_due_at)
     return case((is_with_somebody(), func.least(*awaited, type_=DateTime(timezone=True))))
 

@@ -63,6 +63,6 @@ async def compute_map(session: AsyncSession, selection: AppealSelection, region:
 
 @lru_cache(maxsize=1)
 def _log_unknown_codes(codes: frozenset[str]) -> None:
-    """Log, once per process, the codes of the map file that no municipality has."""
+    """Log the codes of the map file that no municipality has; again only when they change."""
     if codes:
         log.warning("the map file has unknown OKTMO codes", codes=sorted(codes))

@@ -134,7 +134,7 @@ async def end_all(session: WriteSession, person_id: UUID, *, except_session_id: 
 
 
 async def end_everyones(session: WriteSession) -> int:
-    """End all sessions of all people; return their number."""
+    """End all sessions of all people; return how many sessions were ended."""
     await session.execute(select(Person.id).order_by(Person.id).with_for_update())
     return await _revoke(session)
 

@@ -19,7 +19,7 @@ from shared.tables.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpo
 
 # A count of an endpoint's deliveries stops here: counting more would be slow.
 MAX_COUNTED = 10_000
-# After this long without a failure, the days of failing start with the next one. Longer than the longest pause
+# A failure after this long without one starts the count of failing days again. Longer than the longest pause
 # between two attempts of one delivery.
 QUIET_AFTER = timedelta(hours=30)
 # How far back other receivers are considered, to tell a failing receiver from a fault of our own network.

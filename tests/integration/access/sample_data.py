@@ -69,7 +69,7 @@ AUDIENCE = {
     "reactions_on": "2026-03-01", "reach_on": "2026-03-01", "reach": 664, "reach_counted_by": "week",
     "mean_post_reach": 310,
 }  # fmt: skip
-# The sample rows of one organisation, by the names that lists, bodies and paths use.
+# Ids and other values of one organisation's sample rows, by the names that lists, bodies and paths use.
 Things = Mapping[str, Any]
 
 

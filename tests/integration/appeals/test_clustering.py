@@ -27,7 +27,7 @@ ELSEWHERE = ("81701000", "81606000", "81648000", "81654000")
 
 @dataclass
 class Region:
-    """The pages of each municipality, and the messages written under them."""
+    """The pages of each municipality, and the messages written on them."""
 
     scenario: AppealsScenario
     pages: dict[str, list[UUID]]
@@ -35,7 +35,7 @@ class Region:
     count: int = 0
 
     async def write(self, text: str, municipality: str, *, minute: float, **more: Any) -> UUID:
-        """Insert a message of a new author under a page of the municipality, `minute` minutes after the start."""
+        """Insert a message of a new author on a page of the municipality, `minute` minutes after the start."""
         self.count += 1
         page = self.pages[municipality][self.count % len(self.pages[municipality])]
         network = self.scenario.pages[page][1]

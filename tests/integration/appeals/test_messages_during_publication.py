@@ -46,7 +46,7 @@ async def test_unclear_message_before_the_publication_is_confirmed_goes_to_triag
 @pytest.mark.parametrize(
     ("text", "before_the_reply"),
     [("Спасибо большое!", False), (FURTHER_QUESTION, True)],
-    ids=["thanks", "question_that_the_author_saw"],
+    ids=["thanks", "question_before_the_reply"],
 )
 async def test_message_that_needs_no_further_reply_leaves_the_appeal_answered(
     scenario: AppealsScenario, text: str, before_the_reply: bool

@@ -3,7 +3,7 @@
 import re
 from html import unescape
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -170,7 +170,7 @@ async def test_bulk_change_of_tags_of_a_foreign_appeal_is_refused_with_the_reaso
     )
 
 
-async def test_bulk_change_of_tags_of_too_many_appeals_is_refused_and_changes_none(
+async def test_bulk_change_of_tags_of_more_appeals_than_allowed_is_refused(
     console: ConsoleUnderTest,
 ) -> None:
     too_many = [str(UUID(int=number)) for number in range(51)]

@@ -12,7 +12,7 @@ import asyncpg
 ORGANISATIONS = 200
 # The number of oldest rows that have rare values.
 RARE = 40
-# The number of open appeals, independent of the number of closed ones.
+# The number of newest appeals, all open, whatever the total; a few old appeals are open too.
 OPEN = 100
 # The parent of the organisation that has the rare rows.
 PARENT_ID = UUID(int=3)

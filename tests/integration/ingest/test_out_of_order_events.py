@@ -143,7 +143,7 @@ async def test_restoration_removes_pending_deletion(harness: IngestHarness) -> N
     assert await harness.raw_connection.fetchval("SELECT count(*) FROM pending_deletions") == 0
 
 
-async def test_concurrent_message_and_deletion_end_deleted(harness: IngestHarness) -> None:
+async def test_message_stored_concurrently_with_its_deletion_is_deleted(harness: IngestHarness) -> None:
     for number in range(20):
         name = f"-101_{number}"
         await asyncio.gather(

@@ -214,7 +214,9 @@ class PublishedPhotos:
         return PublishedReply(f"-101_{number}", "u")
 
 
-async def test_crash_after_the_upload_repeats_it_and_publishes_once(scenario: PublicationScenario) -> None:
+async def test_upload_is_repeated_after_a_crash_and_the_reply_published_once(
+    scenario: PublicationScenario,
+) -> None:
     thread = PublishedPhotos(scenario)
 
     async def crash(photo: Photo) -> str:

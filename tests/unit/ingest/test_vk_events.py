@@ -73,7 +73,7 @@ def test_hidden_and_foreign_posts_are_ignored() -> None:
     assert (gone.change, gone.kind) == ("deleted", "wall_post")
 
 
-def test_message_without_a_conversation_number_is_unparsed() -> None:
+def test_message_without_conversation_message_id_is_unparsed() -> None:
     old = {
         "id": 27,
         "date": 1533397795,

@@ -16,7 +16,7 @@ from services.registry.schemas.tax_numbers import inn_error, ogrn_error
         (ogrn_error, "304500116000157"),
     ],
 )
-def test_any_single_wrong_digit_is_detected(fault: Callable[[str], str | None], number: str) -> None:
+def test_digit_replaced_by_the_next_one_is_detected(fault: Callable[[str], str | None], number: str) -> None:
     assert fault(number) is None
     for place, digit in enumerate(number):
         wrong = number[:place] + str((int(digit) + 1) % 10) + number[place + 1 :]

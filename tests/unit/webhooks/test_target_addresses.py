@@ -39,7 +39,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"),)
         "127.1", "0x7f.1", "0x7f000001", "2130706433", "0177.0.0.1", "localhost", "", "1.2.3.4.5",
     ],
 )  # fmt: skip
-def test_internal_address_is_refused(address: str) -> None:
+def test_special_purpose_or_malformed_address_is_refused(address: str) -> None:
     assert not is_allowed(address, ())
 
 

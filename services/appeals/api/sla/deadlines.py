@@ -69,7 +69,7 @@ async def pause_clocks(
 ) -> deadlines.DeadlinesOut:
     """Pause the clocks of the response and the final answer, with a reason that everybody who reads the appeal
     sees. A promised date stays. No time counts until somebody resumes the clocks, and a clock paused before its
-    deadline has no deadline until then. 409 if no clock runs.
+    deadline has no deadline until then. 409 if no clock is running.
     """
     appeal = await appeal_queries.lock(session, caller, appeal_id)
     await appeal_queries.check_version(session, appeal, version)

@@ -236,7 +236,9 @@ def _with_address(
 
 
 def _other_region(reading: LocationMentions) -> LocationMention | None:  # noqa: PLR0911 — one return per reason against it
-    """Return the named location outside the republic («в чите»); None if the text also points to the republic."""
+    """Return the named location outside the republic («в чите»). None if there is none, or if the text also points
+    to the republic, compares the two regions, or tells of a stay there (study, work, treatment).
+    """
     words = reading.text.words
     if reading.places:
         return None

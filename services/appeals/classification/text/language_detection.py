@@ -17,7 +17,7 @@ _CYRILLIC = re.compile("[а-яөүһ]")
 # Latin h typed for һ inside a Cyrillic word.
 _LATIN_H = re.compile(r"(?<=[а-яөү])h|h(?=[а-яөү])")
 _DOUBLED = re.compile(r"аа|ээ|оо|уу|юу|яа|еэ|ёо|өө|үү")
-# Doubled and tripled letters, which prolong Russian words too: «спасибоо».
+# Doubled and tripled letters are no sign of Buryat if they only stretch a Russian word: «спасибоо».
 _TWICE = re.compile(r"(.)\1")
 _DRAWN = re.compile(r"(.)\1\1")
 _BUILT = re.compile(

@@ -98,7 +98,7 @@ def _bench(
 async def show_dry_run(
     visit: VisitDep, rule_set_id: UUID, days: int | None = None, untouched: bool = False
 ) -> HTMLResponse:
-    """Show what the set would do with past appeals, if the address gives a period."""
+    """Show what the set would do with appeals of a period or with untouched ones, if the address selects some."""
     state = await load_state(visit, rule_set_id)
     outcome = None
     if days in PERIODS or untouched:
