@@ -42,8 +42,8 @@ def resident_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-class FixedAccounts:
-    """Accounts in which every page has its own working token."""
+class FixedTokenPool:
+    """A token pool in which every page has its own working token."""
 
     def __init__(self, pages: Sequence[PageRef]) -> None:
         self._pages = {page.external_id: page for page in pages}
@@ -64,7 +64,7 @@ class FixedAccounts:
         return self._credentials.get(page_id) if page_id is not None and kind is TokenKind.GROUP else None
 
     def __getattr__(self, name: str) -> Any:
-        raise AttributeError(f"the long polls used the unexpected attribute {name} of the accounts")
+        raise AttributeError(f"the long polls used an attribute that this token pool does not have: {name}")
 
     def daily_call_limit(self, network: str, method: str) -> float | None:
         return None
@@ -190,7 +190,7 @@ async def run(client: str, url: str, *, communities: int, seconds: float, wait: 
         page_refs = pages or [_page(uuid4(), uuid4(), str(FIRST_GROUP + n)) for n in range(communities)]
         loops = []
         if client == "ours":
-            network = VkNetwork(http, FixedAccounts(page_refs), feed, ingest_settings())
+            network = VkNetwork(http, FixedTokenPool(page_refs), feed, ingest_settings())
             loops = [loop for name, loop in network.source_loops().items() if name.startswith("vk:long_poll")]
         memory_before = resident_bytes()
         tasks: list[asyncio.Future[None]]

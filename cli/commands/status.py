@@ -22,7 +22,9 @@ def show(settings: EmbeddedSettings, console: Console) -> int:
     try:
         states = Supervisor(Path(run_info["supervisor_socket"])).states()
     except SupervisorError as error:
-        console.print(f"The run in {data_dir.root} was killed: {error}", highlight=False)
+        console.print(
+            f"The run in {data_dir.root} was killed, start it again with `gospablik up`: {error}", highlight=False
+        )
         return 1
     table = Table("process", "state", "pid", "running since", "address")
     for name, process in states.items():

@@ -18,7 +18,7 @@ Pages = AsyncIterator[Sequence[Any]]
 CellsOf = Callable[[Any], Sequence[Cell]]
 CSV_MEDIA_TYPE = "text/csv"
 XLSX_MEDIA_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-# Each file masks texts on a CPU core: more at once would slow other requests down.
+# Masking the texts of a file occupies a CPU core: more files at once would slow other requests down.
 _AT_ONCE = asyncio.Semaphore(2)
 # Excel refuses a file with a longer cell: the limit is 32,767 UTF-16 code units.
 MAX_CELL_BYTES = 2 * 32_767

@@ -43,7 +43,9 @@ async def create(session: WriteSession, caller: Caller, *, name: str, source: st
     """
     entitlement.require_may_own(caller, caller.organisation_id)
     if source in NETWORKS or source in SOURCES_WITHOUT_IDS:
-        raise Invalid.field("/source", f"`{source}` is not the name of a system: choose another name")
+        raise Invalid.field(
+            "/source", f"`{source}` is reserved for a network or a built-in channel: choose another name"
+        )
     # Of two concurrent requests, the second waits for the first and sees its partner.
     key = func.hashtextextended(f"partners\n{caller.organisation_id}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))

@@ -161,7 +161,9 @@ async def _match_and_announce(
     results: Sequence[BatchResult],
     received_at: datetime,
 ) -> list[NewEvent]:
-    """Match our own replies among the new messages; return a `message.received` event for each, oldest first."""
+    """Match our own replies among the new messages. Return a `message.received` event for each new message, oldest
+    first.
+    """
     community_messages: dict[str, list[CommunityMessage]] = defaultdict(list)
     first_batch: dict[str, int] = {}
     for (network, _, _), one in fresh.items():

@@ -16,7 +16,7 @@ BREAK_PATTERNS = (
     re.compile(r"[.!?…]+[\"»”’)\]]*(\s)"),
     re.compile(r"(\s)"),
 )
-# A break is searched for only after this share of the limit, so that parts are not very short.
+# Breaks after this share of the limit are preferred, so that parts are not very short.
 MIN_FILL = 0.4
 JOINER = "\u200d"
 

@@ -109,7 +109,8 @@ async def _fail_some_held(session: WriteSession, term: timedelta) -> int:
         )
         .join(WebhookEndpoint, WebhookEndpoint.id == WebhookDelivery.endpoint_id)
         .where(is_held, WebhookDelivery.status == inline_literal("pending"), has_been_due)
-        # Waiting ones come first: once the first one of their subject has failed, they look like replayed ones.
+        # Deliveries that wait for an earlier one fail before it: once it has failed, the next one of its subject
+        # is due, and later rounds would skip all that wait behind it.
         .order_by(WebhookDelivery.next_attempt_at.desc(), WebhookDelivery.event_position.desc())
         .limit(HELD_BATCH)
     )

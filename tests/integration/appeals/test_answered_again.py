@@ -130,7 +130,7 @@ async def test_moderator_is_unassigned_when_the_page_answers_an_appeal_in_triage
     assert (after["status"], after["assignee"]) == ("answered", None)
 
 
-async def test_appeal_with_a_withdrawn_answer_cannot_be_decided_to_need_no_answer(
+async def test_appeal_with_a_withdrawn_answer_cannot_be_marked_as_needing_no_answer(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)
@@ -293,7 +293,7 @@ async def test_reopening_is_not_undone_while_somebody_writes_a_reply(scenario: A
     assert (await scenario.appeal(found["id"]))["status"] == "reopened"
 
 
-async def test_message_read_as_dissatisfaction_cannot_be_decided_to_need_no_answer_before_its_correction(
+async def test_message_read_as_dissatisfaction_cannot_be_marked_as_needing_no_answer_before_its_correction(
     scenario: AppealsScenario,
 ) -> None:
     found = await appeal(scenario)

@@ -158,7 +158,7 @@ async def decided_while_the_classifier_runs(
     return message, decided
 
 
-async def test_message_decided_to_need_no_answer_during_classification_opens_no_appeal(
+async def test_message_marked_as_needing_no_answer_during_classification_opens_no_appeal(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message, decided = await decided_while_the_classifier_runs(scenario, monkeypatch, needs_answer=False)
@@ -169,7 +169,7 @@ async def test_message_decided_to_need_no_answer_during_classification_opens_no_
     assert (row["needs_answer"], f'"{row["version"]}"') == ("no", decided.headers["ETag"])
 
 
-async def test_message_decided_to_need_an_answer_during_classification_opens_one_appeal(
+async def test_message_marked_as_needing_an_answer_during_classification_opens_one_appeal(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     message, _ = await decided_while_the_classifier_runs(scenario, monkeypatch, needs_answer=True)

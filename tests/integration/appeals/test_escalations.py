@@ -186,7 +186,7 @@ async def test_broken_promise_is_escalated_to_the_manager(scenario: AppealsScena
     assert (await shown(scenario, appeal))["escalations"][0]["clock"] == "promise"
 
 
-async def test_message_decided_to_need_no_answer_causes_no_warning_and_no_escalation(
+async def test_message_marked_as_needing_no_answer_causes_no_warning_and_no_escalation(
     scenario: AppealsScenario, set_time: SetTime
 ) -> None:
     """The organisation returned the reopened appeal, and a moderator decided that the message needs no answer."""

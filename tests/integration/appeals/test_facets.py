@@ -26,7 +26,7 @@ def _group(appeal: dict[str, Any]) -> dict[str, Any] | None:
 
 @pytest.fixture
 async def written(scenario: AppealsScenario) -> AppealsScenario:
-    """Two appeals about a road and one about lamps, all indexed; the newest is decided to need no answer."""
+    """Two appeals about a road and one about lamps, all indexed; the newest is marked as needing no answer."""
     for thread, text in (("1", ROAD), ("2", ROAD), ("3", LAMPS)):
         await scenario.citizen_writes(text, thread=f"vk:-101_{thread}", author=f"a{thread}")
     await scenario.index_texts()

@@ -380,7 +380,7 @@ async def test_thanks_and_marks_do_not_await_the_reply_to_an_unclear_message(
     assert (after["status"], after["next_response_due_at"]) == ("answered", None)
 
 
-async def test_message_corrected_to_thanks_may_be_decided_to_need_an_answer(scenario: AppealsScenario) -> None:
+async def test_message_corrected_to_thanks_may_be_marked_as_needing_an_answer(scenario: AppealsScenario) -> None:
     found = await says(scenario, await answered(scenario), "Не решено")
     assert (await correct(scenario, found, "thanks")).json()["status"] == "answered"
     path = f"/messages/{found['messages'][-1]['id']}/triage"

@@ -102,7 +102,7 @@ async def test_missed_question_in_a_closed_appeal_is_refused_until_the_appeal_is
     assert (after["status"], after["next_response_due_at"] is not None) == ("reopened", True)
 
 
-async def test_unclear_message_first_decided_to_need_no_answer_gets_its_clock(scenario: AppealsScenario) -> None:
+async def test_unclear_message_first_marked_as_needing_no_answer_gets_its_clock(scenario: AppealsScenario) -> None:
     unclear = await says(scenario, await answered(scenario), "", attachments=[{"type": "photo"}])
     assert unclear["status"] == "triage"
     assert (await scenario.move(unclear, "not_required", reason="Фото ни о чём")).status_code == 200
@@ -152,7 +152,7 @@ async def test_reply_submitted_before_an_edit_does_not_answer_the_edited_questio
     assert (after["status"], after["next_response_due_at"] is not None) == ("reopened", True)
 
 
-async def test_message_edited_after_the_last_reply_may_be_decided_to_need_an_answer(
+async def test_message_edited_after_the_last_reply_may_be_marked_as_needing_an_answer(
     scenario: AppealsScenario,
 ) -> None:
     found = await says(scenario, await appeal(scenario), IRONY, at=WEDNESDAY + HOUR)

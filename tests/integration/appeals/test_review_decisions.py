@@ -566,7 +566,7 @@ async def test_decision_without_a_topic_keeps_the_topic_uncertain(
     assert route["topic"] == {"id": pits, "confidence": 1.0, "top3": []}
 
 
-async def test_appeal_decided_to_need_an_answer_after_all_returns_to_triage(scenario: AppealsScenario) -> None:
+async def test_appeal_marked_as_needing_an_answer_after_all_returns_to_triage(scenario: AppealsScenario) -> None:
     message = await _unsure(scenario)
     assert (await decide(scenario, message, needs_answer=False))["appeal_status"] == "not_required"
     assert (await decide(scenario, message))["appeal_status"] == "triage"

@@ -176,7 +176,7 @@ class ConsoleUnderTest:
         return None if found is None else found.described
 
     def filled(self, route: str) -> str:
-        """Return the address of a route, with parameters replaced by sample data of the own organisation."""
+        """Return the address of a route, with parameters replaced by sample data of the caller's organisation."""
         return route.format_map(self.services.samples["own"])
 
 

@@ -113,7 +113,7 @@ async def test_own_text_may_replace_the_stored_version_that_was_shown(console: C
     assert (await _post(console, EXECUTOR, DRAFT, form)).response.status_code == 303
 
 
-async def test_stored_version_may_be_restored_and_the_own_text_stays_below(console: ConsoleUnderTest) -> None:
+async def test_stored_version_may_be_taken_and_the_entered_text_stays_below_it(console: ConsoleUnderTest) -> None:
     form = await _draft(console, do="take_theirs", version="7", text="Мой текст")
     texts = _written((await _post(console, EXECUTOR, DRAFT, form)).response.text)
     assert texts[0].startswith("Включим: bagulnik")

@@ -317,7 +317,7 @@ async def test_groups_response_wrapped_in_an_object_is_read(described: Described
         ("ok", {"who_can_comment": "NOBODY"}, False),
     ],
 )
-async def test_wall_state_sets_comments_open(
+async def test_comments_open_follows_the_setting_of_the_network(
     *, network: str, change: dict[str, Any], open_: bool, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)

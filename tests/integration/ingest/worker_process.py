@@ -21,7 +21,7 @@ class Process:
         self._process: ForkedProgram | None = None
 
     def start(self) -> None:
-        """Start the process again after it has ended."""
+        """Start the process; also again after it has ended."""
         command = ("cli.main", "serve", "ingest", "--process", "worker")
         self._process = ForkedProgram(*command, env=self._env, stdout=os.devnull)
 

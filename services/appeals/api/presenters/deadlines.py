@@ -37,7 +37,7 @@ from shared.tables.appeals_sla import SlaClock
 
 
 def deadline_out(appeal: Appeal, sla: SlaContext) -> dict[str, Any] | None:
-    """Return how the response deadlines of an appeal were computed, as the appeal itself shows it."""
+    """Return the field `deadline` of an appeal: how its response deadlines were computed; None if it has none."""
     first = last_of_kind(appeal, "first_response")
     found: dict[str, Any] = _explained(first, sla) if first is not None else {}
     following = unfinished(appeal, "next_response")

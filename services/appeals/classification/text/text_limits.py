@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from services.appeals.classification.types import ClassificationResult, MessageContext
 
-# In characters, about three pages: hardly any citizen writes more, and classifying them takes a fraction of a
-# second.
+# In characters, about three pages: hardly any citizen writes more, and such a text is classified in a fraction
+# of a second.
 MAX_TEXT_LENGTH = 8_000
 # In characters. No real word is longer, and longer strings would fill the word caches.
 MAX_WORD_LENGTH = 64

@@ -25,7 +25,7 @@ class PolicyWords:
         if policy["channel"]:
             found.append(f"канал: {label(policy['channel'], 'channel')}")
         if policy["legal_regime"]:
-            found.append("особый правовой режим")
+            found.append(f"правовой режим: {policy['legal_regime']}")
         return ", ".join(found) or "все обращения"
 
     def state(self, policy: Mapping[str, Any]) -> str:

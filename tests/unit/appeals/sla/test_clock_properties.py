@@ -25,7 +25,9 @@ _TARGETS = st.builds(
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Return a clock with random events, recorded by machines whose clocks differ by up to five minutes."""
+    """Return an SLA clock with random events. An event may be up to five minutes earlier than the one before
+    it, as if another machine had recorded it; the stop may be earlier than any of them.
+    """
     start = _FIRST + timedelta(minutes=draw(st.integers(0, 120 * 1440)))
     at, events = start, [RawEvent("start", start)]
     for kind in draw(
