@@ -17,7 +17,7 @@ _WOMEN_LAST = "Багрова Ветлугина Гармажапова Даль
 
 @dataclass(frozen=True)
 class Citizen:
-    """A generated person; `number` counts from zero and is the same for the same seed."""
+    """A generated person. `number` counts from zero; the same seed gives the same person for a number."""
 
     number: int
     first_name: str

@@ -105,7 +105,9 @@ def register_schedules(service: Service, queue: Jobs) -> None:
     async def fail_held_deliveries() -> None:
         term = timedelta(days=RetentionSettings().deliveries_days)
         if count := await pending_deliveries.fail_held(service.database, term):
-            log.warning("deliveries of paused or unverified endpoints failed after their term", count=count)
+            log.warning(
+                "deliveries of paused or unverified endpoints failed after the retention period", count=count
+            )
         async with service.database.write() as session:
             disabled = await disabling.disable_without_challenge(session)
         if disabled:

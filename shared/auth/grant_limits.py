@@ -1,4 +1,6 @@
-"""Limits on changing another account: nobody may change one whose access is wider than their own."""
+"""Limits on changing another account: nobody may change one with a wider scope, and an API client none with rights
+that its token lacks.
+"""
 
 from collections.abc import Collection
 from typing import Protocol

@@ -68,8 +68,8 @@ async def reopen_after_staff_reply(
     sla: SlaContext,
     recorder: AppealRecorder,
 ) -> None:
-    """Reopen the answered appeal if a message that awaits a reply was written after the staff reply, or edited
-    into a question after it, but received before it. Both times are the network's.
+    """Reopen the answered appeal if a message that awaits a reply was written, or edited into a question, after
+    the staff reply, although we received the message first. The compared times are the network's.
     """
     await _reopen(session, appeal, written_after(reply.published_at), sla, recorder)
 

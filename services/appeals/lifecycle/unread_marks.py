@@ -23,7 +23,8 @@ UNREAD_HELP = (
 MESSAGE_KINDS = frozenset({"message_added", "message_edited", "merged_in"})
 # A person's id, an appeal's id, and the reason.
 Mark = tuple[UUID, UUID, UnreadReason]
-# Front ends may store times in milliseconds and send the rounded time back.
+# A renewed mark is later by at least this, and times are whole milliseconds: front ends may cut off the rest
+# before they send the time back, and must not delete a newer mark with it.
 _STEP = timedelta(milliseconds=1)
 
 

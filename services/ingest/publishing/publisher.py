@@ -93,7 +93,8 @@ NO_RESPONSE = {
     "code": "no_response",
     "message": "Сеть не подтвердила отправку, и в обсуждении ответа нет. Отправьте его снова позже.",
 }
-# A message with notices is sent in this time or not at all: later the person may be asleep, or have lost access.
+# A message with notices is sent within this time or not at all: later the person may be asleep, or have lost
+# access.
 NOTICE_PERIOD = timedelta(minutes=30)
 NOTICE_EXPIRED = {
     "code": NOT_SENT_IN_TIME,

@@ -42,7 +42,7 @@ class PageCriterionKind(StrEnum):
 
 
 class _Part(BaseModel):
-    """A part of a request body; unknown fields are refused."""
+    """Base of the models of a formula; unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

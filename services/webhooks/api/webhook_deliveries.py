@@ -60,7 +60,7 @@ async def get_webhook_delivery(
     return await _shown(session, caller, await deliveries.get(session, caller, delivery_id))
 
 
-@router.get("/{delivery_id}/attempts", responses=NOT_FOUND_ERROR, summary="Every attempt of one delivery")
+@router.get("/{delivery_id}/attempts", responses=NOT_FOUND_ERROR, summary="The attempts of one delivery")
 async def list_webhook_attempts(
     *,
     session: ReadTransaction,

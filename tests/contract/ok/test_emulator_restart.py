@@ -119,7 +119,7 @@ async def test_emulator_stops_at_a_signal(lone_network: OkProcess) -> None:
     assert await lone_network.end() in {0, -signal.SIGTERM}
 
 
-async def test_citizens_write_at_the_configured_rate(network: OkProcess) -> None:
+async def test_citizens_write_until_the_rate_is_set_to_zero(network: OkProcess) -> None:
     async def written() -> int:
         items = (await network.control("counts"))["items"]
         return sum(item["count"] for item in items if item["by"] == "citizens")

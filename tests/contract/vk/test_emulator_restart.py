@@ -168,7 +168,7 @@ async def test_invalid_control_call_is_refused_naming_the_field(
     assert names in str(answer)
 
 
-async def test_citizens_write_at_the_configured_rate(start_emulator: StartEmulator) -> None:
+async def test_citizens_write_until_the_rate_is_set_to_zero(start_emulator: StartEmulator) -> None:
     page = await VkPage.open(await start_emulator("vk", citizens_per_minute=12_000))
 
     async def written() -> int:

@@ -70,7 +70,7 @@ CHANGING = {
         start="2028-01-01", end="2028-12-31", days=[{"day": "2028-03-05", "intervals": [], "title": "Праздник"}]
     )
 }
-# Commands between services, by the service that sends them.
+# Commands between services by route: the service that sends the command, and the call.
 COMMANDS: dict[str, tuple[ServiceName, RouteCall]] = {
     "POST /internal/publications": (
         "appeals",

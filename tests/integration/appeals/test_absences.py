@@ -29,7 +29,9 @@ async def test_person_records_and_deletes_their_own_absence(scenario: AppealsSce
     _is_problem(await boris.request("DELETE", f"/absences/{found['id']}"), 404)
 
 
-async def test_absence_of_a_colleague_is_recorded_and_deleted_by_a_manager_only(scenario: AppealsScenario) -> None:
+async def test_managing_a_colleagues_absence_needs_the_right_in_the_organisation(
+    scenario: AppealsScenario,
+) -> None:
     boris, vera = await register(scenario, "Борис"), await register(scenario, "Вера")
     manager = await register(scenario, "Анна", "manager")
     foreign = await register(scenario, "Чужая", "manager", scenario.other_organisation)

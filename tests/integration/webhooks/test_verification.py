@@ -313,7 +313,7 @@ async def test_last_attempt_of_a_former_challenge_does_not_disable_the_endpoint(
     assert (await shown(harness, endpoint))["active"] is True
 
 
-async def test_events_of_an_endpoint_that_is_never_verified_fail_after_the_term(
+async def test_deliveries_of_an_endpoint_never_verified_fail_after_the_retention_period(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     receiver.answers = False
