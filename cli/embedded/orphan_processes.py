@@ -13,36 +13,40 @@ RUN_MARKER = "GOSPABLIK_RUN"
 _ACCESS_ERRORS = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 
 
-def postmaster_pid(data_dir: DataDir) -> int | None:
-    """Return the process id that a running or killed server wrote into its data folder, or None."""
+def find_server(data_dir: DataDir) -> psutil.Process | None:
+    """Return the running Postgres of this data folder, or None.
+
+    It wrote its process id there. A killed server leaves the id behind, and another installation's Postgres may
+    have it after a restart of the machine; but a server works in its own data folder.
+    """
     home = data_dir.load_state().get("postgres_home")
     if home is None:
         return None
+    data = Path(home) / "data"
     try:
-        first, *_ = (Path(home) / "data" / "postmaster.pid").read_text(encoding="ascii").splitlines()
-    except (FileNotFoundError, ValueError):
+        first, *_ = (data / "postmaster.pid").read_text(encoding="ascii").splitlines()
+        process = psutil.Process(int(first))
+        return process if "postgres" in process.name() and data.samefile(process.cwd()) else None
+    except (ValueError, *_ACCESS_ERRORS):
         return None
-    return int(first)
 
 
 def find_orphans(data_dir: DataDir) -> list[psutil.Process]:
     """Return the processes of the run that owns this data folder, supervisord first.
 
-    Postgres overwrites its own environment, so it is recognised by the process id in its data folder
-    and by its program's name: the process id alone may have been reused.
+    Postgres overwrites its own environment, so it is recognised by its data folder.
     """
-    server_pid = postmaster_pid(data_dir)
+    server = find_server(data_dir)
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter():
         if process.pid in own:
             continue
         try:
-            marked = process.environ().get(RUN_MARKER) == str(data_dir.root)
-            server = process.pid == server_pid and "postgres" in process.name()
+            ours = process == server or process.environ().get(RUN_MARKER) == str(data_dir.root)
         except _ACCESS_ERRORS:
             continue
-        if marked or server:
+        if ours:
             found.append(process)
     return sorted(found, key=lambda process: not _is_supervisor(process))
 
@@ -59,13 +63,13 @@ def stop_orphans(data_dir: DataDir, timeout_seconds: float = 15) -> int:
 
     Supervisord is killed first, so that it restarts nothing; Postgres gets a fast shutdown.
     """
-    server_pid = postmaster_pid(data_dir)
+    server = find_server(data_dir)
     processes = find_orphans(data_dir)
     for process in processes:
         try:
             if _is_supervisor(process):
                 process.kill()
-            elif process.pid == server_pid:
+            elif process == server:
                 process.send_signal(signal.SIGINT)
             else:
                 process.terminate()

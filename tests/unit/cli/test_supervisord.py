@@ -1,7 +1,9 @@
 """Supervisord with small programs: restarts, order, and no processes left behind."""
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -116,6 +118,28 @@ def test_orphans_of_another_data_folder_are_not_stopped(data_dir: DataDir, tmp_p
     assert orphan_processes.stop_orphans(DataDir.prepare(tmp_path / "other")) == 0
     assert supervisor.is_responding()
     supervisor.shut_down()
+
+
+def test_postgres_of_another_data_folder_with_the_same_process_id_is_not_stopped(data_dir: DataDir) -> None:
+    home = data_dir.root / "postgres"
+    data, program = home / "data", data_dir.root / "postgres-program"
+    data.mkdir(parents=True)
+    data_dir.save_state(postgres_home=str(home))
+    shutil.copy("/bin/sleep", program)
+    foreign = subprocess.Popen([program, "600"], cwd=data_dir.root)
+    ours = subprocess.Popen([program, "600"], cwd=data)
+    try:
+        # A killed server leaves its process id in the file; after a restart of the machine it may be another's.
+        (data / "postmaster.pid").write_text(f"{foreign.pid}\n{data}\n", encoding="ascii")
+        assert orphan_processes.stop_orphans(data_dir) == 0
+        assert foreign.poll() is None
+        (data / "postmaster.pid").write_text(f"{ours.pid}\n{data}\n", encoding="ascii")
+        assert orphan_processes.stop_orphans(data_dir) == 1
+        assert ours.poll() is not None
+    finally:
+        for process in (foreign, ours):
+            process.kill()
+            process.wait()
 
 
 def test_long_path_of_the_data_folder_gets_a_short_socket_path(tmp_path: Path) -> None:
