@@ -1,6 +1,9 @@
 """The lines that `make test-containers` reads from the documentation of operations."""
 
+import os
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -52,6 +55,35 @@ def test_restored_sessions_are_ended_before_the_start() -> None:
     assert of_people.endswith(" registry end-sessions")
     assert of_browsers.endswith(" console end-browser-sessions")
     assert start == "docker compose up -d --wait"
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "files"),
+    [
+        ("maintenance", "Back up", ["gospablik.dump", "attachments.tar", "keys.tar"]),
+        ("personal-data", "After a restore from a backup", ["erasures.jsonl"]),
+    ],
+)
+def test_interrupted_backup_leaves_the_former_one(
+    page: str, heading: str, files: list[str], tmp_path: Path
+) -> None:
+    for program in ("docker", "gospablik"):
+        path = tmp_path / program
+        path.write_text("#!/bin/sh\nprintf half && [ ! -e broken ] && printf whole\n", encoding="utf-8")
+        path.chmod(0o700)
+    lines = [line for line in documented_lines(page, heading) if line.startswith("(")]
+    assert len(lines) == len(files)
+    for line, name in zip(lines, files, strict=True):
+        file = tmp_path / name
+        file.write_text("former", encoding="utf-8")
+        file.chmod(0o644)
+        for content in ("former", "halfwhole"):
+            (tmp_path / "broken").touch() if content == "former" else (tmp_path / "broken").unlink()
+            path = f"{tmp_path}:{os.environ['PATH']}"
+            done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env={"PATH": path}, check=False)
+            assert (done.returncode == 0) == (content != "former")
+            assert file.read_text(encoding="utf-8") == content
+        assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_rollback_is_documented_after_the_upgrade() -> None:
