@@ -4,12 +4,14 @@ import logging
 import re
 import sys
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
 from shared.masking import mask
 from shared.masking.identifiers import mask_identifiers
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 _SECRET_KEYS = {
     "token", "access_token", "secret", "password", "authorization", "sig",
@@ -109,7 +111,7 @@ class LibraryFormatter(logging.Formatter):
         return str(event)
 
 
-def configure(service: str, level: str) -> None:
+def configure(service: str, level: LogLevel) -> None:
     """Send this process's logs to stdout as JSON, tagged with the service's name."""
     structlog.configure(
         processors=PROCESSORS,

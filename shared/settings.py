@@ -18,6 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from shared.logs import LogLevel
 from shared.networks import NETWORKS
 
 # 128 bits in base64; `gospablik generate-env` generates longer keys.
@@ -82,6 +83,16 @@ def _refuse_all_addresses(
     return networks
 
 
+def _validate_authorities(path: Path) -> Path:
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
+    except OSError as error:  # also ssl.SSLError
+        raise ValueError(f"no certificates in PEM can be read from {path}: {error}") from error
+    return path
+
+
+# A PEM file with certificate authorities.
+CaBundle = Annotated[Path, AfterValidator(_validate_authorities)]
 # Addresses and networks (CIDR), separated by commas.
 IpNetworks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_parse_ip_networks)]
 # Proxies that are trusted to report the client's address.
@@ -166,7 +177,7 @@ class Settings(SecretFileSettings):
         description="Proxies in front of the gateway, comma-separated: the client's address is the last one in "
         "`X-Forwarded-For` that is not one of these",
     )
-    ca_bundle: Path | None = Field(
+    ca_bundle: CaBundle | None = Field(
         default=None,
         description="PEM file with certificate authorities that are trusted besides the machine's own",
     )
@@ -180,7 +191,7 @@ class Settings(SecretFileSettings):
     statement_timeout_seconds: float = Field(
         default=20, gt=0, description="Maximum duration of a statement of a read request in the database"
     )
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     oidc_issuer: str | None = Field(
         default=None, description="The region's own OIDC issuer, exactly as its tokens name it; empty: none"
     )
@@ -198,16 +209,6 @@ class Settings(SecretFileSettings):
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
         return value or None
-
-    @field_validator("ca_bundle")
-    @classmethod
-    def _validate_ca_bundle(cls, value: Path | None) -> Path | None:
-        if value is not None:
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=value)
-            except OSError as error:  # also ssl.SSLError
-                raise ValueError(f"no certificates in PEM can be read from {value}: {error}") from error
-        return value
 
     @field_validator("gateway_networks")
     @classmethod

@@ -5,6 +5,8 @@ import re
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.logs import LogLevel
+
 # An origin as browsers send it: without the default port.
 _ORIGIN = re.compile(r"(http(?!.*:80$)|https(?!.*:443$))://(\[[0-9a-f:.]+\]|[a-z0-9.-]+)(:[0-9]{1,5})?")
 # Services with routes of the public API; the console has pages only.
@@ -19,7 +21,7 @@ class GatewaySettings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: int = 8100
-    log_level: str = "INFO"
+    log_level: LogLevel = "INFO"
     registry_url: str = "http://127.0.0.1:8101"
     ingest_url: str = "http://127.0.0.1:8102"
     appeals_url: str = "http://127.0.0.1:8103"

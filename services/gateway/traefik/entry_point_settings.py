@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared import clock
-from shared.settings import ProxyNetworks
+from shared.settings import CaBundle, ProxyNetworks
 
 
 class EntryPointSettings(BaseSettings):
@@ -31,7 +31,7 @@ class EntryPointSettings(BaseSettings):
         description="ACME directory of the certificate authority",
     )
     acme_folder: Path = Field(default=Path("/acme"), description="Where the gateway keeps its ACME certificates")
-    ca_bundle: Path | None = Field(
+    ca_bundle: CaBundle | None = Field(
         default=None, description="Authorities that are trusted besides the system's, for the ACME server"
     )
     hsts_seconds: int = Field(

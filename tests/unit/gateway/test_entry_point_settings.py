@@ -47,13 +47,14 @@ def test_without_tls_nothing_is_redirected_and_no_proxy_is_trusted(tmp_path: Pat
 
 
 def test_acme_is_configured_for_the_public_name(tmp_path: Path) -> None:
+    bundle = str(make_authority(tmp_path).bundle)
     found = _static(
         tmp_path,
         public_url=f"{URL}:444",
         tls="acme",
         acme_email="ops@example.ru",
         acme_server="https://ca.example.ru/acme/directory",
-        ca_bundle="/ca/region.pem",
+        ca_bundle=bundle,
     )
     web = found["entryPoints"]["web"]["http"]
     assert web["middlewares"] == ["drop-real-ip@file", "hsts@file"]
@@ -64,7 +65,7 @@ def test_acme_is_configured_for_the_public_name(tmp_path: Path) -> None:
         "caServer": "https://ca.example.ru/acme/directory",
         "storage": "/acme/acme.json",
         "tlsChallenge": {},
-        "caCertificates": ["/ca/region.pem"],
+        "caCertificates": [bundle],
         "caSystemCertPool": True,
     }
     redirection = found["entryPoints"]["plain"]["http"]["redirections"]["entryPoint"]
@@ -86,6 +87,7 @@ def test_only_named_proxies_are_trusted(tmp_path: Path) -> None:
         ({"public_url": "https://feedback.example.ru:99999"}, r"public_url\n.*Port out of range"),
         ({"trusted_proxies": "proxy.example.ru"}, "trusted_proxies"),
         ({"hsts_seconds": "-1"}, "hsts_seconds"),
+        ({"ca_bundle": "/nowhere/region.pem"}, r"ca_bundle\n.*no certificates in PEM can be read from /nowhere"),
     ],
 )
 def test_contradictory_settings_are_refused(given: dict[str, str], message: str) -> None:

@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from cli.embedded.secrets import load_secrets
+from services.gateway.settings import GatewaySettings
 from services.ingest.settings import IngestSettings
 from services.webhooks.settings import WebhooksSettings
 from shared.settings import SecretsFolderError, Settings
@@ -46,6 +47,15 @@ def test_clock_is_not_shifted_in_production() -> None:
     with pytest.raises(ValidationError, match="clock_shift_seconds"):
         made(clock_shift_seconds=60)
     assert made(clock_shift_seconds=60, environment="embedded").clock_shift_seconds == 60
+
+
+@pytest.mark.parametrize("level", ["", "info", "TRACE", "NOTSET"])
+def test_unknown_log_level_is_refused_and_named(level: str) -> None:
+    assert made(log_level="WARNING").log_level == GatewaySettings(log_level="WARNING").log_level == "WARNING"
+    with pytest.raises(ValidationError, match="log_level"):
+        made(log_level=level)
+    with pytest.raises(ValidationError, match="log_level"):
+        GatewaySettings.model_validate({"log_level": level})
 
 
 WEAK = ["", " ", "k", "x" * 64, "abc" * 30, "short-but-varied-21ch"]
