@@ -140,13 +140,22 @@ class Supervisor:
                 # In its own session, supervisord gets no Ctrl-C: this process stops the programs in order.
                 start_new_session=True,
             )
+        try:
+            self._wait_until_responding(output, wait_seconds)
+        except BaseException:  # a stop signal too: the caller does not know this process yet
+            self.kill()
+            raise
+        return self
+
+    def _wait_until_responding(self, output: Path, wait_seconds: float) -> None:
         deadline = time.monotonic() + wait_seconds
         while not self.is_responding():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.kill()
+            if not self._is_alive() or time.monotonic() > deadline:
                 raise SupervisorError(f"supervisor did not start:\n{output.read_text(errors='replace')}")
             time.sleep(0.05)
-        return self
+
+    def _is_alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def is_responding(self) -> bool:
         """Return whether supervisord responds."""
@@ -204,7 +213,7 @@ class Supervisor:
 
     def kill(self) -> None:
         """Kill supervisord but not its processes: stop these with `orphan_processes.stop_orphans`."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and self._is_alive():
             self._process.kill()
             self._process.wait()
 

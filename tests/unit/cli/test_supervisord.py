@@ -165,6 +165,19 @@ def test_percent_signs_are_escaped_and_quotes_refused(data_dir: DataDir) -> None
         Supervisor.start(data_dir, [Program("one", command, {"URL": 'a"b'})])
 
 
+def test_supervisor_whose_start_is_interrupted_is_not_left_behind(
+    data_dir: DataDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(_: Supervisor) -> bool:
+        assert orphan_processes.find_orphans(data_dir) != []
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Supervisor, "is_responding", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Supervisor.start(data_dir, [Program("one", _SLEEP)])
+    assert orphan_processes.find_orphans(data_dir) == []
+
+
 def test_missing_program_is_reported(data_dir: DataDir) -> None:
     supervisor = Supervisor.start(data_dir, [Program("ghost", ("/nowhere/ghost",))])
     try:
