@@ -38,7 +38,9 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         destination = Path(os.path.realpath(target))
         temporary = destination.with_name(f".gospablik-{secrets.token_hex(6)}.part")
         try:
-            with temporary.open("xb") as file:
+            # Not more readable than the file that it replaces, while it is written either.
+            mode = destination.stat().st_mode & 0o777 if destination.exists() else 0o666
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())

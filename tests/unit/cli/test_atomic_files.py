@@ -51,6 +51,16 @@ def test_symbolic_link_and_permissions_are_kept(tmp_path: Path) -> None:
     assert real.read_bytes() == b"after"
 
 
+def test_private_file_is_private_while_it_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "out.csv"
+    target.touch(mode=0o600)
+    with atomic_write(target) as out:
+        out.write("текст гражданина".encode())
+        modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    assert modes == {0o600}
+    assert target.stat().st_mode & 0o777 == 0o600
+
+
 def test_pipe_is_written_directly(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
