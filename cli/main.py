@@ -118,7 +118,11 @@ def migrate(revision: Annotated[str, typer.Argument(help="The revision to upgrad
     """Upgrade the database schema."""
     from cli.deployment import migrate as migrations
 
-    migrations.upgrade(revision)
+    try:
+        migrations.upgrade(revision)
+    except migrations.UnknownRevisionError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command()
@@ -140,10 +144,12 @@ def prepare() -> None:
     GOSPABLIK_<SERVICE>_PASSWORD.
     """
     from cli.deployment import prepare as compose
+    from cli.deployment.migrate import UnknownRevisionError
+    from cli.deployment.provisioning import DatabaseError
 
     try:
         asyncio.run(compose.prepare(compose.read_variables()))
-    except compose.VariablesRefusedError as error:
+    except (compose.VariablesRefusedError, DatabaseError, UnknownRevisionError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 

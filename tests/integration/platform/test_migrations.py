@@ -20,7 +20,7 @@ from cli.deployment import provisioning as bootstrap
 from cli.deployment.prepare import prepare
 from cli.embedded.temporary_postgres import TEST_PASSWORD, temporary_server
 from migrations.lock import MIGRATION_LOCK, PREPARE_LOCK, hold_lock
-from tests.conftest import API_SERVICES, OPTIONS, SERVICES
+from tests.conftest import API_SERVICES, OPTIONS, SERVICES, TestDatabase
 from tests.integration.platform.upgrades import upgrade
 from tests.support.eventually import eventually
 
@@ -136,6 +136,20 @@ async def test_invalid_index_of_a_killed_build_is_rebuilt(
     finally:
         await reader.close()
         builder.terminate()
+
+
+async def test_database_of_a_newer_version_is_left_alone_and_named(database: TestDatabase) -> None:
+    connection = await database.connect()
+    head = await connection.fetchval("SELECT version_num FROM alembic_version")
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    try:
+        url = database.url(bootstrap.OWNER)
+        code, said = await _gospablik("migrate", GOSPABLIK_DATABASE_DIRECT_URL=url)
+        assert (code, said[:54]) == (1, "The database is at revision 9999, to which a newer ver")
+        assert await connection.fetchval("SELECT version_num FROM alembic_version") == "9999"
+    finally:
+        await connection.execute("UPDATE alembic_version SET version_num = $1", head)
+        await connection.close()
 
 
 @pytest.mark.long

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from cli.commands import audit, notices
 from cli.deployment.prepare import PASSWORDS, VariablesRefusedError, prepare, read_variables
+from cli.deployment.provisioning import DatabaseError
 from cli.embedded.programs import CLI_COMMAND
 from cli.main import app
 from services.webhooks.notices.mail.bounces import Bounce
@@ -91,6 +92,12 @@ def test_prepare_names_variables_that_are_empty() -> None:
     done = CliRunner().invoke(app, ["prepare"], env=empty)
     assert done.exit_code == 1
     assert done.stderr.startswith("Not set: GOSPABLIK_DATABASE_ADMIN_URL, ")
+
+
+def test_prepare_says_why_a_database_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.deployment.prepare.prepare", AsyncMock(side_effect=DatabaseError("No Cyrillic")))
+    done = CliRunner().invoke(app, ["prepare"])
+    assert (done.exit_code, done.stderr) == (1, "No Cyrillic\n")
 
 
 def test_prepare_reads_passwords_from_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
