@@ -5,7 +5,9 @@ from uuid import UUID, uuid4
 
 import pytest
 from cryptography.fernet import Fernet, InvalidToken
+from sqlalchemy import select
 
+from services.ingest.erasure.requests import request_erasure
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch
 from services.ingest.polling.poll_schedule import PollSchedule
@@ -14,6 +16,8 @@ from services.ingest.schemas.tokens import NetworkTokenIn
 from services.ingest.tokens.reencryption import reencrypt
 from services.ingest.tokens.token_admin import add_token
 from shared import clock
+from shared.jobs import JobQueue
+from shared.tables import ingest as tables
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import KEYS
 from tests.support.service_under_test import insert_organisation, insert_page, service_under_test
@@ -43,20 +47,28 @@ async def test_all_secrets_are_reencrypted_with_new_key(database: TestDatabase, 
                 session, NetworkTokenIn.model_validate({"network": "vk", "kind": "user", "token": "abc"}), "test"
             )
         await DatabaseIntakeStore(ingest.service.database).store(page, "long_poll", ParsedBatch([words]))
+        async with ingest.service.database.write() as session:
+            (author_key,) = await session.scalars(select(tables.Author.author_key))
+            await request_erasure(
+                session, JobQueue("ingest"), author_key, ground="other", reference="17", requested_by="test"
+            )
     new = Fernet.generate_key().decode()
     async with service_under_test(
         "ingest", database, keys_dir, process="api", **(KEYS | {"ENCRYPTION_KEYS": f"{new},{OLD}"})
     ) as ingest:
-        assert await reencrypt(ingest.service.database) == 2
+        assert await reencrypt(ingest.service.database) == 3
         assert await reencrypt(ingest.service.database) == 0
     raw_connection = await database.connect()
     token, identity = (
         await raw_connection.fetchval("SELECT secret FROM network_tokens"),
         await raw_connection.fetchval("SELECT identity FROM authors"),
     )
+    # The worker did not run: the erasure still needs the person.
+    subject = await raw_connection.fetchval("SELECT subject FROM erasures WHERE status = 'queued'")
     await raw_connection.close()
     assert b'"abc"' in Fernet(new).decrypt(token)
     assert "Имя" in Fernet(new).decrypt(identity).decode()
+    assert author_key in Fernet(new).decrypt(subject).decode()
     with pytest.raises(InvalidToken):
         Fernet(OLD).decrypt(token)
 
