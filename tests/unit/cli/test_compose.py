@@ -18,7 +18,11 @@ from cli.deployment.prepare import (
     PASSWORDS,
     generate_environment,
 )
-from cli.embedded.settings import API_SERVICES, SERVICES
+from cli.embedded.data_dir import DataDir
+from cli.embedded.postgres import Postgres
+from cli.embedded.programs import ProgramSpecs
+from cli.embedded.secrets import Secrets
+from cli.embedded.settings import API_SERVICES, SERVICES, EmbeddedSettings
 from cli.main import app
 from services.appeals.api.replies.attachments import MAX_UPLOAD_BODY
 from services.appeals.settings import AppealsSettings, ContactSettings
@@ -134,6 +138,14 @@ def test_entry_point_that_trusts_forwarded_addresses_is_reached_only_by_the_cons
     assert believing == {"internal": ":8081"}
     assert services["console"]["environment"]["GOSPABLIK_GATEWAY_URL"] == "http://gateway:8081"
     assert [port.rpartition(":")[2] for port in services["gateway"]["ports"]] == ["8080", "8443"]
+
+
+def test_postgres_has_the_same_time_to_stop_as_in_the_embedded_run(
+    services: dict[str, Any], tmp_path: Path
+) -> None:
+    programs = ProgramSpecs(EmbeddedSettings(), DataDir(tmp_path), Secrets())
+    embedded = programs.postgres(Postgres(tmp_path, tmp_path, None))
+    assert services["postgres"]["stop_grace_period"] == f"{embedded.stop_seconds}s"
 
 
 def test_subnet_of_the_containers_is_fixed_and_trusted_for_the_gateway(text: str) -> None:
