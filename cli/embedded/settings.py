@@ -55,8 +55,9 @@ class EmbeddedSettings(BaseSettings):
     @classmethod
     def _supervisor_can_name_it(cls, value: Path) -> Path:
         """Raise ValueError for characters that have a special meaning in supervisor's configuration."""
-        if found := sorted({"%", '"', ";", "\n"} & set(str(value.absolute()))):
-            raise ValueError(f"the data folder's path must not contain {' '.join(found)!r}")
+        # A number sign begins a comment only after a space.
+        if found := [part for part in ("%", '"', ";", "\n", " #") if part in str(value.absolute())]:
+            raise ValueError(f"the data folder's path must not contain {' or '.join(map(repr, found))}")
         return value
 
     def port(self, name: str) -> int:

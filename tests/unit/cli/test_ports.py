@@ -51,7 +51,7 @@ def test_external_database_needs_no_port_for_postgres(monkeypatch: pytest.Monkey
     assert "postgres" not in EmbeddedSettings().ports()
 
 
-@pytest.mark.parametrize("path", ["/tmp/100%", '/tmp/a"b', "/tmp/a ;b"])
+@pytest.mark.parametrize("path", ["/tmp/100%", '/tmp/a"b', "/tmp/a ;b", "/tmp/a #b"])
 def test_data_folder_with_special_characters_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOSPABLIK_DATA_DIR", path)
     with pytest.raises(ValueError, match="must not contain"):
