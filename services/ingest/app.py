@@ -1,5 +1,6 @@
 """Create the ingest service: routes, jobs and the worker."""
 
+from services.ingest.pseudonymisation import key_check
 from services.ingest.worker import Worker
 from shared.service import Routes, Service
 from shared.tables.ingest import IngestIdempotency
@@ -22,4 +23,5 @@ def build_service() -> Service:
         jobs=worker.jobs,
         workers={"collector": worker.run},
         answers=IngestIdempotency,
+        before=lambda service: key_check.require_same_key(service.database),
     )

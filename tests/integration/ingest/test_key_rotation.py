@@ -12,6 +12,7 @@ from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch
 from services.ingest.polling.poll_schedule import PollSchedule
 from services.ingest.polling.rate_repository import RateRepository
+from services.ingest.pseudonymisation.key_check import PseudonymKeyChangedError
 from services.ingest.schemas.tokens import NetworkTokenIn
 from services.ingest.tokens.reencryption import reencrypt
 from services.ingest.tokens.token_admin import add_token
@@ -25,13 +26,13 @@ from tests.support.service_under_test import insert_organisation, insert_page, s
 OLD = KEYS["ENCRYPTION_KEYS"]
 
 
-async def test_all_secrets_are_reencrypted_with_new_key(database: TestDatabase, keys_dir: Path) -> None:
+async def _comment_of_a_citizen(database: TestDatabase) -> tuple[PageRef, IncomingItem]:
     organisation = await insert_organisation(database)
     page_id = await insert_page(database, organisation, network="vk", external_id="101")
     page = PageRef(
         id=page_id, organisation_id=organisation, network="vk", external_id="101", go_live_at=clock.now()
     )
-    words = IncomingItem(
+    return page, IncomingItem(
         change="new",
         kind="comment",
         external_id="-101_1",
@@ -41,6 +42,10 @@ async def test_all_secrets_are_reencrypted_with_new_key(database: TestDatabase, 
         author=Author(native_id="5", name="Имя"),
         text="Слова",
     )
+
+
+async def test_all_secrets_are_reencrypted_with_new_key(database: TestDatabase, keys_dir: Path) -> None:
+    page, words = await _comment_of_a_citizen(database)
     async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
         async with ingest.service.database.write() as session:
             await add_token(
@@ -71,6 +76,23 @@ async def test_all_secrets_are_reencrypted_with_new_key(database: TestDatabase, 
     assert author_key in Fernet(new).decrypt(subject).decode()
     with pytest.raises(InvalidToken):
         Fernet(OLD).decrypt(token)
+
+
+async def test_service_does_not_start_with_another_pseudonym_key(database: TestDatabase, keys_dir: Path) -> None:
+    page, words = await _comment_of_a_citizen(database)
+    another = KEYS | {"PSEUDONYM_KEY": "another-key-of-the-tests"}
+    async with service_under_test("ingest", database, keys_dir, process="api", **another):
+        pass  # nobody has written yet: the key may still be replaced
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        await DatabaseIntakeStore(ingest.service.database).store(page, "long_poll", ParsedBatch([words]))
+    for process in ("api", "worker"):
+        with pytest.raises(PseudonymKeyChangedError, match="GOSPABLIK_PSEUDONYM_KEY"):
+            async with service_under_test("ingest", database, keys_dir, process=process, **another):
+                pass
+    lost = {"ENCRYPTION_KEYS": Fernet.generate_key().decode()}
+    for known in (KEYS, KEYS | lost):
+        async with service_under_test("ingest", database, keys_dir, process="api", **known) as ingest:
+            assert (await ingest.client.get("/health/live")).status_code == 200
 
 
 async def test_undecryptable_secret_is_left_unchanged(database: TestDatabase, keys_dir: Path) -> None:
