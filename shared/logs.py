@@ -4,14 +4,13 @@ import logging
 import re
 import sys
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import structlog
 
+from shared.log_levels import LogLevel
 from shared.masking import mask
 from shared.masking.identifiers import mask_identifiers
-
-LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 _SECRET_KEYS = {
     "token", "access_token", "secret", "password", "authorization", "sig",

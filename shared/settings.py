@@ -18,7 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from shared.logs import LogLevel
+from shared.log_levels import LogLevel
 from shared.networks import NETWORKS
 
 # 128 bits in base64; `gospablik generate-env` generates longer keys.

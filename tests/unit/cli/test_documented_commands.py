@@ -79,8 +79,8 @@ def test_interrupted_backup_leaves_the_former_one(
         file.chmod(0o644)
         for content in ("former", "halfwhole"):
             (tmp_path / "broken").touch() if content == "former" else (tmp_path / "broken").unlink()
-            path = f"{tmp_path}:{os.environ['PATH']}"
-            done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env={"PATH": path}, check=False)
+            programs = f"{tmp_path}:{os.environ['PATH']}"
+            done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env={"PATH": programs}, check=False)
             assert (done.returncode == 0) == (content != "former")
             assert file.read_text(encoding="utf-8") == content
         assert file.stat().st_mode & 0o777 == 0o600

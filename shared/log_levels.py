@@ -1,0 +1,5 @@
+"""The log levels that can be set."""
+
+from typing import Literal
+
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
