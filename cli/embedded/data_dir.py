@@ -58,6 +58,11 @@ class DataDir:
         return self.root / "mail"
 
     @property
+    def postgres(self) -> Path:
+        """Return the folder of the embedded server, unless its user cannot enter the data folder."""
+        return self.root / "postgres"
+
+    @property
     def state_file(self) -> Path:
         """Return the file of the state that is kept between runs."""
         return self.root / "state.json"
@@ -89,6 +94,17 @@ class DataDir:
     def save_state(self, **values: Any) -> None:
         """Add values to the state for later runs."""
         write_private(self.state_file, json.dumps(self.load_state() | values, indent=2))
+
+    def find_postgres_home(self) -> Path | None:
+        """Return the folder of the embedded server; None before the first run.
+
+        If it is in the data folder, the saved path does not count: it is the original's after the data folder was
+        copied, and leads nowhere after it was moved.
+        """
+        if self.postgres.is_dir():
+            return self.postgres
+        home = self.load_state().get("postgres_home")
+        return None if home is None else Path(home)
 
     def _rename_former_files(self) -> None:
         """Rename the state file of an earlier version, and delete its file of addresses.

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from pathlib import Path
 
 import psutil
 
@@ -19,10 +18,10 @@ def find_server(data_dir: DataDir) -> psutil.Process | None:
     It wrote its process id there. A killed server leaves the id behind, and another installation's Postgres may
     have it after a restart of the machine; but a server works in its own data folder.
     """
-    home = data_dir.load_state().get("postgres_home")
+    home = data_dir.find_postgres_home()
     if home is None:
         return None
-    data = Path(home) / "data"
+    data = home / "data"
     try:
         first, *_ = (data / "postmaster.pid").read_text(encoding="ascii").splitlines()
         process = psutil.Process(int(first))

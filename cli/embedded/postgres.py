@@ -104,8 +104,7 @@ def locate(data_dir: DataDir) -> Postgres:
     if it cannot run the wheel's programs, they are copied. Permissions of parent folders are never changed.
     """
     account = postgres_account()
-    state = data_dir.load_state()
-    home = Path(state["postgres_home"]) if "postgres_home" in state else _choose_home(data_dir, account)
+    home = data_dir.find_postgres_home() or _choose_home(data_dir, account)
     _own_folder(home, account)
     programs = _programs(home, account)
     data_dir.save_state(postgres_home=str(home))
@@ -114,7 +113,7 @@ def locate(data_dir: DataDir) -> Postgres:
 
 def _choose_home(data_dir: DataDir, account: Account | None) -> Path:
     if account is None or account.can_enter(data_dir.root):
-        return data_dir.root / "postgres"
+        return data_dir.postgres
     _SYSTEM_HOME.mkdir(mode=0o755, parents=True, exist_ok=True)
     return _SYSTEM_HOME / secrets.token_hex(8)
 

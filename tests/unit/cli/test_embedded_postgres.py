@@ -1,6 +1,7 @@
 """The folders of embedded Postgres, for an ordinary user and for root."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,13 @@ def test_ordinary_user_keeps_everything_in_the_data_folder(
     assert server.account is None
     assert server.home == data_dir.root / "postgres"
     assert (server.programs / "postgres").exists()
+
+
+def test_copy_of_a_data_folder_has_a_server_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    postgres.locate(DataDir.prepare(tmp_path / "data"))
+    shutil.copytree(tmp_path / "data", tmp_path / "copy")
+    assert postgres.locate(DataDir.prepare(tmp_path / "copy")).home == tmp_path / "copy" / "postgres"
 
 
 def test_root_uses_the_data_folder_if_postgres_can_enter_it(

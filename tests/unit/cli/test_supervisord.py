@@ -121,10 +121,8 @@ def test_orphans_of_another_data_folder_are_not_stopped(data_dir: DataDir, tmp_p
 
 
 def test_postgres_of_another_data_folder_with_the_same_process_id_is_not_stopped(data_dir: DataDir) -> None:
-    home = data_dir.root / "postgres"
-    data, program = home / "data", data_dir.root / "postgres-program"
+    data, program = data_dir.postgres / "data", data_dir.root / "postgres-program"
     data.mkdir(parents=True)
-    data_dir.save_state(postgres_home=str(home))
     shutil.copy("/bin/sleep", program)
     foreign = subprocess.Popen([program, "600"], cwd=data_dir.root)
     ours = subprocess.Popen([program, "600"], cwd=data)
