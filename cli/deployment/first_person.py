@@ -8,10 +8,13 @@ from services.registry.access.people import register
 from services.registry.authentication import passwords
 from services.registry.schemas.people import PersonCreate
 from shared.audit import recorder
-from shared.auth.rights import Role
+from shared.auth.rights import CENTRE_ROLES, Role
 from shared.database.sessions import Database
 from shared.http.problems import Problem
 from shared.settings import settings
+
+# How the command names the fields.
+_OPTIONS = {"username": "USERNAME", "full_name": "--name", "external_subject": "--subject"}
 
 
 class PersonRefusedError(Exception):
@@ -25,6 +28,8 @@ async def add_person(username: str, full_name: str, role: str, subject: str | No
     registry's database role. Raises `PersonRefusedError` for a user name in use, an invalid value or a role that
     is not of the centre.
     """
+    if role not in CENTRE_ROLES:
+        raise PersonRefusedError(f"--role: {role!r} is none of {', '.join(sorted(CENTRE_ROLES))}")
     password = None if subject else secrets.token_urlsafe(18)
     try:
         new = PersonCreate(
@@ -34,8 +39,9 @@ async def add_person(username: str, full_name: str, role: str, subject: str | No
             password=password,
             external_subject=subject,
         )
-    except (ValidationError, ValueError) as error:
-        raise PersonRefusedError(str(error)) from error
+    except ValidationError as error:
+        problems = [f"{_OPTIONS.get(str(one['loc'][0]), one['loc'][0])}: {one['msg']}" for one in error.errors()]
+        raise PersonRefusedError("; ".join(problems)) from error
     database = Database(settings().direct_url, 1, name="people")
     try:
         async with database.write() as session:

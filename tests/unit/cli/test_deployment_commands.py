@@ -94,6 +94,25 @@ def test_prepare_names_variables_that_are_empty() -> None:
     assert done.stderr.startswith("Not set: GOSPABLIK_DATABASE_ADMIN_URL, ")
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["Нина", "--name", "Нина"], "USERNAME: String should match pattern"),
+        (["nina", "--name", ""], "--name: Value should have at least 1 item"),
+        (
+            ["nina", "--name", "Нина", "--role", "boss"],
+            "--role: 'boss' is none of analyst, auditor, head, moderator, ",
+        ),
+        (["nina", "--name", "Нина", "--role", "executor"], "--role: 'executor' is none of analyst, "),
+    ],
+)
+def test_refused_value_of_a_first_person_is_named(given: list[str], said: str) -> None:
+    done = CliRunner().invoke(app, ["add-person", *given])
+    assert (done.exit_code, done.stderr.startswith(said), len(done.stderr.splitlines())) == (1, True, 1), (
+        done.stderr
+    )
+
+
 def test_prepare_says_why_a_database_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("cli.deployment.prepare.prepare", AsyncMock(side_effect=DatabaseError("No Cyrillic")))
     done = CliRunner().invoke(app, ["prepare"])
