@@ -82,12 +82,14 @@ def _queries(driver: Driver, service: str) -> Queries:
 
 
 def _storable_text(value: str) -> str:
-    """Return a text without NUL and lone surrogates, which Postgres does not store."""
-    return value.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
+    """Return the text of an error as it may be stored: without what logs may not have, because no erasure finds it
+    there, and without NUL and lone surrogates, which Postgres does not store.
+    """
+    return redact(value).replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()
 
 
 def _storable_record(record: TracebackRecord | None) -> TracebackRecord | None:
-    """Return the record with texts that Postgres can store: an error may quote any input."""
+    """Return the record with texts that may be stored: an error may quote any input."""
     if record is None:
         return None
     context = record.additional_context or {}

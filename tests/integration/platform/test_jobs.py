@@ -1,6 +1,7 @@
 """Jobs survive errors, outages and stopped workers; a job of a rolled-back transaction never runs."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -176,6 +177,40 @@ async def test_characters_that_postgres_cannot_store_are_replaced_in_the_error_o
     # One for the retry and one for the dead letter; the worker wrote both before it stopped.
     assert sorted(row[0] for row in await connection.fetch(query)) == sorted(messages * 2)
     await connection.close()
+
+
+async def test_stored_error_of_a_job_has_no_values_that_the_database_refused(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    """No erasure finds a citizen's words in the log of jobs."""
+    jobs = Jobs("appeals", max_attempts=1, initial_delay=timedelta(milliseconds=50))
+    reasons: list[str] = []
+
+    async def on_dead_letter(_session: WriteSession, _payload: dict[str, Any], reason: str) -> None:
+        reasons.append(reason)
+
+    @jobs.handler("refused", on_dead_letter=on_dead_letter)
+    async def refused(payload: dict[str, Any]) -> None:
+        async with appeals_database.write() as session:
+            await session.execute(text("SELECT CAST(CAST(:given AS text) AS integer)"), {"given": payload["text"]})
+
+    await enqueue(appeals_database, jobs, "refused", text="фырбаджик")
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        while await waiting_jobs(database) != [("refused", "failed")]:
+            await asyncio.sleep(0.05)
+    connection = await database.connect()
+    log = [
+        row[0]
+        for row in await connection.fetch(
+            "SELECT traceback::text FROM appeals_jobs.pgqueuer_log WHERE traceback IS NOT NULL"
+        )
+    ]
+    await connection.close()
+    for stored in (*reasons, *log):
+        assert "invalid input syntax for type integer" in stored
+        assert "фырбаджик" not in stored
+        assert json.dumps("фырбаджик")[1:-1] not in stored
+    assert (len(reasons), len(log)) == (1, 2)
 
 
 async def test_outcome_that_cannot_be_written_does_not_block_other_outcomes(
