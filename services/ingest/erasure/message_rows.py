@@ -9,7 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
 
 from services.ingest.erasure.subject import Subject
-from services.ingest.intake.answers_to_erased import answers_to, delete_versions, erase_words
+from services.ingest.intake.answers_to_erased import (
+    delete_versions,
+    erase_words,
+    read_answers_to,
+    unread_answers_to,
+)
 from services.ingest.intake.edits import only_edit_times
 from services.ingest.pseudonymisation.erased_digests import PREFIX, erased_external_id
 from services.ingest.pseudonymisation.people_in_payloads import number_of, people_in
@@ -129,6 +134,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
     They are found through the replies of these appeals, through the person's comments that they answer, and
     through the person's posts: a comment of the page that replies to no other comment answers the post, unless it
     was written after the time until which the person is erased, or is known to answer another person's appeal.
+    Those of `count_unread_replies` wait.
     """
     replies = select(Reply.id, Reply.message_id).where(is_one_of(Reply.appeal_id, appeal_ids)).subquery()
     published = (
@@ -148,7 +154,7 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
         await session.scalars(
             select(Message.id)
             .where(
-                Message.id.in_(union(ours, answers_to(erasure.pseudonym, erasure.until), by_hand)),
+                Message.id.in_(union(ours, read_answers_to(erasure.pseudonym, erasure.until), by_hand)),
                 Message.from_community,
                 Message.erased_at.is_(None),
             )
@@ -159,6 +165,12 @@ async def erase_public_replies(session: WriteSession, erasure: Erasure, appeal_i
     if not found:
         return {}
     return {"replies_in_network": len(found), "message_versions": await erase_words(session, found)}
+
+
+async def count_unread_replies(session: AsyncSession, erasure: Erasure) -> int:
+    """Return how many comments under the person's posts appeals must read before they can be erased or kept."""
+    unread = unread_answers_to(erasure.pseudonym, erasure.until).subquery()
+    return await session.scalar(select(func.count()).select_from(unread)) or 0
 
 
 async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, native_id: str) -> Counts:

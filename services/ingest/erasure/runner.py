@@ -17,6 +17,7 @@ from sqlalchemy import ARRAY, Uuid, cast, delete, func, select, union
 
 from services.ingest.erasure.message_rows import (
     Counts,
+    count_unread_replies,
     erase_conversations,
     erase_own_messages,
     erase_payloads_of_others,
@@ -79,7 +80,8 @@ class ErasureRunner:
     async def run(self, erasure_id: UUID) -> None:
         """Run an erasure until it is done.
 
-        Raises `RetryLater` while a reply to the person is being published or another service does not answer.
+        Raises `RetryLater` while a reply to the person is being published, while appeals has not read comments
+        under the person's posts, or while another service does not answer.
         """
         subject = await self._begin(erasure_id)
         if subject is None:
@@ -88,13 +90,13 @@ class ErasureRunner:
             await self._repeat(erasure_id, subject, erase_own_messages)
             await self._repeat(erasure_id, subject, erase_conversations)
             await self._erase_appeals(erasure_id, subject)
-            publishing = await self._erase_rest(erasure_id, subject)
+            awaited = await self._erase_rest(erasure_id, subject)
         except ServiceUnavailable as unavailable:
             await self._wait(erasure_id, f"another service does not answer: {unavailable}")
             raise RetryLater(PAUSE, "another service does not answer") from unavailable
-        if publishing:
-            await self._wait(erasure_id, f"{publishing} replies to the person are being published")
-            raise RetryLater(PAUSE, "replies to the person are being published")
+        if awaited:
+            await self._wait(erasure_id, "; ".join(awaited))
+            raise RetryLater(PAUSE, "; ".join(awaited))
         await self._finish(erasure_id)
 
     async def _begin(self, erasure_id: UUID) -> Subject | None:
@@ -181,15 +183,20 @@ class ErasureRunner:
             if done.is_done:
                 return
 
-    async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> int:
-        """Erase data that refers to erased messages and appeals; return how many replies are being published."""
+    async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> list[str]:
+        """Erase data that refers to erased messages and appeals; return what the erasure must still wait for."""
+        awaited: list[str] = []
         # Alone: a reply whose publication is erased here is stored either before this or without words.
         async with self._locked(erasure_id, alone=True) as (session, erasure):
             appeal_ids = await erased_appeal_ids(session, erasure)
+            if unread := await count_unread_replies(session, erasure):
+                awaited.append(f"{unread} comments under posts of the person are not read by appeals yet")
             _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))
             if subject.native_id is not None:
                 _add(erasure, "ingest", await erase_payloads_of_others(session, erasure, subject.native_id))
             counts, publishing = await erase_publications(session, subject, appeal_ids)
+            if publishing:
+                awaited.append(f"{publishing} replies to the person are being published")
             _add(erasure, "ingest", counts)
         async with self._locked(erasure_id) as (session, erasure):
             subject_ids = [*await erased_ids(session, erasure, subject), *appeal_ids]
@@ -209,7 +216,7 @@ class ErasureRunner:
                 _add(erasure, "events", {"events": events or 0})
         await self._erase_deliveries(erasure_id, subject_ids)
         await self._erase_grades(erasure_id, appeal_ids)
-        return publishing
+        return awaited
 
     async def _erase_deliveries(self, erasure_id: UUID, subject_ids: Sequence[UUID]) -> None:
         deliveries = 0

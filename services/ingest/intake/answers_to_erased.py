@@ -10,19 +10,35 @@ from datetime import datetime
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, CompoundSelect, ScalarSelect, delete, or_, select, union, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    ScalarSelect,
+    Select,
+    delete,
+    exists,
+    func,
+    or_,
+    select,
+    union,
+    update,
+)
 
 from services.ingest.intake.batches import MessageKey
 from services.ingest.networks.port import IncomingItem
 from services.ingest.pseudonymisation.erased_digests import author_digest
 from shared import clock
+from shared.contracts.ingest_events import MessageReceived
 from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
-from shared.tables.appeals import Appeal
+from shared.tables.appeals import Appeal, AppealsConsumerOffset
 from shared.tables.appeals_replies import Reply
+from shared.tables.common import Event
 from shared.tables.ingest import Message, MessageVersion, Publication
 from shared.tables.ingest_erasure import Erasure
 
+# The consumer of appeals that reads messages.
+MESSAGE_CONSUMER = "appeals"
 _FIND = """
 SELECT m.network, m.kind, m.external_id, m.author_key, m.written_at, m.erased_at, e.until
 FROM unnest($1::text[], $2::text[], $3::text[]) AS u(network, kind, external_id)
@@ -89,20 +105,50 @@ def answers_to(pseudonym: str, until: datetime | ScalarSelect[datetime]) -> Comp
     A comment that replies to no other comment answers the post of its thread, unless it was written after the time
     until which the person is erased, or is known to answer another person's appeal.
     """
+    return union(_replies_to(pseudonym), _under_posts_of(pseudonym, until))
+
+
+def read_answers_to(pseudonym: str, until: datetime) -> CompoundSelect[UUID]:
+    """Return the query of `answers_to` without `unread_answers_to`."""
+    return union(_replies_to(pseudonym), _under_posts_of(pseudonym, until).where(~_is_unread()))
+
+
+def unread_answers_to(pseudonym: str, until: datetime) -> Select[UUID]:
+    """Return the query of the page's comments under posts of the person that appeals has not read yet: they may
+    answer another person.
+    """
+    under_posts = _under_posts_of(pseudonym, until)
+    return under_posts.where(Message.from_community, Message.erased_at.is_(None), _is_unread())
+
+
+def _replies_to(pseudonym: str) -> Select[UUID]:
     own_ids = select(Message.external_id).where(Message.author_key == pseudonym, Message.kind == "comment")
     own_threads = select(Message.thread_key).where(Message.author_key == pseudonym, Message.kind != "message")
-    replies = select(Message.id).where(
+    return select(Message.id).where(
         Message.thread_key.in_(own_threads), Message.kind == "comment", Message.reply_to.in_(own_ids)
     )
+
+
+def _under_posts_of(pseudonym: str, until: datetime | ScalarSelect[datetime]) -> Select[UUID]:
     own_posts = select(Message.thread_key).where(Message.author_key == pseudonym, Message.kind == "wall_post")
-    under_posts = select(Message.id).where(
+    return select(Message.id).where(
         Message.thread_key.in_(own_posts),
         Message.kind == "comment",
         Message.reply_to.is_(None),
         Message.written_at <= until,
         ~_answers_another_person(pseudonym),
     )
-    return union(replies, under_posts)
+
+
+def _is_unread() -> ColumnElement[bool]:
+    """Return the condition that the consumer of appeals, which finds what a message answers, did not reach it."""
+    reached = (
+        select(AppealsConsumerOffset.position)
+        .where(AppealsConsumerOffset.consumer == MESSAGE_CONSUMER)
+        .scalar_subquery()
+    )
+    ahead = or_(Event.position.is_(None), Event.position > func.coalesce(reached, 0))
+    return exists().where(Event.subject_id == Message.id, Event.type == MessageReceived.event_type, ahead)
 
 
 def _answers_another_person(pseudonym: str) -> ColumnElement[bool]:

@@ -97,8 +97,25 @@ class ErasureHarness:
             headers=self.ingest.ingest.headers(role, **headers),
         )
 
-    async def run(self, erasure_id: str) -> None:
-        """Run the job of an erasure once."""
+    async def read_by_appeals(self) -> None:
+        """Let the consumer of appeals be past all events so far."""
+        connection = self.ingest.raw_connection
+        last = "coalesce((SELECT max(position) FROM events), 0)"
+        await connection.execute(
+            f"UPDATE events e SET position = n.number + {last} FROM ("
+            " SELECT id, row_number() OVER (ORDER BY write_order, id) AS number FROM events WHERE position IS NULL"
+            ") n WHERE n.id = e.id"
+        )
+        await connection.execute(
+            "INSERT INTO appeals_consumer_offsets (consumer, position)"
+            f" SELECT 'appeals', {last}"
+            " ON CONFLICT (consumer) DO UPDATE SET position = excluded.position"
+        )
+
+    async def run(self, erasure_id: str, *, is_read_by_appeals: bool = True) -> None:
+        """Run the job of an erasure once; by default appeals has read all messages."""
+        if is_read_by_appeals:
+            await self.read_by_appeals()
         service = self.ingest.ingest.service
         with mock.patch.object(service, "client", return_value=self.others):
             await ErasureRunner(service).run(UUID(erasure_id))

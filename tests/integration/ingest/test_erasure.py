@@ -61,6 +61,7 @@ async def test_erased_messages_stay_as_rows_without_text_and_ids(harness: Erasur
 
 async def test_events_of_erased_messages_keep_their_position_and_lose_ids(harness: ErasureHarness) -> None:
     await write_everything(harness)
+    await harness.read_by_appeals()
     query = "SELECT id, position, type, subject_id, data FROM events ORDER BY write_order"
     before = await harness.ingest.raw_connection.fetch(query)
     await harness.erase()

@@ -276,3 +276,24 @@ async def test_public_reply_that_was_being_published_is_stored_without_text(
     assert await harness.found() == []
     row = await harness.ingest.row("-101_8")
     assert (row["text"], row["publication_id"]) == ("", publication_id)
+
+
+@pytest.mark.parametrize("is_of_another", [True, False])
+async def test_answer_that_appeals_has_not_read_waits_until_it_is_known_whom_it_answers(
+    harness: ErasureHarness, is_of_another: bool
+) -> None:
+    text = "Ответ другому" if is_of_another else ANSWER
+    await harness.ingest.take(_post(harness))
+    await harness.read_by_appeals()
+    await harness.ingest.take(_answer(harness, text=text))
+    erasure_id = (await harness.request()).json()["id"]
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id, is_read_by_appeals=False)
+    row = await harness.ingest.row("-101_8")
+    assert (row["text"], row["erased_at"]) == (text, None)
+    assert "1 comments under posts of the person" in (await harness.record(erasure_id))["error"]
+    if is_of_another:
+        await _attach_to_appeal_of_another_person(harness, row["id"], ours=False)
+    await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert (await harness.ingest.row("-101_8"))["text"] == ("Ответ другому" if is_of_another else "")
