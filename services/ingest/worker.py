@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from services.ingest import retention
 from services.ingest.erasure.expired_authors import erase_expired_authors
+from services.ingest.erasure.index_older_messages import index_older_messages
 from services.ingest.erasure.requests import ERASE_JOB, enqueue
 from services.ingest.erasure.runner import ErasureRunner, fail
 from services.ingest.intake.store import DatabaseIntakeStore
@@ -80,6 +81,7 @@ class Worker:
         self.jobs.handler(PUBLISH_JOB, on_dead_letter=_fail_dead_lettered_publication)(self._publish)
         self.jobs.handler(CHANGE_JOB, on_dead_letter=_fail_dead_lettered_change)(self._change)
         self.jobs.handler(ERASE_JOB, on_dead_letter=_fail_dead_lettered_erasure)(self._erase)
+        self.jobs.schedule("index-older-messages", "* * * * *")(self._index_older_messages)
         self.jobs.schedule("requeue-stalled-erasures", "* * * * *")(self._requeue_stalled_erasures)
         self.jobs.schedule("requeue-stalled-publications", "* * * * *")(self._requeue_stalled_publications)
         self.jobs.schedule("requeue-stalled-changes", "* * * * *")(self._requeue_stalled_changes)
@@ -169,6 +171,11 @@ class Worker:
         if self._service is None:
             raise RetryLater(timedelta(seconds=1), "the worker is starting")
         await ErasureRunner(self._service).run(UUID(payload["erasure_id"]))
+
+    async def _index_older_messages(self) -> None:
+        """Index whom messages of former releases name; after the upgrade nothing is left to do."""
+        if self._service is not None and (read := await index_older_messages(self._service)):
+            log.info("messages of former releases indexed by the people whom they name", messages=read)
 
     async def _requeue_stalled_erasures(self) -> None:
         """Enqueue a job for every unfinished erasure whose job may be lost."""

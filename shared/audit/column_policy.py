@@ -175,6 +175,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         ("sources", "threads", "poll_rates", "call_counts", "call_turns", "reading_leases"),
         "internal state of the worker",
     ),
+    **dict.fromkeys(("named_people", "unindexed_messages"), "follow from the messages"),
     "erased_keys": "follow from an erasure, which is recorded",
     "console_sessions": "registry audits the sign-in; a row holds its tokens for one browser",
     "webhook_endpoint_health": "figures, written by the worker",

@@ -30,6 +30,22 @@ class AuthorErasedSoFar(BaseModel):
     counts: dict[str, int]
 
 
+class EraseQuotations(BaseModel):
+    """Take over the texts of these messages of other people, from which words of an erased person, or links to the
+    person, were removed.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    message_ids: list[UUID] = Field(max_length=MAX_SUBJECTS)
+
+
+class QuotationsErased(BaseModel):
+    """The appeals of these messages."""
+
+    appeal_ids: list[UUID]
+
+
 class EraseDeliveries(BaseModel):
     """Erase the citizen's texts in the deliveries of events about these subjects."""
 

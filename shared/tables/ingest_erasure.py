@@ -54,3 +54,25 @@ class ErasedKey(Base):
     digest: Mapped[str] = mapped_column(primary_key=True)
     until: Mapped[datetime]
     erasure_id: Mapped[UUID] = mapped_column(ForeignKey("erasures.id"))
+
+
+class NamedPerson(Base):
+    """A person whom a message of somebody else names, in its text or its payload, also before an edit.
+
+    `digest`: keyed digest of the person's id in the network, without prefix. Erasures find the messages by it.
+    """
+
+    __tablename__ = "named_people"
+
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
+
+
+class UnindexedMessages(Base):
+    """One row while messages that a former release stored are not in `named_people` yet: those with ids after
+    `after`, in order. No row: all are.
+    """
+
+    __tablename__ = "unindexed_messages"
+
+    after: Mapped[UUID] = mapped_column(primary_key=True)

@@ -1,6 +1,6 @@
 """Erasure of the texts of a citizen's appeals, and of everything that was written about them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 from uuid import UUID
 
@@ -49,7 +49,7 @@ log = get_logger(__name__)
 
 APPEALS_AT_A_TIME = 50
 # All kinds are listed, because the index begins with the kind.
-_ALERT_KINDS = get_args(AlertKind.__value__)
+ALERT_KINDS = get_args(AlertKind.__value__)
 _JSON_COLUMNS: tuple[tuple[type[Base], tuple[str, ...]], ...] = (
     (TimelineEntry, ("data",)),
     (BulkOperationRow, ("problem", "former")),
@@ -176,7 +176,7 @@ async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids:
     await update_rows(session, FeedbackRound, FeedbackRound.appeal_id.in_(ids), reason=None)
     await update_rows(session, AppealNote, AppealNote.appeal_id.in_(ids), text="", version=AppealNote.version + 1)
     await update_rows(session, IncidentMember, IncidentMember.appeal_id.in_(ids), why="")
-    await update_rows(session, Alert, Alert.kind.in_(_ALERT_KINDS), Alert.appeal_id.in_(ids), why="")
+    await update_rows(session, Alert, Alert.kind.in_(ALERT_KINDS), Alert.appeal_id.in_(ids), why="")
     await update_rows(
         session,
         AppealSubmission,
@@ -193,7 +193,7 @@ async def _erase_what_was_said(session: WriteSession, command: EraseAuthor, ids:
     await delete_rows(session, AppealTag, AppealTag.appeal_id.in_(ids))
     await delete_rows(session, UndoableDecision, UndoableDecision.appeal_id.in_(ids))
     for table, columns in _JSON_COLUMNS:
-        await _erase_json(session, table, table.appeal_id.in_(ids), columns)  # type: ignore[attr-defined]
+        await erase_json(session, table, table.appeal_id.in_(ids), columns)  # type: ignore[attr-defined]
     await _erase_incidents(session, ids)
 
 
@@ -226,7 +226,7 @@ async def _erase_incidents(session: WriteSession, ids: Sequence[UUID]) -> None:
     )
     emptied = select(Incident.id).where(Incident.id.in_(of_these), ~others)
     await update_rows(
-        session, Alert, Alert.kind.in_(_ALERT_KINDS), Alert.incident_id.in_(emptied), Alert.why != "", why=""
+        session, Alert, Alert.kind.in_(ALERT_KINDS), Alert.incident_id.in_(emptied), Alert.why != "", why=""
     )
     await update_rows(
         session,
@@ -250,16 +250,23 @@ async def _erase_readings(session: WriteSession, message_ids: Select[UUID]) -> N
         house=None,
         version=Classification.version + 1,
     )
-    await _erase_json(session, Review, Review.message_id.in_(message_ids), ("predicted", "decided"))
+    await erase_json(session, Review, Review.message_id.in_(message_ids), ("predicted", "decided"))
 
 
-async def _erase_json(session: WriteSession, table: type[Base], condition: Any, columns: Sequence[str]) -> None:
+async def erase_json(
+    session: WriteSession,
+    table: type[Base],
+    condition: Any,
+    columns: Sequence[str],
+    erased: Callable[[Any], Any] = without_words,
+) -> None:
+    """Replace the JSON values of the matching rows by what `erased` returns for them."""
     keys = [column.name for column in table.__table__.primary_key]
     names = [*keys, *columns]
     rows = await session.execute(select(*(getattr(table, name) for name in names)).where(condition))
     for row in rows.all():
         before = {name: getattr(row, name) for name in columns}
-        after = {name: without_words(value) for name, value in before.items()}
+        after = {name: erased(value) for name, value in before.items()}
         if after != before:
             same = [getattr(table, name) == getattr(row, name) for name in keys]
             await update_rows(session, table, *same, **after)

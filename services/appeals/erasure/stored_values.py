@@ -29,6 +29,18 @@ def without_words(value: Any, field: str = "") -> Any:
     return value
 
 
+def without_why(value: Any) -> Any:
+    """Return a JSON value with the texts of its fields `why` replaced by empty strings: they quote a message."""
+    if isinstance(value, Mapping):
+        return {
+            name: "" if name == "why" and isinstance(inner, str) else without_why(inner)
+            for name, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [without_why(inner) for inner in value]
+    return value
+
+
 def _is_id_or_time(value: str) -> bool:
     for read in (UUID, datetime.fromisoformat):
         try:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select, union, update
+from sqlalchemy import ColumnElement, func, or_, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import defer, load_only
 
@@ -15,16 +15,14 @@ from services.ingest.intake.answers_to_erased import (
     read_answers_to,
     unread_answers_to,
 )
-from services.ingest.intake.edits import only_edit_times
 from services.ingest.pseudonymisation.erased_digests import PREFIX, erased_external_id
-from services.ingest.pseudonymisation.people_in_payloads import number_of, people_in
 from shared import clock
 from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_replies import Reply
-from shared.tables.ingest import Message, MessageVersion, Publication
+from shared.tables.ingest import Message, Publication
 from shared.tables.ingest_erasure import Erasure
 
 BATCH = 500
@@ -171,54 +169,6 @@ async def count_unread_replies(session: AsyncSession, erasure: Erasure) -> int:
     """Return how many comments under the person's posts appeals must read before they can be erased or kept."""
     unread = unread_answers_to(erasure.pseudonym, erasure.until).subquery()
     return await session.scalar(select(func.count()).select_from(unread)) or 0
-
-
-async def erase_payloads_of_others(session: WriteSession, erasure: Erasure, native_id: str) -> Counts:
-    """Erase, in the person's threads, the payloads of others' messages that name the person, as replies do.
-
-    Group chats are such threads too: there, a payload quotes the message that it replies to. The texts of the
-    messages stay.
-    """
-    number = number_of(native_id)
-    # Locked, so that no edit meanwhile keeps the payload as a version.
-    rows = await session.execute(
-        select(Message.id, Message.raw)
-        .where(_is_in_own_thread(erasure), func.strpos(cast(Message.raw, Text), number) > 0)
-        .order_by(Message.id)
-        .with_for_update()
-    )
-    naming = [row for row in rows.all() if number in people_in(row.raw)]
-    for row in naming:
-        await session.execute(
-            update(Message)
-            .where(Message.id == row.id)
-            .values(raw=only_edit_times(row.raw))
-            .execution_options(synchronize_session=False)
-        )
-    former = await session.execute(
-        select(MessageVersion.message_id, MessageVersion.version, MessageVersion.raw)
-        .join(Message, Message.id == MessageVersion.message_id)
-        .where(_is_in_own_thread(erasure), func.strpos(cast(MessageVersion.raw, Text), number) > 0)
-    )
-    naming_before = [row for row in former.all() if number in people_in(row.raw)]
-    for row in naming_before:
-        await session.execute(
-            update(MessageVersion)
-            .where(MessageVersion.message_id == row.message_id, MessageVersion.version == row.version)
-            .values(raw=only_edit_times(row.raw))
-            .execution_options(synchronize_session=False)
-        )
-    return {"payloads_of_others": len(naming) + len(naming_before)}
-
-
-def _own_threads(erasure: Erasure) -> Select[str]:
-    """Return the query of the threads that the person wrote in."""
-    return select(Message.thread_key).where(Message.author_key == erasure.pseudonym).distinct()
-
-
-def _is_in_own_thread(erasure: Erasure) -> ColumnElement[bool]:
-    """Return the condition that an unerased message is in a thread that the person wrote in."""
-    return Message.thread_key.in_(_own_threads(erasure)) & Message.erased_at.is_(None)
 
 
 async def erased_ids(session: AsyncSession, erasure: Erasure, subject: Subject) -> list[UUID]:

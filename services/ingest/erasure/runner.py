@@ -15,15 +15,21 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Uuid, cast, delete, func, select, union
 
+from services.ingest.erasure.copies import erase_deliveries, erase_quotations
 from services.ingest.erasure.message_rows import (
     Counts,
     count_unread_replies,
     erase_conversations,
     erase_own_messages,
-    erase_payloads_of_others,
     erase_public_replies,
     erased_appeal_ids,
     erased_ids,
+)
+from services.ingest.erasure.named_rows import (
+    erase_in_messages_of_others,
+    forget_naming,
+    is_index_complete,
+    messages_naming,
 )
 from services.ingest.erasure.official_pages import belongs_to_page
 from services.ingest.erasure.publication_rows import erase_publications
@@ -39,9 +45,7 @@ from shared import clock
 from shared.contracts.erasures import (
     MAX_SUBJECTS,
     AuthorErasedSoFar,
-    DeliveriesErased,
     EraseAuthor,
-    EraseDeliveries,
     EraseGrades,
     GradesErased,
 )
@@ -61,6 +65,8 @@ from shared.tables.ingest_erasure import ErasedKey, Erasure
 log = get_logger(__name__)
 
 PAUSE = timedelta(seconds=10)
+# Longer: many erasures may wait for the index, for an hour.
+INDEX_PAUSE = timedelta(minutes=1)
 _Step = Callable[[WriteSession, Erasure, Subject], Awaitable[Counts | None]]
 
 
@@ -80,12 +86,19 @@ class ErasureRunner:
     async def run(self, erasure_id: UUID) -> None:
         """Run an erasure until it is done.
 
-        Raises `RetryLater` while a reply to the person is being published, while appeals has not read comments
-        under the person's posts, or while another service does not answer.
+        Raises `RetryLater` until the index of named people is complete, while a reply to the person is being
+        published, while appeals has not read comments under the person's posts, or while another service does not
+        answer.
         """
         subject = await self._begin(erasure_id)
         if subject is None:
             return
+        async with self.service.database.read() as session:
+            is_complete = await is_index_complete(session)
+        if not is_complete:
+            reason = "messages of a former release are not indexed by the people whom they name yet"
+            await self._wait(erasure_id, reason)
+            raise RetryLater(INDEX_PAUSE, reason)
         try:
             await self._repeat(erasure_id, subject, erase_own_messages)
             await self._repeat(erasure_id, subject, erase_conversations)
@@ -192,8 +205,6 @@ class ErasureRunner:
             if unread := await count_unread_replies(session, erasure):
                 awaited.append(f"{unread} comments under posts of the person are not read by appeals yet")
             _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))
-            if subject.native_id is not None:
-                _add(erasure, "ingest", await erase_payloads_of_others(session, erasure, subject.native_id))
             counts, publishing = await erase_publications(session, subject, appeal_ids)
             if publishing:
                 awaited.append(f"{publishing} replies to the person are being published")
@@ -214,21 +225,32 @@ class ErasureRunner:
             async with self._locked(erasure_id) as (session, erasure):
                 events = await session.scalar(select(func.erase_events(cast(some, ARRAY(Uuid)))))
                 _add(erasure, "events", {"events": events or 0})
+        subject_ids += await self._erase_in_messages_of_others(erasure_id, subject)
         await self._erase_deliveries(erasure_id, subject_ids)
         await self._erase_grades(erasure_id, appeal_ids)
         return awaited
 
+    async def _erase_in_messages_of_others(self, erasure_id: UUID, subject: Subject) -> list[UUID]:
+        """Erase the person in other people's messages; return these messages, if their words changed, and their
+        appeals.
+        """
+        changed: list[UUID] = []
+        if subject.native_id is None:
+            return changed
+        while True:
+            async with self._locked(erasure_id) as (session, erasure):
+                naming = await messages_naming(session, subject)
+                rewritten, counts = await erase_in_messages_of_others(session, erasure, subject, naming)
+                _add(erasure, "ingest", counts)
+            if not naming:
+                return changed
+            changed += [*rewritten, *await erase_quotations(self.service, rewritten)]
+            # Last: after a kill, the messages are found again.
+            async with self._locked(erasure_id) as (session, _):
+                await forget_naming(session, subject, naming)
+
     async def _erase_deliveries(self, erasure_id: UUID, subject_ids: Sequence[UUID]) -> None:
-        deliveries = 0
-        for part, some in enumerate(_parts(subject_ids)):
-            answer = await self.service.client().post(
-                "webhooks",
-                "/internal/erasures/deliveries",
-                EraseDeliveries(subject_ids=some).model_dump(mode="json"),
-                on_behalf_of="ingest",
-                idempotency_key=f"{erasure_id}:{part}",
-            )
-            deliveries += DeliveriesErased.model_validate(answer).deliveries
+        deliveries = await erase_deliveries(self.service, subject_ids, str(erasure_id))
         async with self._locked(erasure_id) as (_, erasure):
             _set(erasure, "webhooks", {"deliveries": deliveries})
 

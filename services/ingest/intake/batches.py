@@ -33,7 +33,8 @@ class BatchItem:
 
     `erased`: the item is of an erased person, or answers one, and has no texts and names. `pseudonym`: replaces
     the key of its erased author. `original`: the item as delivered, used only to recognise our own reply that is
-    being published. `if_spared`: the public answer with its words, for a stored message that the erasure spared.
+    being published, and a message that the erasure has not reached yet. `if_spared`: the public answer with its
+    words, for a stored message that the erasure spared. `named`: digests of other people whom the item names.
     """
 
     batch: int
@@ -42,6 +43,7 @@ class BatchItem:
     pseudonym: str | None = field(default=None, kw_only=True)
     original: IncomingItem | None = field(default=None, kw_only=True)
     if_spared: IncomingItem | None = field(default=None, kw_only=True)
+    named: frozenset[str] = field(default=frozenset(), kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,9 +163,11 @@ class _MessageEditor:
         if spared is None or message.erased_at is not None:
             return
         item = spared
-        if item.text is None or replace_lone_surrogates(item.text) == message.text:
+        # The text as delivered is stored until the job of an erasure has removed somebody's words from it.
+        delivered = one.original or item
+        if item.text is None or _is_text_of(message, item) or _is_text_of(message, delivered):
             return
-        if self._has_same_words(item):
+        if self._has_same_words(delivered):
             await self._complete_text(item)
             return
         edited_at, known = _edit_time(item.raw), _edit_time(message.raw)
@@ -202,7 +204,10 @@ class _MessageEditor:
         """Add shared words to the stored text. It stays as it is if the shared item was changed or deleted."""
         message, text = self.message, replace_lone_surrogates(item.text or "")
         if message.text == _own_words(message.raw) or text.startswith(message.text):
-            await self._set(text=text, attachments=json.loads(encode_exact_json(item.attachments)))
+            # With the payload: it tells whose words they are.
+            await self._set(
+                text=text, attachments=json.loads(encode_exact_json(item.attachments)), raw=dict(item.raw)
+            )
 
     async def _edit(self, item: IncomingItem) -> None:
         now, message = clock.now(), self.message
@@ -294,6 +299,10 @@ class _MessageEditor:
 def only_edit_times(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the payload with the times of edits alone: they show which of two edits is the later one."""
     return {name: raw[name] for name in EDIT_TIMES if raw.get(name) is not None}
+
+
+def _is_text_of(message: Message, item: IncomingItem) -> bool:
+    return replace_lone_surrogates(item.text or "") == message.text
 
 
 def _is_restored(batch: IntakeBatch, item: IncomingItem, deleted_at: datetime) -> bool:

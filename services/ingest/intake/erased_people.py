@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.intake.answers_to_erased import AnsweredMessage, answered_key, find_answered
 from services.ingest.intake.batches import BatchItem, IntakeBatch, MessageKey, message_key
-from services.ingest.intake.edits import only_edit_times
+from services.ingest.intake.named_people import index_digests
+from services.ingest.intake.words_of_others import Content, people_to_unlink
 from services.ingest.networks.port import Author, IncomingItem
 from services.ingest.pseudonymisation.author_keys import author_key
 from services.ingest.pseudonymisation.erased_digests import (
@@ -122,12 +123,16 @@ def _digests(network: str, item: IncomingItem) -> dict[str, str]:
     return found
 
 
-def _named(network: str, item: IncomingItem) -> set[str]:
-    """Return the digests of other people whom the payload of an item names; deletions store no payload."""
+def _named(network: str, item: IncomingItem) -> dict[str, str]:
+    """Return the numbers, by digest, of other people whom an item names; none for a deletion."""
     if item.text is None:
-        return set()
+        return {}
     author = None if item.author is None else item.author.native_id
-    return digests_of_people(network, item.raw, author=author)
+    return digests_of_people(network, _content(item).named, author=author)
+
+
+def _content(item: IncomingItem) -> Content:
+    return Content(item.text or "", item.attachments, item.raw)
 
 
 def _person_digest(network: str, who: Author) -> str:
@@ -216,7 +221,7 @@ class _ErasedPeople:
         network: str,
         one: BatchItem,
         names: Mapping[str, str],
-        also_named: set[str],
+        also_named: Mapping[str, str],
         answer_to: MessageKey | None,
     ) -> BatchItem:
         item = one.item
@@ -239,12 +244,25 @@ class _ErasedPeople:
         if (network, item.kind, item.external_id) in self.replies:
             return BatchItem(one.batch, _without_words(item), erased=True, original=one.item)
         # What an erased person writes later in an own conversation is stored as usual, with the ids in it.
-        if conversation is None and not also_named.isdisjoint(self.until):
-            item = replace(item, raw=only_edit_times(item.raw))
+        delivered = item
+        if conversation is None:
+            item = self._without_others(item, also_named)
         answered_until = self.answered.get(answer_to) if answer_to is not None else None
         if answered_until is not None and item.written_at <= answered_until:
             return BatchItem(one.batch, _without_words(item), erased=True, original=one.item, if_spared=item)
-        return BatchItem(one.batch, item)
+        if item is delivered:
+            return BatchItem(one.batch, item, named=index_digests(network, also_named.values()))
+        named = index_digests(network, _named(network, item).values())
+        return BatchItem(one.batch, item, original=one.item, named=named)
+
+    def _without_others(self, item: IncomingItem, named: Mapping[str, str]) -> IncomingItem:
+        """Return the item without the words, names and ids of the erased people among those that it names."""
+        erased = {number: self.until[digest] for digest, number in named.items() if digest in self.until}
+        if not erased:
+            return item
+        unlinked = people_to_unlink(erased, from_community=item.from_community, written_at=item.written_at)
+        content = _content(item).without_people(erased, unlinked)
+        return replace(item, text=content.text, attachments=content.attachments, raw=content.raw)
 
 
 def _without_words(item: IncomingItem) -> IncomingItem:

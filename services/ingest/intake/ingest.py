@@ -19,6 +19,7 @@ from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
 from services.ingest.intake.erased_people import without_erased_words
 from services.ingest.intake.history import is_historical
+from services.ingest.intake.named_people import index_items
 from services.ingest.intake.notice_messages import is_code, threads_of_notices
 from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies
 from services.ingest.intake.quarantine_writes import quarantine_payloads
@@ -89,6 +90,7 @@ async def ingest_batches(session: WriteSession, batches: Sequence[IntakeBatch]) 
     changes, late = _remaining(by_key, fresh)
     await apply_changes(session, batches, changes, results)
     await save_original_texts(connection, late)
+    await index_items(connection, batches, (one for one in kept if one.named))
     await emit(session, *received, *(event for one in results for event in one.events))
     return results
 

@@ -32,7 +32,7 @@ async def quarantine_payloads(session: WriteSession, batches: Sequence[IntakeBat
             "source_kind": batch.source,
             "reason": without_nul(one.reason),
             "raw": json.dumps(_ERASED)
-            if digests_of_people(batch.page.network, one.raw) & erased
+            if digests_of_people(batch.page.network, one.raw).keys() & erased
             else _written(one.raw),
             "created_at": now,
         }

@@ -1,6 +1,7 @@
 """Find the people to whom a network's payload refers, whether or not it can be parsed."""
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,19 @@ _PERSON = re.compile(
 _NUMBER = re.compile(r"[0-9]+")
 # OK lists the people of a chat as names of fields: `{"user:1": …}`.
 _USER = "user:"
+# Who likes an item is listed by numbers alone; a number in its place is a count.
+_LIKES, _LIKED_BY = "likes", "liked_by"
+_CONTAINED = frozenset({"id", "items"})
+_VK, _OK = r"(?:vk\.(?:com|ru|me)|vkontakte\.ru)", r"(?:ok|odnoklassniki)\.ru/profile/"
+_SITE = r"(?:https?://)?(?:m\.|www\.)?"
+# Links in a text to a person, by id; networks write the name into some of them.
+_LINK = re.compile(
+    rf"\[(?:{_SITE}{_VK}/)?id(\d{{1,20}})(?::[^|\]\n]{{0,60}})?\|[^\]\n]{{0,120}}\]"
+    rf"|\[{_SITE}{_OK}(\d{{1,20}})\|[^\]\n]{{0,120}}\]"
+    r"|(?<![\w.@*])[@*]id(\d{1,20})(?!\w)(?: ?\([^()\n]{1,60}\))?"
+    rf"|(?<![\w.]){_SITE}(?:{_VK}/(?:id|write|gim\d*\?sel=|im\?sel=)|{_OK})(\d{{1,20}})(?:[/?#][^\s<>\"«»]{{0,500}})?",
+    re.IGNORECASE,
+)
 
 
 @lru_cache(maxsize=2_000)
@@ -23,8 +37,33 @@ def _is_of_person(field: str) -> bool:
     return _PERSON.search(field) is not None
 
 
+def linked_in(text: str) -> set[str]:
+    """Return the numbers of the people to whom a text links."""
+    if not _may_have_links(text):
+        return set()
+    return {_number(found) for found in _LINK.finditer(text)}
+
+
+def without_links(text: str, people: Collection[str], replacement: str) -> str:
+    """Return the text with the links to these people replaced, with the names in them."""
+    if not _may_have_links(text):
+        return text
+    return _LINK.sub(lambda found: replacement if _number(found) in people else found[0], text)
+
+
+def _may_have_links(text: str) -> bool:
+    """Return whether a link to a person is possible. Most texts have none, and the expression is slow."""
+    return "id" in text or "ID" in text or "/profile/" in text or "sel=" in text or "/write" in text
+
+
+def _number(found: re.Match[str]) -> str:
+    return next(number for number in found.groups() if number)
+
+
 def people_in(payload: Any) -> set[str]:
-    """Return the numbers in those fields of a payload that refer to people or communities."""
+    """Return the numbers of a payload that refer to people or communities: in fields of people, and in links in
+    its texts.
+    """
     found: set[str] = set()
     left: list[tuple[str, Any]] = [("", payload)]
     while left:
@@ -35,26 +74,32 @@ def people_in(payload: Any) -> set[str]:
                 if field.startswith(_USER):
                     found.add(field.removeprefix(_USER))
                     field = name
-                # The field "id" of a nested object stands for the field that contains the object.
-                left.append((name if field == "id" else field, one))
+                # The fields "id" and "items" of a nested object stand for the field that contains the object.
+                left.append((name if field in _CONTAINED else field, one))
         elif isinstance(value, list | tuple):
-            left.extend((name, one) for one in value)
+            left.extend((_LIKED_BY if name == _LIKES else name, one) for one in value)
         elif isinstance(value, str | int) and _is_of_person(name):
             found.update(_NUMBER.findall(str(value)) if not isinstance(value, int) or value > 0 else ())
+        elif isinstance(value, str):
+            found |= linked_in(value)
     return found
 
 
-def digests_of_people(network: str, payload: Any, *, author: str | None = None) -> set[str]:
-    """Return the digests of the people to whom a payload may refer, except its author (`author`: a network id).
+def digests_of_people(network: str, payload: Any, *, author: str | None = None) -> dict[str, str]:
+    """Return the numbers of the people to whom a payload may refer, except its author's, by digest.
 
-    Ids are tried with and without OK's prefix.
+    `author`: the author's network id. Ids are tried with and without OK's prefix.
     """
     numbers = people_in(payload) - ({number_of(author)} if author is not None else set())
-    return {
-        author_digest(author_key(network, native_id))
-        for number in numbers
-        for native_id in (number, f"user:{number}")
-    }
+    return {digest: number for number in numbers for digest in digests_of_number(network, number)}
+
+
+def digests_of_number(network: str, number: str) -> tuple[str, str]:
+    """Return the digests of the person with this number: without OK's prefix, and with it."""
+    return (
+        author_digest(author_key(network, number)),
+        author_digest(author_key(network, f"{_USER}{number}")),
+    )
 
 
 def number_of(native_id: str) -> str:

@@ -252,6 +252,7 @@ CALLERS: dict[str, set[ServiceName]] = {
     "POST /internal/identity": {"ingest", "appeals", "metrics", "webhooks"},
     "GET /internal/attachments/{attachment_id}": {"ingest"},
     "POST /internal/erasures/appeals": {"ingest"},
+    "POST /internal/erasures/quotations": {"ingest"},
     "POST /internal/erasures/deliveries": {"ingest"},
     "POST /internal/erasures/grades": {"ingest"},
     "GET /internal/reports/weekly/{week}/pdf": {"webhooks"},

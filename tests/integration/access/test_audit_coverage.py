@@ -105,6 +105,10 @@ COMMANDS: dict[str, tuple[ServiceName, RouteCall]] = {
             ),
         ),
     ),
+    "POST /internal/erasures/quotations": (
+        "ingest",
+        RouteCall(None, body(message_ids=sample_ids("message_id"))),
+    ),
     "POST /internal/erasures/deliveries": (
         "ingest",
         RouteCall(None, body(subject_ids=sample_ids("appeal_id"))),

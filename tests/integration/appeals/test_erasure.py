@@ -1,5 +1,6 @@
 """Erasure of a citizen's texts in appeals, as ingest requests it."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -352,3 +353,42 @@ async def test_erasure_request_of_another_service_is_refused(scenario: AppealsSc
 def test_erasure_removes_texts_and_network_ids_from_json_values(stored: Any, kept: Any) -> None:
     message_id = {"message_id": "0193f0a4-7c11-7d0e-9d5b-3f1f5a4f2b11"}
     assert without_words(stored | message_id) == kept | message_id
+
+
+async def test_appeal_of_another_person_loses_forwarded_words_and_keeps_its_own(scenario: AppealsScenario) -> None:
+    forwarded = f"{QUESTION}\n\nПереслано:\n{WORD} на улице Жердева, 20"
+    message_id = await scenario.citizen_writes(forwarded, author="boris")
+    appeal = await scenario.single_appeal()
+    exported = await scenario.post("/exports", {"format": "csv"})
+    assert exported.status_code < 300, exported.text
+    answer_id = await scenario.citizen_writes(
+        f"Борис, {WORD} починим", author=None, from_community=True, at=WEDNESDAY + HOUR
+    )
+    assert len((await scenario.appeal(appeal["id"]))["replies"]) == 1
+    before = await scenario.appeal(appeal["id"])
+    assert before["route"]["why"]
+    await scenario.ingest.execute(
+        "UPDATE messages SET text = replace(text, $2, '[данные удалены]') WHERE id = ANY($1::uuid[])",
+        [message_id, answer_id],
+        WORD,
+    )
+    for _ in range(2):
+        answer = await scenario.appeals.client.post(
+            "/internal/erasures/quotations",
+            json={"message_ids": [str(message_id), str(answer_id)]},
+            headers=scenario.appeals.service_headers("ingest"),
+        )
+        assert answer.json() == {"appeal_ids": [appeal["id"]]}, answer.text
+    assert await _rows_with(scenario, WORD) == []
+    after = await scenario.appeal(appeal["id"])
+    assert after["text"] == forwarded.replace(WORD, "[данные удалены]")
+    assert after["replies"][0]["text"] == "Борис, [данные удалены] починим"
+    assert after["route"]["why"] == ""
+    query = "SELECT why FROM classifications WHERE message_id = $1"
+    assert await scenario.ingest.fetchval(query, message_id) == ""
+    assert "дорогу" not in json.dumps([entry["data"] for entry in after["timeline"]], ensure_ascii=False)
+    same = ("status", "topic", "organisation", "opened_at", "deadline", "erased_at")
+    assert {name: after[name] for name in same} == {name: before[name] for name in same}
+    assert after["version"] > before["version"]
+    assert (await scenario.get("/appeals", q=WORD)).json()["items"] == []
+    assert [found["id"] for found in await scenario.all(q="отремонтируют")] == [appeal["id"]]

@@ -6,6 +6,7 @@ from unittest import mock
 from uuid import UUID, uuid4
 
 from services.appeals.erasure.appeal_rows import erase_appeals
+from services.appeals.erasure.quotations import erase_quotations
 from services.ingest.erasure.runner import ErasureRunner
 from services.ingest.networks.port import Author, IncomingItem
 from services.metrics.grading.erasure import erase_grades
@@ -15,7 +16,9 @@ from shared.contracts.erasures import (
     EraseAuthor,
     EraseDeliveries,
     EraseGrades,
+    EraseQuotations,
     GradesErased,
+    QuotationsErased,
 )
 from shared.database.sessions import Database
 from shared.service_client import ServiceUnavailable
@@ -44,13 +47,21 @@ class OtherServices:
 
     async def post(self, callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Handle an erasure request as the called service does."""
-        assert path.removeprefix("/internal/erasures/") in {"appeals", "deliveries", "grades"}
-        self.commands.append(callee)
-        if callee in self.failing:
+        assert path.removeprefix("/internal/erasures/") in {
+            "appeals",
+            "quotations",
+            "deliveries",
+            "grades",
+        }
+        self.commands.append("appeals/quotations" if path.endswith("/quotations") else callee)
+        if self.failing & {callee, path.rpartition("/")[2]}:
             raise ServiceUnavailable(f"{callee} responded with status 503")
         database = Database(self.database.url(callee), 1, name=callee)
         try:
             async with database.write() as session:
+                if path.endswith("/quotations"):
+                    ids = await erase_quotations(session, EraseQuotations.model_validate(body).message_ids)
+                    return QuotationsErased(appeal_ids=ids).model_dump(mode="json")
                 if callee == "appeals":
                     erased = await erase_appeals(session, EraseAuthor.model_validate(body))
                     return erased.model_dump(mode="json")
@@ -112,8 +123,10 @@ class ErasureHarness:
             " ON CONFLICT (consumer) DO UPDATE SET position = excluded.position"
         )
 
-    async def run(self, erasure_id: str, *, is_read_by_appeals: bool = True) -> None:
-        """Run the job of an erasure once; by default appeals has read all messages."""
+    async def run(self, erasure_id: str, *, is_read_by_appeals: bool = True, is_indexed: bool = True) -> None:
+        """Run the job of an erasure once; by default appeals has read all messages, and all are indexed."""
+        if is_indexed:
+            await self.ingest.raw_connection.execute("DELETE FROM unindexed_messages")
         if is_read_by_appeals:
             await self.read_by_appeals()
         service = self.ingest.ingest.service

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.ingest.pseudonymisation.people_in_payloads import people_in
+from services.ingest.pseudonymisation.people_in_payloads import people_in, without_links
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,29 @@ from services.ingest.pseudonymisation.people_in_payloads import people_in
         ({"participants": {"user:17": 1_760_000_000_000}}, {"17", "1760000000000"}),
         ({"profiles": [{"id": 17}]}, {"17"}),
         ({"from_id": -101, "post_id": 17, "likes": 17}, set()),
+        ({"likes": [17, 18]}, {"17", "18"}),
+        ({"likes": {"count": 19, "items": [17]}}, {"17"}),
+        ({"response": {"profiles": [{"id": 17}], "items": [{"id": 18}]}}, {"17"}),
+        ({"text": "[id17|Мария], да"}, {"17"}),
+        ("Пишите @id17 (Мария) и vk.com/id18, ok.ru/profile/19", {"17", "18", "19"}),
+        ({"text": "17 [club18|Страница] https://vk.com/wall-1_19 kid20"}, set()),
     ],
 )
 def test_people_are_found_in_fields_that_refer_to_people(payload: Any, people: set[str]) -> None:
     assert people_in(payload) == people
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("[id17|Мария], да", "[-], да"),
+        ("[id17:bp-101_7|Мария Иванова], да", "[-], да"),
+        ("[https://vk.com/id17|Мария] и [id170|Анна]", "[-] и [id170|Анна]"),
+        ("@id17 (Мария), *id17 (Мария), @id170 (Анна)", "[-], [-], @id170 (Анна)"),
+        ("https://vk.com/id17?from=feed и vk.com/id171", "[-] и vk.com/id171"),
+        ("[ok.ru/profile/17|Мария] https://ok.ru/profile/17", "[-] [-]"),
+        ("17 и 170", "17 и 170"),
+    ],
+)
+def test_links_to_a_person_are_replaced_with_the_name(text: str, left: str) -> None:
+    assert without_links(text, {"17"}, "[-]") == left

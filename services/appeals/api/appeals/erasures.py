@@ -1,19 +1,20 @@
-"""The route that ingest calls to erase a citizen's data."""
+"""The routes that ingest calls to erase a citizen's data."""
 
 from typing import Annotated
 
 from fastapi import APIRouter
 
 from services.appeals.erasure.appeal_rows import erase_appeals
+from services.appeals.erasure.quotations import erase_quotations
 from shared.auth.callers import ServiceCaller, require_service
-from shared.contracts.erasures import AuthorErasedSoFar, EraseAuthor
+from shared.contracts.erasures import AuthorErasedSoFar, EraseAuthor, EraseQuotations, QuotationsErased
 from shared.service import UncheckedWriteTransaction
 
-internal = APIRouter(prefix="/internal/erasures/appeals", include_in_schema=False)
+internal = APIRouter(prefix="/internal/erasures", include_in_schema=False)
 IngestService = Annotated[ServiceCaller, require_service("ingest")]
 
 
-@internal.post("")
+@internal.post("/appeals")
 async def erase_author(
     session: UncheckedWriteTransaction, caller: IngestService, body: EraseAuthor
 ) -> AuthorErasedSoFar:
@@ -21,3 +22,11 @@ async def erase_author(
     Idempotent.
     """
     return await erase_appeals(session, body)
+
+
+@internal.post("/quotations")
+async def erase_quotations_of_author(
+    session: UncheckedWriteTransaction, caller: IngestService, body: EraseQuotations
+) -> QuotationsErased:
+    """Take over the texts of messages that quoted or named an author. Idempotent."""
+    return QuotationsErased(appeal_ids=await erase_quotations(session, body.message_ids))

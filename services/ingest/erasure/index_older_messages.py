@@ -1,0 +1,115 @@
+"""Index whom the messages name that a release before the index stored, and erase the erased people in them."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, delete, select, update
+
+from services.ingest.erasure.copies import erase_deliveries, erase_quotations
+from services.ingest.erasure.named_rows import erase_people
+from services.ingest.intake.named_people import index_digest, index_messages
+from services.ingest.intake.words_of_others import Content
+from services.ingest.pseudonymisation.erased_digests import author_digest, conversation_digest
+from services.ingest.pseudonymisation.people_in_payloads import digests_of_number, people_in
+from shared.database.id_conditions import is_one_of
+from shared.database.sessions import WriteSession, driver_connection
+from shared.ids import new_id
+from shared.service import Service
+from shared.tables.ingest import Message, MessageVersion
+from shared.tables.ingest_erasure import ErasedKey, UnindexedMessages
+
+BATCH = 1_000
+
+
+async def index_older_messages(service: Service) -> int:
+    """Index the messages that are left, in batches of one transaction each; return how many were read."""
+    read = 0
+    while True:
+        async with service.database.write() as session:
+            after = await session.scalar(select(UnindexedMessages.after).with_for_update(skip_locked=True))
+            if after is None:  # complete, or another worker is at it
+                return read
+            found, rewritten = await _index_next(session, after)
+        # Before the position is stored: after a kill, the batch is read again.
+        appeal_ids = await erase_quotations(service, rewritten)
+        await erase_deliveries(service, [*rewritten, *appeal_ids], str(new_id()))
+        async with service.database.write() as session:
+            if not found:
+                await session.execute(delete(UnindexedMessages))
+                return read
+            await session.execute(
+                update(UnindexedMessages).where(UnindexedMessages.after < found[-1]).values(after=found[-1])
+            )
+        read += len(found)
+
+
+async def _index_next(session: WriteSession, after: UUID) -> tuple[Sequence[UUID], list[UUID]]:
+    """Index the next messages; return their ids, and those that lost words of erased people."""
+    rows = await session.execute(
+        select(
+            Message.id,
+            Message.network,
+            Message.kind,
+            Message.thread_key,
+            Message.author_key,
+            Message.text,
+            Message.raw,
+        )
+        .where(Message.id > after)
+        .order_by(Message.id)
+        .limit(BATCH)
+    )
+    messages = rows.all()
+    ids = [row.id for row in messages]
+    former = await session.execute(
+        select(MessageVersion.message_id, MessageVersion.text, MessageVersion.raw).where(
+            is_one_of(MessageVersion.message_id, ids)
+        )
+    )
+    contents: dict[UUID, list[Content]] = defaultdict(list)
+    for row in messages:
+        contents[row.id].append(Content(row.text, (), row.raw))
+    for version in former.all():
+        contents[version.message_id].append(Content(version.text, (), version.raw))
+    named = {row.id: _others_named(row, contents[row.id]) for row in messages}
+    await index_messages(
+        await driver_connection(session),
+        {(index_digest(row.network, number), row.id) for row in messages for number in named[row.id].values()},
+    )
+    rewritten: list[UUID] = []
+    for row, erased in await _with_erased_people(session, messages, named):
+        found, _ = await erase_people(session, [row.id], erased)
+        rewritten += found
+    return ids, rewritten
+
+
+def _others_named(message: Row[Any], contents: Sequence[Content]) -> dict[str, str]:
+    """Return the numbers, by digest, of the people whom a message names, except its author."""
+    numbers = people_in([content.named for content in contents])
+    pairs = {number: digests_of_number(message.network, number) for number in numbers}
+    author = None if message.author_key is None else author_digest(message.author_key)
+    return {digest: number for number, pair in pairs.items() if author not in pair for digest in pair}
+
+
+async def _with_erased_people(
+    session: WriteSession, messages: Sequence[Row[Any]], named: Mapping[UUID, Mapping[str, str]]
+) -> list[tuple[Row[Any], dict[str, datetime]]]:
+    """Return the messages that name people whose erasure is done, and until when these are erased, by number.
+
+    In an own conversation, what was written since the erasure stays whole.
+    """
+    conversations = {row.id: conversation_digest(row.thread_key) for row in messages if row.kind == "message"}
+    digests = {digest for people in named.values() for digest in people} | set(conversations.values())
+    rows = await session.execute(
+        select(ErasedKey.digest, ErasedKey.until).where(ErasedKey.digest.in_(sorted(digests)))
+    )
+    until = {row.digest: row.until for row in rows}
+    found = []
+    for row in messages:
+        erased = {number: until[digest] for digest, number in named[row.id].items() if digest in until}
+        if erased and conversations.get(row.id) not in until:
+            found.append((row, erased))
+    return found

@@ -1,0 +1,127 @@
+"""Erase a person in other people's messages: forwarded words, links, and payloads that name the person."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.ingest.erasure.message_rows import BATCH, Counts
+from services.ingest.erasure.subject import Subject
+from services.ingest.intake.named_people import index_digest
+from services.ingest.intake.words_of_others import Content, people_to_unlink
+from services.ingest.pseudonymisation.people_in_payloads import number_of, people_in
+from shared.contracts.erasures import ERASED_TEXT
+from shared.database.id_conditions import is_one_of
+from shared.database.sessions import WriteSession
+from shared.tables.ingest import Message, MessageVersion
+from shared.tables.ingest_erasure import Erasure, NamedPerson, UnindexedMessages
+
+
+async def messages_naming(session: AsyncSession, subject: Subject) -> Sequence[UUID]:
+    """Return the next messages of others that name the person. Reads one range of an index."""
+    found = await session.scalars(
+        select(NamedPerson.message_id)
+        .where(NamedPerson.digest == _digest(subject))
+        .order_by(NamedPerson.message_id)
+        .limit(BATCH)
+    )
+    return found.all()
+
+
+async def forget_naming(session: WriteSession, subject: Subject, message_ids: Sequence[UUID]) -> None:
+    """Remove the person from the index of these messages, which no longer name the person."""
+    await session.execute(
+        delete(NamedPerson).where(
+            NamedPerson.digest == _digest(subject), is_one_of(NamedPerson.message_id, message_ids)
+        )
+    )
+
+
+async def is_index_complete(session: AsyncSession) -> bool:
+    """Return whether all messages that former releases stored are in the index of named people."""
+    return await session.scalar(select(UnindexedMessages.after)) is None
+
+
+def _digest(subject: Subject) -> str:
+    assert subject.network is not None
+    assert subject.native_id is not None
+    return index_digest(subject.network, number_of(subject.native_id))
+
+
+async def erase_in_messages_of_others(
+    session: WriteSession, erasure: Erasure, subject: Subject, message_ids: Sequence[UUID]
+) -> tuple[list[UUID], Counts]:
+    """Erase the person in these messages; return those without some words since, also since an earlier run, and
+    counts.
+
+    What the person wrote since stays whole, and so do the messages in an own conversation since then.
+    """
+    assert subject.native_id is not None
+    since = select(Message.id).where(
+        is_one_of(Message.id, message_ids),
+        (Message.author_key == subject.author_key) | Message.thread_key.in_(subject.threads),
+    )
+    skipped = set(await session.scalars(since))
+    ids = [message_id for message_id in message_ids if message_id not in skipped]
+    return await erase_people(session, ids, {number_of(subject.native_id): erasure.until})
+
+
+async def erase_people(
+    session: WriteSession, message_ids: Sequence[UUID], erased: Mapping[str, datetime]
+) -> tuple[list[UUID], Counts]:
+    """Erase these people, until when by number, in messages of others; return as `erase_in_messages_of_others`."""
+    messages = await session.execute(
+        select(
+            Message.id, Message.text, Message.attachments, Message.raw, Message.from_community, Message.written_at
+        )
+        .where(is_one_of(Message.id, message_ids), Message.erased_at.is_(None))
+        # In the order of the intake, to avoid deadlocks.
+        .order_by(Message.network, Message.kind, Message.external_id)
+        .with_for_update()
+    )
+    rewritten, payloads = [], 0
+    unlinked: dict[UUID, set[str]] = {}
+    for row in messages.all():
+        unlinked[row.id] = people_to_unlink(erased, from_community=row.from_community, written_at=row.written_at)
+        before = Content(row.text, row.attachments, row.raw)
+        after = _without(before, erased, unlinked[row.id])
+        if after != before:
+            payloads += 1
+            await session.execute(
+                update(Message)
+                .where(Message.id == row.id)
+                .values(text=after.text, attachments=after.attachments, raw=after.raw)
+                .execution_options(synchronize_session=False)
+            )
+        # Also if an earlier run was stopped before other services knew.
+        if after.text != before.text or ERASED_TEXT in before.text:
+            rewritten.append(row.id)
+    former = await session.execute(
+        select(
+            MessageVersion.message_id,
+            MessageVersion.version,
+            MessageVersion.text,
+            MessageVersion.attachments,
+            MessageVersion.raw,
+        ).where(is_one_of(MessageVersion.message_id, list(unlinked)))
+    )
+    for version in former.all():
+        before = Content(version.text, version.attachments, version.raw)
+        after = _without(before, erased, unlinked[version.message_id])
+        if after != before:
+            payloads += 1
+            await session.execute(
+                update(MessageVersion)
+                .where(MessageVersion.message_id == version.message_id, MessageVersion.version == version.version)
+                .values(text=after.text, attachments=after.attachments, raw=after.raw)
+                .execution_options(synchronize_session=False)
+            )
+    return rewritten, {"payloads_of_others": payloads} if payloads else {}
+
+
+def _without(content: Content, erased: Mapping[str, datetime], unlinked: Collection[str]) -> Content:
+    if people_in(content.named).isdisjoint(erased):
+        return content
+    return content.without_people(erased, unlinked)

@@ -1,0 +1,258 @@
+"""An erased person leaves the messages in which others name the person or forward the person's words."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from unittest import mock
+from uuid import UUID
+
+import pytest
+
+from services.ingest.erasure.index_older_messages import index_older_messages
+from services.ingest.erasure.named_rows import messages_naming
+from services.ingest.erasure.subject import find_subject
+from services.ingest.networks.port import IncomingItem
+from services.ingest.networks.vk import vk_payloads
+from services.ingest.pseudonymisation.author_keys import author_key
+from shared import clock
+from shared.jobs import RetryLater
+from tests.conftest import TestDatabase
+from tests.integration.data_growth.query_plans import MODES, explain
+from tests.integration.ingest.erasure_harness import NATIVE_ID, WORDS, ErasureHarness, OtherServices
+from tests.integration.ingest.ingest_harness import MOMENT, build_harness
+
+SECONDS = int(MOMENT.timestamp())
+OTHER, THIRD = 5001, 5003
+LINK = f"[id{NATIVE_ID}|Мурзилка Перепёлкина]"
+
+
+@pytest.fixture
+async def harness(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ErasureHarness]:
+    async with build_harness(database, keys_dir) as ingest:
+        yield ErasureHarness(ingest, OtherServices(database), author_key("vk", NATIVE_ID))
+
+
+def _comment(harness: ErasureHarness, text: str, number: int = 9, **raw: Any) -> IncomingItem:
+    """Return another person's comment in a thread where the person never wrote, as VK delivers it."""
+    payload = {"id": number, "from_id": OTHER, "post_id": 4, "date": SECONDS, "text": text} | raw
+    return vk_payloads.parse_comment(payload, harness.ingest.page)
+
+
+def _shared(author: int, text: str, **more: Any) -> dict[str, Any]:
+    return {"from_id": author, "date": SECONDS, "text": text, "conversation_message_id": 1} | more
+
+
+def _photo(owner: int) -> dict[str, Any]:
+    return {"type": "photo", "photo": {"id": 7, "owner_id": owner}}
+
+
+def _message(harness: ErasureHarness, text: str = "Посмотрите", **raw: Any) -> IncomingItem:
+    """Return another person's message in their own conversation with the page."""
+    payload = {
+        "from_id": OTHER, "peer_id": OTHER, "conversation_message_id": 5, "date": SECONDS, "text": text,
+    } | raw  # fmt: skip
+    parsed = vk_payloads.parse_message(payload, harness.ingest.page)
+    assert parsed is not None
+    return parsed
+
+
+def _post(harness: ErasureHarness, *reposted: dict[str, Any], text: str = "Делюсь") -> IncomingItem:
+    payload = {"id": 5, "owner_id": -101, "from_id": OTHER, "date": SECONDS, "text": text}
+    return vk_payloads.parse_post(payload | {"copy_history": list(reposted)}, harness.ingest.page)
+
+
+async def _store(harness: ErasureHarness, items: Sequence[IncomingItem], *, before: bool) -> None:
+    """Store the items before the erasure of the person, or after it; then as reads deliver them again."""
+    await harness.ingest.take(harness.direct_message(), *(items if before else ()))
+    await harness.erase()
+    await harness.ingest.take(*items)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize(
+    ("text", "left", "raw"),
+    [
+        (f"{LINK}, верно", "[данные удалены], верно", {"reply_to_user": int(NATIVE_ID)}),
+        (f"Спросите @id{NATIVE_ID} (Перепёлкина)", "Спросите [данные удалены]", {}),
+        ("Верно", "Верно", {"profiles": [{"id": int(NATIVE_ID), "last_name": "Перепёлкина"}]}),
+        ("Верно", "Верно", {"likes": {"count": 1, "items": [int(NATIVE_ID)]}}),
+    ],
+)
+async def test_links_are_erased_where_the_person_never_wrote(
+    harness: ErasureHarness, text: str, left: str, raw: dict[str, Any], before: bool
+) -> None:
+    await _store(harness, [_comment(harness, text, **raw)], before=before)
+    assert await harness.found() == []
+    row = await harness.ingest.row("-101_9")
+    assert (row["text"], row["version"], row["erased_at"]) == (left, 1, None)
+    assert await harness.ingest.emitted_events("message.edited") == []
+
+
+async def test_former_versions_lose_links(harness: ErasureHarness) -> None:
+    await harness.ingest.take(_comment(harness, f"{LINK}, верно"))
+    edited = _comment(harness, "Верно", edited=SECONDS + 60)
+    await harness.ingest.take(replace(edited, change="edited"), harness.direct_message())
+    await harness.erase()
+    assert await harness.found() == []
+    versions = await harness.ingest.raw_connection.fetch("SELECT text FROM message_versions")
+    assert [row["text"] for row in versions] == ["[данные удалены], верно"]
+
+
+@pytest.mark.parametrize("before", [True, False])
+async def test_forwarded_and_reposted_words_are_erased_and_those_of_others_stay(
+    harness: ErasureHarness, before: bool
+) -> None:
+    theirs = _shared(int(NATIVE_ID), WORDS, attachments=[_photo(THIRD)], fwd_messages=[_shared(THIRD, "Вложено")])
+    message = _message(
+        harness,
+        reply_message=_shared(int(NATIVE_ID), WORDS),
+        fwd_messages=[theirs, _shared(THIRD, "Чужое")],
+        attachments=[_photo(OTHER), _photo(int(NATIVE_ID))],
+    )
+    sent = {"type": "wall", "wall": {"id": 3, "from_id": int(NATIVE_ID), "date": SECONDS, "text": WORDS}}
+    items = [
+        message,
+        _message(harness, "Вот", conversation_message_id=6, attachments=[sent]),
+        _post(harness, theirs),
+    ]
+    await _store(harness, items, before=before)
+    assert await harness.found() == []
+    rows = [await harness.ingest.row(one.external_id) for one in items]
+    assert [row["text"] for row in rows] == [
+        "Посмотрите\n\nПереслано:\nданные удалены\n\nПереслано:\nВложено\n\nПереслано:\nЧужое",
+        "Вот\n\nРепост записи:\nданные удалены",
+        "Делюсь\n\nРепост записи:\nданные удалены",
+    ]
+    assert [json.loads(row["attachments"]) for row in rows] == [[_photo(OTHER)], [], []]
+    assert await harness.ingest.emitted_events("message.edited") == []
+
+
+async def test_words_of_a_second_person_are_erased_from_the_same_message(harness: ErasureHarness) -> None:
+    shared = [_shared(THIRD, "Слова третьего"), _shared(int(NATIVE_ID), WORDS)]
+    await harness.ingest.take(
+        _message(harness, fwd_messages=shared),
+        harness.direct_message(),
+        _comment(harness, "Слова третьего", 30, from_id=THIRD),
+    )
+    await harness.erase()
+    third = (await harness.request(key=author_key("vk", str(THIRD)))).json()["id"]
+    await harness.run(third)
+    assert await harness.found() == []
+    dump = await harness.dump()
+    assert "Слова третьего" not in dump
+    assert (await harness.ingest.row("101_5001_5"))["text"] == "Посмотрите" + "\n\nПереслано:\nданные удалены" * 2
+
+
+async def test_own_words_equal_to_forwarded_ones_stay(harness: ErasureHarness) -> None:
+    await harness.ingest.take(
+        _message(harness, "да", fwd_messages=[_shared(int(NATIVE_ID), "да"), _shared(THIRD, "дай")]),
+        harness.direct_message(),
+    )
+    await harness.erase()
+    text = (await harness.ingest.row("101_5001_5"))["text"]
+    assert text == "да\n\nПереслано:\nданные удалены\n\nПереслано:\nдай"
+
+
+async def test_words_that_the_person_wrote_after_the_erasure_are_kept_where_they_are_forwarded(
+    harness: ErasureHarness,
+) -> None:
+    await harness.ingest.take(harness.direct_message())
+    await harness.erase()
+    later = int(clock.now().timestamp()) + 60
+    await harness.ingest.take(
+        _message(harness, date=later, fwd_messages=[_shared(int(NATIVE_ID), "Новое", date=later)])
+    )
+    assert (await harness.ingest.row("101_5001_5"))["text"] == "Посмотрите\n\nПереслано:\nНовое"
+
+
+async def test_message_read_while_the_erasure_is_queued_is_not_edited(harness: ErasureHarness) -> None:
+    quoting = _message(harness, fwd_messages=[_shared(int(NATIVE_ID), WORDS)])
+    await harness.ingest.take(harness.direct_message(), quoting)
+    erasure_id = (await harness.request()).json()["id"]
+    await harness.ingest.take(replace(quoting, change="observed"))
+    await harness.run(erasure_id)
+    row = await harness.ingest.row("101_5001_5")
+    assert (row["text"], row["version"]) == ("Посмотрите\n\nПереслано:\nданные удалены", 1)
+    assert await harness.ingest.emitted_events("message.edited") == []
+
+
+async def test_stopped_erasure_tells_appeals_when_it_runs_again(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message(), _comment(harness, f"{LINK}, верно"))
+    erasure_id = (await harness.request()).json()["id"]
+    harness.others.failing = {"quotations"}
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    assert (await harness.ingest.row("-101_9"))["text"] == "[данные удалены], верно"
+    harness.others.failing, harness.others.commands[:] = set(), []
+    await harness.run(erasure_id)
+    assert harness.others.commands.count("appeals/quotations") == 1
+    assert await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM named_people") == 0
+
+
+async def _forget_index(harness: ErasureHarness) -> None:
+    await harness.ingest.raw_connection.execute("DELETE FROM named_people")
+    await harness.ingest.raw_connection.execute("DELETE FROM unindexed_messages")
+    await harness.ingest.raw_connection.execute("INSERT INTO unindexed_messages VALUES ($1)", UUID(int=0))
+
+
+async def _index(harness: ErasureHarness) -> int:
+    service = harness.ingest.ingest.service
+    with mock.patch.object(service, "client", return_value=harness.others):
+        return await index_older_messages(service)
+
+
+async def test_messages_of_a_former_release_are_indexed_before_the_erasure_ends(harness: ErasureHarness) -> None:
+    await harness.ingest.take(
+        harness.direct_message(),
+        _comment(harness, f"{LINK}, верно"),
+        _message(harness, fwd_messages=[_shared(int(NATIVE_ID), WORDS)]),
+    )
+    rows = "SELECT digest, message_id FROM named_people ORDER BY digest, message_id"
+    indexed = await harness.ingest.raw_connection.fetch(rows)
+    assert len(indexed) == 2
+    await _forget_index(harness)
+    erasure_id = (await harness.request()).json()["id"]
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id, is_indexed=False)
+    assert "former release" in (await harness.record(erasure_id))["error"]
+    assert await _index(harness) == 3
+    await harness.run(erasure_id, is_indexed=False)
+    assert (await harness.record(erasure_id))["status"] == "done"
+    assert await harness.found() == []
+
+
+async def test_indexing_erases_what_former_erasures_left(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    await harness.erase()
+    await harness.ingest.take(_comment(harness, "Верно"))
+    later = clock.now() + timedelta(minutes=1)
+    own = harness.comment("Новое", external_id="-101_30", written_at=later)
+    await harness.ingest.take(own)
+    await harness.ingest.raw_connection.execute(
+        "UPDATE messages SET text = $1, raw = $2 WHERE external_id = '-101_9'",
+        f"{LINK}, верно",
+        json.dumps({"from_id": OTHER, "text": f"{LINK}, верно"}),
+    )
+    await _forget_index(harness)
+    assert await _index(harness) == 3
+    row = await harness.ingest.row("-101_9")
+    assert (row["text"], json.loads(row["raw"])) == ("[данные удалены], верно", {})
+    assert "appeals/quotations" in harness.others.commands
+    assert NATIVE_ID in (await harness.ingest.row("-101_30"))["raw"]
+    assert await _index(harness) == 0
+
+
+async def test_messages_that_name_a_person_are_found_by_the_index(harness: ErasureHarness) -> None:
+    database = harness.ingest.ingest.service.database
+    await harness.ingest.take(harness.direct_message(), _comment(harness, f"{LINK}, верно"))
+    async with database.read() as session:
+        subject = await find_subject(session, harness.key)
+        assert len(await messages_naming(session, subject)) == 1
+    for mode in MODES:
+        plans = await explain(
+            database, lambda session: messages_naming(session, subject), mode, {"enable_seqscan": "off"}
+        )
+        assert {index for plan in plans.plans for index in plan.indexes} == {"pk_named_people"}
