@@ -15,10 +15,14 @@ Notice = Literal["chat_invite_user", "chat_kick_user", "chat_title_update", "cha
 
 
 class SharedIn(RequestBody):
-    """A forwarded message or a reposted post; `inner`: the messages that a forwarded message forwards itself."""
+    """A forwarded message or a reposted post; `inner`: the messages that a forwarded message forwards itself.
+
+    `age`: how many seconds before it was shared it was written.
+    """
 
     text: str = ""
     author: int = STRANGER
+    age: int = Field(default=0, ge=0)
     attachments: list[Any] = Field(default_factory=list)
     inner: list["SharedIn"] = Field(default_factory=list)
 
@@ -33,7 +37,7 @@ def forwarded_messages(items: Sequence[SharedIn], base_url: str, date: int) -> l
     """Return `fwd_messages` of a message."""
     return [
         {
-            "date": date,
+            "date": date - one.age,
             "from_id": one.author,
             "text": one.text,
             "attachments": [to_attachment(item, base_url, date) for item in one.attachments],
@@ -54,7 +58,7 @@ def reposted_posts(items: Sequence[SharedIn], base_url: str, date: int) -> list[
             "id": number,
             "owner_id": one.author,
             "from_id": one.author,
-            "date": date,
+            "date": date - one.age,
             "post_type": "post",
             "text": one.text,
             "attachments": [to_attachment(item, base_url, date) for item in one.attachments],

@@ -82,6 +82,45 @@ async def _write_and_be_answered(demo: RunningDemo, citizen: Citizen, *, role_wo
                 await _edit(demo, page["external_id"], wrote, message_id, f"{text} уточнение {role_word}")
 
 
+def _link(citizen: Citizen) -> str:
+    """Return a link to the citizen as texts in the network have it."""
+    if citizen.network == "vk":
+        return f"[id{citizen.native_id}|Щурогривов Пупырча]"
+    return f"https://ok.ru/profile/{citizen.native_id}"
+
+
+async def _named_and_forwarded(demo: RunningDemo, citizen: Citizen) -> list[str]:
+    """Let others name the citizen where the citizen never wrote, and forward the citizen's words.
+
+    Return the words of others, which must stay.
+    """
+    network, page = demo.network(citizen.network), demo.page(citizen.network)["external_id"]
+    kept = [f"когда починят ямы у дома {uuid4().hex[:6]}?" for _ in range(3)]
+    linked = f"{_link(citizen)}, {kept[0]}"
+    await network.citizen(page, "wall_post", linked)
+    await _stored(demo, linked)
+    await _opened(demo, kept[0])
+    if citizen.network != "vk":
+        return kept[:1]
+    words = TEXTS["message"]
+    shared = [{"text": words, "author": citizen.native_id, "attachments": _photo(citizen)}]
+    await demo.vk._post("share", page=page, kind="message", text=kept[1], forwarded=shared)
+    await _stored(demo, f"{kept[1]}\n\nПереслано:\n{words}")
+    await demo.vk._post("share", page=page, kind="wall_post", text=kept[2], reposted=shared)
+    await _stored(demo, f"{kept[2]}\n\nРепост записи:\n{words}")
+    for text in kept[1:]:
+        await _opened(demo, text)
+    return kept
+
+
+async def _opened(demo: RunningDemo, words: str) -> None:
+    async def opened() -> bool:
+        listed = await demo.centre.get("/appeals", q=words.rsplit(maxsplit=1)[-1].rstrip("?"), limit=5)
+        return any(words in one["text"] for one in listed["items"])
+
+    await eventually(opened, f"an appeal with «{words}» is opened")
+
+
 def _photo(citizen: Citizen) -> list[dict[str, Any]]:
     if citizen.network != "vk":
         return []
@@ -169,6 +208,7 @@ async def test_erased_citizen_is_found_neither_in_the_database_nor_in_logs(
             for appeal_id in citizen.appeals:
                 await system.wait_for("appeal.opened", appeal_id)
                 await system.wait_for("appeal.answered", appeal_id)
+        kept = [text for citizen in citizens for text in await _named_and_forwarded(demo, citizen)]
         exported = await demo.centre.ask("GET", "/appeals.csv")
         assert "фырбаджик" in exported.text.lower()
         for citizen in citizens:
@@ -191,6 +231,18 @@ async def test_erased_citizen_is_found_neither_in_the_database_nor_in_logs(
 
     sought = sorted({one for citizen in citizens for one in citizen.sought})
     assert _found(await _dump(demo), sought) == []
+    for citizen in citizens:
+        others = f"{_link(citizen)}, вы правы {uuid4().hex[:6]}"
+        await demo.network(citizen.network).citizen(demo.page(citizen.network)["external_id"], "comment", others)
+        await _stored(demo, others.replace(_link(citizen), "[данные удалены]"))
+    # Forwarded only now, and written before the erasure.
+    forwarded = [{"text": TEXTS["message"], "author": citizens[0].native_id, "age": 3_600}]
+    late = f"Смотрите {uuid4().hex[:6]}"
+    await demo.vk._post(
+        "share", page=demo.page("vk")["external_id"], kind="message", text=late, forwarded=forwarded
+    )
+    await _stored(demo, f"{late}\n\nПереслано:\nданные удалены")
+    assert _found(await _dump(demo), sought) == []
     # The networks still have the messages; reading them again must not restore anything.
     started = await demo.centre.post("/sources/reconciliations", {"since": "2026-01-01T00:00:00+08:00"})
 
@@ -209,6 +261,8 @@ async def test_erased_citizen_is_found_neither_in_the_database_nor_in_logs(
         assert {name: after[name] for name in same} == {name: before[name] for name in same}
         assert after["erased_at"] is not None
         assert {message["text"] for message in after["messages"]} == {""}
+    stored = "\n".join((await _dump(demo)).values())
+    assert [text for text in kept if text.lower() not in stored] == []
     assert (await demo.centre.get("/appeals", q="фырбаджик"))["items"] == []
     assert "данные удалены" in (await demo.centre.ask("GET", "/appeals.csv")).text
     feed = await demo.centre.ask("GET", "/events", params={"limit": 200})
