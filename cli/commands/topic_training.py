@@ -258,7 +258,9 @@ def predict(data: Path, text: str, label: str | None, model: Path, out: Path) ->
 
 
 def _label_column(table: TableHeader, label: str, at_text: int) -> int | None:
-    """Return the index of the column with the correct labels; None if the file has no such column."""
+    """Return the index of the column with the correct labels; None if the file has none, or if it is the
+    column of the texts.
+    """
     try:
         found = table.column_index(label)
     except UnreadableTableError as error:

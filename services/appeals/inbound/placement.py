@@ -45,8 +45,8 @@ class Placement:
 class _Author:
     """The messages of an author in a thread, and the readings of the author's appeals there.
 
-    `latest`: the appeals that messages of this batch opened or joined, in order. `nearest` is the comparison of
-    the message that must open an appeal with the most similar one.
+    `latest`: the appeals that messages of this batch opened or joined, in order. `nearest`: how the
+    message that must open an appeal compares with the most similar of the author's appeals.
     """
 
     items: Sequence[ClassifiedMessage]
@@ -142,7 +142,7 @@ class MessagePlacer:
             author.appeals[appeal.id] = LoadedReading(AppealReading((reading,)), (message.text,))
 
     def nearest(self, key: ThreadAuthor) -> Comparison | None:
-        """Return the comparison of the author's message that must open an appeal with the most similar of their
+        """Return how the author's message that must open an appeal compares with the most similar of their
         appeals.
         """
         return self._authors[key].nearest

@@ -68,7 +68,7 @@ async def count_by_status(session: AsyncSession, caller: Caller, filters: Appeal
 
 
 def _conditions(filters: AppealFilter, caller: Caller) -> list[ColumnElement[bool]]:
-    """Return the filter as SQL conditions on the rows of `appeal_counts`."""
+    """Return the caller's scope and the filter as SQL conditions on the rows of `appeal_counts`."""
     conditions: list[ColumnElement[bool]] = [caller.scope(AppealCount.organisation_id)]
     if filters.status:
         conditions.append(AppealCount.status.in_(filters.status))

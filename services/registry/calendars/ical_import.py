@@ -60,7 +60,7 @@ class ParsedCalendar:
         start = start or date((min(named, default=end) or date.min).year, 1, 1)
         end = end or date((max(named, default=start) or date.max).year, 12, 31)
         if end < start:
-            raise Invalid.field("query/end", "The end is before the start")
+            raise Invalid.field("query/end", f"The period would end on {end}, before it starts on {start}")
         errors = [
             FieldError(
                 pointer=f"/VEVENT/{self.event_index_by_day[day]}/DTSTART",

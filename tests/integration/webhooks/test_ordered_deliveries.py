@@ -405,7 +405,7 @@ async def test_deliveries_held_too_long_fail_and_younger_ones_behind_them_become
     assert await rounds(harness, receiver, 2) == [[12], [13]]
 
 
-async def test_replayed_delivery_that_waits_in_a_pause_has_the_whole_term(
+async def test_replayed_delivery_of_a_paused_endpoint_is_held_for_the_whole_period(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url, ordered=True)
@@ -420,7 +420,7 @@ async def test_replayed_delivery_that_waits_in_a_pause_has_the_whole_term(
     await change(harness, endpoint, paused=True)
     term = timedelta(days=30)
     assert await pending_deliveries.fail_held(harness.database, term) == 0
-    # Once the first delivery has been due for the term, the one that waits for it fails too.
+    # Once the first delivery has been due for the whole period, the one that waits for it fails too.
     await harness.sql(
         "UPDATE webhook_deliveries SET next_attempt_at = now() - interval '31 days'"
         " WHERE isfinite(next_attempt_at)"

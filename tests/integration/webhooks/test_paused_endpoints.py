@@ -121,7 +121,7 @@ async def test_time_of_a_pause_does_not_count_as_failing(harness: WebhooksHarnes
     assert (shown["active"], shown["health"]["consecutive_failures"]) == (True, 1)
 
 
-async def test_delivery_that_waited_for_the_whole_term_fails_and_can_be_replayed(
+async def test_delivery_that_waited_for_the_whole_retention_period_fails_and_can_be_replayed(
     harness: WebhooksHarness, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pending_deliveries, "HELD_BATCH", 1)

@@ -151,7 +151,7 @@ def test_rules_for_disjoint_appeals_form_no_loop(back: dict[str, Any]) -> None:
     assert found(there, rule(2, A, page_owner_id=B, **back)) == {}
 
 
-def test_many_forwarding_rules_are_checked_in_time() -> None:
+def test_maximum_number_of_forwarding_rules_is_checked_within_the_cost_limit() -> None:
     """Two thousand rules in a ring: each forwards one kind of appeal, and none loops."""
     ring = [UUID(int=10_000 + number) for number in range(100)]
     topics = [UUID(int=20_000 + number) for number in range(300)]

@@ -105,7 +105,7 @@ def _failure(before: str) -> _Sentence:
 def _near(data: Document, _names: Names) -> str:
     share = data.get("share")
     used = f": использовано {formats.percent(float(share))} времени" if share else ""
-    return f"Срок близко ({_clock(data)}){used}"
+    return f"Подходит срок ({_clock(data)}){used}"
 
 
 def _escalated(data: Document, _names: Names) -> str:

@@ -15,7 +15,7 @@ EVENTS = {
         "appeal.overdue": "срок прошёл",
         "appeal.clock_paused": "отсчёт срока приостановлен",
         "appeal.clock_resumed": "отсчёт срока продолжен",
-        "appeal.deadline_near": "срок близко",
+        "appeal.deadline_near": "подходит срок",
         "appeal.escalated": "эскалация",
         "appeal.deadline_changed": "срок сдвинулся",
         "appeal.extension_approved": "срок продлён",

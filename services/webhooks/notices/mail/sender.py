@@ -158,7 +158,9 @@ class NoticeSender:
                 self._state.note(claim.person_id, attempt)
                 if attempt.error is not None:
                     log.warning(
-                        "mail server did not accept the letter", error=attempt.error, outcome=attempt.outcome.value
+                        "mail server did not confirm that it accepted the letter",
+                        error=attempt.error,
+                        outcome=attempt.outcome.value,
                     )
                 if attempt.outcome in (Outcome.UNAVAILABLE, Outcome.UNCERTAIN):
                     stopped.set()

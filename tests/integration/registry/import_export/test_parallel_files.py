@@ -72,7 +72,7 @@ async def test_people_sign_in_while_several_colleagues_download_or_import_the_re
     registry_with_people: ServiceUnderTest, ask: Any, module: Any, name: str, connections: int
 ) -> None:
     registry = registry_with_people
-    # All colleagues have the same token here.
+    # All colleagues have the same token here, so this queue, unlike the real one, has no limit per caller.
     queue = CallerQueue("Too many files", concurrency=1, max_waiting=16, timeout_seconds=60)
     held = _Held(getattr(module, name))
     with mock.patch.object(module, name, held), mock.patch.object(import_export, "WORKBOOK_QUEUE", queue):
