@@ -96,7 +96,7 @@ class PageScheduler:
             self._in_progress.add(page_id)
             task = asyncio.create_task(self._one(self._known[page_id]))
             self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            task.add_done_callback(self._ended)
         return REFRESH_SECONDS
 
     def _refresh_pages(self) -> None:
@@ -123,7 +123,11 @@ class PageScheduler:
                 self._again.discard(page.id)
                 delay = min(delay, 1.0)
             self._put(page.id, asyncio.get_running_loop().time() + delay)
-            self._woken.set()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        # Before the loop is woken: it would still count the ended check, and start no other in its place.
+        self._running.discard(task)
+        self._woken.set()
 
     def _record_failure(self, page: PageRef, error: Exception, reason: str) -> float:
         failures = self._failures[page.id] = self._failures.get(page.id, 0) + 1

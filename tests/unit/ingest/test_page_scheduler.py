@@ -5,6 +5,9 @@ from collections import Counter
 from datetime import UTC, datetime
 from uuid import UUID
 
+import pytest
+
+from services.ingest.networks import page_scheduler
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.page_scheduler import PageScheduler
 from services.ingest.networks.port import PageRef
@@ -63,7 +66,9 @@ async def until(looks: FakePolls, seen: int) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_all_pages_are_checked_with_limited_concurrency() -> None:
+async def test_all_pages_are_checked_with_limited_concurrency(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The end of a check starts the next one, not the next reading of the list of pages.
+    monkeypatch.setattr(page_scheduler, "REFRESH_SECONDS", 1_000.0)
     looks = FakePolls([page(number) for number in range(40)])
     task = asyncio.create_task(looks.scheduler(3).run())
     await until(looks, 40)
