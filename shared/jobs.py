@@ -46,6 +46,8 @@ ScheduleHandler = Callable[[], Awaitable[None]]
 DeadLetterHandler = Callable[[WriteSession, dict[str, Any], str], Awaitable[None]]
 
 MAX_RETRY_DELAY = timedelta(minutes=5)
+# How often the queue is read besides notifications: a retry, for one, is not announced.
+POLL_INTERVAL = timedelta(seconds=5)
 RECONNECT_BACKOFF = Backoff(0.5, 5.0)
 OUTCOME_BACKOFF = Backoff(0.5, 2.0)
 OUTAGE_RETRY_DELAY = timedelta(seconds=2)
@@ -437,7 +439,7 @@ class Jobs(JobQueue):
             # seconds anyway, so a listener that missed its first probe is no reason to stop.
             work = [
                 queuer.qm.run(
-                    dequeue_timeout=timedelta(seconds=5),
+                    dequeue_timeout=POLL_INTERVAL,
                     heartbeat_timeout=timedelta(seconds=10),
                     shutdown_on_listener_failure=False,
                 )

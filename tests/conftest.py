@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -41,6 +42,8 @@ OPTIONS = (
 os.environ["PGSSLMODE"] = "disable"
 # The processes of a run share the cores: threads of numpy and sklearn would only wait for each other, spinning.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Workers in the process of a test notice the retry of a job sooner than those of production.
+JOB_POLL_INTERVAL = timedelta(seconds=0.5)
 MEMORY = Path("/dev/shm")
 MEMORY_NEEDED = 2**31
 
@@ -199,7 +202,7 @@ async def keeper() -> Keeper:
 async def databases(migrated_template: str, keeper: Keeper) -> AsyncIterator[Databases]:
     """The databases of this process."""
     made = Databases(migrated_template, keeper)
-    with mock.patch("shared.service.Database", keeper):
+    with mock.patch("shared.service.Database", keeper), mock.patch("shared.jobs.POLL_INTERVAL", JOB_POLL_INTERVAL):
         yield made
     await made.end()
 
