@@ -1,12 +1,13 @@
 """Edits, deletions, missed events, revoked tokens and database outages with emulated networks."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from services.ingest.networks.ok.reading import discussion_reader
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import Connected, Emulator, connected
 from tests.support.eventually import eventually, eventually_true
@@ -39,8 +40,9 @@ async def test_vk_edits_and_deletions_are_stored(vk: Emulator, database: TestDat
 
 
 async def test_ok_edits_and_deletions_are_found_by_polling(
-    ok: Emulator, database: TestDatabase, keys_dir: Path
+    ok: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(discussion_reader, "RECENT", timedelta(0))
     page = ok.page("ok_changes")
     async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
         await system.connect_page("ok", ok, page)

@@ -177,8 +177,9 @@ async def _row(system: Connected, query: str, *values: Any) -> Any:
 
 @pytest.mark.parametrize("form", EMPTY_FORMS)
 async def test_empty_responses_without_a_list_are_read_as_empty(
-    ok: Emulator, database: TestDatabase, keys_dir: Path, form: str
+    ok: Emulator, database: TestDatabase, keys_dir: Path, form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(discussion_reader, "RECENT", timedelta(0))
     page = ok.page(f"ok_empty_{form}")
     settings = {"ok_api_url": ok.url, "ok_topic_poll_seconds": "1", "callbacks_url": "http://127.0.0.1:9"}
     with behaviour(ok, empty_lists=form):
