@@ -139,7 +139,7 @@ async def test_gap_is_found_and_backfill_stores_history_again(
 
 async def test_revoked_token_is_shown_with_its_page(vk: Emulator, database: TestDatabase, keys_dir: Path) -> None:
     page = vk.page("vk_revoked_source")
-    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+    async with connected(database, keys_dir, vk_api_url=vk.url, token_probe_seconds="1") as system:
         page_id = await system.connect_page("vk", vk, page)
         vk.citizen(page, f"До {uuid4()}", "message")
 

@@ -15,7 +15,7 @@ from tests.support.eventually import eventually
 @pytest.fixture
 async def at_work(database: TestDatabase, keys_dir: Path, vk: Emulator) -> AsyncIterator[Connected]:
     """Ingest with its workers, connected to the VK emulator."""
-    async with connected(database, keys_dir, VK_API_URL=vk.url) as run:
+    async with connected(database, keys_dir, vk_api_url=vk.url, token_probe_seconds="1") as run:
         yield run
 
 
