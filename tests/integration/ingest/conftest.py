@@ -15,6 +15,7 @@ import pytest
 
 from cli.embedded.temporary_postgres import free_port
 from services.ingest.schemas.tokens import NetworkTokenIn
+from services.ingest.sync import resumable_runner
 from services.ingest.tokens.token_admin import add_token
 from services.ingest.worker import Worker
 from shared.database.sessions import Database
@@ -79,6 +80,17 @@ class Emulator:
         return items
 
 
+@asynccontextmanager
+async def without_limits(emulator: Emulator, *limits: str) -> AsyncIterator[None]:
+    """Lift these limits of the emulator until the block ends."""
+    before = emulator.control.get("/_control/settings").json()
+    emulator.post("settings", **dict.fromkeys(limits, 0))
+    try:
+        yield
+    finally:
+        emulator.post("settings", **{limit: before[limit] for limit in limits})
+
+
 @contextmanager
 def running_emulator(network: str, folder: Path, **settings: str) -> Iterator[Emulator]:
     """Run `python -m emulators.<network>` on a free port; `settings` are environment variables."""
@@ -125,6 +137,13 @@ def ok(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     """The OK emulator."""
     with running_emulator("ok", tmp_path_factory.mktemp("ok")) as emulator:
         yield emulator
+
+
+@pytest.fixture(autouse=True)
+def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the delays of scans, which are no settings."""
+    monkeypatch.setattr(resumable_runner, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(resumable_runner, "FIRST_DELAY", 0.2)
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,6 @@ DAY = timedelta(days=1)
 def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(f"GOSPABLIK_{name.upper()}", value)
-    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
 
 
 @pytest.fixture

@@ -9,11 +9,12 @@ from uuid import uuid4
 
 import pytest
 
+from services.ingest.networks.ok.reading import discussion_reader
 from services.ingest.networks.ok.reading.topic_poll import TopicPoller
 from services.ingest.networks.port import NetworkAdapter, PageRef
 from shared import clock
 from tests.conftest import TestDatabase
-from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.integration.ingest.conftest import Connected, Emulator, connected, without_limits
 from tests.support.eventually import eventually
 
 
@@ -81,7 +82,9 @@ async def test_ok_scan_finds_all_items_and_resumes_from_any_step(
     other = ok.page("ok_not_walked")
     written = _written(ok, page)
     ok.citizen(other, "В чужой группе", "wall_post")
-    async with connected(database, keys_dir, ok_api_url=ok.url) as system:
+    # The scans make a hundred calls, which the usual limits would spread over many seconds.
+    unlimited = without_limits(ok, "calls_per_second", "bot_calls_per_second")
+    async with unlimited, connected(database, keys_dir, ok_api_url=ok.url, ok_calls_per_second="100") as system:
         await system.connect_page("ok", ok, page)
         await _row(system, "kind = 'comment'")
         await _row(system, "kind = 'message'")  # wait until tokens of both kinds are loaded
@@ -105,8 +108,9 @@ async def test_ok_scan_finds_all_items_and_resumes_from_any_step(
 
 
 async def test_removed_comments_and_topics_are_marked_and_texts_kept(
-    ok: Emulator, database: TestDatabase, keys_dir: Path
+    ok: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(discussion_reader, "RECENT", timedelta(0))
     page = ok.page("ok_removed")
     async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="1") as system:
         await system.connect_page("ok", ok, page)

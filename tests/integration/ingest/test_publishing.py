@@ -170,6 +170,10 @@ async def test_permanent_rejection_has_message_and_can_be_retried(
         assert emulator.answers(page) == []
         (event,) = await system.events("publication.failed")
         assert str(event["subject_id"]) == asked["id"]
+        # A retry waits until the timeout of the rejected call is over.
+        await system.raw_connection.execute(
+            "UPDATE publications SET sending_since = sending_since - interval '10 minutes'"
+        )
         again = await system.ingest.client.post(
             f"/internal/publications/{asked['id']}/retry", headers=system.ingest.service_headers("appeals")
         )

@@ -201,9 +201,8 @@ async def test_step_that_cannot_be_counted_is_not_stored(
 
 
 async def test_reconciliation_without_token_waits_and_resumes(
-    database: TestDatabase, raw_connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: TestDatabase, raw_connection: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
     async with seeded_pages(database) as here:
         here.network.items = [comment(1, HOUR)]
         here.network.errors = [NoUsableToken("no usable token for wall.get")]
@@ -221,9 +220,8 @@ async def test_reconciliation_without_token_waits_and_resumes(
 
 
 async def test_page_with_invalid_token_is_delayed_and_scanned_later(
-    database: TestDatabase, raw_connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+    database: TestDatabase, raw_connection: asyncpg.Connection
 ) -> None:
-    monkeypatch.setattr("services.ingest.sync.resumable_runner.FIRST_DELAY", 0.2)
     async with seeded_pages(database) as here:
         await raw_connection.execute(
             """INSERT INTO network_tokens (id, network, kind, page_id, digest, secret, state, reason,

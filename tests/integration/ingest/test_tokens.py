@@ -157,7 +157,7 @@ async def test_waiting_calls_are_not_made_with_token_invalidated_meanwhile(pool:
     await pool.add("bad")
     pool.network.answer = lambda *_: error(5)
     # The calls are spaced so that the first ends long before the second may begin.
-    pool.use(vk_user_calls_per_second=0.2)
+    pool.use(vk_user_calls_per_second=0.5)
     await pool.accounts.refresh()
     credential = pool.vk.select_token("wall.getById", SERVICE)
     outcomes = await asyncio.gather(

@@ -207,7 +207,8 @@ async def test_hidden_counted_comments_do_not_cause_endless_reads(
     topic = str(ok.citizen(page, f"Тема {uuid4()}", "wall_post")["id"])
     for number in range(12):
         ok.citizen(page, f"{number} {uuid4()}", thread=topic)
-    async with connected(database, keys_dir, ok_api_url=ok.url, ok_topic_poll_seconds="3600") as system:
+    settings = {"ok_api_url": ok.url, "ok_topic_poll_seconds": "3600", "ok_discussion_poll_seconds": "0.1"}
+    async with connected(database, keys_dir, **settings) as system:
         await system.connect_page("ok", ok, page)
         await _marked(system, f"ok:{topic}")
         looks, before = _calls(ok, "discussions.getList"), _calls(ok, "discussions.getComments")

@@ -12,9 +12,10 @@ import pytest
 import uvicorn
 
 from cli.embedded.temporary_postgres import free_port
+from services.ingest.networks.vk.push import callback_servers
 from shared import clock
 from tests.conftest import TestDatabase
-from tests.integration.ingest.conftest import Connected, Emulator, connected
+from tests.integration.ingest.conftest import Connected, Emulator, connected, without_limits
 from tests.integration.ingest.vk_adapter import vk_adapter, walk
 from tests.support.eventually import eventually
 
@@ -173,7 +174,10 @@ async def test_vk_scan_yields_all_items_and_resumes_from_its_cursor(
         reply = vk.citizen(page, f"Комментарий {n}", thread=post["thread"])
         expected |= {f"-{page}_{post['id']}", f"-{page}_{reply['id']}"}
     vk.citizen(page, "Сообщение", "message")
-    async with connected(database, keys_dir, vk_api_url=vk.url) as system:
+    # The scans make a hundred calls, which the usual limits would spread over many seconds.
+    unlimited = without_limits(vk, "user_per_second", "group_per_second")
+    settings = {"vk_api_url": vk.url, "vk_user_calls_per_second": "100", "vk_group_calls_per_second": "100"}
+    async with unlimited, connected(database, keys_dir, **settings) as system:
         page_id = await system.connect_page("vk", vk, page)
         expected.add((await _row(system, "text = $1", "Сообщение"))["external_id"])
         async with vk_adapter(database, system) as (network, accounts):
@@ -214,8 +218,9 @@ def _servers(vk: Emulator, page: str) -> list[dict[str, Any]]:
 
 
 async def test_callback_servers_are_created_monitored_and_repaired(
-    vk: Emulator, database: TestDatabase, keys_dir: Path
+    vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(callback_servers, "RECHECK_SECONDS", 1.0)
     page, port = vk.page("vk_callback"), free_port()
     settings = {
         "vk_api_url": vk.url,
@@ -309,8 +314,9 @@ async def test_server_limit_of_community_is_shown_as_reason(
 
 
 async def test_event_pushed_by_both_sources_is_stored_once(
-    vk: Emulator, database: TestDatabase, keys_dir: Path
+    vk: Emulator, database: TestDatabase, keys_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(callback_servers, "RECHECK_SECONDS", 1.0)
     page, port = vk.page("vk_both"), free_port()
     settings = {
         "vk_api_url": vk.url,

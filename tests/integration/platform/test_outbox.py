@@ -138,8 +138,9 @@ async def test_failing_event_is_reported_and_earlier_ones_are_handled(appeals_da
 
 
 async def test_repeatedly_failing_event_is_dead_lettered_and_later_events_are_handled(
-    appeals_database: Database, database: TestDatabase
+    appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("shared.events.consumer.BACKOFF", mock.Mock(delay=lambda _failures: 0.05))
     bad, good = uuid4(), uuid4()
     async with appeals_database.write() as session:
         await emit(session, event(subject=bad), event(subject=good))
