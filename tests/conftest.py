@@ -141,7 +141,7 @@ def pytest_collection() -> Generator[None, object, object]:
 
 def pytest_collection_finish() -> None:
     """Let the garbage collector skip the hundreds of thousands of objects that collecting the tests has made."""
-    gc_tuning.freeze_startup_objects()
+    gc_tuning.freeze_startup_objects(collect=False)
 
 
 @pytest.hookimpl(wrapper=True)
