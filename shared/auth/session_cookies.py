@@ -38,6 +38,11 @@ def require_same_origin(request: Request) -> None:
         )
 
 
+async def same_origin(request: Request) -> None:
+    """Dependency: `require_same_origin`. FastAPI would call that in a thread, once per request."""
+    require_same_origin(request)
+
+
 def set_session_cookies(
     response: Response,
     access_token: str,

@@ -9,7 +9,7 @@ from types import ModuleType
 
 from fastapi import APIRouter, Depends
 
-from shared.auth.session_cookies import require_same_origin
+from shared.auth.session_cookies import same_origin
 
 
 class Section(Enum):
@@ -55,7 +55,7 @@ class Page:
 
 def page_router() -> APIRouter:
     """Return a router for a page: it accepts requests from the console's pages and opened addresses only."""
-    return APIRouter(include_in_schema=False, dependencies=[Depends(require_same_origin)])
+    return APIRouter(include_in_schema=False, dependencies=[Depends(same_origin)])
 
 
 def find_pages(package: ModuleType) -> list[Page]:

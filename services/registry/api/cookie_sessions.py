@@ -34,7 +34,7 @@ PATH = "/api/v1/auth/session"
 router = APIRouter(
     prefix="/auth/session",
     tags=["sign-in"],
-    dependencies=[Depends(session_cookies.require_same_origin)],
+    dependencies=[Depends(session_cookies.same_origin)],
     responses=responses(Forbidden, Unavailable),
 )
 Issuer = Annotated[TokenIssuer, Depends(token_issuer)]
