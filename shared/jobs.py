@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import asyncpg
@@ -65,8 +66,9 @@ SCHEDULE_FAILING = Gauge(
 )
 
 
+@cache
 def queue_settings(service: str) -> DBSettings:
-    """Return the names of a service's queue objects."""
+    """Return the names of a service's queue objects; made once, since it reads the environment field by field."""
     return DBSettings(db_schema=f"{service}_jobs", channel=Channel(f"{service}_jobs"))
 
 
