@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, text
+from sqlalchemy import BigInteger, ColumnElement, ForeignKey, Identity, Index, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -293,14 +293,26 @@ class AppealSubmission(Base):
 
 
 class AppealMessage(Base):
-    """A message of an appeal. A message belongs to at most one appeal."""
+    """A message of an appeal. A message belongs to at most one appeal.
+
+    `created_at`: when the message joined its first appeal, or was edited into one that asks. `merged_at`: when a
+    merge in effect brought it to the appeal; null for others. Both are the database's time, under the lock of the
+    appeal.
+    """
 
     __tablename__ = "appeal_messages"
 
     message_id: Mapped[UUID] = mapped_column(ForeignKey("messages.id"), primary_key=True)
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), index=True)
-    # The database's clock, under the lock of the appeal.
     created_at: Mapped[CreatedAt]
+    merged_at: Mapped[datetime | None]
+
+    @classmethod
+    def received_at(cls) -> ColumnElement[datetime]:
+        """Return the SQL expression of when the appeal got the message: whoever replied to the appeal or looked at
+        it before has not seen it.
+        """
+        return func.greatest(cls.created_at, cls.merged_at)
 
 
 class TimelineEntry(Base):

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, UniqueConstraint, Uuid, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from shared.tables import appeals, registry  # noqa: F401 — foreign keys refer to their tables
@@ -63,7 +64,8 @@ class SavedView(Base):
 class UnreadAppeal(Base):
     """An appeal with something that a person should read and has not opened since `last_at`, the database's time.
 
-    A row is deleted when the person has opened the appeal, so there are few rows.
+    A row is deleted when the person has opened the appeal, so there are few rows. `merge_ids`: the merges that are
+    the only causes of the mark, which ends if they are undone; null: it has another cause.
     """
 
     __tablename__ = "unread_appeals"
@@ -73,6 +75,7 @@ class UnreadAppeal(Base):
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeals.id"), primary_key=True)
     reason: Mapped[str]
     last_at: Mapped[datetime]
+    merge_ids: Mapped[list[UUID] | None] = mapped_column(ARRAY(Uuid))
 
 
 class AppealCount(Base):

@@ -88,7 +88,7 @@ async def change_appeal(session: WriteSession, caller: Caller, appeal_id: UUID, 
 
 
 async def _require_no_message_since(session: AsyncSession, appeal: Appeal, seen_at: datetime) -> None:
-    written = exists().where(AppealMessage.appeal_id == appeal.id, AppealMessage.created_at >= seen_at)
+    written = exists().where(AppealMessage.appeal_id == appeal.id, AppealMessage.received_at() >= seen_at)
     if await session.scalar(select(written)):
         raise PreconditionFailed.field(
             "/list_version", "This appeal has received a message since you looked at the list: read it first"
@@ -134,7 +134,7 @@ async def _message_to_decide(session: AsyncSession, appeal: Appeal) -> UUID | No
         select(AppealMessage.message_id, Classification.needs_answer)
         .outerjoin(Classification, Classification.message_id == AppealMessage.message_id)
         .where(AppealMessage.appeal_id == appeal.id)
-        .order_by(AppealMessage.created_at, AppealMessage.message_id)
+        .order_by(AppealMessage.received_at(), AppealMessage.created_at, AppealMessage.message_id)
     )
     messages = rows.all()
     unclear: list[UUID] = [row.message_id for row in messages if row.needs_answer == "unsure"]

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from typing_extensions import TypeAliasType
 
@@ -20,7 +20,7 @@ UNREAD_HELP = (
     "refused the reader's reply; `mention`: a note mentions the reader"
 )
 # Timeline entries of these kinds mark the appeal as unread for the assignee and the watchers.
-MESSAGE_KINDS = frozenset({"message_added", "message_edited", "merged_in"})
+MESSAGE_KINDS = frozenset({"message_added", "message_edited"})
 # A person's id, an appeal's id, and the reason.
 Mark = tuple[UUID, UUID, UnreadReason]
 # A renewed mark is later by at least this, and times are whole milliseconds: front ends may cut off the rest
@@ -28,23 +28,29 @@ Mark = tuple[UUID, UUID, UnreadReason]
 _STEP = timedelta(milliseconds=1)
 
 
-async def mark_unread(session: WriteSession, marks: Iterable[Mark]) -> None:
-    """Mark appeals as unread for people; only the last of several reasons is kept. The appeals must be locked."""
+async def mark_unread(session: WriteSession, marks: Iterable[Mark], *, merge_id: UUID | None = None) -> None:
+    """Mark appeals as unread for people; only the last of several reasons is kept. `merge_id`: the merge that is
+    the cause. The appeals must be locked.
+    """
     reasons = {(person_id, appeal_id): reason for person_id, appeal_id, reason in marks}
     if not reasons:
         return
     now = func.date_trunc("milliseconds", func.clock_timestamp())
     # Sorted, so that two transactions that mark the same appeals wait for each other instead of deadlocking.
+    merge_ids = None if merge_id is None else [merge_id]
     rows = [
-        {"person_id": person_id, "appeal_id": appeal_id, "reason": reason, "last_at": now}
+        {"person_id": person_id, "appeal_id": appeal_id, "reason": reason, "last_at": now, "merge_ids": merge_ids}
         for (person_id, appeal_id), reason in sorted(reasons.items())
     ]
     statement = insert(UnreadAppeal).values(rows)
     later = func.greatest(statement.excluded.last_at, UnreadAppeal.last_at + _STEP)
+    # `NULL || array` is the array, but a mark with another cause must outlive the merge.
+    only_merges = UnreadAppeal.merge_ids.is_not(None) & statement.excluded.merge_ids.is_not(None)
+    merges = case((only_merges, UnreadAppeal.merge_ids + statement.excluded.merge_ids))
     await session.execute(
         statement.on_conflict_do_update(
             index_elements=["person_id", "appeal_id"],
-            set_={"reason": statement.excluded.reason, "last_at": later},
+            set_={"reason": statement.excluded.reason, "last_at": later, "merge_ids": merges},
         )
     )
 
@@ -62,6 +68,21 @@ async def message_marks(session: WriteSession, added: Collection[tuple[Appeal, s
     return [
         (person_id, appeal_id, "message") for person_id, appeal_id in people if str(person_id) != actors[appeal_id]
     ]
+
+
+async def mark_merged(session: WriteSession, into: Appeal, actor: str, merge_id: UUID) -> None:
+    """Mark an appeal as unread because a merge brought it messages."""
+    await mark_unread(session, await message_marks(session, [(into, actor)]), merge_id=merge_id)
+
+
+async def unmark_merged(session: WriteSession, into_id: UUID, merge_id: UUID) -> None:
+    """Delete the marks of an appeal that it got only from a merge, which is undone. The appeal must be locked."""
+    of_appeal = UnreadAppeal.appeal_id == into_id
+    await session.execute(delete(UnreadAppeal).where(of_appeal, UnreadAppeal.merge_ids == [merge_id]))
+    others = func.array_remove(UnreadAppeal.merge_ids, merge_id)
+    await session.execute(
+        update(UnreadAppeal).where(of_appeal, UnreadAppeal.merge_ids.contains([merge_id])).values(merge_ids=others)
+    )
 
 
 async def mark_read(session: WriteSession, person_id: UUID | None, appeal_id: UUID, until: datetime) -> None:

@@ -44,7 +44,7 @@ def received_after(reply: Reply) -> ColumnElement[bool]:
     submitted, or needed no answer and were edited since. Both times are the database's, read while the appeal is
     locked, so clocks of different machines are never compared.
     """
-    return AppealMessage.created_at > (reply.submitted_at or reply.created_at)
+    return AppealMessage.received_at() > (reply.submitted_at or reply.created_at)
 
 
 def written_after(moment: datetime | None) -> ColumnElement[bool]:
@@ -140,7 +140,7 @@ async def after_last_reply(session: AsyncSession, appeal: Appeal) -> ColumnEleme
     submitted_at, published_at = rows.one()
     conditions: list[ColumnElement[bool]] = [true()]
     if submitted_at is not None:
-        conditions.append(AppealMessage.created_at > submitted_at)
+        conditions.append(AppealMessage.received_at() > submitted_at)
     if published_at is not None:
         conditions.append(written_after(published_at))
     return and_(*conditions)

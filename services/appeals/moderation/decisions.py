@@ -238,7 +238,7 @@ async def triage_appeal(
     message_id = await session.scalar(
         select(AppealMessage.message_id)
         .where(AppealMessage.appeal_id == appeal.id)
-        .order_by(AppealMessage.created_at)
+        .order_by(AppealMessage.received_at(), AppealMessage.created_at)
         .limit(1)
     )
     if message_id is not None:

@@ -66,7 +66,8 @@ async def split_off(
     # Splitting a message off implies that it needs its own answer.
     item = ClassifiedMessage(message, replace(result, needs_answer="yes"), classification.classified_by, actor)
     new = await matcher.open_apart(item, thread_author(message))
-    (await session.get_one(AppealMessage, message.id)).appeal_id = new.id
+    link = await session.get_one(AppealMessage, message.id)
+    link.appeal_id, link.merged_at = new.id, None
     if (review := await session.get(Review, message.id)) is not None:
         review.organisation_id = new.organisation_id or message.organisation_id
     withdraw_suggestion(appeal, message.id)

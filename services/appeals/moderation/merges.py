@@ -4,16 +4,15 @@ author answers both. Appeals of several people about one cause form an incident 
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import cast
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, bindparam, or_, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
 from services.appeals.deadline_watch.deadline_changes import due_dates, record_changed_deadline
-from services.appeals.lifecycle import appeal_queries, classification_changes, clock_pauses
+from services.appeals.lifecycle import appeal_queries, classification_changes, clock_pauses, unread_marks
 from services.appeals.lifecycle.timeline import AppealRecorder, TimelineEntryKind, event_snapshot
 from services.appeals.lifecycle.workflow import MERGE
 from services.appeals.replies import reply_queries, submission
@@ -32,8 +31,6 @@ from shared.tables.appeals_classification import Review
 from shared.tables.appeals_merges import AppealMerge
 from shared.tables.appeals_replies import PENDING_REPLY_STATUSES, VOID_REPLY_STATUSES, Reply
 from shared.tables.ingest import Message
-
-_LINKED = cast("Table", AppealMessage.__table__)
 
 # An appeal's id and number.
 LinkRow = Row[UUID, int]
@@ -60,12 +57,13 @@ async def merge(
     context = await _routing_context(session, appeal, into)
     recorder = AppealRecorder()
     message_ids, question = await _message_ids(session, appeal), await _question(session, appeal)
-    await _move_messages(session, message_ids, into)
-    await _count_as_new(session, message_ids)
-    now = clock.now()
+    # The messages count as received by their new appeal now: neither the author of an earlier reply nor a person
+    # who saw a list before knows that they are in it.
+    await _move_messages(session, message_ids, into, merged_at=await database_time(session))
+    now, merge_id = clock.now(), new_id()
     session.add(
         AppealMerge(
-            id=new_id(), appeal_id=appeal.id, into_id=into.id, thread_key=appeal.thread_key,
+            id=merge_id, appeal_id=appeal.id, into_id=into.id, thread_key=appeal.thread_key,
             author_key=appeal.author_key, message_ids=message_ids, former_status=appeal.status, reason=reason,
             merged_by=caller.actor, merged_at=now,
         )
@@ -79,16 +77,18 @@ async def merge(
     merged = AppealMerged(**event_snapshot(appeal), into_id=into.id, into_number=into.number)
     _emit_to_both(recorder, merged, appeal, into, caller)
     await recorder.write(session)
+    await unread_marks.mark_merged(session, into, caller.actor, merge_id)
     return appeal
 
 
 async def unmerge(
     session: WriteSession, caller: Caller, appeal_id: UUID, *, reason: str, version: int | None
 ) -> Appeal:
-    """Undo the merge of an appeal: restore its messages and its former status; return the appeal. The urgency that
-    the other appeal got from the merge stays there, and so does a reply that was withdrawn since. Raises
-    `NotFound`, `PreconditionFailed`, and `Conflict` if the appeal is not merged, all its messages were split off,
-    a reply was published since, or one is under way or answers one of the messages.
+    """Undo the merge of an appeal: restore its messages and its former status; return the appeal. They count as
+    received when they were before the merge. The urgency that the other appeal got from the merge stays there, and
+    so does a reply that was withdrawn since. Raises `NotFound`, `PreconditionFailed`, and `Conflict` if the appeal
+    is not merged, all its messages were split off, a reply was published since, or one is under way or answers one
+    of the messages.
     """
     of_appeal = _in_effect(AppealMerge.appeal_id, appeal_id)
     into_id = await session.scalar(select(AppealMerge.into_id).where(*of_appeal))
@@ -106,9 +106,10 @@ async def unmerge(
     message_ids = sorted({*found.message_ids}.intersection(await _message_ids(session, into)))
     if not message_ids:
         raise Conflict("All messages of the merged appeal were split off since, so the merge cannot be undone")
-    await _move_messages(session, message_ids, appeal)
+    await _move_messages(session, message_ids, appeal, merged_at=None)
     context, recorder, now = await _routing_context(session, appeal, into), AppealRecorder(), clock.now()
     found.undone_by, found.undone_at = caller.actor, now
+    await unread_marks.unmark_merged(session, into.id, found.id)
     appeal.status, appeal.closed_at, appeal.updated_at, into.updated_at = found.former_status, None, now, now
     clocks.follow_appeal(appeal, context.sla, caller.actor)
     _record(recorder, caller, "unmerged", appeal, into, reason=reason)
@@ -267,37 +268,22 @@ async def _question(session: WriteSession, appeal: Appeal) -> UUID | None:
     return found
 
 
-async def _move_messages(session: WriteSession, message_ids: Sequence[UUID], to: Appeal) -> None:
-    """Move the messages to an appeal, and their reviews to its organisation if it has one."""
+async def _move_messages(
+    session: WriteSession, message_ids: Sequence[UUID], to: Appeal, *, merged_at: datetime | None
+) -> None:
+    """Move the messages to an appeal, and their reviews to its organisation if it has one. `merged_at`: the
+    database's time if a merge brings them.
+    """
     await session.execute(
         update(AppealMessage)
         .where(AppealMessage.message_id.in_(message_ids))
-        .values(appeal_id=to.id)
+        .values(appeal_id=to.id, merged_at=merged_at)
         .execution_options(synchronize_session=False)
     )
     if to.organisation_id is None:
         return
     for review in await session.scalars(select(Review).where(Review.message_id.in_(message_ids))):
         review.organisation_id = to.organisation_id
-
-
-async def _count_as_new(session: WriteSession, message_ids: Sequence[UUID]) -> None:
-    """Let the messages count as received by their new appeal now, in their former order: neither the author of an
-    earlier reply nor a person who saw a list before knows that they are in it.
-    """
-    in_order = await session.scalars(
-        select(AppealMessage.message_id)
-        .where(AppealMessage.message_id.in_(message_ids))
-        .order_by(AppealMessage.created_at, AppealMessage.message_id)
-    )
-    moved_at = await database_time(session)
-    await session.execute(
-        update(_LINKED).where(_LINKED.c.message_id == bindparam("moved_id")).values(created_at=bindparam("at")),
-        [
-            {"moved_id": message_id, "at": moved_at + timedelta(microseconds=place)}
-            for place, message_id in enumerate(in_order)
-        ],
-    )
 
 
 def _record(

@@ -127,7 +127,7 @@ def _opening_type() -> Any:
         select(Classification.type)
         .join(AppealMessage, AppealMessage.message_id == Classification.message_id)
         .where(AppealMessage.appeal_id == Appeal.id)
-        .order_by(AppealMessage.created_at, AppealMessage.message_id)
+        .order_by(AppealMessage.received_at(), AppealMessage.created_at, AppealMessage.message_id)
         .limit(1)
         .scalar_subquery()
     )

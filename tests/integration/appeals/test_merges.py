@@ -9,9 +9,12 @@ from uuid import UUID
 import httpx
 import pytest
 
+from services.appeals.lifecycle.message_queries import WITHOUT_RAW_PAYLOAD
+from services.appeals.lifecycle.waiting_messages import asked_at
 from services.appeals.moderation import merges
 from shared.auth.callers import Caller
 from shared.auth.rights import Right, Role
+from shared.tables.ingest import Message
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.people_helpers import register
 from tests.integration.appeals.reply_helpers import answer, execute, reply_fails, restart_publication
@@ -511,7 +514,56 @@ async def test_merged_messages_keep_their_order(scenario: AppealsScenario) -> No
     for hour, text in ((2, "Спасибо"), (3, "И тротуар на Бабушкина разбит")):
         await scenario.citizen_writes(text, thread=OTHER_THREAD, at=WEDNESDAY + hour * HOUR)
     second = await scenario.appeal(second["id"])
-    order = "SELECT message_id FROM appeal_messages ORDER BY created_at"
+    order = "SELECT message_id FROM appeal_messages ORDER BY greatest(created_at, merged_at), created_at"
     before = await scenario.ingest.fetch(order)
     assert (await _merge(scenario, second, first)).status_code == 200
     assert (len(before), await scenario.ingest.fetch(order)) == (4, before)
+
+
+async def test_failed_reply_published_after_the_undo_of_a_merge_answers_the_question_that_its_author_saw(
+    scenario: AppealsScenario,
+) -> None:
+    first, second = await _two(scenario)
+    reply = await answer(scenario, second, "Отремонтируем в мае.")
+    await reply_fails(scenario, reply)
+    assert (await _merge(scenario, await scenario.appeal(second["id"]), first)).status_code == 200
+    assert (await _unmerge(scenario, second["id"])).status_code == 200
+    await scenario.emit_published(reply, at=WEDNESDAY + 2 * HOUR)
+    assert (await scenario.appeal(second["id"]))["status"] == "answered"
+
+
+async def test_merge_is_not_taken_for_an_edit_that_made_its_messages_ask(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    question = UUID(second["messages"][0]["id"])
+    await scenario.ingest.execute("UPDATE messages SET edited_at = now()")
+    assert (await _merge(scenario, second, first)).status_code == 200
+    async with scenario.appeals.service.database.write() as session:
+        message = await session.get_one(Message, question, options=[WITHOUT_RAW_PAYLOAD])
+        assert await asked_at(session, message) is None
+
+
+async def test_undo_of_a_merge_ends_the_unread_marks_that_only_merges_made(scenario: AppealsScenario) -> None:
+    first, second = await _two(scenario)
+    third = await _appeal_of(scenario, thread="vk:-101_3", at=WEDNESDAY + 2 * HOUR)
+    early, late = await register(scenario, "Ольга"), await register(scenario, "Пётр")
+    await early.post(f"/appeals/{first['id']}/watchers", {})
+    await scenario.citizen_writes(AGAIN, at=WEDNESDAY + 2 * HOUR)
+    await late.post(f"/appeals/{first['id']}/watchers", {})
+
+    async def unread() -> list[str | None]:
+        rows = [(await one.get(f"/appeals/{first['id']}")).json()["unread"] for one in (early, late)]
+        return [row and row["reason"] for row in rows]
+
+    assert await unread() == ["message", None]
+    for appeal in (second, third):
+        assert (await _merge(scenario, appeal, await scenario.appeal(first["id"]))).status_code == 200
+    assert await unread() == ["message", "message"]
+    assert (await _unmerge(scenario, second["id"])).status_code == 200
+    assert await unread() == ["message", "message"]
+    assert (await _unmerge(scenario, third["id"])).status_code == 200
+    # The message that came before the merges is still unread.
+    assert await unread() == ["message", None]
+    assert (await _merge(scenario, await scenario.appeal(second["id"]), first)).status_code == 200
+    await scenario.citizen_writes(AGAIN, at=WEDNESDAY + 3 * HOUR)
+    assert (await _unmerge(scenario, second["id"])).status_code == 200
+    assert await unread() == ["message", "message"]

@@ -1,0 +1,24 @@
+"""Store when a merge brought a message to its appeal, and which merges alone marked an appeal as unread."""
+
+from collections.abc import Sequence
+
+from alembic import op
+
+revision: str = "0076"
+down_revision: str | None = "0075"
+branch_labels: Sequence[str] | None = None
+depends_on: Sequence[str] | None = None
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE appeal_messages ADD COLUMN IF NOT EXISTS merged_at timestamptz")
+    op.execute("ALTER TABLE unread_appeals ADD COLUMN IF NOT EXISTS merge_ids uuid[]")
+
+
+def downgrade() -> None:
+    # The former version reads only when a message was received.
+    op.execute(
+        "UPDATE appeal_messages SET created_at = greatest(created_at, merged_at) WHERE merged_at IS NOT NULL"
+    )
+    op.drop_column("unread_appeals", "merge_ids", if_exists=True)
+    op.drop_column("appeal_messages", "merged_at", if_exists=True)
