@@ -18,6 +18,7 @@ from sqlalchemy import func, select, update
 from services.appeals.classification import store
 from services.appeals.classification.types import is_automatic
 from services.appeals.feedback.awaited_feedback import AwaitedFeedback
+from services.appeals.feedback.feedback_reading import read_feedback
 from services.appeals.feedback.recording import record_feedback
 from services.appeals.inbound.clarification import AppealHandling, Clarifier
 from services.appeals.inbound.locked_appeals import LockedAppeals, ThreadAuthor
@@ -33,6 +34,7 @@ from services.appeals.lifecycle.other_matters import suggest_other_matter
 from services.appeals.lifecycle.route_snapshot import returned_by_organisation, route_of
 from services.appeals.lifecycle.timeline import AppealRecorder, event_snapshot
 from services.appeals.lifecycle.transitions import assign, record_first_assignment, reopen
+from services.appeals.lifecycle.waiting_messages import ASKS_NOTHING, is_thanks_or_mark, needs_reply
 from services.appeals.lifecycle.workflow import FINAL_STATUSES, status_after_message
 from services.appeals.routing.context import RoutingContext
 from services.appeals.routing.triage import keep_in_triage, unclear_need_reason
@@ -78,8 +80,9 @@ class AppealMatcher:
         self._links: list[dict[str, Any]] = []
         self._opened_clocks: dict[UUID, OpenedClocks] = {}
         self._awaited_feedback = AwaitedFeedback()
-        # Messages of appeals that needed no answer before their text was edited.
+        # Messages of appeals that needed no answer before their text was edited; of these, thanks and marks.
         self._needed_none: set[UUID] = set()
+        self._thanks_or_marks: set[UUID] = set()
         self._edited: set[UUID] = set()
 
     async def store_results(self, items: Iterable[ClassifiedMessage]) -> dict[UUID, int]:
@@ -88,26 +91,29 @@ class AppealMatcher:
         a person decide about a message at the same time, the second waits here and sees what the first decided.
         """
         items = list(items)
-        self._needed_none |= await self._that_need_none(items)
+        await self._load_those_that_need_none(items)
         return await store.store_classifications(
             self._session, {item.message.id: self._row(item) for item in items}
         )
 
-    async def _that_need_none(self, items: Iterable[ClassifiedMessage]) -> set[UUID]:
-        """Return which messages of appeals the classifier has read as needing no answer until now."""
+    async def _load_those_that_need_none(self, items: Iterable[ClassifiedMessage]) -> None:
+        """Load which messages of appeals have needed no answer until now by their former, automatic reading."""
         edited = [
             item.message.id
             for item in items
             if item.message.id in self.locked.by_message and is_automatic(item.classified_by)
         ]
         if not edited:
-            return set()
-        rows = await self._session.scalars(
-            select(Classification.message_id).where(
-                Classification.message_id.in_(edited), Classification.needs_answer == "no"
-            )
+            return
+        rows = await self._session.execute(
+            select(AppealMessage.message_id, is_thanks_or_mark().label("is_thanks_or_mark"))
+            .join(Classification, Classification.message_id == AppealMessage.message_id)
+            .where(AppealMessage.message_id.in_(edited), ~needs_reply())
         )
-        return set(rows)
+        for row in rows:
+            self._needed_none.add(row.message_id)
+            if row.is_thanks_or_mark:
+                self._thanks_or_marks.add(row.message_id)
 
     async def place(self, items: Sequence[ClassifiedMessage]) -> None:
         """Decide which appeal each message belongs to, and insert the appeals that must be opened. Call `match`
@@ -220,17 +226,25 @@ class AppealMatcher:
         """
         appeal = self.locked.appeals[self.locked.by_message[item.message.id]]
         before = classification_fields(appeal)
+        needs_answer = "no" if self.feedback_after_edit(item.message) is not None else item.result.needs_answer
         # The reply under way answers an awaited message that is edited and still asks nothing.
-        asks = item.result.needs_answer != "no" or not awaits_reply_to(appeal, item.message.id)
+        asks = needs_answer != "no" or not awaits_reply_to(appeal, item.message.id)
         if item.message.id in self._needed_none and asks:
             self._edited.add(item.message.id)
         if not was_urgent:
             self._raise_urgency(appeal, item, only_alert=decided or appeal.status in FINAL_STATUSES)
-        if not decided and appeal.status == "triage" and item.result.needs_answer == "yes":
+        if not decided and appeal.status == "triage" and needs_answer == "yes":
             self._resolve_triage(appeal, item)
-        elif not decided and item.message.id in self._needed_none:
+        elif not decided and needs_answer != "no" and item.message.id in self._needed_none:
             self._reopen(appeal, item, asked_at=item.message.edited_at)
         record_reclassified(self._recorder, appeal, before, item.actor)
+
+    def feedback_after_edit(self, message: Message) -> str | None:
+        """Return the kind of feedback of thanks or a mark that still asks nothing after an edit; None of other
+        messages.
+        """
+        reading = read_feedback(message.text) if message.id in self._thanks_or_marks else None
+        return reading.kind if reading is not None and reading.kind in ASKS_NOTHING else None
 
     def _record_opened(self, appeal: Appeal, item: ClassifiedMessage) -> None:
         nearest = self._nearest.get(item.message.id)

@@ -3,6 +3,7 @@ transaction.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row, select, tuple_
@@ -225,8 +226,10 @@ class _MessageBatch:
         appeal.updated_at = clock.now()
         data = parse_event(event)
         if isinstance(data, MessageEdited):
+            feedback = self._matcher.feedback_after_edit(message)
+            said: dict[str, Any] = {"feedback": feedback} if feedback is not None else {}
             self._recorder.add_timeline_entry(
-                appeal, "message_edited", message_id=str(message.id), version=message.version
+                appeal, "message_edited", message_id=str(message.id), version=message.version, **said
             )
             if message.written_at == appeal.written_at and message.url == appeal.url:
                 appeal.text = message.text

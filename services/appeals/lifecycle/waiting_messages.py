@@ -24,7 +24,7 @@ from shared.tables.appeals_replies import Reply
 from shared.tables.ingest import Message
 
 # Kinds of feedback on an answer that await no reply.
-_ASKS_NOTHING: Final = ("thanks", "mark")
+ASKS_NOTHING: Final = ("thanks", "mark")
 _ENDS_PAUSE: Final = "Ответа ждёт следующее сообщение гражданина"
 _READ_AS: Final = ("message_added", "feedback_received", "feedback_corrected")
 
@@ -59,23 +59,33 @@ def written_after(moment: datetime | None) -> ColumnElement[bool]:
     return or_(Message.written_at > moment, edited)
 
 
-def needs_reply(appeal: Appeal) -> ColumnElement[bool]:
-    """Return the SQL condition of messages of the appeal (`AppealMessage` with its `Classification`) that may need
-    a reply. Thanks and marks for an answer need none, whatever the classifier reads in them, unless a person
-    decided otherwise or they were edited since.
+def needs_reply() -> ColumnElement[bool]:
+    """Return the SQL condition of messages of appeals (`AppealMessage` with its `Classification`) that may need a
+    reply.
+    """
+    return and_(Classification.needs_answer != "no", ~is_thanks_or_mark())
+
+
+def is_thanks_or_mark() -> ColumnElement[bool]:
+    """Return the SQL condition of messages of appeals (`AppealMessage` with its `Classification`) that thank for
+    an answer or give it a mark. They need no reply, whatever the classifier reads in them, unless a person decided
+    otherwise, or the citizen edited them since into something else.
     """
     message_id = AppealMessage.message_id
     said_in = TimelineEntry.data["message_id"].astext == cast(message_id, String)
-    of_appeal = and_(TimelineEntry.appeal_id == appeal.id, said_in)
+    of_appeal = and_(TimelineEntry.appeal_id == AppealMessage.appeal_id, said_in)
     rounds = exists().where(FeedbackRound.message_id == message_id)
     # Later feedback replaces the earlier one in the round; the timeline keeps both.
     replaced = ~rounds & exists().where(
-        of_appeal, TimelineEntry.kind.in_(_READ_AS), TimelineEntry.data["feedback"].astext.in_(_ASKS_NOTHING)
+        of_appeal, TimelineEntry.kind.in_(_READ_AS), TimelineEntry.data["feedback"].astext.in_(ASKS_NOTHING)
     )
-    asks_nothing = rounds.where(FeedbackRound.kind.in_(_ASKS_NOTHING)) | replaced
+    asks_nothing = rounds.where(FeedbackRound.kind.in_(ASKS_NOTHING)) | replaced
     by_person = ~or_(*(Classification.classified_by.startswith(prefix) for prefix in AUTOMATIC_PREFIXES))
-    edited = exists().where(of_appeal, TimelineEntry.kind == "message_edited")
-    return and_(Classification.needs_answer != "no", or_(~asks_nothing, by_person, edited))
+    # An edit that left it thanks or a mark has `feedback`.
+    edited = exists().where(
+        of_appeal, TimelineEntry.kind == "message_edited", TimelineEntry.data["feedback"].astext.is_(None)
+    )
+    return and_(asks_nothing, ~by_person, ~edited)
 
 
 async def first_waiting(
@@ -92,7 +102,7 @@ async def first_waiting(
         .where(
             AppealMessage.appeal_id == appeal.id,
             is_later,
-            needs_reply(appeal),
+            needs_reply(),
             Message.deleted_at.is_(None),
         )
         .order_by(

@@ -71,7 +71,7 @@ class AppealState:
             .where(
                 AppealMessage.appeal_id == appeal.id,
                 AppealMessage.message_id != message_id,
-                needs_reply(appeal),
+                needs_reply(),
                 unanswered,
             )
             .exists()

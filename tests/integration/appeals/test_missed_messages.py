@@ -9,7 +9,7 @@ import pytest
 
 from services.appeals.settings import settings
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
-from tests.integration.appeals.reply_helpers import answer, appeal, reply_fails, restart_publication
+from tests.integration.appeals.reply_helpers import answer, appeal, execute, reply_fails, restart_publication
 from tests.integration.appeals.test_clocks import pause
 from tests.integration.appeals.test_feedback import (
     FURTHER_QUESTION,
@@ -38,6 +38,15 @@ async def _edit(scenario: AppealsScenario, message: dict[str, Any], text: str) -
     )  # fmt: skip
     await scenario.emit("message.edited", UUID(message["id"]), scenario.organisation)
     await scenario.process_events()
+
+
+async def _misread(scenario: AppealsScenario, message: dict[str, Any], needs_answer: str = "yes") -> None:
+    """Let the message have this classification, as the model may read it."""
+    await execute(
+        scenario,
+        "UPDATE classifications SET needs_answer = $2 WHERE message_id = $1",
+        UUID(message["id"]), needs_answer,
+    )  # fmt: skip
 
 
 async def test_missed_question_reopens_the_answered_appeal_with_a_clock_from_the_message(
@@ -124,6 +133,39 @@ async def test_thanks_edited_into_a_question_reopen_the_answered_appeal(
     clocks = await clocks_of(scenario, found, "next_response")
     started = [datetime.fromisoformat(one["started_at"]) for one in clocks]
     assert started == ([EDITED_AT] if status == "reopened" else [])
+
+
+@pytest.mark.parametrize("needs_answer", ["yes", "unsure"])
+@pytest.mark.parametrize(("edited", "status"), [(FURTHER_QUESTION, "reopened"), ("5 из 5!", "answered")])
+async def test_mark_that_the_classifier_misread_reopens_the_appeal_when_edited_into_a_question(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, needs_answer: str, edited: str, status: str
+) -> None:
+    monkeypatch.setattr(settings(), "mark_question", "Оцените, пожалуйста, ответ от 1 до 5.")
+    found = await says(scenario, await answered(scenario, outcome="solved", ask_mark=True), "5 из 5")
+    assert (found["status"], found["feedback_kind"]) == ("answered", "mark")
+    mark = found["messages"][-1]
+    await _misread(scenario, mark, needs_answer)
+    await _edit(scenario, mark, edited)
+    after = await scenario.appeal(found["id"])
+    assert after["status"] == status
+    started = [
+        datetime.fromisoformat(one["started_at"]) for one in await clocks_of(scenario, found, "next_response")
+    ]
+    assert started == ([EDITED_AT] if status == "reopened" else [])
+
+
+async def test_misread_mark_that_was_edited_into_another_mark_does_not_wait_for_a_reply(
+    scenario: AppealsScenario,
+) -> None:
+    found = await says(scenario, await answered(scenario), "5 из 5")
+    await _misread(scenario, found["messages"][-1])
+    await _edit(scenario, found["messages"][-1], "5 из 5!")
+    await _misread(scenario, found["messages"][-1])
+    found = await says(scenario, found, FURTHER_QUESTION, at=EDITED_AT + HOUR)
+    assert found["status"] == "reopened"
+    decided = await scenario.post(f"/messages/{found['messages'][-1]['id']}/triage", {"needs_answer": False})
+    assert decided.status_code == 200, decided.text
+    assert (await scenario.appeal(found["id"]))["status"] == "answered"
 
 
 async def test_question_edited_into_a_message_while_a_reply_is_under_way_awaits_the_next_reply(
