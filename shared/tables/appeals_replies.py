@@ -78,6 +78,8 @@ class Reply(Base):
     outcome: Mapped[str | None]
     # Whether the text ends with the request for a mark, which is added when the reply is submitted.
     asks_mark: Mapped[bool] = mapped_column(default=False, server_default=_FALSE)
+    # The request for a mark that was added; null: none, not submitted yet, or submitted by a former version.
+    mark_question: Mapped[str | None]
     status: Mapped[str]
     author: Mapped[str]
     promised_at: Mapped[datetime | None]

@@ -29,18 +29,35 @@ def append_question(reply: Reply) -> None:
     """Append the request for a mark to the text of a reply that asks for one, unless the text already ends with
     it.
     """
+    if reply.asks_mark and reply.mark_question is None:
+        reply.mark_question = settings().mark_question or None
     reply.text = with_question(reply, reply.text)
 
 
 def with_question(reply: Reply, text: str) -> str:
-    """Return a text for the reply with the request for a mark, if the reply asks for one."""
-    question = settings().mark_question
-    if not reply.asks_mark or not question:
+    """Return a text for the reply with the request for a mark, if the reply asks for one. A submitted reply keeps
+    the words with which it was submitted.
+    """
+    question = _question_of(reply)
+    if not question:
         return text
     return text.rstrip() if text.rstrip().endswith(question) else f"{text}\n\n{question}"
 
 
 def own_text(reply: Reply) -> str:
     """Return the text as its author wrote it, without the request for a mark."""
-    question = settings().mark_question
-    return reply.text.removesuffix(question) if reply.asks_mark and question else reply.text
+    return reply.text.removesuffix(_question_of(reply))
+
+
+def edited_text(reply: Reply, text: str) -> str:
+    """Return the text of an edit of a published reply, with the request for a mark with which it was published:
+    citizens may be answering it.
+    """
+    is_known = reply.mark_question is not None or reply.text.endswith(_question_of(reply))
+    return with_question(reply, text) if is_known else text
+
+
+def _question_of(reply: Reply) -> str:
+    if not reply.asks_mark:
+        return ""
+    return reply.mark_question or settings().mark_question

@@ -15,7 +15,14 @@ from sqlalchemy.orm import joinedload
 
 from services.appeals import jobs
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
-from services.appeals.replies import approval_rules, check_context, drafts, reply_attachments, reply_queries
+from services.appeals.replies import (
+    approval_rules,
+    check_context,
+    drafts,
+    mark_question,
+    reply_attachments,
+    reply_queries,
+)
 from services.appeals.replies.new_reply import NewReply
 from services.appeals.replies.repeated_texts import without_whitespace
 from services.appeals.replies.submission import check_promise, require_none_under_way
@@ -65,7 +72,8 @@ async def edit_reply(
     if photos is not None and list(photos) == reply.attachment_ids:
         photos = None
     promised_at = given.promised_at if given.promised_at != reply.promised_at else None
-    _require_another_text(reply, given.text, promised_at, photos)
+    text = mark_question.edited_text(reply, given.text)
+    _require_another_text(reply, text, promised_at, photos)
     message = await reply_queries.find_message(session, reply.in_reply_to)
     edited = NewReply(given.text, reply.kind, promised_at or reply.promised_at, reply.in_reply_to)
     if promised_at is not None:
@@ -84,7 +92,7 @@ async def edit_reply(
         reply,
         caller,
         kind="edit",
-        text=given.text,
+        text=text,
         reason=given.reason,
         hints=[hint.stored() for hint in hints],
         promised_at=promised_at,

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from services.appeals.settings import settings
 from shared.networks import NETWORKS
 from tests.integration.appeals.conftest import WEDNESDAY, AppealsScenario
 from tests.integration.appeals.reply_helpers import answer, appeal, execute, replies_of, request
@@ -14,6 +15,7 @@ from tests.integration.appeals.test_failed_replies import promise_passes, record
 from tests.integration.appeals.test_reply_attachments import upload
 from tests.integration.appeals.test_reply_changes import EDIT, HOUR, change, emit_outcome, published, withdrawn
 
+QUESTION = "Оцените, пожалуйста, ответ от 1 до 5."
 NEXT_DATE = "2099-02-01T10:00:00+08:00"
 
 
@@ -275,3 +277,35 @@ async def test_photos_are_edited_where_the_network_allows_it(
     (shown,) = await replies_of(scenario, found)
     refused = await change(scenario, found, shown, EDIT | {"attachments": []})
     assert refused.json()["errors"][0]["pointer"] == "/attachments"
+
+
+@pytest.mark.parametrize("given", [EDIT["text"], f"{EDIT['text']}\n\n{QUESTION}"], ids=["without", "with"])
+async def test_edit_keeps_the_request_for_a_mark_as_it_was_published(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    monkeypatch.setattr(settings(), "mark_question", QUESTION)
+    found = await appeal(scenario)
+    reply = await published(scenario, found, outcome="solved", ask_mark=True)
+    monkeypatch.setattr(settings(), "mark_question", "Поставьте оценку.")
+    same = await change(scenario, found, reply, EDIT | {"text": "Начнём в понедельник."})
+    assert (same.status_code, same.json()["errors"][0]["pointer"]) == (422, "/text")
+    asked = await change(scenario, found, reply, EDIT | {"text": given})
+    await emit_outcome(scenario, reply, asked, "edited")
+    (shown,) = await replies_of(scenario, found)
+    assert (shown["text"], shown["asks_mark"]) == (f"{EDIT['text']}\n\n{QUESTION}", True)
+
+
+async def test_edit_of_a_reply_of_a_former_version_keeps_its_request_for_a_mark_if_its_words_are_known(
+    scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings(), "mark_question", QUESTION)
+    found = await appeal(scenario)
+    reply = await published(scenario, found, outcome="solved", ask_mark=True)
+    await execute(scenario, "UPDATE replies SET mark_question = NULL")
+    asked = await change(scenario, found, reply, EDIT)
+    await emit_outcome(scenario, reply, asked, "edited")
+    (shown,) = await replies_of(scenario, found)
+    assert shown["text"] == f"{EDIT['text']}\n\n{QUESTION}"
+    monkeypatch.setattr(settings(), "mark_question", "Поставьте оценку.")
+    asked = await change(scenario, found, shown, EDIT | {"text": "Начнём в среду."})
+    assert asked.json()["changes"][-1]["text"] == "Начнём в среду."

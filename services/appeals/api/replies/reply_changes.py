@@ -43,9 +43,11 @@ async def edit_reply(
     with the reason. `progress` says how many parts of a long reply have the new text; if the network refuses
     halfway, `text` is what the network then shows, and the same edit may be requested again.
 
-    The text is checked like the text of a new reply. `promised_at` moves the open promise of an interim reply (409
-    if the promise is not open, or another reply is under way), and the text must change with it; `attachments`
-    replaces the photos if the network can edit them. Omitted fields and the kind stay unchanged.
+    The text is checked like the text of a new reply. A reply that asks for a mark (`asks_mark`) keeps the request
+    with which it was published: it is added to a text that does not end with it. `promised_at` moves the open
+    promise of an interim reply (409 if the promise is not open, or another reply is under way), and the text must
+    change with it; `attachments` replaces the photos if the network can edit them. Omitted fields and the kind
+    stay unchanged.
 
     If a rule requires approval, only an approver other than the author may edit: otherwise 409. Also 409 if the
     network takes no edits, or while another change is under way, which `change` names. An edit fails if its text

@@ -1,4 +1,6 @@
-"""Store when a merge brought a message to its appeal, and which merges alone marked an appeal as unread."""
+"""Store when a merge brought a message to its appeal, which merges alone marked an appeal as unread, and with
+which words a reply asks for a mark.
+"""
 
 from collections.abc import Sequence
 
@@ -13,6 +15,7 @@ depends_on: Sequence[str] | None = None
 def upgrade() -> None:
     op.execute("ALTER TABLE appeal_messages ADD COLUMN IF NOT EXISTS merged_at timestamptz")
     op.execute("ALTER TABLE unread_appeals ADD COLUMN IF NOT EXISTS merge_ids uuid[]")
+    op.execute("ALTER TABLE replies ADD COLUMN IF NOT EXISTS mark_question text")
 
 
 def downgrade() -> None:
@@ -20,5 +23,6 @@ def downgrade() -> None:
     op.execute(
         "UPDATE appeal_messages SET created_at = greatest(created_at, merged_at) WHERE merged_at IS NOT NULL"
     )
+    op.drop_column("replies", "mark_question", if_exists=True)
     op.drop_column("unread_appeals", "merge_ids", if_exists=True)
     op.drop_column("appeal_messages", "merged_at", if_exists=True)
