@@ -322,9 +322,10 @@ class TooManyRequests(Problem):
 
 
 class UpstreamFailed(Problem):
-    """Another service did not respond correctly."""
+    """Another service refused what this service asked of it; its log says why."""
 
-    status, slug, title = 502, "bad-gateway", "Bad gateway"
+    # Not 502: the gateway, which sees only the status, would replace the document as if no service had answered.
+    status, slug, title = 503, "upstream-failed", "Another service failed"
 
 
 class Unavailable(Problem):

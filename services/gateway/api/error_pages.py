@@ -13,6 +13,14 @@ STATUSES = (413, 502, 503, 504)
 ATTACHMENTS_PATH = "/api/v1/attachments"
 
 
+class BadGateway(problems.Problem):
+    """A service did not respond; it is not known whether the service carried out the request."""
+
+    status: ClassVar[int] = 502
+    slug: ClassVar[str] = "bad-gateway"
+    title: ClassVar[str] = "Bad gateway"
+
+
 class GatewayTimeout(problems.Problem):
     """A service took too long; it is not known whether the service carried out the request."""
 
@@ -60,7 +68,7 @@ def _problem(status: int, body_bytes: int, path: str) -> problems.Problem:
                 limit = f"too large: an attachment has at most {MAX_ATTACHMENT_BYTES} bytes"
             return problems.TooLarge(f"The request body is {limit}")
         case 502:
-            return problems.UpstreamFailed("The service did not answer; a read request may be repeated at once")
+            return BadGateway("The service did not answer; a read request may be repeated at once")
         case 503:
             return problems.Unavailable("The service is temporarily unavailable", headers={"Retry-After": "2"})
         case _:

@@ -178,7 +178,7 @@ async def test_resolving_with_an_unavailable_network_gets_503(registry: ServiceU
     assert (answer.status_code, answer.json()["type"]) == (503, "/problems/unavailable")
     ingest.status = 422
     answer = await resolve(registry, "vk.com/school71")
-    assert (answer.status_code, answer.json()["type"]) == (502, "/problems/bad-gateway")
+    assert (answer.status_code, answer.json()["type"]) == (503, "/problems/upstream-failed")
 
 
 async def test_page_without_an_address_or_a_complete_id_or_with_both_is_refused(

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from services.webhooks.event_catalogue.catalogue import CATALOGUE
 from shared.auth.rights import Right
+from shared.http import problems
 from tests.support.merged_document import Operation, merged_document, operations, service_documents
 
 _SCHEMAS = "#/components/schemas/"
@@ -316,3 +317,10 @@ def test_body_that_is_verified_before_it_is_parsed_is_described() -> None:
     assert "security" not in operation
     headers = {one["name"] for one in operation["parameters"] if one["in"] == "header" and one["required"]}
     assert headers == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+
+
+def test_services_answer_with_no_status_whose_response_the_gateway_replaces() -> None:
+    documented = [one for one in operations() if {"502", "504"} & one.described["responses"].keys()]
+    of_services = [kind for kind in problems.kinds() if not kind.__module__.startswith("services.gateway.")]
+    assert documented == []
+    assert [kind for kind in of_services if kind.status in {502, 504}] == []
