@@ -57,11 +57,11 @@ class NewBulkReply:
 
 
 async def submit_bulk_reply(
-    session: WriteSession, caller: Caller, incident_id: UUID, given: NewBulkReply, *, repeats: bool = False
+    session: WriteSession, caller: Caller, incident_id: UUID, given: NewBulkReply, *, allow_duplicate: bool = False
 ) -> IncidentReply:
     """Store the reply and enqueue the job that creates one reply per appeal. A moderator's reply goes to all
-    appeals, a staff member's to the appeals in their scope. `repeats`: the caller sends an equal final text
-    again on purpose. Raises `NotFound`, `Duplicate` naming the first reply, `Forbidden` for a moderator whose
+    appeals, a staff member's to the appeals in their scope. `allow_duplicate`: the caller repeats an equal final
+    text on purpose. Raises `NotFound`, `Duplicate` naming the first reply, `Forbidden` for a moderator whose
     token does not include `appeals:triage`, and `Invalid` naming the wrong field or the text that must not be
     published.
     """
@@ -73,7 +73,7 @@ async def submit_bulk_reply(
     await check_context.require_publishable_for_all(
         session, caller.organisation_id or incident.organisation_id, given.text
     )
-    if given.kind == "final" and not repeats:
+    if given.kind == "final" and not allow_duplicate:
         await _refuse_same_text(session, caller, incident, given.text)
     reply = IncidentReply(
         id=new_id(), incident_id=incident.id, kind=given.kind, text=given.text, promised_at=given.promised_at,

@@ -68,13 +68,14 @@ async def open_from_text(
     submission: NewSubmission | None,
     *,
     url: str | None,
-    repeats: bool = False,
+    allow_duplicate: bool = False,
 ) -> tuple[Appeal, bool]:
     """Open an appeal from a text; it has no thread in which a reply could be published. Return the appeal and
     whether it is new. For an `external_id` that the caller's organisation has already submitted, the first appeal
     is returned. Raises `Duplicate` naming the first appeal if it is out of the caller's scope by now, or if this
-    caller opened an appeal with the same text within `DUPLICATE_TEXT_WINDOW`, unless it `repeats` on purpose.
-    Raises `Invalid` naming the field, `Forbidden` for an organisation that is not the caller's.
+    caller opened an appeal with the same text within `DUPLICATE_TEXT_WINDOW`, unless `allow_duplicate`: the caller
+    repeats it on purpose. Raises `Invalid` naming the field, `Forbidden` for an organisation that is not the
+    caller's.
     """
     _check_submission(caller, submission)
     await _require_own_organisation(session, caller, corrections.organisation_id)
@@ -82,7 +83,7 @@ async def open_from_text(
         first = await _submitted_before(session, caller, submission)
         if first is not None:
             return first, False
-    elif not repeats:
+    elif not allow_duplicate:
         await _require_new_text(session, caller, text)
     topic = await check_corrections(session, corrections, needs_answer=True)
     routing_context = await RoutingContext.load(

@@ -48,7 +48,9 @@ async def submit_reply(
     await edit_lease.require_not_held_by_another(session, appeal, caller)
     message = await reply_queries.target_message(session, appeal, draft.message_id)
     attached = await reply_attachments.require_attachable(session, draft.attachment_ids or (), message, caller)
-    reply = await create_reply(session, appeal, draft, message, caller.actor, repeats=allow_duplicate, check=True)
+    reply = await create_reply(
+        session, appeal, draft, message, caller.actor, allow_duplicate=allow_duplicate, check=True
+    )
     reply_attachments.link(attached, reply)
     await edit_lease.release_lease(session, appeal, caller)
     return reply
@@ -75,14 +77,14 @@ async def create_reply(
     author: str,
     *,
     incident_reply_id: UUID | None = None,
-    repeats: bool = False,
+    allow_duplicate: bool = False,
     check: bool = False,
 ) -> Reply:
     """Create a reply as `submit_reply` does, to this message of a locked appeal that takes a reply; write nothing
-    on an error. `repeats`: `allow_duplicate` of `submit_reply`. `check`: check the text, and store the results
+    on an error. `allow_duplicate` as for `submit_reply`. `check`: check the text, and store the results
     with it. The text of a reply to an incident was checked before.
     """
-    await require_creatable(session, appeal, draft, repeats=repeats)
+    await require_creatable(session, appeal, draft, allow_duplicate=allow_duplicate)
     hints = await check_context.require_publishable(session, appeal, draft, message) if check else None
     reply = new_reply(appeal, draft, author, message.id)
     reply.incident_reply_id = incident_reply_id
@@ -91,13 +93,13 @@ async def create_reply(
 
 
 async def require_creatable(
-    session: WriteSession, appeal: Appeal, draft: NewReply, *, repeats: bool = False
+    session: WriteSession, appeal: Appeal, draft: NewReply, *, allow_duplicate: bool = False
 ) -> None:
     """Raise as `create_reply` does, apart from the checks of the text, if the reply cannot be created now."""
     check_promise(draft)
     mark_question.check_outcome(draft)
     await require_none_under_way(session, appeal)
-    if draft.kind == "final" and not repeats:
+    if draft.kind == "final" and not allow_duplicate:
         await repeated_texts.require_new_text(session, appeal, draft.text)
 
 

@@ -176,7 +176,7 @@ async def open_appeal(
                 corrections,
                 submission,
                 url=body.url,
-                repeats=once.has_key,
+                allow_duplicate=once.has_key,
             )
         response.status_code = 201 if new else 200
         await session.flush()

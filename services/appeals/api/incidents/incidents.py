@@ -267,7 +267,9 @@ async def reply_to_incident(
 
     async def work() -> IncidentReplyOut:
         given = bulk_reply.NewBulkReply(body.text, body.kind, body.promised_at, body.include_later_members)
-        reply = await bulk_reply.submit_bulk_reply(session, caller, incident_id, given, repeats=once.has_key)
+        reply = await bulk_reply.submit_bulk_reply(
+            session, caller, incident_id, given, allow_duplicate=once.has_key
+        )
         return (await incidents.bulk_replies_out(session, caller, [reply]))[0]
 
     return await once(IncidentReplyOut, work)

@@ -327,7 +327,7 @@ async def create_open311_request(
             Corrections(topic_id=topic.id),
             form.submission(caller.subject),
             url=form.media_url,
-            repeats=once.has_key,
+            allow_duplicate=once.has_key,
         )
         response.status_code = 201 if new else 200
         await session.flush()

@@ -105,8 +105,7 @@ async def record_answer(
         appeal = await appeal_queries.lock(session, caller, appeal_id)
         await appeal_queries.check_version(session, appeal, seen.version)
         new = recorded_answers.NewRecordedAnswer(**dict(body))
-        repeats = once.has_key
-        recorded = await recorded_answers.record_answer(session, appeal, new, caller, allow_duplicate=repeats)
+        recorded = await recorded_answers.record_answer(session, appeal, new, caller, allow_duplicate=once.has_key)
         return await reply_out(session, recorded)
 
     made = await once(replies.ReplyOut, work)
