@@ -94,6 +94,12 @@ class PeerIn(RequestBody):
     code: int | None
 
 
+class TopicIn(RequestBody):
+    page: Reference
+    thread: Reference
+    code: int | None
+
+
 class ShareIn(RequestBody):
     page: Reference
     kind: Literal["message", "wall_post"]
@@ -181,8 +187,7 @@ def vk_control_routes(world: EmulatedVk) -> APIRouter:
 
     @router.post("/peer")
     async def peer(body: PeerIn) -> dict[str, Any]:
-        if body.code is not None and body.code not in MESSAGES:
-            raise BadInputError("code", "is not an error code that the emulator knows")
+        _check_code(body.code)
         page = world.page(body.page)["id"]
         world.dialogs.refuse_peer(page, body.peer, body.code)
         return {"page": page, "peer": body.peer, "code": body.code}
@@ -248,6 +253,11 @@ def _page_routes(router: APIRouter, world: EmulatedVk) -> None:
         return {"id": post, "thread": post}
 
 
+def _check_code(code: int | None) -> None:
+    if code is not None and code not in MESSAGES:
+        raise BadInputError("code", "is not an error code that the emulator knows")
+
+
 def _thread_routes(router: APIRouter, world: EmulatedVk) -> None:
     @router.post("/restore")
     async def restore(body: CommentIn) -> dict[str, Any]:
@@ -267,6 +277,15 @@ def _thread_routes(router: APIRouter, world: EmulatedVk) -> None:
         thread = integer("thread", body.thread)
         world.wall.close_comments(page, thread, closed=body.closed)
         return {"thread": thread, "closed": body.closed}
+
+    @router.post("/topic")
+    async def refuse_topic(body: TopicIn) -> dict[str, Any]:
+        _check_code(body.code)
+        page, topic = world.page(body.page)["id"], topic_of(body.thread)
+        if topic is None:
+            raise BadInputError("thread", f"is not a topic: {BOARD}<ID>")
+        world.board.refuse(page, topic, body.code)
+        return {"page": page, "thread": body.thread, "code": body.code}
 
     @router.post("/board")
     async def board(body: BoardIn) -> dict[str, Any]:

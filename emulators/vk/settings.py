@@ -61,6 +61,10 @@ class VkSettings(EmulatorSettings):
     wall_page_size: int = Field(default=100, ge=1, le=100)
     """Most posts in one response of wall.get, even if more are requested and follow."""
 
+    page_sizes: dict[str, int] = Field(default={})
+    """Most items in one response of board.getTopics, messages.getConversations or messages.getHistory, by method,
+    even if more are requested and follow."""
+
     suggested_post_events: bool = True
     """Whether a suggested post is pushed as wall_post_new (with `post_type` suggest)."""
     hidden_posts: Literal["omitted", "refused"] = "omitted"

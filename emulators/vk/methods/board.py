@@ -27,7 +27,7 @@ def get_topics(call: MethodCall) -> dict[str, Any]:
     else:
         rows = store.all(
             f"SELECT * FROM topics WHERE page = ? ORDER BY fixed DESC, {_ORDERS[order]} LIMIT ? OFFSET ?",  # noqa: S608
-            (page, min(call.number("count", 40, least=0), MAX_COUNT), call.number("offset", 0, least=0)),
+            (page, call.count_of_items("board.getTopics", 40, MAX_COUNT), call.number("offset", 0, least=0)),
         )
         total = store.value("SELECT count(*) FROM topics WHERE page = ?", (page,))
     answer: dict[str, Any] = {
@@ -145,7 +145,9 @@ def _community(call: MethodCall) -> Row:
 
 def _topic(call: MethodCall) -> tuple[int, Row]:
     page: int = _community(call)["id"]
-    row = call.world.board.topic(page, call.number("topic_id", least=1))
+    number = call.number("topic_id", least=1)
+    call.world.board.check_refused(page, number)
+    row = call.world.board.topic(page, number)
     if row is None:
         raise vk_error(104)
     return page, row

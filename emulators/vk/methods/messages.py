@@ -29,7 +29,7 @@ def get_conversations(call: MethodCall) -> dict[str, Any]:
     if name not in _FILTERS:
         raise vk_error(100, "filter is invalid")
     store, views = call.world.store, call.world.views
-    count = min(call.number("count", 20, least=0), MAX_COUNT)
+    count = call.count_of_items("messages.getConversations", 20, MAX_COUNT)
     offset = call.number("offset", 0, least=0)
     start = call.optional("start_message_id")
     where = f"d.page = ? AND {_FILTERS[name]}"
@@ -62,7 +62,7 @@ def get_history(call: MethodCall) -> dict[str, Any]:
     page = call.managed_page()
     peer = call.optional("peer_id") or call.number("user_id")
     call.world.dialogs.check_peer(page, peer)
-    count = min(call.number("count", 20, least=0), MAX_COUNT)
+    count = call.count_of_items("messages.getHistory", 20, MAX_COUNT)
     start = call.optional("start_message_id")
     offset = call.number("offset", 0, least=None if start else 0)
     rows = call.world.store.all(

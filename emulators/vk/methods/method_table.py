@@ -55,6 +55,12 @@ class MethodCall:
             raise vk_error(100, f"{name} should be greater or equal to {least}")
         return number
 
+    def count_of_items(self, method_name: str, default: int, most: int) -> int:
+        """Return how many items a response may have: the parameter `count`, at most what the network allows."""
+        return min(
+            self.number("count", default, least=0), most, self.world.settings.page_sizes.get(method_name, most)
+        )
+
     def list_param(self, name: str) -> list[str]:
         """Return the items of a comma-separated parameter."""
         return [word.strip() for word in self.params.get(name, "").split(",") if word.strip()]

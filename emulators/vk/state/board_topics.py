@@ -133,6 +133,22 @@ class BoardTopics:
         ):
             raise UnknownError(f"no topic {topic_id} on this page")
 
+    def refuse(self, page: int, topic_id: int, code: int | None) -> None:
+        """Refuse all calls about one topic with this error, or (None) allow them again; lists keep the topic."""
+        with self._store.transaction():
+            self._store.execute("DELETE FROM refused_topics WHERE page = ? AND topic_id = ?", (page, topic_id))
+            if code is not None:
+                self._store.execute(
+                    "INSERT INTO refused_topics (page, topic_id, code) VALUES (?, ?, ?)", (page, topic_id, code)
+                )
+
+    def check_refused(self, page: int, topic_id: int) -> None:
+        """Raise the error with which calls about this topic are refused, if any."""
+        query = "SELECT code FROM refused_topics WHERE page = ? AND topic_id = ?"
+        code = self._store.value(query, (page, topic_id))
+        if code is not None:
+            raise vk_error(code)
+
     def topic_view(self, row: Row) -> dict[str, Any]:
         """Return the topic object without previews."""
         return {

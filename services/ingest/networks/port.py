@@ -230,8 +230,9 @@ class PublishOutcomeUnknown(Exception):  # noqa: N818 — an outcome of publishi
 class ThreadState:
     """How far a thread is read: see `shared.tables.ingest.Thread`.
 
-    `count`: set only after a complete read: the network's comment count before it. If it still differs from the
-    stored undeleted comments, the difference is saved and the thread is read again with growing delays.
+    `count`: set only after a complete read, or one that the network refused: the network's comment count before
+    it. If it still differs from the stored undeleted comments, the difference is saved and the thread is read
+    again with growing delays.
     """
 
     thread_key: str

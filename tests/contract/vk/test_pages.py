@@ -412,3 +412,25 @@ async def test_shared_content_is_pushed_and_returned(page: VkPage) -> None:
         wrong = share | {"kind": kind, name: spoken}
         async with page.emulator.http.post("/_control/share", json=wrong) as response:
             assert (response.status, (await response.json())["detail"][0]["loc"][-1]) == (422, name)
+
+
+async def test_calls_about_one_topic_are_refused_alone_and_short_lists_follow_the_settings(page: VkPage) -> None:
+    control = page.emulator.control
+    topics = [await control("board", {"page": page.id, "title": f"Тема {n}", "text": "Пишите"}) for n in range(2)]
+    refused, other = topics
+    await control("topic", {"page": page.id, "thread": refused["thread"], "code": 15})
+    comments = [
+        await page.api("board.getComments", page.service, group_id=page.id, topic_id=one["id"]) for one in topics
+    ]
+    assert [one.get("error", {}).get("error_code") for one in comments] == [15, None]
+    listed = await page.api("board.getTopics", page.service, group_id=page.id)
+    assert {one["id"] for one in listed["response"]["items"]} >= {refused["id"], other["id"]}
+    await control("settings", {"page_sizes": {"board.getTopics": 1}})
+    try:
+        short = (await page.api("board.getTopics", page.service, group_id=page.id, count=100))["response"]
+        assert (len(short["items"]), short["count"] > 1) == (1, True)
+    finally:
+        await control("settings", {"page_sizes": {}})
+    await control("topic", {"page": page.id, "thread": refused["thread"], "code": None})
+    again = await page.api("board.getComments", page.service, group_id=page.id, topic_id=refused["id"])
+    assert again["response"]["count"] == 1

@@ -352,7 +352,7 @@ async def test_vk_comment_skipped_by_one_read_is_not_marked_deleted(place: str) 
 
     client, intake = cast("Any", SkippingClient()), cast("Any", SimpleNamespace(undeleted_ids=undeleted_ids))
     if place == "board3":
-        parsed = await BoardReader(client).comments_with_deletions(page, 3, intake)
+        parsed, _ = await BoardReader(client).read_topic_if_open(page, 3, intake)
     else:
         parsed = (await WallReader(client).read_threads_with_deletions(page, [3], intake))[3]
     assert [item.external_id for item in parsed.items if item.change == "deleted"] == [f"{stem}_7"]

@@ -186,3 +186,72 @@ async def test_change_that_the_network_does_not_confirm_is_read_back_and_repeate
             assert [one["text"] for one in vk.answers(page)] == ["Починим завтра."]
         await eventually(lambda: change("done"))
         assert [one["text"] for one in vk.answers(page)] == ([] if text is None else [text])
+
+
+async def test_refused_topic_does_not_stop_the_others(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_refused_topic")
+    vk.post("faults", kind="drop", rate=1, method="a_check")
+    topics = [vk.post("board", page=page, title=f"Тема {n}", text="Спрашивайте") for n in range(3)]
+    asked = [vk.citizen(page, f"Когда приём? {uuid4()}", thread=topic["thread"]) for topic in topics]
+    # The topic that was changed last is read first by a poll; by a scan, the one with the lowest id.
+    closed = (topics[0], topics[-1])
+    for topic in closed:
+        vk.post("topic", page=page, thread=topic["thread"], code=15)
+    external_ids = [f"-{page}_{topic['thread']}_{one['id']}" for topic, one in zip(topics, asked, strict=True)]
+    settings = {"vk_api_url": vk.url, "vk_board_poll_seconds": "1"}
+    async with connected(database, keys_dir, **settings) as system:
+        page_id = await system.connect_page("vk", vk, page)
+        await eventually(lambda: system.stored(external_ids[1]))
+
+        async def shown() -> Any:
+            query = "SELECT * FROM sources WHERE page_id = $1 AND kind = 'board_poll' AND last_error IS NOT NULL"
+            return await system.raw_connection.fetchrow(query, page_id)
+
+        source = await eventually(shown)
+        assert source["last_error"] == "ВКонтакте не показывает обсуждений: 2 (ошибки: 15). Остальные прочитаны."
+        assert (source["last_success_at"] is not None, source["consecutive_failures"]) == (True, 0)
+        async with vk_adapter(database, system) as (network, accounts):
+            ref = next(one for one in accounts.pages("vk") if one.id == page_id)
+            steps = await walk(network, ref, clock.now() - timedelta(days=1), {})
+        found = {item.external_id for step in steps for item in step.batch.items}
+        assert found.intersection(external_ids) == {external_ids[1]}
+        for topic in closed:
+            vk.post("topic", page=page, thread=topic["thread"], code=None)
+            vk.citizen(page, f"А в субботу? {uuid4()}", thread=topic["thread"])
+
+        async def all_stored() -> bool:
+            return all([await system.stored(one) for one in external_ids])
+
+        await eventually(all_stored)
+        deleted = "SELECT count(*) FROM messages WHERE page_id = $1 AND deleted_at IS NOT NULL"
+        assert await system.raw_connection.fetchval(deleted, page_id) == 0
+
+
+async def test_short_result_pages_do_not_end_the_reading_of_topics_and_conversations(
+    vk: Emulator, database: TestDatabase, keys_dir: Path
+) -> None:
+    page = vk.page("vk_short_lists")
+    vk.post("faults", kind="drop", rate=1, method="a_check")
+    topics = [vk.post("board", page=page, title=f"Тема {n}", text="Спрашивайте") for n in range(3)]
+    asked = [vk.citizen(page, f"Когда приём? {uuid4()}", thread=topic["thread"]) for topic in topics]
+    comments = [f"-{page}_{topic['thread']}_{one['id']}" for topic, one in zip(topics, asked, strict=True)]
+    written = [vk.citizen(page, f"Пишет {n} {uuid4()}", "message") for n in range(3)]
+    written += [vk.citizen(page, f"Ещё {n}", "message", author=written[0]["author"]) for n in range(4)]
+    messages = [f"{page}_{one['author']}_{one['conversation_message_id']}" for one in written]
+    methods = ("board.getTopics", "messages.getConversations", "messages.getHistory")
+    settings = {"vk_api_url": vk.url, "vk_board_poll_seconds": "1", "vk_conversation_poll_seconds": "1"}
+    with _setting(vk, "page_sizes", dict.fromkeys(methods, 2), {}):
+        async with connected(database, keys_dir, **settings) as system:
+            page_id = await system.connect_page("vk", vk, page)
+
+            async def all_stored() -> bool:
+                stored = [await system.stored(one) for one in comments]
+                return all([*stored, *[await system.stored(one, "message") for one in messages]])
+
+            await eventually(all_stored)
+            async with vk_adapter(database, system) as (network, accounts):
+                ref = next(one for one in accounts.pages("vk") if one.id == page_id)
+                steps = await walk(network, ref, clock.now() - timedelta(days=1), {})
+            assert {*comments, *messages} <= {item.external_id for step in steps for item in step.batch.items}

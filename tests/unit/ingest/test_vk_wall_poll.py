@@ -11,7 +11,7 @@ import pytest
 from services.ingest.networks.calls import NoValidResponse
 from services.ingest.networks.port import PageRef, ParsedBatch, StoreResult, ThreadState
 from services.ingest.networks.vk.reading.wall_poll import WallPoller
-from services.ingest.networks.vk.reading.wall_reader import POSTS_PER_CALL, WallPage, following_posts
+from services.ingest.networks.vk.reading.wall_reader import POSTS_PER_CALL, WallPage, next_offset
 from services.ingest.settings import IngestSettings
 from shared import clock
 from tests.unit.ingest.settings_keys import KEYS
@@ -207,4 +207,4 @@ async def test_unchanged_recent_threads_of_many_comments_are_not_read_at_every_p
 def test_count_of_the_network_decides_which_response_is_the_last(
     listed: int, offset: int, count: int | None, expected: tuple[int, bool]
 ) -> None:
-    assert following_posts({"count": count}, [{}] * listed, offset) == expected
+    assert next_offset({"count": count}, [{}] * listed, offset, POSTS_PER_CALL) == expected

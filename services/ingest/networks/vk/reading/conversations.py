@@ -8,7 +8,7 @@ from typing import Any
 from services.ingest.networks.calls import CallError, NoValidResponse
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ThreadState, TokenKind
 from services.ingest.networks.vk import vk_payloads
-from services.ingest.networks.vk.reading.wall_reader import int_field, list_items
+from services.ingest.networks.vk.reading.wall_reader import int_field, list_items, next_offset
 from services.ingest.networks.vk.vk_client import CONTENT_TREATMENTS, LIST_CONVERSATIONS, VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
 from shared import clock
@@ -37,10 +37,10 @@ class Conversation:
 
 @dataclass
 class ConversationPage:
-    """A result page: `count` of `total` conversations, with their messages."""
+    """A result page of `total` conversations, with their messages; `next_offset`: where the next page starts."""
 
     parsed: ParsedBatch
-    count: int
+    next_offset: int
     total: int
     is_last: bool
 
@@ -64,8 +64,11 @@ class ConversationReader:
         are left out until their next message; `/sources` shows the refusals.
         """
         news: dict[str, tuple[Conversation, int]] = {}
-        for offset in range(0, MAX_CONVERSATIONS, PAGE_SIZE):
-            listed = list_items(await self._conversations(page, offset, PAGE_SIZE), LIST_CONVERSATIONS)
+        offset, is_last = 0, False
+        while not is_last and offset < MAX_CONVERSATIONS:
+            answer = await self._conversations(page, offset, PAGE_SIZE)
+            listed = list_items(answer, LIST_CONVERSATIONS)
+            offset, is_last = next_offset(answer, listed, offset, PAGE_SIZE)
             talks = _talks(listed, page)
             known = await self._intake.thread_states([talk.key for talk in talks])
             here = {
@@ -74,7 +77,7 @@ class ConversationReader:
                 if talk.key not in known or int(known[talk.key].marker or 0) < talk.last_message_id
             }
             news |= here
-            if not here or len(listed) < PAGE_SIZE:
+            if not here:
                 break
         oldest_first = sorted(news.values(), key=lambda one: one[0].last_message_id)
         refusals: list[CallError] = []
@@ -142,8 +145,9 @@ class ConversationReader:
                 refusals.append(refusal)
         if refusals:
             self._report_refusals(page, refusals)
-        last = len(listed) < SCAN_PAGE or (bool(talks) and not fresh)
-        return ConversationPage(parsed, len(listed), int_field(answer, "count"), last)
+        following, is_last = next_offset(answer, listed, offset, SCAN_PAGE)
+        is_last = is_last or (bool(talks) and not fresh)
+        return ConversationPage(parsed, following, int_field(answer, "count"), is_last)
 
     async def history(
         self,
@@ -161,7 +165,8 @@ class ConversationReader:
         batch to fill, which has what was read before an error.
         """
         parsed = ParsedBatch() if parsed is None else parsed
-        for offset in range(0, MAX_DEPTH, PAGE_SIZE):
+        offset, is_last = 0, False
+        while not is_last and offset < MAX_DEPTH:
             answer = first if offset == 0 else None
             if answer is None:
                 answer = await self._read(page, "messages.getHistory", **_history(peer, offset))
@@ -171,12 +176,11 @@ class ConversationReader:
             for raw in listed:
                 here.parse(vk_payloads.parse_message, raw, page, names, "observed")
             parsed.extend(here)
-            oldest = min((int_field(raw, "id") for raw in listed if isinstance(raw, dict)), default=0)
+            offset, is_last = next_offset(answer, listed, offset, PAGE_SIZE)
+            oldest = min((int_field(raw, "id") for raw in listed if isinstance(raw, dict)), default=None)
             earliest = min((item.written_at for item in here.items), default=None)
-            if (
-                len(listed) < PAGE_SIZE
-                or oldest <= after
-                or (since is not None and earliest is not None and earliest < since)
+            if (oldest is not None and oldest <= after) or (
+                since is not None and earliest is not None and earliest < since
             ):
                 break
         return parsed
@@ -187,16 +191,16 @@ class ConversationReader:
         Raises `NoValidResponse` if there are more than the read limit.
         """
         parsed = ParsedBatch()
-        for offset in range(0, MAX_DEPTH, PAGE_SIZE):
+        offset = 0
+        while offset < MAX_DEPTH:
             answer = await self._read(page, "messages.getHistory", **_history(peer, offset))
             names = vk_payloads.author_names(answer)
             listed = list_items(answer, "messages.getHistory")
             for raw in listed:
                 parsed.parse(vk_payloads.parse_message, raw, page, names, "observed")
-            oldest = min(
-                (int_field(raw, "conversation_message_id") for raw in listed if isinstance(raw, dict)), default=0
-            )
-            if len(listed) < PAGE_SIZE or oldest <= after:
+            offset, is_last = next_offset(answer, listed, offset, PAGE_SIZE)
+            numbers = [int_field(raw, "conversation_message_id") for raw in listed if isinstance(raw, dict)]
+            if is_last or (numbers and min(numbers) <= after):
                 return parsed
         raise NoValidResponse(NETWORK, "messages.getHistory", "the conversation is longer than the read limit")
 

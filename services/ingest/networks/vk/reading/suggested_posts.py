@@ -22,8 +22,8 @@ from services.ingest.networks.vk.reading.wall_reader import (
     ObservedIds,
     deletion,
     existing_posts,
-    following_posts,
     list_items,
+    next_offset,
 )
 from services.ingest.networks.vk.vk_client import MAX_TOKEN_SWITCHES, VkClient
 from services.ingest.networks.vk.vk_errors import NETWORK
@@ -154,7 +154,7 @@ class SuggestedPosts:
             listed = list_items(answer, method)
             for raw in listed:
                 parsed.parse(vk_payloads.parse_post, raw, page, names, "observed")
-            offset, is_last = following_posts(answer, listed, offset)
+            offset, is_last = next_offset(answer, listed, offset, POSTS_PER_CALL)
         return parsed
 
 

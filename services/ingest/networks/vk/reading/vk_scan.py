@@ -7,7 +7,7 @@ from typing import Any
 from services.ingest.networks.calls import CallError
 from services.ingest.networks.port import IntakeStore, PageRef, ParsedBatch, ScanStep
 from services.ingest.networks.vk.reading import suggested_posts
-from services.ingest.networks.vk.reading.boards import BoardReader
+from services.ingest.networks.vk.reading.boards import BoardReader, report_topics_read
 from services.ingest.networks.vk.reading.conversations import ConversationReader
 from services.ingest.networks.vk.reading.suggested_posts import SuggestedPosts
 from services.ingest.networks.vk.reading.wall_reader import (
@@ -119,11 +119,14 @@ class VkPageScan:
         done = int(cursor.get("offset", 0))
         topics = await self._boards.topics(self._page)
         fresh = [one for one in topics if one.updated_at >= self._since]
+        refusals: list[CallError] = []
         for index, topic in enumerate(sorted(fresh, key=lambda one: one.id)):
             if topic.id <= done:
                 continue
             observed_at = clock.now()
-            parsed = await self._boards.comments_with_deletions(self._page, topic.id, self._intake)
+            parsed, refusal = await self._boards.read_topic_if_open(self._page, topic.id, self._intake)
+            if refusal is not None:
+                refusals.append(refusal)
             parsed.items = self._since_start(parsed)
             share = PROGRESS_BEFORE_STEP["boards"] + (index + 1) / len(fresh) * (
                 PROGRESS_BEFORE_STEP["suggests"] - PROGRESS_BEFORE_STEP["boards"]
@@ -134,6 +137,8 @@ class VkPageScan:
                 cursor={"step": "boards", "offset": topic.id},
                 progress=share,
             )
+        if refusals:
+            report_topics_read(self._page, refusals, self._intake)
 
     async def _suggested(self, _cursor: Mapping[str, Any]) -> AsyncIterator[ScanStep]:
         if not self._suggests.has_token():
@@ -163,7 +168,7 @@ class VkPageScan:
             observed_at = clock.now()
             talks = await self._dialogs.read_since(self._page, self._since, offset)
             talks.parsed.items = self._since_start(talks.parsed)
-            offset += talks.count
+            offset = talks.next_offset
             share = PROGRESS_BEFORE_STEP["dialogs"] + (1 - PROGRESS_BEFORE_STEP["dialogs"]) * min(
                 offset / max(talks.total, 1), 1.0
             )

@@ -48,14 +48,14 @@ def int_field(answer: Mapping[str, Any], name: str, default: int = 0) -> int:
     return value if isinstance(value, int) else default
 
 
-def following_posts(answer: Mapping[str, Any], listed: Sequence[Any], offset: int) -> tuple[int, bool]:
-    """Return at which offset the posts after a response of wall.get start, and whether there are none.
+def next_offset(answer: Mapping[str, Any], listed: Sequence[Any], offset: int, requested: int) -> tuple[int, bool]:
+    """Return at which offset the items after a response start, and whether there are none.
 
-    A response may have fewer posts than requested although more follow, so the network's `count` decides.
+    A response may have fewer items than requested although more follow, so the network's `count` decides.
     """
-    after = offset + (len(listed) or POSTS_PER_CALL)
+    after = offset + (len(listed) or requested)
     count = answer.get("count")
-    return after, after >= count if isinstance(count, int) else len(listed) < POSTS_PER_CALL
+    return after, after >= count if isinstance(count, int) else len(listed) < requested
 
 
 def id_suffix(key: str) -> str:
@@ -141,7 +141,7 @@ class WallReader:
         )
         listed = list_items(answer, "wall.get")
         names = vk_payloads.author_names(answer)
-        found = WallPage(*following_posts(answer, listed, offset))
+        found = WallPage(*next_offset(answer, listed, offset, POSTS_PER_CALL))
         for raw in listed:
             found.parsed.parse(vk_payloads.parse_post, raw, page, names, "observed")
         for item in found.parsed.items:
