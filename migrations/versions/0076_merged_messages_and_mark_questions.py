@@ -1,5 +1,5 @@
-"""Store when a merge brought a message to its appeal, which merges alone marked an appeal as unread, and with
-which words a reply asks for a mark.
+"""Store when a merge brought a message to its appeal, which merges alone marked an appeal as unread, with which
+words a reply asks for a mark, and since when a reply finds no connection to its network.
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,8 @@ def upgrade() -> None:
     op.execute("ALTER TABLE appeal_messages ADD COLUMN IF NOT EXISTS merged_at timestamptz")
     op.execute("ALTER TABLE unread_appeals ADD COLUMN IF NOT EXISTS merge_ids uuid[]")
     op.execute("ALTER TABLE replies ADD COLUMN IF NOT EXISTS mark_question text")
+    for table in ("publications", "publication_changes"):
+        op.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS unreachable_since timestamptz")
 
 
 def downgrade() -> None:
@@ -23,6 +25,8 @@ def downgrade() -> None:
     op.execute(
         "UPDATE appeal_messages SET created_at = greatest(created_at, merged_at) WHERE merged_at IS NOT NULL"
     )
+    for table in ("publication_changes", "publications"):
+        op.drop_column(table, "unreachable_since", if_exists=True)
     op.drop_column("replies", "mark_question", if_exists=True)
     op.drop_column("unread_appeals", "merge_ids", if_exists=True)
     op.drop_column("appeal_messages", "merged_at", if_exists=True)

@@ -1,6 +1,7 @@
 """Create the ingest service: routes, jobs and the worker."""
 
 from services.ingest.pseudonymisation import key_check
+from services.ingest.publishing.network_outages import check_networks_reached
 from services.ingest.worker import Worker
 from shared.service import Routes, Service
 from shared.tables.ingest import IngestIdempotency
@@ -22,6 +23,7 @@ def build_service() -> Service:
         routes=_routes,
         jobs=worker.jobs,
         workers={"collector": worker.run},
+        dependencies={"networks": check_networks_reached},
         answers=IngestIdempotency,
         before=lambda service: key_check.require_same_key(service.database),
     )

@@ -379,6 +379,7 @@ class Publication(Base):
     calls. `reply_to`: external id of the comment that it replies to; null: it is posted to the thread.
     `attachments`: the photos to publish with it, as appeals sent them; only the first part has any.
     `uploaded_media`: the network's references to these photos; null until all of them are uploaded.
+    `unreachable_since`: since when its calls get no connection to the network; null: the last one got one.
     `withdrawn_at`: when a withdrawal, or an edit that needs fewer parts, deleted it in the network; it stays
     `published`, so that its comment is still recognised as ours. `erased_at`: when the citizen's data was erased,
     and the text with it.
@@ -445,6 +446,7 @@ class Publication(Base):
     status: Mapped[str] = mapped_column(default="queued")
     attempts: Mapped[int] = mapped_column(default=0)
     sending_since: Mapped[datetime | None]
+    unreachable_since: Mapped[datetime | None]
     baseline_position: Mapped[int | None] = mapped_column(BigInteger)
     baseline_external_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=EMPTY)
     previous_texts: Mapped[list[str]] = mapped_column(ARRAY(ExactText), default=list, server_default=EMPTY)
@@ -471,7 +473,8 @@ class PublicationChange(Base):
     `part_texts`: the new text of each part of the reply, in order; null for a part to be deleted. If the
     column is null, all parts get `text`. `parts` and `parts_done`: how many parts it changes, and how many of them
     have the wanted text. `attachments`: the photos of the reply after an edit; null: unchanged. `uploaded_media`:
-    the network's references to these photos; null until all of them are uploaded.
+    the network's references to these photos; null until all of them are uploaded. `unreachable_since`: as for
+    `Publication`.
     """
 
     __tablename__ = "publication_changes"
@@ -504,6 +507,7 @@ class PublicationChange(Base):
     status: Mapped[str] = mapped_column(default="queued")
     attempts: Mapped[int] = mapped_column(default=0)
     sending_since: Mapped[datetime | None]
+    unreachable_since: Mapped[datetime | None]
     failure: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]

@@ -73,11 +73,16 @@ class CallError(Exception):
 
 
 class NoValidResponse(Exception):  # noqa: N818 — the outcome is unknown
-    """No valid response was received. `was_sent` is False if the call certainly did not reach the network."""
+    """No valid response was received. `was_sent` is False if the call certainly did not reach the network;
+    `is_outage`: there was no connection to it, whatever was to be sent.
+    """
 
-    def __init__(self, network: str, method: str, why: str, *, was_sent: bool = True) -> None:
+    def __init__(
+        self, network: str, method: str, why: str, *, was_sent: bool = True, is_outage: bool = False
+    ) -> None:
         super().__init__(f"{network} {method}: {why}")
         self.was_sent = was_sent
+        self.is_outage = is_outage
 
 
 class NoUsableToken(Exception):  # noqa: N818
@@ -125,6 +130,13 @@ def use_call_allowance(network: str, method: str) -> None:
     allowance.made += 1
 
 
+def call_timeout(total: float) -> aiohttp.ClientTimeout:
+    """Return the timeout of a call that may take `total` seconds. Connecting may take half of it, so that a
+    connection that is never established is told from a lost response.
+    """
+    return aiohttp.ClientTimeout(total=total, connect=total / 2)
+
+
 def boottime_seconds() -> float:
     """Return a monotonic time in seconds that, where the system supports it, counts while the machine sleeps."""
     return time.clock_gettime(_BOOTTIME_CLOCK)
@@ -162,8 +174,9 @@ def transport_failure(network: str, method: str, error: Exception) -> NoValidRes
     """Return a transport error as `NoValidResponse`, without URLs and tokens in the message."""
     if isinstance(error, SendDeadlinePassed):
         return NoValidResponse(network, method, "the send deadline passed before sending", was_sent=False)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return NoValidResponse(network, method, "no connection", was_sent=False)
+    # A name that cannot be resolved, a refused connection, a TLS error, or a connection that takes too long.
+    if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
+        return NoValidResponse(network, method, "no connection", was_sent=False, is_outage=True)
     if isinstance(error, asyncio.TimeoutError):
         return NoValidResponse(network, method, "no response in time")
     return NoValidResponse(network, method, f"no valid response ({type(error).__name__})")

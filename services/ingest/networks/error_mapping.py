@@ -54,7 +54,9 @@ def mapping_publish_errors(
         if error.was_sent:
             raise PublishOutcomeUnknown(str(error)) from error
         message = "Сеть недоступна, отправка повторится."
-        raise PublishRejected("network_unreachable", message, permanent=False, was_sent=False) from error
+        raise PublishRejected(
+            "network_unreachable", message, permanent=False, was_sent=False, is_outage=error.is_outage
+        ) from error
     except CallError as error:
         if error.treatment is ErrorTreatment.TRANSIENT:
             raise PublishOutcomeUnknown(str(error)) from error
@@ -77,5 +79,7 @@ def mapping_read_errors() -> Iterator[None]:
         raise ReadFailed(
             str(error), permanent=error.treatment in {*_PERMANENT, ErrorTreatment.CLIENT_ERROR}
         ) from error
-    except (NoValidResponse, NoUsableToken) as error:
+    except NoValidResponse as error:
+        raise ReadFailed(str(error), is_outage=error.is_outage) from error
+    except NoUsableToken as error:
         raise ReadFailed(str(error)) from error

@@ -200,7 +200,8 @@ class ReplyToChange:
 class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
     """The reply is certainly not published. `message` is for the author of the reply.
 
-    `was_sent` is False if nothing was sent to the network; `is_gone`: the message to change no longer exists.
+    `was_sent` is False if nothing was sent to the network; `is_outage`: there was no connection to it, so that the
+    attempt does not count; `is_gone`: the message to change no longer exists.
     """
 
     def __init__(
@@ -211,6 +212,7 @@ class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
         permanent: bool,
         retry_after: float = 2.0,
         was_sent: bool = True,
+        is_outage: bool = False,
         is_gone: bool = False,
     ) -> None:
         super().__init__(f"{code}: {message}")
@@ -219,6 +221,7 @@ class PublishRejected(Exception):  # noqa: N818 — an outcome of publishing
         self.permanent = permanent
         self.retry_after = retry_after
         self.was_sent = was_sent
+        self.is_outage = is_outage
         self.is_gone = is_gone
 
 
@@ -515,8 +518,11 @@ class NetworkAdapter(Protocol):
 
 
 class ReadFailed(Exception):  # noqa: N818 — an outcome of reading
-    """The network could not be read now; the message contains the reason. `permanent`: a retry will not help."""
+    """The network could not be read now; the message contains the reason. `permanent`: a retry will not help;
+    `is_outage`: there was no connection to it.
+    """
 
-    def __init__(self, reason: str, *, permanent: bool = False) -> None:
+    def __init__(self, reason: str, *, permanent: bool = False, is_outage: bool = False) -> None:
         super().__init__(reason)
         self.permanent = permanent
+        self.is_outage = is_outage

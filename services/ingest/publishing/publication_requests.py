@@ -176,6 +176,7 @@ async def retry_publication(
         # Only one part per thread may be uncertain at a time; other parts wait in the queue.
         doubt = row.sending_since is not None and not busy
         row.status, row.attempts, row.failure = "uncertain" if doubt else "queued", 0, None
+        row.unreachable_since = None
         row.uploaded_media = None  # upload the photos again: the network may have refused the earlier uploads
         row.version += 1
         row.updated_at = now

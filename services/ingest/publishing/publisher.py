@@ -43,6 +43,7 @@ from services.ingest.networks.port import (
     ReadFailed,
 )
 from services.ingest.publishing.locked_rows import DATABASE_NOW, is_older_than, set_values, wait_for_call
+from services.ingest.publishing.network_outages import OUTAGE_PERIOD, UNREACHABLE, delay_in_outage, outage_lasts
 from services.ingest.publishing.photo_uploads import ReadAttachment, upload_photos
 from shared import clock
 from shared.contracts.ingest_events import (
@@ -213,16 +214,15 @@ class Publisher:
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES or not _lacks_photos(row):
                 return  # another process uploaded the photos and sends the reply
-            await set_values(session, row, attempts=row.attempts + 1, updated_at=DATABASE_NOW)
-            attempt = row.attempts
-            reason = {"code": refusal.code, "message": refusal.message}
-            if refusal.permanent or (attempt >= MAX_ATTEMPTS and await is_older_than(session, row, RETRY_PERIOD)):
-                await _fail(session, row, reason)
-                return
-            await _delay(session, row, reason)
-        log.info("photos not uploaded", publication_id=str(publication_id), code=refusal.code)
-        delay = Backoff(refusal.retry_after, MAX_DELAY).delay(attempt)
-        raise RetryLater(timedelta(seconds=delay), refusal.message)
+            if refusal.is_outage:
+                delay = await _delay_in_outage(session, row, refusal)
+            else:
+                counted = {"attempts": row.attempts + 1, "unreachable_since": None}
+                await set_values(session, row, **counted, updated_at=DATABASE_NOW)
+                delay = await _delay_unless_final(session, row, refusal, MAX_DELAY)
+        log.info("photos not uploaded", publication_id=str(publication_id), code=refusal.code, final=delay is None)
+        if delay is not None:
+            raise RetryLater(delay, refusal.message)
 
     async def _wait_until_call_is_over(
         self, session: WriteSession, row: Publication, network: NetworkAdapter
@@ -284,8 +284,15 @@ class Publisher:
         async with self._locked(publication_id) as (session, row):
             if row.status != "uncertain":
                 return False
-            waited = await session.scalar(select(DATABASE_NOW - literal(row.updated_at))) or timedelta(0)
-            if waited > (CLOSED_THREAD_PERIOD if why.permanent else RETRY_PERIOD):
+            if why.is_outage:
+                waited, longest = await outage_lasts(session, row), OUTAGE_PERIOD
+            else:
+                if row.unreachable_since is not None:
+                    # The time of the outage does not count.
+                    await set_values(session, row, unreachable_since=None, updated_at=DATABASE_NOW)
+                waited = await session.scalar(select(DATABASE_NOW - literal(row.updated_at))) or timedelta(0)
+                longest = CLOSED_THREAD_PERIOD if why.permanent else RETRY_PERIOD
+            if waited > longest:
                 await _fail(session, row, THREAD_NOT_READABLE)
                 return False
         delay = min(max(waited.total_seconds() / 4, READ_RETRY_MIN_DELAY), MAX_DELAY)
@@ -337,23 +344,19 @@ class Publisher:
         async with self._locked(call.outgoing.id) as (session, row):
             if row.status != "sending" or row.sending_since != call.started_at:
                 return
-            attempt = row.attempts
-            final = refusal.permanent or (
-                attempt >= MAX_ATTEMPTS and await is_older_than(session, row, RETRY_PERIOD)
-            )
-            reason = {"code": refusal.code, "message": refusal.message}
             if not (refusal.permanent and refusal.was_sent):
                 # This call certainly had no effect; only an earlier call can have published the reply.
                 await set_values(session, row, sending_since=call.previous_started_at)
-            if final:
-                await _fail(session, row, reason)
+            if refusal.is_outage:
+                await set_values(session, row, attempts=row.attempts - 1)
+                delay = await _delay_in_outage(session, row, refusal)
             else:
-                await _delay(session, row, reason)
-        log.info("publication rejected", publication_id=str(row.id), code=refusal.code, final=final)
-        if not final:
-            longest = MAX_DELAY if refusal.was_sent else NOT_CALLED_MAX_DELAY
-            delay = Backoff(refusal.retry_after, longest).delay(attempt)
-            raise RetryLater(timedelta(seconds=delay), refusal.message)
+                await set_values(session, row, unreachable_since=None)
+                longest = MAX_DELAY if refusal.was_sent else NOT_CALLED_MAX_DELAY
+                delay = await _delay_unless_final(session, row, refusal, longest)
+        log.info("publication rejected", publication_id=str(row.id), code=refusal.code, final=delay is None)
+        if delay is not None:
+            raise RetryLater(delay, refusal.message)
 
 
 def delay_after_no_response(attempts: int, lease: float) -> float:
@@ -517,6 +520,33 @@ async def _fail(session: WriteSession, row: Publication, reason: dict[str, str])
     await emit(session, await _event(session, row, PublicationFailed, failure))
 
 
+async def _delay_unless_final(
+    session: WriteSession, row: Publication, refusal: PublishRejected, longest: float
+) -> timedelta | None:
+    """Queue the publication again and return the delay of at most `longest` seconds, or fail it and return None:
+    the refusal is permanent, or it was attempted often and long enough.
+    """
+    reason = {"code": refusal.code, "message": refusal.message}
+    attempt = row.attempts
+    if refusal.permanent or (attempt >= MAX_ATTEMPTS and await is_older_than(session, row, RETRY_PERIOD)):
+        await _fail(session, row, reason)
+        return None
+    await _delay(session, row, reason)
+    return timedelta(seconds=Backoff(refusal.retry_after, longest).delay(attempt))
+
+
+async def _delay_in_outage(session: WriteSession, row: Publication, refusal: PublishRejected) -> timedelta | None:
+    """Queue the publication again and return the delay, or fail it and return None: the network cannot be reached
+    for longer than `OUTAGE_PERIOD`.
+    """
+    passed = await outage_lasts(session, row)
+    if passed > OUTAGE_PERIOD:
+        await _fail(session, row, UNREACHABLE)
+        return None
+    await _delay(session, row, {"code": refusal.code, "message": refusal.message})
+    return delay_in_outage(passed)
+
+
 async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]) -> None:
     """Queue the publication for an automatic retry; emit an event once per reason."""
     failure = {**reason, "final": False}
@@ -528,7 +558,9 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
     log.warning("publication outcome unknown", publication_id=str(row.id), reason=reason)
-    await set_values(session, row, status="uncertain", version=row.version + 1, updated_at=DATABASE_NOW)
+    await set_values(
+        session, row, status="uncertain", version=row.version + 1, unreachable_since=None, updated_at=DATABASE_NOW
+    )
     await emit(session, await _event(session, row, PublicationUncertain, OUTCOME_UNKNOWN))
 
 

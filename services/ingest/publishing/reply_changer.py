@@ -48,6 +48,7 @@ from services.ingest.publishing.locked_rows import (
     set_values,
     wait_for_call,
 )
+from services.ingest.publishing.network_outages import OUTAGE_PERIOD, UNREACHABLE, delay_in_outage, outage_lasts
 from services.ingest.publishing.photo_uploads import ReadAttachment, upload_photos
 from services.ingest.publishing.publisher import READ_BACK
 from shared import clock
@@ -161,7 +162,9 @@ class ReplyChanger:
             async with self._locked(change_id) as (session, change, present_parts):
                 if change.status not in UNFINISHED_STATUSES or change.sending_since != since:
                     return {}  # another process has continued the change
-                if await is_older_than(session, change, retry_period(change)):
+                passed = await outage_lasts(session, change) if error.is_outage else None
+                is_over = passed is None and await is_older_than(session, change, retry_period(change))
+                if is_over or (passed is not None and passed > OUTAGE_PERIOD):
                     await fail_change(session, change, present_parts, NOT_CONFIRMED)
                     return {}
             raise RetryLater(timedelta(seconds=10), f"the thread cannot be read: {error}") from error
@@ -217,13 +220,17 @@ class ReplyChanger:
         async with self._locked(change_id) as (session, change, parts):
             if change.status != "queued" or change.uploaded_media is not None:
                 return  # another process uploaded the photos
-            if refusal.permanent or await is_older_than(session, change, retry_period(change)):
+            if refusal.is_outage:
+                delay = await _delay_in_outage(session, change, parts, reason)
+            elif refusal.permanent or await is_older_than(session, change, retry_period(change)):
                 await fail_change(session, change, parts, reason)
-                return
-            attempts = change.attempts + 1
-            await set_values(session, change, attempts=attempts, failure=reason, updated_at=DATABASE_NOW)
-        delay = Backoff(refusal.retry_after, MAX_DELAY).delay(attempts)
-        raise RetryLater(timedelta(seconds=delay), refusal.message)
+                delay = None
+            else:
+                counted = {"attempts": change.attempts + 1, "unreachable_since": None}
+                await set_values(session, change, **counted, failure=reason, updated_at=DATABASE_NOW)
+                delay = timedelta(seconds=Backoff(refusal.retry_after, MAX_DELAY).delay(change.attempts))
+        if delay is not None:
+            raise RetryLater(delay, refusal.message)
 
     async def _start(self, change_id: UUID, page: PageRef, network: NetworkAdapter) -> ChangeCall | None:
         """Record that the next call is about to be made, and return it; None if no call is to be made now."""
@@ -237,7 +244,8 @@ class ReplyChanger:
             part, text = left[0]
             if wants_other_photos(change, part, parts) and change.uploaded_media is None:
                 raise RetryLater(timedelta(seconds=1), "the photos must be uploaded first")
-            if change.attempts and await is_older_than(session, change, retry_period(change)):
+            counts = change.attempts and change.unreachable_since is None
+            if counts and await is_older_than(session, change, retry_period(change)):
                 await fail_change(session, change, parts, change.failure or NO_RESPONSE)
                 return None
             # Read before the database's clock, so that our deadline ends before other processes stop waiting.
@@ -280,7 +288,8 @@ class ReplyChanger:
             async with self._locked(call.change_id) as (session, change, _):
                 if not _is_current(change, call):
                     return
-                await set_values(session, change, status="uncertain", updated_at=DATABASE_NOW)
+                values = {"status": "uncertain", "unreachable_since": None}
+                await set_values(session, change, **values, updated_at=DATABASE_NOW)
             log.warning("change outcome unknown", change_id=str(call.change_id), reason=str(doubt))
             raise RetryLater(
                 timedelta(seconds=self.settle_seconds), "the response to the call was lost"
@@ -291,6 +300,8 @@ class ReplyChanger:
     async def _succeeded(self, call: ChangeCall) -> None:
         async with self._locked(call.change_id) as (session, change, parts):
             if _is_current(change, call):
+                if change.unreachable_since is not None:
+                    await set_values(session, change, unreachable_since=None)
                 await finish_part(session, change, parts, next(part for part in parts if part.id == call.part_id))
 
     async def _refused(
@@ -308,14 +319,18 @@ class ReplyChanger:
                 await adopt_network_state(session, change, parts_now, texts)
             if not _is_current(change, call):
                 return  # the read showed that the part is already changed, or the change has failed
-            attempt = change.attempts
-            if refusal.permanent or await is_older_than(session, change, retry_period(change)):
+            if refusal.is_outage:
+                await set_values(session, change, attempts=change.attempts - 1)
+                delay = await _delay_in_outage(session, change, parts_now, reason)
+            elif refusal.permanent or await is_older_than(session, change, retry_period(change)):
                 await fail_change(session, change, parts_now, reason)
-                return
-            await set_values(session, change, status="queued", failure=reason, updated_at=DATABASE_NOW)
-        raise RetryLater(
-            timedelta(seconds=Backoff(refusal.retry_after, MAX_DELAY).delay(attempt)), refusal.message
-        )
+                delay = None
+            else:
+                values = {"status": "queued", "failure": reason, "unreachable_since": None}
+                await set_values(session, change, **values, updated_at=DATABASE_NOW)
+                delay = timedelta(seconds=Backoff(refusal.retry_after, MAX_DELAY).delay(change.attempts))
+        if delay is not None:
+            raise RetryLater(delay, refusal.message)
 
     async def _after_refusal(
         self, call: ChangeCall, refusal: PublishRejected, parts: Sequence[Publication], network: NetworkAdapter
@@ -331,6 +346,20 @@ class ReplyChanger:
         except ReadFailed as error:
             log.warning("thread not read after a refusal", change_id=str(call.change_id), error=str(error))
             return None
+
+
+async def _delay_in_outage(
+    session: WriteSession, change: PublicationChange, parts: Sequence[Publication], reason: dict[str, str]
+) -> timedelta | None:
+    """Queue the change again and return the delay, or fail it and return None: the network cannot be reached for
+    longer than `OUTAGE_PERIOD`.
+    """
+    passed = await outage_lasts(session, change)
+    if passed > OUTAGE_PERIOD:
+        await fail_change(session, change, parts, UNREACHABLE)
+        return None
+    await set_values(session, change, status="queued", failure=reason, updated_at=DATABASE_NOW)
+    return delay_in_outage(passed)
 
 
 async def fail_dead_lettered_change(session: WriteSession, change_id: UUID) -> None:

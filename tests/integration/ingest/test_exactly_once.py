@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 import time_machine
+from sqlalchemy import text
 
 from services.ingest.networks.calls import boottime_seconds
 from services.ingest.networks.port import (
@@ -21,7 +22,7 @@ from services.ingest.networks.port import (
     PublishRejected,
     ReadFailed,
 )
-from services.ingest.publishing.publisher import PUBLISH_JOB, Publisher
+from services.ingest.publishing.publisher import MAX_ATTEMPTS, PUBLISH_JOB, Publisher
 from services.ingest.worker import Worker
 from shared import clock
 from shared.jobs import RetryLater
@@ -553,3 +554,66 @@ async def test_sending_state_is_committed_synchronously_before_the_call(
         assert (await scenario.run_to_end())["status"] == "published"
     assert await owner.fetch("SELECT setting FROM waited") == [(then,)]
     await owner.close()
+
+
+def _unreachable() -> PublishRejected:
+    code, message = "network_unreachable", "Сеть недоступна."
+    return PublishRejected(code, message, permanent=False, was_sent=False, is_outage=True)
+
+
+async def _set(scenario: PublicationScenario, assignment: str) -> None:
+    async with scenario.system.ingest.service.database.write() as session:
+        await session.execute(text(f"UPDATE publications SET {assignment}"))
+
+
+async def _waits_without_connection(scenario: PublicationScenario) -> None:
+    """Process the publication while there is no connection to its network."""
+    scenario.network.on_publish = mock.AsyncMock(side_effect=_unreachable())
+    with pytest.raises(RetryLater):
+        await scenario.publisher.process(scenario.publication_id)
+
+
+async def test_outage_of_the_connection_uses_no_attempt_and_is_shown(scenario: PublicationScenario) -> None:
+    network = PublishedComments(scenario)
+    publish = scenario.network.on_publish
+    await _waits_without_connection(scenario)
+    await _set(scenario, "created_at = now() - interval '2 days', unreachable_since = now() - interval '2 days'")
+    for _ in range(MAX_ATTEMPTS + 1):
+        await _waits_without_connection(scenario)
+    waiting = await scenario.system.publication(str(scenario.publication_id))
+    assert (waiting["status"], waiting["attempts"], waiting["failure"]["final"]) == ("queued", 0, False)
+    health = await scenario.system.ingest.client.get("/health/ready")
+    assert (health.status_code, health.json()["status"]) == (200, "warn")
+    assert "no connection to vk: replies 1, since" in health.json()["checks"]["networks"]
+    scenario.network.on_publish = publish
+    done = await scenario.run_to_end()
+    assert (done["status"], done["attempts"], network.texts) == ("published", 1, ["Ответ"])
+    assert "networks" not in (await scenario.system.ingest.client.get("/health/ready")).json()["checks"]
+
+
+async def test_reply_fails_after_three_days_without_a_connection(scenario: PublicationScenario) -> None:
+    await _waits_without_connection(scenario)
+    await _set(scenario, "unreachable_since = now() - interval '73 hours'")
+    failed = await scenario.run_to_end()
+    assert (failed["status"], failed["failure"]["code"]) == ("failed", "network_unreachable")
+    assert "Трое суток" in failed["failure"]["message"]
+    # A person's retry begins anew.
+    assert (await scenario.retry()).status_code == 202
+    await _waits_without_connection(scenario)
+
+
+async def test_unconfirmed_reply_waits_for_the_end_of_an_outage_longer_than_a_day(
+    scenario: PublicationScenario,
+) -> None:
+    network = PublishedComments(scenario)
+    read = scenario.network.on_read
+    scenario.network.on_publish = mock.AsyncMock(side_effect=PublishOutcomeUnknown("lost"))
+    with pytest.raises(RetryLater):
+        await scenario.publisher.process(scenario.publication_id)
+    await _set(scenario, "updated_at = now() - interval '2 days', sending_since = now() - interval '2 days'")
+    scenario.network.on_read = mock.AsyncMock(side_effect=ReadFailed("no connection", is_outage=True))
+    with pytest.raises(RetryLater):
+        await scenario.publisher.process(scenario.publication_id)
+    scenario.network.on_read = read
+    network.add_comment(31, "Ответ")
+    assert (await scenario.run_to_end())["external_id"] == "-101_31"

@@ -386,6 +386,30 @@ async def test_change_fails_after_an_hour_of_temporary_refusals(thread: ThreadUn
     assert "no_usable_token" in failed["failure"]
 
 
+async def test_outage_of_the_connection_does_not_fail_a_change(thread: ThreadUnderChange) -> None:
+    code, message = "network_unreachable", "Сеть недоступна."
+    outage = PublishRejected(code, message, permanent=False, was_sent=False, is_outage=True)
+    thread.answers = [outage] * 3
+    change = await thread.asked(NEW)
+    with pytest.raises(RetryLater):
+        await thread.changer.process(change)
+    await thread.execute("UPDATE publication_changes SET created_at = created_at - interval '2 hours'")
+    done = await thread.run_to_end(change)
+    assert (done["status"], done["attempts"], thread.texts) == ("done", 1, [NEW])
+
+
+async def test_change_fails_after_three_days_without_a_connection(thread: ThreadUnderChange) -> None:
+    code, message = "network_unreachable", "Сеть недоступна."
+    thread.answers = [PublishRejected(code, message, permanent=False, was_sent=False, is_outage=True)] * 2
+    change = await thread.asked(NEW)
+    with pytest.raises(RetryLater):
+        await thread.changer.process(change)
+    await thread.execute("UPDATE publication_changes SET unreachable_since = now() - interval '73 hours'")
+    failed = await thread.run_to_end(change)
+    assert (failed["status"], thread.texts) == ("failed", ["Ответ"])
+    assert "network_unreachable" in failed["failure"]
+
+
 async def test_dead_lettered_change_fails(thread: ThreadUnderChange) -> None:
     change = await thread.asked(NEW)
     async with thread.scenario.system.ingest.service.database.write() as session:

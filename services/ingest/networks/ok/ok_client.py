@@ -17,6 +17,7 @@ from services.ingest.networks.calls import (
     NoUsableToken,
     NoValidResponse,
     TokenNotUsable,
+    call_timeout,
     check_send_deadline,
     record_call,
     report_token_effect,
@@ -75,7 +76,7 @@ class OkClient:
         self._http = http
         self._token_pool = token_pool
         self._settings = settings
-        self._timeout = aiohttp.ClientTimeout(total=settings.ok_call_timeout_seconds)
+        self._timeout = call_timeout(settings.ok_call_timeout_seconds)
         # By method: the fewer `fields` with which it is called, and until when, by the event loop's time.
         self._fewer_fields: dict[str, tuple[str, float]] = {}
 

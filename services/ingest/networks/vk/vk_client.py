@@ -16,6 +16,7 @@ from services.ingest.networks.calls import (
     NoUsableToken,
     NoValidResponse,
     TokenNotUsable,
+    call_timeout,
     check_send_deadline,
     record_call,
     report_token_effect,
@@ -55,7 +56,7 @@ class VkClient:
         self._http = http
         self._token_pool = token_pool
         self._settings = settings
-        self._timeout = aiohttp.ClientTimeout(total=settings.vk_call_timeout_seconds)
+        self._timeout = call_timeout(settings.vk_call_timeout_seconds)
         # Tokens with methods that they may not call, according to the network's last response.
         self._missing_scopes: set[tuple[UUID, str]] = set()
 
