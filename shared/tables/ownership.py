@@ -135,7 +135,7 @@ TABLE_OWNERS: dict[str, str] = {
 RESTRICTED_COLUMNS: dict[str, set[str]] = {
     "people": {"username", "full_name", "password_hash", "issuer", "external_subject", "locked_reason"},
     "client_secrets": {"digest"},
-    "refresh_tokens": {"digest", "ip_address", "user_agent"},
+    "refresh_tokens": {"digest", "ip_address", "user_agent", "successor_key"},
     "sign_in_failures": {"digest"},
     "messages": {"raw"},
     "message_versions": {"raw"},

@@ -313,6 +313,7 @@ class RefreshToken(Base):
     """A refresh token of a person's session, by its digest. It can be used once, and is kept until it expires.
 
     `signed_in_at` is the start of the session; `ip_address` and `user_agent` help the person to recognise it.
+    `successor_key`: its successor is derived from this and the used token; null once the successor was used.
     """
 
     __tablename__ = "refresh_tokens"
@@ -326,6 +327,7 @@ class RefreshToken(Base):
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    successor_key: Mapped[str | None]
     revoked_at: Mapped[datetime | None]
 
 

@@ -35,11 +35,8 @@ async def refresh_session(
         or refresh_token.expires_at <= clock.now()
     ):
         raise OAuthRefusal("invalid_grant", "The refresh token is unknown, expired or revoked")
-    successor = issuer.next_refresh_token(token)
-    again = refresh_token.used_at is not None and await sessions.was_rotated_recently(
-        session, refresh_token, successor
-    )
-    if refresh_token.used_at is not None and not again:
+    successor = await sessions.recent_successor(session, refresh_token, token)
+    if refresh_token.used_at is not None and successor is None:
         # The token was copied. Unlike other sign-in events, the end of its session is written to the audit trail.
         recorder.set_actor(session, str(person.id))
         security_log.log_security_event(
@@ -52,6 +49,6 @@ async def refresh_session(
     if not person.active:
         raise OAuthRefusal("invalid_grant", "The person may no longer sign in")
     refuse_locked(person)
-    if not again:
-        await sessions.rotate_refresh_token(session, refresh_token, successor, origin)
+    if successor is None:
+        successor = await sessions.rotate_refresh_token(session, refresh_token, token, origin)
     return IssuedTokens(issuer.access_token(person, session_id=refresh_token.session_id), successor)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, select
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.registry.authentication import passwords
@@ -64,26 +64,45 @@ async def start(session: WriteSession, person_id: UUID, origin: ClientInfo) -> t
 
 
 async def rotate_refresh_token(
-    session: WriteSession, used_token: RefreshToken, successor: str, origin: ClientInfo
-) -> None:
-    """Mark a token as used and store its successor."""
+    session: WriteSession, used_token: RefreshToken, token: str, origin: ClientInfo
+) -> str:
+    """Mark a token as used, and store and return its successor."""
+    # The predecessor gives the same successor no more.
+    await session.execute(
+        update(RefreshToken)
+        .where(RefreshToken.session_id == used_token.session_id, RefreshToken.successor_key.is_not(None))
+        .values(successor_key=None)
+    )
+    used_token.successor_key = passwords.generate_secret()
+    successor = _successor(used_token.successor_key, token)
     # By the database's clock: another machine may handle the next use.
     used_token.used_at = await session.scalar(select(func.now()))
     continued = RefreshToken(
         session_id=used_token.session_id, person_id=used_token.person_id, signed_in_at=used_token.signed_in_at
     )
     await _keep(session, continued, successor, origin)
+    return successor
 
 
-async def was_rotated_recently(session: WriteSession, used: RefreshToken, successor: str) -> bool:
-    """Return whether the token was used within the grace period and its successor has not been used yet."""
+async def recent_successor(session: WriteSession, used: RefreshToken, token: str) -> str | None:
+    """Return the successor of a token that was used within the grace period; None if it has been used too."""
     now: datetime | None = await session.scalar(select(func.now()))
     if used.used_at is None or now is None or used.used_at <= now - REUSE_GRACE_PERIOD:
-        return False
+        return None
+    if used.successor_key is None:
+        return None
+    successor = _successor(used.successor_key, token)
     waits = select(RefreshToken.digest).where(
         RefreshToken.digest == passwords.secret_digest(successor), _is_active()
     )
-    return await session.scalar(waits) is not None
+    return successor if await session.scalar(waits) is not None else None
+
+
+def _successor(key: str, token: str) -> str:
+    """Return the token that follows `token`. Only both together give it: the database has no tokens, and whoever
+    copied one has no key. Signing keys, which are rotated, are not part of it.
+    """
+    return passwords.derive_secret(key, f"refresh token\n{token}")
 
 
 async def known_addresses(session: AsyncSession, person_id: UUID) -> list[str | None]:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
-from services.registry.authentication import passwords
 from shared.auth import tokens
 from shared.tables.registry import ApiClient, Person
 
@@ -54,14 +53,6 @@ class TokenIssuer:
         """
         key = tokens.read_key(keys_dir / "people.jwk")
         return cls(tokens.Signer(tokens.PEOPLE_ISSUER, key), production, passwords)
-
-    def next_refresh_token(self, refresh_token: str) -> str:
-        """Return the token that follows a refresh token.
-
-        It is deterministic, but can be computed only with the issuer's key.
-        """
-        private = str(self.signer.key.as_dict(private=True)["d"])
-        return passwords.derive_secret(private, f"refresh token\n{refresh_token}")
 
     def access_token(
         self, who: Person | ApiClient, *, scope: str | None = None, session_id: UUID | None = None

@@ -421,6 +421,29 @@ async def test_concurrent_refresh_within_grace_period_succeeds(registry_with_peo
     assert (await sign_in(registry_with_people, **REFRESH, refresh_token=token)).status_code == 200
 
 
+async def test_refresh_repeated_across_a_rotation_of_keys_gives_the_same_successor(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    ensure_keys(tmp_path)
+    async with service_under_test("registry", database, tmp_path) as registry:
+        async with registry.service.database.write() as session:
+            await people.ensure_demo_people(session)
+        first = (await sign_in(registry, username="head", password="demo")).json()
+        form = REFRESH | {"refresh_token": first["refresh_token"]}
+        before = (await sign_in(registry, **form)).json()
+        (tmp_path / "people.jwk").unlink()
+        ensure_keys(tmp_path)
+        after = await sign_in(registry, **form)
+        assert (after.status_code, after.json().get("refresh_token")) == (200, before["refresh_token"])
+        following = await sign_in(registry, **REFRESH, refresh_token=before["refresh_token"])
+        assert following.status_code == 200
+        # Only the last used token has the key of its successor.
+        query = "SELECT count(*), count(successor_key) FROM refresh_tokens"
+        connection = await database.connect()
+        assert tuple(await connection.fetchrow(query)) == (3, 1)
+        await connection.close()
+
+
 async def test_reuse_after_the_successor_was_used_ends_the_session(
     registry_with_people: ServiceUnderTest,
 ) -> None:

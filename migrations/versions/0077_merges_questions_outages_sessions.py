@@ -1,13 +1,14 @@
 """Store when a merge brought a message to its appeal, which merges alone marked an appeal as unread, with which
-words a reply asks for a mark, and since when a reply finds no connection to its network.
+words a reply asks for a mark, since when a reply finds no connection to its network, and by which key the
+successor of a refresh token is derived.
 """
 
 from collections.abc import Sequence
 
 from alembic import op
 
-revision: str = "0076"
-down_revision: str | None = "0075"
+revision: str = "0077"
+down_revision: str | None = "0076"
 branch_labels: Sequence[str] | None = None
 depends_on: Sequence[str] | None = None
 
@@ -18,6 +19,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE replies ADD COLUMN IF NOT EXISTS mark_question text")
     for table in ("publications", "publication_changes"):
         op.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS unreachable_since timestamptz")
+    op.execute("ALTER TABLE refresh_tokens ADD COLUMN IF NOT EXISTS successor_key text")
 
 
 def downgrade() -> None:
@@ -25,6 +27,7 @@ def downgrade() -> None:
     op.execute(
         "UPDATE appeal_messages SET created_at = greatest(created_at, merged_at) WHERE merged_at IS NOT NULL"
     )
+    op.drop_column("refresh_tokens", "successor_key", if_exists=True)
     for table in ("publication_changes", "publications"):
         op.drop_column(table, "unreachable_since", if_exists=True)
     op.drop_column("replies", "mark_question", if_exists=True)
