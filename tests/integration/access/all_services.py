@@ -245,6 +245,7 @@ async def running_services(database: TestDatabase, keys_dir: Path) -> AsyncItera
             )
             # The settings of this service are still active here, so its role connects.
             url = running.service.settings.database_url.get_secret_value()
+            await running.service.database.close()  # ingest has used it at its start
             running.service._database = _DiscardedChanges(url, 2, name=name)
             services[name] = running
         apps = {name: running.client._transport.app for name, running in services.items()}  # type: ignore[attr-defined]
