@@ -14,7 +14,10 @@ _PERSON = re.compile(
     r"user|from|author|peer|owner|signer|deleter|sender|member|profile|participant|uid|_by$|reply_to_(?!comment)",
     re.IGNORECASE,
 )
-_NUMBER = re.compile(r"[0-9]+")
+# Numbers and yes or no in fields with such names are no ids: `members_count`, `user_likes`, `is_member`.
+_COUNT = re.compile(r"_(?:count|likes|reposted)$|^(?:is|can)_", re.IGNORECASE)
+# Ids of communities are negative in VK, and have another prefix in OK.
+_NUMBER = re.compile(r"(?<![0-9])(?<!(?<!\w)-)(?<!group:)[0-9]+")
 # OK lists the people of a chat as names of fields: `{"user:1": …}`.
 _USER = "user:"
 # Who likes an item is listed by numbers alone; a number in its place is a count.
@@ -34,7 +37,7 @@ _LINK = re.compile(
 
 @lru_cache(maxsize=2_000)
 def _is_of_person(field: str) -> bool:
-    return _PERSON.search(field) is not None
+    return _PERSON.search(field) is not None and _COUNT.search(field) is None
 
 
 def linked_in(text: str) -> set[str]:
@@ -72,7 +75,7 @@ def people_in(payload: Any) -> set[str]:
             for inner, one in value.items():
                 field = str(inner)
                 if field.startswith(_USER):
-                    found.add(field.removeprefix(_USER))
+                    found.update(_NUMBER.findall(field))
                     field = name
                 # The fields "id" and "items" of a nested object stand for the field that contains the object.
                 left.append((name if field in _CONTAINED else field, one))
