@@ -81,8 +81,8 @@ async def _index_next(session: WriteSession, after: UUID) -> tuple[Sequence[UUID
     )
     rewritten: list[UUID] = []
     for row, erased in await _with_erased_people(session, messages, named):
-        found, _ = await erase_people(session, [row.id], erased)
-        rewritten += found
+        names, _ = await erase_people(session, [row.id], erased)
+        rewritten += names.rewritten
     return ids, rewritten
 
 

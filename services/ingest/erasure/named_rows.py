@@ -1,6 +1,7 @@
 """Erase a person in other people's messages: forwarded words, links, and payloads that name the person."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -19,11 +20,23 @@ from shared.tables.ingest import Message, MessageVersion
 from shared.tables.ingest_erasure import Erasure, NamedPerson, UnindexedMessages
 
 
-async def messages_naming(session: AsyncSession, subject: Subject) -> Sequence[UUID]:
-    """Return the next messages of others that name the person. Reads one range of an index."""
+@dataclass(frozen=True)
+class ErasedNames:
+    """Messages of others after an erasure.
+
+    `rewritten`: those that lost some of their text, also in an earlier run. `naming`: those that still name an
+    erased person, who has written again: another erasure must find them.
+    """
+
+    rewritten: Sequence[UUID]
+    naming: Set[UUID]
+
+
+async def messages_naming(session: AsyncSession, subject: Subject, after: UUID) -> Sequence[UUID]:
+    """Return the next messages of others, by id, that name the person. Reads one range of an index."""
     found = await session.scalars(
         select(NamedPerson.message_id)
-        .where(NamedPerson.digest == _digest(subject))
+        .where(NamedPerson.digest == _digest(subject), NamedPerson.message_id > after)
         .order_by(NamedPerson.message_id)
         .limit(BATCH)
     )
@@ -31,7 +44,7 @@ async def messages_naming(session: AsyncSession, subject: Subject) -> Sequence[U
 
 
 async def forget_naming(session: WriteSession, subject: Subject, message_ids: Sequence[UUID]) -> None:
-    """Remove the person from the index of these messages, which no longer name the person."""
+    """Remove the person, whom these messages no longer name, from the index."""
     await session.execute(
         delete(NamedPerson).where(
             NamedPerson.digest == _digest(subject), is_one_of(NamedPerson.message_id, message_ids)
@@ -52,9 +65,8 @@ def _digest(subject: Subject) -> str:
 
 async def erase_in_messages_of_others(
     session: WriteSession, erasure: Erasure, subject: Subject, message_ids: Sequence[UUID]
-) -> tuple[list[UUID], Counts]:
-    """Erase the person in these messages; return those without some words since, also since an earlier run, and
-    counts.
+) -> tuple[ErasedNames, Counts]:
+    """Erase the person in these messages.
 
     What the person wrote since stays whole, and so do the messages in an own conversation since then.
     """
@@ -65,13 +77,14 @@ async def erase_in_messages_of_others(
     )
     skipped = set(await session.scalars(since))
     ids = [message_id for message_id in message_ids if message_id not in skipped]
-    return await erase_people(session, ids, {number_of(subject.native_id): erasure.until})
+    names, counts = await erase_people(session, ids, {number_of(subject.native_id): erasure.until})
+    return ErasedNames(names.rewritten, names.naming | skipped), counts
 
 
 async def erase_people(
     session: WriteSession, message_ids: Sequence[UUID], erased: Mapping[str, datetime]
-) -> tuple[list[UUID], Counts]:
-    """Erase these people, until when by number, in messages of others; return as `erase_in_messages_of_others`."""
+) -> tuple[ErasedNames, Counts]:
+    """Erase these people, until when by number, in messages of others."""
     messages = await session.execute(
         select(
             Message.id, Message.text, Message.attachments, Message.raw, Message.from_community, Message.written_at
@@ -79,14 +92,18 @@ async def erase_people(
         .where(is_one_of(Message.id, message_ids), Message.erased_at.is_(None))
         # In the order of the intake, to avoid deadlocks.
         .order_by(Message.network, Message.kind, Message.external_id)
-        .with_for_update()
+        # FOR NO KEY UPDATE: intake inserts rows with foreign keys to messages, in another order.
+        .with_for_update(key_share=True)
     )
     rewritten, payloads = [], 0
+    naming: set[UUID] = set()
     unlinked: dict[UUID, set[str]] = {}
     for row in messages.all():
         unlinked[row.id] = people_to_unlink(erased, from_community=row.from_community, written_at=row.written_at)
         before = Content(row.text, row.attachments, row.raw)
         after = _without(before, erased, unlinked[row.id])
+        if not people_in(after.named).isdisjoint(erased):
+            naming.add(row.id)
         if after != before:
             payloads += 1
             await session.execute(
@@ -110,6 +127,8 @@ async def erase_people(
     for version in former.all():
         before = Content(version.text, version.attachments, version.raw)
         after = _without(before, erased, unlinked[version.message_id])
+        if not people_in(after.named).isdisjoint(erased):
+            naming.add(version.message_id)
         if after != before:
             payloads += 1
             await session.execute(
@@ -118,7 +137,7 @@ async def erase_people(
                 .values(text=after.text, attachments=after.attachments, raw=after.raw)
                 .execution_options(synchronize_session=False)
             )
-    return rewritten, {"payloads_of_others": payloads} if payloads else {}
+    return ErasedNames(rewritten, naming), {"payloads_of_others": payloads} if payloads else {}
 
 
 def _without(content: Content, erased: Mapping[str, datetime], unlinked: Collection[str]) -> Content:

@@ -235,19 +235,21 @@ class ErasureRunner:
         appeals.
         """
         changed: list[UUID] = []
+        after = UUID(int=0)
         if subject.native_id is None:
             return changed
         while True:
             async with self._locked(erasure_id) as (session, erasure):
-                naming = await messages_naming(session, subject)
-                rewritten, counts = await erase_in_messages_of_others(session, erasure, subject, naming)
+                found = await messages_naming(session, subject, after)
+                names, counts = await erase_in_messages_of_others(session, erasure, subject, found)
                 _add(erasure, "ingest", counts)
-            if not naming:
+            if not found:
                 return changed
-            changed += [*rewritten, *await erase_quotations(self.service, rewritten)]
+            after = found[-1]
+            changed += [*names.rewritten, *await erase_quotations(self.service, names.rewritten)]
             # Last: after a kill, the messages are found again.
             async with self._locked(erasure_id) as (session, _):
-                await forget_naming(session, subject, naming)
+                await forget_naming(session, subject, [one for one in found if one not in names.naming])
 
     async def _erase_deliveries(self, erasure_id: UUID, subject_ids: Sequence[UUID]) -> None:
         deliveries = await erase_deliveries(self.service, subject_ids, str(erasure_id))

@@ -247,13 +247,13 @@ class _ErasedPeople:
         delivered = item
         if conversation is None:
             item = self._without_others(item, also_named)
+        left = also_named if item is delivered else _named(network, item)
+        named = index_digests(network, left.values())
         answered_until = self.answered.get(answer_to) if answer_to is not None else None
         if answered_until is not None and item.written_at <= answered_until:
-            return BatchItem(one.batch, _without_words(item), erased=True, original=one.item, if_spared=item)
-        if item is delivered:
-            return BatchItem(one.batch, item, named=index_digests(network, also_named.values()))
-        named = index_digests(network, _named(network, item).values())
-        return BatchItem(one.batch, item, original=one.item, named=named)
+            stripped = _without_words(item)
+            return BatchItem(one.batch, stripped, erased=True, original=one.item, if_spared=item, named=named)
+        return BatchItem(one.batch, item, original=None if item is delivered else one.item, named=named)
 
     def _without_others(self, item: IncomingItem, named: Mapping[str, str]) -> IncomingItem:
         """Return the item without the words, names and ids of the erased people among those that it names."""

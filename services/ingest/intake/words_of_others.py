@@ -20,8 +20,10 @@ from shared.contracts.erasures import ERASED_TEXT
 _SHARED, _SENT = ("fwd_messages", "copy_history"), ("wall", "wall_reply")
 # Fields that may name the author of a shared item, the first of which counts.
 _AUTHORS = ("from_id", "user_id", "owner_id", "to_id")
-# What is kept of a shared item of somebody else: whose words they are, in case that person is erased too.
-_KEPT = (*_AUTHORS, "date", *OWN_WORDS)
+# What is kept of a shared item with its author: whose words they are, in case that person is erased too.
+_KEPT = ("date", *OWN_WORDS)
+# Texts have at most as many shared items; deeper ones are not kept.
+_DEEPEST = 100
 
 
 @dataclass(frozen=True)
@@ -44,17 +46,19 @@ class Content:
         the text (see `people_to_unlink`).
         """
         gone = [item for item in _shared_items(self.raw) if _is_erased(item, erased)]
-        text = replace_lone_surrogates(self.text)
+        text, own = replace_lone_surrogates(self.text), _words(self.raw)
+        # The author's own words, which come first, may look like shared ones.
+        own, shared = (own, text.removeprefix(own)) if text.startswith(own) else ("", text)
         for words in sorted({_words(item) for item in gone} - {""}, key=len, reverse=True):
-            text = _replaced(text, words)
-        text = without_links(text, unlinked, f"[{ERASED_TEXT}]")
+            shared = _replaced(shared, words)
+        text = without_links(own + shared, unlinked, f"[{ERASED_TEXT}]")
         theirs = [one for item in gone for one in _listed(item, "attachments")]
         return Content(
             text=text,
             attachments=[
                 one for one in self.attachments if one not in theirs and people_in(one).isdisjoint(erased)
             ],
-            raw=only_edit_times(self.raw) | _shared_by_others(self.raw, erased),
+            raw=only_edit_times(self.raw) | _shared_by_others(self.raw, erased, unlinked),
         )
 
 
@@ -96,9 +100,14 @@ def _words(item: Mapping[str, Any]) -> str:
     return replace_lone_surrogates(str(found))
 
 
+def _author_field(item: Mapping[str, Any]) -> str | None:
+    return next((name for name in _AUTHORS if item.get(name) is not None), None)
+
+
 def _is_erased(item: Mapping[str, Any], erased: Mapping[str, datetime]) -> bool:
     """Return whether an erased person wrote a shared item, until the erasure as far as is known."""
-    until = erased.get(str(next((item[name] for name in _AUTHORS if item.get(name) is not None), "")))
+    field = _author_field(item)
+    until = None if field is None else erased.get(str(item[field]))
     if until is None:
         return False
     date = item.get("date")
@@ -111,11 +120,15 @@ def _replaced(text: str, words: str) -> str:
     return part.sub(rf"\1\2{ERASED_TEXT}", text)
 
 
-def _shared_by_others(raw: Mapping[str, Any], erased: Mapping[str, datetime]) -> dict[str, Any]:
+def _shared_by_others(
+    raw: Mapping[str, Any], erased: Mapping[str, datetime], unlinked: Collection[str], depth: int = 0
+) -> dict[str, Any]:
     """Return the shared items without what erased people wrote, and without all but authors, times and words."""
     kept: dict[str, Any] = {}
+    if depth == _DEEPEST:
+        return kept
     for name, items in _shared_in(raw):
-        inner = [found for item in items if (found := _of_others(item, erased))]
+        inner = [found for item in items if (found := _of_others(item, erased, unlinked, depth + 1))]
         if inner and name in _SENT:
             kept.setdefault("attachments", []).extend({"type": name, name: one} for one in inner)
         elif inner:
@@ -123,12 +136,18 @@ def _shared_by_others(raw: Mapping[str, Any], erased: Mapping[str, datetime]) ->
     return kept
 
 
-def _of_others(item: Mapping[str, Any], erased: Mapping[str, datetime]) -> dict[str, Any]:
-    deeper = _shared_by_others(item, erased)
-    if not people_in({name: item[name] for name in _AUTHORS if name in item}).isdisjoint(erased):
+def _of_others(
+    item: Mapping[str, Any], erased: Mapping[str, datetime], unlinked: Collection[str], depth: int
+) -> dict[str, Any]:
+    deeper = _shared_by_others(item, erased, unlinked, depth)
+    if _is_erased(item, erased):
         return deeper
     own = {name: item[name] for name in _KEPT if item.get(name) is not None}
+    # The author alone, who may be an erased person that has written again: another erasure must find these words.
+    field = _author_field(item)
+    if field is not None and isinstance(item[field], int | str):
+        own[field] = item[field]
     for name in OWN_WORDS:
         if name in own:
-            own[name] = without_links(str(own[name]), erased, f"[{ERASED_TEXT}]")
+            own[name] = without_links(str(own[name]), unlinked, f"[{ERASED_TEXT}]")
     return own | deeper

@@ -1,5 +1,6 @@
 """An erased person leaves the messages in which others name the person or forward the person's words."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
@@ -168,6 +169,78 @@ async def test_words_that_the_person_wrote_after_the_erasure_are_kept_where_they
     assert (await harness.ingest.row("101_5001_5"))["text"] == "Посмотрите\n\nПереслано:\nНовое"
 
 
+@pytest.mark.parametrize("between", [True, False])
+async def test_what_names_a_person_who_has_written_again_is_found_by_the_next_erasure(
+    harness: ErasureHarness, between: bool
+) -> None:
+    later = int(clock.now().timestamp()) + 60
+    items = [
+        _message(harness, date=later, fwd_messages=[_shared(int(NATIVE_ID), WORDS, date=later)]),
+        _comment(harness, f"{LINK}, верно", from_id=-101, date=later),
+    ]
+    await harness.ingest.take(harness.direct_message(), *(items if between else ()))
+    await harness.erase()
+    await harness.ingest.take(
+        *items, harness.direct_message("Снова", 2, written_at=MOMENT + timedelta(days=9_000))
+    )
+    assert (await harness.ingest.row("101_5001_5"))["text"] == f"Посмотрите\n\nПереслано:\n{WORDS}"
+    assert (await harness.ingest.row("-101_9"))["text"] == f"{LINK}, верно"
+    await harness.erase()
+    assert await harness.found() == []
+    assert (await harness.ingest.row("101_5001_5"))["text"] == "Посмотрите\n\nПереслано:\nданные удалены"
+    assert (await harness.ingest.row("-101_9"))["text"] == "[данные удалены], верно"
+
+
+async def test_words_of_the_author_of_a_post_on_the_wall_of_an_erased_person_are_found(
+    harness: ErasureHarness,
+) -> None:
+    """The owner of the wall is erased first."""
+    on_wall = _shared(THIRD, "Слова третьего", owner_id=int(NATIVE_ID))
+    await harness.ingest.take(
+        harness.direct_message(), _post(harness, on_wall), _comment(harness, "Третий", 30, from_id=THIRD)
+    )
+    await harness.erase()
+    assert await harness.found() == []
+    await harness.run((await harness.request(key=author_key("vk", str(THIRD)))).json()["id"])
+    assert (await harness.ingest.row("-101_5"))["text"] == "Делюсь\n\nРепост записи:\nданные удалены"
+
+
+async def test_own_words_that_look_like_shared_ones_stay(harness: ErasureHarness) -> None:
+    quoting = _message(harness, "Он ответил:\nда", fwd_messages=[_shared(int(NATIVE_ID), "да")])
+    await harness.ingest.take(quoting, harness.direct_message())
+    await harness.erase()
+    text = (await harness.ingest.row("101_5001_5"))["text"]
+    assert text == "Он ответил:\nда\n\nПереслано:\nданные удалены"
+
+
+async def test_deeply_nested_payload_that_names_an_erased_person_is_stored(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message())
+    await harness.erase()
+    shared = _shared(int(NATIVE_ID), WORDS)
+    for _ in range(500):
+        shared = _shared(THIRD, "Вложено", fwd_messages=[shared])
+    await harness.ingest.take(_message(harness, fwd_messages=[shared]))
+    assert await harness.found() == []
+    assert (await harness.ingest.row("101_5001_5"))["text"].startswith("Посмотрите\n\nПереслано:\nВложено")
+
+
+async def test_erasure_does_not_wait_for_an_intake_that_indexes_the_message(
+    harness: ErasureHarness, database: TestDatabase
+) -> None:
+    """The foreign keys of intake lock messages in another order: waiting for them could be a deadlock."""
+    await harness.ingest.take(harness.direct_message(), _comment(harness, f"{LINK}, верно"))
+    message_id = (await harness.ingest.row("-101_9"))["id"]
+    connection = await database.connect()
+    try:
+        async with connection.transaction():
+            await connection.execute("INSERT INTO named_people VALUES ('another', $1)", message_id)
+            async with asyncio.timeout(20):
+                await harness.erase()
+    finally:
+        await connection.close()
+    assert (await harness.ingest.row("-101_9"))["text"] == "[данные удалены], верно"
+
+
 async def test_message_read_while_the_erasure_is_queued_is_not_edited(harness: ErasureHarness) -> None:
     quoting = _message(harness, fwd_messages=[_shared(int(NATIVE_ID), WORDS)])
     await harness.ingest.take(harness.direct_message(), quoting)
@@ -250,9 +323,12 @@ async def test_messages_that_name_a_person_are_found_by_the_index(harness: Erasu
     await harness.ingest.take(harness.direct_message(), _comment(harness, f"{LINK}, верно"))
     async with database.read() as session:
         subject = await find_subject(session, harness.key)
-        assert len(await messages_naming(session, subject)) == 1
+        assert len(await messages_naming(session, subject, UUID(int=0))) == 1
     for mode in MODES:
         plans = await explain(
-            database, lambda session: messages_naming(session, subject), mode, {"enable_seqscan": "off"}
+            database,
+            lambda session: messages_naming(session, subject, UUID(int=0)),
+            mode,
+            {"enable_seqscan": "off"},
         )
         assert {index for plan in plans.plans for index in plan.indexes} == {"pk_named_people"}
