@@ -225,34 +225,34 @@ class ErasureRunner:
             async with self._locked(erasure_id) as (session, erasure):
                 events = await session.scalar(select(func.erase_events(cast(some, ARRAY(Uuid)))))
                 _add(erasure, "events", {"events": events or 0})
-        subject_ids += await self._erase_in_messages_of_others(erasure_id, subject)
-        await self._erase_deliveries(erasure_id, subject_ids)
+        deliveries = await self._erase_in_messages_of_others(erasure_id, subject)
+        await self._erase_deliveries(erasure_id, subject_ids, deliveries)
         await self._erase_grades(erasure_id, appeal_ids)
         return awaited
 
-    async def _erase_in_messages_of_others(self, erasure_id: UUID, subject: Subject) -> list[UUID]:
-        """Erase the person in other people's messages; return these messages, if their words changed, and their
-        appeals.
-        """
-        changed: list[UUID] = []
-        after = UUID(int=0)
+    async def _erase_in_messages_of_others(self, erasure_id: UUID, subject: Subject) -> int:
+        """Erase the person in other people's messages, their appeals and deliveries; return how many deliveries."""
+        deliveries, after = 0, UUID(int=0)
         if subject.native_id is None:
-            return changed
+            return deliveries
         while True:
             async with self._locked(erasure_id) as (session, erasure):
                 found = await messages_naming(session, subject, after)
                 names, counts = await erase_in_messages_of_others(session, erasure, subject, found)
                 _add(erasure, "ingest", counts)
             if not found:
-                return changed
+                return deliveries
             after = found[-1]
-            changed += [*names.rewritten, *await erase_quotations(self.service, names.rewritten)]
+            appeal_ids = await erase_quotations(self.service, names.rewritten)
+            deliveries += await erase_deliveries(
+                self.service, [*names.rewritten, *appeal_ids], f"{erasure_id}:{after}"
+            )
             # Last: after a kill, the messages are found again.
             async with self._locked(erasure_id) as (session, _):
                 await forget_naming(session, subject, [one for one in found if one not in names.naming])
 
-    async def _erase_deliveries(self, erasure_id: UUID, subject_ids: Sequence[UUID]) -> None:
-        deliveries = await erase_deliveries(self.service, subject_ids, str(erasure_id))
+    async def _erase_deliveries(self, erasure_id: UUID, subject_ids: Sequence[UUID], of_others: int) -> None:
+        deliveries = of_others + await erase_deliveries(self.service, subject_ids, str(erasure_id))
         async with self._locked(erasure_id) as (_, erasure):
             _set(erasure, "webhooks", {"deliveries": deliveries})
 

@@ -44,6 +44,7 @@ class OtherServices:
     database: TestDatabase
     failing: set[str] = field(default_factory=set)
     commands: list[str] = field(default_factory=list)
+    delivery_subjects: list[str] = field(default_factory=list)
 
     async def post(self, callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Handle an erasure request as the called service does."""
@@ -69,6 +70,7 @@ class OtherServices:
                     answers = await erase_grades(session, EraseGrades.model_validate(body).appeal_ids)
                     return GradesErased(answers=answers).model_dump(mode="json")
                 subjects = EraseDeliveries.model_validate(body).subject_ids
+                self.delivery_subjects += map(str, subjects)
                 return DeliveriesErased(deliveries=await erase_deliveries(session, subjects)).model_dump(
                     mode="json"
                 )

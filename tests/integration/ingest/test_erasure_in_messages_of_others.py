@@ -265,6 +265,19 @@ async def test_stopped_erasure_tells_appeals_when_it_runs_again(harness: Erasure
     assert await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM named_people") == 0
 
 
+async def test_stopped_erasure_erases_the_deliveries_when_it_runs_again(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message(), _comment(harness, f"{LINK}, верно"))
+    message_id = str((await harness.ingest.row("-101_9"))["id"])
+    erasure_id = (await harness.request()).json()["id"]
+    harness.others.failing = {"deliveries"}
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    assert (await harness.ingest.row("-101_9"))["text"] == "[данные удалены], верно"
+    harness.others.failing, harness.others.commands[:] = set(), []
+    await harness.run(erasure_id)
+    assert message_id in harness.others.delivery_subjects
+
+
 async def _forget_index(harness: ErasureHarness) -> None:
     await harness.ingest.raw_connection.execute("DELETE FROM named_people")
     await harness.ingest.raw_connection.execute("DELETE FROM unindexed_messages")
