@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import ScalarSelect, select
 
 from services.appeals.erasure.appeal_rows import ALERT_KINDS, delete_exports, erase_json
 from services.appeals.erasure.statements import update_rows
@@ -25,7 +25,7 @@ from shared.tables.ingest import Message
 async def erase_quotations(session: WriteSession, message_ids: Sequence[UUID]) -> list[UUID]:
     """Take over the texts of these messages, which lost words of an erased person; return their appeals.
 
-    Idempotent.     The appeals stay as they are: their authors wrote nothing else.
+    Idempotent. The rest of the appeals stays: their authors wrote it.
     """
     await lock_erasure(session)
     of_citizens = select(AppealMessage.appeal_id).where(is_one_of(AppealMessage.message_id, message_ids))
@@ -43,15 +43,8 @@ async def erase_quotations(session: WriteSession, message_ids: Sequence[UUID]) -
     await update_rows(session, Appeal, is_one_of(Appeal.id, ids), updated_at=now, version=Appeal.version + 1)
     opened = await session.execute(
         select(Appeal.id, Message.text)
-        .join(AppealMessage, AppealMessage.appeal_id == Appeal.id)
-        .join(Message, Message.id == AppealMessage.message_id)
-        # The message that opened the appeal, whose text it has.
-        .where(
-            is_one_of(Message.id, message_ids),
-            is_one_of(Appeal.id, ids),
-            Message.written_at == Appeal.written_at,
-            Message.url == Appeal.url,
-        )
+        .join(Message, Message.id == _opening_message())
+        .where(is_one_of(Appeal.id, ids), is_one_of(Message.id, message_ids))
     )
     for appeal_id, text in opened.all():
         await update_rows(session, Appeal, Appeal.id == appeal_id, text=text)
@@ -73,6 +66,26 @@ async def erase_quotations(session: WriteSession, message_ids: Sequence[UUID]) -
     await delete_responses_about(session, AppealsIdempotency, [*ids, *message_ids])
     await recorder.record_action(session, Appeal.__tablename__, *map(str, ids))
     return ids
+
+
+def _opening_message() -> ScalarSelect[UUID]:
+    """Return the query of the message that opened an appeal, whose text the appeal has.
+
+    Messages of one conversation have the same URL, and two of them may be of the same second.
+    """
+    return (
+        select(AppealMessage.message_id)
+        .join(Message, Message.id == AppealMessage.message_id)
+        .where(
+            AppealMessage.appeal_id == Appeal.id,
+            Message.written_at == Appeal.written_at,
+            Message.url == Appeal.url,
+        )
+        .order_by(AppealMessage.created_at, AppealMessage.message_id)
+        .limit(1)
+        .correlate(Appeal)
+        .scalar_subquery()
+    )
 
 
 async def _erase_reasons(session: WriteSession, message_ids: Sequence[UUID], ids: Sequence[UUID]) -> None:

@@ -392,3 +392,27 @@ async def test_appeal_of_another_person_loses_forwarded_words_and_keeps_its_own(
     assert after["version"] > before["version"]
     assert (await scenario.get("/appeals", q=WORD)).json()["items"] == []
     assert [found["id"] for found in await scenario.all(q="отремонтируют")] == [appeal["id"]]
+
+
+async def test_second_message_of_the_same_second_does_not_replace_the_text_of_the_appeal(
+    scenario: AppealsScenario,
+) -> None:
+    """Messages of one conversation have the same URL."""
+    first_id = await scenario.citizen_writes(QUESTION, author="boris", kind="message", at=WEDNESDAY)
+    second_id = await scenario.citizen_writes(f"Переслано:\n{WORD}", author="boris", kind="message", at=WEDNESDAY)
+    appeal = await scenario.single_appeal()
+    assert len(appeal["messages"]) == 2
+    await scenario.ingest.execute(
+        "UPDATE messages SET url = (SELECT url FROM messages WHERE id = $1),"
+        " text = CASE WHEN id = $2 THEN 'Переслано:' || chr(10) || 'данные удалены' ELSE text END"
+        " WHERE id IN ($1, $2)",
+        first_id,
+        second_id,
+    )
+    answer = await scenario.appeals.client.post(
+        "/internal/erasures/quotations",
+        json={"message_ids": [str(second_id)]},
+        headers=scenario.appeals.service_headers("ingest"),
+    )
+    assert answer.json() == {"appeal_ids": [appeal["id"]]}, answer.text
+    assert (await scenario.appeal(appeal["id"]))["text"] == QUESTION
