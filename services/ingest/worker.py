@@ -30,6 +30,7 @@ from services.ingest.sync.backfill_runner import BackfillRunner
 from services.ingest.sync.reconciliation_runner import ReconciliationRunner
 from services.ingest.tokens.reencryption import reencrypt
 from services.ingest.tokens.token_pool import DatabaseTokenPool
+from shared import clock
 from shared.api.pagination import inline_literal
 from shared.database.purge import RetentionSettings, purge_tables
 from shared.database.sessions import WriteSession
@@ -45,6 +46,8 @@ log = get_logger(__name__)
 
 # After this time without an update, an unfinished publication, change or erasure may have lost its job.
 STALLED_AFTER = timedelta(seconds=60)
+# How long a process of a former release may still store messages after a worker of this one has started.
+FORMER_RELEASE_STOPPED_AFTER = timedelta(minutes=10)
 RESTART_BACKOFF = Backoff(5.0, 5.0)
 # Minimum duration of a lease: after a worker is killed, another one waits until the lease has expired.
 LEASE_SECONDS = 10.0
@@ -91,6 +94,7 @@ class Worker:
         self.jobs.schedule("reencrypt-secrets", "47 18 * * *")(self._reencrypt)
         self._runtime: CollectorRuntime | None = None
         self._service: Service | None = None
+        self._created_at = clock.now()
 
     async def run(self, service: Service) -> None:
         """Read the networks until cancelled; retry while the database is unavailable."""
@@ -173,8 +177,11 @@ class Worker:
         await ErasureRunner(self._service).run(UUID(payload["erasure_id"]))
 
     async def _index_older_messages(self) -> None:
-        """Index whom messages of former releases name; after the upgrade nothing is left to do."""
-        if self._service is not None and (read := await index_older_messages(self._service)):
+        """Index whom messages of former releases name; a while after the upgrade nothing is left to do."""
+        if self._service is None:
+            return
+        is_alone = clock.now() - self._created_at >= FORMER_RELEASE_STOPPED_AFTER
+        if read := await index_older_messages(self._service, is_alone=is_alone):
             log.info("messages of former releases indexed by the people whom they name", messages=read)
 
     async def _requeue_stalled_erasures(self) -> None:

@@ -2,7 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from services.ingest.intake.named_people import index_digest, index_messages
 from services.ingest.intake.words_of_others import Content
 from services.ingest.pseudonymisation.erased_digests import author_digest, conversation_digest
 from services.ingest.pseudonymisation.people_in_payloads import digests_of_number, people_in
+from shared import clock
 from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession, driver_connection
 from shared.ids import new_id
@@ -22,32 +25,51 @@ from shared.tables.ingest import Message, MessageVersion
 from shared.tables.ingest_erasure import ErasedKey, UnindexedMessages
 
 BATCH = 1_000
+# Longer than a transaction of intake.
+SETTLED_AFTER = timedelta(minutes=1)
 
 
-async def index_older_messages(service: Service) -> int:
-    """Index the messages that are left, in batches of one transaction each; return how many were read."""
+async def index_older_messages(service: Service, *, is_alone: bool) -> int:
+    """Index the messages that are left, in batches of one transaction each; return how many were read.
+
+    `is_alone`: no process of a former release stores messages any more. Until then the last messages are read
+    again by the next run, because others with smaller ids may be stored after them.
+    """
     read = 0
     while True:
+        settled_before = None if is_alone else clock.now() - SETTLED_AFTER
         async with service.database.write() as session:
             after = await session.scalar(select(UnindexedMessages.after).with_for_update(skip_locked=True))
             if after is None:  # complete, or another worker is at it
                 return read
-            found, rewritten = await _index_next(session, after)
+            batch = await _index_next(session, after, settled_before)
         # Before the position is stored: after a kill, the batch is read again.
-        appeal_ids = await erase_quotations(service, rewritten)
-        await erase_deliveries(service, [*rewritten, *appeal_ids], str(new_id()))
+        appeal_ids = await erase_quotations(service, batch.rewritten)
+        await erase_deliveries(service, [*batch.rewritten, *appeal_ids], str(new_id()))
         async with service.database.write() as session:
-            if not found:
+            if not batch.read and is_alone:
                 await session.execute(delete(UnindexedMessages))
-                return read
-            await session.execute(
-                update(UnindexedMessages).where(UnindexedMessages.after < found[-1]).values(after=found[-1])
-            )
-        read += len(found)
+            if batch.settled:
+                last = batch.settled[-1]
+                await session.execute(
+                    update(UnindexedMessages).where(UnindexedMessages.after < last).values(after=last)
+                )
+        read += len(batch.settled)
+        if not batch.read or len(batch.settled) < batch.read:
+            return read
 
 
-async def _index_next(session: WriteSession, after: UUID) -> tuple[Sequence[UUID], list[UUID]]:
-    """Index the next messages; return their ids, and those that lost words of erased people."""
+@dataclass(frozen=True)
+class _Batch:
+    """Messages that were indexed: how many, those that need not be read again, and those that lost words."""
+
+    read: int
+    settled: Sequence[UUID]
+    rewritten: Sequence[UUID]
+
+
+async def _index_next(session: WriteSession, after: UUID, settled_before: datetime | None) -> _Batch:
+    """Index the next messages; those that were received from `settled_before` on are not settled."""
     rows = await session.execute(
         select(
             Message.id,
@@ -57,6 +79,7 @@ async def _index_next(session: WriteSession, after: UUID) -> tuple[Sequence[UUID
             Message.author_key,
             Message.text,
             Message.raw,
+            Message.received_at,
         )
         .where(Message.id > after)
         .order_by(Message.id)
@@ -83,7 +106,8 @@ async def _index_next(session: WriteSession, after: UUID) -> tuple[Sequence[UUID
     for row, erased in await _with_erased_people(session, messages, named):
         names, _ = await erase_people(session, [row.id], erased)
         rewritten += names.rewritten
-    return ids, rewritten
+    settled = takewhile(lambda row: settled_before is None or row.received_at < settled_before, messages)
+    return _Batch(len(ids), [row.id for row in settled], rewritten)
 
 
 def _others_named(message: Row[Any], contents: Sequence[Content]) -> dict[str, str]:

@@ -284,10 +284,10 @@ async def _forget_index(harness: ErasureHarness) -> None:
     await harness.ingest.raw_connection.execute("INSERT INTO unindexed_messages VALUES ($1)", UUID(int=0))
 
 
-async def _index(harness: ErasureHarness) -> int:
+async def _index(harness: ErasureHarness, *, is_alone: bool = True) -> int:
     service = harness.ingest.ingest.service
     with mock.patch.object(service, "client", return_value=harness.others):
-        return await index_older_messages(service)
+        return await index_older_messages(service, is_alone=is_alone)
 
 
 async def test_messages_of_a_former_release_are_indexed_before_the_erasure_ends(harness: ErasureHarness) -> None:
@@ -329,6 +329,23 @@ async def test_indexing_erases_what_former_erasures_left(harness: ErasureHarness
     assert "appeals/quotations" in harness.others.commands
     assert NATIVE_ID in (await harness.ingest.row("-101_30"))["raw"]
     assert await _index(harness) == 0
+
+
+async def test_messages_that_a_former_release_still_stores_are_indexed_too(harness: ErasureHarness) -> None:
+    """After the migration it may store messages, in another order than that of their ids."""
+    connection = harness.ingest.raw_connection
+    await harness.ingest.take(harness.direct_message(), _comment(harness, f"{LINK}, верно"))
+    ids = await connection.fetch("SELECT id FROM messages ORDER BY id")
+    await connection.execute("UPDATE messages SET received_at = received_at - interval '2 minutes'")
+    await harness.ingest.take(_comment(harness, f"{LINK}, да", 31), _comment(harness, f"{LINK}, нет", 32))
+    await _forget_index(harness)
+    assert await _index(harness, is_alone=False) == 2
+    assert await connection.fetchval("SELECT after FROM unindexed_messages") == ids[-1]["id"]
+    assert await connection.fetchval("SELECT count(*) FROM named_people") == 3
+    await connection.execute("DELETE FROM named_people")
+    assert await _index(harness) == 2
+    assert await connection.fetchval("SELECT count(*) FROM named_people") == 2
+    assert await connection.fetchval("SELECT count(*) FROM unindexed_messages") == 0
 
 
 async def test_messages_that_name_a_person_are_found_by_the_index(harness: ErasureHarness) -> None:
