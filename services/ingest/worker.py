@@ -14,6 +14,7 @@ from services.ingest.erasure.expired_authors import erase_expired_authors
 from services.ingest.erasure.index_older_messages import index_older_messages
 from services.ingest.erasure.requests import ERASE_JOB, enqueue
 from services.ingest.erasure.runner import ErasureRunner, fail
+from services.ingest.erasure.unfinished_gauge import UnfinishedGauge
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks import catalogue
 from services.ingest.networks.calls import send_deadline_tracing
@@ -128,7 +129,10 @@ class Worker:
                 f"{gethostname()}:{service.settings.port}",
                 max(LEASE_SECONDS, 3 * settings.page_refresh_seconds),
             )
-            loops_of_all: dict[str, SourceLoop] = {"source-metrics": SourceMetrics(service.database).run}
+            loops_of_all: dict[str, SourceLoop] = {
+                "source-metrics": SourceMetrics(service.database).run,
+                "erasure-metrics": UnfinishedGauge(service.database).run,
+            }
             loops_of_reader: dict[str, SourceLoop] = {
                 "reconciliation": ReconciliationRunner(service.database, intake, networks, settings).run,
                 "backfill": BackfillRunner(service.database, intake, networks, settings).run,

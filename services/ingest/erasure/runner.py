@@ -231,7 +231,7 @@ class ErasureRunner:
         return awaited
 
     async def _erase_in_messages_of_others(self, erasure_id: UUID, subject: Subject) -> int:
-        """Erase the person in other people's messages, their appeals and deliveries; return how many deliveries."""
+        """Erase the person in messages of others, their appeals and deliveries; return how many deliveries."""
         deliveries, after = 0, UUID(int=0)
         if subject.native_id is None:
             return deliveries

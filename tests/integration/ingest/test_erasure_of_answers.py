@@ -8,8 +8,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.ingest.erasure.expired_authors import erase_expired_authors
+from services.ingest.erasure.unfinished_gauge import update_oldest
 from services.ingest.networks.port import IncomingItem
 from services.ingest.pseudonymisation.author_keys import author_key
 from shared import clock
@@ -292,8 +294,17 @@ async def test_answer_that_appeals_has_not_read_waits_until_it_is_known_whom_it_
     row = await harness.ingest.row("-101_8")
     assert (row["text"], row["erased_at"]) == (text, None)
     assert "1 comments under posts of the person" in (await harness.record(erasure_id))["error"]
+    await harness.ingest.raw_connection.execute("UPDATE erasures SET created_at = now() - interval '1 hour'")
+    assert await _oldest_erasure(harness) == pytest.approx(3_600, abs=60)
     if is_of_another:
         await _attach_to_appeal_of_another_person(harness, row["id"], ours=False)
     await harness.run(erasure_id)
     assert (await harness.record(erasure_id))["status"] == "done"
+    assert await _oldest_erasure(harness) == 0
     assert (await harness.ingest.row("-101_8"))["text"] == ("Ответ другому" if is_of_another else "")
+
+
+async def _oldest_erasure(harness: ErasureHarness) -> float | None:
+    async with harness.ingest.ingest.service.database.read() as session:
+        await update_oldest(session)
+    return REGISTRY.get_sample_value("gospablik_oldest_erasure_seconds")
