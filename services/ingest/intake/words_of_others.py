@@ -4,6 +4,7 @@ The author of a message keeps their own words. The same rules serve the erasure 
 a message that is read again has the text that is stored.
 """
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from services.ingest.intake.edits import OWN_WORDS, only_edit_times
-from services.ingest.networks.sanitize import replace_lone_surrogates
+from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates
 from services.ingest.pseudonymisation.people_in_payloads import people_in, without_links
 from shared.contracts.erasures import ERASED_TEXT
 
@@ -52,7 +53,8 @@ class Content:
         for words in sorted({_words(item) for item in gone} - {""}, key=len, reverse=True):
             shared = _replaced(shared, words)
         text = without_links(own + shared, unlinked, f"[{ERASED_TEXT}]")
-        theirs = [one for item in gone for one in _listed(item, "attachments")]
+        theirs = [one for item in gone for one in _attached(item)]
+        theirs += json.loads(encode_exact_json(theirs))  # as they are stored
         return Content(
             text=text,
             attachments=[
@@ -93,6 +95,11 @@ def _shared_in(raw: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, 
 def _listed(raw: Mapping[str, Any], name: str) -> list[Any]:
     found = raw.get(name)
     return found if isinstance(found, list) else []
+
+
+def _attached(item: Mapping[str, Any]) -> list[Any]:
+    """Return the attachments of a shared item, and its location as it stands among those of the message."""
+    return [*_listed(item, "attachments"), *([{"type": "geo", "geo": item["geo"]}] if "geo" in item else [])]
 
 
 def _words(item: Mapping[str, Any]) -> str:

@@ -213,6 +213,19 @@ async def test_own_words_that_look_like_shared_ones_stay(harness: ErasureHarness
     assert text == "Он ответил:\nда\n\nПереслано:\nданные удалены"
 
 
+@pytest.mark.parametrize("before", [True, False])
+async def test_attachments_and_location_of_forwarded_words_are_erased(
+    harness: ErasureHarness, before: bool
+) -> None:
+    """Also those that are stored otherwise than delivered, because of a NUL."""
+    video = {"type": "video", "video": {"id": 7, "title": "Мурзилка\x00Перепёлкина"}}
+    place = {"type": "point", "place": {"title": "Двор, где живёт Перепёлкина"}}
+    theirs = _shared(int(NATIVE_ID), WORDS, attachments=[video], geo=place)
+    await _store(harness, [_message(harness, attachments=[_photo(OTHER)], fwd_messages=[theirs])], before=before)
+    assert await harness.found() == []
+    assert json.loads((await harness.ingest.row("101_5001_5"))["attachments"]) == [_photo(OTHER)]
+
+
 async def test_deeply_nested_payload_that_names_an_erased_person_is_stored(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.direct_message())
     await harness.erase()
