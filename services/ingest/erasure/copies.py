@@ -13,15 +13,19 @@ from shared.contracts.erasures import (
 from shared.ids import new_id
 from shared.service import Service
 
+# Appeals changes the rows of each message one by one, while its readers of messages wait. Calls have a timeout.
+QUOTATIONS_AT_A_TIME = 50
+
 
 async def erase_quotations(service: Service, message_ids: Sequence[UUID]) -> list[UUID]:
     """Let appeals read the texts of these messages again; return their appeals. Idempotent."""
     appeal_ids: list[UUID] = []
-    for start in range(0, len(message_ids), MAX_SUBJECTS):
+    for start in range(0, len(message_ids), QUOTATIONS_AT_A_TIME):
+        some = list(message_ids[start : start + QUOTATIONS_AT_A_TIME])
         answer = await service.client().post(
             "appeals",
             "/internal/erasures/quotations",
-            EraseQuotations(message_ids=list(message_ids[start : start + MAX_SUBJECTS])).model_dump(mode="json"),
+            EraseQuotations(message_ids=some).model_dump(mode="json"),
             on_behalf_of="ingest",
             idempotency_key=str(new_id()),
         )
