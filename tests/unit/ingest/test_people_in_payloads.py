@@ -28,6 +28,7 @@ from services.ingest.pseudonymisation.people_in_payloads import people_in, witho
         ({"response": {"profiles": [{"id": 17}], "items": [{"id": 18}]}}, {"17"}),
         ({"text": "[id17|Мария], да"}, {"17"}),
         ("Пишите @id17 (Мария) и vk.com/id18, ok.ru/profile/19", {"17", "18", "19"}),
+        ({"text": "https://vk.com/id17abc vk.com/id17_0 vk.com/id18и"}, {"18"}),
         ({"text": "17 [club18|Страница] https://vk.com/wall-1_19 kid20"}, set()),
     ],
 )
