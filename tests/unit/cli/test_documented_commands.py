@@ -86,6 +86,26 @@ def test_interrupted_backup_leaves_the_former_one(
         assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize(("status", "content"), [(0, "photos"), (1, "photos"), (2, "former")])
+def test_photo_that_changes_meanwhile_does_not_spoil_the_backup(
+    status: int, content: str, tmp_path: Path
+) -> None:
+    """GNU tar ends with 1 if a photo came or went while it read the folder, with 2 after an error."""
+    for program, script in (
+        ("docker", 'shift 4; exec "$@"'),  # without «compose exec -T appeals»
+        ("tar", f"printf photos; exit {status}"),
+    ):
+        path = tmp_path / program
+        path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        path.chmod(0o700)
+    (line,) = (line for line in documented_lines("maintenance", "Back up") if "/attachments" in line)
+    file = tmp_path / "attachments.tar"
+    file.write_text("former", encoding="utf-8")
+    programs = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(["sh", "-c", line], cwd=tmp_path, env={"PATH": programs}, check=False)
+    assert (done.returncode == 0, file.read_text(encoding="utf-8")) == (content == "photos", content)
+
+
 def test_rollback_is_documented_after_the_upgrade() -> None:
     lines = documented_lines("maintenance", "Upgrade and roll back")
     versions = [line for line in lines if line.startswith("git checkout")]
