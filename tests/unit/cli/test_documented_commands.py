@@ -87,9 +87,7 @@ def test_interrupted_backup_leaves_the_former_one(
 
 
 @pytest.mark.parametrize(("status", "content"), [(0, "photos"), (1, "photos"), (2, "former")])
-def test_photo_that_changes_meanwhile_does_not_spoil_the_backup(
-    status: int, content: str, tmp_path: Path
-) -> None:
+def test_photo_that_changes_meanwhile_does_not_spoil_the_backup(status: int, content: str, tmp_path: Path) -> None:
     """GNU tar ends with 1 if a photo came or went while it read the folder, with 2 after an error."""
     for program, script in (
         ("docker", 'shift 4; exec "$@"'),  # without «compose exec -T appeals»
