@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import psutil
 
@@ -9,6 +10,8 @@ from cli.embedded.data_dir import DataDir
 
 RUN_MARKER = "GOSPABLIK_RUN"
 
+# Greater than every process id.
+_NO_PROCESS = 2**31 - 1
 _ACCESS_ERRORS = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
 
 
@@ -18,14 +21,42 @@ def find_server(data_dir: DataDir) -> psutil.Process | None:
     It wrote its process id there. A killed server leaves the id behind, and another installation's Postgres may
     have it after a restart of the machine; but a server works in its own data folder.
     """
+    found = _named_server(data_dir)
+    return found[0] if found is not None and found[1] else None
+
+
+def release_process_id(data_dir: DataDir) -> None:
+    """Take the process id of a killed server out of its data folder, if another process has it now.
+
+    Postgres takes every process of its user with this id for a running server, and does not start. The rest of the
+    file stays: Postgres recognises by it whether a part of the killed server still runs.
+    """
+    found = _named_server(data_dir)
+    if found is None or found[1]:
+        return
+    path = _server_file(data_dir)
+    if path is None:
+        return
+    _, end, rest = path.read_bytes().partition(b"\n")
+    # One write, not shorter than the former content: at no time is the file empty.
+    with path.open("r+b", buffering=0) as file:
+        file.write(str(_NO_PROCESS).encode() + end + rest)
+
+
+def _server_file(data_dir: DataDir) -> Path | None:
     home = data_dir.find_postgres_home()
-    if home is None:
+    return None if home is None else home / "data" / "postmaster.pid"
+
+
+def _named_server(data_dir: DataDir) -> tuple[psutil.Process, bool] | None:
+    """Return the process whose id the server wrote, and whether it is the server; None if nothing shows this."""
+    path = _server_file(data_dir)
+    if path is None:
         return None
-    data = home / "data"
     try:
-        first, *_ = (data / "postmaster.pid").read_text(encoding="ascii").splitlines()
+        first, *_ = path.read_text(encoding="ascii").splitlines()
         process = psutil.Process(int(first))
-        return process if "postgres" in process.name() and data.samefile(process.cwd()) else None
+        return process, "postgres" in process.name() and path.parent.samefile(process.cwd())
     except (ValueError, *_ACCESS_ERRORS):
         return None
 

@@ -128,6 +128,7 @@ class EmbeddedRun:
     def _stop_orphans(self) -> None:
         if count := orphan_processes.stop_orphans(self._data_dir):
             self._output.note(f"stopped {count} processes of a killed run")
+        orphan_processes.release_process_id(self._data_dir)
 
     def _prepare_database(self, programs: ProgramSpecs, secrets: Secrets) -> None:
         admin_url = programs.admin_url

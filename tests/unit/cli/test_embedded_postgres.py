@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cli.embedded import postgres
+from cli.embedded import orphan_processes, postgres
 from cli.embedded.data_dir import DataDir
 from cli.embedded.postgres_account import Account
 
@@ -114,3 +117,43 @@ def test_incomplete_cluster_is_created_again(open_folder: Path) -> None:
     assert "trust" not in [
         word for line in rules.splitlines() if not line.startswith("#") for word in line.split()
     ]
+
+
+def test_server_starts_although_another_process_has_the_id_of_a_killed_one(open_folder: Path) -> None:
+    data_dir = DataDir.prepare(open_folder / "data")
+    server = postgres.locate(data_dir)
+    server.initialise("secret")
+    account = server.account
+    user: dict[str, Any] = {}
+    if account is not None:
+        user = {"user": account.uid, "group": account.gid, "extra_groups": []}
+    other = subprocess.Popen(["/bin/sleep", "600"], cwd="/", **user)
+    started = None
+    try:
+        file = server.data / "postmaster.pid"
+        rest = f"\n{server.data}\n1790000000\n5432\n\n127.0.0.1\n  5432000         7\nready   \n"
+        file.write_text(f"{other.pid}{rest}", encoding="ascii")
+        file.chmod(0o600)
+        if account is not None:
+            os.chown(file, account.uid, account.gid)
+        orphan_processes.release_process_id(data_dir)
+        assert file.read_text(encoding="ascii").endswith(rest)
+        # Without a port: it listens only in its folder.
+        command = [*server.command("", 5432), "-c", f"unix_socket_directories={server.data}"]
+        started = subprocess.Popen(command, cwd="/", stderr=subprocess.PIPE, text=True, **user)
+        assert started.stderr is not None
+        said = []
+        for line in started.stderr:
+            said.append(line)
+            if "ready to accept connections" in line or "FATAL" in line:
+                break
+        assert "ready to accept connections" in said[-1], said
+        # The id of the running server stays.
+        orphan_processes.release_process_id(data_dir)
+        assert file.read_text(encoding="ascii").startswith(f"{started.pid}\n")
+        assert orphan_processes.find_server(data_dir) is not None
+    finally:
+        for process in (other, started):
+            if process is not None:
+                process.send_signal(signal.SIGINT)
+                process.communicate()
