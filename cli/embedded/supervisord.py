@@ -130,17 +130,17 @@ class Supervisor:
         self = cls(socket)
         self._temporary = temporary
         output = data_dir.logs / "supervisor.start.log"
-        with output.open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=os.environ | {RUN_MARKER: str(data_dir.root)},
-                # In its own session, supervisord gets no Ctrl-C: this process stops the programs in order.
-                start_new_session=True,
-            )
         try:
+            with output.open("wb") as log:
+                self._process = subprocess.Popen(  # noqa: S603 - our own command
+                    [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(configuration)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=os.environ | {RUN_MARKER: str(data_dir.root)},
+                    # In its own session, supervisord gets no Ctrl-C: this process stops the programs in order.
+                    start_new_session=True,
+                )
             self._wait_until_responding(output, wait_seconds)
         except BaseException:  # a stop signal too: the caller does not know this process yet
             self.kill()
@@ -208,14 +208,18 @@ class Supervisor:
                 self._process.wait(30)
             except subprocess.TimeoutExpired:
                 self.kill()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        self._remove_temporary()
 
     def kill(self) -> None:
         """Kill supervisord but not its processes: stop these with `orphan_processes.stop_orphans`."""
         if self._process is not None and self._is_alive():
             self._process.kill()
             self._process.wait()
+        self._remove_temporary()
+
+    def _remove_temporary(self) -> None:
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _stop(self, names: Sequence[str], wait_seconds: float) -> None:
         deadline = time.monotonic() + wait_seconds

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -174,6 +175,18 @@ def test_supervisor_whose_start_is_interrupted_is_not_left_behind(
     with pytest.raises(KeyboardInterrupt):
         Supervisor.start(data_dir, [Program("one", _SLEEP)])
     assert orphan_processes.find_orphans(data_dir) == []
+
+
+def test_short_folder_of_the_socket_is_removed_after_a_failed_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data_dir = DataDir.prepare(tmp_path / ("long" * 30))
+    short = tmp_path / "short"
+    short.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
+    with pytest.raises(SupervisorError, match="did not start"):
+        Supervisor.start(data_dir, [Program("one", _SLEEP)], wait_seconds=-1)
+    assert list(short.iterdir()) == []
 
 
 def test_missing_program_is_reported(data_dir: DataDir) -> None:
