@@ -74,6 +74,30 @@ async def test_job_runs_with_its_payload(appeals_database: Database, database: T
     assert done == [{"who": "Баир"}]
 
 
+async def test_new_job_is_announced_to_a_waiting_worker(
+    appeals_database: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other tests would pass without notifications: their workers read the queue often."""
+    monkeypatch.setattr("shared.jobs.POLL_INTERVAL", timedelta(hours=1))
+    jobs = Jobs("appeals")
+    done: list[int] = []
+
+    @jobs.handler("greet")
+    async def greet(payload: dict[str, Any]) -> None:
+        done.append(payload["number"])
+
+    await enqueue(appeals_database, jobs, "greet", number=1)
+    async with running_worker(jobs, database.url("appeals"), appeals_database), asyncio.timeout(HANG_SECONDS):
+        for number in (2, 3):
+            while len(done) < number - 1:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(0.3)  # the worker has found the queue empty and waits
+            await enqueue(appeals_database, jobs, "greet", number=number)
+        while len(done) < 3:
+            await asyncio.sleep(0.02)
+    assert done == [1, 2, 3]
+
+
 async def test_concurrency_limit_of_a_job_holds_across_all_workers(
     appeals_database: Database, database: TestDatabase
 ) -> None:
