@@ -32,6 +32,6 @@ def upgrade(revision: str) -> None:
             f"This version has no revision {unknown}"
             if unknown == revision
             else f"The database is at revision {unknown}, to which a newer version has migrated it. This version "
-            "cannot prepare it: return to the newer version or, if its changelog does not exclude a rollback, start "
-            "the services of this version alone (Upgrade and roll back in docs/operations/maintenance.md)"
+            "cannot prepare it: return to the newer version or, if its changelog does not exclude a rollback, "
+            "start the services of this version alone (Upgrade and roll back in docs/operations/maintenance.md)"
         ) from error
