@@ -10,6 +10,8 @@ from cli.embedded.data_dir import DataDir
 
 RUN_MARKER = "GOSPABLIK_RUN"
 
+# The start of a process is counted from that of the machine, whose clock may have been set since.
+_START_TOLERANCE_SECONDS = 30
 # Greater than every process id.
 _NO_PROCESS = 2**31 - 1
 _ACCESS_ERRORS = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess, OSError)
@@ -18,8 +20,8 @@ _ACCESS_ERRORS = (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProces
 def find_server(data_dir: DataDir) -> psutil.Process | None:
     """Return the running Postgres of this data folder, or None.
 
-    It wrote its process id there. A killed server leaves the id behind, and another installation's Postgres may
-    have it after a restart of the machine; but a server works in its own data folder.
+    It wrote its process id and start there. A killed server leaves the id behind, and another installation's
+    Postgres may have it after a restart of the machine; but a server works in its own data folder.
     """
     found = _named_server(data_dir)
     return found[0] if found is not None and found[1] else None
@@ -54,9 +56,16 @@ def _named_server(data_dir: DataDir) -> tuple[psutil.Process, bool] | None:
     if path is None:
         return None
     try:
-        first, *_ = path.read_text(encoding="ascii").splitlines()
+        first, _, started, *_ = path.read_text(encoding="ascii").splitlines()
         process = psutil.Process(int(first))
-        return process, "postgres" in process.name() and path.parent.samefile(process.cwd())
+        if "postgres" not in process.name():
+            return process, False
+        try:
+            return process, path.parent.samefile(process.cwd())
+        except psutil.AccessDenied:
+            # In a container, root may not see where another user's process works.
+            same_start = abs(process.create_time() - int(started)) < _START_TOLERANCE_SECONDS
+            return (process, True) if same_start else None
     except (ValueError, *_ACCESS_ERRORS):
         return None
 

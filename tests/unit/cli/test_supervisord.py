@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest.mock import Mock
 
+import psutil
 import pytest
 
 from cli.embedded import orphan_processes
@@ -121,7 +124,13 @@ def test_orphans_of_another_data_folder_are_not_stopped(data_dir: DataDir, tmp_p
     supervisor.shut_down()
 
 
-def test_postgres_of_another_data_folder_with_the_same_process_id_is_not_stopped(data_dir: DataDir) -> None:
+@pytest.mark.parametrize("hidden", [False, True])
+def test_postgres_of_another_data_folder_with_the_same_process_id_is_not_stopped(
+    data_dir: DataDir, monkeypatch: pytest.MonkeyPatch, *, hidden: bool
+) -> None:
+    """`hidden`: in a container, root may not see the folders in which other users' processes work."""
+    if hidden:
+        monkeypatch.setattr(psutil.Process, "cwd", Mock(side_effect=psutil.AccessDenied))
     data, program = data_dir.postgres / "data", data_dir.root / "postgres-program"
     data.mkdir(parents=True)
     shutil.copy("/bin/sleep", program)
@@ -129,10 +138,11 @@ def test_postgres_of_another_data_folder_with_the_same_process_id_is_not_stopped
     ours = subprocess.Popen([program, "600"], cwd=data)
     try:
         # A killed server leaves its process id in the file; after a restart of the machine it may be another's.
-        (data / "postmaster.pid").write_text(f"{foreign.pid}\n{data}\n", encoding="ascii")
+        before = int(psutil.boot_time()) - 600
+        (data / "postmaster.pid").write_text(f"{foreign.pid}\n{data}\n{before}\n", encoding="ascii")
         assert orphan_processes.stop_orphans(data_dir) == 0
         assert foreign.poll() is None
-        (data / "postmaster.pid").write_text(f"{ours.pid}\n{data}\n", encoding="ascii")
+        (data / "postmaster.pid").write_text(f"{ours.pid}\n{data}\n{int(time.time())}\n", encoding="ascii")
         assert orphan_processes.stop_orphans(data_dir) == 1
         assert ours.poll() is not None
     finally:
