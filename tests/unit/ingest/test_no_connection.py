@@ -3,6 +3,9 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+from unittest import mock
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -11,8 +14,19 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from cli.embedded.temporary_postgres import free_port
 from services.ingest.networks.calls import NoValidResponse, call_timeout, transport_failure
 from services.ingest.networks.error_mapping import mapping_publish_errors, mapping_read_errors
-from services.ingest.networks.port import PublishOutcomeUnknown, PublishRejected, ReadFailed
+from services.ingest.networks.ok.ok_client import OkClient
+from services.ingest.networks.port import (
+    Credential,
+    PublishOutcomeUnknown,
+    PublishRejected,
+    ReadFailed,
+    TokenKind,
+    TokenPool,
+)
+from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import user_message
+from services.ingest.settings import IngestSettings
+from tests.unit.ingest.settings_keys import KEYS
 
 pytestmark = pytest.mark.enable_socket  # a listener on loopback
 
@@ -85,3 +99,35 @@ async def test_missing_response_is_no_outage(silent_port: int) -> None:
     assert (error.was_sent, error.is_outage) == (True, False)
     with pytest.raises(PublishOutcomeUnknown), mapping_publish_errors("vk", user_message):
         raise error
+
+
+@pytest.fixture
+async def redirecting_port() -> AsyncIterator[int]:
+    """A server that redirects each request to a port where nobody listens."""
+    target = f"http://127.0.0.1:{free_port()}/"
+
+    async def redirect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        head = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {target}\r\n"
+        writer.write(f"{head}Content-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(redirect, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize("client", [VkClient, OkClient])
+async def test_call_that_the_network_redirects_may_have_been_carried_out(
+    client: type[VkClient | OkClient], redirecting_port: int
+) -> None:
+    url = f"http://127.0.0.1:{redirecting_port}"
+    settings = IngestSettings(vk_api_url=url, ok_api_url=url, **KEYS)
+    pool: Any = mock.create_autospec(TokenPool, instance=True)
+    pool.begin_call.return_value = {}
+    token = Credential(id=uuid4(), network="vk", kind=TokenKind.USER, page_id=None, token="token")
+    async with aiohttp.ClientSession() as http:
+        with pytest.raises(NoValidResponse) as caught:
+            await client(http, pool, settings).call(token, "wall.createComment", message="Ответ")
+    assert (caught.value.was_sent, caught.value.is_outage) == (True, False)

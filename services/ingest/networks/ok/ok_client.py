@@ -196,6 +196,8 @@ class OkClient:
         try:
             check_send_deadline(not_after)
             request |= {"timeout": self._timeout, "trace_request_ctx": {"not_after": not_after}}
+            # A failure to follow a redirect would look like a call that was never sent.
+            request["allow_redirects"] = False
             async with self._http.request(verb, url, **request) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:

@@ -152,7 +152,10 @@ class VkClient:
         try:
             check_send_deadline(not_after)
             context = {"not_after": not_after}
-            async with self._http.post(url, data=form, timeout=self._timeout, trace_request_ctx=context) as answer:
+            # A failure to follow a redirect would look like a call that was never sent.
+            async with self._http.post(
+                url, data=form, timeout=self._timeout, trace_request_ctx=context, allow_redirects=False
+            ) as answer:
                 body = json.loads(await answer.read())
         except (aiohttp.ClientError, TimeoutError, ValueError) as error:
             record_call(NETWORK, method, "no_response", started)
