@@ -314,6 +314,7 @@ class Publisher:
             async with self._locked(outgoing.id) as (session, row):
                 if row.status != "sending" or row.sending_since != call.started_at:
                     return
+                await set_values(session, row, unreachable_since=None)
                 await _uncertain(session, row, str(doubt))
             raise RetryLater(
                 timedelta(seconds=self.settle_seconds), "the response to the call was lost"
@@ -537,13 +538,14 @@ async def _delay_unless_final(
 
 async def _delay_in_outage(session: WriteSession, row: Publication, refusal: PublishRejected) -> timedelta | None:
     """Queue the publication again and return the delay, or fail it and return None: the network cannot be reached
-    for longer than `OUTAGE_PERIOD`.
+    for longer than `OUTAGE_PERIOD`. A publication of unknown outcome stays so.
     """
     passed = await outage_lasts(session, row)
     if passed > OUTAGE_PERIOD:
         await _fail(session, row, UNREACHABLE)
         return None
-    await _delay(session, row, {"code": refusal.code, "message": refusal.message})
+    if row.status != "uncertain":
+        await _delay(session, row, {"code": refusal.code, "message": refusal.message})
     return delay_in_outage(passed)
 
 
@@ -558,9 +560,7 @@ async def _delay(session: WriteSession, row: Publication, reason: dict[str, str]
 
 async def _uncertain(session: WriteSession, row: Publication, reason: str) -> None:
     log.warning("publication outcome unknown", publication_id=str(row.id), reason=reason)
-    await set_values(
-        session, row, status="uncertain", version=row.version + 1, unreachable_since=None, updated_at=DATABASE_NOW
-    )
+    await set_values(session, row, status="uncertain", version=row.version + 1, updated_at=DATABASE_NOW)
     await emit(session, await _event(session, row, PublicationUncertain, OUTCOME_UNKNOWN))
 
 

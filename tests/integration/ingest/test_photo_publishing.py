@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 from uuid import UUID, uuid4
 
 import httpx
@@ -413,3 +414,33 @@ async def fail_and_retry(scenario: PublicationScenario) -> None:
     async with scenario.system.ingest.service.database.write() as session:
         await fail_dead_lettered(session, scenario.publication_id)
     assert (await scenario.retry()).status_code == 202
+
+
+async def test_reply_of_unknown_outcome_waits_for_three_days_while_photos_cannot_be_uploaded(
+    scenario: PublicationScenario,
+) -> None:
+    PublishedPhotos(scenario)
+
+    async def lost(_: OutgoingReply) -> PublishedReply:
+        raise PublishOutcomeUnknown("lost")
+
+    async def unreachable(_: Photo) -> str:
+        code, message = "network_unreachable", "Сеть недоступна."
+        raise PublishRejected(code, message, permanent=False, was_sent=False, is_outage=True)
+
+    scenario.network.on_publish, scenario.network.on_upload = lost, mock.AsyncMock(return_value="photo")
+    with pytest.raises(RetryLater):
+        await scenario.publisher.process(scenario.publication_id)
+    await fail_and_retry(scenario)
+    await scenario.end_lease()
+    scenario.network.on_upload = unreachable
+    connection = scenario.system.raw_connection
+    for _ in range(3):
+        with pytest.raises(RetryLater):
+            await scenario.publisher.process(scenario.publication_id)
+    said = "SELECT count(*) FROM events WHERE type = 'publication.uncertain'"
+    assert await connection.fetchval(said) == 1
+    await connection.execute("UPDATE publications SET unreachable_since = now() - interval '73 hours'")
+    failed = await scenario.run_to_end()
+    assert (failed["status"], failed["failure"]["code"]) == ("failed", "network_unreachable")
+    assert scenario.network.calls == 1
