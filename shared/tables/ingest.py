@@ -171,7 +171,8 @@ class Thread(Base):
     `marker`: state of the thread in the network at the last complete read (a count, a last id, a time of
     activity); the thread is read again when it differs. `cursor`: where reading continues. `count_difference`: how
     many more comments the network counted than were stored after the last complete read. A changed difference
-    causes a read at once, an unchanged one at `recheck_at` (database time), with a delay that doubles each time.
+    causes a read at once, an unchanged one at `recheck_at` (database time), with a delay that doubles each time. A
+    thread that the network refused to show has a `recheck_at` without a difference too.
     """
 
     __tablename__ = "threads"

@@ -35,19 +35,22 @@ WHERE CASE WHEN :whole THEN u.count <> coalesce(l.undeleted, 0)
     ELSE u.count - coalesce(l.undeleted, 0) <> coalesce(t.count_difference, 0) OR t.recheck_at <= now() END
 """)  # noqa: S608 — only constants
 
-# If the difference is still the same at `recheck_at`, the delay doubles; a new difference gets the first delay.
+# If the difference is still the same at `recheck_at`, the delay doubles; a new difference gets the first delay. A
+# thread that the network refused to show is read again even without a difference.
 _COMPLETE = text(f"""
 UPDATE threads t SET
     count_difference = f.difference,
-    recheck_count = CASE WHEN t.count_difference = f.difference AND f.difference <> 0
-        THEN t.recheck_count + (t.recheck_at <= now())::integer ELSE 0 END,
-    recheck_at = CASE WHEN f.difference = 0 THEN NULL
-        WHEN t.count_difference <> f.difference THEN now() + :first
+    recheck_count = CASE WHEN t.count_difference = f.difference AND f.again
+        THEN t.recheck_count + coalesce((t.recheck_at <= now())::integer, 0) ELSE 0 END,
+    recheck_at = CASE WHEN NOT f.again THEN NULL
+        WHEN t.count_difference <> f.difference OR t.recheck_at IS NULL THEN now() + :first
         WHEN t.recheck_at > now() THEN t.recheck_at
         ELSE now() + :first * power(2, least(t.recheck_count + 1, :doublings)) END
 FROM (
-    SELECT u.thread_key, u.count - coalesce(l.undeleted, 0) AS difference
-    FROM unnest(:keys, :counts) AS u(thread_key, count) LEFT JOIN ({_UNDELETED}) l USING (thread_key)
+    SELECT thread_key, difference, difference <> 0 OR thread_key = ANY(:refused) AS again FROM (
+        SELECT u.thread_key, u.count - coalesce(l.undeleted, 0) AS difference
+        FROM unnest(:keys, :counts) AS u(thread_key, count) LEFT JOIN ({_UNDELETED}) l USING (thread_key)
+    ) d
 ) f
 WHERE t.thread_key = f.thread_key
 """)  # noqa: S608
@@ -55,7 +58,10 @@ WHERE t.thread_key = f.thread_key
 _TYPES = (bindparam("keys", type_=ARRAY(String)), bindparam("counts", type_=ARRAY(Integer)))
 _DIFFERING = _DIFFERING.bindparams(*_TYPES, bindparam("whole", type_=Boolean))
 _COMPLETE = _COMPLETE.bindparams(
-    *_TYPES, bindparam("first", FIRST_RECHECK, Interval), bindparam("doublings", MAX_DOUBLINGS, Integer)
+    *_TYPES,
+    bindparam("refused", type_=ARRAY(String)),
+    bindparam("first", FIRST_RECHECK, Interval),
+    bindparam("doublings", MAX_DOUBLINGS, Integer),
 )
 
 
@@ -95,7 +101,8 @@ async def save_thread_states(session: WriteSession, page: PageRef, marks: Sequen
     )
     complete = {key: one.count for key, one in latest.items() if one.count is not None}
     if complete:
-        await session.execute(_COMPLETE, _columns(complete))
+        refused = [key for key in complete if latest[key].is_refused]
+        await session.execute(_COMPLETE, {**_columns(complete), "refused": refused})
 
 
 async def clear_markers(session: WriteSession, thread_keys: Collection[str], *, cursors: bool = False) -> None:

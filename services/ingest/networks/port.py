@@ -235,13 +235,14 @@ class ThreadState:
 
     `count`: set only after a complete read, or one that the network refused: the network's comment count before
     it. If it still differs from the stored undeleted comments, the difference is saved and the thread is read
-    again with growing delays.
+    again with growing delays. So is a refused one (`is_refused`), whose equal count proves nothing.
     """
 
     thread_key: str
     marker: str | None
     cursor: str | None = None
     count: int | None = None
+    is_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

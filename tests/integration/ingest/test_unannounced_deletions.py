@@ -12,6 +12,7 @@ import pytest
 
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.intake.thread_state import threads_with_other_count
+from services.ingest.networks.calls import CallError, ErrorTreatment
 from services.ingest.networks.ok.reading.discussion_reader import TopicPage
 from services.ingest.networks.ok.reading.ok_scan import OkPageScan
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch, ThreadState
@@ -374,3 +375,43 @@ def _parse(raw: Any) -> IncomingItem:
     if raw["id"] == 6:
         raise ValueError("no moment")
     return _stored_before(f"-1_{raw['id']}", "vk:-1_1")
+
+
+class ClosableTopic:
+    """A client of VK whose only topic has these comments, which may be refused."""
+
+    def __init__(self) -> None:
+        self.comments = {1: "Нет воды"}
+        self.updated = 1_750_000_000
+        self.is_closed = False
+
+    async def read_with_any_token(self, method: str, *_: Any, **__: Any) -> dict[str, Any]:
+        """Return the topic or its comments."""
+        if method == "board.getTopics":
+            topic = {"id": 3, "updated": self.updated, "comments": len(self.comments)}
+            return {"count": 1, "items": [topic]}
+        if self.is_closed:
+            raise CallError("vk", method, 15, "Access denied", ErrorTreatment.DENIED)
+        items = [
+            {"id": number, "date": self.updated, "from_id": 7, "text": words}
+            for number, words in self.comments.items()
+        ]
+        return {"count": len(items), "items": items}
+
+
+async def test_topic_that_was_refused_is_read_again_although_its_count_is_the_stored_one(
+    database: TestDatabase, keys_dir: Path
+) -> None:
+    async with build_harness(database, keys_dir) as harness:
+        client, feed = ClosableTopic(), DatabaseIntakeStore(harness.ingest.service.database)
+        boards = BoardReader(cast("Any", client))
+        await boards.check_page(harness.page, feed)
+        # While it is closed, a comment is deleted and another one written.
+        client.comments, client.updated, client.is_closed = {2: "И света"}, client.updated + 60, True
+        await boards.check_page(harness.page, feed)
+        client.is_closed = False
+        await harness.raw_connection.execute("UPDATE threads SET recheck_at = now() WHERE recheck_at IS NOT NULL")
+        await boards.check_page(harness.page, feed)
+        stored = await harness.raw_connection.fetch("SELECT text FROM messages WHERE deleted_at IS NULL")
+        assert [row["text"] for row in stored] == ["И света"]
+        assert await harness.raw_connection.fetchval("SELECT recheck_at FROM threads") is None

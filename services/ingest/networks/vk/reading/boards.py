@@ -153,7 +153,7 @@ class BoardReader:
             parsed, refusal = await self.read_topic_if_open(page, topic.id, intake)
             if refusal is not None:
                 refusals.append(refusal)
-            marks = [ThreadState(key, topic.marker, count=topic.comments)]
+            marks = [ThreadState(key, topic.marker, count=topic.comments, is_refused=refusal is not None)]
             await intake.store(page, SOURCE, parsed, observed_at=observed_at, thread_states=marks)
         report_topics_read(page, refusals, intake)
         return True
