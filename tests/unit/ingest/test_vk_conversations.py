@@ -25,10 +25,14 @@ AT = 1_767_225_600
 
 @dataclass
 class FakeVk:
-    """Conversations of one message each: `messages` has its id by peer. Fails after `histories_left` reads."""
+    """Conversations of one message each: `messages` has its id by peer. Fails after `histories_left` reads.
+
+    `count`: how many conversations the network claims to have.
+    """
 
     messages: dict[int, int]
     histories_left: int = 1_000_000
+    count: int | None = None
     malformed: set[int] = field(default_factory=set)
     listed: list[int] = field(default_factory=list)
 
@@ -40,7 +44,8 @@ class FakeVk:
         self.listed.append(params["offset"])
         recent = sorted(self.messages, key=lambda peer: -self.messages[peer])
         shown = recent[params["offset"] : params["offset"] + params["count"]]
-        return {"count": len(recent), "items": [self._listed(peer) for peer in shown]}
+        count = len(recent) if self.count is None else self.count
+        return {"count": count, "items": [self._listed(peer) for peer in shown]}
 
     async def read_batch(
         self, method: str, calls: Sequence[Mapping[str, Any]], *_kinds: Any, **_more: Any
@@ -126,3 +131,14 @@ async def test_malformed_conversation_does_not_hide_the_following_result_pages()
     vk, feed = FakeVk({700_000 + number: number for number in range(1, 451)}, malformed={700_450}), FakeFeed()
     await _reader(vk, feed).check_page(PAGE)
     assert len(set(feed.items)) == 449
+
+
+async def test_read_ends_although_the_network_counts_more_conversations_than_it_lists(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(conversations, "MAX_CONVERSATIONS", 200)
+    vk, offset, is_last = FakeVk({700_001: 1}, count=10**9), 0, False
+    while not is_last and len(vk.listed) < 100:
+        found = await _reader(vk, FakeFeed()).read_since(PAGE, PAGE.go_live_at, offset)
+        offset, is_last = found.next_offset, found.is_last
+    assert (is_last, len(vk.listed)) == (True, 11)

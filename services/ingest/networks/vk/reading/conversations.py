@@ -146,7 +146,8 @@ class ConversationReader:
         if refusals:
             self._report_refusals(page, refusals)
         following, is_last = next_offset(answer, listed, offset, SCAN_PAGE)
-        is_last = is_last or (bool(talks) and not fresh)
+        # The network may count more conversations than it ever lists.
+        is_last = is_last or following >= MAX_CONVERSATIONS or (bool(talks) and not fresh)
         return ConversationPage(parsed, following, int_field(answer, "count"), is_last)
 
     async def history(
