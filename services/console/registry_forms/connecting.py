@@ -43,7 +43,7 @@ async def look_up(visit: Visit, values: Mapping[str, str], organisation: Choice)
 
 def refused(values: Mapping[str, str], organisation: Choice, problem: ApiProblem) -> Connection:
     """Return the form with the refusal and the errors of its fields."""
-    text = _NETWORK_SILENT if problem.status == 503 else refusal_of(problem)
+    text = _NETWORK_SILENT if problem.slug == "unavailable" else refusal_of(problem)
     return Connection(values, organisation, None, text, wrong_fields(problem, _WRONG))
 
 
