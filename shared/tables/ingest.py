@@ -20,9 +20,10 @@ from shared.tables.base import (
     UpdatedAt,
 )
 
-# Server defaults: of array columns, and of a JSON column with a list.
+# Server defaults: of array columns, of a JSON column with a list, and of a number.
 EMPTY = text("'{}'")
 NO_OBJECTS = text("'[]'")
+_ZERO = text("0")
 
 
 class Message(Base):
@@ -381,6 +382,7 @@ class Publication(Base):
     `attachments`: the photos to publish with it, as appeals sent them; only the first part has any.
     `uploaded_media`: the network's references to these photos; null until all of them are uploaded.
     `unreachable_since`: since when its calls get no connection to the network; null: the last one got one.
+    `unreachable_seconds`: how long they got none before that, in all.
     `withdrawn_at`: when a withdrawal, or an edit that needs fewer parts, deleted it in the network; it stays
     `published`, so that its comment is still recognised as ours. `erased_at`: when the citizen's data was erased,
     and the text with it.
@@ -448,6 +450,7 @@ class Publication(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     sending_since: Mapped[datetime | None]
     unreachable_since: Mapped[datetime | None]
+    unreachable_seconds: Mapped[float] = mapped_column(default=0.0, server_default=_ZERO)
     baseline_position: Mapped[int | None] = mapped_column(BigInteger)
     baseline_external_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), default=list, server_default=EMPTY)
     previous_texts: Mapped[list[str]] = mapped_column(ARRAY(ExactText), default=list, server_default=EMPTY)
@@ -474,8 +477,8 @@ class PublicationChange(Base):
     `part_texts`: the new text of each part of the reply, in order; null for a part to be deleted. If the
     column is null, all parts get `text`. `parts` and `parts_done`: how many parts it changes, and how many of them
     have the wanted text. `attachments`: the photos of the reply after an edit; null: unchanged. `uploaded_media`:
-    the network's references to these photos; null until all of them are uploaded. `unreachable_since`: as for
-    `Publication`.
+    the network's references to these photos; null until all of them are uploaded. `unreachable_since`,
+    `unreachable_seconds`: as for `Publication`.
     """
 
     __tablename__ = "publication_changes"
@@ -509,6 +512,7 @@ class PublicationChange(Base):
     attempts: Mapped[int] = mapped_column(default=0)
     sending_since: Mapped[datetime | None]
     unreachable_since: Mapped[datetime | None]
+    unreachable_seconds: Mapped[float] = mapped_column(default=0.0, server_default=_ZERO)
     failure: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     created_at: Mapped[CreatedAt]
     updated_at: Mapped[UpdatedAt]

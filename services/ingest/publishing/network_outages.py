@@ -8,7 +8,7 @@ from datetime import timedelta
 from sqlalchemy import func, literal, select, union_all
 
 from services.ingest.publishing.change_progress import UNFINISHED_STATUSES
-from services.ingest.publishing.locked_rows import DATABASE_NOW, set_values
+from services.ingest.publishing.locked_rows import DATABASE_NOW, is_older_than, set_values
 from shared.api.pagination import inline_literal
 from shared.database.outages import DependencyUnavailable
 from shared.database.sessions import WriteSession
@@ -34,6 +34,22 @@ async def outage_lasts(session: WriteSession, row: Publication | PublicationChan
         await set_values(session, row, unreachable_since=DATABASE_NOW)
     passed = await session.scalar(select(DATABASE_NOW - literal(row.unreachable_since)))
     return passed or timedelta(0)
+
+
+async def end_outage(session: WriteSession, row: Publication | PublicationChange) -> None:
+    """Record that the network was reached, and for how long it was not."""
+    if row.unreachable_since is None:
+        return
+    lasted = await session.scalar(select(DATABASE_NOW - literal(row.unreachable_since))) or timedelta(0)
+    seconds = row.unreachable_seconds + lasted.total_seconds()
+    await set_values(session, row, unreachable_since=None, unreachable_seconds=seconds)
+
+
+async def tried_longer_than(
+    session: WriteSession, row: Publication | PublicationChange, period: timedelta
+) -> bool:
+    """Return whether the row was created more than `period` ago, not counting the time without a connection."""
+    return await is_older_than(session, row, period + timedelta(seconds=row.unreachable_seconds))
 
 
 def delay_in_outage(passed: timedelta) -> timedelta:

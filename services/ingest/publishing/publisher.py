@@ -43,7 +43,14 @@ from services.ingest.networks.port import (
     ReadFailed,
 )
 from services.ingest.publishing.locked_rows import DATABASE_NOW, is_older_than, set_values, wait_for_call
-from services.ingest.publishing.network_outages import OUTAGE_PERIOD, UNREACHABLE, delay_in_outage, outage_lasts
+from services.ingest.publishing.network_outages import (
+    OUTAGE_PERIOD,
+    UNREACHABLE,
+    delay_in_outage,
+    end_outage,
+    outage_lasts,
+    tried_longer_than,
+)
 from services.ingest.publishing.photo_uploads import ReadAttachment, upload_photos
 from shared import clock
 from shared.contracts.ingest_events import (
@@ -217,8 +224,8 @@ class Publisher:
             if refusal.is_outage:
                 delay = await _delay_in_outage(session, row, refusal)
             else:
-                counted = {"attempts": row.attempts + 1, "unreachable_since": None}
-                await set_values(session, row, **counted, updated_at=DATABASE_NOW)
+                await end_outage(session, row)
+                await set_values(session, row, attempts=row.attempts + 1, updated_at=DATABASE_NOW)
                 delay = await _delay_unless_final(session, row, refusal, MAX_DELAY)
         log.info("photos not uploaded", publication_id=str(publication_id), code=refusal.code, final=delay is None)
         if delay is not None:
@@ -250,7 +257,7 @@ class Publisher:
                 return None  # another process made a call after this read
             most = MAX_SILENT_ATTEMPTS if now.failure is None else MAX_ATTEMPTS
             is_last = now.attempts >= most and (
-                now.failure is None or await is_older_than(session, now, RETRY_PERIOD)
+                now.failure is None or await tried_longer_than(session, now, RETRY_PERIOD)
             )
             if is_last or await _is_expired_notice(session, now):
                 await _fail(session, now, NO_RESPONSE)
@@ -289,7 +296,8 @@ class Publisher:
             else:
                 if row.unreachable_since is not None:
                     # The time of the outage does not count.
-                    await set_values(session, row, unreachable_since=None, updated_at=DATABASE_NOW)
+                    await end_outage(session, row)
+                    await set_values(session, row, updated_at=DATABASE_NOW)
                 waited = await session.scalar(select(DATABASE_NOW - literal(row.updated_at))) or timedelta(0)
                 longest = CLOSED_THREAD_PERIOD if why.permanent else RETRY_PERIOD
             if waited > longest:
@@ -314,7 +322,7 @@ class Publisher:
             async with self._locked(outgoing.id) as (session, row):
                 if row.status != "sending" or row.sending_since != call.started_at:
                     return
-                await set_values(session, row, unreachable_since=None)
+                await end_outage(session, row)
                 await _uncertain(session, row, str(doubt))
             raise RetryLater(
                 timedelta(seconds=self.settle_seconds), "the response to the call was lost"
@@ -352,7 +360,7 @@ class Publisher:
                 await set_values(session, row, attempts=row.attempts - 1)
                 delay = await _delay_in_outage(session, row, refusal)
             else:
-                await set_values(session, row, unreachable_since=None)
+                await end_outage(session, row)
                 longest = MAX_DELAY if refusal.was_sent else NOT_CALLED_MAX_DELAY
                 delay = await _delay_unless_final(session, row, refusal, longest)
         log.info("publication rejected", publication_id=str(row.id), code=refusal.code, final=delay is None)
@@ -529,7 +537,7 @@ async def _delay_unless_final(
     """
     reason = {"code": refusal.code, "message": refusal.message}
     attempt = row.attempts
-    if refusal.permanent or (attempt >= MAX_ATTEMPTS and await is_older_than(session, row, RETRY_PERIOD)):
+    if refusal.permanent or (attempt >= MAX_ATTEMPTS and await tried_longer_than(session, row, RETRY_PERIOD)):
         await _fail(session, row, reason)
         return None
     await _delay(session, row, reason)

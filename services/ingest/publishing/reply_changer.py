@@ -43,12 +43,18 @@ from services.ingest.publishing.change_progress import (
 )
 from services.ingest.publishing.locked_rows import (
     DATABASE_NOW,
-    is_older_than,
     lock_change,
     set_values,
     wait_for_call,
 )
-from services.ingest.publishing.network_outages import OUTAGE_PERIOD, UNREACHABLE, delay_in_outage, outage_lasts
+from services.ingest.publishing.network_outages import (
+    OUTAGE_PERIOD,
+    UNREACHABLE,
+    delay_in_outage,
+    end_outage,
+    outage_lasts,
+    tried_longer_than,
+)
 from services.ingest.publishing.photo_uploads import ReadAttachment, upload_photos
 from services.ingest.publishing.publisher import READ_BACK
 from shared import clock
@@ -162,9 +168,12 @@ class ReplyChanger:
             async with self._locked(change_id) as (session, change, present_parts):
                 if change.status not in UNFINISHED_STATUSES or change.sending_since != since:
                     return {}  # another process has continued the change
-                passed = await outage_lasts(session, change) if error.is_outage else None
-                is_over = passed is None and await is_older_than(session, change, retry_period(change))
-                if is_over or (passed is not None and passed > OUTAGE_PERIOD):
+                if error.is_outage:
+                    is_over = await outage_lasts(session, change) > OUTAGE_PERIOD
+                else:
+                    await end_outage(session, change)
+                    is_over = await tried_longer_than(session, change, retry_period(change))
+                if is_over:
                     await fail_change(session, change, present_parts, NOT_CONFIRMED)
                     return {}
             raise RetryLater(timedelta(seconds=10), f"the thread cannot be read: {error}") from error
@@ -222,12 +231,12 @@ class ReplyChanger:
                 return  # another process uploaded the photos
             if refusal.is_outage:
                 delay = await _delay_in_outage(session, change, parts, reason)
-            elif refusal.permanent or await is_older_than(session, change, retry_period(change)):
+            elif refusal.permanent or await _is_tried_long_enough(session, change):
                 await fail_change(session, change, parts, reason)
                 delay = None
             else:
-                counted = {"attempts": change.attempts + 1, "unreachable_since": None}
-                await set_values(session, change, **counted, failure=reason, updated_at=DATABASE_NOW)
+                counted = {"attempts": change.attempts + 1, "failure": reason}
+                await set_values(session, change, **counted, updated_at=DATABASE_NOW)
                 delay = timedelta(seconds=Backoff(refusal.retry_after, MAX_DELAY).delay(change.attempts))
         if delay is not None:
             raise RetryLater(delay, refusal.message)
@@ -245,7 +254,7 @@ class ReplyChanger:
             if wants_other_photos(change, part, parts) and change.uploaded_media is None:
                 raise RetryLater(timedelta(seconds=1), "the photos must be uploaded first")
             counts = change.attempts and change.unreachable_since is None
-            if counts and await is_older_than(session, change, retry_period(change)):
+            if counts and await tried_longer_than(session, change, retry_period(change)):
                 await fail_change(session, change, parts, change.failure or NO_RESPONSE)
                 return None
             # Read before the database's clock, so that our deadline ends before other processes stop waiting.
@@ -288,8 +297,8 @@ class ReplyChanger:
             async with self._locked(call.change_id) as (session, change, _):
                 if not _is_current(change, call):
                     return
-                values = {"status": "uncertain", "unreachable_since": None}
-                await set_values(session, change, **values, updated_at=DATABASE_NOW)
+                await end_outage(session, change)
+                await set_values(session, change, status="uncertain", updated_at=DATABASE_NOW)
             log.warning("change outcome unknown", change_id=str(call.change_id), reason=str(doubt))
             raise RetryLater(
                 timedelta(seconds=self.settle_seconds), "the response to the call was lost"
@@ -300,8 +309,7 @@ class ReplyChanger:
     async def _succeeded(self, call: ChangeCall) -> None:
         async with self._locked(call.change_id) as (session, change, parts):
             if _is_current(change, call):
-                if change.unreachable_since is not None:
-                    await set_values(session, change, unreachable_since=None)
+                await end_outage(session, change)
                 await finish_part(session, change, parts, next(part for part in parts if part.id == call.part_id))
 
     async def _refused(
@@ -322,12 +330,11 @@ class ReplyChanger:
             if refusal.is_outage:
                 await set_values(session, change, attempts=change.attempts - 1)
                 delay = await _delay_in_outage(session, change, parts_now, reason)
-            elif refusal.permanent or await is_older_than(session, change, retry_period(change)):
+            elif refusal.permanent or await _is_tried_long_enough(session, change):
                 await fail_change(session, change, parts_now, reason)
                 delay = None
             else:
-                values = {"status": "queued", "failure": reason, "unreachable_since": None}
-                await set_values(session, change, **values, updated_at=DATABASE_NOW)
+                await set_values(session, change, status="queued", failure=reason, updated_at=DATABASE_NOW)
                 delay = timedelta(seconds=Backoff(refusal.retry_after, MAX_DELAY).delay(change.attempts))
         if delay is not None:
             raise RetryLater(delay, refusal.message)
@@ -346,6 +353,12 @@ class ReplyChanger:
         except ReadFailed as error:
             log.warning("thread not read after a refusal", change_id=str(call.change_id), error=str(error))
             return None
+
+
+async def _is_tried_long_enough(session: WriteSession, change: PublicationChange) -> bool:
+    """Return whether a temporary refusal ends the change, which reached the network."""
+    await end_outage(session, change)
+    return await tried_longer_than(session, change, retry_period(change))
 
 
 async def _delay_in_outage(

@@ -591,6 +591,21 @@ async def test_outage_of_the_connection_uses_no_attempt_and_is_shown(scenario: P
     assert "networks" not in (await scenario.system.ingest.client.get("/health/ready")).json()["checks"]
 
 
+async def test_time_of_an_outage_does_not_count_against_a_reply(scenario: PublicationScenario) -> None:
+    await _waits_without_connection(scenario)
+    await _set(scenario, "created_at = now() - interval '2 days', unreachable_since = now() - interval '2 days'")
+    later = PublishRejected("no_usable_token", "Нет ключа.", permanent=False, was_sent=False)
+    scenario.network.on_publish = mock.AsyncMock(side_effect=later)
+    for _ in range(MAX_ATTEMPTS + 1):
+        with pytest.raises(RetryLater):
+            await scenario.publisher.process(scenario.publication_id)
+    waiting = await scenario.system.publication(str(scenario.publication_id))
+    assert (waiting["status"], waiting["attempts"]) == ("queued", MAX_ATTEMPTS + 1)
+    # A day of refusals ends it, beside the outage.
+    await _set(scenario, "created_at = created_at - interval '1 day'")
+    assert (await scenario.run_to_end())["status"] == "failed"
+
+
 async def test_reply_fails_after_three_days_without_a_connection(scenario: PublicationScenario) -> None:
     await _waits_without_connection(scenario)
     await _set(scenario, "unreachable_since = now() - interval '73 hours'")

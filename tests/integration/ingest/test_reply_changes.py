@@ -398,6 +398,36 @@ async def test_outage_of_the_connection_does_not_fail_a_change(thread: ThreadUnd
     assert (done["status"], done["attempts"], thread.texts) == ("done", 1, [NEW])
 
 
+@pytest.mark.parametrize("reads", [True, False])
+async def test_time_of_an_outage_does_not_count_against_a_change(
+    thread: ThreadUnderChange, *, reads: bool
+) -> None:
+    code, message = "network_unreachable", "Сеть недоступна."
+    outage = PublishRejected(code, message, permanent=False, was_sent=False, is_outage=True)
+    later = PublishRejected("vk:9", "Позже.", permanent=False)
+    thread.answers = [outage, later]
+    change = await thread.asked(NEW)
+    with pytest.raises(RetryLater):
+        await thread.changer.process(change)
+    await thread.execute(
+        "UPDATE publication_changes SET created_at = created_at - interval '5 hours',"
+        " unreachable_since = unreachable_since - interval '5 hours'"
+    )
+    if reads:
+        # The call after the outage is lost, and the thread cannot be read at first.
+        await thread.execute(
+            "UPDATE publication_changes SET status = 'uncertain', sending_since = now() - interval '1 hour'"
+        )
+        thread.scenario.network.on_read = mock.AsyncMock(side_effect=ReadFailed("timeout"))
+        with pytest.raises(RetryLater):
+            await thread.changer.process(change)
+        thread.scenario.network.on_read = thread.read
+    with pytest.raises(RetryLater):
+        await thread.changer.process(change)
+    done = await thread.run_to_end(change)
+    assert (done["status"], thread.texts) == ("done", [NEW])
+
+
 async def test_change_fails_after_three_days_without_a_connection(thread: ThreadUnderChange) -> None:
     code, message = "network_unreachable", "Сеть недоступна."
     thread.answers = [PublishRejected(code, message, permanent=False, was_sent=False, is_outage=True)] * 2
