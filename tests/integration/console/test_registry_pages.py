@@ -155,8 +155,8 @@ async def test_page_is_found_by_its_address(console: ConsoleUnderTest) -> None:
 
 
 async def test_list_of_pages_explains_to_staff_who_connects_pages(console: ConsoleUnderTest) -> None:
-    assert "Подключает страницы модератор центра" in (await console.send(EXECUTOR, "GET", "/pages")).response.text
-    assert "Подключает страницы" not in (await console.send(MODERATOR, "GET", "/pages")).response.text
+    assert "Страницы подключает модератор центра" in (await console.send(EXECUTOR, "GET", "/pages")).response.text
+    assert "Страницы подключает" not in (await console.send(MODERATOR, "GET", "/pages")).response.text
 
 
 async def test_step_confirmed_out_of_order_is_refused(console: ConsoleUnderTest) -> None:
