@@ -127,7 +127,7 @@ def _is_connection_error(error: BaseException) -> bool:
             return str(error).startswith("Multiple exceptions:")
         return error.errno in _ERRNOS or error.errno < 0
     if isinstance(error, asyncpg.InternalClientError):
-        # The server has ended the connection; the driver has read its last error, but not yet the end.
+        # The server has ended the connection: the driver has read its error, but not yet the end of the stream.
         return _ENDED_WITH_ERROR in str(error)
     # Without a code: "connection is closed", "the underlying connection is closed", "pool is closing".
     return isinstance(error, asyncpg.InterfaceError) and ("closed" in str(error) or "closing" in str(error))

@@ -100,8 +100,8 @@ def test_no_module_has_the_name_of_a_package_beside_it() -> None:
 
 def test_sum_of_pools_is_below_the_connection_limit() -> None:
     apart = 2 * sum(POOL_SIZES.values())
-    workers = len(POOL_SIZES) * (JOB_CONNECTIONS + 1)
-    stream = 1  # the API of webhooks has a listening connection too
+    workers = len(POOL_SIZES) * (JOB_CONNECTIONS + 1)  # the + 1 is for LISTEN
+    stream = 1  # the API of webhooks also has a connection for LISTEN
     assert apart + workers + stream <= 90, "some of the 120 connections are needed for migrations and operators"
 
 

@@ -369,7 +369,10 @@ async def pending_count(session: AsyncSession, caller: Caller, reply: IncidentRe
 
 
 async def create_all_replies(service: Service, reply_id: UUID, joined_from: str | None) -> None:
-    """Create the replies to all appeals of an incident, one batch per transaction."""
+    """Create the missing replies to the appeals of an incident, one batch per transaction.
+
+    `joined_from` (ISO 8601): only to appeals that joined since then; None: to all.
+    """
     since = datetime.fromisoformat(joined_from) if joined_from else None
     last: UUID | None = None
     while True:

@@ -76,7 +76,7 @@ class RuleCatalogue:
 
 
 def organisations_in(rules: Sequence[Rule], default_organisation_id: UUID | None) -> set[UUID]:
-    """Return the ids of the organisations in these rules."""
+    """Return the ids of the organisations in these rules, and of the default organisation if there is one."""
     ids = {rule.organisation_id for rule in rules} | {rule.page_owner_id for rule in rules}
     return {organisation for organisation in (*ids, default_organisation_id) if organisation is not None}
 

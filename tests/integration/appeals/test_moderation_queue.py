@@ -129,7 +129,9 @@ async def test_route_suggestions_contain_their_organisation(scenario: AppealsSce
     assert (await scenario.post(preview, {"page_id": str(scenario.page)})).json()["triage_reason"] is None
 
 
-async def test_rule_for_moderators_suggests_the_next_organisation(scenario: AppealsScenario) -> None:
+async def test_rule_for_moderators_suggests_the_organisation_of_the_next_matching_rule(
+    scenario: AppealsScenario,
+) -> None:
     roads, other = await topic(scenario, "roads"), str(scenario.other_organisation)
     rules = await made(
         scenario,

@@ -86,7 +86,9 @@ async def test_changed_whitespace_still_matches(scenario: PublicationScenario) -
     assert (done["external_id"], scenario.network.calls) == ("-101_31", 1)
 
 
-async def test_lost_call_with_effect_is_found_by_reading_the_thread(scenario: PublicationScenario) -> None:
+async def test_reply_whose_call_lost_its_response_is_found_by_reading_the_thread(
+    scenario: PublicationScenario,
+) -> None:
     async def publish(_: OutgoingReply) -> PublishedReply:
         scenario.network.thread = ParsedBatch([scenario.community_comment(31, change="observed")])
         raise PublishOutcomeUnknown("lost")

@@ -109,7 +109,7 @@ def _answer(answer: Any, _method: str, _params: dict[str, str]) -> Any:
 
 
 @pytest.mark.parametrize("thread", THREADS)
-async def test_rejected_thread_read_raises_instead_of_empty(
+async def test_rejected_thread_read_raises_instead_of_returning_nothing(
     double: NetworkDouble, networks: dict[str, NetworkAdapter], thread: str
 ) -> None:
     network = thread[:2]
@@ -123,7 +123,9 @@ async def test_rejected_thread_read_raises_instead_of_empty(
         assert code == 7 or found.value.permanent is (treatment(code) in OF_US), code
 
 
-async def test_unsupported_thread_type_raises_instead_of_empty(networks: dict[str, NetworkAdapter]) -> None:
+async def test_unsupported_thread_type_raises_instead_of_returning_nothing(
+    networks: dict[str, NetworkAdapter],
+) -> None:
     photo = {**THREADS["vk discussion"], "thread_key": "vk:-101_photo3"}
     with mock.patch.dict(THREADS, {"vk photo": photo}), pytest.raises(ReadFailed):
         await networks["vk"].read_thread(outgoing("vk photo"))

@@ -29,7 +29,7 @@ LETTER = UUID("0198f3a0-7c1e-7e5a-9d3b-2f6f3a1c9e10")
 UNSUBSCRIBE = f"https://api.example.ru/api/v1/notices/unsubscription?token={'aB3_-' * 30}"
 HOSTILE = '<script>alert(1)</script>\r\nBcc: victim@example.ru\n\u202eевил\u2066 "Школа" & <b>'
 
-# The event types of each kind of notice, with the details that their texts need.
+# The event types of each kind of notice about an appeal, with the details that their texts need.
 EVENTS: list[tuple[NoticeKind, str, dict[str, Any], str]] = [
     (NoticeKind.ASSIGNMENT, "appeal.assigned", {}, "Назначено вашей организации"),
     (NoticeKind.ASSIGNMENT, "appeal.assignee_changed", {"personal": True}, "Назначено вам"),

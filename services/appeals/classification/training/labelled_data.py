@@ -45,8 +45,8 @@ class LabelledData:
 
 def load_labelled(table: LoadedTable, text: str, label: str, names: str | None = None) -> LabelledData:
     """Return the rows that have both a text and a label. `names`: the column with the labels in words; by default
-    it is searched for, `-` means none. Raises `UnreadableTableError` if a column is missing, no row has both, or a
-    label contains «|».
+    it is searched for, `-` means none. Raises `UnreadableTableError` if a column is missing, both are one column,
+    no row has both, or a label contains «|».
     """
     at_text, at_label = table.column_index(text), table.column_index(label)
     if at_text == at_label:

@@ -16,6 +16,7 @@ from services.console.pages.queue.queue_screen import RIGHT, Screen, Upcoming, l
 from services.console.pages.queue.queue_state import PATH, QueueState
 from services.console.site.page import NavigationLink, Page, Section, page_router
 from services.console.site.visit import Visit, VisitDep, together
+from services.console.words.labels import label
 from services.console.words.refusals import explained
 
 router = page_router()
@@ -34,6 +35,7 @@ TABS = (
     ),
     ("Возвращённые", ("returned",)),
 )  # fmt: skip
+_ENDED = frozenset({"answered", "closed", "not_required", "merged"})
 _CHANGED = "Пока вы читали, обращение изменилось. Прочтите его ещё раз."
 
 
@@ -187,10 +189,13 @@ async def _decided_meanwhile(visit: Visit, state: QueueState, found: Upcoming, a
     error.
     """
     last = appeal["timeline"][-1]["actor"] if appeal["timeline"] else {"id": None, "name": "коллега"}
-    result = f"назначено: {appeal['organisation']['name']}" if appeal["organisation"] else "ответ не нужен"
+    if appeal["organisation"] and appeal["status"] not in _ENDED:
+        result = f"назначено: {appeal['organisation']['name']}"
+    else:
+        result = label(appeal["status"], "appeal_status")
     if last["id"] == visit.me["person"]["id"]:
-        return visit.redirect(state.address(), note=f"Обращение № {appeal['number']} уже решено: {result}")
-    note = f"Обращение № {appeal['number']} уже решил(а) {last['name']}: {result}. Показано следующее"
+        return visit.redirect(state.address(), note=f"Обращение № {appeal['number']} вы уже разобрали ({result})")
+    note = f"Обращение № {appeal['number']} уже разобрал(а) {last['name']} ({result}). Показано следующее"
     return visit.redirect(state.address(), note=note, kind="failed")
 
 
