@@ -38,7 +38,7 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         destination = Path(os.path.realpath(target))
         temporary = destination.with_name(f".gospablik-{secrets.token_hex(6)}.part")
         try:
-            # Not more readable than the file that it replaces, while it is written either.
+            # While it is written, nobody may read it who may not read the file that it replaces.
             mode = destination.stat().st_mode & 0o777 if destination.exists() else 0o666
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 yield file

@@ -51,7 +51,7 @@ def _server_file(data_dir: DataDir) -> Path | None:
 
 
 def _named_server(data_dir: DataDir) -> tuple[psutil.Process, bool] | None:
-    """Return the process whose id the server wrote, and whether it is the server; None if nothing shows this."""
+    """Return the process whose id the server wrote, and whether it is the server; None if this is unknown."""
     path = _server_file(data_dir)
     if path is None:
         return None

@@ -142,7 +142,7 @@ class Supervisor:
                     start_new_session=True,
                 )
             self._wait_until_responding(output, wait_seconds)
-        except BaseException:  # a stop signal too: the caller does not know this process yet
+        except BaseException:  # a stop signal too: the caller has no reference to the process yet
             self.kill()
             raise
         return self

@@ -204,7 +204,7 @@ class EmbeddedRun:
         try:
             self._data_dir.run_info.unlink(missing_ok=True)
             if self._supervisor is None:
-                # A signal may have come after supervisord was started, and before its process was known.
+                # A signal may have come after supervisord was started, and before its process was stored.
                 orphan_processes.stop_orphans(self._data_dir)
                 return
             with self._output.step("stopped"):

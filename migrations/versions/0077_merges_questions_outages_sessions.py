@@ -23,7 +23,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # The former version reads only when a message was received.
+    # The former version reads only `created_at`.
     op.execute(
         "UPDATE appeal_messages SET created_at = greatest(created_at, merged_at) WHERE merged_at IS NOT NULL"
     )

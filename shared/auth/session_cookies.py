@@ -39,7 +39,7 @@ def require_same_origin(request: Request) -> None:
 
 
 async def same_origin(request: Request) -> None:
-    """Dependency: `require_same_origin`. FastAPI would call that in a thread, once per request."""
+    """Check as `require_same_origin` does. As a dependency, FastAPI would run that function in a thread."""
     require_same_origin(request)
 
 

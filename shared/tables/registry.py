@@ -313,7 +313,8 @@ class RefreshToken(Base):
     """A refresh token of a person's session, by its digest. It can be used once, and is kept until it expires.
 
     `signed_in_at` is the start of the session; `ip_address` and `user_agent` help the person to recognise it.
-    `successor_key`: its successor is derived from this and the used token; null once the successor was used.
+    `successor_key`: its successor is derived from this and the used token; null before this token
+    is used, and after its successor was.
     """
 
     __tablename__ = "refresh_tokens"

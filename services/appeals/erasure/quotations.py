@@ -1,4 +1,4 @@
-"""Erasure of what other people's appeals have of an erased person: forwarded words and links."""
+"""Erasure of what other people's appeals contain of an erased person: forwarded words and links."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -23,9 +23,10 @@ from shared.tables.ingest import Message
 
 
 async def erase_quotations(session: WriteSession, message_ids: Sequence[UUID]) -> list[UUID]:
-    """Take over the texts of these messages, which lost words of an erased person; return their appeals.
+    """Take over the texts of these messages, which lost words of an erased person or links to the person; return
+    the ids of their appeals.
 
-    Idempotent. The rest of the appeals stays: their authors wrote it.
+    Idempotent. All other texts of the appeals stay.
     """
     await lock_erasure(session)
     of_citizens = select(AppealMessage.appeal_id).where(is_one_of(AppealMessage.message_id, message_ids))

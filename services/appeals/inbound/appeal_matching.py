@@ -97,7 +97,9 @@ class AppealMatcher:
         )
 
     async def _load_those_that_need_none(self, items: Iterable[ClassifiedMessage]) -> None:
-        """Load which messages of appeals have needed no answer until now by their former, automatic reading."""
+        """Load which messages of appeals have needed no answer until now: by their former reading, or as thanks or
+        marks.
+        """
         edited = [
             item.message.id
             for item in items
@@ -240,7 +242,7 @@ class AppealMatcher:
         record_reclassified(self._recorder, appeal, before, item.actor)
 
     def feedback_after_edit(self, message: Message) -> str | None:
-        """Return the kind of feedback of thanks or a mark that still asks nothing after an edit; None of other
+        """Return the kind of feedback of thanks or a mark that still asks nothing after an edit; None for other
         messages.
         """
         reading = read_feedback(message.text) if message.id in self._thanks_or_marks else None

@@ -84,11 +84,11 @@ async def merge(
 async def unmerge(
     session: WriteSession, caller: Caller, appeal_id: UUID, *, reason: str, version: int | None
 ) -> Appeal:
-    """Undo the merge of an appeal: restore its messages and its former status; return the appeal. They count as
-    received when they were before the merge. The urgency that the other appeal got from the merge stays there, and
-    so does a reply that was withdrawn since. Raises `NotFound`, `PreconditionFailed`, and `Conflict` if the appeal
-    is not merged, all its messages were split off, a reply was published since, or one is under way or answers one
-    of the messages.
+    """Undo the merge of an appeal: restore its messages and its former status; return the appeal. The messages
+    count as received when they were before the merge. The urgency that the other appeal got from the merge stays
+    there, and so does a reply that was withdrawn since. Raises `NotFound`, `PreconditionFailed`, and `Conflict` if
+    the appeal is not merged, all its messages were split off, a reply was published since, or one is under way or
+    answers one of the messages.
     """
     of_appeal = _in_effect(AppealMerge.appeal_id, appeal_id)
     into_id = await session.scalar(select(AppealMerge.into_id).where(*of_appeal))

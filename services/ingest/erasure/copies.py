@@ -13,12 +13,13 @@ from shared.contracts.erasures import (
 from shared.ids import new_id
 from shared.service import Service
 
-# Appeals changes the rows of each message one by one, while its readers of messages wait. Calls have a timeout.
+# Appeals changes the rows of each message one by one, while its readers of messages wait: more messages could take
+# longer than the timeout of a call.
 QUOTATIONS_AT_A_TIME = 50
 
 
 async def erase_quotations(service: Service, message_ids: Sequence[UUID]) -> list[UUID]:
-    """Let appeals read the texts of these messages again; return their appeals. Idempotent."""
+    """Let appeals take over the present texts of these messages; return the ids of their appeals. Idempotent."""
     appeal_ids: list[UUID] = []
     for start in range(0, len(message_ids), QUOTATIONS_AT_A_TIME):
         some = list(message_ids[start : start + QUOTATIONS_AT_A_TIME])
@@ -34,7 +35,9 @@ async def erase_quotations(service: Service, message_ids: Sequence[UUID]) -> lis
 
 
 async def erase_deliveries(service: Service, subject_ids: Sequence[UUID], key: str) -> int:
-    """Erase the texts in deliveries about these subjects; return how many. `key`: of the command's repetition."""
+    """Erase the texts in deliveries about these subjects; return how many deliveries had some. `key`: start of the
+    idempotency keys of the calls.
+    """
     deliveries = 0
     for part, start in enumerate(range(0, len(subject_ids), MAX_SUBJECTS)):
         answer = await service.client().post(

@@ -1,4 +1,4 @@
-"""Index whom the messages name that a release before the index stored, and erase the erased people in them."""
+"""Index the people named in messages that former releases stored, and erase those of them who were erased."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -30,17 +30,17 @@ SETTLED_AFTER = timedelta(minutes=1)
 
 
 async def index_older_messages(service: Service, *, is_alone: bool) -> int:
-    """Index the messages that are left, in batches of one transaction each; return how many were read.
+    """Index the messages that are left, in batches; return how many need not be read again.
 
-    `is_alone`: no process of a former release stores messages any more. Until then the last messages are read
-    again by the next run, because others with smaller ids may be stored after them.
+    `is_alone`: no process of a former release stores messages any more. Until then the next run reads the last
+    messages again, because messages with smaller ids may still be stored.
     """
     read = 0
     while True:
         settled_before = None if is_alone else clock.now() - SETTLED_AFTER
         async with service.database.write() as session:
             after = await session.scalar(select(UnindexedMessages.after).with_for_update(skip_locked=True))
-            if after is None:  # complete, or another worker is at it
+            if after is None:  # complete, or another worker has locked the row
                 return read
             batch = await _index_next(session, after, settled_before)
         # Before the position is stored: after a kill, the batch is read again.
@@ -69,7 +69,9 @@ class _Batch:
 
 
 async def _index_next(session: WriteSession, after: UUID, settled_before: datetime | None) -> _Batch:
-    """Index the next messages; those that were received from `settled_before` on are not settled."""
+    """Index the next messages, and erase the erased people in them. The first message that was received at
+    `settled_before` or later, and all after it, are not settled.
+    """
     rows = await session.execute(
         select(
             Message.id,
@@ -121,9 +123,10 @@ def _others_named(message: Row[Any], contents: Sequence[Content]) -> dict[str, s
 async def _with_erased_people(
     session: WriteSession, messages: Sequence[Row[Any]], named: Mapping[UUID, Mapping[str, str]]
 ) -> list[tuple[Row[Any], dict[str, datetime]]]:
-    """Return the messages that name people whose erasure is done, and until when these are erased, by number.
+    """Return the messages that name erased people, and until when these are erased, by number.
 
-    In an own conversation, what was written since the erasure stays whole.
+    Messages in an erased person's own conversation are left out: the erasure itself erases the older ones, and
+    what was written there since stays whole.
     """
     conversations = {row.id: conversation_digest(row.thread_key) for row in messages if row.kind == "message"}
     digests = {digest for people in named.values() for digest in people} | set(conversations.values())

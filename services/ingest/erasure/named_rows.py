@@ -25,7 +25,7 @@ class ErasedNames:
     """Messages of others after an erasure.
 
     `rewritten`: those that lost some of their text, also in an earlier run. `naming`: those that still name an
-    erased person, who has written again: another erasure must find them.
+    erased person, who has written again: the next erasure of this person must find them.
     """
 
     rewritten: Sequence[UUID]
@@ -68,7 +68,8 @@ async def erase_in_messages_of_others(
 ) -> tuple[ErasedNames, Counts]:
     """Erase the person in these messages.
 
-    What the person wrote since stays whole, and so do the messages in an own conversation since then.
+    What the person has written since the erasure stays whole, and so do later messages in the person's own
+    conversation.
     """
     assert subject.native_id is not None
     since = select(Message.id).where(
@@ -84,7 +85,7 @@ async def erase_in_messages_of_others(
 async def erase_people(
     session: WriteSession, message_ids: Sequence[UUID], erased: Mapping[str, datetime]
 ) -> tuple[ErasedNames, Counts]:
-    """Erase these people, until when by number, in messages of others."""
+    """Erase these people in messages of others. `erased`: until when each is erased, by number."""
     messages = await session.execute(
         select(
             Message.id, Message.text, Message.attachments, Message.raw, Message.from_community, Message.written_at
@@ -112,7 +113,7 @@ async def erase_people(
                 .values(text=after.text, attachments=after.attachments, raw=after.raw)
                 .execution_options(synchronize_session=False)
             )
-        # Also if an earlier run was stopped before other services knew.
+        # Also those of an earlier run that was stopped before it commanded the other services.
         if after.text != before.text or ERASED_TEXT in before.text:
             rewritten.append(row.id)
     former = await session.execute(

@@ -65,7 +65,7 @@ from shared.tables.ingest_erasure import ErasedKey, Erasure
 log = get_logger(__name__)
 
 PAUSE = timedelta(seconds=10)
-# Longer: many erasures may wait for the index, for an hour.
+# Longer than `PAUSE`: many erasures may wait for the index, for an hour.
 INDEX_PAUSE = timedelta(minutes=1)
 _Step = Callable[[WriteSession, Erasure, Subject], Awaitable[Counts | None]]
 
@@ -96,7 +96,7 @@ class ErasureRunner:
         async with self.service.database.read() as session:
             is_complete = await is_index_complete(session)
         if not is_complete:
-            reason = "messages of a former release are not indexed by the people whom they name yet"
+            reason = "messages of former releases are not yet indexed by the people whom they name"
             await self._wait(erasure_id, reason)
             raise RetryLater(INDEX_PAUSE, reason)
         try:
@@ -197,7 +197,7 @@ class ErasureRunner:
                 return
 
     async def _erase_rest(self, erasure_id: UUID, subject: Subject) -> list[str]:
-        """Erase data that refers to erased messages and appeals; return what the erasure must still wait for."""
+        """Erase data that refers to erased messages and appeals; return the reasons why the erasure must wait."""
         awaited: list[str] = []
         # Alone: a reply whose publication is erased here is stored either before this or without words.
         async with self._locked(erasure_id, alone=True) as (session, erasure):

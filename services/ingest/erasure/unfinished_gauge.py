@@ -14,7 +14,8 @@ from shared.tables.ingest_erasure import Erasure
 UPDATE_SECONDS = 15.0
 
 OLDEST = Gauge(
-    "gospablik_oldest_erasure_seconds", "Seconds since the oldest unfinished erasure was requested; 0: none is"
+    "gospablik_oldest_erasure_seconds",
+    "Seconds since the oldest unfinished erasure was requested; 0: there is none",
 )
 
 

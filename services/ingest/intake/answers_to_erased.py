@@ -141,7 +141,7 @@ def _under_posts_of(pseudonym: str, until: datetime | ScalarSelect[datetime]) ->
 
 
 def _is_unread() -> ColumnElement[bool]:
-    """Return the condition that the consumer of appeals, which finds what a message answers, did not reach it."""
+    """Return the condition that the consumer of appeals, which finds what a message answers, has not read it."""
     reached = (
         select(AppealsConsumerOffset.position)
         .where(AppealsConsumerOffset.consumer == MESSAGE_CONSUMER)

@@ -9,7 +9,7 @@ from services.ingest.intake.batches import BatchItem, IntakeBatch, message_key
 from services.ingest.pseudonymisation.author_keys import author_key
 from services.ingest.pseudonymisation.erased_digests import author_digest
 
-# Of those that are indexed already, most are read again by polls.
+# Polls read most messages repeatedly, so most of these rows exist already.
 _INDEX_ITEMS = """
 INSERT INTO named_people (digest, message_id)
 SELECT DISTINCT u.digest, m.id
@@ -28,12 +28,12 @@ ON CONFLICT DO NOTHING
 
 
 def index_digest(network: str, number: str) -> str:
-    """Return what stands for the person with this number, an id without prefix, in the index."""
+    """Return the digest that identifies a person in the index. `number`: the network id without prefix."""
     return author_digest(author_key(network, number))[:32]
 
 
 def index_digests(network: str, numbers: Iterable[str]) -> frozenset[str]:
-    """Return what stands for the people with these numbers in the index."""
+    """Return the digests that identify the people with these numbers in the index."""
     return frozenset(index_digest(network, number) for number in set(numbers))
 
 

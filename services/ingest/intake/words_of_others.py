@@ -1,4 +1,4 @@
-"""What other people's messages have of a person: forwarded and reposted words, links, and payloads.
+"""What other people's messages contain of a person: forwarded and reposted words, links, and payloads.
 
 The author of a message keeps their own words. The same rules serve the erasure of stored messages and the intake:
 a message that is read again has the text that is stored.
@@ -41,10 +41,10 @@ class Content:
         return [self.text, self.raw]
 
     def without_people(self, erased: Mapping[str, datetime], unlinked: Collection[str]) -> "Content":
-        """Return the content without these people: until when each is erased, by number. Idempotent.
+        """Return the content without these people. Idempotent.
 
-        What they wrote later and somebody shared stays in the text. `unlinked`: the people to whom links go from
-        the text (see `people_to_unlink`).
+        `erased`: until when each is erased, by number; what they wrote later and somebody shared stays in the
+        text. `unlinked`: those to whom links are removed from the text (see `people_to_unlink`).
         """
         gone = [item for item in _shared_items(self.raw) if _is_erased(item, erased)]
         text, own = replace_lone_surrogates(self.text), _words(self.raw)
@@ -65,9 +65,9 @@ class Content:
 
 
 def people_to_unlink(erased: Mapping[str, datetime], *, from_community: bool, written_at: datetime) -> set[str]:
-    """Return the erased people to whom links go from a message.
+    """Return the erased people to whom links are removed from a message.
 
-    The page may name a person who has written again since.
+    What the page wrote after a person's erasure keeps its links: it may answer what the person has written since.
     """
     return {number for number, until in erased.items() if not from_community or written_at <= until}
 
@@ -98,7 +98,7 @@ def _listed(raw: Mapping[str, Any], name: str) -> list[Any]:
 
 
 def _attached(item: Mapping[str, Any]) -> list[Any]:
-    """Return the attachments of a shared item, and its location as it stands among those of the message."""
+    """Return the attachments of a shared item, and its location as an attachment, as messages have it."""
     return [*_listed(item, "attachments"), *([{"type": "geo", "geo": item["geo"]}] if "geo" in item else [])]
 
 
@@ -112,7 +112,7 @@ def _author_field(item: Mapping[str, Any]) -> str | None:
 
 
 def _is_erased(item: Mapping[str, Any], erased: Mapping[str, datetime]) -> bool:
-    """Return whether an erased person wrote a shared item, until the erasure as far as is known."""
+    """Return whether an erased person wrote a shared item, before the erasure or at an unknown time."""
     field = _author_field(item)
     until = None if field is None else erased.get(str(item[field]))
     if until is None:
@@ -122,7 +122,7 @@ def _is_erased(item: Mapping[str, Any], erased: Mapping[str, datetime]) -> bool:
 
 
 def _replaced(text: str, words: str) -> str:
-    """Return the text with shared words replaced: they stand alone, under a line that says what is shared."""
+    """Return the text with shared words replaced, where a line that says what is shared introduces only them."""
     part = re.compile(rf"(\A|\n\n)([^\n]{{1,60}}:\n){re.escape(words)}(?=\n\n|\Z)")
     return part.sub(rf"\1\2{ERASED_TEXT}", text)
 
@@ -130,7 +130,7 @@ def _replaced(text: str, words: str) -> str:
 def _shared_by_others(
     raw: Mapping[str, Any], erased: Mapping[str, datetime], unlinked: Collection[str], depth: int = 0
 ) -> dict[str, Any]:
-    """Return the shared items without what erased people wrote, and without all but authors, times and words."""
+    """Return the shared items that erased people did not write, each with only author, time and words."""
     kept: dict[str, Any] = {}
     if depth == _DEEPEST:
         return kept
@@ -150,7 +150,7 @@ def _of_others(
     if _is_erased(item, erased):
         return deeper
     own = {name: item[name] for name in _KEPT if item.get(name) is not None}
-    # The author alone, who may be an erased person that has written again: another erasure must find these words.
+    # The author too: an erased person may have written these words since, and the next erasure must find them.
     field = _author_field(item)
     if field is not None and isinstance(item[field], int | str):
         own[field] = item[field]

@@ -74,7 +74,7 @@ class CallError(Exception):
 
 class NoValidResponse(Exception):  # noqa: N818 — the outcome is unknown
     """No valid response was received. `was_sent` is False if the call certainly did not reach the network;
-    `is_outage`: there was no connection to it, whatever was to be sent.
+    `is_outage`: no connection to it could be made, so that other calls fail too.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ def use_call_allowance(network: str, method: str) -> None:
 
 def call_timeout(total: float) -> aiohttp.ClientTimeout:
     """Return the timeout of a call that may take `total` seconds. Connecting may take half of it, so that a
-    connection that is never established is told from a lost response.
+    connection that is never established is distinguished from a lost response.
     """
     return aiohttp.ClientTimeout(total=total, connect=total / 2)
 

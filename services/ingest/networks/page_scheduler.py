@@ -125,7 +125,7 @@ class PageScheduler:
             self._put(page.id, asyncio.get_running_loop().time() + delay)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        # Before the loop is woken: it would still count the ended check, and start no other in its place.
+        # Removed before the loop is woken: else the loop would still count the ended check, and start no other.
         self._running.discard(task)
         self._woken.set()
 

@@ -20,7 +20,7 @@ class PseudonymKeyChangedError(Exception):
 async def require_same_key(database: Database) -> None:
     """Raise `PseudonymKeyChangedError` unless the newest author was stored with the present key.
 
-    Checks nothing while the database is unavailable, or if no key decrypts that author.
+    Checks nothing if there is no author, no key decrypts the newest one, or the database is unavailable.
     """
     try:
         async with database.read() as session:

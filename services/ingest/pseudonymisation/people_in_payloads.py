@@ -14,13 +14,13 @@ _PERSON = re.compile(
     r"user|from|author|peer|owner|signer|deleter|sender|member|profile|participant|uid|_by$|reply_to_(?!comment)",
     re.IGNORECASE,
 )
-# Numbers and yes or no in fields with such names are no ids: `members_count`, `user_likes`, `is_member`.
+# Counts and flags, which are not ids, are in fields with such names: `members_count`, `user_likes`, `is_member`.
 _COUNT = re.compile(r"_(?:count|likes|reposted)$|^(?:is|can)_", re.IGNORECASE)
 # Ids of communities are negative in VK, and have another prefix in OK.
 _NUMBER = re.compile(r"(?<![0-9])(?<!(?<!\w)-)(?<!group:)[0-9]+")
 # OK lists the people of a chat as names of fields: `{"user:1": …}`.
 _USER = "user:"
-# Who likes an item is listed by numbers alone; a number in its place is a count.
+# `likes` is either a list of the ids of people or a number, which is a count.
 _LIKES, _LIKED_BY = "likes", "liked_by"
 _CONTAINED = frozenset({"id", "items"})
 _VK, _OK = r"(?:vk\.(?:com|ru|me)|vkontakte\.ru)", r"(?:ok|odnoklassniki)\.ru/profile/"

@@ -1,6 +1,6 @@
 """Publications and changes that get no connection to their network, for example because its name cannot be
-resolved or our way out is down. That is an outage: it does not count as an attempt, and they wait for its end, but
-not longer than `OUTAGE_PERIOD`. Meanwhile `/health/ready` warns.
+resolved or our internet connection is down. In such an outage no attempt and no time counts, and they wait for its
+end, but not longer than `OUTAGE_PERIOD`. Meanwhile `/health/ready` warns.
 """
 
 from datetime import timedelta
@@ -15,9 +15,9 @@ from shared.database.sessions import WriteSession
 from shared.service import Service
 from shared.tables.ingest import Publication, PublicationChange
 
-# The same as for letters with notices: over a weekend nobody may see to it.
+# As long as letters with notices wait: on a weekend nobody may be there to repair the connection.
 OUTAGE_PERIOD = timedelta(days=3)
-# What passes within this time is no alarm.
+# Shorter outages cause no warning.
 ALARM_AFTER = timedelta(minutes=1)
 MIN_DELAY, MAX_DELAY = 2.0, 30.0
 UNREACHABLE = {
@@ -29,7 +29,9 @@ _UNFINISHED = [inline_literal(status) for status in UNFINISHED_STATUSES]
 
 
 async def outage_lasts(session: WriteSession, row: Publication | PublicationChange) -> timedelta:
-    """Return for how long the row has found no connection, from its first call without one."""
+    """Return how long the outage of the row has lasted, since its first call without a connection; record the
+    time if this is that call.
+    """
     if row.unreachable_since is None:
         await set_values(session, row, unreachable_since=DATABASE_NOW)
     passed = await session.scalar(select(DATABASE_NOW - literal(row.unreachable_since)))
@@ -53,7 +55,7 @@ async def tried_longer_than(
 
 
 def delay_in_outage(passed: timedelta) -> timedelta:
-    """Return how long to wait before the next call: longer the longer the outage lasts, up to `MAX_DELAY`."""
+    """Return how long to wait before the next call: a quarter of the outage so far, within the two limits."""
     return timedelta(seconds=min(max(passed.total_seconds() / 4, MIN_DELAY), MAX_DELAY))
 
 
@@ -80,4 +82,4 @@ async def check_networks_reached(service: Service) -> None:
     if found:
         parts = [f"{row.network}: replies {row.replies}, since {row.since:%Y-%m-%d %H:%M} UTC" for row in found]
         waits = "; ".join(parts)
-        raise DependencyUnavailable(f"no connection to {waits}: check our name servers and the way out")
+        raise DependencyUnavailable(f"no connection to {waits}: check our name servers and internet connection")

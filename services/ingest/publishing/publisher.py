@@ -533,7 +533,7 @@ async def _delay_unless_final(
     session: WriteSession, row: Publication, refusal: PublishRejected, longest: float
 ) -> timedelta | None:
     """Queue the publication again and return the delay of at most `longest` seconds, or fail it and return None:
-    the refusal is permanent, or it was attempted often and long enough.
+    the refusal is permanent, or it has been attempted often and long enough.
     """
     reason = {"code": refusal.code, "message": refusal.message}
     attempt = row.attempts
@@ -545,8 +545,8 @@ async def _delay_unless_final(
 
 
 async def _delay_in_outage(session: WriteSession, row: Publication, refusal: PublishRejected) -> timedelta | None:
-    """Queue the publication again and return the delay, or fail it and return None: the network cannot be reached
-    for longer than `OUTAGE_PERIOD`. A publication of unknown outcome stays so.
+    """Queue the publication again and return the delay, or fail it and return None: there has been no connection
+    for longer than `OUTAGE_PERIOD`. A publication that is `uncertain` stays so and is not queued.
     """
     passed = await outage_lasts(session, row)
     if passed > OUTAGE_PERIOD:

@@ -356,7 +356,7 @@ class ReplyChanger:
 
 
 async def _is_tried_long_enough(session: WriteSession, change: PublicationChange) -> bool:
-    """Return whether a temporary refusal ends the change, which reached the network."""
+    """Record that the network was reached; return whether the change fails although the refusal is temporary."""
     await end_outage(session, change)
     return await tried_longer_than(session, change, retry_period(change))
 
@@ -364,7 +364,7 @@ async def _is_tried_long_enough(session: WriteSession, change: PublicationChange
 async def _delay_in_outage(
     session: WriteSession, change: PublicationChange, parts: Sequence[Publication], reason: dict[str, str]
 ) -> timedelta | None:
-    """Queue the change again and return the delay, or fail it and return None: the network cannot be reached for
+    """Queue the change again and return the delay, or fail it and return None: there has been no connection for
     longer than `OUTAGE_PERIOD`.
     """
     passed = await outage_lasts(session, change)

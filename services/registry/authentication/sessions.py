@@ -67,7 +67,7 @@ async def rotate_refresh_token(
     session: WriteSession, used_token: RefreshToken, token: str, origin: ClientInfo
 ) -> str:
     """Mark a token as used, and store and return its successor."""
-    # The predecessor gives the same successor no more.
+    # This token is used now, so its predecessor no longer gives it out again.
     await session.execute(
         update(RefreshToken)
         .where(RefreshToken.session_id == used_token.session_id, RefreshToken.successor_key.is_not(None))
@@ -85,7 +85,7 @@ async def rotate_refresh_token(
 
 
 async def recent_successor(session: WriteSession, used: RefreshToken, token: str) -> str | None:
-    """Return the successor of a token that was used within the grace period; None if it has been used too."""
+    """Return the unused successor of a token that was used within the grace period; else None."""
     now: datetime | None = await session.scalar(select(func.now()))
     if used.used_at is None or now is None or used.used_at <= now - REUSE_GRACE_PERIOD:
         return None
@@ -99,8 +99,8 @@ async def recent_successor(session: WriteSession, used: RefreshToken, token: str
 
 
 def _successor(key: str, token: str) -> str:
-    """Return the token that follows `token`. Only both together give it: the database has no tokens, and whoever
-    copied one has no key. Signing keys, which are rotated, are not part of it.
+    """Return the token that follows `token`. It takes both to compute it: the database stores no tokens, and who
+    copied a token has no key. It depends on no signing key, because these are rotated.
     """
     return passwords.derive_secret(key, f"refresh token\n{token}")
 

@@ -137,7 +137,7 @@ async def test_thanks_edited_into_a_question_reopen_the_answered_appeal(
 
 @pytest.mark.parametrize("needs_answer", ["yes", "unsure"])
 @pytest.mark.parametrize(("edited", "status"), [(FURTHER_QUESTION, "reopened"), ("5 из 5!", "answered")])
-async def test_mark_that_the_classifier_misread_reopens_the_appeal_when_edited_into_a_question(
+async def test_mark_that_the_classifier_misread_reopens_the_appeal_only_if_edited_into_a_question(
     scenario: AppealsScenario, monkeypatch: pytest.MonkeyPatch, needs_answer: str, edited: str, status: str
 ) -> None:
     monkeypatch.setattr(settings(), "mark_question", "Оцените, пожалуйста, ответ от 1 до 5.")

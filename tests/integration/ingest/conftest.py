@@ -141,7 +141,7 @@ def ok(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
 
 @pytest.fixture(autouse=True)
 def _short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the delays of scans, which are no settings."""
+    """Shorten the delays of scans, for which there are no settings."""
     monkeypatch.setattr(resumable_runner, "POLL_SECONDS", 0.5)
     monkeypatch.setattr(resumable_runner, "FIRST_DELAY", 0.2)
 

@@ -111,7 +111,7 @@ class ErasureHarness:
         )
 
     async def read_by_appeals(self) -> None:
-        """Let the consumer of appeals be past all events so far."""
+        """Advance the consumer of appeals past all events so far."""
         connection = self.ingest.raw_connection
         last = "coalesce((SELECT max(position) FROM events), 0)"
         await connection.execute(

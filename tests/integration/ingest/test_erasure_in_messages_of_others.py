@@ -1,4 +1,4 @@
-"""An erased person leaves the messages in which others name the person or forward the person's words."""
+"""Messages of others lose the links to an erased person and the words of the person that they forward."""
 
 import asyncio
 import json
@@ -66,7 +66,7 @@ def _post(harness: ErasureHarness, *reposted: dict[str, Any], text: str = "Де�
 
 
 async def _store(harness: ErasureHarness, items: Sequence[IncomingItem], *, before: bool) -> None:
-    """Store the items before the erasure of the person, or after it; then as reads deliver them again."""
+    """Store the items before the person's erasure or after it; in the first case read them again afterwards."""
     await harness.ingest.take(harness.direct_message(), *(items if before else ()))
     await harness.erase()
     await harness.ingest.take(*items)
@@ -217,7 +217,7 @@ async def test_own_words_that_look_like_shared_ones_stay(harness: ErasureHarness
 async def test_attachments_and_location_of_forwarded_words_are_erased(
     harness: ErasureHarness, before: bool
 ) -> None:
-    """Also those that are stored otherwise than delivered, because of a NUL."""
+    """Also attachments that are not stored as they were delivered, because they contain a NUL."""
     video = {"type": "video", "video": {"id": 7, "title": "Мурзилка\x00Перепёлкина"}}
     place = {"type": "point", "place": {"title": "Двор, где живёт Перепёлкина"}}
     theirs = _shared(int(NATIVE_ID), WORDS, attachments=[video], geo=place)
@@ -265,7 +265,7 @@ async def test_message_read_while_the_erasure_is_queued_is_not_edited(harness: E
     assert await harness.ingest.emitted_events("message.edited") == []
 
 
-async def test_stopped_erasure_tells_appeals_when_it_runs_again(harness: ErasureHarness) -> None:
+async def test_stopped_erasure_commands_appeals_when_it_runs_again(harness: ErasureHarness) -> None:
     await harness.ingest.take(harness.direct_message(), _comment(harness, f"{LINK}, верно"))
     erasure_id = (await harness.request()).json()["id"]
     harness.others.failing = {"quotations"}

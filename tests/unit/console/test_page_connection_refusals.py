@@ -8,7 +8,7 @@ from services.console.registry_forms import connecting
 
 
 @pytest.mark.parametrize(("slug", "words"), [("unavailable", "Соцсеть"), ("upstream-failed", "администратору")])
-def test_silence_of_a_network_is_told_from_a_refusal_inside_the_system(slug: str, words: str) -> None:
+def test_missing_response_of_a_network_is_distinguished_from_an_internal_refusal(slug: str, words: str) -> None:
     problem = ApiProblem(503, {"type": f"/problems/{slug}"}, {})
     form = connecting.refused({}, Choice("organisation"), problem)
     assert [words in form.refusal, "Соцсеть" in form.refusal] == [True, slug == "unavailable"]

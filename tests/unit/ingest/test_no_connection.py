@@ -1,4 +1,4 @@
-"""A call that gets no connection to its network is told from one without a response."""
+"""A call that gets no connection to its network is distinguished from one without a response."""
 
 import asyncio
 import socket
