@@ -168,7 +168,9 @@ async def reconciliation_stores_and_counts_missing_messages(system: IngestUnderT
     for _ in range(5):
         # Delete the messages as if no source had delivered them. A concurrent poll may store some of them again.
         await system.raw_connection.execute(
-            "WITH gone AS (DELETE FROM events WHERE subject_id = ANY($1)) DELETE FROM messages WHERE id = ANY($1)",
+            "WITH gone AS (DELETE FROM events WHERE subject_id = ANY($1)),"
+            " named AS (DELETE FROM named_people WHERE message_id = ANY($1))"
+            " DELETE FROM messages WHERE id = ANY($1)",
             gone,
         )
         found = await _compared(system, page_id)
