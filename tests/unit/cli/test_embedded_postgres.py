@@ -153,7 +153,8 @@ def test_server_starts_although_another_process_has_the_id_of_a_killed_one(open_
         assert file.read_text(encoding="ascii").startswith(f"{started.pid}\n")
         assert orphan_processes.find_server(data_dir) is not None
     finally:
-        for process in (other, started):
-            if process is not None:
-                process.send_signal(signal.SIGINT)
-                process.communicate()
+        other.kill()
+        other.communicate()
+        if started is not None:
+            started.send_signal(signal.SIGINT)  # Postgres ends its connections and stops
+            started.communicate()
