@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Update, delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.erasure.message_rows import BATCH, Counts
@@ -107,12 +107,7 @@ async def erase_people(
             naming.add(row.id)
         if after != before:
             payloads += 1
-            await session.execute(
-                update(Message)
-                .where(Message.id == row.id)
-                .values(text=after.text, attachments=after.attachments, raw=after.raw)
-                .execution_options(synchronize_session=False)
-            )
+            await _store(session, update(Message).where(Message.id == row.id), after)
         # Also those of an earlier run that was stopped before it commanded the other services.
         if after.text != before.text or ERASED_TEXT in before.text:
             rewritten.append(row.id)
@@ -132,12 +127,10 @@ async def erase_people(
             naming.add(version.message_id)
         if after != before:
             payloads += 1
-            await session.execute(
-                update(MessageVersion)
-                .where(MessageVersion.message_id == version.message_id, MessageVersion.version == version.version)
-                .values(text=after.text, attachments=after.attachments, raw=after.raw)
-                .execution_options(synchronize_session=False)
+            of_version = update(MessageVersion).where(
+                MessageVersion.message_id == version.message_id, MessageVersion.version == version.version
             )
+            await _store(session, of_version, after)
     return ErasedNames(rewritten, naming), {"payloads_of_others": payloads} if payloads else {}
 
 
@@ -145,3 +138,8 @@ def _without(content: Content, erased: Mapping[str, datetime], unlinked: Collect
     if people_in(content.named).isdisjoint(erased):
         return content
     return content.without_people(erased, unlinked)
+
+
+async def _store(session: WriteSession, row: Update, content: Content) -> None:
+    values = row.values(text=content.text, attachments=content.attachments, raw=content.raw)
+    await session.execute(values.execution_options(synchronize_session=False))

@@ -65,3 +65,9 @@ class EarlyDeletion:
 def message_key(batch: IntakeBatch, item: IncomingItem) -> MessageKey:
     """Return the unique key of a message: network, kind, external id."""
     return batch.page.network, item.kind, item.external_id
+
+
+def is_historical(batches: Sequence[IntakeBatch], one: BatchItem) -> bool:
+    """Return whether the message opens no appeal: it precedes the page's go-live time, or its author is erased."""
+    batch = batches[one.batch]
+    return one.erased or (not batch.open_appeals and one.item.written_at < batch.page.go_live_at)

@@ -14,11 +14,17 @@ from uuid import UUID
 from sqlalchemy import tuple_, update
 
 from services.ingest.intake.answers_to_erased import erase_stored_answers
-from services.ingest.intake.batches import BatchItem, IntakeBatch, MessageKey, NewMessage, message_key
+from services.ingest.intake.batches import (
+    BatchItem,
+    IntakeBatch,
+    MessageKey,
+    NewMessage,
+    is_historical,
+    message_key,
+)
 from services.ingest.intake.duplicate_events import without_duplicate_events
 from services.ingest.intake.edits import ACTOR, BatchResult, apply_changes, apply_pending_deletions
 from services.ingest.intake.erased_people import without_erased_words
-from services.ingest.intake.history import is_historical
 from services.ingest.intake.named_people import index_items
 from services.ingest.intake.notice_messages import is_code, threads_of_notices
 from services.ingest.intake.own_reply_matching import CommunityMessage, lock_threads, match_own_replies

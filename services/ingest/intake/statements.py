@@ -17,8 +17,8 @@ from services.ingest.intake.batches import (
     IntakeBatch,
     MessageKey,
     NewMessage,
+    is_historical,
 )
-from services.ingest.intake.history import is_historical
 from services.ingest.networks.port import Author, IncomingItem
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates, without_nul
 from services.ingest.pseudonymisation.author_keys import author_key

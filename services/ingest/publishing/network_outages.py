@@ -34,16 +34,14 @@ async def outage_lasts(session: WriteSession, row: Publication | PublicationChan
     """
     if row.unreachable_since is None:
         await set_values(session, row, unreachable_since=DATABASE_NOW)
-    passed = await session.scalar(select(DATABASE_NOW - literal(row.unreachable_since)))
-    return passed or timedelta(0)
+    return await _duration(session, row)
 
 
 async def end_outage(session: WriteSession, row: Publication | PublicationChange) -> None:
     """Record that the network was reached, and for how long it was not."""
     if row.unreachable_since is None:
         return
-    lasted = await session.scalar(select(DATABASE_NOW - literal(row.unreachable_since))) or timedelta(0)
-    seconds = row.unreachable_seconds + lasted.total_seconds()
+    seconds = row.unreachable_seconds + (await _duration(session, row)).total_seconds()
     await set_values(session, row, unreachable_since=None, unreachable_seconds=seconds)
 
 
@@ -83,3 +81,8 @@ async def check_networks_reached(service: Service) -> None:
         parts = [f"{row.network}: replies {row.replies}, since {row.since:%Y-%m-%d %H:%M} UTC" for row in found]
         waits = "; ".join(parts)
         raise DependencyUnavailable(f"no connection to {waits}: check our name servers and internet connection")
+
+
+async def _duration(session: WriteSession, row: Publication | PublicationChange) -> timedelta:
+    lasted = await session.scalar(select(DATABASE_NOW - literal(row.unreachable_since)))
+    return lasted or timedelta(0)

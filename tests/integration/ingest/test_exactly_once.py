@@ -612,7 +612,7 @@ async def test_reply_fails_after_three_days_without_a_connection(scenario: Publi
     failed = await scenario.run_to_end()
     assert (failed["status"], failed["failure"]["code"]) == ("failed", "network_unreachable")
     assert "Трое суток" in failed["failure"]["message"]
-    # A person's retry begins anew.
+    # A retry by a person starts the period again.
     assert (await scenario.retry()).status_code == 202
     await _waits_without_connection(scenario)
 

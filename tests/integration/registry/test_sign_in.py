@@ -3,8 +3,8 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from unittest import mock
@@ -62,6 +62,16 @@ async def test_large_body_of_a_stranger_is_refused_unread(registry: ServiceUnder
         assert answer.status_code in status, answer.text
 
 
+@asynccontextmanager
+async def _registry_with_own_keys(database: TestDatabase, keys_dir: Path) -> AsyncIterator[ServiceUnderTest]:
+    """Run registry with people, and with keys that a test may replace."""
+    ensure_keys(keys_dir)
+    async with service_under_test("registry", database, keys_dir) as registry:
+        async with registry.service.database.write() as session:
+            await people.ensure_demo_people(session)
+        yield registry
+
+
 async def test_published_keys_verify_a_token(registry_with_people: ServiceUnderTest) -> None:
     body = (await sign_in(registry_with_people, username="head", password="demo")).json()
     published = (await registry_with_people.client.get("/.well-known/jwks.json")).json()
@@ -76,10 +86,7 @@ async def test_published_keys_verify_a_token(registry_with_people: ServiceUnderT
 async def test_person_signs_in_between_a_rotation_of_keys_and_the_restart(
     database: TestDatabase, tmp_path: Path
 ) -> None:
-    ensure_keys(tmp_path)
-    async with service_under_test("registry", database, tmp_path) as registry:
-        async with registry.service.database.write() as session:
-            await people.ensure_demo_people(session)
+    async with _registry_with_own_keys(database, tmp_path) as registry:
         former = (await sign_in(registry, username="head", password="demo")).json()["access_token"]
         assert (await registry.client.get(ME, headers=bearer(former))).status_code == 200
         (tmp_path / "people.jwk").unlink()
@@ -424,10 +431,7 @@ async def test_concurrent_refresh_within_grace_period_succeeds(registry_with_peo
 async def test_refresh_repeated_across_a_rotation_of_keys_gives_the_same_successor(
     database: TestDatabase, tmp_path: Path
 ) -> None:
-    ensure_keys(tmp_path)
-    async with service_under_test("registry", database, tmp_path) as registry:
-        async with registry.service.database.write() as session:
-            await people.ensure_demo_people(session)
+    async with _registry_with_own_keys(database, tmp_path) as registry:
         first = (await sign_in(registry, username="head", password="demo")).json()
         form = REFRESH | {"refresh_token": first["refresh_token"]}
         before = (await sign_in(registry, **form)).json()
