@@ -48,7 +48,7 @@ def verify(
         raise typer.Exit(1)
     typer.echo(f"the chain is intact, head {result.head}" if result.head else "the audit trail is empty")
     if result.unchained_count:
-        typer.echo(f"{result.unchained_count} rows are not chained yet")
+        typer.echo(f"rows not chained yet: {result.unchained_count}")
 
 
 def _database_url() -> str:

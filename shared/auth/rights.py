@@ -47,7 +47,7 @@ RIGHT_DESCRIPTIONS: Mapping[Right, str] = {
     Right.REGISTRY_READ: "read organisations, pages, municipalities, calendars and coverage; "
     "topics, SLA policies and routing rules too",
     Right.REGISTRY_WRITE: "register and change organisations, pages and calendars",
-    Right.PAGES_CONFIRM: "confirm the steps of a page towards official and live",
+    Right.PAGES_CONFIRM: "confirm the steps by which a page becomes official and goes live",
     Right.PEOPLE_READ: "see people with access",
     Right.PEOPLE_MANAGE: "create people, change and revoke their access",
     Right.CLIENTS_READ: "see API clients, never their secrets",

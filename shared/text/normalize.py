@@ -10,7 +10,7 @@ from functools import lru_cache
 
 _NOT_A_WORD = re.compile(r"[\W_]+")
 # Unicode normalisation sorts the marks of a letter in quadratic time. No script needs more than 30 marks (UAX #15,
-# Stream-Safe Text Format); shorter texts are not checked.
+# Stream-Safe Text Format); texts shorter than `_SHORT_TEXT_LENGTH` are not checked.
 _MAX_MARKS = 30
 _SHORT_TEXT_LENGTH = 200
 _CACHED_CHARACTERS = 50_000

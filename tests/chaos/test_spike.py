@@ -65,7 +65,7 @@ async def count_rows(demo: RunningDemo, query: str) -> int:
         await connection.close()
 
 
-async def test_power_cut_messages_become_one_incident_with_one_reply_each(demo: RunningDemo) -> None:
+async def test_power_cut_messages_become_one_incident_whose_appeals_get_one_reply_each(demo: RunningDemo) -> None:
     rng = random.Random(17)
     places = await pages_by_municipality(demo)
     here = places[power_cut_messages.MUNICIPALITY]

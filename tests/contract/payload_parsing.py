@@ -1,4 +1,4 @@
-"""Parse a payload of either network, recognised by its structure."""
+"""Parse payloads of VK and OK; the kind of a payload is recognised by its structure."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

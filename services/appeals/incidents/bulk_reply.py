@@ -297,14 +297,14 @@ class _ReplyBatch:
     ) -> UUID | None:
         """Return who answers an appeal in triage, or record why it gets no reply."""
         if self._reply.organisation_id is not None:
-            self._skip(appeal, "Ждёт решения модератора")
+            self._skip(appeal, "The appeal awaits the decision of a moderator")
             return None
         page_owner = routing_context.page_owners.get(appeal.page_id) if appeal.page_id else None
         organisation_id: UUID | None = appeal.organisation_id or (
             page_owner.organisation_id if page_owner else incident.organisation_id
         )
         if organisation_id is None:
-            self._skip(appeal, "Неизвестно, кто отвечает")
+            self._skip(appeal, "No organisation is known that could reply")
         return organisation_id
 
     def _assign(

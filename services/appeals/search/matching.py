@@ -84,7 +84,7 @@ def _require_words(searchable: str | None, pointer: str) -> None:
 
 
 def found_appeals(caller: Caller, q: str) -> Select[UUID]:
-    """Return the query of the ids of all appeals with the words, unordered."""
+    """Return the query of the ids of appeals in which the caller may find the words, unordered and repeated."""
     return select(SearchDocument.appeal_id).where(_found_by(caller, _search_terms(q)))
 
 

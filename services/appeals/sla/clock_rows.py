@@ -320,7 +320,7 @@ def _explanation(row: SlaClock, reading: ClockReading, policy: SlaPolicy | None)
             if span.why_not != "paused"
         ],
         "text": text,
-        # A calendar may change after the answer; the time that was counted stays.
+        # A calendar may change after the clock has ended; the time that was counted stays.
         **({"segments": segment_figures(reading)} if row.state in ENDED_STATES else {}),
     }
 

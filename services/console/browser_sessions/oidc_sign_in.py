@@ -49,7 +49,7 @@ def begin(keys: SecretStr, return_to: str) -> BegunSignIn:
 
 
 def finish(keys: SecretStr, cookie: str | None, state: str) -> ReturnedSignIn | None:
-    """Return the data of this browser's sign-in; None if the cookie is missing or expired or the state differs."""
+    """Return this browser's sign-in data; None for a missing, invalid or expired cookie or another state."""
     try:
         kept = decrypt(keys, (cookie or "").encode())
     except InvalidToken:

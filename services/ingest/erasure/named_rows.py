@@ -68,7 +68,7 @@ async def erase_in_messages_of_others(
 ) -> tuple[ErasedNames, Counts]:
     """Erase the person in these messages.
 
-    What the person has written since the erasure stays whole, and so do later messages in the person's own
+    What the person wrote after `erasure.until` stays whole, and so do later messages in the person's own
     conversation.
     """
     assert subject.native_id is not None

@@ -203,11 +203,11 @@ class ErasureRunner:
         async with self._locked(erasure_id, alone=True) as (session, erasure):
             appeal_ids = await erased_appeal_ids(session, erasure)
             if unread := await count_unread_replies(session, erasure):
-                awaited.append(f"{unread} comments under posts of the person are not read by appeals yet")
+                awaited.append(f"comments under posts of the person that appeals has not read yet: {unread}")
             _add(erasure, "ingest", await erase_public_replies(session, erasure, appeal_ids))
             counts, publishing = await erase_publications(session, subject, appeal_ids)
             if publishing:
-                awaited.append(f"{publishing} replies to the person are being published")
+                awaited.append(f"replies to the person that are being published: {publishing}")
             _add(erasure, "ingest", counts)
         async with self._locked(erasure_id) as (session, erasure):
             subject_ids = [*await erased_ids(session, erasure, subject), *appeal_ids]

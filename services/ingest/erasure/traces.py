@@ -29,7 +29,7 @@ async def erase_traces(
 ) -> Counts:
     """Erase the remaining rows; return counts. `subject_ids`: ids of erased messages and appeals. Idempotent."""
     counts: Counts = {}
-    # An author who has written since the erasure was requested is kept.
+    # An author with messages written after `erasure.until`, which are not erased, is kept.
     later = select(Message.id).where(Message.author_key == subject.author_key).exists()
     gone = await session.scalars(
         delete(Author).where(Author.author_key == subject.author_key, ~later).returning(Author.author_key)

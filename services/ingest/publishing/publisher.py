@@ -220,7 +220,7 @@ class Publisher:
         """Fail a publication whose photo was refused permanently; otherwise raise `RetryLater`."""
         async with self._locked(publication_id) as (session, row):
             if row.status not in UNFINISHED_STATUSES or not _lacks_photos(row):
-                return  # another process uploaded the photos and sends the reply
+                return  # ended meanwhile, or another process uploaded the photos and sends the reply
             if refusal.is_outage:
                 delay = await _delay_in_outage(session, row, refusal)
             else:

@@ -228,7 +228,7 @@ class ReplyChanger:
         reason = {"code": refusal.code, "message": refusal.message}
         async with self._locked(change_id) as (session, change, parts):
             if change.status != "queued" or change.uploaded_media is not None:
-                return  # another process uploaded the photos
+                return  # ended meanwhile, or another process uploaded the photos
             if refusal.is_outage:
                 delay = await _delay_in_outage(session, change, parts, reason)
             elif refusal.permanent or await _is_tried_long_enough(session, change):

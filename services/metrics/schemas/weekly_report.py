@@ -218,7 +218,9 @@ class HardAppeal(_Part):
     municipality: str | None
     organisation: str | None
     text: str = Field(examples=["Третий день нет тепла."])
-    reason: str = Field(examples=["гражданин сказал, что вопрос не решён, 2 раза; срок прошёл 3 дня назад"])
+    reason: str = Field(
+        examples=["гражданин 2 раза сказал, что вопрос не решён; на дату отчёта срок пропущен на 3 дня"]
+    )
 
 
 class PromiseFigures(_Part):

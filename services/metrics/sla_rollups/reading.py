@@ -118,7 +118,7 @@ def rollup_query(period: Period, months: Sequence[date], group_by: SlaGroupBy | 
     )
     counted = union_all(rolled_up, packed_rows(kind, or_(false(), *opened))).subquery("counted")
     key = func.nullif(counted.c.key, NO_GROUP)
-    # Each column is the same key in another type; only the column of the rollup's own kind is selected.
+    # All columns are the same key, each in its own type; only the one of the rollup's kind is selected.
     columns = sla.GroupedBy(cast(key, Uuid), cast(key, Uuid), key, cast(key, DateTime))
     group = sla.breakdown_by(group_by, columns)
     # The subquery names the keys, so that GROUP BY refers to columns and not to repeated expressions.

@@ -114,12 +114,12 @@ async def _read(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Row[Any]
 def _hard_appeal(row: Row[Any], why: _Candidate, labels: Labels) -> HardAppeal:
     reasons = []
     if why.disputes:
-        times = f", {why.disputes} {plural(why.disputes, ('раз', 'раза', 'раз'))}" if why.disputes > 1 else ""
-        reasons.append(f"гражданин сказал, что вопрос не решён{times}")
+        times = f" {why.disputes} {plural(why.disputes, ('раз', 'раза', 'раз'))}" if why.disputes > 1 else ""
+        reasons.append(f"гражданин{times} сказал, что вопрос не решён")
     if why.urgent:
         reasons.append("срочное")
     if why.late_by:
-        reasons.append(f"срок прошёл {in_words(why.late_by)} назад")
+        reasons.append(f"на дату отчёта срок пропущен на {in_words(why.late_by)}")
     organisation = labels.organisations.get(row.organisation_id)
     return HardAppeal(
         appeal_id=row.id,

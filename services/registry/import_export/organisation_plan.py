@@ -1,4 +1,4 @@
-"""Plan organisations: compare those of the file with the registry, and collect errors."""
+"""Plan the changes to organisations: compare those of the file with the registry, and collect errors."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Plan pages: compare those of the file with the registry, and collect errors."""
+"""Plan the changes to pages: compare those of the file with the registry, and collect errors."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Steps of a page towards official and live: created, verified, gov_badge, connected, widgets, live.
+"""The steps to an official, live page: created, verified, gov_badge, connected, widgets, live.
 
 A page has a step from the day it is reached until it is lost; a step that is lost and reached again has two rows.
 The order is not enforced, because regions proceed differently, but a page cannot go live before it is verified.

@@ -29,7 +29,7 @@ def _http(value: str) -> str:
 
 
 class PageStepKind(StrEnum):
-    """The steps of a page towards official and live, in their usual order."""
+    """The steps by which a page becomes official and goes live, in their usual order."""
 
     CREATED = "created"
     VERIFIED = "verified"

@@ -51,7 +51,7 @@ FINDS = {
     "service_code": "topic_id",
     "service_request_id": "appeal_id",
 }
-# Other filters: each with values for which a list has all sample rows or none.
+# Other filters, with values that are the same for all organisations of the sample data.
 OTHER_FILTERS: dict[str, list[str]] = {
     name: ["2026-03-01T00:00:00Z", "2026-03-05T00:00:00Z"]
     for name in (

@@ -82,7 +82,7 @@ async def test_reviewer_is_named(scenario: AppealsScenario) -> None:
     assert review["reviewed_by"] == {"id": moderator.ref, "name": NAME, "kind": "person"}
 
 
-async def test_requester_and_decider_of_an_approval_and_pauser_of_a_clock_are_named(
+async def test_people_who_request_or_decide_an_approval_or_pause_a_clock_are_named(
     scenario: AppealsScenario,
 ) -> None:
     await require_approval(scenario)

@@ -16,7 +16,7 @@ async def _record(console: ConsoleUnderTest, who: CallerCase, **fields: Any) -> 
     return await console.send(who, "POST", "/absences", data=form | fields)
 
 
-async def test_absences_of_colleagues_are_offered_to_managers_only(console: ConsoleUnderTest) -> None:
+async def test_forms_for_absences_of_colleagues_are_shown_to_managers_only(console: ConsoleUnderTest) -> None:
     path = console.filled("/absences/{absence_id}/delete")
     manager = (await console.send(MANAGER, "GET", "/absences")).response
     executor = (await console.send(EXECUTOR, "GET", "/absences")).response

@@ -281,7 +281,7 @@ async def test_public_reply_that_was_being_published_is_stored_without_text(
 
 
 @pytest.mark.parametrize("is_of_another", [True, False])
-async def test_answer_that_appeals_has_not_read_waits_until_it_is_known_whom_it_answers(
+async def test_erasure_waits_until_the_appeals_service_has_read_a_new_answer(
     harness: ErasureHarness, is_of_another: bool
 ) -> None:
     text = "Ответ другому" if is_of_another else ANSWER
@@ -293,7 +293,10 @@ async def test_answer_that_appeals_has_not_read_waits_until_it_is_known_whom_it_
         await harness.run(erasure_id, is_read_by_appeals=False)
     row = await harness.ingest.row("-101_8")
     assert (row["text"], row["erased_at"]) == (text, None)
-    assert "1 comments under posts of the person" in (await harness.record(erasure_id))["error"]
+    assert (
+        "comments under posts of the person that appeals has not read yet: 1"
+        in (await harness.record(erasure_id))["error"]
+    )
     await harness.ingest.raw_connection.execute("UPDATE erasures SET created_at = now() - interval '1 hour'")
     assert await _oldest_erasure(harness) == pytest.approx(3_600, abs=60)
     if is_of_another:

@@ -156,7 +156,7 @@ async def test_unparsable_address_is_refused_without_a_request_to_the_network(
     assert ingest.asked == []
 
 
-async def test_unknown_community_is_refused_with_the_networks_reason(
+async def test_unknown_community_is_refused_with_the_reason_given_by_ingest(
     registry: ServiceUnderTest, ingest: Ingest
 ) -> None:
     ingest.answer = {

@@ -1,4 +1,4 @@
-"""Steps of a page towards official and live: current and lost steps, evidence, and who confirmed them."""
+"""The steps to an official, live page: current and lost steps, evidence, and who confirmed them."""
 
 from datetime import date, timedelta
 from importlib import import_module

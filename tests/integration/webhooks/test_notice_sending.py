@@ -78,7 +78,9 @@ async def test_temporarily_refused_letter_is_sent_again_unchanged(
     assert await office.outcomes() == [("sent", None)]
 
 
-async def test_retry_is_not_made_at_night(office: Office, mail: MailServer, now: time_machine.Traveller) -> None:
+async def test_retry_is_not_made_outside_working_hours(
+    office: Office, mail: MailServer, now: time_machine.Traveller
+) -> None:
     await office.person()
     now.move_to(local("2026-03-03 17:57"))
     await due_notice(office, now)

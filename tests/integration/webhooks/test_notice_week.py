@@ -129,7 +129,7 @@ async def test_notices_of_a_week_are_sent_once_in_working_time(office: Office, m
         delays.append(working_time_between(body.calendar, notice["occurred_at"], notice["sent_at"]))
     assert max(delays) <= timedelta(minutes=10)
     assert len(delays) > NOTICE_ORGANISATIONS
-    # The longest delays, for `pytest -s`.
+    # Figures of the week, which `pytest -s` shows.
     sys.stdout.write(
         f"{len(notices)} notices, {len(letters)} letters, the largest with {max(sent.values())}; {len(delays)} "
         f"assignments of small bodies, the slowest sent after {max(delays)} of working time\n"

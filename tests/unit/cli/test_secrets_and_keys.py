@@ -20,7 +20,7 @@ def _mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
-def test_secrets_are_generated_once_and_private(tmp_path: Path) -> None:
+def test_secrets_are_generated_once_and_stored_in_a_private_file(tmp_path: Path) -> None:
     first = load_secrets(tmp_path)
     assert load_secrets(tmp_path) == first
     assert set(first.service_passwords) == set(SERVICES)

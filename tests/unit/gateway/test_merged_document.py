@@ -52,7 +52,7 @@ def test_every_component_is_used_by_a_path() -> None:
 _CLOSED = re.compile(
     r"(.*_)?(status|kind|network|type|types|state|urgency|outcome|language|level|origin|role|right|format|sort)"
 )
-# The values of these fields are defined by a standard, or a value is a comma-separated list.
+# Types of problems are URIs (RFC 9457), types of tokens words of OAuth; the others may be comma-separated lists.
 _OPEN = {
     "ProblemDocument.type",
     "RowProblem.type",

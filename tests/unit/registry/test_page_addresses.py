@@ -75,7 +75,7 @@ def test_page_of_a_network_without_a_parser_is_recognised_by_its_url(text: str, 
     ],
 )
 @patch.dict(NETWORKS, OTHER)
-def test_other_address_of_a_network_without_a_parser_is_refused(
+def test_invalid_address_of_a_network_without_a_parser_is_refused_with_the_reason(
     text: str, network: str | None, reason: str
 ) -> None:
     with pytest.raises(InvalidPageAddress) as refused:

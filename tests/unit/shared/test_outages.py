@@ -24,7 +24,7 @@ def test_temporary_database_error_is_an_outage(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["57014", "55P03", "25P03", "25P04"])
-async def test_timeout_is_a_failure_of_the_work_only_if_the_database_responds(code: str) -> None:
+async def test_timeout_is_an_application_error_only_if_the_database_responds(code: str) -> None:
     async def responds() -> None:
         return
 

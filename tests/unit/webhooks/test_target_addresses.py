@@ -86,7 +86,7 @@ def test_allowed_network_allows_only_itself(address: str, allowed: bool) -> None
         "https://example.org/\x00", "https://[::1", "https://example.org/" + "a" * 2000, "javascript:alert(1)",
     ],
 )  # fmt: skip
-def test_malformed_url_is_refused(url: str) -> None:
+def test_malformed_or_unsupported_url_is_refused(url: str) -> None:
     with pytest.raises(UrlNotAllowed):
         parse_url(url, https_only=False)
 

@@ -79,7 +79,7 @@ GROUND = {
     "wrong_thread": "не та ветка",
 }
 REPLY_CHANGE = {"edit": "Исправление", "withdrawal": "Удаление из соцсети"}
-REPLY_CHANGE_STATUS = {"queued": "отправлено в соцсеть", "applied": "выполнено", "failed": "не выполнено"}
+REPLY_CHANGE_STATUS = {"queued": "выполняется", "applied": "выполнено", "failed": "не выполнено"}
 ASSIGNMENT = {
     "routed": "по правилам",
     "assigned": "назначил модератор",

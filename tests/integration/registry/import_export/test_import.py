@@ -76,7 +76,9 @@ async def test_registry_of_a_region_is_imported(registry: ServiceUnderTest) -> N
     assert set(pages["101"]["steps"]) == {"created"}
 
 
-async def test_second_import_changes_nothing(registry: ServiceUnderTest, database: TestDatabase) -> None:
+async def test_second_import_of_the_same_file_changes_nothing(
+    registry: ServiceUnderTest, database: TestDatabase
+) -> None:
     content = region_csv(organisations=250, pages=400).encode()
     first = await imported(registry, content)
     assert (first["organisations"], first["pages"]) == (counts(added=250), counts(added=400))
