@@ -52,11 +52,10 @@ def test_every_component_is_used_by_a_path() -> None:
 _CLOSED = re.compile(
     r"(.*_)?(status|kind|network|type|types|state|urgency|outcome|language|level|origin|role|right|format|sort)"
 )
-# Types of problems are URIs (RFC 9457), types of tokens words of OAuth; the others may be comma-separated lists.
+# Types of problems are URIs (RFC 9457); the other values may be comma-separated lists.
 _OPEN = {
     "ProblemDocument.type",
     "RowProblem.type",
-    "TokenResponse.token_type",
     "GET /api/v1/events types",
     "GET /api/v1/stream type",
     "GET /open311/v2/requests.json status",
