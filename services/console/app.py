@@ -9,7 +9,7 @@ from services.console.site import error_pages, static_files
 from services.console.site.body_rules import BODY_LIMIT, BodyRules
 from services.console.site.browser_rules import BrowserRules
 from services.console.site.page import find_pages
-from services.console.site.site import Site
+from services.console.site.site import Site, session_exists
 from shared.service import Routes, Service
 
 
@@ -35,7 +35,7 @@ def build_service() -> Service:
         api_parts=[site],
         with_relay=False,
         body_limit=BODY_LIMIT,
-        before_bodies=partial(BodyRules, limits=body_limits),
+        before_bodies=partial(BodyRules, limits=body_limits, session_exists=session_exists),
     )
     site.connect(service)
     return service

@@ -65,6 +65,14 @@ class SessionStore:
             session.add(row)
         return secret
 
+    async def exists(self, secret: str) -> bool:
+        """Return whether there is a session with this secret that has not expired."""
+        query = select(ConsoleSession.id).where(
+            ConsoleSession.digest == digest(secret), ConsoleSession.expires_at > func.now()
+        )
+        async with self._database.read() as session:
+            return await session.scalar(query) is not None
+
     async def access_token(self, secret: str, refused: str | None = None) -> str | None:
         """Return an access token that is still valid, refreshed if necessary; None if the session has ended.
 

@@ -140,3 +140,8 @@ def _refuse_repeated(links: Sequence[NavigationLink]) -> None:
 def get_site(request: Request) -> Site:
     """Return the site that serves this request."""
     return get_service(request).part(Site)
+
+
+async def session_exists(request: Request, secret: str) -> bool:
+    """Return whether there is a browser session with this secret."""
+    return await get_site(request).sessions.exists(secret)

@@ -7,13 +7,19 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from services.console.app import build_service
 from services.console.browser_sessions.session_store import SESSION_COOKIE
 from services.console.site import body_rules
-from services.console.site.body_rules import BODY_LIMIT, LARGE_AT_ONCE, BodyRules
+from services.console.site.body_rules import (
+    BODY_LIMIT,
+    LARGE_AT_ONCE,
+    LARGE_AT_ONCE_WITHOUT_SESSION,
+    BodyRules,
+)
 from shared.http.body_limit import BodyLimit, PathLimits
 
 LARGE = "/appeals/{appeal_id}/reply"
@@ -41,6 +47,15 @@ class Reader:
         await self.may_read.wait()
         await receive()
         await Response(b"read")(scope, receive, send)
+
+
+def made_rules(reader: Reader) -> BodyRules:
+    """Return rules for which the session of `SIGNED_IN` exists."""
+
+    async def exists(_request: Request, secret: str) -> bool:
+        return secret == "x"
+
+    return BodyRules(reader, {LARGE: 21 << 20}, exists)
 
 
 async def ask(
@@ -79,13 +94,13 @@ async def ask(
 )
 @pytest.mark.parametrize("path", ["/sign-in", PATH, "/nothing"])
 async def test_body_sent_by_another_site_is_not_read(headers: dict[str, str], path: str) -> None:
-    rules = BodyRules(Reader(), {LARGE: 21 << 20})
+    rules = made_rules(Reader())
     assert await ask(rules, path, 10, headers) == (403, False)
     assert await ask(rules, path, 10, OURS) == (200, True)
 
 
 async def test_large_body_is_read_only_with_a_session() -> None:
-    rules = BodyRules(Reader(), {LARGE: 21 << 20})
+    rules = made_rules(Reader())
     for length in (BODY_LIMIT + 1, None):
         assert await ask(rules, PATH, length, OURS) == (303, False)
         assert await ask(rules, PATH, length, SIGNED_IN) == (200, True)
@@ -108,7 +123,7 @@ async def large_bodies(rules: BodyRules, reader: Reader, count: int) -> AsyncIte
 async def test_large_body_beyond_the_concurrent_limit_gets_503(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body_rules, "_MAX_WAITING", 0)
     reader = Reader()
-    rules = BodyRules(reader, {LARGE: 21 << 20})
+    rules = made_rules(reader)
     async with large_bodies(rules, reader, LARGE_AT_ONCE):
         assert await ask(rules, PATH, 1 << 20, SIGNED_IN) == (503, False)
         small = asyncio.create_task(ask(rules, PATH, BODY_LIMIT, SIGNED_IN))
@@ -117,6 +132,23 @@ async def test_large_body_beyond_the_concurrent_limit_gets_503(monkeypatch: pyte
         reader.may_read.set()
         assert await small == (200, True)
     assert await ask(rules, PATH, 1 << 20, SIGNED_IN) == (200, True)
+
+
+async def test_large_bodies_with_made_up_sessions_do_not_delay_signed_in_people() -> None:
+    reader = Reader()
+    rules = made_rules(reader)
+    reader.may_read.clear()
+    made_up = [OURS | {"cookie": f"{SESSION_COOKIE}=made-up-{number}"} for number in range(20)]
+    strangers = [asyncio.create_task(ask(rules, PATH, 1 << 20, headers)) for headers in made_up]
+    while reader.inside < LARGE_AT_ONCE_WITHOUT_SESSION:
+        await asyncio.sleep(0)
+    signed_in = asyncio.create_task(ask(rules, PATH, 1 << 20, SIGNED_IN))
+    while reader.inside < LARGE_AT_ONCE_WITHOUT_SESSION + 1:
+        await asyncio.sleep(0)
+    reader.may_read.set()
+    assert await signed_in == (200, True)
+    # The text of a form is kept if the session has ended meanwhile.
+    assert set(await asyncio.gather(*strangers)) == {(200, True)}
 
 
 @pytest.mark.parametrize(
