@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from math import floor
+from math import ceil, floor
 from typing import Any
 
 from services.metrics.page_health.engagement import interactions_of
@@ -107,8 +107,8 @@ def _by_level(
     if value is None:
         return _no_data(criterion)
     reached = [level.points for level in criterion.levels or [] if is_reached(value, level.threshold)]
-    # Rounded down: a value just below a threshold must not be shown as equal to it.
-    shown = floor(value * 10) / 10
+    # Rounded away from the threshold: a value that just misses it must not be shown as equal to it.
+    shown = (floor if is_reached is operator.ge else ceil)(value * 10) / 10
     return CriterionPoints(criterion.key, max(reached, default=0), criterion.weight, shown, source)
 
 

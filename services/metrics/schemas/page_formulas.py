@@ -8,6 +8,8 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypeAliasType
 
+from shared.text.single_line import single_line
+
 WEEK_PATTERN = r"^20[0-9]{2}-W[0-9]{2}$"
 _LEVELS = [{"threshold": 3, "points": 30}]
 _EXAMPLE = {"kind": "posts", "weight": 30, "days": 7, "levels": _LEVELS}
@@ -118,12 +120,6 @@ class PageFormula(_Part):
     )
 
 
-def _storable(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("only printable characters and spaces are allowed, without line breaks")
-    return value
-
-
 ScoredWeek = Annotated[
     str | None,
     Field(
@@ -142,7 +138,7 @@ class PageFormulaIn(PageFormula):
         str,
         BeforeValidator(lambda value: value.strip() if isinstance(value, str) else value),
         Field(min_length=1, max_length=200, examples=["Светофор 2027: важнее диалог"]),
-        AfterValidator(_storable),
+        AfterValidator(single_line),
     ]
     valid_from: Week | None = Field(
         default=None, description="The first ISO week that it scores: the current one (default) or a later one"

@@ -21,14 +21,9 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from services.registry.schemas.tax_numbers import inn_error, ogrn_error
+from shared.text.single_line import single_line
 
 EXAMPLE_ID = "0193a1b2-7c3d-7e4f-8a5b-6c7d8e9f0a1b"
-
-
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        raise ValueError("only printable characters and spaces are allowed, without line breaks")
-    return value
 
 
 def storable(value: str | None) -> str | None:
@@ -49,7 +44,7 @@ def _bounded(value: datetime) -> datetime:
     return value
 
 
-SingleLine = Annotated[str, AfterValidator(_one_line)]
+SingleLine = Annotated[str, AfterValidator(single_line)]
 Name = Annotated[
     SingleLine,
     BeforeValidator(_stripped),

@@ -226,6 +226,13 @@ def test_engagement_is_per_view_or_per_subscriber(
     assert (found.interactions, found.rate, found.rate_of) == (interactions, rate, rate_of)
 
 
+@pytest.mark.parametrize(("days", "shown"), [(2, 2), (2.04, 2.1), (5.01, 5.1)])
+def test_age_just_over_a_threshold_is_not_shown_as_equal_to_it(days: float, shown: float) -> None:
+    inputs = PageInputs(**days_ago(days))
+    [found] = score_page(formula(kind="freshness", levels=DAYS), inputs, WEEK_END).criteria
+    assert found.value == shown
+
+
 def test_unknown_engagement_and_reach_are_not_zero() -> None:
     assert page_engagement(PageInputs(views=5)) is None
     assert (reach_share(None, 10), reach_share(5, None), reach_share(0, 10)) == (None, None, 0.0)
