@@ -85,7 +85,7 @@ def classify(
 
 @app.command()
 def up(
-    demo: Annotated[bool, typer.Option(help="Fill the registry with a region; emulated citizens write")] = True,
+    demo: Annotated[bool, typer.Option(help="Use a made-up region, in which emulated citizens write")] = True,
 ) -> None:
     """Run the whole system on this machine. Ctrl-C stops it; the data stays in its folder, by default .data."""
     from rich.console import Console

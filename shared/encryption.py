@@ -69,7 +69,7 @@ async def reencrypt(database: Database, keys: SecretStr, columns: Iterable[Encry
             if after is None:
                 break
     if count:
-        log.info("secrets re-encrypted", count=count)
+        log.info("values re-encrypted", count=count)
     return count
 
 
@@ -90,7 +90,7 @@ async def _batch(
         try:
             again = reencrypted(keys, value)
         except InvalidToken:
-            log.warning("no key decrypts this secret", table=key.class_.__tablename__, row_id=str(name))
+            log.warning("no key decrypts this value", table=key.class_.__tablename__, row_id=str(name))
             continue
         if again is not None:
             fresh.append((name, value, again))

@@ -147,7 +147,7 @@ UNAUDITED_TABLES: dict[str, str] = {
         "written by the worker, never changed; records themselves",
     ),
     "page_scores": "figures, written by the worker",
-    # Audit rows of items would have the organisation, and so show its managers who graded.
+    # Audit rows of items would name the organisation, so its managers could read who graded its answers.
     "grading_items": "follow from the sample, the grades and the objections, which are audited",
     "appeal_search_documents": "made from other rows",
     "appeal_export_parts": "the rows of an export, which is recorded; written by the worker",

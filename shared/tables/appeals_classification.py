@@ -46,7 +46,7 @@ class Classification(Base):
 
     __tablename__ = "classifications"
     __table_args__ = (
-        # Classifications newest first: all, and with any one filter; rare values have their own index.
+        # Newest first: all classifications, or those with one value of a column; rare values have a partial index.
         Index("ix_classifications_created_at", "created_at", "message_id"),
         Index("ix_classifications_needs_answer_created_at", "needs_answer", "created_at", "message_id"),
         Index("ix_classifications_classified_by_created_at", "classified_by", "created_at", "message_id"),

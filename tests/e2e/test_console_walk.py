@@ -34,7 +34,7 @@ class Walk:
     browsers: dict[str, BrowserContext]
 
     async def tab(self, who: str, path: str) -> Page:
-        """Open a page of the console in a new tab of this person."""
+        """Open a page of the console in a new tab of this person's browser."""
         page = await self.browsers[who].new_page()
         page.set_default_timeout(WAIT)
         await page.goto(f"{self.demo.system.gateway}{path}")

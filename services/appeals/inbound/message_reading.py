@@ -136,7 +136,7 @@ class AppealReading:
     def locations(self) -> list[NamedLocation]:
         """Return the locations that the messages name, and the appeal's own."""
         named = [message.location for message in self.messages if message.location]
-        # The appeal's own location without street and house is left out: another settlement that the messages name
-        # in its municipality would seem to be the same location.
+        # If messages name a location, the appeal's own without street and house is left out: another settlement of
+        # its municipality would seem to be the same location.
         adds = self.location.street or self.location.house or (self.location and not named)
         return [*named, self.location] if adds else named

@@ -163,7 +163,9 @@ async def _check(session: AsyncSession, caller: Caller, given: TemplateText) -> 
     await require_topic(session, given.topic_id)
     if given.organisation_id is None:
         if not caller.is_region_wide:
-            raise Forbidden("Only moderators may create templates of the centre: choose your organisation")
+            raise Forbidden(
+                "Only moderators may create or change templates of the centre: choose your organisation"
+            )
         return
     known = await session.scalar(
         select(Organisation.id).where(Organisation.id == given.organisation_id, caller.scope(Organisation.id))

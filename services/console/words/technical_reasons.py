@@ -3,7 +3,7 @@
 import re
 
 _UNREADABLE = (
-    (r"the field '?\"?[\w.]+'?\"? is missing", "Не хватает поля, которое соцсеть присылала раньше"),
+    (r"the field '?\"?[\w.]+'?\"? is missing", "Не хватает поля, которое нужно системе"),
     (r"events? of type .* (is|are) unknown", "Событие нового вида, которого система не знает"),
     (r".*belongs to (another page|community).*|the topic belongs to .*", "Запись относится к другой странице"),
     (r".*is not a time.*", "Время записано не так, как ожидает система"),

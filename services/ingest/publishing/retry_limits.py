@@ -57,5 +57,6 @@ async def require_retry_allowed(session: WriteSession, caller: Caller, reply_id:
     )
     if under_way is not None:
         raise Conflict(
-            "Another reply to the appeal is under way: discard its draft, or wait until it is published or failed"
+            "Another reply to the appeal is under way: discard its draft, or wait until it is published or "
+            "has failed"
         )

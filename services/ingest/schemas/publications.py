@@ -34,7 +34,7 @@ ReplyText = Annotated[str, Field(min_length=1, max_length=MAX_PUBLISHED_LENGTH),
 
 
 class PublicationAttachment(RequestModel):
-    """A photo of the reply, which appeals stores."""
+    """A photo of the reply, which the appeals service stores."""
 
     id: UUID
     name: str = Field(min_length=1, max_length=200, examples=["двор.jpg"])

@@ -21,7 +21,7 @@ log = get_logger(__name__)
 MARGIN = 1.08
 # A process reserves one turn, or turns for at most this long, so that other processes do not wait longer.
 BLOCK_SECONDS = 0.25
-# Turns further ahead were reserved before the clock was set back, as by a failover: they are ignored.
+# Turns further ahead were reserved before the clock was set back, by a failover for example: they are ignored.
 FURTHEST = timedelta(seconds=30)
 # A reservation that takes longer than `RESERVE_SECONDS` would hold up all calls of the token: its calls are spaced
 # locally for `LOCAL_SECONDS` before the database is used again.

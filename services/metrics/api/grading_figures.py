@@ -60,7 +60,7 @@ async def get_quality_figures(
 async def get_grader_agreement(
     session: ReadTransaction, caller: MetricsReader, from_: PeriodFrom = None, to: PeriodTo = None
 ) -> GraderAgreementReport:
-    """Return Cohen's κ over the answers published in the period that two people graded, for the whole region."""
+    """Return Cohen's κ for the region, over the answers published in the period and graded by two people."""
     period, config = parse_period(from_, to, clock.now()), metrics_settings()
     async with statement_timeout(session):
         criteria = await agreement.compute_grader_agreement(session, period, config)

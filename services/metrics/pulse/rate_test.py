@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 
 DAYS_OF_WEEK = 7
 # Weekday factors of a group of rows are shrunk towards those of all rows, and those of all rows towards equal
-# ones: the prior weighs as much as this many counts.
+# ones: the prior weighs as much as counts with this sum.
 _WEEKDAY_WEIGHT = 70.0
 # The prior rate of a row, from the totals of its topic and location, weighs as much as this many days.
 _RATE_WEIGHT = 7.0

@@ -29,7 +29,7 @@ from shared.tables.appeals_replies import Reply, ReplyVersion
 # An answer is canned if the organisation gave the same text to another appeal within this time.
 CANNED_WITHIN = timedelta(weeks=4)
 CANNED_MIN_LENGTH = 40
-# Hints of the text checks: the reply has no action or date, has no contact, or misses the question.
+# Hints of the text checks: the reply names no action or no date, gives no contact, or misses the question.
 NO_SUBSTANCE = ("no_action_or_date", "no_date")
 NO_CONTACT = ("no_contact", "redirect_without_contact")
 NOT_TO_THE_POINT = ("off_topic", "when_unanswered", "why_unanswered", "where_unanswered")

@@ -46,7 +46,7 @@ class _Report(BaseModel):
 
 
 class GraderAgreementReport(_Report):
-    """Agreement of graders over the answers published in a period that two people graded."""
+    """Agreement of graders over the answers published in a period and graded by two people."""
 
     minimum_pairs: int = Field(description="Pairs below which `trusted` is null", examples=[20])
     minimum_kappa: float = Field(description="`weighted_low` below which a criterion is untrusted", examples=[0.4])

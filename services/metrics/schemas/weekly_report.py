@@ -234,7 +234,9 @@ class PromiseFigures(_Part):
 
 
 class CoverageRow(_Part):
-    """The number of organisations that need a page in a network, and how many have one, at the end of the week."""
+    """Numbers of organisations in a network at the end of the week: those that must have a page, those exempt,
+    those with a verified page, and of these those with a live one.
+    """
 
     network: NetworkName
     required: int = Field(examples=[1980])

@@ -19,7 +19,7 @@ from shared.database.sessions import WriteSession
 MARGIN = 1.05
 # Requests are claimed at most this long before they are sent: a worker looks for due deliveries twice a second.
 AHEAD_SECONDS = 1.0
-# A turn further ahead was reserved before the clock was set back, as by a failover: it is ignored.
+# A turn further ahead was reserved before the clock was set back, by a failover for example: it is ignored.
 FURTHEST_SECONDS = 30.0
 
 _LOCK = text(

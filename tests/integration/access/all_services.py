@@ -28,7 +28,7 @@ from tests.support.service_under_test import ServiceUnderTest, service_under_tes
 SERVICES: tuple[ServiceName, ...] = ("registry", "ingest", "appeals", "metrics", "webhooks")
 # Routes of Open311 have its errors and statuses: 403 for a missing or invalid token, 400 for invalid parameters.
 OPEN311 = re.compile(r" /open311/")
-# Health checks and process metrics are not reachable from outside; each service's OpenAPI document is public.
+# These are not reachable from outside: the gateway serves one OpenAPI document for all services.
 INTERNAL = re.compile(r" /(internal|health|metrics|openapi\.json)")
 
 

@@ -1,4 +1,4 @@
-"""Every changing route of a service writes an audit row naming its caller, or is listed with a reason not to."""
+"""Every route that changes data writes an audit row naming its caller, or is listed with a reason not to."""
 
 import json
 import re

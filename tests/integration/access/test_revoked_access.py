@@ -24,7 +24,7 @@ READS = {
     "POST /api/v1/rule-sets/{rule_set_id}/preview",
 }
 WRITES = [route for route in CALLS if not route.startswith("GET ") and route not in READS]
-# One changing route of each service that has any.
+# For each service with routes that change data, one of them.
 ONE_OF_EACH = {
     "registry": "POST /api/v1/organisations/{organisation_id}/names",
     "ingest": "POST /api/v1/sources/{page_id}/backfills",

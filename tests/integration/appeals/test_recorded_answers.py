@@ -63,7 +63,9 @@ async def test_recorded_answer_stops_the_clock_at_the_time_it_was_given(scenario
     assert len(again["replies"]) == 2
 
 
-async def test_recorded_interim_answer_keeps_its_promise_until_the_final_answer(scenario: AppealsScenario) -> None:
+async def test_promised_date_of_a_recorded_interim_answer_stays_until_the_final_answer(
+    scenario: AppealsScenario,
+) -> None:
     executor = await register(scenario, "Борис")
     appeal = await _called(scenario, executor)
     at = datetime.fromisoformat(appeal["opened_at"]) + timedelta(minutes=30)

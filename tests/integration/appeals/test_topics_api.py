@@ -50,7 +50,7 @@ async def test_topic_is_found_by_any_of_its_names(scenario: AppealsScenario) -> 
     assert (await scenario.get("/topics", q="")).status_code == 422
 
 
-async def test_topic_search_is_paged_like_the_list(scenario: AppealsScenario) -> None:
+async def test_small_pages_of_a_topic_search_add_up_to_the_whole_result(scenario: AppealsScenario) -> None:
     whole = await topics(scenario, q="до", limit=200)
     assert len(whole) > 5
     assert await topics(scenario, q="до", limit=3) == whole

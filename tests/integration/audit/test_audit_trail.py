@@ -132,7 +132,7 @@ async def test_manager_reads_only_rows_of_their_organisation(registry: ServiceUn
 
 
 @pytest.mark.parametrize("role", ["moderator", "analyst", "head", "operations"])
-async def test_other_roles_of_the_centre_cannot_read_the_trail(registry: ServiceUnderTest, role: str) -> None:
+async def test_centre_roles_except_auditor_cannot_read_the_trail(registry: ServiceUnderTest, role: str) -> None:
     answer = await registry.client.get("/api/v1/audit", headers=registry.headers(role))
     assert answer.status_code == 403
 

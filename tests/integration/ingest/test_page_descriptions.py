@@ -85,7 +85,7 @@ def calls(emulator: Emulator) -> int:
 
 
 @pytest.mark.parametrize("network", ["vk", "ok"])
-async def test_profile_contains_page_data(
+async def test_profile_contains_appearance_contacts_and_posts_of_the_page(
     network: str, described: DescribedPages, request: pytest.FixtureRequest
 ) -> None:
     emulator: Emulator = request.getfixturevalue(network)

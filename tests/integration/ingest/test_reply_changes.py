@@ -558,7 +558,7 @@ async def test_edit_of_parts_fails_if_a_part_was_deleted_manually(long_thread: T
 
 
 def photos(*ids: UUID) -> list[dict[str, str]]:
-    """Return photos as appeals describes them in a request."""
+    """Return photos as the appeals service describes them in a request."""
     return [{"id": str(one), "name": "двор.jpg", "content_type": "image/jpeg"} for one in ids]
 
 

@@ -108,7 +108,7 @@ async def _check_quality(week: GradingWeek, given: dict[UUID, list[int]], of: di
     assert (question["n"], question["mean"]) == (320, pytest.approx(expected))
     groups = {group["name"]: group["criteria"][0] for group in body["groups"]}
     assert groups["Район"]["mean"] == pytest.approx(sum(means["Район"]) / 96)
-    # shown as «Мало данных»
+    # One graded answer is too few to show a mean.
     assert (groups["Детский сад"]["n"], groups["Детский сад"]["withheld"]) == (1, "too_few")
 
 

@@ -450,7 +450,7 @@ async def test_notice_is_sent_by_email_if_the_network_refuses_the_message(
     first, second = (await person.get("/api/v1/me/notices"))["items"][::-1]
     assert len(mail.letters) == by_email
     assert (first["channel"], first["status"]) == (("email", "sent") if by_email else ("vk", "failed"))
-    # Later notices go by the remaining channel.
+    # A later notice goes by e-mail only if the account is no longer linked.
     assert second["channel"] == ("email" if state == "ended" else "vk")
 
 

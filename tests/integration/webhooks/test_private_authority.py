@@ -71,7 +71,7 @@ async def test_webhook_is_delivered_to_a_receiver_of_the_regions_authority(
             assert await response.json() == {"found": True}
 
 
-async def test_certificate_of_the_region_is_not_trusted_without_the_setting(
+async def test_certificate_of_the_regions_authority_is_not_trusted_without_a_ca_bundle(
     harness: WebhooksHarness, server_tls: ssl.SSLContext
 ) -> None:
     async with _receiver(server_tls) as (url, received):

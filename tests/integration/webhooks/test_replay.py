@@ -261,7 +261,7 @@ async def test_inconsistent_request_is_refused_naming_the_field(
         assert found == (422, [pointer]), body
 
 
-async def test_inactive_or_suspended_endpoint_is_not_replayed(
+async def test_nothing_is_replayed_to_an_inactive_or_suspended_endpoint(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     school = await insert_organisation(harness.test_database, name="Школа")
@@ -344,7 +344,7 @@ async def test_text_of_an_appeal_now_assigned_to_another_organisation_is_omitted
     assert texts == {f"https://{school}": SAID, f"https://{clinic}": None}
 
 
-async def test_endpoint_with_many_waiting_deliveries_is_not_replayed(
+async def test_nothing_is_replayed_to_an_endpoint_with_many_waiting_deliveries(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     endpoint = await harness.endpoint(receiver.url)

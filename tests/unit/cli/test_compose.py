@@ -430,7 +430,7 @@ def _interpolate(text: str, values: dict[str, str]) -> str:
     return text
 
 
-def test_example_for_prometheus_names_every_process(services: dict[str, Any]) -> None:
+def test_example_for_prometheus_names_every_process_with_metrics(services: dict[str, Any]) -> None:
     example = yaml.safe_load((_ROOT / "docs/operations/prometheus.yml").read_text(encoding="utf-8"))
     (targets,) = (one["targets"] for one in example["scrape_configs"][0]["static_configs"])
     serving = {name for name, one in services.items() if "serve" in one.get("command", [])}
@@ -460,7 +460,7 @@ def test_documented_rollback_names_all_containers(services: dict[str, Any]) -> N
     text = (_ROOT / "docs/operations/maintenance.md").read_text(encoding="utf-8")
     found = re.search(r"--wait --no-deps ((?:[a-z-]+ *(?:\\\n\s+)?)+)\n", text)
     assert found is not None
-    # Traefik reads its static configuration only at the start, so it restarts after the old version wrote it.
+    # Traefik reads its static configuration only at startup: it is restarted after the old version has written it.
     assert text[: found.start()].endswith("run --rm --no-deps gateway-config\n    docker compose up -d ")
     assert text[found.end() :].lstrip().startswith("docker compose restart gateway\n")
     restarted = {name for name, one in services.items() if one["restart"] != "no" and "profiles" not in one}

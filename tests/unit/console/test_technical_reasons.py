@@ -11,7 +11,7 @@ from services.ingest.networks.port import describe_parse_error
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (KeyError("id"), "Не хватает поля, которое соцсеть присылала раньше"),
+        (KeyError("id"), "Не хватает поля, которое нужно системе"),
         (ValueError("events of type 'NEW' are unknown"), "Событие нового вида, которого система не знает"),
         (ValueError("the event belongs to community 7"), "Запись относится к другой странице"),
         (TypeError("the event has no object"), "Поле записано не так, как ожидает система"),

@@ -29,7 +29,7 @@ def test_decimal_has_a_comma_and_rounds_half_up(value: float | None, text: str) 
     assert russian.decimal(value) == text
 
 
-def test_decimal_of_two_places_keeps_the_zero() -> None:
+def test_number_with_two_decimals_keeps_the_trailing_zero() -> None:
     assert russian.decimal(1.1, places=2) == "1,10"
 
 

@@ -157,7 +157,7 @@ async def test_time_for_the_turns_of_the_route_counts_from_the_wait_for_the_body
 
 @pytest.mark.parametrize("name", [name for name in SERVICES if name != "console"])
 def test_only_paths_for_large_bodies_exceed_the_common_limit(name: str) -> None:
-    # The console has sessions of its own and checks them in `services/console/site/body_rules.py`.
+    # The console checks who sends a large body by its own sessions: `services/console/site/body_rules.py`.
     service: Service = importlib.import_module(f"services.{name}.app").build_service()
     common = Settings.model_fields["max_body_bytes"].default
     assert all(limit <= common for limit in service.routes.body_limits.values())

@@ -44,7 +44,7 @@ def to_cyrillic(text: str) -> str:
         return text
     read = _changed(text, lambda word: word, keep=False)
     latin = len(_LATIN.findall(read))
-    # In the wrong layout a comma or bracket may stand for a letter, so only words are evidence.
+    # Counted again without links and mentions, which have Latin letters in any text.
     if latin < _FEWEST_LETTERS or len(_CYRILLIC.findall(read)) * 10 > latin or _ENGLISH.search(read):
         return text
     tried = [(_share_of_words(found), found) for found in (_typed(text), _sounded(text))]

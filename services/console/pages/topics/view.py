@@ -37,7 +37,7 @@ async def show_topics(visit: VisitDep) -> HTMLResponse:
 
 @router.get(f"{PATH}/{{topic_id}}")
 async def show_topic(visit: VisitDep, topic_id: UUID) -> HTMLResponse:
-    """Show what a topic includes and what it excludes."""
+    """Show what a topic or topic group includes and excludes, its other names, and the topics of a group."""
     topic, within = await together(
         visit.api.get(f"/topics/{topic_id}"), visit.api.get("/topics", {"group_id": str(topic_id), "limit": 200})
     )

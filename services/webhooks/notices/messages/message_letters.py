@@ -167,7 +167,7 @@ async def _hand_over(
             "ingest", path, body, on_behalf_of=NOTICES_ACTOR, idempotency_key=str(letter_id), attempts=1
         )
     except ServiceUnavailable as error:
-        log.warning("message not sent to ingest", letter_id=str(letter_id), error=str(error))
+        log.warning("message not confirmed by ingest", letter_id=str(letter_id), error=str(error))
         await _try_later(database, letter_id, not_taken=isinstance(error, ServiceUnreachable))
     except ServiceRejected as refused:
         log.warning("message refused by ingest", letter_id=str(letter_id), status=refused.status)

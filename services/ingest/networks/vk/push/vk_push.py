@@ -12,7 +12,7 @@ from services.ingest.networks.vk.vk_payloads import EventObject, ThreadType, int
 
 UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 ANNOUNCED_CHANGES = {"edited", "deleted", "restored"}
-# Types of posts that are not public yet.
+# Types of the page's own posts that are not published yet; suggested posts, of citizens, are read.
 HIDDEN_POSTS = {"postpone"}
 
 

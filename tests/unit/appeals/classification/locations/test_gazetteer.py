@@ -34,7 +34,7 @@ def test_every_row_has_a_known_municipality(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["localities", "landmarks", "streets"])
-def test_every_row_has_a_settlement_of_its_municipality(name: str) -> None:
+def test_settlement_of_a_row_belongs_to_the_municipality_of_the_row(name: str) -> None:
     known = {(row["name"], row["municipality"]) for row in _rows("settlements")}
     named = {(row["settlement"], row["municipality"]) for row in _rows(name) if row["settlement"]}
     assert named <= known
