@@ -8,6 +8,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 MAX_SUBJECTS = 500
 # Shown to staff in place of erased text.
 ERASED_TEXT = "данные удалены"
+# In place of a link to an erased person, with the name in it.
+ERASED_LINK = f"[{ERASED_TEXT}]"
 # The failure of a reply that was not sent because the citizen's data was erased.
 AUTHOR_ERASED = {"code": "author_erased", "message": "Данные автора удалены: ответить ему больше нельзя."}
 
@@ -32,12 +34,17 @@ class AuthorErasedSoFar(BaseModel):
 
 class EraseQuotations(BaseModel):
     """Take over the texts of these messages of other people, from which words of an erased person, or links to the
-    person, were removed.
+    person, were removed; and remove the links to erased people from our replies.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     message_ids: list[UUID] = Field(max_length=MAX_SUBJECTS)
+    replies: dict[UUID, list[str]] = Field(
+        default_factory=dict,
+        max_length=MAX_SUBJECTS,
+        description="Our replies to other people, and the numbers of the erased people to whom they may link",
+    )
 
 
 class QuotationsErased(BaseModel):

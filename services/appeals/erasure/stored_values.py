@@ -1,6 +1,6 @@
 """Removal of free texts from stored JSON values of appeals; codes, ids, times and numbers stay."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,15 @@ def without_why(value: Any) -> Any:
     if isinstance(value, list):
         return [without_why(inner) for inner in value]
     return value
+
+
+def with_each_text(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a JSON value with each text replaced by what `change` returns for it."""
+    if isinstance(value, Mapping):
+        return {name: with_each_text(inner, change) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [with_each_text(inner, change) for inner in value]
+    return change(value) if isinstance(value, str) else value
 
 
 def _is_id_or_time(value: str) -> bool:

@@ -1,6 +1,6 @@
 """Commands to other services after words of an erased person were removed from other people's messages."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from uuid import UUID
 
 from shared.contracts.erasures import (
@@ -18,15 +18,23 @@ from shared.service import Service
 QUOTATIONS_AT_A_TIME = 50
 
 
-async def erase_quotations(service: Service, message_ids: Sequence[UUID]) -> list[UUID]:
-    """Let appeals take over the present texts of these messages; return the ids of their appeals. Idempotent."""
+async def erase_quotations(
+    service: Service, message_ids: Sequence[UUID], replies: Mapping[UUID, Set[str]]
+) -> list[UUID]:
+    """Let appeals take over the present texts of these messages, and remove links to people from replies; return the
+    ids of the appeals of the messages. `replies`: the numbers of the people by reply id. Idempotent.
+    """
     appeal_ids: list[UUID] = []
-    for start in range(0, len(message_ids), QUOTATIONS_AT_A_TIME):
-        some = list(message_ids[start : start + QUOTATIONS_AT_A_TIME])
+    commands = [EraseQuotations(message_ids=some) for some in _parts(message_ids)]
+    commands += [
+        EraseQuotations(message_ids=[], replies={one: sorted(replies[one]) for one in some})
+        for some in _parts(list(replies))
+    ]
+    for command in commands:
         answer = await service.client().post(
             "appeals",
             "/internal/erasures/quotations",
-            EraseQuotations(message_ids=some).model_dump(mode="json"),
+            command.model_dump(mode="json"),
             on_behalf_of="ingest",
             idempotency_key=str(new_id()),
         )
@@ -49,3 +57,8 @@ async def erase_deliveries(service: Service, subject_ids: Sequence[UUID], key: s
         )
         deliveries += DeliveriesErased.model_validate(answer).deliveries
     return deliveries
+
+
+def _parts(ids: Sequence[UUID]) -> list[list[UUID]]:
+    starts = range(0, len(ids), QUOTATIONS_AT_A_TIME)
+    return [list(ids[start : start + QUOTATIONS_AT_A_TIME]) for start in starts]

@@ -1,7 +1,7 @@
 """Index the people named in messages that former releases stored, and erase those of them who were erased."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import takewhile
@@ -12,6 +12,7 @@ from sqlalchemy import Row, delete, select, update
 
 from services.ingest.erasure.copies import erase_deliveries, erase_quotations
 from services.ingest.erasure.named_rows import erase_people
+from services.ingest.erasure.reply_links import erase_reply_links
 from services.ingest.intake.named_people import index_digest, index_messages
 from services.ingest.intake.words_of_others import Content
 from services.ingest.pseudonymisation.erased_digests import author_digest, conversation_digest
@@ -44,7 +45,7 @@ async def index_older_messages(service: Service, *, is_alone: bool) -> int:
                 return read
             batch = await _index_next(session, after, settled_before)
         # Before the position is stored: after a kill, the batch is read again.
-        appeal_ids = await erase_quotations(service, batch.rewritten)
+        appeal_ids = await erase_quotations(service, batch.rewritten, batch.replies)
         await erase_deliveries(service, [*batch.rewritten, *appeal_ids], str(new_id()))
         async with service.database.write() as session:
             if not batch.read and is_alone:
@@ -61,16 +62,21 @@ async def index_older_messages(service: Service, *, is_alone: bool) -> int:
 
 @dataclass(frozen=True)
 class _Batch:
-    """Messages that were indexed: how many, those that need not be read again, and those that lost words."""
+    """Messages that were indexed: how many, those that need not be read again, and those that lost words.
+
+    `replies`: our replies that lost links to people, with the numbers of these, by reply id.
+    """
 
     read: int
     settled: Sequence[UUID]
     rewritten: Sequence[UUID]
+    replies: Mapping[UUID, Set[str]]
 
 
 async def _index_next(session: WriteSession, after: UUID, settled_before: datetime | None) -> _Batch:
     """Index the next messages, and erase the erased people in them. The first message that was received at
-    `settled_before` or later, and all after it, are not settled.
+    `settled_before` or later, and all after it, are not settled; nor are a reply of ours that is being changed,
+    and all after it.
     """
     rows = await session.execute(
         select(
@@ -104,12 +110,25 @@ async def _index_next(session: WriteSession, after: UUID, settled_before: dateti
         await driver_connection(session),
         {(index_digest(row.network, number), row.id) for row in messages for number in named[row.id].values()},
     )
+    with_erased = await _with_erased_people(session, messages, named)
+    replies: dict[UUID, set[str]] = defaultdict(set)
+    postponed: set[UUID] = set()
+    for row, erased in with_erased:
+        links = await erase_reply_links(session, [row.id], erased)
+        postponed |= links.postponed
+        for reply_id, people in links.people.items():
+            replies[reply_id] |= people
     rewritten: list[UUID] = []
-    for row, erased in await _with_erased_people(session, messages, named):
+    for row, erased in with_erased:
+        if row.id in postponed:  # Without the link, the reply would not be found in the next run.
+            continue
         names, _ = await erase_people(session, [row.id], erased)
         rewritten += names.rewritten
-    settled = takewhile(lambda row: settled_before is None or row.received_at < settled_before, messages)
-    return _Batch(len(ids), [row.id for row in settled], rewritten)
+    settled = takewhile(
+        lambda row: row.id not in postponed and (settled_before is None or row.received_at < settled_before),
+        messages,
+    )
+    return _Batch(len(ids), [row.id for row in settled], rewritten, replies)
 
 
 def _others_named(message: Row[Any], contents: Sequence[Content]) -> dict[str, str]:

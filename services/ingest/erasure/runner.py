@@ -33,6 +33,7 @@ from services.ingest.erasure.named_rows import (
 )
 from services.ingest.erasure.official_pages import belongs_to_page
 from services.ingest.erasure.publication_rows import erase_publications
+from services.ingest.erasure.reply_links import erase_reply_links
 from services.ingest.erasure.subject import (
     Subject,
     find_by_digest,
@@ -41,6 +42,7 @@ from services.ingest.erasure.subject import (
     store_digests,
 )
 from services.ingest.erasure.traces import erase_traces
+from services.ingest.pseudonymisation.people_in_payloads import number_of
 from shared import clock
 from shared.contracts.erasures import (
     MAX_SUBJECTS,
@@ -225,31 +227,39 @@ class ErasureRunner:
             async with self._locked(erasure_id) as (session, erasure):
                 events = await session.scalar(select(func.erase_events(cast(some, ARRAY(Uuid)))))
                 _add(erasure, "events", {"events": events or 0})
-        deliveries = await self._erase_in_messages_of_others(erasure_id, subject)
+        deliveries, changing = await self._erase_in_messages_of_others(erasure_id, subject)
+        if changing:
+            awaited.append(f"{changing} replies to other people that link to the person are being changed")
         await self._erase_deliveries(erasure_id, subject_ids, deliveries)
         await self._erase_grades(erasure_id, appeal_ids)
         return awaited
 
-    async def _erase_in_messages_of_others(self, erasure_id: UUID, subject: Subject) -> int:
-        """Erase the person in messages of others, their appeals and deliveries; return how many deliveries."""
-        deliveries, after = 0, UUID(int=0)
+    async def _erase_in_messages_of_others(self, erasure_id: UUID, subject: Subject) -> tuple[int, int]:
+        """Erase the person in messages of others, our replies to others, their appeals and deliveries; return how
+        many deliveries, and how many messages are replies that are being changed.
+        """
+        deliveries, changing, after = 0, 0, UUID(int=0)
         if subject.native_id is None:
-            return deliveries
+            return deliveries, changing
         while True:
             async with self._locked(erasure_id) as (session, erasure):
                 found = await messages_naming(session, subject, after)
+                replies = await erase_reply_links(session, found, {number_of(subject.native_id): erasure.until})
+                changing += len(replies.postponed)
+            async with self._locked(erasure_id) as (session, erasure):
                 names, counts = await erase_in_messages_of_others(session, erasure, subject, found)
                 _add(erasure, "ingest", counts)
             if not found:
-                return deliveries
+                return deliveries, changing
             after = found[-1]
-            appeal_ids = await erase_quotations(self.service, names.rewritten)
+            appeal_ids = await erase_quotations(self.service, names.rewritten, replies.people)
             deliveries += await erase_deliveries(
                 self.service, [*names.rewritten, *appeal_ids], f"{erasure_id}:{after}"
             )
             # Last: after a kill, the messages are found again.
+            kept = names.naming | replies.postponed
             async with self._locked(erasure_id) as (session, _):
-                await forget_naming(session, subject, [one for one in found if one not in names.naming])
+                await forget_naming(session, subject, [one for one in found if one not in kept])
 
     async def _erase_deliveries(self, erasure_id: UUID, subject_ids: Sequence[UUID], of_others: int) -> None:
         deliveries = of_others + await erase_deliveries(self.service, subject_ids, str(erasure_id))

@@ -13,8 +13,9 @@ from typing import Any
 
 from services.ingest.intake.edits import OWN_WORDS, only_edit_times
 from services.ingest.networks.sanitize import encode_exact_json, replace_lone_surrogates
-from services.ingest.pseudonymisation.people_in_payloads import people_in, without_links
-from shared.contracts.erasures import ERASED_TEXT
+from services.ingest.pseudonymisation.people_in_payloads import people_in
+from shared.contracts.erasures import ERASED_LINK, ERASED_TEXT
+from shared.text.person_links import without_links
 
 # Payload fields with lists of items that the author of a message forwarded or reposted, and kinds of attachments
 # that contain such an item in the field of the same name.
@@ -52,7 +53,7 @@ class Content:
         own, shared = (own, text.removeprefix(own)) if text.startswith(own) else ("", text)
         for words in sorted({_words(item) for item in gone} - {""}, key=len, reverse=True):
             shared = _replaced(shared, words)
-        text = without_links(own + shared, unlinked, f"[{ERASED_TEXT}]")
+        text = without_links(own + shared, unlinked, ERASED_LINK)
         theirs = [one for item in gone for one in _attached(item)]
         theirs += json.loads(encode_exact_json(theirs))  # as they are stored
         return Content(
@@ -156,5 +157,5 @@ def _of_others(
         own[field] = item[field]
     for name in OWN_WORDS:
         if name in own:
-            own[name] = without_links(str(own[name]), unlinked, f"[{ERASED_TEXT}]")
+            own[name] = without_links(str(own[name]), unlinked, ERASED_LINK)
     return own | deeper

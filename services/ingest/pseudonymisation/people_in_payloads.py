@@ -1,12 +1,12 @@
 """Find the people to whom a network's payload refers, whether or not it can be parsed."""
 
 import re
-from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
 from services.ingest.pseudonymisation.author_keys import author_key
 from services.ingest.pseudonymisation.erased_digests import author_digest
+from shared.text.person_links import linked_in
 
 # Fields that refer to people or communities. Elsewhere, ids of comments and counts may equal a person's id. In OK,
 # `reply_to_id` is the author of the answered comment.
@@ -23,45 +23,11 @@ _USER = "user:"
 # `likes` is either a list of the ids of people or a number, which is a count.
 _LIKES, _LIKED_BY = "likes", "liked_by"
 _CONTAINED = frozenset({"id", "items"})
-_VK, _OK = r"(?:vk\.(?:com|ru|me)|vkontakte\.ru)", r"(?:ok|odnoklassniki)\.ru/profile/"
-_SITE = r"(?:https?://)?(?:m\.|www\.)?"
-# Links in a text to a person, by id; networks write the name into some of them.
-_LINK = re.compile(
-    rf"\[(?:{_SITE}{_VK}/)?id(\d{{1,20}})(?::[^|\]\n]{{0,60}})?\|[^\]\n]{{0,120}}\]"
-    rf"|\[{_SITE}{_OK}(\d{{1,20}})\|[^\]\n]{{0,120}}\]"
-    r"|(?<![\w.@*])[@*]id(\d{1,20})(?!\w)(?: ?\([^()\n]{1,60}\))?"
-    rf"|(?<![\w.]){_SITE}(?:{_VK}/(?:id|write|gim\d*\?sel=|im\?sel=)|{_OK})(\d{{1,20}})(?![0-9A-Za-z_])"
-    r"(?:[/?#][^\s<>\"«»]{0,500})?",
-    re.IGNORECASE,
-)
 
 
 @lru_cache(maxsize=2_000)
 def _is_of_person(field: str) -> bool:
     return _PERSON.search(field) is not None and _COUNT.search(field) is None
-
-
-def linked_in(text: str) -> set[str]:
-    """Return the numbers of the people to whom a text links."""
-    if not _may_have_links(text):
-        return set()
-    return {_number(found) for found in _LINK.finditer(text)}
-
-
-def without_links(text: str, people: Collection[str], replacement: str) -> str:
-    """Return the text with the links to these people replaced, with the names in them."""
-    if not _may_have_links(text):
-        return text
-    return _LINK.sub(lambda found: replacement if _number(found) in people else found[0], text)
-
-
-def _may_have_links(text: str) -> bool:
-    """Return whether a link to a person is possible. Most texts have none, and the expression is slow."""
-    return "id" in text or "ID" in text or "/profile/" in text or "sel=" in text or "/write" in text
-
-
-def _number(found: re.Match[str]) -> str:
-    return next(number for number in found.groups() if number)
 
 
 def people_in(payload: Any) -> set[str]:

@@ -416,3 +416,29 @@ async def test_second_message_of_the_same_second_does_not_replace_the_text_of_th
     )
     assert answer.json() == {"appeal_ids": [appeal["id"]]}, answer.text
     assert (await scenario.appeal(appeal["id"]))["text"] == QUESTION
+
+
+async def test_replies_to_another_person_lose_links_to_an_erased_person(scenario: AppealsScenario) -> None:
+    link = f"[id1500177734|{WORD}]"
+    await scenario.citizen_writes(QUESTION, author="boris")
+    opened = await scenario.single_appeal()
+    reply = await published(scenario, opened, f"{link} прав, начнём в понедельник.")
+    edited = await change(scenario, opened, reply, EDIT | {"text": f"{link} прав, а @id2 нет, начнём во вторник."})
+    await emit_outcome(scenario, reply, edited, "edited")
+    await scenario.ingest.execute("UPDATE publications SET text = 'Без ссылки'")
+    before = await scenario.appeal(opened["id"])
+    for _ in range(2):
+        answer = await scenario.appeals.client.post(
+            "/internal/erasures/quotations",
+            json={"message_ids": [], "replies": {reply["id"]: ["1500177734"]}},
+            headers=scenario.appeals.service_headers("ingest"),
+        )
+        assert answer.json() == {"appeal_ids": []}, answer.text
+    assert await _rows_with(scenario, WORD) == []
+    after = await scenario.appeal(opened["id"])
+    (shown,) = after["replies"]
+    assert shown["text"] == "[данные удалены] прав, а @id2 нет, начнём во вторник."
+    assert shown["changes"][0]["former_text"] == "[данные удалены] прав, начнём в понедельник."
+    assert (after["text"], after["status"], after["erased_at"]) == (before["text"], before["status"], None)
+    assert after["version"] > before["version"]
+    assert (await scenario.get("/appeals", q=WORD)).json()["items"] == []

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 
 from services.appeals.erasure.appeal_rows import erase_appeals
 from services.appeals.erasure.quotations import erase_quotations
+from services.appeals.erasure.reply_links import erase_reply_links
 from services.ingest.erasure.runner import ErasureRunner
 from services.ingest.networks.port import Author, IncomingItem
 from services.metrics.grading.erasure import erase_grades
@@ -61,7 +62,9 @@ class OtherServices:
         try:
             async with database.write() as session:
                 if path.endswith("/quotations"):
-                    ids = await erase_quotations(session, EraseQuotations.model_validate(body).message_ids)
+                    command = EraseQuotations.model_validate(body)
+                    ids = await erase_quotations(session, command.message_ids)
+                    await erase_reply_links(session, command.replies)
                     return QuotationsErased(appeal_ids=ids).model_dump(mode="json")
                 if callee == "appeals":
                     erased = await erase_appeals(session, EraseAuthor.model_validate(body))

@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest import mock
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -289,6 +289,87 @@ async def test_stopped_erasure_erases_the_deliveries_when_it_runs_again(harness:
     harness.others.failing, harness.others.commands[:] = set(), []
     await harness.run(erasure_id)
     assert message_id in harness.others.delivery_subjects
+
+
+async def _own_reply(harness: ErasureHarness) -> UUID:
+    """Publish a reply to another person that links to the citizen, and edit it; return the publication's id."""
+    await harness.ingest.take(_comment(harness, "Когда починят?"))
+    answer = await harness.ingest.ingest.client.post(
+        "/internal/publications",
+        json={
+            "reply_id": str(uuid4()),
+            "message_id": str((await harness.ingest.row("-101_9"))["id"]),
+            "text": f"{LINK} уже спрашивал, починим завтра",
+            "on_behalf_of": "someone",
+        },
+        headers=harness.ingest.ingest.service_headers("appeals"),
+    )
+    assert answer.status_code == 201, answer.text
+    connection, publication_id = harness.ingest.raw_connection, UUID(answer.json()["id"])
+    await connection.execute(
+        "UPDATE publications SET status = 'published', external_id = '-101_10', previous_texts = ARRAY[$2::text]"
+        " WHERE id = $1",
+        publication_id,
+        f"Раньше: @id{NATIVE_ID} (Перепёлкина)",
+    )
+    await connection.execute(
+        "INSERT INTO publication_changes"
+        " (id, publication_id, kind, text, part_texts, on_behalf_of, status, attempts, created_at, updated_at)"
+        " VALUES ($1, $2, 'edit', $3, ARRAY[$3], 'someone', 'done', 1, now(), now())",
+        uuid4(),
+        publication_id,
+        f"{LINK} уже спрашивал, починим завтра",
+    )
+    own = _comment(harness, f"{LINK} уже спрашивал, починим завтра", 10, from_id=-101, reply_to_comment=9)
+    await harness.ingest.take(own)
+    assert (await harness.ingest.row("-101_10"))["publication_id"] == publication_id
+    return publication_id
+
+
+async def test_links_in_our_own_replies_to_others_are_erased(harness: ErasureHarness) -> None:
+    publication_id = await _own_reply(harness)
+    await harness.ingest.take(harness.direct_message())
+    await harness.erase()
+    assert await harness.found() == []
+    connection, left = harness.ingest.raw_connection, "[данные удалены] уже спрашивал, починим завтра"
+    row = await connection.fetchrow("SELECT * FROM publications WHERE id = $1", publication_id)
+    assert (row["text"], row["previous_texts"]) == (left, ["Раньше: [данные удалены]"])
+    change = await connection.fetchrow("SELECT text, part_texts FROM publication_changes")
+    assert tuple(change) == (left, [left])
+    assert row["erased_at"] is None
+
+
+async def test_erasure_waits_while_a_reply_that_links_to_the_person_is_edited(harness: ErasureHarness) -> None:
+    await _own_reply(harness)
+    await harness.ingest.take(harness.direct_message())
+    connection = harness.ingest.raw_connection
+    await connection.execute("UPDATE publication_changes SET status = 'uncertain'")
+    erasure_id = (await harness.request()).json()["id"]
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    assert "1 replies to other people" in (await harness.record(erasure_id))["error"]
+    assert LINK in await connection.fetchval("SELECT text FROM publications")
+    await connection.execute("UPDATE publication_changes SET status = 'done'")
+    await harness.run(erasure_id)
+    assert await harness.found() == []
+
+
+async def test_indexing_erases_links_in_our_own_replies(harness: ErasureHarness) -> None:
+    publication_id = await _own_reply(harness)
+    await harness.ingest.take(harness.direct_message())
+    await harness.ingest.raw_connection.execute("DELETE FROM named_people")
+    await harness.erase()
+    assert NATIVE_ID in await harness.found()
+    await _forget_index(harness)
+    await harness.ingest.raw_connection.execute("UPDATE publication_changes SET status = 'uncertain'")
+    assert await _index(harness) < 4
+    await harness.ingest.raw_connection.execute("UPDATE publication_changes SET status = 'done'")
+    await _index(harness)
+    await _index(harness)
+    query = "SELECT text FROM publications WHERE id = $1"
+    text = await harness.ingest.raw_connection.fetchval(query, publication_id)
+    assert text == "[данные удалены] уже спрашивал, починим завтра"
+    assert await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM unindexed_messages") == 0
 
 
 async def _forget_index(harness: ErasureHarness) -> None:

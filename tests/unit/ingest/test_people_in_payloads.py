@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.ingest.pseudonymisation.people_in_payloads import people_in, without_links
+from services.ingest.pseudonymisation.people_in_payloads import people_in
+from shared.text.person_links import without_links
 
 
 @pytest.mark.parametrize(

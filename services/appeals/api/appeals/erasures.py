@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from services.appeals.erasure.appeal_rows import erase_appeals
 from services.appeals.erasure.quotations import erase_quotations
+from services.appeals.erasure.reply_links import erase_reply_links
 from shared.auth.callers import ServiceCaller, require_service
 from shared.contracts.erasures import AuthorErasedSoFar, EraseAuthor, EraseQuotations, QuotationsErased
 from shared.service import UncheckedWriteTransaction
@@ -28,5 +29,7 @@ async def erase_author(
 async def erase_quotations_of_author(
     session: UncheckedWriteTransaction, caller: IngestService, body: EraseQuotations
 ) -> QuotationsErased:
-    """Take over the texts of messages that quoted or named an author. Idempotent."""
-    return QuotationsErased(appeal_ids=await erase_quotations(session, body.message_ids))
+    """Take over texts of messages that quoted or named an author; remove links from replies. Idempotent."""
+    appeal_ids = await erase_quotations(session, body.message_ids)
+    await erase_reply_links(session, body.replies)
+    return QuotationsErased(appeal_ids=appeal_ids)
