@@ -60,6 +60,7 @@ class NamedPerson(Base):
     """A person whom a message of somebody else names, in its text or its payload, also before an edit.
 
     `digest`: keyed digest of the person's id in the network, without prefix. Erasures find the messages by it.
+    `unreadable` instead: the message could not be read, so it may name anybody.
     """
 
     __tablename__ = "named_people"

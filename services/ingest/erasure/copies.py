@@ -21,8 +21,8 @@ QUOTATIONS_AT_A_TIME = 50
 async def erase_quotations(
     service: Service, message_ids: Sequence[UUID], replies: Mapping[UUID, Set[str]]
 ) -> list[UUID]:
-    """Let appeals take over the present texts of these messages, and remove links to people from replies; return the
-    ids of the appeals of the messages. `replies`: the numbers of the people by reply id. Idempotent.
+    """Let appeals take over the present texts of these messages, and remove links to people from replies; return
+    the ids of the appeals of the messages. `replies`: the numbers of the people by reply id. Idempotent.
     """
     appeal_ids: list[UUID] = []
     commands = [EraseQuotations(message_ids=some) for some in _parts(message_ids)]

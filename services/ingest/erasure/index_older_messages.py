@@ -1,8 +1,12 @@
-"""Index the people named in messages that former releases stored, and erase those of them who were erased."""
+"""Index the people named in messages that former releases stored, and erase those of them who were erased.
+
+A message that cannot be read, such as one with a payload of another type, does not stop the others: it is recorded
+in the index under `UNREADABLE` and read again in every run. Erasures of people whom it may name wait for it.
+"""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
@@ -13,17 +17,21 @@ from sqlalchemy import Row, delete, select, update
 from services.ingest.erasure.copies import erase_deliveries, erase_quotations
 from services.ingest.erasure.named_rows import erase_people
 from services.ingest.erasure.reply_links import erase_reply_links
-from services.ingest.intake.named_people import index_digest, index_messages
+from services.ingest.intake.named_people import UNREADABLE, index_digest, index_messages
 from services.ingest.intake.words_of_others import Content
 from services.ingest.pseudonymisation.erased_digests import author_digest, conversation_digest
 from services.ingest.pseudonymisation.people_in_payloads import digests_of_number, people_in
 from shared import clock
 from shared.database.id_conditions import is_one_of
+from shared.database.outages import is_outage
 from shared.database.sessions import WriteSession, driver_connection
 from shared.ids import new_id
+from shared.logs import get_logger
 from shared.service import Service
 from shared.tables.ingest import Message, MessageVersion
-from shared.tables.ingest_erasure import ErasedKey, UnindexedMessages
+from shared.tables.ingest_erasure import ErasedKey, NamedPerson, UnindexedMessages
+
+log = get_logger(__name__)
 
 BATCH = 1_000
 # Longer than a transaction of intake.
@@ -36,6 +44,7 @@ async def index_older_messages(service: Service, *, is_alone: bool) -> int:
     `is_alone`: no process of a former release stores messages any more. Until then the next run reads the last
     messages again, because messages with smaller ids may still be stored.
     """
+    await _read_again(service)
     read = 0
     while True:
         settled_before = None if is_alone else clock.now() - SETTLED_AFTER
@@ -45,8 +54,7 @@ async def index_older_messages(service: Service, *, is_alone: bool) -> int:
                 return read
             batch = await _index_next(session, after, settled_before)
         # Before the position is stored: after a kill, the batch is read again.
-        appeal_ids = await erase_quotations(service, batch.rewritten, batch.replies)
-        await erase_deliveries(service, [*batch.rewritten, *appeal_ids], str(new_id()))
+        await _erase_copies(service, batch)
         async with service.database.write() as session:
             if not batch.read and is_alone:
                 await session.execute(delete(UnindexedMessages))
@@ -60,17 +68,48 @@ async def index_older_messages(service: Service, *, is_alone: bool) -> int:
             return read
 
 
-@dataclass(frozen=True)
+async def _read_again(service: Service) -> None:
+    """Index the messages that could not be read before, and can be now: their payloads or the reader changed."""
+    async with service.database.write() as session:
+        unreadable = await session.scalars(
+            select(NamedPerson.message_id)
+            .where(NamedPerson.digest == UNREADABLE)
+            .order_by(NamedPerson.message_id)
+            .limit(BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        ids = unreadable.all()
+        if not ids:
+            return
+        batch = await _index_readable(session, ids)
+    await _erase_copies(service, batch)
+    # After the copies are erased: after a kill, the messages are read again.
+    async with service.database.write() as session:
+        is_read = [one for one in ids if one not in batch.unreadable and one not in batch.postponed]
+        await session.execute(
+            delete(NamedPerson).where(NamedPerson.digest == UNREADABLE, is_one_of(NamedPerson.message_id, is_read))
+        )
+
+
+async def _erase_copies(service: Service, batch: "_Batch") -> None:
+    appeal_ids = await erase_quotations(service, batch.rewritten, batch.replies)
+    await erase_deliveries(service, [*batch.rewritten, *appeal_ids], str(new_id()))
+
+
+@dataclass
 class _Batch:
     """Messages that were indexed: how many, those that need not be read again, and those that lost words.
 
-    `replies`: our replies that lost links to people, with the numbers of these, by reply id.
+    `replies`: our replies that lost links to people, with the numbers of these, by reply id. `postponed`: messages
+    that are such replies and are being changed. `unreadable`: messages that could not be read, with the errors.
     """
 
-    read: int
-    settled: Sequence[UUID]
-    rewritten: Sequence[UUID]
-    replies: Mapping[UUID, Set[str]]
+    read: int = 0
+    settled: list[UUID] = field(default_factory=list)
+    rewritten: list[UUID] = field(default_factory=list)
+    replies: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
+    postponed: set[UUID] = field(default_factory=set)
+    unreadable: dict[UUID, str] = field(default_factory=dict)
 
 
 async def _index_next(session: WriteSession, after: UUID, settled_before: datetime | None) -> _Batch:
@@ -78,6 +117,45 @@ async def _index_next(session: WriteSession, after: UUID, settled_before: dateti
     `settled_before` or later, and all after it, are not settled; nor are a reply of ours that is being changed,
     and all after it.
     """
+    found = await session.execute(
+        select(Message.id, Message.received_at).where(Message.id > after).order_by(Message.id).limit(BATCH)
+    )
+    messages = found.all()
+    batch = await _index_readable(session, [row.id for row in messages])
+    for message_id, error in batch.unreadable.items():
+        log.error("message of a former release cannot be read", message_id=str(message_id), error=error)
+    await index_messages(await driver_connection(session), {(UNREADABLE, one) for one in batch.unreadable})
+    settled = takewhile(
+        lambda row: row.id not in batch.postponed and (settled_before is None or row.received_at < settled_before),
+        messages,
+    )
+    batch.read, batch.settled = len(messages), [row.id for row in settled]
+    return batch
+
+
+async def _index_readable(session: WriteSession, ids: Sequence[UUID]) -> _Batch:
+    """Index these messages; if some cannot be read, the others."""
+    try:
+        async with session.begin_nested():
+            return await _index(session, ids)
+    except Exception as error:  # of any type, since payloads of former releases may have any
+        if is_outage(error):
+            raise
+        if len(ids) == 1:
+            # Without the message of the error: it may have words of the payload.
+            return _Batch(unreadable={ids[0]: type(error).__name__})
+    batch = _Batch()
+    for one in ids:
+        alone = await _index_readable(session, [one])
+        batch.rewritten += alone.rewritten
+        batch.postponed |= alone.postponed
+        batch.unreadable |= alone.unreadable
+        for reply_id, people in alone.replies.items():
+            batch.replies[reply_id] |= people
+    return batch
+
+
+async def _index(session: WriteSession, ids: Sequence[UUID]) -> _Batch:
     rows = await session.execute(
         select(
             Message.id,
@@ -89,12 +167,10 @@ async def _index_next(session: WriteSession, after: UUID, settled_before: dateti
             Message.raw,
             Message.received_at,
         )
-        .where(Message.id > after)
+        .where(is_one_of(Message.id, ids))
         .order_by(Message.id)
-        .limit(BATCH)
     )
     messages = rows.all()
-    ids = [row.id for row in messages]
     former = await session.execute(
         select(MessageVersion.message_id, MessageVersion.text, MessageVersion.raw).where(
             is_one_of(MessageVersion.message_id, ids)
@@ -111,24 +187,18 @@ async def _index_next(session: WriteSession, after: UUID, settled_before: dateti
         {(index_digest(row.network, number), row.id) for row in messages for number in named[row.id].values()},
     )
     with_erased = await _with_erased_people(session, messages, named)
-    replies: dict[UUID, set[str]] = defaultdict(set)
-    postponed: set[UUID] = set()
+    batch = _Batch()
     for row, erased in with_erased:
         links = await erase_reply_links(session, [row.id], erased)
-        postponed |= links.postponed
+        batch.postponed |= links.postponed
         for reply_id, people in links.people.items():
-            replies[reply_id] |= people
-    rewritten: list[UUID] = []
+            batch.replies[reply_id] |= people
     for row, erased in with_erased:
-        if row.id in postponed:  # Without the link, the reply would not be found in the next run.
+        if row.id in batch.postponed:  # Without the link, the reply would not be found in the next run.
             continue
         names, _ = await erase_people(session, [row.id], erased)
-        rewritten += names.rewritten
-    settled = takewhile(
-        lambda row: row.id not in postponed and (settled_before is None or row.received_at < settled_before),
-        messages,
-    )
-    return _Batch(len(ids), [row.id for row in settled], rewritten, replies)
+        batch.rewritten += names.rewritten
+    return batch
 
 
 def _others_named(message: Row[Any], contents: Sequence[Content]) -> dict[str, str]:

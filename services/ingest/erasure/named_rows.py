@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Update, delete, select, update
+from sqlalchemy import ColumnElement, Text, Update, cast, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.erasure.message_rows import BATCH, Counts
 from services.ingest.erasure.subject import Subject
-from services.ingest.intake.named_people import index_digest
+from services.ingest.intake.named_people import UNREADABLE, index_digest
 from services.ingest.intake.words_of_others import Content, people_to_unlink
 from services.ingest.pseudonymisation.people_in_payloads import number_of, people_in
 from shared.contracts.erasures import ERASED_TEXT
@@ -55,6 +55,33 @@ async def forget_naming(session: WriteSession, subject: Subject, message_ids: Se
 async def is_index_complete(session: AsyncSession) -> bool:
     """Return whether all messages that former releases stored are in the index of named people."""
     return await session.scalar(select(UnindexedMessages.after)) is None
+
+
+async def unreadable_naming(session: AsyncSession, subject: Subject) -> Sequence[UUID]:
+    """Return the messages of others that could not be read and contain the person's number. Reads few rows."""
+    if subject.native_id is None:
+        return ()
+    number = number_of(subject.native_id)
+
+    def naming(table: type[Message | MessageVersion]) -> ColumnElement[bool]:
+        return or_(func.strpos(table.text, number) > 0, func.strpos(cast(table.raw, Text), number) > 0)
+
+    former = select(MessageVersion.message_id).where(
+        MessageVersion.message_id == Message.id, naming(MessageVersion)
+    )
+    found = await session.scalars(
+        select(Message.id)
+        .join(NamedPerson, NamedPerson.message_id == Message.id)
+        .where(
+            NamedPerson.digest == UNREADABLE,
+            Message.network == subject.network,
+            Message.erased_at.is_(None),
+            Message.author_key.is_distinct_from(subject.author_key),
+            or_(naming(Message), former.exists()),
+        )
+        .order_by(Message.id)
+    )
+    return found.all()
 
 
 def _digest(subject: Subject) -> str:

@@ -30,6 +30,7 @@ from services.ingest.erasure.named_rows import (
     forget_naming,
     is_index_complete,
     messages_naming,
+    unreadable_naming,
 )
 from services.ingest.erasure.official_pages import belongs_to_page
 from services.ingest.erasure.publication_rows import erase_publications
@@ -88,9 +89,9 @@ class ErasureRunner:
     async def run(self, erasure_id: UUID) -> None:
         """Run an erasure until it is done.
 
-        Raises `RetryLater` until the index of named people is complete, while a reply to the person is being
-        published, while appeals has not read comments under the person's posts, or while another service does not
-        answer.
+        Raises `RetryLater` until the index of named people is complete, while a message that cannot be read may
+        name the person, while a reply to the person is being published, while appeals has not read comments under
+        the person's posts, or while another service does not answer.
         """
         subject = await self._begin(erasure_id)
         if subject is None:
@@ -228,6 +229,11 @@ class ErasureRunner:
                 events = await session.scalar(select(func.erase_events(cast(some, ARRAY(Uuid)))))
                 _add(erasure, "events", {"events": events or 0})
         deliveries, changing = await self._erase_in_messages_of_others(erasure_id, subject)
+        async with self.service.database.read() as session:
+            unreadable = await unreadable_naming(session, subject)
+        if unreadable:
+            ids = ", ".join(map(str, unreadable))
+            awaited.append(f"messages that cannot be read contain the number of the person: {ids}")
         if changing:
             awaited.append(f"{changing} replies to other people that link to the person are being changed")
         await self._erase_deliveries(erasure_id, subject_ids, deliveries)

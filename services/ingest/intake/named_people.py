@@ -27,6 +27,10 @@ ON CONFLICT DO NOTHING
 """
 
 
+# In place of a person's digest: a stored message that could not be read, and may name anybody.
+UNREADABLE = "unreadable"
+
+
 def index_digest(network: str, number: str) -> str:
     """Return the digest that identifies a person in the index. `number`: the network id without prefix."""
     return author_digest(author_key(network, number))[:32]

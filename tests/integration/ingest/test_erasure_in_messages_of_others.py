@@ -11,10 +11,12 @@ from unittest import mock
 from uuid import UUID, uuid4
 
 import pytest
+from prometheus_client import REGISTRY
 
 from services.ingest.erasure.index_older_messages import index_older_messages
 from services.ingest.erasure.named_rows import messages_naming
 from services.ingest.erasure.subject import find_subject
+from services.ingest.erasure.unfinished_gauge import update_unreadable
 from services.ingest.networks.port import IncomingItem
 from services.ingest.networks.vk import vk_payloads
 from services.ingest.pseudonymisation.author_keys import author_key
@@ -440,6 +442,71 @@ async def test_messages_that_a_former_release_still_stores_are_indexed_too(harne
     assert await _index(harness) == 2
     assert await connection.fetchval("SELECT count(*) FROM named_people") == 2
     assert await connection.fetchval("SELECT count(*) FROM unindexed_messages") == 0
+
+
+async def _unreadable(harness: ErasureHarness) -> float | None:
+    async with harness.ingest.ingest.service.database.read() as session:
+        await update_unreadable(session)
+    return REGISTRY.get_sample_value("gospablik_unreadable_messages")
+
+
+# Python refuses to parse a number with so many digits.
+HUGE = '{"n": ' + "9" * 5_000 + f', "user_id": {NATIVE_ID}}}'
+
+
+async def test_unreadable_message_does_not_stop_the_others_and_erasures_wait_for_it(
+    harness: ErasureHarness,
+) -> None:
+    connection = harness.ingest.raw_connection
+    await harness.ingest.take(
+        harness.direct_message(),
+        _comment(harness, "Раз", 31, from_id=THIRD),
+        *(_comment(harness, f"{LINK}, верно", number) for number in (32, 33, 34)),
+    )
+    await connection.execute("UPDATE messages SET raw = $1 WHERE external_id = '-101_33'", HUGE)
+    await _forget_index(harness)
+    assert await _index(harness) == 5
+    assert await connection.fetchval("SELECT count(*) FROM unindexed_messages") == 0
+    assert await _unreadable(harness) == 1
+    erasure_id = (await harness.request()).json()["id"]
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    message_id = (await harness.ingest.row("-101_33"))["id"]
+    assert str(message_id) in (await harness.record(erasure_id))["error"]
+    for one in ("-101_32", "-101_34"):
+        assert (await harness.ingest.row(one))["text"] == "[данные удалены], верно"
+    third = (await harness.request(key=author_key("vk", str(THIRD)))).json()["id"]
+    await harness.run(third)
+    assert (await harness.record(third))["status"] == "done"
+    await _index(harness)
+    assert await _unreadable(harness) == 1
+    await connection.execute("UPDATE messages SET raw = '{}' WHERE id = $1", message_id)
+    await _index(harness)
+    assert await _unreadable(harness) == 0
+    await harness.run(erasure_id)
+    assert await harness.found() == []
+
+
+async def test_payload_of_an_odd_type_does_not_stop_the_index(harness: ErasureHarness) -> None:
+    """It fails only where an erased person is to be removed from it."""
+    connection = harness.ingest.raw_connection
+    await harness.ingest.take(harness.direct_message())
+    await harness.erase()
+    await harness.ingest.take(_comment(harness, "Верно", 31), _comment(harness, "Верно", 32))
+    await connection.execute(
+        "UPDATE messages SET text = $1, raw = CASE external_id WHEN '-101_31' THEN $2::jsonb ELSE '{}' END"
+        " WHERE external_id IN ('-101_31', '-101_32')",
+        f"{LINK}, верно",
+        json.dumps([{"user_id": int(NATIVE_ID)}]),
+    )
+    await _forget_index(harness)
+    assert await _index(harness) == 3
+    assert (await harness.ingest.row("-101_32"))["text"] == "[данные удалены], верно"
+    assert await _unreadable(harness) == 1
+    await connection.execute("UPDATE messages SET raw = '{}' WHERE external_id = '-101_31'")
+    await _index(harness)
+    assert await _unreadable(harness) == 0
+    assert await harness.found() == []
 
 
 async def test_messages_that_name_a_person_are_found_by_the_index(harness: ErasureHarness) -> None:
