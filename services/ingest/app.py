@@ -1,5 +1,6 @@
 """Create the ingest service: routes, jobs and the worker."""
 
+from services.ingest.networks.refused_certificates import check_certificates
 from services.ingest.pseudonymisation import key_check
 from services.ingest.publishing.network_outages import check_networks_reached
 from services.ingest.worker import Worker
@@ -23,7 +24,7 @@ def build_service() -> Service:
         routes=_routes,
         jobs=worker.jobs,
         workers={"collector": worker.run},
-        dependencies={"networks": check_networks_reached},
+        dependencies={"networks": check_networks_reached, "certificates": check_certificates},
         answers=IngestIdempotency,
         before=lambda service: key_check.require_same_key(service.database),
     )

@@ -14,6 +14,7 @@ import aiohttp
 from prometheus_client import Counter, Histogram
 
 from services.ingest.networks.port import Credential, TokenPool, TokenState
+from services.ingest.networks.refused_certificates import record_refused_certificate
 
 
 class ErrorTreatment(StrEnum):
@@ -174,7 +175,10 @@ def transport_failure(network: str, method: str, error: Exception) -> NoValidRes
     """Return a transport error as `NoValidResponse`, without URLs and tokens in the message."""
     if isinstance(error, SendDeadlinePassed):
         return NoValidResponse(network, method, "the send deadline passed before sending", was_sent=False)
-    # A name that cannot be resolved, a refused connection, a TLS error, or a connection that takes too long.
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = record_refused_certificate(network, error)
+        return NoValidResponse(network, method, f"no connection: {why}", was_sent=False, is_outage=True)
+    # A name that cannot be resolved, a refused connection, another TLS error, or a connection that takes too long.
     if isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)):
         return NoValidResponse(network, method, "no connection", was_sent=False, is_outage=True)
     if isinstance(error, asyncio.TimeoutError):

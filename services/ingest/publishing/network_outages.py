@@ -80,7 +80,8 @@ async def check_networks_reached(service: Service) -> None:
     if found:
         parts = [f"{row.network}: replies {row.replies}, since {row.since:%Y-%m-%d %H:%M} UTC" for row in found]
         waits = "; ".join(parts)
-        raise DependencyUnavailable(f"no connection to {waits}: check our name servers and internet connection")
+        hint = "check our name servers, internet connection and certificates"
+        raise DependencyUnavailable(f"no connection to {waits}: {hint}")
 
 
 async def _duration(session: WriteSession, row: Publication | PublicationChange) -> timedelta:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from unittest import mock
 from uuid import uuid4
@@ -10,6 +11,7 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
+from structlog.testing import capture_logs
 
 from cli.embedded.temporary_postgres import free_port
 from services.ingest.networks.calls import NoValidResponse, call_timeout, transport_failure
@@ -23,9 +25,13 @@ from services.ingest.networks.port import (
     TokenKind,
     TokenPool,
 )
+from services.ingest.networks.refused_certificates import SHOWN_FOR, check_certificates
 from services.ingest.networks.vk.vk_client import VkClient
 from services.ingest.networks.vk.vk_errors import user_message
 from services.ingest.settings import IngestSettings
+from shared import clock
+from shared.database.outages import DependencyUnavailable
+from tests.support.certificates import make_authority
 from tests.unit.ingest.settings_keys import KEYS
 
 pytestmark = pytest.mark.enable_socket  # a listener on loopback
@@ -99,6 +105,36 @@ async def test_missing_response_is_no_outage(silent_port: int) -> None:
     assert (error.was_sent, error.is_outage) == (True, False)
     with pytest.raises(PublishOutcomeUnknown), mapping_publish_errors("vk", user_message):
         raise error
+
+
+@pytest.fixture
+async def untrusted_port(tmp_path: Path) -> AsyncIterator[int]:
+    """A server with a certificate of an unknown authority."""
+    context = make_authority(tmp_path).issue(tmp_path)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def test_certificate_that_is_not_accepted_is_an_outage_with_a_visible_cause(
+    untrusted_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service: Any = None
+    with capture_logs() as logs:
+        failures = [await _failure(f"https://127.0.0.1:{untrusted_port}") for _ in range(3)]
+    assert {(one.was_sent, one.is_outage) for one in failures} == {(False, True)}
+    assert "the certificate of 127.0.0.1 is not accepted: unable to get local issuer certificate" in str(
+        failures[0]
+    )
+    (line,) = [one for one in logs if one["log_level"] == "error"]
+    assert (line["network"], line["host"]) == ("vk", "127.0.0.1")
+    with pytest.raises(
+        DependencyUnavailable, match=r"127\.0\.0\.1 since .*: unable to get local issuer certificate"
+    ):
+        await check_certificates(service)
+    later = clock.now() + SHOWN_FOR
+    monkeypatch.setattr(clock, "now", lambda: later)
+    await check_certificates(service)
 
 
 @pytest.fixture
