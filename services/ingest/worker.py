@@ -6,7 +6,6 @@ from socket import gethostname
 from typing import Any
 from uuid import UUID
 
-import aiohttp
 from sqlalchemy import func, select
 
 from services.ingest import retention
@@ -17,7 +16,7 @@ from services.ingest.erasure.runner import ErasureRunner, fail
 from services.ingest.erasure.unfinished_gauge import UnfinishedGauge
 from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks import catalogue
-from services.ingest.networks.calls import send_deadline_tracing
+from services.ingest.networks.calls import open_client
 from services.ingest.networks.port import NetworkAdapter, SourceLoop
 from services.ingest.networks.retry import TRANSIENT_ERRORS
 from services.ingest.publishing.change_requests import enqueue_change
@@ -101,12 +100,7 @@ class Worker:
         """Read the networks until cancelled; retry while the database is unavailable."""
         settings = ingest_settings()
         supervisor = TaskSupervisor(RESTART_BACKOFF, service.report_worker, _log_bug)
-        # Shorter than the servers' keep-alive: the outcome of a call on a connection that the server has just
-        # closed is unknown.
-        connector = aiohttp.TCPConnector(
-            limit=0, keepalive_timeout=4, ssl=client_tls(), resolver=aiohttp.ThreadedResolver()
-        )
-        async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
+        async with open_client(client_tls()) as http:
             token_pool, intake = DatabaseTokenPool(service.database), DatabaseIntakeStore(service.database)
             networks = catalogue.create_adapters(http, token_pool, intake, settings)
             read_attachment = attachment_reader(service)

@@ -1,9 +1,10 @@
 """Code shared by all network clients: call allowances, call errors and their treatment."""
 
 import asyncio
+import ssl
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,7 @@ from prometheus_client import Counter, Histogram
 
 from services.ingest.networks.port import Credential, TokenPool, TokenState
 from services.ingest.networks.refused_certificates import record_refused_certificate
+from shared.http.name_resolution import HostResolver
 
 
 class ErrorTreatment(StrEnum):
@@ -169,6 +171,22 @@ def send_deadline_tracing() -> aiohttp.TraceConfig:
     # aiohttp calls this before it writes the headers.
     trace.on_request_headers_sent.append(about_to_write)
     return trace
+
+
+@asynccontextmanager
+async def open_client(
+    tls: ssl.SSLContext, nameservers: Sequence[str] | None = None
+) -> AsyncIterator[aiohttp.ClientSession]:
+    """Yield the HTTP client for calls to networks. `nameservers`: as for `HostResolver`."""
+    resolver = HostResolver(nameservers)
+    # Shorter than the servers' keep-alive: the outcome of a call on a connection that the server has just closed
+    # is unknown.
+    connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=4, ssl=tls, resolver=resolver)
+    try:
+        async with aiohttp.ClientSession(connector=connector, trace_configs=[send_deadline_tracing()]) as http:
+            yield http
+    finally:
+        await resolver.close()
 
 
 def transport_failure(network: str, method: str, error: Exception) -> NoValidResponse:

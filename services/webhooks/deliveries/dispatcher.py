@@ -54,7 +54,6 @@ from services.webhooks.endpoints import (
 )
 from services.webhooks.endpoints.custom_headers import without_values
 from services.webhooks.endpoints.entitlements import Entitlement
-from services.webhooks.endpoints.name_resolution import HostResolver
 from services.webhooks.endpoints.signing import signed_headers
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, guarded_socket_factory, parse_url
 from services.webhooks.endpoints.verification import AnsweredChallenge
@@ -64,6 +63,7 @@ from services.webhooks.settings import WebhooksSettings
 from shared import clock
 from shared.database.sessions import Database, WriteSession
 from shared.http.client_tls import client_tls
+from shared.http.name_resolution import HostResolver
 from shared.logs import get_logger
 from shared.signing_secrets import SecretCipher, UndecryptableSecret
 from shared.tables.webhooks import WebhookDelivery, WebhookEndpoint

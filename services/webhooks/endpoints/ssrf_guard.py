@@ -11,9 +11,9 @@ from typing import Any
 
 from yarl import URL
 
-from services.webhooks.endpoints.name_resolution import HostResolver
 from services.webhooks.endpoints.special_purpose_networks import SPECIAL_PURPOSE_IPV4, SPECIAL_PURPOSE_IPV6
 from services.webhooks.settings import IpNetwork
+from shared.http.name_resolution import HostResolver
 
 MAX_URL_LENGTH = 2000
 _NAT64 = ip_network("64:ff9b::/96")

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.abc import ResolveResult
 from sqlalchemy import QueuePool
 
-from services.webhooks.endpoints.name_resolution import HostResolver
+from shared.http.name_resolution import HostResolver
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
 from tests.support.dns_server import DnsServer, dns_server
 from tests.support.eventually import eventually, eventually_true

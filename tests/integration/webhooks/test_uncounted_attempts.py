@@ -12,7 +12,7 @@ from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
 from services.webhooks.deliveries.retry_schedule import RETRY_DELAYS, SECRET_PAUSE, SYSTEM_PAUSE
-from services.webhooks.endpoints.name_resolution import HostResolver
+from shared.http.name_resolution import HostResolver
 from tests.integration.webhooks.conftest import Receiver, WebhooksHarness
 from tests.support.dns_server import dns_server
 

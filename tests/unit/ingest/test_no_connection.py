@@ -2,6 +2,8 @@
 
 import asyncio
 import socket
+import ssl
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from structlog.testing import capture_logs
 
 from cli.embedded.temporary_postgres import free_port
-from services.ingest.networks.calls import NoValidResponse, call_timeout, transport_failure
+from services.ingest.networks.calls import NoValidResponse, call_timeout, open_client, transport_failure
 from services.ingest.networks.error_mapping import mapping_publish_errors, mapping_read_errors
 from services.ingest.networks.ok.ok_client import OkClient
 from services.ingest.networks.port import (
@@ -32,6 +34,7 @@ from services.ingest.settings import IngestSettings
 from shared import clock
 from shared.database.outages import DependencyUnavailable
 from tests.support.certificates import make_authority
+from tests.support.dns_server import dns_server
 from tests.unit.ingest.settings_keys import KEYS
 
 pytestmark = pytest.mark.enable_socket  # a listener on loopback
@@ -98,6 +101,26 @@ async def test_missing_connection_is_an_outage(fail: Callable[[], Awaitable[NoVa
     with pytest.raises(ReadFailed) as unread, mapping_read_errors():
         raise error
     assert unread.value.is_outage
+
+
+async def test_names_that_no_server_answers_occupy_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[Any] = []
+    end = threading.Event()
+
+    def hanging(*asked: Any, **_: Any) -> Any:
+        looked_up.append(asked)
+        end.wait(10)
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    async with dns_server() as server, open_client(ssl.create_default_context(), [server.address]) as http:
+        server.delay_seconds = 10
+        calls = [http.post(f"http://pu{n}.vk.invalid", timeout=call_timeout(1)) for n in range(40)]
+        failures = await asyncio.gather(*calls, return_exceptions=True)
+        async with asyncio.timeout(1):
+            await asyncio.to_thread(end.set)
+    assert looked_up == []
+    assert all(transport_failure("vk", "upload", one).is_outage for one in failures if isinstance(one, Exception))
 
 
 async def test_missing_response_is_no_outage(silent_port: int) -> None:

@@ -14,8 +14,8 @@ import aiohttp
 import pytest
 
 from services.webhooks.endpoints import ssrf_guard
-from services.webhooks.endpoints.name_resolution import LIMIT_SECONDS, HostResolver
 from services.webhooks.endpoints.ssrf_guard import UrlNotAllowed, check_url, guarded_socket_factory
+from shared.http.name_resolution import LIMIT_SECONDS, HostResolver
 from tests.support.dns_server import REFUSED, SERVER_FAILURE, DnsServer, dns_server
 
 pytestmark = pytest.mark.enable_socket

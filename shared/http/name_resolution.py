@@ -1,7 +1,7 @@
-"""Resolution of host names of receivers: any number at a time, each within a few seconds.
+"""Resolution of host names of receivers and networks: any number at a time, each within a few seconds.
 
 The system's resolver takes a thread for each name. Names whose servers do not answer would occupy all threads, and
-delay deliveries to every other receiver.
+delay deliveries to every other receiver, and whatever needs a thread, such as new connections to the database.
 """
 
 import asyncio
