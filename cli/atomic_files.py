@@ -23,8 +23,9 @@ class FileNotWrittenError(Exception):
 
 
 @contextmanager
-def atomic_write(target: Path) -> Iterator[BinaryIO]:
-    """Yield a file that replaces `target` when the block ends without an error.
+def atomic_write(target: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+    """Yield a file that replaces `target` when the block ends without an error. `private`: if it is new, only its
+    owner can read it.
 
     Until then, and after an error, `target` stays unchanged. A device or a pipe is written directly. Raises
     `FileNotWrittenError` if the file cannot be written.
@@ -38,8 +39,9 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
         destination = Path(os.path.realpath(target))
         temporary = destination.with_name(f".gospablik-{secrets.token_hex(6)}.part")
         try:
+            new = 0o600 if private else 0o666
             # While it is written, nobody may read it who may not read the file that it replaces.
-            mode = destination.stat().st_mode & 0o777 if destination.exists() else 0o666
+            mode = destination.stat().st_mode & 0o777 if destination.exists() else new
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
                 yield file
                 file.flush()
@@ -55,11 +57,12 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def atomic_csv_writer(target: Path) -> Iterator[Write]:
-    """Yield a function that writes one row of a UTF-8 CSV; the CSV replaces `target` as `atomic_write` does.
+    """Yield a function that writes one row of a UTF-8 CSV; the CSV replaces `target` as `atomic_write` does. It is
+    private, because its rows have texts of citizens.
 
     A row without cells is written as a blank line.
     """
-    with atomic_write(target) as file:
+    with atomic_write(target, private=True) as file:
         out = codecs.getwriter("utf-8")(file)
         yield CsvWriter(out, line_end="\n", make_safe=harmless).write_row
 

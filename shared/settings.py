@@ -184,7 +184,9 @@ class Settings(SecretFileSettings):
     clock_shift_seconds: float = Field(
         default=0.0, description="Shifts this process's clock; tests give all processes the same shift"
     )
-    max_body_bytes: int = Field(default=1024 * 1024, description="Largest request body, except on paths for files")
+    max_body_bytes: int = Field(
+        default=1024 * 1024, gt=0, description="Largest request body, except on paths for files"
+    )
     requests_per_minute: int = Field(
         default=12_000, ge=1, description="Requests of one caller per minute that a process accepts"
     )

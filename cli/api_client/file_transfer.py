@@ -106,18 +106,18 @@ async def export(connection: Connection, file: Path, headings: str) -> int:
 async def save(connection: Connection, path: str, file: Path, **query: str) -> int:
     """Call `download`, with its `FileNotWrittenError` raised as `ApiError`. Return the exit code."""
     try:
-        return await download(connection, path, file, **query)
+        return await download(connection, path, file, private=False, **query)
     except FileNotWrittenError as error:
         raise ApiError(str(error)) from error
 
 
-async def download(connection: Connection, path: str, file: Path, **query: str) -> int:
-    """Replace a file with a download from the API and return the exit code.
+async def download(connection: Connection, path: str, file: Path, *, private: bool = False, **query: str) -> int:
+    """Replace a file with a download from the API and return the exit code. `private`: as for `atomic_write`.
 
     Raises `FileNotWrittenError` if the file cannot be written (mostly found before the request is sent) and
     `ApiError` if the download fails.
     """
-    with atomic_write(file) as out:
+    with atomic_write(file, private=private) as out:
         async with signed_in(connection) as client:
             with _progress() as progress:
                 bar = progress.add_task("Downloading", total=None)

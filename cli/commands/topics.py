@@ -144,7 +144,9 @@ def export(
     labelled = "false" if everything else "true"
     try:
         run_command(
-            lambda: file_transfer.download(connection, "/reviews/training.csv", out, labelled=labelled),
+            lambda: file_transfer.download(
+                connection, "/reviews/training.csv", out, private=True, labelled=labelled
+            ),
             "Interrupted: no file was written.",
         )
     except FileNotWrittenError as error:

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -56,9 +57,23 @@ class ProcessState:
     problem: str
 
 
-def _escape(text: str) -> str:
-    if '"' in text or "\n" in text:
-        raise ValueError(f"supervisor's configuration must not contain a quote or line break: {text!r}")
+# A number sign or semicolon after white space begins a comment, also between quotes.
+_COMMENT = re.compile(r"\s[#;]")
+
+
+def _escape(text: str, name: str) -> str:
+    """Return a value for supervisor's configuration. Raises ValueError with its name: it may be a secret."""
+    if '"' in text:
+        raise ValueError(f"supervisor's configuration must not contain a quote: see {name}")
+    return _escape_comments(text, name)
+
+
+def _escape_comments(text: str, name: str) -> str:
+    if "\n" in text or "\r" in text or _COMMENT.search(text):
+        raise ValueError(
+            "supervisor's configuration must not contain a line break, nor a number sign or semicolon after a "
+            f"space: see {name}"
+        )
     return text.replace("%", "%%")
 
 
@@ -68,23 +83,23 @@ def render(programs: Sequence[Program], data_dir: DataDir, socket: Path) -> str:
         "[supervisord]",
         "nodaemon=true",
         "silent=true",
-        f"logfile={_escape(str(data_dir.logs / 'supervisor.log'))}",
+        f"logfile={_escape(str(data_dir.logs / 'supervisor.log'), 'the data folder')}",
         "logfile_maxbytes=5MB",
         "logfile_backups=2",
-        f"pidfile={_escape(str(data_dir.run / 'supervisor.pid'))}",
-        f"childlogdir={_escape(str(data_dir.logs))}",
+        f"pidfile={_escape(str(data_dir.run / 'supervisor.pid'), 'the data folder')}",
+        f"childlogdir={_escape(str(data_dir.logs), 'the data folder')}",
         *(["user=root"] if os.geteuid() == 0 else []),
         "[unix_http_server]",
-        f"file={_escape(str(socket))}",
+        f"file={_escape(str(socket), 'the data folder')}",
         "chmod=0700",
         "[rpcinterface:supervisor]",
         "supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface",
     ]
     for program in programs:
-        environment = ",".join(f'{key}="{_escape(value)}"' for key, value in program.environment.items())
+        environment = ",".join(f'{key}="{_escape(value, key)}"' for key, value in program.environment.items())
         lines += [
             f"[program:{program.name}]",
-            f"command={_escape_command(program.command)}",
+            f"command={_escape_comments(shlex.join(program.command), f'the command of {program.name}')}",
             f"environment={environment}",
             *([f"user={program.user}", "directory=/"] if program.user else []),
             "autostart=false",
@@ -97,15 +112,11 @@ def render(programs: Sequence[Program], data_dir: DataDir, socket: Path) -> str:
             f"stopasgroup={str(program.signal_group).lower()}",
             "killasgroup=true",
             "redirect_stderr=true",
-            f"stdout_logfile={_escape(str(data_dir.logs / program.name))}.log",
+            f"stdout_logfile={_escape(str(data_dir.logs / program.name), 'the data folder')}.log",
             "stdout_logfile_maxbytes=10MB",
             "stdout_logfile_backups=3",
         ]
     return "\n".join(lines) + "\n"
-
-
-def _escape_command(command: Sequence[str]) -> str:
-    return shlex.join(command).replace("%", "%%")
 
 
 class Supervisor:

@@ -35,9 +35,10 @@ class GatewaySettings(BaseSettings):
     webhooks_worker_url: str = Field(default="", description=_WORKER)
     gateway_body_bytes: int = Field(
         default=64 * 1024 * 1024,
+        gt=0,  # Traefik reads the same setting, and takes 0 as no limit
         description="Maximum size of a request body at the gateway; services have lower limits, at most 21 MiB",
     )
-    health_timeout_seconds: float = 3.0
+    health_timeout_seconds: float = Field(default=3.0, gt=0)
     health_cache_seconds: float = Field(
         default=1.0, ge=0, description="How long the health of all processes is reused for other requests"
     )

@@ -66,6 +66,7 @@ async def test_decisions_of_people_are_exported(
                             found = list(csv.DictReader(file))
                         assert len(found) == rows
                         assert found[0]["Группа тем"] == "Дороги"
+                    assert out.stat().st_mode & 0o777 == 0o600
                     kept = out.read_bytes()
                     refused = await run("export", "--out", str(out), "--url", url, "--password", "wrong")
                     assert refused.returncode == 1

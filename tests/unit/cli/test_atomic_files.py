@@ -1,6 +1,7 @@
 """Writing files atomically."""
 
 import os
+from functools import partial
 from pathlib import Path
 from threading import Thread
 
@@ -59,6 +60,20 @@ def test_private_file_is_private_while_it_is_replaced(tmp_path: Path) -> None:
         modes = {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
     assert modes == {0o600}
     assert target.stat().st_mode & 0o777 == 0o600
+
+
+def test_new_file_with_texts_of_citizens_is_private(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        for name, write in (("out.csv", atomic_csv_writer), ("export.csv", partial(atomic_write, private=True))):
+            with write(tmp_path / name):
+                pass
+            assert (tmp_path / name).stat().st_mode & 0o777 == 0o600
+        with atomic_write(tmp_path / "report.pdf"):
+            pass
+        assert (tmp_path / "report.pdf").stat().st_mode & 0o777 == 0o644
+    finally:
+        os.umask(before)
 
 
 def test_pipe_is_written_directly(tmp_path: Path) -> None:

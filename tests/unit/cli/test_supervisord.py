@@ -17,7 +17,7 @@ import pytest
 from cli.embedded import orphan_processes
 from cli.embedded.crash_monitor import CrashMonitor
 from cli.embedded.data_dir import DataDir
-from cli.embedded.supervisord import Program, Supervisor, SupervisorError
+from cli.embedded.supervisord import Program, Supervisor, SupervisorError, render
 from tests.support.eventually import eventually_blocking
 
 _SLEEP = (sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)")
@@ -170,8 +170,19 @@ def test_percent_signs_are_escaped_and_quotes_refused(data_dir: DataDir) -> None
     log = data_dir.logs / "one.log"
     eventually_blocking(lambda: log.exists() and log.read_text().strip() == url)
     supervisor.shut_down()
-    with pytest.raises(ValueError, match="must not contain a quote"):
+    with pytest.raises(ValueError, match="must not contain a quote: see URL"):
         Supervisor.start(data_dir, [Program("one", command, {"URL": 'a"b'})])
+
+
+@pytest.mark.parametrize("value", ["secret #1", "secret ;1", "secret\t#1", "secret\r1"])
+def test_value_that_supervisor_would_cut_off_as_a_comment_is_refused(data_dir: DataDir, value: str) -> None:
+    socket = data_dir.run / "supervisor.sock"
+    with pytest.raises(ValueError, match="after a space: see PASSWORD") as refused:
+        render([Program("one", _SLEEP, {"PASSWORD": value})], data_dir, socket)
+    assert "secret" not in str(refused.value)
+    with pytest.raises(ValueError, match="see the command of one"):
+        render([Program("one", ("echo", value))], data_dir, socket)
+    render([Program("one", _SLEEP, {"PASSWORD": "a#1;b"})], data_dir, socket)
 
 
 def test_supervisor_whose_start_is_interrupted_is_not_left_behind(

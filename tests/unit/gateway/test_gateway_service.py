@@ -273,6 +273,12 @@ def test_setting_with_an_invalid_origin_is_refused(origins: str) -> None:
         GatewaySettings(cors_origins=origins)
 
 
+@pytest.mark.parametrize("size", [0, -1])
+def test_body_limit_that_the_gateway_takes_as_none_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match=r"gateway_body_bytes[\s\S]*greater than 0"):
+        GatewaySettings(gateway_body_bytes=size)
+
+
 @pytest.mark.parametrize("origins", ["", "https://front.example.ru", "http://localhost:5173, https://[::1]:8443"])
 def test_setting_with_origins_is_accepted(origins: str) -> None:
     assert GatewaySettings(cors_origins=origins).cors_origins == origins

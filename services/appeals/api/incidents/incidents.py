@@ -141,7 +141,9 @@ async def update_incident(
     version: RequiredVersion,
     response: Response,
 ) -> IncidentOut:
-    """Change the title or the leading organisation; only the centre may change the latter."""
+    """Change the title or the leading organisation, also of a closed incident: its title may name a person whose
+    data is erased. Only the centre may change who leads.
+    """
     values: dict[str, Any] = body.model_dump(exclude_unset=True)
     if values.get("title", "") is None:
         raise problems.Invalid.field(
