@@ -2,13 +2,14 @@
 
 from cryptography.fernet import InvalidToken
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.ingest.pseudonymisation.author_keys import author_key
 from services.ingest.tokens.crypto import decrypt
 from shared.database.outages import is_outage
 from shared.database.sessions import Database
 from shared.logs import get_logger
-from shared.tables.ingest import Author
+from shared.tables.ingest import Author, Message
 
 log = get_logger(__name__)
 
@@ -17,15 +18,28 @@ class PseudonymKeyChangedError(Exception):
     """The pseudonym key is not the one of the stored authors."""
 
 
-async def require_same_key(database: Database) -> None:
-    """Raise `PseudonymKeyChangedError` unless the newest author was stored with the present key.
+async def newest_author(session: AsyncSession) -> Author | None:
+    """Return the author of the newest message that has one. Older ones may be stored with a key that was changed
+    before keys were checked.
+    """
+    # By an index of messages: authors have none by time.
+    found: Author | None = await session.scalar(
+        select(Author)
+        .join(Message, Message.author_key == Author.author_key)
+        .order_by(Message.received_at.desc(), Message.id.desc())
+        .limit(1)
+    )
+    return found
 
-    Checks nothing if there is no author, no key decrypts the newest one, or the database is unavailable.
+
+async def require_same_key(database: Database) -> None:
+    """Raise `PseudonymKeyChangedError` unless the author of the newest message was stored with the present key.
+
+    Checks nothing if no message has an author, no key decrypts the newest one, or the database is unavailable.
     """
     try:
         async with database.read() as session:
-            # By the time of creation: encryption with new keys updates old rows.
-            newest = await session.scalar(select(Author).order_by(Author.created_at.desc()).limit(1))
+            newest = await newest_author(session)
     except Exception as error:
         if not is_outage(error):
             raise

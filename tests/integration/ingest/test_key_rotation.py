@@ -1,5 +1,6 @@
 """Rotation of the encryption key, and schedule state over a restart."""
 
+from dataclasses import replace
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -12,7 +13,8 @@ from services.ingest.intake.store import DatabaseIntakeStore
 from services.ingest.networks.port import Author, IncomingItem, PageRef, ParsedBatch
 from services.ingest.polling.poll_schedule import PollSchedule
 from services.ingest.polling.rate_repository import RateRepository
-from services.ingest.pseudonymisation.key_check import PseudonymKeyChangedError
+from services.ingest.pseudonymisation.author_keys import author_key
+from services.ingest.pseudonymisation.key_check import PseudonymKeyChangedError, newest_author
 from services.ingest.schemas.tokens import NetworkTokenIn
 from services.ingest.tokens.reencryption import reencrypt
 from services.ingest.tokens.token_admin import add_token
@@ -20,6 +22,7 @@ from shared import clock
 from shared.jobs import JobQueue
 from shared.tables import ingest as tables
 from tests.conftest import TestDatabase
+from tests.integration.data_growth.query_plans import MODES, explain
 from tests.integration.ingest.conftest import KEYS
 from tests.support.service_under_test import insert_organisation, insert_page, service_under_test
 
@@ -93,6 +96,38 @@ async def test_service_does_not_start_with_another_pseudonym_key(database: TestD
     for known in (KEYS, KEYS | lost):
         async with service_under_test("ingest", database, keys_dir, process="api", **known) as ingest:
             assert (await ingest.client.get("/health/live")).status_code == 200
+
+
+async def test_newest_author_is_found_by_indexes(database: TestDatabase, keys_dir: Path) -> None:
+    """Not by reading all authors at each start."""
+    page, words = await _comment_of_a_citizen(database)
+    older = replace(
+        words, external_id="-101_2", thread_key="vk:-101_2", author=Author(native_id="6", name="Другой")
+    )
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        store = DatabaseIntakeStore(ingest.service.database)
+        for item in (older, words):
+            await store.store(page, "long_poll", ParsedBatch([item]))
+        async with ingest.service.database.read() as session:
+            found = await newest_author(session)
+            assert found is not None
+            assert found.author_key == author_key("vk", "5")
+        for mode in MODES:
+            plans = await explain(ingest.service.database, newest_author, mode, {"enable_seqscan": "off"})
+            (plan,) = plans.plans
+            assert plan.sequential == ()
+            assert plan.indexes == {"ix_messages_received_at_id", "pk_authors"}
+            assert plan.sorted_rows == 0
+    # An author of a former key, who wrote before, does not stop the service.
+    owner = await database.connect("gospablik_owner")
+    await owner.execute(
+        "UPDATE authors SET author_key = 'former', created_at = now() + interval '1 day' WHERE author_key ="
+        " (SELECT author_key FROM messages WHERE external_id = '-101_2')"
+    )
+    await owner.execute("UPDATE messages SET author_key = 'former' WHERE external_id = '-101_2'")
+    await owner.close()
+    async with service_under_test("ingest", database, keys_dir, process="api", **KEYS) as ingest:
+        assert (await ingest.client.get("/health/live")).status_code == 200
 
 
 async def test_undecryptable_secret_is_left_unchanged(database: TestDatabase, keys_dir: Path) -> None:
