@@ -62,15 +62,19 @@ _COMMENT = re.compile(r"\s[#;]")
 
 
 def _escape(text: str, name: str) -> str:
-    """Return a value for supervisor's configuration. Raises ValueError with its name: it may be a secret."""
+    """Return a value for supervisor's configuration. Raises `SupervisorError` that has its name only."""
     if '"' in text:
-        raise ValueError(f"supervisor's configuration must not contain a quote: see {name}")
+        raise SupervisorError(f"supervisor's configuration must not contain a quote: see {name}")
+    if text.strip("'") != text:
+        raise SupervisorError(
+            f"a value in supervisor's configuration must not begin or end with an apostrophe: see {name}"
+        )
     return _escape_comments(text, name)
 
 
 def _escape_comments(text: str, name: str) -> str:
     if "\n" in text or "\r" in text or _COMMENT.search(text):
-        raise ValueError(
+        raise SupervisorError(
             "supervisor's configuration must not contain a line break, nor a number sign or semicolon after a "
             f"space: see {name}"
         )

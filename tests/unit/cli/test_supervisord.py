@@ -170,19 +170,27 @@ def test_percent_signs_are_escaped_and_quotes_refused(data_dir: DataDir) -> None
     log = data_dir.logs / "one.log"
     eventually_blocking(lambda: log.exists() and log.read_text().strip() == url)
     supervisor.shut_down()
-    with pytest.raises(ValueError, match="must not contain a quote: see URL"):
+    with pytest.raises(SupervisorError, match="must not contain a quote: see URL"):
         Supervisor.start(data_dir, [Program("one", command, {"URL": 'a"b'})])
 
 
 @pytest.mark.parametrize("value", ["secret #1", "secret ;1", "secret\t#1", "secret\r1"])
 def test_value_that_supervisor_would_cut_off_as_a_comment_is_refused(data_dir: DataDir, value: str) -> None:
     socket = data_dir.run / "supervisor.sock"
-    with pytest.raises(ValueError, match="after a space: see PASSWORD") as refused:
+    with pytest.raises(SupervisorError, match="after a space: see PASSWORD") as refused:
         render([Program("one", _SLEEP, {"PASSWORD": value})], data_dir, socket)
     assert "secret" not in str(refused.value)
-    with pytest.raises(ValueError, match="see the command of one"):
+    with pytest.raises(SupervisorError, match="see the command of one"):
         render([Program("one", ("echo", value))], data_dir, socket)
     render([Program("one", _SLEEP, {"PASSWORD": "a#1;b"})], data_dir, socket)
+
+
+@pytest.mark.parametrize("value", ["'secret", "secret'"])
+def test_value_whose_apostrophe_supervisor_would_remove_is_refused(data_dir: DataDir, value: str) -> None:
+    socket = data_dir.run / "supervisor.sock"
+    with pytest.raises(SupervisorError, match="apostrophe: see PASSWORD"):
+        render([Program("one", _SLEEP, {"PASSWORD": value})], data_dir, socket)
+    render([Program("one", _SLEEP, {"PASSWORD": "a'b"})], data_dir, socket)
 
 
 def test_supervisor_whose_start_is_interrupted_is_not_left_behind(
