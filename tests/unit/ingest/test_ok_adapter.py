@@ -59,6 +59,8 @@ class FakeFeed:
     at: dict[str, Any] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
     callbacks: Any = None
+    stored: int = 0
+    successes: int = 0
 
     async def cursor(self, page: PageRef, source: str) -> dict[str, Any]:
         """Return the cursor of the source."""
@@ -70,6 +72,7 @@ class FakeFeed:
         new = [item.external_id for item in parsed.items if item.external_id not in self.items]
         self.items += new
         self.at = dict(more["cursor"])
+        self.stored += 1
         return StoreResult(new=len(new))
 
     async def active_pages(self, sources: Sequence[str], since: datetime) -> dict[UUID, datetime]:
@@ -77,7 +80,8 @@ class FakeFeed:
         return {}
 
     def report_success(self, page: PageRef, source: str) -> None:
-        """Do nothing: the tests check only failures."""
+        """Count the success."""
+        self.successes += 1
 
     def report_failure(self, page: PageRef, source: str, error: str) -> None:
         """Record the error."""
@@ -192,6 +196,17 @@ async def test_only_a_missed_message_of_a_citizen_reports_push_loss(
     assert len(doubted) == doubts
     await chats.check_group(PAGE)
     assert len(doubted) == doubts
+
+
+async def test_group_without_messages_is_stored_once(wire: FakeApi) -> None:
+    kept = FakeFeed()
+    chats, _ = _chats(kept)
+    for _ in range(4):
+        await chats.check_group(PAGE)
+    assert (kept.stored, kept.successes) == (1, 3)
+    wire.chats = {"chat:a": [_message("chat:a", 1)]}
+    await chats.check_group(PAGE)
+    assert kept.items == ["chat:a/mid:chat:a.1"]
 
 
 async def test_poll_without_new_messages_costs_one_call(wire: FakeApi) -> None:

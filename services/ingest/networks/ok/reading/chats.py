@@ -4,7 +4,7 @@ Replies that staff write in the network are not pushed, so chats with recent mes
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -194,7 +194,8 @@ class ChatPoller:
         moved, listed = await self._moved(page, since=since, floor=floor, is_caught_up=is_caught_up)
         closed = {str(chat): int(at) for chat, at in dict(cursor.get("closed", {})).items()}
         again = {chat: at for chat, at in closed.items() if not self._cooldowns.is_active(f"{name}/{chat}")}
-        if not moved and not again and is_caught_up:
+        # Also of a group without messages, which has no cursor to be caught up with.
+        if not moved and not again and cursor == _cursor(since, closed, settled=since > 0):
             self._listed[name] = listed
             self._intake.report_success(page, SOURCE)
             return
@@ -206,13 +207,9 @@ class ChatPoller:
             parsed = await self._read_part(page, [chat_id for _, chat_id in part], floor, closed)
             last = start + STORE_BATCH >= len(todo)
             reached = max([reached, *(at for at, chat_id in part if chat_id in moved)])
-            # The cursor key "settled" means caught up: this poll read to the end and found nothing newer than the
-            # previous poll.
-            after: dict[str, Any] = {"since": reached, "settled": last and reached == since and since > 0}
+            after = _cursor(reached, closed, settled=last and reached == since and since > 0)
             if not last:
                 after["floor"] = floor
-            if closed:
-                after["closed"] = dict(closed)
             stored = await self._intake.store(page, SOURCE, parsed, observed_at=observed_at, cursor=after)
             self._cursors[name] = after
             late = observed_at.timestamp() * 1000 - PUSH_GRACE_MS
@@ -341,6 +338,13 @@ class ChatPoller:
     def has_token_in_any_state(self, page: PageRef) -> bool:
         """Return whether the group has a token, also if it is not usable now."""
         return bool(self._token_pool.tokens(NETWORK, TokenKind.GROUP, page.id))
+
+
+def _cursor(since: int, closed: Mapping[str, int], *, settled: bool) -> dict[str, Any]:
+    """Return the cursor after a poll. `settled` means caught up: the poll read to the end and found nothing newer
+    than the previous poll.
+    """
+    return {"since": since, "settled": settled, **({"closed": dict(closed)} if closed else {})}
 
 
 def _milliseconds(value: Any) -> int | None:
