@@ -40,6 +40,7 @@ from shared.http import problems
 from shared.http.body_limit import BodyLimit
 from shared.http.client_tls import client_tls
 from shared.http.conditional_reads import ConditionalReads
+from shared.http.idle_server import IdleServer
 from shared.http.request_log import API_HEADERS, Observe
 from shared.http.server_protocol import HttpProtocol
 from shared.jobs import Jobs, StuckJobs
@@ -494,7 +495,7 @@ async def _once_per_key(
 Once = Annotated[idempotency.OncePerKey, Depends(_once_per_key)]
 
 
-class _Server(uvicorn.Server):
+class _Server(IdleServer):
     """A server that ends streams before it waits for open responses."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:

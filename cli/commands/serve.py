@@ -2,6 +2,8 @@
 
 # ruff: noqa: PLC0415 - the gateway's service needs no database, and the others nothing of it
 
+import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import typer
@@ -9,6 +11,7 @@ import uvicorn
 
 from cli.embedded.settings import SERVICES
 from shared import logs
+from shared.http.idle_server import IdleServer
 
 if TYPE_CHECKING:
     from shared.service import Process
@@ -35,7 +38,7 @@ def serve_gateway() -> None:
 
     settings = GatewaySettings()
     logs.configure("gateway", settings.log_level)
-    uvicorn.run(
+    config = uvicorn.Config(
         create_app(settings),
         host=settings.host,
         port=settings.port,
@@ -46,3 +49,8 @@ def serve_gateway() -> None:
         timeout_graceful_shutdown=5,
         server_header=False,
     )
+    server = IdleServer(config)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit("the server did not start")
