@@ -33,7 +33,7 @@ from prometheus_client import Counter, Gauge
 from sqlalchemy import CursorResult, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import clock
+from shared import clock, job_outcomes
 from shared.database.outages import is_application_error, is_outage
 from shared.database.purge import PurgeRule, RetentionSettings
 from shared.database.sessions import JOB_CONNECTIONS, Database, WriteSession, connect, driver_connection
@@ -41,6 +41,7 @@ from shared.logs import get_logger, redact
 from shared.supervision import Backoff, WorkerReport, report_nothing, run_forever
 
 log = get_logger(__name__)
+job_outcomes.install()
 
 JobHandler = Callable[[dict[str, Any]], Awaitable[None]]
 ScheduleHandler = Callable[[], Awaitable[None]]
