@@ -29,7 +29,7 @@ MAX_FAILURES = 5
 MAX_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
 # Events of other types are skipped in memory; the offset in the database follows after this time at the latest.
-STORE_SECONDS = 2.0
+STORE_SECONDS = 30.0
 BACKOFF = Backoff(0.2, 30.0)
 
 # Greater than any position, so no event is found after it.
@@ -152,16 +152,18 @@ class Consumer:
     async def _next(self, session: WriteSession, limit: int) -> tuple[list[Event], int | None]:
         """Lock the offset; return the next events, and the offset after them, None if it stays."""
         offsets = self.offsets_table
-        own_offset = select(offsets.position).where(offsets.consumer == self.name).with_for_update()
-        position = await session.scalar(own_offset)
-        if position is None:
-            await session.execute(upsert(offsets).values(consumer=self.name, position=0).on_conflict_do_nothing())
-            position = await session.scalar(own_offset)
         # Read the last position before the events: later ones belong to the next batch.
-        last = await session.scalar(select(func.coalesce(func.max(Event.position), 0)))
-        if last == position:
+        last_position = select(func.coalesce(func.max(Event.position), 0)).scalar_subquery()
+        own_offset = select(offsets.position, last_position).where(offsets.consumer == self.name).with_for_update()
+        found = (await session.execute(own_offset)).one_or_none()
+        if found is None:
+            await session.execute(upsert(offsets).values(consumer=self.name, position=0).on_conflict_do_nothing())
+            found = (await session.execute(own_offset)).one()
+        position, last = found
+        # The last position is from before the wait for the lock: another worker may have read further.
+        if last <= position:
             return [], None
-        events = await read_after(session, position or 0, until=last, types=self.types, limit=limit)
+        events = await read_after(session, position, until=last, types=self.types, limit=limit)
         return events, events[-1].position if len(events) == limit else last
 
     async def _store(self, session: WriteSession, reached: int | None) -> None:
@@ -188,7 +190,7 @@ class Consumer:
         # Errors before an event was read, which only make the pauses longer.
         unread = 0
         progress, work_query = _Progress(), self._work_query()
-        async with wakeups.subscribe(EVENTS_NUMBERED) as notified:
+        async with wakeups.subscribe(EVENTS_NUMBERED, self.types) as notified:
             while True:
                 seconds = wakeups.longest_wait
                 await wait_for_notification(

@@ -1,7 +1,7 @@
 """LISTEN on one connection per process, so that workers wait for notifications instead of polling."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -11,7 +11,9 @@ from shared.logs import get_logger
 from shared.supervision import Backoff, WorkerReport, report_nothing
 
 EVENTS_WRITTEN = "gospablik_outbox"  # events were written and have to be numbered
-EVENTS_NUMBERED = "gospablik_events"  # events were numbered and can be read
+# Events were numbered and can be read. The payload names the first and last position and the types of these
+# events: "801 812 appeal.opened,message.received"; a relay of an earlier version sends none.
+EVENTS_NUMBERED = "gospablik_events"
 # Sent only within this process: rows of the outbox have waited for a second, so no relay is working.
 OUTBOX_WAITS = "outbox waits"
 
@@ -36,7 +38,8 @@ class NotificationListener:
     def __init__(self, *, polls_outbox: bool = False) -> None:
         self._polls_outbox = polls_outbox
         self._connected = False
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        # The waiters of each channel, with the types of events that they wait for; None: all.
+        self._waiting: dict[str, dict[asyncio.Event, frozenset[str] | None]] = {}
         self._last_position: int | None = None
         self._outbox_waited = False
 
@@ -46,22 +49,24 @@ class NotificationListener:
         return LONGEST_WAIT_SECONDS if self._connected else LONGEST_WAIT_UNCONNECTED_SECONDS
 
     @asynccontextmanager
-    async def subscribe(self, *channels: str) -> AsyncIterator[asyncio.Event]:
-        """Yield an event that is set at every notification on one of the channels."""
+    async def subscribe(self, channel: str, types: Collection[str] | None = None) -> AsyncIterator[asyncio.Event]:
+        """Yield an event that is set at every notification on the channel, except those that name only other
+        types of events than `types`.
+        """
         event = asyncio.Event()
         event.set()
-        for channel in channels:
-            self._waiting.setdefault(channel, set()).add(event)
+        waiting = self._waiting.setdefault(channel, {})
+        waiting[event] = None if types is None else frozenset(types)
         try:
             yield event
         finally:
-            for channel in channels:
-                self._waiting[channel].discard(event)
+            del waiting[event]
 
-    def notify_local(self, channel: str) -> None:
-        """Wake all waiters of the channel in this process."""
-        for event in self._waiting.get(channel, ()):
-            event.set()
+    def notify_local(self, channel: str, types: Collection[str] | None = None) -> None:
+        """Wake the waiters of the channel in this process; with `types`, only those that wait for one of them."""
+        for event, wanted in self._waiting.get(channel, {}).items():
+            if types is None or wanted is None or not wanted.isdisjoint(types):
+                event.set()
 
     def notify_all_local(self) -> None:
         """Wake all waiters in this process, since notifications may have been missed before a reconnect."""
@@ -95,8 +100,8 @@ class NotificationListener:
             closed = asyncio.Event()
             connection.add_termination_listener(lambda _, closed=closed: closed.set())
 
-            def on_notification(_connection: Any, _pid: int, channel: str, _payload: object) -> None:
-                self.notify_local(channel)
+            def on_notification(_connection: Any, _pid: int, channel: str, payload: str) -> None:
+                self.notify_local(channel, self._numbered_types(payload) if payload else None)
 
             try:
                 for channel in channels:
@@ -124,8 +129,15 @@ class NotificationListener:
                 self._connected = False
                 connection.terminate()
 
+    def _numbered_types(self, payload: str) -> list[str] | None:
+        """Return the types of events that a notification names; None if an earlier one was missed."""
+        first, last, types = payload.split(" ")
+        follows = self._last_position is not None and int(first) == self._last_position + 1
+        self._last_position = int(last)
+        return types.split(",") if follows else None
+
     def _compare(self, last_position: int | None, *, outbox_waits: bool, is_read_only: bool) -> None:
-        """Wake the waiters of the channels for which there is something new since the last poll.
+        """Wake the waiters of the channels for which there is something new that no notification has told.
 
         Raise `ReadOnlyServerError` on a read-only server, because nothing new will be written there.
         """

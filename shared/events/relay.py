@@ -47,14 +47,20 @@ _WAITING = (
     .limit(bindparam("limit", type_=Integer))
     .subquery()
 )
-_NUMBER = (
+_NUMBERED = (
     update(Event)
     .where(Event.id == _WAITING.c.id)
     .values(position=bindparam("last", type_=BigInteger) + _WAITING.c.nth)
-    # The session holds none of the rows, and synchronising would read all their ids.
-    .execution_options(synchronize_session=False)
+    .returning(Event.position, Event.type)
+    .cte("numbered")
 )
-_NOTIFY = select(func.pg_notify(EVENTS_NUMBERED, ""))
+_TYPES = func.string_agg(_NUMBERED.c.type.distinct(), ",")
+_POSITIONS = func.min(_NUMBERED.c.position), " ", func.max(_NUMBERED.c.position)
+# Number the rows and notify.
+_NUMBER = select(
+    func.count().label("count"),
+    func.pg_notify(EVENTS_NUMBERED, func.concat(*_POSITIONS, " ", _TYPES)),
+).select_from(_NUMBERED)
 
 
 async def number_committed_events(database: Database, limit: int = 5_000) -> int:
@@ -75,9 +81,7 @@ async def _number(database: Database, limit: int = 5_000) -> int | None:
         last = _last_position(session, outbox)
         count = 0
         if outbox.events_wait:
-            numbered = await session.execute(_NUMBER, {"last": last, "limit": limit})
-            count = numbered.rowcount  # type: ignore[attr-defined]
-            await session.execute(_NOTIFY)
+            count = (await session.execute(_NUMBER, {"last": last, "limit": limit})).one().count
         return count + (await number_and_chain(session) if outbox.audit_waits else 0)
 
 

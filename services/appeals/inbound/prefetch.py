@@ -105,7 +105,7 @@ async def run_prefetch(service: Service) -> None:
     """Prefetch while there is a backlog, until cancelled."""
     await classifier_pool().start()
     reached, waiting = 0, 0
-    async with service.wakeups.subscribe(EVENTS_NUMBERED) as woken:
+    async with service.wakeups.subscribe(EVENTS_NUMBERED, event_consumer.MESSAGE_EVENT_TYPES) as woken:
         while True:
             seconds = service.wakeups.longest_wait
             # No notification is sent when a backlog becomes shorter, so the backlog is checked again after a

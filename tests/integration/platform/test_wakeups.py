@@ -10,11 +10,12 @@ from sqlalchemy import event as engine_event
 from sqlalchemy import func, select, text
 
 from shared.audit import recorder
+from shared.contracts.catalogue import EVENT_MODELS
 from shared.database.sessions import Database, WriteSession
 from shared.events import consumer as consumer_module
 from shared.events import listen_notify
 from shared.events.consumer import Consumer
-from shared.events.listen_notify import OUTBOX_WAITS, NotificationListener
+from shared.events.listen_notify import EVENTS_NUMBERED, OUTBOX_WAITS, NotificationListener
 from shared.events.outbox import NewEvent, emit
 from shared.events.relay import RELAY_ADVISORY_LOCK, number_committed_events, relay
 from shared.tables.appeals import AppealsConsumerOffset
@@ -94,6 +95,46 @@ async def test_standby_relay_numbers_rows_after_the_other_relay_is_gone(
                 return await reader.scalar(select(Event.position))
 
         assert await eventually(numbered, "the event is numbered") == 1
+
+
+async def test_notification_wakes_only_those_who_wait_for_its_types(
+    appeals_database: Database, database: TestDatabase
+) -> None:
+    wakeups = NotificationListener()
+    async with (
+        wakeups.subscribe(EVENTS_NUMBERED, ["appeal.opened"]) as opened,
+        wakeups.subscribe(EVENTS_NUMBERED, ["appeal.closed", "appeal.moved"]) as closed,
+        wakeups.subscribe(EVENTS_NUMBERED) as everything,
+        running(asyncio.create_task(wakeups.run(database.url("appeals")))),
+    ):
+
+        async def woken_by(*kinds: str) -> list[bool]:
+            for waiter in (opened, closed, everything):
+                waiter.clear()
+            await write(appeals_database, *map(event, kinds))
+            await number_committed_events(appeals_database)
+            await eventually_true(everything.is_set, "the notification has come")
+            return [opened.is_set(), closed.is_set()]
+
+        await eventually_true(
+            lambda: wakeups.longest_wait == listen_notify.LONGEST_WAIT_SECONDS, "LISTEN connects"
+        )
+        # The first one is compared with nothing.
+        assert await woken_by("appeal.closed") == [True, True]
+        assert await woken_by("appeal.closed") == [False, True]
+        assert await woken_by("appeal.opened", "appeal.opened") == [True, False]
+        assert await woken_by("appeal.opened", "appeal.closed") == [True, True]
+        await write(appeals_database, event("appeal.opened"))
+        await appeals_database.execute_alone(
+            text("UPDATE events SET position = 7 WHERE position IS NULL RETURNING position")
+        )
+        # The notification of position 7 was lost, so nobody knows the type of that event.
+        assert await woken_by("appeal.closed") == [True, True]
+        assert await woken_by("appeal.closed") == [False, True]
+
+
+def test_all_types_of_events_fit_into_a_notification() -> None:
+    assert len(",".join(EVENT_MODELS)) < 7_000  # Postgres refuses a payload of 8,000 bytes
 
 
 @pytest.mark.parametrize("kind", ["appeal.closed", "appeal.opened"])
