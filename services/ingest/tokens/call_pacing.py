@@ -7,13 +7,11 @@ from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Interval, Uuid, bindparam, case, extract, func
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.database.bulk_insert import insert_into
 from shared.database.sessions import Database
 from shared.logs import get_logger
-from shared.tables.ingest import CallTurn
 
 log = get_logger(__name__)
 
@@ -29,14 +27,18 @@ RESERVE_SECONDS = 1.0
 LOCAL_SECONDS = 10.0
 # A turn that is this late is dropped: the call would be too close to the next one.
 _LATE_SECONDS = 0.02
-_NOW = func.clock_timestamp()
-_TAKEN = bindparam("taken", type_=Interval)
-_FREE_AT = case((CallTurn.next_at > _NOW + FURTHEST, _NOW), else_=func.greatest(CallTurn.next_at, _NOW))
-_RESERVE = (
-    insert_into(CallTurn)
-    .values(token_id=bindparam("token", type_=Uuid), next_at=_NOW + _TAKEN)
-    .on_conflict_do_update(index_elements=[CallTurn.token_id], set_={"next_at": _FREE_AT + _TAKEN})
-    .returning(extract("epoch", CallTurn.next_at - _NOW).label("until_last"))
+# One row for all tokens. Their order prevents deadlocks; tokens that were deleted meanwhile are left out.
+_RESERVE = text(
+    """WITH reserved AS (
+        INSERT INTO call_turns AS turn (token_id, next_at)
+        SELECT id, statement_timestamp() + wanted.taken
+        FROM unnest(CAST(:tokens AS uuid[]), CAST(:taken AS interval[])) AS wanted (id, taken)
+        JOIN network_tokens USING (id) ORDER BY id
+        ON CONFLICT (token_id) DO UPDATE SET next_at = excluded.next_at - statement_timestamp() + CASE
+            WHEN turn.next_at > clock_timestamp() + CAST(:furthest AS interval) THEN clock_timestamp()
+            ELSE greatest(turn.next_at, clock_timestamp()) END
+        RETURNING token_id, CAST(extract(epoch FROM next_at - clock_timestamp()) AS float8) AS until_last
+    ) SELECT array_agg(token_id) AS tokens, array_agg(until_last) AS until_last FROM reserved"""
 )
 _DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
@@ -55,11 +57,54 @@ class _Queue:
     local_until: float = 0.0
 
 
+class _Reservations:
+    """Reserves turns of several tokens in one statement: those that come while one is under way share the next."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._waiting: dict[UUID, tuple[timedelta, asyncio.Future[float]]] = {}
+        self._writing: asyncio.Task[None] | None = None
+
+    async def reserve(self, token_id: UUID, taken: timedelta) -> float:
+        """Reserve the next turns of a token; return the seconds until their end.
+
+        Raises `LookupError` if the token was deleted.
+        """
+        found: asyncio.Future[float] = asyncio.get_running_loop().create_future()
+        self._waiting[token_id] = taken, found
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.create_task(self._write())
+        return await found
+
+    async def _write(self) -> None:
+        while self._waiting:
+            waiting, self._waiting = self._waiting, {}
+            taken = [of for of, _ in waiting.values()]
+            try:
+                async with asyncio.timeout(RESERVE_SECONDS):
+                    row = await self._database.execute_alone(
+                        _RESERVE, {"tokens": list(waiting), "taken": taken, "furthest": FURTHEST}
+                    )
+            except Exception as error:  # noqa: BLE001 — raised in each task that waits
+                for _, found in waiting.values():
+                    if not found.done():
+                        found.set_exception(error)
+                continue
+            until_last = dict(zip(row.tokens or (), row.until_last or (), strict=True))
+            for token_id, (_, found) in waiting.items():
+                if found.done():
+                    continue
+                if token_id in until_last:
+                    found.set_result(until_last[token_id])
+                else:
+                    found.set_exception(LookupError("the token was deleted"))
+
+
 class CallPacer:
     """Spaces the calls of a token evenly, because a network's limit applies to every period of one second."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._reservations = _Reservations(database)
         self._queues: dict[UUID, _Queue] = {}
 
     async def wait_for_turn(self, token_id: UUID, calls_per_second: float) -> None:
@@ -94,9 +139,9 @@ class CallPacer:
         taken = timedelta(seconds=count * interval)
         try:
             async with asyncio.timeout(RESERVE_SECONDS):
-                found = await self._database.execute_alone(_RESERVE, {"token": token_id, "taken": taken})
-        except _DATABASE_ERRORS as error:
+                until_last = await self._reservations.reserve(token_id, taken)
+        except (*_DATABASE_ERRORS, LookupError) as error:
             queue.local_until = loop.time() + LOCAL_SECONDS
             log.warning("calls of a token are spaced without the database", error=type(error).__name__)
             return 0.0
-        return max(float(found.until_last) - taken.total_seconds(), 0.0)
+        return max(until_last - taken.total_seconds(), 0.0)

@@ -5,10 +5,13 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from sqlalchemy import event as engine_event
+from sqlalchemy import select
 
 from services.ingest.tokens import call_pacing
 from services.ingest.tokens.call_pacing import CallPacer
 from shared.database.sessions import Database
+from shared.tables.ingest import CallTurn
 from tests.conftest import TestDatabase
 from tests.integration.ingest.conftest import add_service_token
 from tests.support.eventually import HANG_SECONDS
@@ -36,8 +39,16 @@ async def test_processes_share_the_rate_of_a_token(tables: Database) -> None:
 async def test_calls_with_different_tokens_do_not_wait_for_each_other(tables: Database) -> None:
     pacer = CallPacer(tables)
     ids = [await add_service_token(tables, f"token {number}") for number in range(5)]
+    statements: list[str] = []
+    engine_event.listen(
+        tables.engine.sync_engine, "before_cursor_execute", lambda _, __, text, *___: statements.append(text)
+    )
+    # A token that was deleted does not disturb the others.
     async with asyncio.timeout(HANG_SECONDS):
-        await asyncio.gather(*(pacer.wait_for_turn(one, 0.001) for one in ids))
+        await asyncio.gather(*(pacer.wait_for_turn(one, 0.001) for one in (uuid4(), *ids)))
+    assert len(statements) == 1
+    async with tables.read() as session:
+        assert set(await session.scalars(select(CallTurn.token_id))) == set(ids)
 
 
 async def test_cancelled_calls_leave_no_turns_for_a_burst(tables: Database) -> None:
