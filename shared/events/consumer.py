@@ -205,10 +205,11 @@ class Consumer:
                     if not progress.has_work(found.last, found.stored, is_wanted=found.wanted):
                         unread = 0
                         continue
-                    handled = 1
-                    while handled:
+                    # A batch that is not full is the last one: later events come with a notification of their own.
+                    is_full = True
+                    while is_full:
                         attempt = _Attempt()
-                        handled = await self.process_batch(database, limit, attempt)
+                        is_full = await self.process_batch(database, limit, attempt) >= limit
                         # Report after each batch, because under load the loop rarely ends.
                         report(self.name, None)
                         failures = timeouts = unread = 0
