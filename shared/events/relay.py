@@ -58,7 +58,7 @@ _TYPES = func.string_agg(_NUMBERED.c.type.distinct(), ",")
 _POSITIONS = func.min(_NUMBERED.c.position), " ", func.max(_NUMBERED.c.position)
 # Number the rows and notify.
 _NUMBER = select(
-    func.count().label("count"),
+    func.count(),
     func.pg_notify(EVENTS_NUMBERED, func.concat(*_POSITIONS, " ", _TYPES)),
 ).select_from(_NUMBERED)
 
@@ -81,7 +81,7 @@ async def _number(database: Database, limit: int = 5_000) -> int | None:
         last = _last_position(session, outbox)
         count = 0
         if outbox.events_wait:
-            count = (await session.execute(_NUMBER, {"last": last, "limit": limit})).one().count
+            count, _ = (await session.execute(_NUMBER, {"last": last, "limit": limit})).one()
         return count + (await number_and_chain(session) if outbox.audit_waits else 0)
 
 

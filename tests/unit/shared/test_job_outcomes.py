@@ -54,4 +54,4 @@ async def test_outcomes_are_written_when_the_buffer_is_closed() -> None:
 
 def test_pgqueuer_uses_the_buffer() -> None:
     install()
-    assert buffers.JobStatusLogBuffer is OutcomeBuffer  # type: ignore[comparison-overlap]
+    assert buffers.JobStatusLogBuffer is OutcomeBuffer
