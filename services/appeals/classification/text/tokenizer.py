@@ -21,7 +21,6 @@ _LINK = re.compile(
 _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _WORD = re.compile(rf"([^\W_]{{1,{MAX_WORD_LENGTH}}}+)[^\W_]*+")
 _SENTENCE = re.compile(r"[.!?…\n]+")
-_SHORTEST = 1
 _SHORTEST_ALONE = 2
 _REMEMBERED = 50_000
 _POSTS_REMEMBERED = 64
@@ -92,6 +91,21 @@ class _Entry:
     parts: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class _Beginnings:
+    """The stems whose first part matches a word: `all`, in order; `single`, those of one part; and `seconds`, the
+    second parts of the others.
+    """
+
+    all: tuple[_Entry, ...]
+    single: tuple[_Entry, ...]
+    seconds: frozenset[str]
+
+
+_NO_PARTS: frozenset[str] = frozenset()
+_NO_BEGINNINGS = _Beginnings((), (), _NO_PARTS)
+
+
 def _matches(part: str, word: str) -> bool:
     return word == part[:-1] if part.endswith("$") else word.startswith(part)
 
@@ -110,23 +124,43 @@ class StemIndex:
                         f"stem {stem!r} is too short: a single word needs at least {_SHORTEST_ALONE} characters"
                     )
                 self._by_start.setdefault(parts[0].rstrip("$"), []).append(_Entry(label, parts))
-        self._longest = max((len(start) for start in self._by_start), default=0)
+        self._start_lengths = sorted({len(start) for start in self._by_start})
+        entries = [entry for found in self._by_start.values() for entry in found]
+        self._seconds = frozenset(entry.parts[1] for entry in entries if len(entry.parts) > 1)
         # The same words recur in every message: the stems that match a word are cached.
         self._beginning = lru_cache(maxsize=_REMEMBERED)(self._look_up)
+        self._second = lru_cache(maxsize=_REMEMBERED)(self._look_up_second)
 
-    def _look_up(self, word: str) -> tuple[_Entry, ...]:
-        return tuple(
-            entry
-            for length in range(_SHORTEST, min(len(word), self._longest) + 1)
-            for entry in self._by_start.get(word[:length], ())
-            if _matches(entry.parts[0], word)
+    def _look_up(self, word: str) -> _Beginnings:
+        found: list[_Entry] = []
+        for length in self._start_lengths:
+            if length > len(word):
+                break
+            if entries := self._by_start.get(word[:length]):
+                found += [entry for entry in entries if _matches(entry.parts[0], word)]
+        if not found:
+            return _NO_BEGINNINGS
+        return _Beginnings(
+            tuple(found),
+            tuple(entry for entry in found if len(entry.parts) == 1),
+            frozenset(entry.parts[1] for entry in found if len(entry.parts) > 1),
         )
+
+    def _look_up_second(self, word: str) -> frozenset[str]:
+        """Return the second parts of stems that match the word."""
+        return self._seconds & {f"{word}$", *(word[:length] for length in range(1, len(word) + 1))}
 
     def find(self, words: list[str]) -> list[StemMatch]:
         """Return every match of a stem in the words, in order. A match of a phrase has all its words."""
         hits: list[StemMatch] = []
         for start, word in enumerate(words):
-            for entry in self._beginning(word):
+            beginnings = self._beginning(word)
+            if not beginnings.all:
+                continue
+            # Dozens of phrases begin with «нет» or «не»: the next word excludes nearly all of them at once.
+            seconds = beginnings.seconds
+            following = self._second(words[start + 1]) if seconds and start + 1 < len(words) else _NO_PARTS
+            for entry in beginnings.single if seconds.isdisjoint(following) else beginnings.all:
                 count = len(entry.parts)
                 if count == 1:
                     hits.append(StemMatch(entry.label, word, start, 1))

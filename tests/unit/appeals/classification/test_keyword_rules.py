@@ -1,12 +1,16 @@
 """The keyword rules, by the project's own examples in the style of real pages."""
 
 import importlib
+from collections import Counter
 
 import pytest
 
+from bench import labelled_messages
+from services.appeals.classification.rules import lexicon
 from services.appeals.classification.rules.keyword_classifier import classify_by_keywords
 from services.appeals.classification.text.tokenizer import StemIndex, clean_text, tokenize
 from services.appeals.classification.types import MessageContext
+from shared.text.normalize import fold_text
 
 _reference = importlib.import_module("migrations.versions.0004_appeals_reference")
 
@@ -123,6 +127,37 @@ def test_stems_match_beginnings_whole_words_and_phrases() -> None:
     ]
     with pytest.raises(ValueError, match="too short"):
         StemIndex({"a": ["я"]})
+
+
+def test_matches_equal_those_of_comparing_every_stem() -> None:
+    stems = {
+        "negation": lexicon.NEGATION, "problem": lexicon.PROBLEM, "outage": lexicon.OUTAGE, "spam": lexicon.SPAM,
+        "whole": ["не работает$", "нет воды$", "не$ горит свет$", "воды$ нет$"],
+    }  # fmt: skip
+    index, found = StemIndex(stems), 0
+    parts = [(label, fold_text(stem).split()) for label, given in stems.items() for stem in given]
+    texts = [
+        row["text"]
+        for path in sorted(labelled_messages.MESSAGE_SETS_DIR.glob("*.csv"))
+        for row in labelled_messages.read(path)
+    ]
+    for text in [*texts, "не", "нет воды", "нет водыы", "не горит света", "не горит свет"]:
+        words = tokenize(clean_text(text))
+        expected = Counter(
+            (label, " ".join(words[start : start + len(stem)]), start, len(stem))
+            for start in range(len(words))
+            for label, stem in parts
+            if len(words) - start >= len(stem) and all(map(_matches, stem, words[start:]))
+        )
+        matches = index.find(words)
+        assert Counter((hit.label, hit.words, hit.start, hit.weight) for hit in matches) == expected
+        assert [hit.start for hit in matches] == sorted(hit.start for hit in matches)
+        found += sum(hit.weight > 1 for hit in matches)
+    assert found > 100
+
+
+def _matches(part: str, word: str) -> bool:
+    return word == part[:-1] if part[-1] == "$" else word.startswith(part)
 
 
 def test_every_topic_group_has_at_least_eight_stems() -> None:
