@@ -1,6 +1,7 @@
 """Sparse matrices: the part of scipy's `csr_matrix` that services need, with numpy alone."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,9 @@ import numpy.typing as npt
 Values = npt.NDArray[Any]
 Places = npt.NDArray[np.integer[Any]]
 
-# Maximum number of value pairs that a product handles at a time, to bound its memory.
-_PAIRS = 100_000
+# Number of value pairs that a product handles at a time, or the pairs of one row if these are more: their arrays
+# stay in the processor's cache.
+_PAIRS = 20_000
 
 
 class SparseRows:
@@ -18,8 +20,9 @@ class SparseRows:
 
     def __init__(self, data: Values, indices: Places, indptr: Places, column_count: int) -> None:
         self.data = data
-        self.indices = indices
-        self.indptr = indptr
+        # numpy converts any other type anew for each selection and each count.
+        self.indices = indices.astype(np.intp, copy=False)
+        self.indptr = indptr.astype(np.intp, copy=False)
         self.shape = (len(indptr) - 1, column_count)
 
     @staticmethod
@@ -66,7 +69,7 @@ class SparseRows:
 
     def _products(self, other: "SparseRows") -> Iterator[Values]:
         """Yield the rows of the product in blocks."""
-        counts = np.diff(other.indptr)[self.indices]
+        counts = other._row_lengths[self.indices]
         pairs_before = np.concatenate([[0], np.cumsum(counts)])[self.indptr]
         start = 0
         while start < self.shape[0]:
@@ -74,11 +77,13 @@ class SparseRows:
             end = max(end, start + 1)
             values = slice(self.indptr[start], self.indptr[end])
             many = counts[values]
-            firsts = other.indptr[self.indices[values]] - (np.cumsum(many) - many)
-            pairs = np.repeat(firsts, many) + np.arange(many.sum())
-            rows = np.repeat(np.arange(end - start), np.diff(self.indptr[start : end + 1]))
-            cells = np.repeat(rows, many) * other.shape[1] + other.indices[pairs]
-            products = np.repeat(self.data[values], many) * other.data[pairs]
+            pairs = np.repeat(other.indptr[self.indices[values]] - (np.cumsum(many) - many), many)
+            pairs += np.arange(len(pairs))
+            cells = other.indices[pairs]
+            if end > start + 1:
+                row_starts = np.arange(end - start) * other.shape[1]
+                cells += np.repeat(np.repeat(row_starts, self._row_lengths[start:end]), many)
+            products = other.data[pairs] * np.repeat(self.data[values], many)
             size = (end - start) * other.shape[1]
             yield np.bincount(cells, products, minlength=size).reshape(end - start, other.shape[1])
             start = end
@@ -89,8 +94,12 @@ class SparseRows:
         found[self._row_of_each(), self.indices] = self.data
         return found
 
+    @cached_property
+    def _row_lengths(self) -> Places:
+        return np.diff(self.indptr)
+
     def _row_of_each(self) -> Places:
-        return np.repeat(np.arange(self.shape[0]), np.diff(self.indptr))
+        return np.repeat(np.arange(self.shape[0]), self._row_lengths)
 
 
 def _ends(rows: Places, row_count: int) -> Places:

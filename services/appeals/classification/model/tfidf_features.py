@@ -4,7 +4,7 @@ Character n-grams are robust against typos and swallowed endings.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.appeals.classification.model.sparse_rows import SparseRows
+from services.appeals.classification.model.sparse_rows import Places, SparseRows
 from services.appeals.classification.text.lemmatizer import lemmatize, words_kept_as_written
 from services.appeals.classification.text.tokenizer import CleanText
 
@@ -22,10 +22,14 @@ _REMEMBERED = 200_000
 _LONGEST = 50
 
 
-@lru_cache(maxsize=_REMEMBERED)
-def _pieces(word: str) -> tuple[str, ...]:
+def _split_word(word: str) -> tuple[str, ...]:
     edged = f" {word[:_LONGEST]} "
     return tuple(edged[at : at + size] for size in _PIECES for at in range(len(edged) - size + 1))
+
+
+# For training, which counts the n-grams of all texts. A trained model caches their columns, which take much less
+# memory.
+_pieces = lru_cache(maxsize=_REMEMBERED)(_split_word)
 
 
 def lemma_ngrams(text: str | CleanText) -> list[str]:
@@ -41,8 +45,11 @@ def char_ngrams(text: str | CleanText) -> list[str]:
     expresses emotion.
     """
     source = CleanText.of(text)
-    found = [piece for word in source.tokens for piece in _pieces(word)]
-    return found + [sign for sign in source.cleaned if sign in _SIGNS]
+    return [piece for word in source.tokens for piece in _pieces(word)] + _signs(source)
+
+
+def _signs(text: CleanText) -> list[str]:
+    return [sign for sign in text.cleaned if sign in _SIGNS]
 
 
 class _WeightedTerms:
@@ -74,21 +81,50 @@ class _WeightedTerms:
 
     def rows(self, texts: Sequence[str | CleanText]) -> SparseRows:
         """Return one row per text."""
-        columns: list[int] = []
-        counts: list[int] = []
-        ends = [0]
-        for text in texts:
-            known = Counter(at for term in self._terms_of(text) if (at := self._columns.get(term)) is not None)
-            for at in sorted(known):
-                columns.append(at)
-                counts.append(known[at])
-            ends.append(len(columns))
-        indices = np.array(columns, dtype=np.int32)
-        data = (np.log(np.array(counts, dtype=np.float32)) + np.float32(1)) * self.idf[indices]
-        for start, end in pairwise(ends):
-            length = np.sqrt(np.sum(data[start:end].astype(np.float64) ** 2))
-            data[start:end] /= length or 1.0
-        return SparseRows(data, indices, np.array(ends), len(self.terms))
+        if not texts:
+            return SparseRows(
+                self.idf[:0], np.zeros(0, dtype=np.intp), np.zeros(1, dtype=np.intp), len(self.terms)
+            )
+        found = [self._columns_in(text) for text in texts]
+        # One number for row and column, so that the terms of all texts are counted together.
+        starts = np.repeat(np.arange(len(texts)) * len(self.terms), [len(columns) for columns in found])
+        cells, counts = np.unique(starts + np.concatenate(found), return_counts=True)
+        rows, indices = np.divmod(cells, len(self.terms))
+        ends = np.searchsorted(rows, np.arange(len(texts) + 1))
+        data = (np.log(counts.astype(np.float32)) + np.float32(1)) * self.idf[indices]
+        squares = data.astype(np.float64) ** 2
+        lengths = np.sqrt([squares[start:end].sum() for start, end in pairwise(ends)])
+        data /= lengths[rows]
+        return SparseRows(data, indices, ends, len(self.terms))
+
+    def _columns_in(self, text: str | CleanText) -> Places:
+        """Return the columns of the text's terms, once for each occurrence; unknown terms have none."""
+        return self._known(self._terms_of(text))
+
+    def _known(self, terms: Iterable[str]) -> Places:
+        found = [at for term in terms if (at := self._columns.get(term)) is not None]
+        return np.array(found, dtype=np.int32)
+
+
+class _WeightedPieces(_WeightedTerms):
+    """Weighted n-grams; the columns of a word's n-grams are cached, because the same words recur in every text."""
+
+    def __init__(self) -> None:
+        super().__init__(char_ngrams)
+        self._columns_of = lru_cache(maxsize=_REMEMBERED)(self._look_up)
+
+    def take(self, terms: list[str], idf: npt.NDArray[np.float32]) -> None:
+        """Set terms and weights that were fitted before."""
+        super().take(terms, idf)
+        self._columns_of.cache_clear()
+
+    def _columns_in(self, text: str | CleanText) -> Places:
+        source = CleanText.of(text)
+        words = [self._columns_of(word) for word in source.tokens]
+        return np.concatenate([*words, self._known(_signs(source))])
+
+    def _look_up(self, word: str) -> Places:
+        return self._known(_split_word(word))
 
 
 class TfidfFeatures:
@@ -97,7 +133,7 @@ class TfidfFeatures:
     def __init__(self, least: int = 2) -> None:
         """`least` is the minimum number of texts that a word must occur in."""
         self._least = least
-        self._parts = [_WeightedTerms(lemma_ngrams), _WeightedTerms(char_ngrams)]
+        self._parts = [_WeightedTerms(lemma_ngrams), _WeightedPieces()]
 
     def fit(self, texts: Sequence[str]) -> "TfidfFeatures":
         """Fit words and weights. Raises `ValueError` when no word occurs in `least` texts."""
