@@ -104,7 +104,7 @@ class MessagePlacer:
             for key in keys
             if len((author := self._authors[key]).items) > 1
             or self._locked.candidates(key)
-            or any(map(self._awaited_feedback.round_of, self._locked.of_author(key)))
+            or self._awaits_feedback(key)
         ]
         if not compared:
             return
@@ -120,6 +120,10 @@ class MessagePlacer:
         loaded = await matter_readings.read_appeals(self._session, candidates, self._routing_context)
         for key, author in compared:
             author.appeals |= {appeal.id: loaded[appeal.id] for appeal in self._candidates(key)}
+
+    def _awaits_feedback(self, key: ThreadAuthor) -> bool:
+        """Return whether feedback of this author on an answer in this thread is awaited."""
+        return any(map(self._awaited_feedback.round_of, self._locked.of_author(key)))
 
     def _candidates(self, key: ThreadAuthor) -> list[Appeal]:
         order = {appeal_id: index for index, appeal_id in enumerate(self._authors[key].latest)}
@@ -162,7 +166,8 @@ class MessagePlacer:
 
     def _place(self, key: ThreadAuthor, author: _Author, item: ClassifiedMessage) -> Placement | None:
         """Return the placement of the message; None if it must open an appeal."""
-        reading = read_feedback(item.message.text)
+        # Most messages follow no answer, and reading the text for feedback takes longer than placing the message.
+        reading = read_feedback(item.message.text) if self._awaits_feedback(key) else None
         if reading is not None and (said := self._place_feedback(key, item, reading)) is not None:
             return said
         placement = self._place_by_matter(key, author, item)
