@@ -142,18 +142,17 @@ class _MessageBatch:
 
     async def run(self, steps: Sequence[tuple[Event, Message]]) -> None:
         new = [(event, message) for event, message in steps if self._needs_classification(event, message)]
-        outcomes = await classifier_pool().classify(
-            [self._context.classifier_input(message) for _, message in new]
-        )
+        inputs = [self._context.classifier_input(message) for _, message in new]
+        outcomes = await classifier_pool().classify(inputs)
         classified = {
             event.id: ClassifiedMessage(
                 message,
                 found.result,
                 found.classified_by,
-                context=self._context.message_context(message),
+                context=context,
                 parent=self._context.parent_of(message),
             )
-            for (event, message), found in zip(new, outcomes, strict=True)
+            for (event, message), (_, context), found in zip(new, inputs, outcomes, strict=True)
         }
         decided = await self._store_results(classified.values())
         await self._matcher.place([item for item in classified.values() if item.message.id not in decided])

@@ -3,9 +3,11 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, func, or_, select, tuple_
+from sqlalchemy import ARRAY, Select, Text, and_, cast, func, or_, select
+from sqlalchemy.orm import aliased
 
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from shared import clock
@@ -24,6 +26,17 @@ def thread_author(message: Message) -> ThreadAuthor:
     other.
     """
     return message.thread_key, message.author_key or f"message:{message.id}"
+
+
+def _of_authors(keys: Collection[ThreadAuthor], appeal: Any) -> Select[tuple[UUID]]:
+    """Return a SELECT of the ids of the appeals of these threads and authors. `appeal` is `Appeal` or an alias.
+
+    Two arrays take much less time to plan than a list of hundreds of pairs.
+    """
+    threads, authors = (cast([key[part] for key in keys], ARRAY(Text)) for part in (0, 1))
+    pairs = func.unnest(threads, authors).table_valued("thread_key", "author_key").render_derived("pairs")
+    same = and_(appeal.thread_key == pairs.c.thread_key, appeal.author_key == pairs.c.author_key)
+    return select(appeal.id).select_from(pairs).join(appeal, same)
 
 
 @dataclass
@@ -90,12 +103,13 @@ class LockedAppeals:
                 or_(
                     Appeal.id.in_({*self.by_message.values(), *self._merged_into}),
                     and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
-                    and_(Appeal.status == "answered", tuple_(Appeal.thread_key, Appeal.author_key).in_(keys)),
-                    # A closed appeal is included because its author may say that the matter is not solved.
                     and_(
-                        Appeal.status == "closed",
-                        Appeal.closed_at > clock.now() - REOPEN_WINDOW,
-                        tuple_(Appeal.thread_key, Appeal.author_key).in_(keys),
+                        Appeal.id == func.any(func.array(_of_authors(keys, aliased(Appeal)).scalar_subquery())),
+                        or_(
+                            Appeal.status == "answered",
+                            # A closed appeal is included because its author may say that the matter is not solved.
+                            and_(Appeal.status == "closed", Appeal.closed_at > clock.now() - REOPEN_WINDOW),
+                        ),
                     ),
                 )
             )
@@ -124,8 +138,8 @@ class LockedAppeals:
 
     async def _read_last_numbers(self, session: WriteSession, keys: Collection[ThreadAuthor]) -> None:
         rows = await session.execute(
-            select(Appeal.thread_key, Appeal.author_key, func.max(Appeal.matter_number))
-            .where(tuple_(Appeal.thread_key, Appeal.author_key).in_(keys))
+            _of_authors(keys, Appeal)
+            .with_only_columns(Appeal.thread_key, Appeal.author_key, func.max(Appeal.matter_number))
             .group_by(Appeal.thread_key, Appeal.author_key)
         )
         self.last_numbers |= dict.fromkeys(keys, 0)

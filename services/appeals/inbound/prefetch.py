@@ -6,7 +6,7 @@ Nothing is written to the database. A prefetched result whose context has change
 import asyncio
 from typing import cast
 
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.classifier_pool import classifier_pool
@@ -34,6 +34,27 @@ BACKLOG_SECONDS = 2.0
 _WAITING = text(
     """SELECT coalesce((SELECT max(position) FROM events), 0)
         - coalesce((SELECT position FROM appeals_consumer_offsets WHERE consumer = 'appeals'), 0)"""
+)
+
+
+_POSITION = select(AppealsConsumerOffset.position).where(AppealsConsumerOffset.consumer == "appeals")
+_QUEUE = (
+    select(Event.position, Event.subject_id)
+    .where(
+        Event.position > func.coalesce(_POSITION.scalar_subquery(), 0),
+        Event.type.in_(event_consumer.MESSAGE_EVENT_TYPES),
+    )
+    .order_by(Event.position)
+    .offset(BATCH)
+    .limit(_BATCHES * BATCH)
+    .subquery()
+)
+# Built once: it is executed again after each portion, and building it takes longer than executing it.
+_AFTER_BATCH = (
+    select(_QUEUE.c.position, _QUEUE.c.subject_id)
+    .where(_QUEUE.c.position > bindparam("reached"))
+    .order_by(_QUEUE.c.position)
+    .limit(_PORTION)
 )
 
 
@@ -78,26 +99,7 @@ async def prefetch_backlog(database: Database, reached: int) -> int:
 
 
 async def _events_after_batch(session: AsyncSession, reached: int) -> list[tuple[int, object]]:
-    at = (
-        await session.scalar(
-            select(AppealsConsumerOffset.position).where(AppealsConsumerOffset.consumer == "appeals")
-        )
-        or 0
-    )
-    queue = (
-        select(Event.position, Event.subject_id)
-        .where(Event.position > at, Event.type.in_(event_consumer.MESSAGE_EVENT_TYPES))
-        .order_by(Event.position)
-        .offset(BATCH)
-        .limit(_BATCHES * BATCH)
-        .subquery()
-    )
-    rows = await session.execute(
-        select(queue.c.position, queue.c.subject_id)
-        .where(queue.c.position > reached)
-        .order_by(queue.c.position)
-        .limit(_PORTION)
-    )
+    rows = await session.execute(_AFTER_BATCH, {"reached": reached})
     return [(position, subject_id) for position, subject_id in rows]
 
 
