@@ -100,9 +100,12 @@ async def run(count: int, *, length: int) -> tuple[float, float]:
     from services.appeals.classification.model.message_classifier import MessageClassifier  # noqa: PLC0415
     from services.appeals.classification.training.examples import load_examples  # noqa: PLC0415
     from services.appeals.classification.types import MessageContext  # noqa: PLC0415
+    from shared import gc_tuning  # noqa: PLC0415
 
     model = MessageClassifier.load()
     model.classify([(example.text, example.context) for example in load_examples()])
+    # As the classifier process does; otherwise one text waits until the garbage collector has searched the model.
+    gc_tuning.freeze_startup_objects()
 
     def seconds(text: str) -> float:
         started = time.process_time()
