@@ -21,6 +21,15 @@ class OutcomeBuffer(buffers.JobStatusLogBuffer):
         await super().add(item)
         self.filled.set()
 
+    async def flush(self) -> None:
+        """Write the outcomes that wait; those that cannot be written wait again."""
+        try:
+            await super().flush()
+        finally:
+            # Also after a flush of a full buffer, which runs beside `periodic_flush`.
+            if not self.events.empty():
+                self.filled.set()
+
     async def periodic_flush(self) -> None:
         """Write the outcomes that gather within the timeout, until the buffer is closed."""
         while True:
@@ -30,8 +39,6 @@ class OutcomeBuffer(buffers.JobStatusLogBuffer):
             self.filled.clear()
             await asyncio.sleep(self.timeout.total_seconds())
             await self.flush()
-            if not self.events.empty():  # not written: they wait again
-                self.filled.set()
 
     async def __aexit__(self, *error: object) -> None:
         """Close the buffer: write what waits."""

@@ -1,6 +1,7 @@
 """Consumers read numbered events after their offset, which is stored in the transaction of their changes."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ BATCH = 500
 MAX_FAILURES = 5
 MAX_TIMEOUTS = 20
 AFTER_OUTAGE_SECONDS = 1
-# Events of other types are skipped in memory; the offset in the database follows after this time at the latest.
+# Events of other types are skipped in memory; the offset in the database follows at the latest after this time.
 STORE_SECONDS = 30.0
 BACKOFF = Backoff(0.2, 30.0)
 
@@ -64,9 +65,11 @@ class _Progress:
         self._stored_at = 0.0
 
     @property
-    def is_stored(self) -> bool:
-        """Return whether the offset in the database includes the events skipped in memory."""
-        return self.reached == self._stored
+    def seconds_until_store(self) -> float:
+        """Return in how many seconds the offset in the database must follow the events skipped in memory."""
+        if self.reached == self._stored:
+            return math.inf
+        return max(self._stored_at + STORE_SECONDS - time.monotonic(), 0.0)
 
     def has_work(self, last: int, stored: int | None, *, is_wanted: bool) -> bool:
         """Return whether to process a batch: an event of the consumer's types is after `reached`, or the stored
@@ -192,10 +195,8 @@ class Consumer:
         progress, work_query = _Progress(), self._work_query()
         async with wakeups.subscribe(EVENTS_NUMBERED, self.types) as notified:
             while True:
-                seconds = wakeups.longest_wait
-                await wait_for_notification(
-                    notified, seconds if progress.is_stored else min(seconds, STORE_SECONDS)
-                )
+                seconds = min(wakeups.longest_wait, progress.seconds_until_store)
+                await wait_for_notification(notified, seconds)
                 attempt = _Attempt()
                 try:
                     if failing is not None and self._exhausted(failures, timeouts):

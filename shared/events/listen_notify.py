@@ -101,7 +101,7 @@ class NotificationListener:
             connection.add_termination_listener(lambda _, closed=closed: closed.set())
 
             def on_notification(_connection: Any, _pid: int, channel: str, payload: str) -> None:
-                self.notify_local(channel, self._numbered_types(payload) if payload else None)
+                self.notify_local(channel, self._numbered_types(payload) if channel == EVENTS_NUMBERED else None)
 
             try:
                 for channel in channels:
@@ -130,10 +130,16 @@ class NotificationListener:
                 connection.terminate()
 
     def _numbered_types(self, payload: str) -> list[str] | None:
-        """Return the types of events that a notification names; None if an earlier one was missed."""
-        first, last, types = payload.split(" ")
-        follows = self._last_position is not None and int(first) == self._last_position + 1
-        self._last_position = int(last)
+        """Return the types of events that a notification names; None if an earlier one was missed, or if another
+        version sent it in another form.
+        """
+        try:
+            first, last, types = payload.split(" ")
+            follows = self._last_position is not None and int(first) == self._last_position + 1
+            self._last_position = int(last)
+        except ValueError:
+            self._last_position = None
+            return None
         return types.split(",") if follows else None
 
     def _compare(self, last_position: int | None, *, outbox_waits: bool, is_read_only: bool) -> None:

@@ -6,7 +6,7 @@ Nothing is written to the database. A prefetched result whose context has change
 import asyncio
 from typing import cast
 
-from sqlalchemy import bindparam, func, select, text
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.classification.classifier_pool import classifier_pool
@@ -30,13 +30,6 @@ _MESSAGE_COLUMNS = (
 )  # fmt: skip
 
 BACKLOG_SECONDS = 2.0
-# The difference of positions is the number of waiting events, or more after a failover, which leaves gaps.
-_WAITING = text(
-    """SELECT coalesce((SELECT max(position) FROM events), 0)
-        - coalesce((SELECT position FROM appeals_consumer_offsets WHERE consumer = 'appeals'), 0)"""
-)
-
-
 _POSITION = select(AppealsConsumerOffset.position).where(AppealsConsumerOffset.consumer == "appeals")
 _QUEUE = (
     select(Event.position, Event.subject_id)
@@ -56,6 +49,7 @@ _AFTER_BATCH = (
     .order_by(_QUEUE.c.position)
     .limit(_PORTION)
 )
+_HAS_BACKLOG = select(select(_QUEUE.c.position).exists())
 
 
 async def next_inputs(database: Database, after_position: int) -> tuple[list[ClassifierInput], int]:
@@ -106,13 +100,13 @@ async def _events_after_batch(session: AsyncSession, reached: int) -> list[tuple
 async def run_prefetch(service: Service) -> None:
     """Prefetch while there is a backlog, until cancelled."""
     await classifier_pool().start()
-    reached, waiting = 0, 0
+    reached, has_backlog = 0, False
     async with service.wakeups.subscribe(EVENTS_NUMBERED, event_consumer.MESSAGE_EVENT_TYPES) as woken:
         while True:
             seconds = service.wakeups.longest_wait
             # No notification is sent when a backlog becomes shorter, so the backlog is checked again after a
             # while.
-            await wait_for_notification(woken, min(seconds, BACKLOG_SECONDS) if waiting > BATCH else seconds)
-            (waiting,) = await service.database.execute_alone(_WAITING)
-            if waiting > BATCH:
+            await wait_for_notification(woken, min(seconds, BACKLOG_SECONDS) if has_backlog else seconds)
+            (has_backlog,) = await service.database.execute_alone(_HAS_BACKLOG)
+            if has_backlog:
                 reached = await prefetch_backlog(service.database, reached)
