@@ -12,10 +12,13 @@ from shared.contracts.erasures import (
 )
 from shared.ids import new_id
 from shared.service import Service
+from shared.service_client import ServiceRejected, ServiceUnavailable
 
 # Appeals changes the rows of each message one by one, while its readers of messages wait: more messages could take
 # longer than the timeout of a call.
 QUOTATIONS_AT_A_TIME = 50
+# A former release, until it is replaced, knows neither new routes nor new fields.
+UNKNOWN_COMMAND = frozenset({404, 422})
 
 
 async def erase_quotations(
@@ -23,6 +26,8 @@ async def erase_quotations(
 ) -> list[UUID]:
     """Let appeals take over the present texts of these messages, and remove links to people from replies; return
     the ids of the appeals of the messages. `replies`: the numbers of the people by reply id. Idempotent.
+
+    Raise `ServiceUnavailable` also if appeals is of a former release that does not know the command.
     """
     appeal_ids: list[UUID] = []
     commands = [EraseQuotations(message_ids=some) for some in _parts(message_ids)]
@@ -31,13 +36,18 @@ async def erase_quotations(
         for some in _parts(list(replies))
     ]
     for command in commands:
-        answer = await service.client().post(
-            "appeals",
-            "/internal/erasures/quotations",
-            command.model_dump(mode="json"),
-            on_behalf_of="ingest",
-            idempotency_key=str(new_id()),
-        )
+        try:
+            answer = await service.client().post(
+                "appeals",
+                "/internal/erasures/quotations",
+                command.model_dump(mode="json"),
+                on_behalf_of="ingest",
+                idempotency_key=str(new_id()),
+            )
+        except ServiceRejected as rejected:
+            if rejected.status not in UNKNOWN_COMMAND:
+                raise
+            raise ServiceUnavailable(f"appeals responded with status {rejected.status}") from rejected
         appeal_ids += QuotationsErased.model_validate(answer).appeal_ids
     return appeal_ids
 

@@ -12,7 +12,7 @@ from itertools import takewhile
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, func, select, update
 
 from services.ingest.erasure.copies import erase_deliveries, erase_quotations
 from services.ingest.erasure.named_rows import erase_people
@@ -22,6 +22,7 @@ from services.ingest.intake.words_of_others import Content
 from services.ingest.pseudonymisation.erased_digests import author_digest, conversation_digest
 from services.ingest.pseudonymisation.people_in_payloads import digests_of_number, people_in
 from shared import clock
+from shared.contracts.erasures import ERASED_TEXT
 from shared.database.id_conditions import is_one_of
 from shared.database.outages import is_outage
 from shared.database.sessions import WriteSession, driver_connection
@@ -54,7 +55,9 @@ async def index_older_messages(service: Service, *, is_alone: bool) -> int:
                 return read
             batch = await _index_next(session, after, settled_before)
         # Before the position is stored: after a kill, the batch is read again.
-        await _erase_copies(service, batch)
+        await _erase_people(service, batch)
+        for message_id, error in batch.unreadable.items():
+            log.error("message of a former release cannot be read", message_id=str(message_id), error=error)
         async with service.database.write() as session:
             if not batch.read and is_alone:
                 await session.execute(delete(UnindexedMessages))
@@ -74,7 +77,8 @@ async def _read_again(service: Service) -> None:
         unreadable = await session.scalars(
             select(NamedPerson.message_id)
             .where(NamedPerson.digest == UNREADABLE)
-            .order_by(NamedPerson.message_id)
+            # If there are more than one batch, all get their turn.
+            .order_by(func.random())
             .limit(BATCH)
             .with_for_update(skip_locked=True)
         )
@@ -82,7 +86,7 @@ async def _read_again(service: Service) -> None:
         if not ids:
             return
         batch = await _index_readable(session, ids)
-    await _erase_copies(service, batch)
+    await _erase_people(service, batch)
     # After the copies are erased: after a kill, the messages are read again.
     async with service.database.write() as session:
         is_read = [one for one in ids if one not in batch.unreadable and one not in batch.postponed]
@@ -91,21 +95,50 @@ async def _read_again(service: Service) -> None:
         )
 
 
-async def _erase_copies(service: Service, batch: "_Batch") -> None:
-    appeal_ids = await erase_quotations(service, batch.rewritten, batch.replies)
-    await erase_deliveries(service, [*batch.rewritten, *appeal_ids], str(new_id()))
+async def _erase_people(service: Service, batch: "_Batch") -> None:
+    """Erase the erased people of a batch in its messages, and in the copies that other services have.
+
+    Links in our replies come first: the messages name the people until appeals has removed them, so that after a
+    kill the next run finds both again.
+    """
+    await erase_quotations(service, [], batch.replies)
+    rewritten: list[UUID] = []
+    async with service.database.write() as session:
+        for message_id, erased in batch.erased.items():
+            try:
+                async with session.begin_nested():
+                    names, _ = await erase_people(session, [message_id], erased)
+            except Exception as error:  # of any type, since payloads of former releases may have any
+                if is_outage(error):
+                    raise
+                batch.unreadable[message_id] = _reason(error)
+                continue
+            rewritten += names.rewritten
+        await index_messages(await driver_connection(session), {(UNREADABLE, one) for one in batch.unreadable})
+    left_out = batch.unreadable.keys() | batch.postponed | set(rewritten)
+    rewritten += [one for one in batch.rewritten if one not in left_out]
+    appeal_ids = await erase_quotations(service, rewritten, {})
+    await erase_deliveries(service, [*rewritten, *appeal_ids], str(new_id()))
+
+
+def _reason(error: Exception) -> str:
+    """Return why a message cannot be read, without the message of the error: it may have words of the payload."""
+    return type(error).__name__
 
 
 @dataclass
 class _Batch:
-    """Messages that were indexed: how many, those that need not be read again, and those that lost words.
+    """Messages that were indexed: how many, and those that need not be read again.
 
-    `replies`: our replies that lost links to people, with the numbers of these, by reply id. `postponed`: messages
-    that are such replies and are being changed. `unreadable`: messages that could not be read, with the errors.
+    `erased`: messages that name erased people, and until when these are erased, by number. `rewritten`: those that
+    lost words before, maybe in a run that was stopped before it commanded the other services. `replies`: our
+    replies that lose links to people, with the numbers of these, by reply id. `postponed`: messages that are such
+    replies and are being changed. `unreadable`: messages that could not be read, with the errors.
     """
 
     read: int = 0
     settled: list[UUID] = field(default_factory=list)
+    erased: dict[UUID, dict[str, datetime]] = field(default_factory=dict)
     rewritten: list[UUID] = field(default_factory=list)
     replies: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
     postponed: set[UUID] = field(default_factory=set)
@@ -113,7 +146,7 @@ class _Batch:
 
 
 async def _index_next(session: WriteSession, after: UUID, settled_before: datetime | None) -> _Batch:
-    """Index the next messages, and erase the erased people in them. The first message that was received at
+    """Index the next messages, and find the erased people in them. The first message that was received at
     `settled_before` or later, and all after it, are not settled; nor are a reply of ours that is being changed,
     and all after it.
     """
@@ -122,14 +155,13 @@ async def _index_next(session: WriteSession, after: UUID, settled_before: dateti
     )
     messages = found.all()
     batch = await _index_readable(session, [row.id for row in messages])
-    for message_id, error in batch.unreadable.items():
-        log.error("message of a former release cannot be read", message_id=str(message_id), error=error)
-    await index_messages(await driver_connection(session), {(UNREADABLE, one) for one in batch.unreadable})
     settled = takewhile(
         lambda row: row.id not in batch.postponed and (settled_before is None or row.received_at < settled_before),
         messages,
     )
     batch.read, batch.settled = len(messages), [row.id for row in settled]
+    # The others are read again: they are then commanded once, not in every run.
+    batch.rewritten = [one for one in batch.rewritten if one in set(batch.settled)]
     return batch
 
 
@@ -142,11 +174,11 @@ async def _index_readable(session: WriteSession, ids: Sequence[UUID]) -> _Batch:
         if is_outage(error):
             raise
         if len(ids) == 1:
-            # Without the message of the error: it may have words of the payload.
-            return _Batch(unreadable={ids[0]: type(error).__name__})
+            return _Batch(unreadable={ids[0]: _reason(error)})
     batch = _Batch()
     for one in ids:
         alone = await _index_readable(session, [one])
+        batch.erased |= alone.erased
         batch.rewritten += alone.rewritten
         batch.postponed |= alone.postponed
         batch.unreadable |= alone.unreadable
@@ -187,17 +219,14 @@ async def _index(session: WriteSession, ids: Sequence[UUID]) -> _Batch:
         {(index_digest(row.network, number), row.id) for row in messages for number in named[row.id].values()},
     )
     with_erased = await _with_erased_people(session, messages, named)
-    batch = _Batch()
+    batch = _Batch(rewritten=[row.id for row in messages if ERASED_TEXT in row.text])
     for row, erased in with_erased:
         links = await erase_reply_links(session, [row.id], erased)
         batch.postponed |= links.postponed
         for reply_id, people in links.people.items():
             batch.replies[reply_id] |= people
-    for row, erased in with_erased:
-        if row.id in batch.postponed:  # Without the link, the reply would not be found in the next run.
-            continue
-        names, _ = await erase_people(session, [row.id], erased)
-        batch.rewritten += names.rewritten
+    # Without the link, a reply that is being changed would not be found in the next run.
+    batch.erased = {row.id: erased for row, erased in with_erased if row.id not in batch.postponed}
     return batch
 
 

@@ -22,7 +22,7 @@ from shared.contracts.erasures import (
     QuotationsErased,
 )
 from shared.database.sessions import Database
-from shared.service_client import ServiceUnavailable
+from shared.service_client import ServiceRejected, ServiceUnavailable
 from tests.conftest import TestDatabase
 from tests.integration.ingest.ingest_harness import IngestHarness
 
@@ -45,7 +45,20 @@ class OtherServices:
     database: TestDatabase
     failing: set[str] = field(default_factory=set)
     commands: list[str] = field(default_factory=list)
+    # Appeals is of a former release, which does not know a field of the command `quotations`.
+    is_former: bool = False
+    quotations: list[EraseQuotations] = field(default_factory=list)
     delivery_subjects: list[str] = field(default_factory=list)
+
+    @property
+    def unlinked(self) -> dict[UUID, list[str]]:
+        """Return the numbers of the people whose links appeals was to remove, by reply id."""
+        return {reply: people for command in self.quotations for reply, people in command.replies.items()}
+
+    @property
+    def taken_over(self) -> set[UUID]:
+        """Return the messages whose texts appeals was to take over."""
+        return {one for command in self.quotations for one in command.message_ids}
 
     async def post(self, callee: str, path: str, body: dict[str, Any], **_: Any) -> dict[str, Any]:
         """Handle an erasure request as the called service does."""
@@ -56,8 +69,13 @@ class OtherServices:
             "grades",
         }
         self.commands.append("appeals/quotations" if path.endswith("/quotations") else callee)
-        if self.failing & {callee, path.rpartition("/")[2]}:
+        name = path.rpartition("/")[2]
+        # Both kinds of the command `quotations` may fail, or one.
+        kind = "replies" if body.get("replies") else "messages"
+        if self.failing & {callee, name, *((kind,) if name == "quotations" else ())}:
             raise ServiceUnavailable(f"{callee} responded with status 503")
+        if self.is_former and name == "quotations":
+            raise ServiceRejected(422, {"detail": "replies: extra fields are forbidden"})
         database = Database(self.database.url(callee), 1, name=callee)
         try:
             async with database.write() as session:
@@ -65,6 +83,7 @@ class OtherServices:
                     command = EraseQuotations.model_validate(body)
                     ids = await erase_quotations(session, command.message_ids)
                     await erase_reply_links(session, command.replies)
+                    self.quotations.append(command)
                     return QuotationsErased(appeal_ids=ids).model_dump(mode="json")
                 if callee == "appeals":
                     erased = await erase_appeals(session, EraseAuthor.model_validate(body))

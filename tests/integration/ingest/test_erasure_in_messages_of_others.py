@@ -22,6 +22,7 @@ from services.ingest.networks.vk import vk_payloads
 from services.ingest.pseudonymisation.author_keys import author_key
 from shared import clock
 from shared.jobs import RetryLater
+from shared.service_client import ServiceUnavailable
 from tests.conftest import TestDatabase
 from tests.integration.data_growth.query_plans import MODES, explain
 from tests.integration.ingest.erasure_harness import NATIVE_ID, WORDS, ErasureHarness, OtherServices
@@ -277,7 +278,20 @@ async def test_stopped_erasure_commands_appeals_when_it_runs_again(harness: Eras
     harness.others.failing, harness.others.commands[:] = set(), []
     await harness.run(erasure_id)
     assert harness.others.commands.count("appeals/quotations") == 1
+    assert harness.others.taken_over == {(await harness.ingest.row("-101_9"))["id"]}
     assert await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM named_people") == 0
+
+
+async def test_erasure_waits_for_appeals_of_a_former_release(harness: ErasureHarness) -> None:
+    await harness.ingest.take(harness.direct_message(), _comment(harness, f"{LINK}, верно"))
+    erasure_id = (await harness.request()).json()["id"]
+    harness.others.is_former = True
+    with pytest.raises(RetryLater):
+        await harness.run(erasure_id)
+    assert (await harness.record(erasure_id))["error"].endswith("appeals responded with status 422")
+    harness.others.is_former = False
+    await harness.run(erasure_id)
+    assert harness.others.taken_over == {(await harness.ingest.row("-101_9"))["id"]}
 
 
 async def test_stopped_erasure_erases_the_deliveries_when_it_runs_again(harness: ErasureHarness) -> None:
@@ -336,6 +350,7 @@ async def test_links_in_our_own_replies_to_others_are_erased(harness: ErasureHar
     connection, left = harness.ingest.raw_connection, "[данные удалены] уже спрашивал, починим завтра"
     row = await connection.fetchrow("SELECT * FROM publications WHERE id = $1", publication_id)
     assert (row["text"], row["previous_texts"]) == (left, ["Раньше: [данные удалены]"])
+    assert harness.others.unlinked == {row["reply_id"]: [NATIVE_ID]}
     change = await connection.fetchrow("SELECT text, part_texts FROM publication_changes")
     assert tuple(change) == (left, [left])
     assert row["erased_at"] is None
@@ -368,10 +383,39 @@ async def test_indexing_erases_links_in_our_own_replies(harness: ErasureHarness)
     await harness.ingest.raw_connection.execute("UPDATE publication_changes SET status = 'done'")
     await _index(harness)
     await _index(harness)
-    query = "SELECT text FROM publications WHERE id = $1"
-    text = await harness.ingest.raw_connection.fetchval(query, publication_id)
-    assert text == "[данные удалены] уже спрашивал, починим завтра"
+    query = "SELECT reply_id, text FROM publications WHERE id = $1"
+    row = await harness.ingest.raw_connection.fetchrow(query, publication_id)
+    assert row["text"] == "[данные удалены] уже спрашивал, починим завтра"
+    assert harness.others.unlinked == {row["reply_id"]: [NATIVE_ID]}
     assert await harness.ingest.raw_connection.fetchval("SELECT count(*) FROM unindexed_messages") == 0
+
+
+@pytest.mark.parametrize("failing", ["quotations", "replies", "messages", "deliveries"])
+async def test_stopped_indexing_commands_the_other_services_when_it_runs_again(
+    harness: ErasureHarness, failing: str
+) -> None:
+    """The person is erased: no later erasure commands them."""
+    publication_id = await _own_reply(harness)
+    await harness.ingest.take(
+        harness.direct_message(), _message(harness, fwd_messages=[_shared(int(NATIVE_ID), WORDS)])
+    )
+    await harness.ingest.raw_connection.execute("DELETE FROM named_people")
+    await harness.erase()
+    harness.others.delivery_subjects.clear()
+    await _forget_index(harness)
+    harness.others.failing = {failing}
+    with pytest.raises(ServiceUnavailable):
+        await _index(harness)
+    assert harness.others.delivery_subjects == []
+    harness.others.failing = set()
+    await _index(harness)
+    reply_id = await harness.ingest.raw_connection.fetchval(
+        "SELECT reply_id FROM publications WHERE id = $1", publication_id
+    )
+    lost = {(await harness.ingest.row(one))["id"] for one in ("-101_10", "101_5001_5")}
+    assert harness.others.unlinked == {reply_id: [NATIVE_ID]}
+    assert harness.others.taken_over == lost
+    assert {*harness.others.delivery_subjects} == {*map(str, lost)}
 
 
 async def _forget_index(harness: ErasureHarness) -> None:
@@ -485,6 +529,25 @@ async def test_unreadable_message_does_not_stop_the_others_and_erasures_wait_for
     assert await _unreadable(harness) == 0
     await harness.run(erasure_id)
     assert await harness.found() == []
+
+
+async def test_all_unreadable_messages_are_read_again_in_turn(
+    harness: ErasureHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await harness.ingest.take(*(_comment(harness, f"{LINK}, верно", number) for number in (31, 32)))
+    await harness.ingest.raw_connection.execute("UPDATE messages SET raw = $1", HUGE)
+    await _forget_index(harness)
+    await _index(harness)
+    assert await _unreadable(harness) == 2
+    monkeypatch.setattr("services.ingest.erasure.index_older_messages.BATCH", 1)
+    await harness.ingest.raw_connection.execute(
+        "UPDATE messages SET raw = '{}' WHERE id = (SELECT max(message_id::text)::uuid FROM named_people)"
+    )
+    for _ in range(50):
+        await _index(harness)
+        if await _unreadable(harness) == 1:
+            break
+    assert await _unreadable(harness) == 1
 
 
 async def test_payload_of_an_odd_type_does_not_stop_the_index(harness: ErasureHarness) -> None:
