@@ -148,7 +148,7 @@ async def create_replies_batch(
     """Create the replies to the next members; return the id of the last member, or None if there are no more.
     `joined_from`: only members that joined since then. Idempotent.
     """
-    reply = await session.get_one(IncidentReply, reply_id)
+    reply = await _locked_reply(session, reply_id)
     query = (
         select(IncidentMember.id, IncidentMember.appeal_id)
         .join(Appeal, Appeal.id == IncidentMember.appeal_id)
@@ -185,8 +185,15 @@ async def create_reply_for(session: WriteSession, reply_id: UUID, appeal_id: UUI
     """Create the reply to an appeal that had another reply under way; return False if the other is still under
     way.
     """
-    reply = await session.get_one(IncidentReply, reply_id)
+    reply = await _locked_reply(session, reply_id)
     return not await _ReplyBatch(session, reply).run([appeal_id])
+
+
+async def _locked_reply(session: WriteSession, reply_id: UUID) -> IncidentReply:
+    """Return the reply, locked: no erasure changes its text until the copies are stored. Call before appeals are
+    locked.
+    """
+    return await session.get_one(IncidentReply, reply_id, with_for_update={"read": True})
 
 
 class _ReplyBatch:

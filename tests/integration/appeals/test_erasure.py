@@ -1,5 +1,6 @@
 """Erasure of a citizen's texts in appeals, as ingest requests it."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ import httpx
 import pytest
 
 from services.appeals.erasure.stored_values import without_words
+from services.appeals.incidents.bulk_reply import create_replies_batch
 from services.appeals.lifecycle.erasure_lock import lock_erasure
 from shared.database.sessions import Database
 from tests.integration.appeals import reply_helpers
@@ -418,6 +420,79 @@ async def test_second_message_of_the_same_second_does_not_replace_the_text_of_th
     assert (await scenario.appeal(appeal["id"]))["text"] == QUESTION
 
 
+async def _unlinked(scenario: AppealsScenario, *reply_ids: str) -> httpx.Response:
+    """Remove the links to the person «1500177734» from these replies, as ingest requests it."""
+    return await scenario.appeals.client.post(
+        "/internal/erasures/quotations",
+        json={"message_ids": [], "replies": {one: ["1500177734"] for one in reply_ids}},
+        headers=scenario.appeals.service_headers("ingest"),
+    )
+
+
+async def test_reply_to_an_incident_loses_links_before_later_members_get_it(scenario: AppealsScenario) -> None:
+    first = await reply_helpers.appeal(scenario)
+    made = await scenario.post("/incidents", {"appeal_ids": [first["id"]], "title": "Нет света"})
+    incident = f"/incidents/{made.json()['id']}"
+    sent = await scenario.post(f"{incident}/replies", {"text": f"[id1500177734|{WORD}] прав, починим."})
+    assert sent.status_code == 202, sent.text
+    await reply_helpers.make_replies(scenario)
+    (reply,) = (await scenario.appeal(first["id"]))["replies"]
+    assert WORD in reply["text"]
+    for _ in range(2):
+        assert (await _unlinked(scenario, reply["id"])).status_code == 200
+    assert await _rows_with(scenario, WORD) == []
+    left = "[данные удалены] прав, починим."
+    (shown,) = (await scenario.get(f"{incident}/replies")).json()["items"]
+    assert shown["text"] == left
+    later = await reply_helpers.appeal(scenario, author="boris", thread="vk:-101_2")
+    joined = await scenario.post(f"{incident}/members", {"appeal_ids": [later["id"]]})
+    assert joined.status_code == 200, joined.text
+    await reply_helpers.make_replies(scenario)
+    assert [one["text"] for one in (await scenario.appeal(later["id"]))["replies"]] == [left]
+
+
+async def test_erasure_waits_while_copies_of_a_reply_to_an_incident_are_made(scenario: AppealsScenario) -> None:
+    """The job has read the text with the link, and not stored the copy yet."""
+    found = await reply_helpers.appeal(scenario)
+    made = await scenario.post("/incidents", {"appeal_ids": [found["id"]], "title": "Нет света"})
+    path = f"/incidents/{made.json()['id']}/replies"
+    sent = await scenario.post(path, {"text": f"[id1500177734|{WORD}] прав, починим."})
+    await reply_helpers.make_replies(scenario)
+    (reply,) = (await scenario.appeal(found["id"]))["replies"]
+    async with Database(scenario.database.url("appeals"), 1, name="test").write() as session:
+        await create_replies_batch(session, UUID(sent.json()["id"]), joined_from=None, after=None)
+        erasing = asyncio.create_task(_unlinked(scenario, reply["id"]))
+        finished, _ = await asyncio.wait([erasing], timeout=1)
+        assert not finished
+    assert (await erasing).status_code == 200
+    assert await _rows_with(scenario, WORD) == []
+
+
+async def test_remarks_on_a_reply_to_another_person_lose_links(scenario: AppealsScenario) -> None:
+    found = await reply_helpers.appeal(scenario)
+    reply = await published(scenario, found)
+    approval = {"decision": "approved", "reason": "urgent", "remarks": f"@id1500177734 ({WORD}) прав"}
+    await reply_helpers.execute(scenario, "UPDATE replies SET approval = $1", json.dumps(approval))
+    assert (await _unlinked(scenario, reply["id"])).status_code == 200
+    assert await _rows_with(scenario, WORD) == []
+    stored = await scenario.ingest.fetchval("SELECT approval FROM replies")
+    assert json.loads(stored) == approval | {"remarks": "[данные удалены] прав"}
+
+
+async def test_links_are_not_removed_while_a_reply_is_being_changed(scenario: AppealsScenario) -> None:
+    """Ingest may not know of the change yet: it would publish the link again."""
+    found = await reply_helpers.appeal(scenario)
+    reply = await published(scenario, found, f"[id1500177734|{WORD}] прав.")
+    asked = await change(scenario, found, reply, EDIT | {"text": f"[id1500177734|{WORD}] не прав."})
+    assert (await _unlinked(scenario, reply["id"])).status_code == 409
+    (shown,) = await reply_helpers.replies_of(scenario, found)
+    assert WORD in shown["text"]
+    await emit_outcome(scenario, reply, asked, "edited")
+    assert (await _unlinked(scenario, reply["id"])).status_code == 200
+    await scenario.ingest.execute("UPDATE publications SET text = 'Без ссылки'")
+    assert await _rows_with(scenario, WORD) == []
+
+
 async def test_replies_to_another_person_lose_links_to_an_erased_person(scenario: AppealsScenario) -> None:
     link = f"[id1500177734|{WORD}]"
     await scenario.citizen_writes(QUESTION, author="boris")
@@ -428,11 +503,7 @@ async def test_replies_to_another_person_lose_links_to_an_erased_person(scenario
     await scenario.ingest.execute("UPDATE publications SET text = 'Без ссылки'")
     before = await scenario.appeal(opened["id"])
     for _ in range(2):
-        answer = await scenario.appeals.client.post(
-            "/internal/erasures/quotations",
-            json={"message_ids": [], "replies": {reply["id"]: ["1500177734"]}},
-            headers=scenario.appeals.service_headers("ingest"),
-        )
+        answer = await _unlinked(scenario, reply["id"])
         assert answer.json() == {"appeal_ids": []}, answer.text
     assert await _rows_with(scenario, WORD) == []
     after = await scenario.appeal(opened["id"])

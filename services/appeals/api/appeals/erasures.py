@@ -30,6 +30,6 @@ async def erase_quotations_of_author(
     session: UncheckedWriteTransaction, caller: IngestService, body: EraseQuotations
 ) -> QuotationsErased:
     """Take over texts of messages that quoted or named an author; remove links from replies. Idempotent."""
-    appeal_ids = await erase_quotations(session, body.message_ids)
+    # First: it locks replies to incidents before appeals, as the jobs that copy them do.
     await erase_reply_links(session, body.replies)
-    return QuotationsErased(appeal_ids=appeal_ids)
+    return QuotationsErased(appeal_ids=await erase_quotations(session, body.message_ids))
