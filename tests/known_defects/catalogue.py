@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-_INGEST = "services/ingest"
-_APPEALS = "services/appeals"
 _EXACTLY_ONCE = "tests/integration/ingest/test_exactly_once.py"
 _DELETIONS = "tests/integration/ingest/test_unannounced_deletions.py"
 _READ_BACK = "tests/integration/ingest/test_read_back.py"
@@ -34,7 +32,7 @@ DEFECTS = (
     Defect(
         "ok-count-of-living-comments",
         "a comment deleted in OK between two polls stays shown",
-        f"{_INGEST}/networks/ok/reading/discussion_poll.py",
+        "services/ingest/networks/ok/reading/discussion_poll.py",
         """        stored_counts = await self._intake.threads_with_other_count(
             {f"ok:{one.key}": one.count for _, one in found}
         )
@@ -45,7 +43,7 @@ DEFECTS = (
     Defect(
         "vk-count-of-living-comments",
         "a comment deleted in VK whose event was missed stays shown",
-        f"{_INGEST}/networks/vk/reading/wall_poll.py",
+        "services/ingest/networks/vk/reading/wall_poll.py",
         "others = await self._intake.threads_with_other_count(counts)",
         "others: dict[str, int] = {}",
         f"{_DELETIONS}::test_vk_comment_with_missed_deletion_event_is_marked_deleted",
@@ -53,7 +51,7 @@ DEFECTS = (
     Defect(
         "vk-reconciliation-skips-count-0",
         "reconciliation reports `deleted 0` for a thread whose last comment was deleted",
-        f"{_INGEST}/networks/vk/reading/vk_scan.py",
+        "services/ingest/networks/vk/reading/vk_scan.py",
         "for key, count in posts.counts.items() if count or key in others}",
         "for key, count in posts.counts.items() if count and key}",
         f"{_DELETIONS}::test_vk_comment_with_missed_deletion_event_is_marked_deleted",
@@ -62,7 +60,7 @@ DEFECTS = (
     Defect(
         "retry-without-a-read",
         "«send again» publishes an answer twice if the lost call takes effect late",
-        f"{_INGEST}/publishing/publication_requests.py",
+        "services/ingest/publishing/publication_requests.py",
         "doubt = row.sending_since is not None and not busy",
         "doubt = row.sending_since is not None and not busy and False",
         f"{_EXACTLY_ONCE}::test_retried_reply_is_published_once_after_late_effect",
@@ -70,7 +68,7 @@ DEFECTS = (
     Defect(
         "failed-publications-not-matched",
         "an answer that appeared after it was given up is offered for sending again",
-        f"{_INGEST}/intake/own_reply_matching.py",
+        "services/ingest/intake/own_reply_matching.py",
         "    # Publications in flight come before",
         '    candidates = [one for one in candidates if one.status != "failed"]\n'
         "    # Publications in flight come before",
@@ -79,7 +77,7 @@ DEFECTS = (
     Defect(
         "target-recomputed",
         "an answer appears under a later message than the chosen one",
-        f"{_APPEALS}/replies/handover.py",
+        "services/appeals/replies/handover.py",
         "    if reply.in_reply_to is not None:\n        return\n",
         "    appeal = await session.get_one(Appeal, reply.appeal_id)\n"
         "    reply.in_reply_to = (await target_message(session, appeal)).id\n    return\n",
@@ -88,7 +86,7 @@ DEFECTS = (
     Defect(
         "match-by-clock",
         "a network whose clock is five minutes off gets the answer twice",
-        f"{_INGEST}/intake/own_reply_matching.py",
+        "services/ingest/intake/own_reply_matching.py",
         """            publication.baseline_position is None
             or entry.thread_position(one.external_id, one.written_at) >= publication.baseline_position
 """,
@@ -98,7 +96,7 @@ DEFECTS = (
     Defect(
         "lease-by-the-clock-of-the-machine",
         "two workers with different clocks send one answer",
-        f"{_INGEST}/publishing/publisher.py",
+        "services/ingest/publishing/publisher.py",
         "        sending_since=DATABASE_NOW,\n        attempts=row.attempts + 1,",
         "        sending_since=clock.now(),\n        attempts=row.attempts + 1,",
         f"{_EXACTLY_ONCE}::test_call_of_a_worker_with_a_slow_clock_is_waited_for",
@@ -106,7 +104,7 @@ DEFECTS = (
     Defect(
         "no-deadline-before-the-write",
         "a call that waited too long is sent after another worker took over",
-        f"{_INGEST}/networks/calls.py",
+        "services/ingest/networks/calls.py",
         "if not_after is not None and boottime_seconds() >= not_after:",
         "if not_after is not None and boottime_seconds() < 0:",
         f"{_READ_BACK}::test_nothing_is_sent_after_deadline",
@@ -114,7 +112,7 @@ DEFECTS = (
     Defect(
         "refused-read-means-absent",
         "an answer is sent again because VK refused to show the thread",
-        f"{_INGEST}/networks/vk/vk_network.py",
+        "services/ingest/networks/vk/vk_network.py",
         """        with mapping_read_errors():
             parsed = await self._publishing.read_thread(outgoing)
 """,
@@ -129,7 +127,7 @@ DEFECTS = (
     Defect(
         "two-answers-at-once",
         "two colleagues answer one citizen twice in public",
-        f"{_APPEALS}/replies/submission.py",
+        "services/appeals/replies/submission.py",
         "    await require_none_under_way(session, appeal)\n    if draft.kind",
         "    if draft.kind",
         f"{_PENDING}::test_second_of_two_concurrent_replies_is_refused",
@@ -137,7 +135,7 @@ DEFECTS = (
     Defect(
         "version-of-a-decision-ignored",
         "a moderator's decision is replaced by a colleague who has not seen it",
-        f"{_APPEALS}/moderation/reviews.py",
+        "services/appeals/moderation/reviews.py",
         "    check_version(version, seen.version, version=version, decision=decision)\n"
         "    if seen.given or previous is None or previous.reviewed_by == caller.actor:",
         "    if previous is not None or caller.actor:",
@@ -146,7 +144,7 @@ DEFECTS = (
     Defect(
         "same-text-twice",
         "the same final answer is published twice without a key",
-        f"{_APPEALS}/replies/submission.py",
+        "services/appeals/replies/submission.py",
         "        await repeated_texts.require_new_text(session, appeal, draft.text)\n",
         "        pass\n",
         f"{_PENDING}::test_same_final_text_is_refused_within_the_window",
@@ -221,7 +219,7 @@ DEFECTS = (
     Defect(
         "sending-state-lost-in-failover",
         "a failover forgets that an answer was being sent, and it is sent twice",
-        f"{_INGEST}/publishing/publisher.py",
+        "services/ingest/publishing/publisher.py",
         "    await wait_for_standby_commit(session)\n    # Read before",
         "    # Read before",
         f"{_EXACTLY_ONCE}::test_sending_state_is_committed_synchronously_before_the_call",
@@ -238,7 +236,7 @@ DEFECTS = (
     Defect(
         "dead-letter-leaves-the-reply-queued",
         "an answer whose job was dead-lettered stays «queued» and cannot be sent again",
-        f"{_APPEALS}/worker.py",
+        "services/appeals/worker.py",
         "@queue.handler(jobs.RETRY_PUBLICATION, on_dead_letter=on_job_dead_lettered)",
         "@queue.handler(jobs.RETRY_PUBLICATION)",
         "tests/integration/appeals/test_failed_replies.py::test_reply_whose_job_was_dead_lettered_can_be_retried",
@@ -246,7 +244,7 @@ DEFECTS = (
     Defect(
         "second-broken-promise-unnoticed",
         "the second promise that an organisation breaks is not in the figures",
-        f"{_APPEALS}/answers/published_replies.py",
+        "services/appeals/answers/published_replies.py",
         "        appeal.overdue_recorded_at = None\n",
         "",
         "tests/integration/appeals/test_failed_replies.py::test_each_broken_promise_is_recorded_once",
@@ -254,7 +252,7 @@ DEFECTS = (
     Defect(
         "failed-answer-hidden",
         "an appeal whose answer failed looks answered in the lists",
-        f"{_APPEALS}/answers/published_replies.py",
+        "services/appeals/answers/published_replies.py",
         '    appeal.reply_failed = {"reply_id": str(reply.id), **summary}\n',
         "",
         "tests/integration/appeals/test_failed_replies.py"
@@ -263,7 +261,7 @@ DEFECTS = (
     Defect(
         "failure-without-event",
         "no webhook tells that an answer failed",
-        f"{_APPEALS}/answers/published_replies.py",
+        "services/appeals/answers/published_replies.py",
         "    recorder.add_event(failed)\n",
         "    del failed\n",
         "tests/integration/appeals/test_failed_replies.py::test_failed_reply_emits_an_event_with_appeal_and_reason",
@@ -328,7 +326,7 @@ DEFECTS = (
     Defect(
         "confirmation-code-for-anybody",
         "a stranger gets the confirmation code of a community and makes us call VK",
-        f"{_INGEST}/callbacks/receiver.py",
+        "services/ingest/callbacks/receiver.py",
         "        if not expected:\n            raise self._rejection(known.page.network, sender)\n",
         "",
         f"{_CALLBACKS}::test_confirmation_without_a_pending_server_is_refused_without_a_call",
@@ -344,7 +342,7 @@ DEFECTS = (
     Defect(
         "rejected-events-unlimited",
         "a stranger may guess the secret of a community without end",
-        f"{_INGEST}/callbacks/receiver.py",
+        "services/ingest/callbacks/receiver.py",
         "        if self._refusals.exceeded(sender):\n            return TooManyRequests",
         "        if sender == network:\n            return TooManyRequests",
         f"{_CALLBACKS}::test_sender_of_many_rejected_events_gets_429",
@@ -352,7 +350,7 @@ DEFECTS = (
     Defect(
         "quadratic-mentions",
         "a post of a citizen stalls the classification of all others",
-        f"{_APPEALS}/classification/text/tokenizer.py",
+        "services/appeals/classification/text/tokenizer.py",
         r"\d++(?::[^|\[\]]*+)?\|[^\[\]]*+\]",
         r"\d+(?::[^|\]]*)?\|[^\]]*\]",
         "tests/unit/appeals/test_hostile_texts.py::test_patterns_run_in_linear_time",
@@ -360,7 +358,7 @@ DEFECTS = (
     Defect(
         "crashing-text-blocks-the-queue",
         "a text that crashes the classifier holds up all later texts",
-        f"{_APPEALS}/classification/classifier_pool.py",
+        "services/appeals/classification/classifier_pool.py",
         "except BrokenProcessPool:\n            await self._in_process(load_info)\n            log.warning(",
         "except ZeroDivisionError:\n            await self._in_process(load_info)\n            log.warning(",
         "tests/integration/appeals/test_classifier_failures.py"
@@ -369,7 +367,7 @@ DEFECTS = (
     Defect(
         "text-without-a-deadline",
         "a text that takes minutes of CPU time holds up all later texts",
-        f"{_APPEALS}/classification/classifier_process.py",
+        "services/appeals/classification/classifier_process.py",
         "    signal.setitimer(signal.ITIMER_PROF, deadline)\n",
         "",
         "tests/unit/appeals/test_classifier_pool.py"

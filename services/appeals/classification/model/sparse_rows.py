@@ -20,7 +20,7 @@ class SparseRows:
 
     def __init__(self, data: Values, indices: Places, indptr: Places, column_count: int) -> None:
         self.data = data
-        # numpy converts any other type anew for each selection and each count.
+        # numpy converts any other type again for each selection and each count.
         self.indices = indices.astype(np.intp, copy=False)
         self.indptr = indptr.astype(np.intp, copy=False)
         self.shape = (len(indptr) - 1, column_count)
