@@ -8,9 +8,9 @@ import statistics
 import sys
 import time
 from asyncio.subprocess import Process
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -59,7 +59,8 @@ class Reader:
         while True:
             try:
                 message = await stream.message()
-            except (EOFError, aiohttp.ClientError):
+            except (EOFError, aiohttp.ClientError) as error:
+                self.ended = self.ended or repr(error)
                 return
             self.last_id = stream.last_id
             self.ended = message.data["reason"] if message.event == ENDED else None
@@ -101,6 +102,16 @@ class Api:
             self.process.send_signal(signal.SIGTERM)
         async with asyncio.timeout(HANG_SECONDS):
             await self.process.wait()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Stop the process while the block runs."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
 
     def memory(self) -> int:
         """Return the resident memory of the process in bytes."""
@@ -225,6 +236,11 @@ async def test_500_listeners_get_each_event_once_despite_disconnects(
             after = [api.memory() for api in apis]
             each = [2 * (now - then) / LISTENERS for then, now in zip(before, after, strict=True)]
             report(f"memory of a listener after {EVENTS} events: {' and '.join(map(kilobytes, each))}")
+            # More events than the buffers hold come at once: listeners that read are not cut off.
+            with apis[1].paused():
+                await write(pool, organisations, written)
+            await everything_arrived(database, readers[:-1])
+            report(f"delay after a pause: {delay(readers)}")
             await write(pool, [None], written, LARGE_EVENTS, LARGE)
             await everything_arrived(database, readers[:-1])
         report(f"with large events and a client that does not read: {delay(readers)}")
@@ -290,6 +306,8 @@ async def everything_arrived(database: TestDatabase, readers: Sequence[Reader]) 
             expected[audience].append(f"0.{row['position']}")
 
     async def complete() -> bool:
+        ended = Counter(reader.ended for reader in readers if reader.ended)
+        assert not ended, f"streams ended before all events came: {ended}"
         return all(len(reader.got) >= len(expected[reader.organisation_id]) for reader in readers)
 
     await eventually(complete, "all events")

@@ -120,9 +120,10 @@ async def stream_events(
 
     Organisation staff get events of their organisation. After a break open the stream again with
     `Last-Event-ID`: no event is lost or sent twice. After 15 seconds without events a comment is sent. The stream
-    ends when the access token expires, the caller's access changes, or the caller reads too slowly: the last
-    message, `stream.ended`, has the reason. A position whose events were deleted gets 410. A request without the
-    `Authorization` header gets a stream that ends with the reason `gone` instead: `EventSource` hides the status.
+    ends when the access token expires, or the caller's access changes: the last message, `stream.ended`, has the
+    reason. A caller that reads nothing for 30 seconds is disconnected. A position whose events were deleted gets
+    410. A request without the `Authorization` header gets a stream that ends with the reason `gone` instead:
+    `EventSource` hides the status.
     """
     asked = [part.strip() for value in types or () for part in value.split(",")]
     wanted = event_feed.resolve_types(caller, asked, "type")

@@ -10,7 +10,6 @@ class StreamEndReason(StrEnum):
 
     TOKEN_EXPIRED = "token_expired"  # noqa: S105 — no secret
     ACCESS_CHANGED = "access_changed"
-    TOO_SLOW = "too_slow"
     GONE = "gone"
     UNAVAILABLE = "unavailable"
     SHUTDOWN = "shutdown"

@@ -29,6 +29,10 @@ _RETRY_MS = (1_000, 5_000)
 _HEADERS = {"X-Accel-Buffering": "no"}
 
 
+# The reason under which a stream is counted whose client did not read a message in time.
+_TOO_SLOW = "too_slow"
+
+
 class _ClientStalledError(Exception):
     """The client did not read a message in time."""
 
@@ -40,12 +44,12 @@ class EventStream(EventSourceResponse):
         self, live: LiveStream, database: Database, listener: Listener, after: int, *, at_end: bool = False
     ) -> None:
         """`at_end`: whether `after` is the position of the last event."""
-        self._end = after if at_end else None
         self._live = live
         self._database = database
         self._listener = listener
         self._send_timeout = webhooks_settings().stream_send_timeout_seconds
-        self._stream = self._messages(after)
+        self._stalled = False
+        self._stream = self._messages(after, end=after if at_end else None)
         super().__init__(self._stream, headers=_HEADERS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +62,7 @@ class EventStream(EventSourceResponse):
             reason = "failed"
             raise
         finally:
-            ENDED_STREAMS.labels(self._listener.end or reason).inc()
+            ENDED_STREAMS.labels(_TOO_SLOW if self._stalled else self._listener.end or reason).inc()
 
     async def stream_response(self, send: Send) -> None:
         """Send the messages one by one; abort the connection if the client does not read a message in time."""
@@ -70,7 +74,7 @@ class EventStream(EventSourceResponse):
             await self._send(send, {"type": "http.response.body", "body": b"", "more_body": False})
         except _ClientStalledError:
             # The response cannot be completed, so the connection is aborted.
-            self._listener.finish(StreamEndReason.TOO_SLOW)
+            self._stalled = True
             log.warning("event stream aborted: the client does not read")
             abort_connection(self._scope)
 
@@ -81,31 +85,38 @@ class EventStream(EventSourceResponse):
         except TimeoutError as error:
             raise _ClientStalledError from error
 
-    async def _messages(self, after: int) -> AsyncGenerator[bytes, None]:
+    async def _messages(self, after: int, *, end: int | None) -> AsyncGenerator[bytes, None]:
         listener = self._listener
         yield opened_frame(after, random.randint(*_RETRY_MS))  # noqa: S311 — no secret
-        try:
-            async with aclosing(self._catch_up(after)) as caught_up:
-                async for message in caught_up:
+        reached = after
+        while listener.end is None:
+            try:
+                async with aclosing(self._catch_up(reached, end=end)) as caught_up:
+                    async for message in caught_up:
+                        yield message
+            except Gone as gone:
+                listener.finish(StreamEndReason.GONE)
+                yield ended_frame(StreamEndReason.GONE, gone.detail, gone.extra["next_after"])
+                return
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+                log.warning("event stream ended: dependency unavailable", error=repr(error)[:300])
+                listener.finish(StreamEndReason.UNAVAILABLE)
+            async with aclosing(self._follow()) as live:
+                async for message in live:
                     yield message
-        except Gone as gone:
-            listener.finish(StreamEndReason.GONE)
-            yield ended_frame(StreamEndReason.GONE, gone.detail, gone.extra["next_after"])
-            return
-        except Exception as error:
-            if not is_outage(error):
-                raise
-            log.warning("event stream ended: dependency unavailable", error=repr(error)[:300])
-            listener.finish(StreamEndReason.UNAVAILABLE)
-        async with aclosing(self._follow()) as live:
-            async for message in live:
-                yield message
-        if listener.end is not None:
-            yield ended_frame(listener.end)
+            # A listener that is behind reads the refused events from the database.
+            self._live.tail.detach(listener)
+            reached, end = listener.reached, None
+        yield ended_frame(listener.end)
 
-    async def _catch_up(self, reached: int) -> AsyncGenerator[bytes, None]:
-        """Yield messages after the position until the listener is attached to the live tail, or ends."""
-        listener, end, moved = self._listener, self._end, True
+    async def _catch_up(self, reached: int, *, end: int | None) -> AsyncGenerator[bytes, None]:
+        """Yield messages after the position until the listener is attached to the live tail, or ends.
+
+        `end`: the position of the last event, if it is known that the listener has read up to it.
+        """
+        listener, moved = self._listener, True
         heartbeat = Heartbeat()
         while listener.end is None and not self._live.tail.attach(listener, reached, end=end):
             if not moved:  # the tail is ahead of what this database shows
@@ -130,10 +141,10 @@ class EventStream(EventSourceResponse):
             listener.finish_if_expired()
 
     async def _follow(self) -> AsyncGenerator[bytes, None]:
-        """Yield messages from the live tail, and heartbeats, until the listener ends."""
+        """Yield messages from the live tail, and heartbeats, until the listener is behind or ends."""
         listener = self._listener
         heartbeat = Heartbeat()
-        while listener.end is None:
+        while listener.end is None and not listener.is_behind:
             message = await listener.take(heartbeat.seconds_left())
             if not message and listener.end is None and heartbeat.seconds_left() <= 0:
                 # All events up to the tail's position were sent: a client can continue from there, not only from

@@ -14,7 +14,6 @@ from shared.tables.common import Event
 _DETAILS = {
     StreamEndReason.TOKEN_EXPIRED: "The access token has expired: get a new one and open the stream again",
     StreamEndReason.ACCESS_CHANGED: "Your access was changed or removed: sign in again",
-    StreamEndReason.TOO_SLOW: "Events came faster than you read them: open the stream again from the last one",
     StreamEndReason.UNAVAILABLE: "Events cannot be read now: open the stream again in a moment",
     StreamEndReason.SHUTDOWN: "The server is shutting down: open the stream again",
 }

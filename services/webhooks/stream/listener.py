@@ -17,7 +17,7 @@ CHUNK = 50
 
 
 class Listener:
-    """One open stream. Its buffer is bounded: a slow reader's stream is ended, so that it delays nobody."""
+    """One open stream. Its buffer is bounded: a listener that falls behind reads the rest from the database."""
 
     def __init__(
         self, caller: Caller, types: Collection[str], *, subject_id: UUID | None = None, capacity: int = 1_000
@@ -29,8 +29,9 @@ class Listener:
         self.types = frozenset(types) if Right.EVENTS_READ in caller.rights else frozenset()
         self._is_region_wide = caller.is_region_wide
         self.subject_id = subject_id
-        # Events up to this position were sent before the listener followed the live tail.
+        # All events up to this position that the listener wants were sent or are in the buffer.
         self.reached = 0
+        self._overflowed = False
         self.end: StreamEndReason | None = None
         self._capacity = capacity
         self._frames: deque[bytes] = deque()
@@ -56,15 +57,28 @@ class Listener:
         """Return how many messages the buffer can still take."""
         return self._capacity - len(self._frames)
 
-    def put(self, frame: bytes) -> None:
-        """Add a message; a listener whose buffer is full ends as too slow."""
-        if self.end is not None:
+    def follow_from(self, position: int) -> None:
+        """Begin to follow the live tail after the events up to `position`."""
+        self.reached = position
+        self._overflowed = False
+
+    def put(self, position: int, frame: bytes) -> None:
+        """Add the message of the event at a position. If the buffer is full, refuse this and all later messages
+        until the listener follows the live tail again.
+        """
+        if self.end is not None or self._overflowed:
             return
         if len(self._frames) >= self._capacity:
-            self.finish(StreamEndReason.TOO_SLOW)
+            self._overflowed = True
             return
         self._frames.append(frame)
+        self.reached = position
         self._ready.set()
+
+    @property
+    def is_behind(self) -> bool:
+        """Return whether messages after `reached` were refused, and all messages before them were taken."""
+        return self._overflowed and not self._frames
 
     def finish(self, reason: StreamEndReason) -> None:
         """End the stream; only the first reason counts. Waiting messages are dropped: the client continues after

@@ -45,7 +45,7 @@ class RecentEvent:
         """Add the message to the listener's buffer if the listener wants it."""
         if listener.wants(self.event, self.lineage):
             self.frame = self.frame or event_frame(self.event)
-            listener.put(self.frame)
+            listener.put(self.position, self.frame)
 
 
 class LiveTail:
@@ -84,7 +84,7 @@ class LiveTail:
             self._recent.clear()
         elif reached < self._kept_after:
             return False
-        listener.reached = reached
+        listener.follow_from(reached)
         missed = [recent for recent in self._recent if listener.wants(recent.event, recent.lineage)]
         if len(missed) > listener.room:
             return False

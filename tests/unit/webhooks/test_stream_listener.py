@@ -77,30 +77,55 @@ def test_event_of_another_type_or_subject_is_not_wanted() -> None:
 async def test_messages_are_taken_in_order_and_in_chunks() -> None:
     found = listener()
     for number in range(CHUNK + 1):
-        found.put(b"%d," % number)
+        found.put(number, b"%d," % number)
     assert await found.take(0) == b"".join(b"%d," % number for number in range(CHUNK))
     assert await found.take(0) == b"%d," % CHUNK
     assert await found.take(0) == b""
 
 
-async def test_listener_with_a_full_buffer_ends_and_drops_its_messages() -> None:
+async def test_listener_with_a_full_buffer_refuses_messages_until_it_follows_again() -> None:
     found = listener(capacity=2)
-    for message in (b"1", b"2"):
-        found.put(message)
+    for position, message in enumerate((b"1", b"2", b"3"), 1):
+        assert not found.is_behind
+        found.put(position, message)
+    assert not found.is_behind  # it can still send what waits
+    assert await found.take(0) == b"12"
+    found.put(4, b"4")
+    assert (found.is_behind, found.reached, await found.take(0)) == (True, 2, b"")
+    found.follow_from(4)
+    found.put(5, b"5")
+    assert (found.is_behind, found.reached, await found.take(0)) == (False, 5, b"5")
+
+
+async def test_ended_listener_drops_its_messages_and_keeps_the_first_reason() -> None:
+    found = listener()
+    found.put(1, b"1")
     assert found.seconds_left() == float("inf")
-    found.put(b"3")
-    assert (found.end, await found.take(0)) == (StreamEndReason.TOO_SLOW, b"")
-    found.put(b"4")
     found.finish(StreamEndReason.SHUTDOWN)
-    assert (found.end, await found.take(0)) == (StreamEndReason.TOO_SLOW, b"")
+    found.put(2, b"2")
+    found.finish(StreamEndReason.UNAVAILABLE)
+    assert (found.end, await found.take(0)) == (StreamEndReason.SHUTDOWN, b"")
+
+
+async def test_backlog_larger_than_the_buffer_reaches_a_listener_that_reads() -> None:
+    tail, found = LiveTail(), listener(capacity=2)
+    assert tail.attach(found, 0, end=0)
+    for position in range(1, 6):
+        tail._hand_out(live_tail.RecentEvent(event(position), (), read_at=0))
+    assert [found.end, found.reached, found.is_behind] == [None, 2, False]
+    await found.take(0)
+    tail.detach(found)
+    assert not tail.attach(found, found.reached, end=None)  # more events than it has room for
+    assert tail.attach(found, 3, end=None)
+    assert (found.reached, found.is_behind) == (5, False)
 
 
 async def test_listener_ends_when_the_token_expires() -> None:
     found = listener(expires_at=clock.now() + timedelta(minutes=1))
-    found.put(b"1")
+    found.put(1, b"1")
     assert (await found.take(0), found.end) == (b"1", None)
     late = listener(expires_at=clock.now())
-    late.put(b"1")
+    late.put(1, b"1")
     assert (await late.take(60), late.end) == (b"", StreamEndReason.TOKEN_EXPIRED)
 
 
