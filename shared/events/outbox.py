@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Dialect, TypeDecorator, bindparam, func, select
+from sqlalchemy import Dialect, TypeDecorator, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from shared import clock
 from shared.contracts.event_base import EventData
-from shared.database.bulk_insert import insert_into
+from shared.database.bulk_insert import arrays_of, insert_arrays
 from shared.database.sessions import WriteSession
 from shared.events.listen_notify import EVENTS_WRITTEN
 from shared.ids import new_id
@@ -50,7 +50,8 @@ class _JsonText(TypeDecorator[str]):
 
 
 _NOTIFY = select(func.pg_notify(EVENTS_WRITTEN, ""))
-_INSERT = insert_into(Event).values(data=bindparam("data", type_=_JsonText()))
+_COLUMNS = ("id", "type", "subject_id", "organisation_id", "actor", "occurred_at", "created_at", "data")
+_INSERT = insert_arrays(Event, _COLUMNS, types={"data": _JsonText()})
 
 
 async def emit(session: WriteSession, *events: NewEvent) -> None:
@@ -62,22 +63,20 @@ async def emit(session: WriteSession, *events: NewEvent) -> None:
         return
     await session.flush()
     created_at = clock.now()
-    await session.execute(
-        _INSERT,
-        [
-            {
-                "id": new_id(),
-                "type": event.data.event_type,
-                "subject_id": event.subject_id,
-                "organisation_id": event.organisation_id,
-                "actor": event.actor,
-                "occurred_at": event.occurred_at,
-                "created_at": created_at,
-                "data": event.data.to_json(),
-            }
-            for event in events
-        ],
-    )
+    rows = [
+        {
+            "id": new_id(),
+            "type": event.data.event_type,
+            "subject_id": event.subject_id,
+            "organisation_id": event.organisation_id,
+            "actor": event.actor,
+            "occurred_at": event.occurred_at,
+            "created_at": created_at,
+            "data": event.data.to_json(),
+        }
+        for event in events
+    ]
+    await session.execute(_INSERT, arrays_of(rows, _COLUMNS))
     if not session.info.get("outbox_notified"):
         await session.execute(_NOTIFY)
         session.info["outbox_notified"] = True

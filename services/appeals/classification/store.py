@@ -11,7 +11,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from services.appeals.classification.types import AUTOMATIC_PREFIXES
 from shared.audit import recorder
-from shared.database.bulk_insert import insert_into
+from shared.database.bulk_insert import arrays_of, insert_arrays
 from shared.database.sessions import WriteSession
 from shared.tables.appeals_classification import Classification
 
@@ -31,7 +31,9 @@ async def store_classifications(session: WriteSession, results: Mapping[UUID, di
     if not results:
         return {}
     before = await _previous_values(session, results)
-    new = insert_into(Classification)
+    # Sorted, so that two transactions with the same messages wait for each other instead of deadlocking.
+    rows = [results[message_id] for message_id in sorted(results)]
+    new = insert_arrays(Classification, tuple(rows[0]))
     written = await session.execute(
         new.on_conflict_do_update(
             index_elements=["message_id"],
@@ -41,8 +43,7 @@ async def store_classifications(session: WriteSession, results: Mapping[UUID, di
                 _is_automatic(Classification.classified_by), not_(_is_automatic(new.excluded.classified_by))
             ),
         ).returning(new.table.c.message_id, new.table.c.version),
-        # Sorted, so that two transactions with the same messages wait for each other instead of deadlocking.
-        [results[message_id] for message_id in sorted(results)],
+        arrays_of(rows, tuple(rows[0])),
     )
     versions = {row.message_id: row.version for row in written}
     changes = (
