@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import cache, partial
+from itertools import chain
 from typing import TypeVar
 
 from services.appeals.classification.classifier_process import (
@@ -44,6 +45,9 @@ MAX_PREFETCHED = 4_000
 _PORTION = 250
 # Maximum number of characters in a portion, so that other callers wait less than a second.
 _LETTERS = 4 * MAX_TEXT_LENGTH
+# How many portions of one call are queued at once: the process begins the second one without waiting for the event
+# loop, which may be busy. Other callers take turns with these.
+_QUEUED = 2
 # Limit of CPU seconds for a portion or a single text: several times the time of the most expensive text.
 CPU_SECONDS_LIMIT = 3.0
 UNCLASSIFIABLE = "rule:unread-1"
@@ -88,6 +92,8 @@ class ClassifierPool:
         self._pool: ProcessPoolExecutor | None = None
         self._turns = ThreadPoolExecutor(1, "reading")
         self._prefetched: OrderedDict[ClassifierInput, ClassifiedText] = OrderedDict()
+        # The items that are being classified, with the future that ends when they are, however that ends.
+        self._in_work: dict[ClassifierInput, asyncio.Future[None]] = {}
 
     async def start(self) -> None:
         """Start the classifier process now, so that the first message does not wait for it.
@@ -115,10 +121,12 @@ class ClassifierPool:
         return await self._in_process(load_info)
 
     async def classify(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
-        """Return results in the order of the items, prefetched ones included."""
+        """Return results in the order of the items. Prefetched ones are used, and waited for if necessary."""
+        while in_work := {self._in_work[item] for item in items if item in self._in_work}:
+            await asyncio.wait(in_work)
         ready = {item: found for item in items if (found := self._prefetched.pop(item, None)) is not None}
         missing = list(dict.fromkeys(item for item in items if item not in ready))
-        ready.update(zip(missing, await self._read(missing), strict=True))
+        ready.update(zip(missing, await self._classify_new(missing), strict=True))
         return [ready[item] for item in items]
 
     async def classify_one(self, item: ClassifierInput) -> ClassifiedText:
@@ -133,11 +141,22 @@ class ClassifierPool:
 
     async def prefetch(self, items: Sequence[ClassifierInput]) -> None:
         """Classify items that will be requested soon; the oldest unused results are dropped."""
-        missing = [item for item in dict.fromkeys(items) if item not in self._prefetched]
-        for item, found in zip(missing, await self._read(missing), strict=True):
-            self._prefetched[item] = found
+        known = self._prefetched.keys() | self._in_work.keys()
+        missing = [item for item in dict.fromkeys(items) if item not in known]
+        self._prefetched.update(zip(missing, await self._classify_new(missing), strict=True))
         while len(self._prefetched) > MAX_PREFETCHED:
             self._prefetched.popitem(last=False)
+
+    async def _classify_new(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
+        """Classify items, which are in `_in_work` meanwhile: nobody else begins to classify them."""
+        finished = asyncio.get_running_loop().create_future()
+        self._in_work.update(dict.fromkeys(items, finished))
+        try:
+            return await self._read(items)
+        finally:
+            for item in items:
+                del self._in_work[item]
+            finished.set_result(None)
 
     async def _read(self, items: Sequence[ClassifierInput]) -> list[ClassifiedText]:
         if settings().classifier == "rule":
@@ -148,8 +167,10 @@ class ClassifierPool:
                 for text, context in items
             ]
         found: list[ClassifiedText] = []
-        for portion in split_portions(items):
-            found += await self._classify_portion(portion)
+        portions = split_portions(items)
+        for start in range(0, len(portions), _QUEUED):
+            queued = map(self._classify_portion, portions[start : start + _QUEUED])
+            found += chain.from_iterable(await asyncio.gather(*queued))
         for (text, _), one in zip(items, found, strict=True):
             if one.result.location_error is not None:
                 log.error("location detection failed", error=one.result.location_error, characters=len(text))

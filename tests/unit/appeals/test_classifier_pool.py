@@ -4,10 +4,12 @@ import asyncio
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,7 @@ from services.appeals.classification.text.text_limits import MAX_TEXT_LENGTH
 from services.appeals.classification.types import MessageContext
 from services.appeals.settings import AppealsSettings
 from shared.http.problems import Unavailable
+from tests.support.eventually import HANG_SECONDS, eventually_true
 from tests.support.forked_program import fork_classifiers
 from tests.support.hostile_classifier import DEADLY, ENDLESS, classify_hostile
 
@@ -54,6 +57,20 @@ def pool() -> Iterator[ClassifierPool]:
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     fork_classifiers(monkeypatch)
+
+
+@pytest.fixture
+def in_thread(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let pools classify in a thread of this process. Return the list of the texts that `_remember` classifies."""
+    monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", lambda **_: ThreadPoolExecutor(1))
+    return []
+
+
+def _remember(
+    texts: list[str], items: Sequence[ClassifierInput], topics_model: Path | None
+) -> list[ClassifiedText]:
+    texts += [text for text, _ in items]
+    return classify_portion(items, topics_model)
 
 
 def _fails_to_locate(items: Sequence[ClassifierInput], _topics_model: Path | None) -> list[ClassifiedText]:
@@ -102,6 +119,53 @@ async def test_prefetched_result_is_used_once(
     assert [found.result.needs_answer for found in first] == ["yes", "no"]
     with pytest.raises(ClassifierUnavailableError):
         await pool.classify(ITEMS[:1])
+
+
+async def test_texts_being_prefetched_are_awaited_and_not_classified_again(in_thread: list[str]) -> None:
+    pool = ClassifierPool(partial(_remember, in_thread))
+    prefetches = [asyncio.create_task(pool.prefetch(items)) for items in (ITEMS[:3], ITEMS[1:])]
+    await asyncio.sleep(0)  # both begin
+    found = await pool.classify(ITEMS)
+    await asyncio.gather(*prefetches)
+    assert [one.result for one in found] == MessageClassifier.load().classify(ITEMS)
+    assert sorted(in_thread) == sorted({text for text, _ in ITEMS})
+
+
+async def test_several_requests_for_one_text_at_once_get_its_result(in_thread: list[str]) -> None:
+    pool = ClassifierPool(partial(_remember, in_thread))
+    found = await asyncio.gather(*(pool.classify(ITEMS[:1]) for _ in range(3)))
+    assert [one.result for (one,) in found] == 3 * MessageClassifier.load().classify(ITEMS[:1])
+
+
+async def test_text_whose_prefetch_failed_is_classified(
+    pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A prefetch fails after three crashes: one of the portion, and two while the model is loaded again.
+    executors = iter([Ending(), Ending(), Ending(), ThreadPoolExecutor(1)])
+    monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", lambda **_: next(executors))
+    prefetching = asyncio.create_task(pool.prefetch(ITEMS[:1]))
+    await asyncio.sleep(0)  # it begins
+    (found,) = await pool.classify(ITEMS[:1])
+    assert found.result.needs_answer == "yes"
+    with pytest.raises(ClassifierUnavailableError):
+        await prefetching
+
+
+async def test_next_portion_begins_while_the_event_loop_is_busy(
+    in_thread: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = {text: threading.Event() for text, _ in ITEMS[:2]}
+
+    def classify(items: Sequence[ClassifierInput], topics_model: Path | None) -> list[ClassifiedText]:
+        begun[items[0][0]].set()
+        return classify_portion(items, topics_model)
+
+    monkeypatch.setattr(classifier_pool_module, "_PORTION", 1)
+    classifying = asyncio.create_task(ClassifierPool(classify).classify(ITEMS[:2]))
+    first, second = begun.values()
+    await eventually_true(first.is_set, "the first portion begins")
+    assert second.wait(HANG_SECONDS)  # the event loop waits here
+    assert len(await classifying) == 2
 
 
 async def test_unusable_model_is_reported_with_its_reason(
