@@ -90,23 +90,17 @@ async def _measure_pipeline(url: str, messages: int) -> float:
     # Imported after the environment is set: settings are read once in a process.
     from services.appeals.app import build_service  # noqa: PLC0415
     from services.appeals.classification.classifier_pool import classifier_pool  # noqa: PLC0415
-    from services.appeals.inbound import prefetch  # noqa: PLC0415
+    from services.appeals.inbound.prefetch import run_prefetch  # noqa: PLC0415
     from shared.database.sessions import Database  # noqa: PLC0415
 
     pool = Database(url, 4, name="bench")
-    consumer = build_service().consumers[0]
+    service = build_service()
+    consumer = service.consumers[0]
     gc_tuning.freeze_startup_objects()
-
-    async def prefetch_all() -> None:
-        position = 0
-        while True:
-            position = await prefetch.prefetch_backlog(pool, position)
-            await asyncio.sleep(0.05)
-
     try:
         # The classifier worker is already running, as in a service.
         await classifier_pool().start()
-        prefetching = asyncio.create_task(prefetch_all())
+        prefetching = asyncio.create_task(run_prefetch(service))
         started = time.perf_counter()
         handled = 0
         while handled < messages:
@@ -119,6 +113,7 @@ async def _measure_pipeline(url: str, messages: int) -> float:
         return seconds
     finally:
         classifier_pool().close()
+        await service.database.close()
         await pool.close()
 
 

@@ -1,17 +1,22 @@
-"""Conditions on ids whose plan does not depend on how many ids the planner expects."""
+"""Conditions on ids, and on other keys, whose plan does not depend on how many of them the planner expects."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, Uuid, any_, func, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import InstrumentedAttribute
 
+Key = TypeVar("Key")
 
-def is_one_of(column: InstrumentedAttribute[UUID], ids: Iterable[UUID]) -> ColumnElement[bool]:
-    """Return the SQL condition that the column has one of the ids, given as one array of any length."""
-    return column == any_(literal(list(ids), ARRAY(Uuid)))
+
+def is_one_of(column: InstrumentedAttribute[Key], keys: Iterable[Key]) -> ColumnElement[bool]:
+    """Return the SQL condition that the column has one of the keys, given as one array of any length.
+
+    The statement is the same for any number of keys, so that it is compiled and prepared once.
+    """
+    return column == any_(literal(list(keys), ARRAY(column.type, dimensions=1)))
 
 
 def is_one_of_query(column: InstrumentedAttribute[UUID], found: Select[Any]) -> ColumnElement[bool]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.assignees.absences import absences_today
 from services.appeals.assignees.directory import Staff, load_staff
 from shared.audit import recorder
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, TimelineEntry
 from shared.tables.appeals_classification import Topic
@@ -139,7 +140,8 @@ async def _former_assignees(session: AsyncSession, appeals: Sequence[Appeal]) ->
     rows = await session.execute(
         select(TimelineEntry.appeal_id, TimelineEntry.data)
         .where(
-            TimelineEntry.appeal_id.in_([appeal.id for appeal in appeals]), TimelineEntry.kind == ASSIGNEE_CHANGED
+            is_one_of(TimelineEntry.appeal_id, [appeal.id for appeal in appeals]),
+            TimelineEntry.kind == ASSIGNEE_CHANGED,
         )
         .order_by(TimelineEntry.at.desc(), TimelineEntry.id.desc())
     )
@@ -172,7 +174,7 @@ class _Rules:
                     AssigneeRule.person_ids,
                     AssigneeRule.last_person_id,
                 )
-                .where(AssigneeRule.organisation_id.in_(organisations))
+                .where(is_one_of(AssigneeRule.organisation_id, organisations))
                 .order_by(AssigneeRule.id)
                 .with_for_update()
             )

@@ -91,6 +91,8 @@ class ClassifierPool:
         self._deadline = deadline
         self._pool: ProcessPoolExecutor | None = None
         self._turns = ThreadPoolExecutor(1, "reading")
+        # Set when prefetched results were used, so that more can be prefetched.
+        self.used = asyncio.Event()
         self._prefetched: OrderedDict[ClassifierInput, ClassifiedText] = OrderedDict()
         # The items that are being classified, with the future that ends when they are, however that ends.
         self._in_work: dict[ClassifierInput, asyncio.Future[None]] = {}
@@ -125,6 +127,8 @@ class ClassifierPool:
         while in_work := {self._in_work[item] for item in items if item in self._in_work}:
             await asyncio.wait(in_work)
         ready = {item: found for item in items if (found := self._prefetched.pop(item, None)) is not None}
+        if ready:
+            self.used.set()
         missing = list(dict.fromkeys(item for item in items if item not in ready))
         ready.update(zip(missing, await self._classify_new(missing), strict=True))
         return [ready[item] for item in items]

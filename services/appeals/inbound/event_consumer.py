@@ -30,6 +30,7 @@ from shared import clock
 from shared.contracts.ingest_events import MessageDeleted, MessageEdited, MessageReceived, MessageRestored
 from shared.contracts.notice_codes import read_code
 from shared.contracts.stored_events import parse_event
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import Appeal
 from shared.tables.appeals_classification import Classification
@@ -45,7 +46,7 @@ async def handle_message_events(session: WriteSession, events: Sequence[Event]) 
     ids = {event.subject_id for event in events}
     messages = {
         message.id: message
-        for message in await session.scalars(select_messages().where(Message.id.in_(ids)))
+        for message in await session.scalars(select_messages().where(is_one_of(Message.id, ids)))
         if not message.history and (message.erased_at is None or message.from_community)
     }
     codes = await _codes_of_colleagues(session, messages.values())
@@ -133,7 +134,7 @@ class _MessageBatch:
         )
         classifications = await session.execute(
             select(Classification.message_id, Classification.classified_by, Classification.urgency).where(
-                Classification.message_id.in_({message.id for message in messages})
+                is_one_of(Classification.message_id, {message.id for message in messages})
             )
         )
         return _MessageBatch(

@@ -11,6 +11,7 @@ from sqlalchemy.orm import aliased
 
 from services.appeals.lifecycle.workflow import FINAL_STATUSES
 from shared import clock
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.tables.appeals import OPEN_APPEAL_STATUSES, Appeal, AppealMessage
 from shared.tables.appeals_merges import AppealMerge
@@ -88,7 +89,7 @@ class LockedAppeals:
         """Return the appeals of those messages that belong to one."""
         rows = await session.execute(
             select(AppealMessage.message_id, AppealMessage.appeal_id).where(
-                AppealMessage.message_id.in_({message.id for message in messages})
+                is_one_of(AppealMessage.message_id, {message.id for message in messages})
             )
         )
         return {row.message_id: row.appeal_id for row in rows}
@@ -101,8 +102,8 @@ class LockedAppeals:
             select(Appeal)
             .where(
                 or_(
-                    Appeal.id.in_({*self.by_message.values(), *self._merged_into}),
-                    and_(Appeal.thread_key.in_(threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
+                    is_one_of(Appeal.id, {*self.by_message.values(), *self._merged_into}),
+                    and_(is_one_of(Appeal.thread_key, threads), Appeal.status.in_(OPEN_APPEAL_STATUSES)),
                     and_(
                         Appeal.id == func.any(func.array(_of_authors(keys, aliased(Appeal)).scalar_subquery())),
                         or_(
@@ -125,7 +126,7 @@ class LockedAppeals:
     ) -> set[tuple[UUID, ThreadAuthor]]:
         rows = await session.execute(
             select(AppealMerge.into_id, AppealMerge.thread_key, AppealMerge.author_key).where(
-                AppealMerge.thread_key.in_(threads), AppealMerge.undone_at.is_(None)
+                is_one_of(AppealMerge.thread_key, threads), AppealMerge.undone_at.is_(None)
             )
         )
         return {(into_id, (thread_key, author_key)) for into_id, thread_key, author_key in rows}

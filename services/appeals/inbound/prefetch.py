@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.classification.classifier_pool import classifier_pool
 from services.appeals.classification.classifier_process import ClassifierInput
 from services.appeals.inbound import event_consumer, thread_context
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import Database
 from shared.events.consumer import BATCH
 from shared.events.listen_notify import EVENTS_NUMBERED, wait_for_notification
@@ -65,7 +66,7 @@ async def next_inputs(database: Database, after_position: int) -> tuple[list[Cla
             return [], after_position
         rows = await session.execute(
             select(*_MESSAGE_COLUMNS).where(
-                Message.id.in_({subject_id for _, subject_id in waiting}),
+                is_one_of(Message.id, {subject_id for _, subject_id in waiting}),
                 Message.history.is_(False),
                 Message.from_community.is_(False),
             )
@@ -103,10 +104,10 @@ async def run_prefetch(service: Service) -> None:
     await classifier_pool().start()
     reached, has_backlog = 0, False
     async with service.wakeups.subscribe(EVENTS_NUMBERED, event_consumer.MESSAGE_EVENT_TYPES) as woken:
+        classifier_pool().used = woken
         while True:
             seconds = service.wakeups.longest_wait
-            # No notification is sent when a backlog becomes shorter, so the backlog is checked again after a
-            # while.
+            # A backlog becomes shorter without a notification if its messages need no classification.
             await wait_for_notification(woken, min(seconds, BACKLOG_SECONDS) if has_backlog else seconds)
             (has_backlog,) = await service.database.execute_alone(_HAS_BACKLOG)
             if has_backlog:

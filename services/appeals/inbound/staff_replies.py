@@ -18,6 +18,7 @@ from services.appeals.lifecycle.timeline import AppealRecorder
 from services.appeals.routing.context import RoutingContext
 from services.appeals.sla.clocks import awaiting_since, awaits_reply
 from shared import clock
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.ids import new_id
 from shared.tables.appeals import Appeal
@@ -52,11 +53,11 @@ class StaffReplyMatcher:
         """Load which of these messages are already attached, and which of our replies are being published."""
         ids = {message.id for message in messages if message.from_community}
         self._attached |= set(
-            await self._session.scalars(select(Reply.message_id).where(Reply.message_id.in_(ids)))
+            await self._session.scalars(select(Reply.message_id).where(is_one_of(Reply.message_id, ids)))
         )
         rows = await self._session.execute(
             select(Reply.appeal_id, Reply.text).where(
-                Reply.appeal_id.in_(self._locked.appeals),
+                is_one_of(Reply.appeal_id, self._locked.appeals),
                 Reply.origin == "gospablik",
                 Reply.status.in_(_ON_THE_WAY),
             )
@@ -178,7 +179,7 @@ async def find_earlier_staff_replies(session: WriteSession, opened: Sequence[App
         await session.scalars(
             select_messages()
             .where(
-                Message.thread_key.in_(threads),
+                is_one_of(Message.thread_key, threads),
                 Message.from_community,
                 Message.publication_id.is_(None),
                 Message.kind != "wall_post",

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.appeals.classification.classifier_process import ClassifierInput
 from services.appeals.classification.types import MessageContext
 from services.appeals.lifecycle.message_queries import select_messages
+from shared.database.id_conditions import is_one_of
 from shared.tables.ingest import Message
 from shared.tables.registry import Municipality, Organisation, Page
 
@@ -29,7 +30,7 @@ async def page_owner_names(session: AsyncSession, pages: Collection[UUID]) -> di
         select(Page.id, Organisation.name, Municipality.name)
         .join(Organisation, Organisation.id == Page.organisation_id)
         .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
-        .where(Page.id.in_(pages))
+        .where(is_one_of(Page.id, pages))
     )
     return {page_id: PageOwnerName(name, municipality) for page_id, name, municipality in rows}
 
@@ -56,7 +57,7 @@ class ThreadContext:
         threads = {message.thread_key for message in batch if message.kind == "comment"}
         posts: list[Message] = []
         if threads:
-            query = select_messages().where(Message.thread_key.in_(threads), Message.kind == "wall_post")
+            query = select_messages().where(is_one_of(Message.thread_key, threads), Message.kind == "wall_post")
             posts = list(await session.scalars(query))
         return ThreadContext(
             {(parent.network, parent.external_id): parent for parent in parents},

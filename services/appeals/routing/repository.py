@@ -18,6 +18,7 @@ from services.appeals.routing.rules import NamedOrganisation, PageOwner, Rule, R
 from services.appeals.routing.spheres import sphere_codes, spheres_of_topic
 from services.appeals.routing.wording import TaxonomyNames
 from shared import clock
+from shared.database.id_conditions import is_one_of
 from shared.database.sessions import WriteSession
 from shared.organisation_status import is_operating
 from shared.tables.appeals_classification import Topic
@@ -61,7 +62,7 @@ class RuleCatalogue:
         roles, bodies = await load_registry_roles(session, {topic.id: topic.code for topic in topics})
         named = await session.execute(
             select(Organisation.id, Organisation.name, is_operating(today).label("works")).where(
-                Organisation.id.in_(organisations)
+                is_one_of(Organisation.id, organisations)
             )
         )
         bodies |= {row.id: NamedOrganisation(row.name, row.works) for row in named}
@@ -170,7 +171,7 @@ async def page_owners(session: AsyncSession, pages: Collection[UUID]) -> dict[UU
         .join(Organisation, Organisation.id == Page.organisation_id)
         .outerjoin(founder, founder.id == Organisation.parent_id)
         .outerjoin(Municipality, Municipality.oktmo == Organisation.municipality)
-        .where(Page.id.in_(pages))
+        .where(is_one_of(Page.id, pages))
     )
     rows = (await session.execute(query)).all()
     if not rows:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.appeals.sla.named_calendar import DEFAULT_CALENDAR, NamedCalendar
 from shared import calendars
+from shared.database.id_conditions import is_one_of
 from shared.tables.appeals_sla import SlaClock, SlaClockEvent
 from shared.tables.registry import Organisation
 
@@ -44,7 +45,7 @@ class CalendarLookup:
         if missing:
             rows = await session.execute(
                 select(Organisation.id, Organisation.calendar_id, Organisation.kind).where(
-                    Organisation.id.in_(missing)
+                    is_one_of(Organisation.id, missing)
                 )
             )
             for row in rows:

@@ -113,9 +113,11 @@ async def test_prefetched_result_is_used_once(
     forked: None, pool: ClassifierPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await pool.prefetch(ITEMS[:2])
+    assert not pool.used.is_set()
     pool.close()
     monkeypatch.setattr(classifier_pool_module, "ProcessPoolExecutor", lambda **_: Ending())
     first = await pool.classify(ITEMS[:2])
+    assert pool.used.is_set()
     assert [found.result.needs_answer for found in first] == ["yes", "no"]
     with pytest.raises(ClassifierUnavailableError):
         await pool.classify(ITEMS[:1])
