@@ -104,7 +104,7 @@ async def submit_undo(session: WriteSession, caller: Caller, operation_id: UUID)
         raise Conflict("The operation is under way: undo it when it is complete")
     before = (await undos_of(session, [undone])).get(undone.id)
     if before is not None and not before.is_unfinished:
-        raise Duplicate("The operation was already undone", operation_id=str(before.id))
+        raise Duplicate("An undo of the operation already exists", operation_id=str(before.id))
     changed = _left_by(before.id) if before is not None else _changed_by(undone.id)
     total = await session.scalar(select(func.count()).select_from(BulkOperationRow).where(*changed))
     in_scope = exists().where(Appeal.id == BulkOperationRow.appeal_id, caller.scope(Appeal.organisation_id))

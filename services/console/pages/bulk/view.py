@@ -21,7 +21,7 @@ PAGE = Page(
     (NavigationLink(Section.WORK, 60, "Массовые операции", "/bulk", rights=frozenset({"appeals:work"})),),
 )
 _PAGE_SIZE = 50
-_UNDONE = "Эту операцию уже отменили, или её обращения вам больше не видны."
+_UNDONE = "Эту операцию уже отменили или отменяют, или её обращения вам больше не видны."
 Cursor = Annotated[str | None, Query(max_length=2_000)]
 
 

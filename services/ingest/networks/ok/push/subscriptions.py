@@ -212,10 +212,10 @@ class SubscriptionMonitor:
         return {str(row["url"]) for row in rows if isinstance(row, dict) and row.get("url")}
 
     async def _subscribe(self, page: PageRef, callback: RegisteredCallback) -> None:
-        log.info("subscription renewed", page_external_id=page.external_id)
         answer = await self._call(page, "subscribe", callback.url)
         if not isinstance(answer, dict) or answer.get("success") is not True:
             raise NoValidResponse(NETWORK, "graph.subscribe", "the network did not confirm the subscription")
+        log.info("callback subscribed", page_external_id=page.external_id)
 
     async def _call(self, page: PageRef, what: str, url: str) -> object:
         credential = self._client.group_token(page.id, bot_method_name(what, posting=True))
