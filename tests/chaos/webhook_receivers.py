@@ -104,7 +104,7 @@ class Receivers:
         self.written_at[number] = time.monotonic()
 
     async def start(self) -> str:
-        """Serve on a free port of loopback; return the URL."""
+        """Serve on a free loopback port; return the URL."""
         app = web.Application()
         app.router.add_post("/{receiver}", self._receive)
         self._runner = web.AppRunner(app, access_log=None)

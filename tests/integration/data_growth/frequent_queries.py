@@ -231,7 +231,7 @@ _OPEN = ("ix_appeals_status_opened_at", "ix_appeals_open_thread")
 
 
 def _sorted_appeals(sort: AppealSort, column: str, status: AppealStatus) -> list[FrequentQuery]:
-    """Return the lists in this order: of all appeals, of an organisation, of a person, of a rare status."""
+    """Return the queries of lists sorted by `sort`: all appeals, those of staff, an assignee, a rare status."""
     return [
         _appeals(f"by {sort}", f"ix_appeals_{column}", sort=sort),
         _appeals(f"by {sort}, of staff", f"ix_appeals_organisation_id_{column}", sort=sort, staff=True),

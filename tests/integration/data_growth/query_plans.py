@@ -34,7 +34,7 @@ class Plan:
 
 @dataclass
 class ExplainedPlans:
-    """The plans of all statements of one function."""
+    """The plans of all queries of one function."""
 
     plans: list[Plan] = field(default_factory=list)
 
@@ -46,7 +46,7 @@ class ExplainedPlans:
 async def explain(
     database: Database, work: Callable[[WriteSession], Awaitable[object]], mode: str, settings: Mapping[str, str]
 ) -> ExplainedPlans:
-    """Run `work` and return the plans of its statements; the transaction is rolled back."""
+    """Run `work` and return the plans of its queries; the transaction is rolled back."""
     sent: list[tuple[str, Any]] = []
 
     def before(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:

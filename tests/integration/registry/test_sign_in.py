@@ -55,7 +55,7 @@ async def test_person_signs_in_with_password(registry_with_people: ServiceUnderT
 
 
 @pytest.mark.parametrize("path", ["token", "revoke", "session"])
-async def test_large_body_of_a_stranger_is_refused_unread(registry: ServiceUnderTest, path: str) -> None:
+async def test_large_body_of_a_stranger_is_refused(registry: ServiceUnderTest, path: str) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     for size, status in ((16 * 1024, {400, 403, 422}), (16 * 1024 + 1, {413})):
         answer = await registry.client.post(f"/api/v1/auth/{path}", content=b"&" * size, headers=form)
@@ -188,7 +188,7 @@ async def test_wrong_passwords_from_one_address_do_not_block_the_user_at_another
     ] == "temporarily_unavailable"
 
 
-async def test_guesses_from_many_addresses_throttle_the_user_name_except_at_known_ones(
+async def test_guesses_from_many_addresses_throttle_the_name_except_from_known_addresses(
     registry_with_people: ServiceUnderTest,
 ) -> None:
     assert (await try_sign_in(registry_with_people, "ops", "demo", **OTHER)).status_code == 200

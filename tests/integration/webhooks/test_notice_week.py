@@ -137,7 +137,7 @@ async def test_notices_of_a_week_are_sent_once_in_working_time(office: Office, m
 
 
 async def _bodies(office: Office, seeded: random.Random) -> list[Body]:
-    """Insert the organisations, three calendars, and people with addresses and choices."""
+    """Insert the organisations, two calendars, and people with addresses and choices."""
     calendars: list[tuple[UUID | None, WorkingCalendar]] = [(None, OFFICE_HOURS)]
     for calendar in (KINDERGARTEN, SHOP_HOURS):
         weekly = {

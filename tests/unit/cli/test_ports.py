@@ -9,7 +9,7 @@ from cli.embedded.ports import PortTakenError, check_ports
 from cli.embedded.settings import EmbeddedSettings, port_field
 from cli.embedded.temporary_postgres import free_port
 
-pytestmark = pytest.mark.enable_socket  # ports of loopback are taken and freed
+pytestmark = pytest.mark.enable_socket  # binds ports on loopback
 
 
 @pytest.fixture

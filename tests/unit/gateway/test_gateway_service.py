@@ -151,7 +151,7 @@ async def test_unreachable_service_fails_health_and_is_listed_as_missing() -> No
     assert "/health" in document.json()["paths"]
 
 
-async def test_document_with_a_matching_etag_gets_304(gateway: httpx.AsyncClient) -> None:
+async def test_request_with_a_matching_etag_gets_304(gateway: httpx.AsyncClient) -> None:
     answer = await gateway.get("/openapi.json")
     assert {f"/api/v1/{name}" for name in API_SERVICES} <= set(answer.json()["paths"])
     etag = answer.headers["etag"]

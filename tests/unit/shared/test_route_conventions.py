@@ -360,7 +360,7 @@ async def test_path_can_have_a_higher_body_limit(path: str, status: int) -> None
         (None, 900, 400),
     ],
 )
-async def test_json_above_the_common_limit_is_refused_unread_on_a_path_for_files(
+async def test_json_above_the_common_limit_is_refused_unexamined_on_a_path_for_files(
     monkeypatch: pytest.MonkeyPatch, kind: str | None, size: int, status: int
 ) -> None:
     app = FastAPI()
