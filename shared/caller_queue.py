@@ -18,7 +18,7 @@ _WAITS_UNTIL = "gospablik.waits_until"
 
 
 def waits_until(scope: Scope) -> float:
-    """Return the moment, by the clock of the event loop, until which a request waits for turns of all queues:
+    """Return the moment, by the clock of the event loop, until which a request waits for all its turns:
     `LONGEST_WAIT_SECONDS` after the first call for this request.
     """
     until: float = scope.setdefault(_WAITS_UNTIL, asyncio.get_running_loop().time() + LONGEST_WAIT_SECONDS)

@@ -14,7 +14,7 @@ EVENTS_WRITTEN = "gospablik_outbox"  # events were written and have to be number
 # Events were numbered and can be read. The payload names the first and last position and the types of these
 # events: "801 812 appeal.opened,message.received"; a relay of an earlier version sends none.
 EVENTS_NUMBERED = "gospablik_events"
-# Sent only within this process: rows of the outbox have waited for a second, so no relay is working.
+# Sent only within this process: two polls in a row found rows to number, so perhaps no relay works.
 OUTBOX_WAITS = "outbox waits"
 
 log = get_logger(__name__)

@@ -111,8 +111,8 @@ def _last_position(session: WriteSession, outbox: Row[Any]) -> int:
 async def relay(database: Database, wakeups: NotificationListener) -> None:
     """Number events until cancelled. Every worker runs a relay; the lock allows one at a time.
 
-    A relay that finds the lock taken stands by: it ignores notifications until rows have waited for more than a
-    second, which means that the holder of the lock is gone.
+    A relay that finds the lock taken stands by: it ignores notifications until two polls in a row, a second apart,
+    have found rows to number. The holder of the lock may be gone then.
     """
     async with wakeups.subscribe(EVENTS_WRITTEN) as written, wakeups.subscribe(OUTBOX_WAITS) as waits:
         stands_by = False

@@ -65,7 +65,7 @@ def complete_weeks(now: datetime, weeks: int) -> list[Week]:
 async def write_history(url: str, weeks: int, now: datetime) -> WrittenHistory:
     """Write the history unless the database has appeals; then publish missing reports of complete weeks.
 
-    `url` is that of the owner of the tables. All rows of the history are written in one transaction. After an
+    `url` connects as the owner of the tables. All rows of the history are written in one transaction. After an
     interruption, the next run publishes the remaining reports.
     """
     database = Database(url, 2, name="demo-past")

@@ -1,4 +1,4 @@
-"""What the classifier process runs: it loads the model and classifies portions of texts.
+"""What the classifier process runs: it loads the model and classifies texts in portions.
 
 Besides the classifier's own modules, the process imports only this module of the service: neither the database nor
 the web framework, which would take as much memory as the model.

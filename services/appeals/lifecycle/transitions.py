@@ -132,7 +132,7 @@ def _record_assignment(
     assignment_kind: AssignmentKind,
     route: RouteSnapshot,
 ) -> None:
-    """Record the assignment. A change of organisation counts as a transfer, also if the appeal was with the centre
+    """Record the assignment. A change of organisation counts as a transfer, even if the appeal was with the centre
     meanwhile.
     """
     if organisation_id == appeal.organisation_id:

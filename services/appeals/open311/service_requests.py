@@ -109,7 +109,7 @@ async def submitted_locations(
 
 def _filter(query: RequestQuery) -> _RequestFilter:
     start, end = _period(_moment("start_date", query.start_date), _moment("end_date", query.end_date))
-    # Not validated again: a period that ends soon after the earliest accepted moment begins before it.
+    # Not validated again: 90 days before `end_date` may be before the earliest moment that a filter accepts.
     return _RequestFilter.model_construct(
         status=_appeal_statuses(query.status),
         opened_from=start,

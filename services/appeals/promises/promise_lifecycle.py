@@ -83,9 +83,9 @@ async def apply_reply_to_promises(
 async def move_promise(
     session: WriteSession, appeal: Appeal, reply: Reply, change: ReplyChange, recorder: AppealRecorder
 ) -> None:
-    """Move the last promise of an edited reply: it ends as moved, and a promise with the new date begins, of the
-    same organisation, also if another one has the appeal now. A promise whose date had passed before the edit
-    stays broken. Nothing changes if a later reply has ended it.
+    """Move the last promise of an edited reply: it ends as moved, or as broken if its date had passed before the
+    edit. Its organisation makes a promise with the new date, even if the appeal has been transferred since.
+    Nothing changes if a later reply has ended it.
     """
     if change.promised_at is None or change.ended_at is None:
         raise ValueError(f"Reply change {change.id} has no promised date, or has not ended")

@@ -81,7 +81,7 @@ def apply_rules(
             receiver_id = holders[0]
         if receiver_id is None:
             return RoutingDecision(None, steps, "page_unknown")
-        # The page owner's own rules were part of the first match. Loops of given organisations are refused when a
+        # The page owner's own rules were part of the first match. Loops of named organisations are refused when a
         # set is validated; a loop through a role ends at the organisation that is reached twice.
         stays = receiver_id in seen or (not seen and receiver_id == page_owner)
         forwarding_rule = None if stays else index.forwarding_rule(receiver_id, facts, excluding=excluding)

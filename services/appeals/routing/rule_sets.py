@@ -89,7 +89,7 @@ async def activate(
 ) -> RuleSet:
     """Replace the active set with this one, and enqueue the rerouting of unassigned appeals.
 
-    With `reroute` also appeals that nobody has moved or started to work on are rerouted. Raises `NotFound`,
+    With `reroute`, appeals that nobody has moved or started to work on are rerouted too. Raises `NotFound`,
     `PreconditionFailed`, or `Conflict` if the set is already active, is no longer valid, or `expected_active_id`
     is not the active set.
     """

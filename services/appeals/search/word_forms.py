@@ -23,7 +23,7 @@ _WORD = re.compile(r"(?<!\w)[а-я]{3,30}(?!\w)")
 _REMEMBERED = 10_000
 # Minimum probability of a reading: a rarer one, such as «стали» from «сталь», would find unrelated words.
 _MIN_SCORE = 0.2
-# Minimum length of a location name that is corrected by one edit, and of one that is corrected by two.
+# Minimum length of a searched word that is corrected to a location name by one edit, and by two edits.
 _MIN_LENGTH, _LONG = 5, 9
 
 

@@ -43,7 +43,7 @@ async def download(
         _content(response, opened),
         media_type=response.headers.get("Content-Type", "application/octet-stream"),
         headers=headers | {one: response.headers[one] for one in passed_on if one in response.headers},
-        # Closes the API's response also if the browser disconnected before the first byte.
+        # Closes the API's response even if the browser disconnected before the first byte.
         background=BackgroundTask(opened.aclose),
     )
 

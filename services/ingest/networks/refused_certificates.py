@@ -48,7 +48,7 @@ def record_refused_certificate(network: str, error: aiohttp.ClientConnectorCerti
 
 
 async def check_certificates(_service: Service) -> None:
-    """Raise `DependencyUnavailable` if this process did not accept a certificate in the last `SHOWN_FOR`."""
+    """Raise `DependencyUnavailable` if this process refused a certificate within the last `SHOWN_FOR`."""
     _forget(clock.now())
     if _refused:
         parts = [f"{host} since {one.since:%Y-%m-%d %H:%M} UTC: {one.reason}" for host, one in _refused.items()]

@@ -1,6 +1,6 @@
 """Transfers of appeals by organisation, computed from rows of `assignments`.
 
-A transfer between two organisations counts for both, also if the appeal passes through the centre, as in the
+A transfer between two organisations counts for both, even if the appeal passes through the centre, as in the
 column `appeals.transfers`. Docs: docs/moderator/metrics.md.
 """
 

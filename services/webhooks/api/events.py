@@ -65,7 +65,7 @@ async def list_events(
 ) -> EventFeed:
     """Return events in order of position, each exactly once. Organisation staff see events of their organisation.
 
-    An unknown type or pattern gets 422. A type that needs a right the caller lacks gets 403, also if a pattern
+    An unknown type or pattern gets 422. A type that needs a right the caller lacks gets 403, even if a pattern
     names it. `after=now` starts after the newest event. Events are kept for at least a year: a position whose
     events were deleted gets 410, which says where to continue.
 

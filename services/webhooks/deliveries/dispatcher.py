@@ -333,7 +333,7 @@ class Dispatcher:
         return bool((await self._database.execute_alone(_ANY_DUE)).is_any_due)
 
     async def attempt(self, http: aiohttp.ClientSession, claim: ClaimedDelivery) -> AttemptResult:
-        """Send the delivery once, at its time, and return the result, also if the receiver or connection fails."""
+        """Send the delivery once, at its time, and return the result, even if the receiver or connection fails."""
         await asyncio.sleep(claim.send_at - asyncio.get_running_loop().time())
         started_at, begun = clock.now(), time.perf_counter()
         if claim.uncounted_attempts > MOST_UNCOUNTED:

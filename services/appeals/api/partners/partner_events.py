@@ -155,7 +155,7 @@ async def receive_partner_event(
     session: UncheckedWriteTransaction,
     response: Response,
 ) -> PartnerEventReceipt:
-    """Process an event that is signed as Standard Webhooks says, with the partner's secret; no token is needed.
+    """Process an event signed with the partner's secret as Standard Webhooks defines; no token is needed.
 
     `appeal.create` opens an appeal. `appeal.status` reports how far the partner is, and never moves or closes the
     appeal. `appeal.answer` records an answer, or drafts it if the citizen wrote in a network. An event is

@@ -40,7 +40,7 @@ async def list_operations(visit: VisitDep, cursor: Cursor = None) -> HTMLRespons
 async def show_operation(
     visit: VisitDep, bulk_operation_id: UUID, outcome: str = "", cursor: Cursor = None
 ) -> HTMLResponse:
-    """Show the progress of an operation and its appeals, refused ones first."""
+    """Show the operation's progress and its appeals with one outcome."""
     return visit.render("bulk/operation.html", **await _operation(visit, bulk_operation_id, outcome, cursor))
 
 

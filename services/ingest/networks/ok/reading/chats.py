@@ -336,7 +336,7 @@ class ChatPoller:
         return True
 
     def has_token_in_any_state(self, page: PageRef) -> bool:
-        """Return whether the group has a token, also if it is not usable now."""
+        """Return whether the group has a token, even if it is not usable now."""
         return bool(self._token_pool.tokens(NETWORK, TokenKind.GROUP, page.id))
 
 

@@ -56,7 +56,7 @@ class BoardReader:
         self._client = client
 
     def has_token(self) -> bool:
-        """Return whether there are tokens that may read topics and comments, also if they are not usable now."""
+        """Return whether there are tokens that may read topics and comments, even if they are not usable now."""
         methods = ("board.getTopics", "board.getComments")
         return all(self._client.has_token(method, *READER_TOKEN_KINDS) for method in methods)
 

@@ -53,7 +53,7 @@ class ConversationReader:
         self._intake = intake
 
     def has_token(self, page: PageRef) -> bool:
-        """Return whether the page has a token that may read conversations, also if it is not usable now."""
+        """Return whether the page has a token that may read conversations, even if it is not usable now."""
         return self._client.has_token(LIST_CONVERSATIONS, TokenKind.GROUP, page_id=page.id)
 
     async def check_page(self, page: PageRef) -> None:

@@ -61,7 +61,7 @@ class SuggestedPosts:
         return True
 
     def has_token(self) -> bool:
-        """Return whether there is a user token that may read walls, also if it is not usable now."""
+        """Return whether there is a user token that may read walls, even if it is not usable now."""
         return self._client.has_token("wall.get", TokenKind.USER)
 
     async def read(self, page: PageRef) -> ParsedBatch:
