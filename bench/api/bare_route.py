@@ -72,7 +72,14 @@ async def _run(connection: Any, recorded: RecordedRequest) -> None:
 
 
 def _replaced(parameters: Any, made: Mapping[UUID, UUID]) -> list[Any]:
-    return [made.get(value, value) if isinstance(value, UUID) else value for value in parameters]
+    return [_new_value(value, made) for value in parameters]
+
+
+def _new_value(value: Any, made: Mapping[UUID, UUID]) -> Any:
+    # The rows of an INSERT may be one array per column.
+    if isinstance(value, list):
+        return _replaced(value, made)
+    return made.get(value, value) if isinstance(value, UUID) else value
 
 
 def main(path: str, port: str) -> None:
