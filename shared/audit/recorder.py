@@ -13,7 +13,7 @@ from typing import Any
 
 from fastapi import Request
 from sqlalchemy import event
-from sqlalchemy.orm import ORMExecuteState, Session
+from sqlalchemy.orm import FromStatement, ORMExecuteState, Session
 from structlog.contextvars import get_contextvars
 
 from shared import clock
@@ -184,7 +184,9 @@ def _record_flush(session: Session, _flush: object) -> None:
 def _mark_unrecorded(state: ORMExecuteState) -> None:
     if state.is_select or (context := _context(state.session)) is None:
         return
-    table = getattr(getattr(state.statement, "table", None), "name", None)
+    # `select(…).from_statement(INSERT … RETURNING)` contains the INSERT.
+    statement = state.statement.element if isinstance(state.statement, FromStatement) else state.statement
+    table = getattr(getattr(statement, "table", None), "name", None)
     if table in READABLE_COLUMNS:
         context.unrecorded_tables.add(table)
 

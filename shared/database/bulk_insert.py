@@ -44,7 +44,12 @@ def insert_arrays(
 
 
 def arrays_of(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the parameters of `insert_arrays`: the values of each column, in the order of the rows."""
+    """Return the parameters of `insert_arrays`: the values of each column, in the order of the rows.
+
+    Raise `ValueError` if a row has another column; `KeyError` if it lacks one.
+    """
+    if any(len(row) != len(columns) for row in rows):
+        raise ValueError(f"Not all rows have the columns {', '.join(columns)}, and only these")
     return {name: [row[name] for row in rows] for name in columns}
 
 

@@ -8,7 +8,9 @@ import pytest
 from sqlalchemy import update
 
 from services.registry.access import people
+from shared import clock
 from shared.audit import recorder
+from shared.database.bulk_insert import insert_missing, insert_rows
 from shared.database.sessions import WriteSession
 from shared.tables.registry import Organisation
 from tests.conftest import TestDatabase
@@ -147,6 +149,25 @@ async def test_invalid_filter_is_refused_naming_the_parameter(
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
     assert error["pointer"].endswith(next(iter(query)))
+
+
+async def test_rows_inserted_together_without_an_audit_row_are_not_committed(registry: ServiceUnderTest) -> None:
+    now = clock.now()
+    row = {
+        "id": uuid4(),
+        "name": "О",
+        "sort_key": "о",
+        "kind": "institution",
+        "created_at": now,
+        "updated_at": now,
+    }
+    for insert in (insert_rows, insert_missing):
+        with pytest.raises(recorder.UnrecordedChangeError, match="gospablik try changed organisations"):
+            async with registry.service.database.write() as session:
+                recorder.set_context(session, recorder.operator_context("registry", "try"))
+                await insert(session, Organisation, [row])
+    async with registry.service.database.read() as session:
+        assert await session.get(Organisation, row["id"]) is None
 
 
 async def deactivate_with_a_statement(session: WriteSession, organisation_id: UUID) -> None:

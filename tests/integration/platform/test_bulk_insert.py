@@ -4,6 +4,7 @@ import json
 from typing import Any
 from uuid import UUID, uuid4
 
+import pytest
 from sqlalchemy import func, select
 
 from shared import clock
@@ -49,6 +50,15 @@ async def test_rows_are_stored_with_their_values_and_defaults(
     assert await stored_filters(database) == {row["id"]: row["filter"] for row in rows}
     async with appeals_database.read() as session:
         assert set(await session.scalars(select(SavedView.version))) == {1}
+
+
+async def test_rows_with_different_columns_are_refused(appeals_database: Database) -> None:
+    less = {name: value for name, value in view({}).items() if name != "sort"}
+    async with appeals_database.write() as session:
+        with pytest.raises(ValueError, match="Not all rows have the columns id, owner"):
+            await insert_rows(session, SavedView, [view({}), view({}) | {"version": 2}])
+        with pytest.raises(ValueError, match="Not all rows have the columns id, owner"):
+            await insert_missing(session, SavedView, [view({}), less])
 
 
 async def test_existing_rows_are_skipped_and_stay_unchanged(
