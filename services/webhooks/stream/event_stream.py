@@ -14,7 +14,7 @@ from services.webhooks.settings import webhooks_settings
 from services.webhooks.stream.catch_up import read_page
 from services.webhooks.stream.frames import ended_frame, event_frame, heartbeat_frame, opened_frame
 from services.webhooks.stream.listener import CHUNK, Listener
-from services.webhooks.stream.live_stream import ENDED_STREAMS, POLL_SECONDS, LiveStream
+from services.webhooks.stream.live_stream import ENDED_STREAMS, POLL_SECONDS, STREAM_OVERFLOWS, LiveStream
 from shared.database.outages import is_outage
 from shared.database.sessions import Database
 from shared.http.problems import Gone
@@ -106,8 +106,10 @@ class EventStream(EventSourceResponse):
             async with aclosing(self._follow()) as live:
                 async for message in live:
                     yield message
-            # A listener that is behind reads the refused events from the database.
-            self._live.tail.detach(listener)
+            if listener.end is None:
+                # Its buffer was full: it reads the refused events from the database.
+                STREAM_OVERFLOWS.inc()
+                self._live.tail.detach(listener)
             reached, end = listener.reached, None
         yield ended_frame(listener.end)
 

@@ -26,6 +26,10 @@ log = get_logger(__name__)
 
 OPEN_STREAMS = prometheus_client.Gauge("gospablik_open_streams", "Event streams that are open")
 ENDED_STREAMS = prometheus_client.Counter("gospablik_ended_streams_total", "Event streams that ended", ["reason"])
+STREAM_OVERFLOWS = prometheus_client.Counter(
+    "gospablik_stream_overflows_total",
+    "How often a stream's buffer was full and the rest was read from the database",
+)
 # Notifications may be lost, so the reader also reads after this time.
 POLL_SECONDS = 2.0
 # Concurrent reads of the feed: many clients reconnect at once, and other requests need connections too.

@@ -676,6 +676,7 @@ async def unchecked(database: TestDatabase, keys_dir: Path) -> AsyncIterator[Str
 
 async def test_slow_reader_gets_all_events_and_does_not_delay_others(unchecked: Streams) -> None:
     running, slow, quick = unchecked, Connection(), Connection()
+    counted = live_stream.STREAM_OVERFLOWS._value.get()
     for each in (slow, quick):
         each.gate.set()
     streams_ = [begin(running, each) for each in (slow, quick)]
@@ -689,6 +690,7 @@ async def test_slow_reader_gets_all_events_and_does_not_delay_others(unchecked: 
     [behind] = [each for each in running.live._listeners() if not each.room]
     slow.gate.set()
     await eventually_true(lambda: len(slow.messages) == 12, "the rest")
+    assert live_stream.STREAM_OVERFLOWS._value.get() > counted
     # It follows the live tail again.
     await eventually_true(lambda: behind in running.live.tail._listeners[(None, True)], "it follows again")
     await running.harness.emit()
