@@ -13,7 +13,6 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from functools import cache, partial
-from itertools import chain
 from typing import TypeVar
 
 from services.appeals.classification.classifier_process import (
@@ -43,7 +42,7 @@ T = TypeVar("T")
 # Maximum number of prefetched results: a few batches.
 MAX_PREFETCHED = 4_000
 _PORTION = 250
-# Maximum number of characters in a portion, so that other callers wait less than a second.
+# Maximum number of characters in a portion: a caller waits for up to `_QUEUED` portions of each other caller.
 _LETTERS = 4 * MAX_TEXT_LENGTH
 # How many portions of one call are queued at once: the process begins the second one without waiting for the event
 # loop, which may be busy. Other callers take turns with these.
@@ -174,7 +173,11 @@ class ClassifierPool:
         portions = split_portions(items)
         for start in range(0, len(portions), _QUEUED):
             queued = map(self._classify_portion, portions[start : start + _QUEUED])
-            found += chain.from_iterable(await asyncio.gather(*queued))
+            # After an error the other portion is waited for too: a repetition must not run beside it.
+            for results in await asyncio.gather(*queued, return_exceptions=True):
+                if isinstance(results, BaseException):
+                    raise results
+                found += results
         for (text, _), one in zip(items, found, strict=True):
             if one.result.location_error is not None:
                 log.error("location detection failed", error=one.result.location_error, characters=len(text))

@@ -1,10 +1,9 @@
-"""Prefetch of classifications: while one batch of a backlog is written, the texts of the next ones are classified.
+"""Prefetch of classifications: while one batch is written, the texts of the next batches are classified.
 
 Nothing is written to the database. A prefetched result whose context has changed meanwhile is recomputed.
 """
 
 import asyncio
-from collections import deque
 from typing import cast
 
 from sqlalchemy import bindparam, func, select
@@ -23,11 +22,8 @@ from shared.tables.common import Event
 from shared.tables.ingest import Message
 
 _PORTION = 500
-# Two portions are queued, so that the classifier does not wait for the next one to be read.
-_QUEUED = 2
-# Number of batches to prefetch, the current one included, so that its texts do not wait behind those of the next
-# ones. The classifier pool keeps `MAX_PREFETCHED` results, which is more.
-_BATCHES = 5
+# Number of batches to prefetch. The classifier pool keeps `MAX_PREFETCHED` results, which is more.
+_BATCHES = 4
 # The columns that classification needs. Plain rows cost a third of mapped objects.
 _MESSAGE_COLUMNS = (
     Message.id, Message.text, Message.kind, Message.network, Message.thread_key, Message.reply_to, Message.page_id,
@@ -36,32 +32,33 @@ _MESSAGE_COLUMNS = (
 
 BACKLOG_SECONDS = 2.0
 _POSITION = select(AppealsConsumerOffset.position).where(AppealsConsumerOffset.consumer == "appeals")
-_WAITING = (
+_QUEUE = (
     select(Event.position, Event.subject_id)
     .where(
         Event.position > func.coalesce(_POSITION.scalar_subquery(), 0),
         Event.type.in_(event_consumer.MESSAGE_EVENT_TYPES),
     )
     .order_by(Event.position)
+    .offset(BATCH)
+    .limit(_BATCHES * BATCH)
+    .subquery()
 )
-_QUEUE = _WAITING.limit(_BATCHES * BATCH).subquery()
 # Built once: it is executed again after each portion, and building it takes longer than executing it.
-_NEXT = (
+_AFTER_BATCH = (
     select(_QUEUE.c.position, _QUEUE.c.subject_id)
     .where(_QUEUE.c.position > bindparam("reached"))
     .order_by(_QUEUE.c.position)
     .limit(_PORTION)
 )
-# Whether more events wait than those of the current batch.
-_HAS_BACKLOG = select(_WAITING.offset(BATCH).exists())
+_HAS_BACKLOG = select(select(_QUEUE.c.position).exists())
 
 
 async def next_inputs(database: Database, after_position: int) -> tuple[list[ClassifierInput], int]:
-    """Return the classifier inputs of messages that wait after `after_position`, and the position of the last
-    event that was read; `after_position` if no event waits.
+    """Return the classifier inputs of messages that wait beyond the current batch and `after_position`, and the
+    position of the last event that was read; `after_position` if no event waits.
     """
     async with database.read() as session:
-        waiting = await _next_events(session, after_position)
+        waiting = await _events_after_batch(session, after_position)
         if not waiting:
             return [], after_position
         rows = await session.execute(
@@ -77,25 +74,27 @@ async def next_inputs(database: Database, after_position: int) -> tuple[list[Cla
 
 
 async def prefetch_backlog(database: Database, reached: int) -> int:
-    """Classify all messages that wait after the position `reached`; the next portion is read and queued while the
-    current one is classified. Return the position of the last event that was read; `reached` if none waited.
+    """Classify all messages that wait beyond the current batch and the position `reached`; the next portion is
+    read while the current one is classified. Return the position of the last event that was read; `reached` if
+    none waited.
     """
-    queued: deque[asyncio.Task[None]] = deque()
+    reading: asyncio.Task[None] | None = None
     try:
         while True:
             items, last = await next_inputs(database, reached)
-            while len(queued) == _QUEUED or (queued and last == reached):
-                await queued.popleft()
+            if reading is not None:
+                await reading
+                reading = None
             if last == reached:
                 return reached
-            queued.append(asyncio.create_task(classifier_pool().prefetch(items)))
-            reached = last
+            reading, reached = asyncio.create_task(classifier_pool().prefetch(items)), last
     finally:
-        await asyncio.gather(*queued)
+        if reading is not None:
+            await reading
 
 
-async def _next_events(session: AsyncSession, reached: int) -> list[tuple[int, object]]:
-    rows = await session.execute(_NEXT, {"reached": reached})
+async def _events_after_batch(session: AsyncSession, reached: int) -> list[tuple[int, object]]:
+    rows = await session.execute(_AFTER_BATCH, {"reached": reached})
     return [(position, subject_id) for position, subject_id in rows]
 
 
