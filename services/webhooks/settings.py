@@ -65,7 +65,7 @@ class WebhooksSettings(SecretFileSettings):
     )
     stream_ticket_seconds: int = Field(default=60, ge=1, le=300, description="How long a ticket can be used")
     stream_buffer_events: int = Field(
-        default=1_000, ge=1, description="How many events may wait for one listener before it is cut off"
+        default=1_000, ge=1, description="How many events may wait for one listener in memory"
     )
     stream_send_timeout_seconds: float = Field(
         default=30, gt=0, description="How long one send may wait for the reader before the stream is cut off"
