@@ -406,7 +406,7 @@ class Jobs(JobQueue):
         def ended(task: asyncio.Task[None]) -> None:
             draining.discard(task)
             if not task.cancelled() and (error := task.exception()) is not None:
-                log.info("former connections of the job worker closed", error=repr(error)[:300])
+                log.info("former run of the job worker ended with an error", error=repr(error)[:300])
 
         draining.add(task)
         task.add_done_callback(ended)

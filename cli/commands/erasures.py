@@ -36,7 +36,7 @@ def erase(
     repeat: Annotated[
         Path | None,
         typer.Option(
-            help="File of `gospablik erasures`: erase again what a restored backup brought back",
+            help="Saved output of `gospablik erasures`: repeat these erasures after a restore",
             exists=True,
             dir_okay=False,
             readable=True,

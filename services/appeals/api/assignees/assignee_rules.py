@@ -93,7 +93,9 @@ async def change_assignee_rule(
     version: RequiredVersion,
     response: Response,
 ) -> assignees.AssigneeRuleOut:
-    """Replace the people of the rule. Turns continue after the person who had the last turn."""
+    """Replace the people of the rule. Turns continue after the person who had the last turn; if that person is no
+    longer in the rule, they start with the first one.
+    """
     await assignee_rules.change_people(session, caller, rule_id, version, body.person_ids)
     (shown,) = await rules_out(session, [await assignee_rules.get_rule(session, caller, rule_id)])
     set_etag(response, shown.version)
