@@ -32,9 +32,8 @@ _DECISIONS = ("topic_changed", "location_changed")
 
 @dataclass(frozen=True)
 class AppealHandling:
-    """What people have done with given appeals. `untouched`: appeals that only the rules have assigned and nobody
-    has started to work on. `decided`: pairs of an appeal and the kind of a timeline entry by which a person set a
-    value.
+    """What people have done with appeals. `untouched`: those that nobody has moved or started to work on.
+    `decided`: pairs of an appeal and the kind of a timeline entry by which a person set its topic or location.
     """
 
     untouched: frozenset[UUID] = frozenset()

@@ -25,9 +25,9 @@ from services.appeals.routing.wording import TaxonomyNames, Wording
 # Confidence of a route that does not depend on the topic. Below 1, because the page's owner is not always the one
 # who has to answer.
 _WITHOUT_TOPIC_CONFIDENCE = 0.9
-# With an uncertain topic, an organisation is still assigned if the likely topics that lead to it have a total
-# probability of at least MIN_TOPIC_CONFIDENCE, and of at least this value together with the organisation's part of
-# the probability that is left for all other topics.
+# Without a certain topic, an organisation is still assigned if the likely topics that lead to it have a total
+# probability of at least MIN_TOPIC_CONFIDENCE, and if this total plus the organisation's share of the remaining
+# probability is at least MIN_AGREEMENT.
 MIN_AGREEMENT = 0.6
 _MAX_SUGGESTIONS = 3
 # Reasons for which organisations can be suggested without any topic.

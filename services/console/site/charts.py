@@ -149,5 +149,5 @@ def sparkline(values: Sequence[float]) -> str:
 
 
 def part_of(value: float, most: float) -> float:
-    """Return the length of a bar in a table, 0 to 100: the value as a percentage of `most`."""
+    """Return the length of a bar in a table: the value as a percentage of `most`; above zero, at least 1.5."""
     return _length(100 * value / most) if most > 0 else 0

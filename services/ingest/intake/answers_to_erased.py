@@ -152,7 +152,7 @@ def _is_unread() -> ColumnElement[bool]:
 
 
 def _answers_another_person(pseudonym: str) -> ColumnElement[bool]:
-    """Return the condition that a message is known as a reply to an appeal of somebody else."""
+    """Return the condition that a message is known to answer another person's appeal."""
     of_others = select(Reply.id).join(
         Appeal, (Appeal.id == Reply.appeal_id) & Appeal.author_key.is_distinct_from(pseudonym)
     )

@@ -90,9 +90,7 @@ class TopicGroupIndex:
         return TopicGroupIndex({row["group"]: [stem.strip() for stem in row["stems"].split(",")] for row in rows})
 
     def best(self, found: list[str]) -> tuple[str | None, list[StemMatch]]:
-        """Return the group with the most words in the text (among equals the group named first), and these
-        words.
-        """
+        """Return the group with the most matched words (in a tie, the first in the text), and its matches."""
         hits = self._index.find(found)
         if not hits:
             return None, []

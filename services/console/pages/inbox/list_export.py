@@ -11,7 +11,7 @@ from services.console.site.downloads import download
 from services.console.site.visit import Visit, VisitDep
 
 router = APIRouter()
-# A file of more appeals takes too long for a download: a job writes it.
+# Longer lists take too long for a download: a job exports them.
 LONG_LIST = 5_000
 _PASSED_ON = ("Content-Disposition", "X-Total-Count")
 

@@ -57,11 +57,11 @@ class ConversationReader:
         return self._client.has_token(LIST_CONVERSATIONS, TokenKind.GROUP, page_id=page.id)
 
     async def check_page(self, page: PageRef) -> None:
-        """Read the conversations with unread messages.
+        """Read the conversations with new messages.
 
         They are listed first, most recent first, until a result page has none, and then read oldest first: after
-        an interruption, the unread conversations are still at the top of the list. Those that the network refuses
-        are left out until their next message; `/sources` shows the refusals.
+        an interruption, those not read yet are still at the top of the list. Those that the network refuses are
+        left out until their next message; `/sources` shows the refusals.
         """
         news: dict[str, tuple[Conversation, int]] = {}
         offset, is_last = 0, False
