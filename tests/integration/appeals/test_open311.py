@@ -182,7 +182,7 @@ async def test_description_is_masked_as_in_the_list_and_limited(scenario: Appeal
     assert request["description"] == ERASED_TEXT
 
 
-def test_only_the_beginning_of_a_long_text_is_masked_including_a_number_at_its_end(
+def test_only_the_beginning_of_a_long_text_is_masked_and_a_cut_number_is_not_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     masked: list[int] = []

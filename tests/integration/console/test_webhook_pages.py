@@ -105,7 +105,7 @@ async def test_only_events_that_the_person_may_read_are_offered(console: Console
     assert 'value="alert.raised"' in (await _get(console, "/webhooks/new", MODERATOR)).response.text
 
 
-async def test_subscription_to_an_event_without_its_right_is_refused(console: ConsoleUnderTest) -> None:
+async def test_subscription_without_the_right_to_an_event_is_refused(console: ConsoleUnderTest) -> None:
     response = (await _post(console, "/webhooks/new", **_fields(event_types=["alert.raised"]))).response
     assert response.status_code == 403
     assert "На часть событий у вас нет прав" in text_of(response)

@@ -16,7 +16,7 @@ from tests.support.eventually import HANG_SECONDS, eventually
 from tests.support.service_under_test import insert_organisation, service_under_test
 
 SKEW = 300
-# Long enough for a slow machine: threads are read again for every lost call.
+# Timeouts by number of questions; long, because a thread is read again for every lost call.
 SECONDS = {20: HANG_SECONDS, 200: 900.0}
 # All replies have the same text: only the thread and the answered comment distinguish them.
 WORDS = "Здравствуйте! Передали в управляющую компанию, ответим до пятницы."

@@ -65,7 +65,7 @@ class Reports:
         await self.metrics.service.jobs.schedules[name][1]()
 
     async def exported_tables(self) -> Mapping[str, Sequence[Mapping[str, str]]]:
-        """Return the rows of all tables that the report counts, as exported to CSV."""
+        """Return the rows of all tables that the report reads, as exported to CSV."""
         tables = {}
         for name in TABLES:
             file = io.BytesIO()

@@ -270,7 +270,7 @@ async def test_narrowed_token_cannot_disable_a_client_that_has_more_rights(regis
         assert await secret_works(registry, client) is works
 
 
-async def test_secrets_are_stored_as_digests_and_purged(
+async def test_secrets_are_stored_as_digests_and_purged_after_expiry(
     registry: ServiceUnderTest, database: TestDatabase
 ) -> None:
     operations = registry.headers("operations")

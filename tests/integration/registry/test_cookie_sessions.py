@@ -179,7 +179,7 @@ async def test_authorization_header_takes_precedence_over_the_cookie(
     cookies = await signed_in(registry_with_people)
     head = await sign_in(registry_with_people, username="head", password="demo")
     bearer = {"Authorization": f"Bearer {head.json()['access_token']}"}
-    # With the header the origin is not checked: other pages cannot know the token.
+    # With the header the origin is not checked: other sites cannot know the token.
     asked = header(cookies) | bearer | {"Sec-Fetch-Site": "cross-site"}
     answer = await registry_with_people.client.get(ME, headers=asked)
     assert answer.json()["person"]["username"] == "head"

@@ -74,7 +74,7 @@ async def test_endpoint_of_the_centre_gets_the_events_of_a_subtree(
     assert await delivered(harness, receiver) == [1, 2]
 
 
-async def test_owner_with_subordinates_gets_their_events_for_an_organisation(
+async def test_owner_gets_events_of_subordinates_only_with_a_subtree_filter(
     harness: WebhooksHarness, receiver: Receiver
 ) -> None:
     found = await tree(harness)

@@ -324,7 +324,7 @@ async def test_deliveries_of_an_endpoint_never_verified_fail_after_the_retention
     assert await pending_deliveries.fail_held(harness.database, timedelta(days=30)) == 2
 
 
-async def test_owner_without_the_right_to_read_endpoints_gets_the_challenge(
+async def test_challenge_is_sent_although_the_owner_may_not_read_endpoints(
     harness: WebhooksHarness, receiver: VerifyingReceiver
 ) -> None:
     school, client_id = await insert_organisation(harness.test_database, name="Школа"), uuid4()

@@ -54,7 +54,7 @@ def test_soon_reopened_appeals_are_a_sign_if_peers_have_fewer() -> None:
         [organisation(1, 4, 4), *PEERS],  # too few appeals
         [organisation(1, 9, 40), *PEERS],  # 22 % against 4 %: chance may explain it
         [organisation(number, 30, 100) for number in range(1, 5)],  # all peers do the same
-        [organisation(1, 400, 2000), *(organisation(number, 1100, 10_000) for number in (2, 3))],  # below twice
+        [organisation(1, 400, 2000), *(organisation(number, 1100, 10_000) for number in (2, 3))],  # < 2 × 11 %
         [organisation(1, 20, 40)],  # no peers
     ],
 )
