@@ -494,6 +494,11 @@ def test_location_does_not_name_a_city_twice() -> None:
     assert location_words(None) == ""
 
 
+def test_location_names_a_settlement_of_a_district_with_a_similar_name() -> None:
+    district = {"municipality": {"oktmo": "81624000", "name": "Кабанский район"}, "settlement": "Кабанск"}
+    assert location_words(district) == "Кабанский район, Кабанск"
+
+
 def test_conflict_without_a_readable_seen_state_shows_the_last_entry() -> None:
     appeal: dict[str, Any] = {
         "status": "assigned", "organisation": None, "assignee": None, "topic": None, "location": None,

@@ -1,5 +1,6 @@
 """Names of the organisations, topics and locations that an appeal contains as ids."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -42,11 +43,16 @@ def location_words(location: Document | None, municipalities: Mapping[str, str] 
     elif municipality:
         municipality = municipality["name"]
     settlement = location.get("settlement")
-    if municipality and settlement and settlement in municipality:
+    if municipality and settlement and _names(municipality, settlement):
         settlement = None
     return ", ".join(
         str(part) for part in (municipality, settlement, location.get("street"), location.get("house")) if part
     )
+
+
+def _names(municipality: str, settlement: str) -> bool:
+    """Return whether a municipality is the settlement itself, as «город Улан-Удэ» is."""
+    return re.search(rf"(?<![\w-]){re.escape(settlement)}(?![\w-])", municipality) is not None
 
 
 def municipality_names(appeal: Document) -> dict[str, str]:
