@@ -84,6 +84,15 @@ def is_id(text: str | None) -> bool:
         return False
 
 
+def is_day(text: str) -> bool:
+    """Return whether a text that a person entered is a date."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
 def start_of_day(day: str) -> str | None:
     """Return the moment at which a day begins in the region; None if empty, an invalid text unchanged."""
     try:

@@ -71,10 +71,11 @@ async def test_reconciliation_and_backfill_of_a_page_are_started(
     ("page", "since", "refusal"),
     [
         ("other_page_id", "", (422, "Выберите день")),
+        ("other_page_id", "31.01.2026", (422, "Выберите день")),
         ("other_page_id", "2999-01-01", (422, "ещё не наступил")),
         ("page_id", "2026-01-15", (409, "уже идёт")),
     ],
-    ids=["no day", "future", "running"],
+    ids=["no day", "not a day", "future", "running"],
 )
 async def test_refused_backfill_is_shown_with_the_reason(
     console: ConsoleUnderTest, own: dict[str, str], page: str, since: str, refusal: tuple[int, str]
@@ -98,6 +99,12 @@ async def test_cancelled_backfill_redirects_within_the_console_only(
 async def test_reconciliation_of_all_pages_is_started(console: ConsoleUnderTest) -> None:
     response = (await _post(console, "/sources/reconciliations", network="vk", key=str(uuid4()))).response
     assert "страниц: 6" in note_of(response)
+
+
+async def test_reconciliation_since_a_text_that_is_no_day_is_not_started(console: ConsoleUnderTest) -> None:
+    visited = await _post(console, "/sources/reconciliations", since="31.01.2026", key=str(uuid4()))
+    assert _made(visited) == []
+    assert (note_of(visited.response), note_kind_of(visited.response)) == ("Выберите день.", "failed")
 
 
 async def test_token_is_added_and_not_shown(console: ConsoleUnderTest) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.choices_by_name import Choice
-from services.console.site.forms import number, start_of_day
+from services.console.site.forms import is_day, number, start_of_day
 
 _CONDITIONS = ("urgency", "organisation_kind", "channel", "legal_regime")
 _UNITS = ("first_response_unit", "resolution_unit", "promise_unit", "return_unit")
@@ -86,7 +86,7 @@ def policy_body(values: Mapping[str, str], topic: Choice) -> tuple[dict[str, Any
     body["extensions"] = {clock: _extension(values, clock, faults) for clock in CLOCKS}
     if values.get("valid_from"):
         body["valid_from"] = start_of_day(values["valid_from"])
-        if body["valid_from"] is None:
+        if not is_day(values["valid_from"]):
             faults["valid_from"] = "Выберите день."
     return body, faults
 

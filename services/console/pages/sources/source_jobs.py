@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse, Response
 from services.console.api_calls.client import ApiProblem
 from services.console.choices.page_names import page_names
 from services.console.site.addresses import asked, first_page, next_page
-from services.console.site.forms import refusal_of, start_of_day
+from services.console.site.forms import is_day, refusal_of, start_of_day
 from services.console.site.return_addresses import local_path
 from services.console.site.visit import VisitDep, together
 
@@ -70,9 +70,9 @@ async def reconcile_all(visit: VisitDep) -> Response:
     form = await visit.request.form()
     body: dict[str, Any] = {"network": str(form.get("network", "")) or None}
     if form.get("since"):
-        body["since"] = start_of_day(str(form["since"]))
-        if body["since"] is None:
+        if not is_day(str(form["since"])):
             return visit.redirect("/sources/reconciliations", note=_WRONG_DAY, kind="failed")
+        body["since"] = start_of_day(str(form["since"]))
     try:
         answer = await visit.api.send("POST", "/sources/reconciliations", body, key=str(form.get("key", "")))
     except ApiProblem as problem:

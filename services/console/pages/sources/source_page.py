@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, Response
 
 from services.console.api_calls.client import ApiProblem
-from services.console.site.forms import refusal_of, start_of_day
+from services.console.site.forms import is_day, refusal_of, start_of_day
 from services.console.site.visit import Visit, VisitDep, together
 from shared import clock
 
@@ -46,9 +46,9 @@ async def reconcile_page(visit: VisitDep, page_id: UUID) -> Response:
 async def backfill_page(visit: VisitDep, page_id: UUID) -> Response:
     """Request a backfill of the page."""
     form = await visit.request.form()
-    since = start_of_day(str(form.get("since", "")))
     entered = {"since": str(form.get("since", "")), "open_appeals": "yes" if form.get("open_appeals") else ""}
-    if since is None:
+    since = start_of_day(entered["since"])
+    if since is None or not is_day(entered["since"]):
         return await _page(visit, page_id, refusal=_NO_DAY, entered=entered, status=422)
     if since > clock.now().astimezone(clock.REGION_TIME_ZONE).isoformat():
         return await _page(visit, page_id, refusal=_LATE_DAY, entered=entered, status=422)
