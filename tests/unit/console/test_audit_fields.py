@@ -38,6 +38,18 @@ def test_known_values_are_shown_in_russian() -> None:
     ]
 
 
+def test_values_of_a_list_are_shown_one_by_one() -> None:
+    entry: dict[str, object] = {
+        "subject_kind": "clients",
+        "before": {"scopes": []},
+        "after": {"scopes": ["appeals:read", "rules:manage"]},
+    }
+    ((_, before, after),) = changed_fields(entry)
+    assert before == "—"
+    assert len(after.split(", ")) == 2
+    assert "[" not in after
+
+
 def test_field_without_a_label_gets_a_generic_label() -> None:
     entry: dict[str, object] = {
         "subject_kind": "pages",

@@ -54,6 +54,25 @@ def test_columns_left_out_are_the_earliest_times_or_the_smallest_figures(
     assert table.left_out == 5
 
 
+def _municipality(kind: str, coordinates: object, opened: int) -> dict[str, object]:
+    return {"geometry": {"type": kind, "coordinates": coordinates}, "properties": {"opened": opened}}
+
+
+def test_municipality_in_several_parts_is_drawn_as_a_whole() -> None:
+    part = [[[107.0, 51.0], [108.0, 51.0], [108.0, 52.0], [107.0, 51.0]]]
+    island = [[[109.0, 53.0], [110.0, 53.0], [110.0, 54.0], [109.0, 53.0]]]
+    drawing = draw([_municipality("MultiPolygon", [part, island], 8), _municipality("Polygon", part, 4)], "opened")
+    assert drawing is not None
+    whole, single = drawing.shapes
+    assert whole.path.count("M") == 2
+    assert whole.path.startswith(single.path)
+    assert (whole.shade, single.shade) == (4, 2)
+
+
+def test_municipality_without_a_border_is_left_off_the_map() -> None:
+    assert draw([_municipality("LineString", [[107.0, 51.0], [108.0, 51.0]], 8)], "opened") is None
+
+
 def test_line_chart_is_broken_at_unknown_values() -> None:
     chart = line_chart(
         "Балл", [("1", 10, "10"), ("2", None, "мало данных"), ("3", 30, "30"), ("4", 0, "0")], most=100
