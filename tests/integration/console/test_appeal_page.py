@@ -21,6 +21,7 @@ from shared import clock
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
 from tests.integration.console.page_reading import links_of
+from tests.integration.console.refused_calls import answer_calls, problem
 
 MODERATOR = CallerCase("moderator")
 EXECUTOR = CallerCase("executor")
@@ -512,3 +513,26 @@ def test_conflict_without_a_readable_seen_state_shows_the_last_entry() -> None:
     for broken in ("", "[]", "{", '{"entries": null}', '{"entries": Infinity}', "[" * 4_000):
         assert [one.text for one in conflict_of(broken, appeal).happened] == ["Отсчёт срока приостановлен"]
     assert conflict_of(seen(appeal), appeal).differences == []
+
+
+async def test_correction_of_an_appeal_without_messages_is_sent_for_the_appeal(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = await opened(console, MODERATOR, "/appeals/{phone_appeal_id}/correction")
+    shown = _shown_correction(page)
+    sent = answer_calls(monkeypatch, console.filled(r"POST /appeals/{phone_appeal_id}/triage"), {})
+    fields = shown | {"topic": "Матрица", "urgency": "high"}
+    await posted(console, MODERATOR, "/appeals/{phone_appeal_id}/correction", fields)
+    assert sent == [{"topic_id": console.filled("{topic_id}"), "urgency": "high"}]
+
+
+async def test_removed_location_is_sent_as_none_and_a_chosen_topic_survives_a_change_by_a_colleague(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = _shown_correction(await opened(console, MODERATOR, "/appeals/{phone_appeal_id}/correction"))
+    sent = answer_calls(monkeypatch, r"POST /appeals/.*/triage", problem(412))
+    fields = shown | {"was_house": "7", "house": "", "topic": "Матрица", "urgency": shown["was_urgency"]}
+    response = (await posted(console, MODERATOR, "/appeals/{phone_appeal_id}/correction", fields)).response
+    assert sent == [{"topic_id": console.filled("{topic_id}"), "no_location": True}]
+    assert response.status_code == 412
+    assert re.search(r'name="topic" type="text" value="Матрица"', response.text)

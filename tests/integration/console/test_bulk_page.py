@@ -243,3 +243,9 @@ def test_refused_appeal_is_shown_with_the_reason(slug: str, pointer: str | None,
     }
     assert words in refused_words(problem)
     assert refused_words(None) == ""
+
+
+async def test_submission_without_selected_appeals_starts_nothing(console: ConsoleUnderTest) -> None:
+    visited = await _start(console, MANAGER, "close", appeal="", reason="Решено", outcome="solved")
+    assert [call.method for call in visited.calls] == ["GET"]
+    assert "отметьте" in note_of(visited.response)

@@ -266,3 +266,9 @@ async def test_organisation_and_tag_fields_suggest_values(console: ConsoleUnderT
     assert "saranka" not in tags.text
     places = (await console.send(EXECUTOR, "GET", "/suggest/appeals?q=бабу")).response
     assert "Бабушкин" in places.text
+
+
+async def test_district_alone_filters_the_list(console: ConsoleUnderTest) -> None:
+    response = (await console.send(MODERATOR, "GET", "/inbox?district=Улан-Удэ")).response
+    assert response.status_code == 303
+    assert list(query_of(response)) == ["municipality", "sort"]

@@ -327,3 +327,13 @@ async def test_client_is_changed_and_deactivated(console: ConsoleUnderTest) -> N
     assert 'value="Другая"' in stale.response.text
     gone = await console.send(OPERATIONS, "POST", f"{own}/deactivate")
     assert (gone.response.status_code, changes(gone)) == (303, [("DELETE", 204)])
+
+
+async def test_stale_change_of_a_client_notes_only_what_differs(console: ConsoleUnderTest) -> None:
+    own = console.filled("/clients/{client_id}/edit")
+    form = {"name": "Система bagulnik", "version": '"99"'}
+    for scope, noted in (("registry:read", False), ("appeals:read", True)):
+        stale = (await console.send(OPERATIONS, "POST", own, data=form | {"scopes": scope})).response
+        assert stale.status_code == 412
+        assert ("Сейчас отмечены другие права." in stale.text) is noted
+        assert "Сейчас в записи" not in stale.text

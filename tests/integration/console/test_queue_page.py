@@ -23,6 +23,7 @@ from shared.tables import appeals, appeals_classification, ingest
 from tests.integration.access.all_services import CallerCase
 from tests.integration.access.sample_data import THEN
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+from tests.integration.console.refused_calls import answer_calls, problem
 
 MODERATOR = CallerCase("moderator")
 EXECUTOR = CallerCase("executor")
@@ -450,3 +451,42 @@ def test_postponed_appeals_of_one_moment_never_fill_the_page_of_the_queue(urgent
         state = state.without({"id": str(number), "opened_at": "2026-03-04T02:00:00Z"}, urgent=urgent)
         assert state.parameters(1, urgent=urgent)["limit"] > len(state.skipped + state.urgent_skipped)
     assert state.parameters(1, urgent=urgent)["opened_from"] == "2026-03-04T02:00:00.000001+00:00"
+
+
+async def test_address_of_an_appeal_that_left_the_queue_shows_the_next_one(
+    console: ConsoleUnderTest, waiting: Mapping[str, UUID]
+) -> None:
+    page = await shown(console, console.filled("/queue?appeal={appeal_id}"))
+    assert f"/queue/{waiting['urgent']}/assignment" in page
+    assert console.filled("/queue/{appeal_id}/assignment") not in page
+
+
+@pytest.mark.parametrize(
+    ("actor", "kind", "words"),
+    [
+        (None, "failed", "уже разобрал(а) коллега (объединено). Показано следующее"),
+        ("moderator", "done", "вы уже разобрали (закрыто)"),
+    ],
+)
+async def test_repeated_decision_says_who_decided_first(
+    console: ConsoleUnderTest, monkeypatch: pytest.MonkeyPatch, actor: str | None, kind: str, words: str
+) -> None:
+    path = console.filled("/queue/{second_merged_appeal_id}/assignment")
+    answer_calls(monkeypatch, r"POST .*/triage", problem(409))
+    if actor is not None:
+        me = {"id": console.services.subject(CallerCase(actor)), "name": "Я"}
+        decided = {"status": "closed", "organisation": None, "number": 17, "timeline": [{"actor": me}]}
+        answer_calls(monkeypatch, console.filled(r"GET /appeals/{second_merged_appeal_id}"), decided)
+    response = (await console.send(MODERATOR, "POST", path, data={"version": 1})).response
+    assert response.headers["location"] == "/queue"
+    note = note_of(response)
+    assert (note["kind"], words in note["text"]) == (kind, True)
+
+
+@pytest.mark.usefixtures("waiting")
+async def test_stale_review_is_shown_again_at_the_address_of_the_list(console: ConsoleUnderTest) -> None:
+    page = await shown(console, "/queue/reviews")
+    visited = await decide(console, page, "/queue/reviews/", needs_answer="false", version=99)
+    assert visited.response.status_code == 412
+    assert "запись изменил коллега" in visited.response.text
+    assert visited.response.headers["hx-replace-url"] == "/queue/reviews"

@@ -291,3 +291,52 @@ async def test_first_run_is_not_offered_to_a_system_with_pages(console: ConsoleU
     home = (await console.send(MODERATOR, "GET", "/")).response
     assert home.headers["location"] != "/first-run"
     assert sample_data.MARKS["own"] in (await console.send(MODERATOR, "GET", "/first-run")).response.text
+
+
+WEEK = {f"day_{day}": "09:00–13:00, 14:00–18:00" for day in range(1, 6)}
+
+
+async def test_calendar_is_created_and_invalid_hours_are_refused_at_their_day(console: ConsoleUnderTest) -> None:
+    form = {"name": "Шестидневка", "key": "k-calendar"} | WEEK
+    made = await console.send(MODERATOR, "POST", "/calendars-new", data=form)
+    assert (made.response.status_code, changes(made)) == (303, [("POST", 201)])
+    own = console.filled("/calendars/{calendar_id}/edit")
+    for path in ("/calendars-new", own):
+        wrong = await console.send(MODERATOR, "POST", path, data=form | {"day_2": "с утра"})
+        assert (wrong.response.status_code, changes(wrong)) == (422, [])
+        assert 'value="с утра"' in wrong.response.text
+        assert wrong.response.text.count("Напишите часы так: 09:00–13:00") == 1
+
+
+async def test_calendar_that_a_colleague_changed_keeps_the_entered_week(console: ConsoleUnderTest) -> None:
+    own = console.filled("/calendars/{calendar_id}")
+    form = {"name": "Другое имя", "version": '"99"'} | WEEK
+    stale = (await console.send(MODERATOR, "POST", f"{own}/edit", data=form)).response
+    assert stale.status_code == 412
+    assert "календарь изменил коллега" in stale.text
+    assert "Сейчас в записи: Матрица." in stale.text
+    version = await version_of(console, MODERATOR, f"{own}/edit")
+    assert f'name="version" value="{version}"' in stale.text.replace("&#34;", '"')
+    day = {"day": "2026-12-31", "title": "Короткий день", "hours": "", "version": '"99"'}
+    stale_day = (await console.send(MODERATOR, "POST", f"{own}/days-new", data=day)).response
+    assert (stale_day.status_code, 'value="Короткий день"' in stale_day.text) == (412, True)
+    assert f'name="version" value="{version}"' in stale_day.text.replace("&#34;", '"')
+
+
+async def test_day_of_a_calendar_is_removed(console: ConsoleUnderTest) -> None:
+    own = console.filled("/calendars/{calendar_id}")
+    version = await version_of(console, MODERATOR, f"{own}/days-new")
+    path = f"{own}/days/2026-12-31/remove"
+    done = await console.send(MODERATOR, "POST", path, data={"version": version})
+    assert changes(done) == [("PUT", 200)]
+    assert done.response.headers["location"] == f"{own}?year=2026"
+
+
+async def test_wrong_tax_number_of_an_organisation_is_named_and_the_name_kept(console: ConsoleUnderTest) -> None:
+    address = console.filled("/organisations/{organisation_id}/edit")
+    form = {"name": "Другое имя", "kind": "institution", "active": "yes", "inn": "123"}
+    form["version"] = await version_of(console, MODERATOR, address)
+    response = (await console.send(MODERATOR, "POST", address, data=form)).response
+    assert response.status_code == 422
+    assert "ИНН состоит из 10 или 12 цифр" in response.text
+    assert 'value="Другое имя"' in response.text

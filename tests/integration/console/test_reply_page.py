@@ -9,6 +9,7 @@ import pytest
 from services.console.pages.reply import line_diff
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
+from tests.integration.console.page_reading import note_of
 from tests.support.sample_images import jpeg
 
 MODERATOR = CallerCase("moderator")
@@ -430,3 +431,59 @@ async def test_invalid_id_gets_404_and_causes_no_further_api_call(
     visited = await _post(console, EXECUTOR, DRAFT, {"text": "Текст", "kind": "final"} | fields)
     assert visited.response.status_code == 404
     assert [call.path for call in visited.calls] == ["/me"]
+
+
+async def test_text_that_an_earlier_submission_stored_counts_as_saved(console: ConsoleUnderTest) -> None:
+    visited = await _post(console, EXECUTOR, DRAFT, await _draft(console, do="save", version="7"))
+    assert [call.status for call in visited.calls if call.method == "PUT"] == [412]
+    assert visited.response.status_code == 303
+    assert note_of(visited.response) == "Черновик сохранён"
+
+
+@pytest.mark.parametrize(
+    ("text", "made", "note"),
+    [("Новый текст", ["PUT", "DELETE"], "Черновик сохранён"), (" ", ["DELETE"], "")],
+    ids=["with text", "without"],
+)
+async def test_leaving_the_editor_saves_the_text_and_releases_the_lease(
+    console: ConsoleUnderTest, text: str, made: list[str], note: str
+) -> None:
+    visited = await _post(console, EXECUTOR, DRAFT, await _draft(console, do="leave", text=text))
+    assert [call.method for call in visited.calls if call.method != "GET"] == made
+    assert visited.response.headers["location"] == console.filled("/appeals/{draft_appeal_id}")
+    assert note_of(visited.response) == note
+
+
+async def test_text_is_kept_when_the_lease_is_taken_over(console: ConsoleUnderTest) -> None:
+    response = (await _post(console, MANAGER, DRAFT, await _draft(console, do="take_over", text="Мой"))).response
+    assert response.status_code == 200
+    assert "Теперь пишете вы." in response.text
+    assert "Мой" in _written(response.text)
+
+
+async def test_text_is_kept_when_the_colleagues_draft_is_no_draft_any_more(console: ConsoleUnderTest) -> None:
+    response = (await _post(console, EXECUTOR, WAITING, {"do": "take_theirs", "text": "Мой текст"})).response
+    assert response.status_code == 200
+    assert "Ваш текст не отправлен" in response.text
+    assert "Мой текст" in _written(response.text)
+
+
+async def test_discarded_draft_is_deleted_in_the_version_that_was_shown(console: ConsoleUnderTest) -> None:
+    form = await _draft(console, do="discard")
+    visited = await _post(console, EXECUTOR, DRAFT, form)
+    assert [(call.method, call.status) for call in visited.calls if call.method != "GET"] == [("DELETE", 204)]
+    assert note_of(visited.response) == "Черновик удалён"
+    stale = (await _post(console, EXECUTOR, DRAFT, form | {"version": "7"})).response
+    assert (stale.status_code, note_of(stale)) == (412, "")
+
+
+@pytest.mark.parametrize(
+    ("do", "words"), [("template", "Выберите шаблон."), ("add_photo", "Выберите фото: JPEG, PNG или WebP")]
+)
+async def test_button_without_a_choice_says_what_to_choose_and_keeps_the_text(
+    console: ConsoleUnderTest, do: str, words: str
+) -> None:
+    response = (await _post(console, EXECUTOR, DRAFT, await _draft(console, do=do, text="Мой текст"))).response
+    assert response.status_code == 422
+    assert words in response.text
+    assert "Мой текст" in _written(response.text)

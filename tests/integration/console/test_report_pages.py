@@ -285,3 +285,30 @@ async def test_hostile_texts_in_an_address_are_shown_as_text(console: ConsoleUnd
         assert response.status_code in {200, 422}, path
         assert "<script>alert" not in response.text, path
         assert "\u202e" not in response.text, path
+
+
+async def test_page_that_was_never_scored_opens_without_charts(console: ConsoleUnderTest) -> None:
+    page_id = console.services.samples["own"]["other_page_id"]
+    page = await _text(console, MODERATOR, f"/page-health/{page_id}")
+    assert f"Страница {MARKS['own']} 2" in page
+    assert "Вовлечённость по неделям" not in page
+    assert "Охват по неделям" not in page
+
+
+async def test_appeals_without_a_location_have_their_own_row_below_the_map(console: ConsoleUnderTest) -> None:
+    page = _words(await _text(console, MODERATOR, f"/analytics/map?{DAYS}"))
+    assert "место не указано" in page
+
+
+async def test_measure_of_the_rankings_is_chosen_in_the_address(console: ConsoleUnderTest) -> None:
+    page = await _text(console, MODERATOR, f"/analytics/rankings?measure=answered&{DAYS}")
+    assert '<option value="answered" selected>' in page
+
+
+async def test_period_of_promises_that_ends_before_it_starts_is_refused(console: ConsoleUnderTest) -> None:
+    page = await _text(console, MODERATOR, "/promises?from=2026-03-08&to=2026-03-01", 422)
+    assert "Начало периода позже его конца." in page
+
+
+async def test_file_of_unknown_rows_is_not_found(console: ConsoleUnderTest) -> None:
+    assert "Такой страницы нет" in await _text(console, MODERATOR, "/reports/2026-W10/rows/authors.csv", 404)

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import pytest
 
+from services.console.pages.rules.pending_changes import MAX_CHANGES
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest, Visited
 from tests.integration.console.page_reading import HOSTILE, assert_escaped, note_of, query_of, text_of
@@ -331,3 +332,76 @@ async def test_topic_is_shown_and_search_for_an_unknown_topic_finds_none(
 ) -> None:
     assert "Матрица" in text_of((await _get(console, f"/topics/{own['topic_id']}")).response)
     assert "Такой темы нет" in text_of((await _get(console, "/topics?q=щщщщщ")).response)
+
+
+async def test_rule_to_change_is_opened_in_the_form(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    path = f"/rules/{await _active(console)}/edit"
+    response = (await _post(console, f"{path}/steps?without={own['rule_id']}", change=own["rule_id"])).response
+    assert response.headers["location"].endswith("#rule")
+    assert query_of(response)["without"] == [own["rule_id"]]
+
+
+async def test_changes_beyond_the_limit_of_the_address_are_refused_and_the_former_ones_kept(
+    console: ConsoleUnderTest,
+) -> None:
+    path, full = f"/rules/{await _active(console)}/edit", [str(uuid4()) for _ in range(MAX_CHANGES)]
+    query = urlencode([("without", one) for one in full])
+    sent = {"urgency": "high", "send_to": "moderators"}
+    for refused in (
+        (await _post(console, f"{path}/steps?{query}", without=str(uuid4()))).response,
+        (await _post(console, f"{path}/rules?{query}", **sent)).response,
+    ):
+        assert "За один раз можно изменить 30 правил" in note_of(refused)
+        assert query_of(refused) == {"without": full}
+
+
+async def test_default_of_a_rule_set_is_changed(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    path = f"/rules/{await _active(console)}/edit"
+    to_moderators = (await _post(console, f"{path}/default", send_to="moderators")).response
+    assert json.loads(query_of(to_moderators)["default"][0]) == {"send_to": "moderators"}
+    chosen = {"send_to": "organisation", "default_organisation": "Организация bagulnik"}
+    to_organisation = (await _post(console, f"{path}/default", **chosen)).response
+    assert json.loads(query_of(to_organisation)["default"][0]) == {
+        "send_to": "organisation", "organisation_id": own["organisation_id"],
+    }  # fmt: skip
+    nobody = (await _post(console, f"{path}/default", send_to="organisation")).response
+    assert (nobody.status_code, "Укажите организацию." in nobody.text) == (422, True)
+
+
+async def test_rule_set_without_changes_is_not_stored(console: ConsoleUnderTest) -> None:
+    visited = await _post(console, f"/rules/{await _active(console)}/edit", note="Проба", key=str(uuid4()))
+    assert _made(visited) == []
+    assert visited.response.status_code == 422
+    assert "Вы ещё ничего не изменили." in visited.response.text
+
+
+async def test_rule_preview_with_an_unknown_topic_makes_no_call(console: ConsoleUnderTest) -> None:
+    visited = await _post(console, f"/rules/{await _active(console)}/bench", text=HOSTILE, topic="щщщ")
+    assert _made(visited) == []
+    assert visited.response.status_code == 422
+    assert "Такой темы нет" in text_of(visited.response)
+    assert_escaped(visited.response)
+
+
+async def test_page_owner_and_its_kind_in_one_rule_are_refused(console: ConsoleUnderTest) -> None:
+    path = f"/rules/{await _active(console)}/edit/rules"
+    sent = {"send_to": "moderators", "page_owner": "Организация bagulnik", "page_owner_kind": "institution"}
+    response = (await _post(console, path, **sent)).response
+    assert response.status_code == 422
+    assert "Владелец страницы уже указан" in response.text
+
+
+async def test_invalid_change_of_a_policy_makes_no_call(console: ConsoleUnderTest, own: dict[str, str]) -> None:
+    sent = POLICY | {"name": "", "reason": HOSTILE}
+    visited = await _post(console, f"/sla-policies/{own['policy_key']}", version='"1"', **sent)
+    assert _made(visited) == []
+    assert visited.response.status_code == 422
+    assert "Введите название норматива." in visited.response.text
+
+
+async def test_approval_rule_with_an_organisation_and_a_kind_is_refused(console: ConsoleUnderTest) -> None:
+    sent = {"organisation": "Организация bagulnik", "organisation_kind": "institution"}
+    visited = await _post(console, "/approval-rules", key=str(uuid4()), **sent)
+    assert _made(visited) == []
+    assert visited.response.status_code == 422
+    assert "либо организацию, либо вид" in visited.response.text

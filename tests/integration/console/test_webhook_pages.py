@@ -228,3 +228,12 @@ async def test_reader_of_webhooks_sees_no_forms(console: ConsoleUnderTest, own: 
     assert page.status_code == 200
     assert '<form method="post" action="/webhooks' not in page.text
     assert "Подписать систему" not in (await _get(console, "/webhooks", AUDITOR)).response.text
+
+
+async def test_change_of_an_endpoint_without_an_address_makes_no_call(
+    console: ConsoleUnderTest, own: dict[str, str]
+) -> None:
+    visited = await _post(console, f"/webhooks/{own['endpoint_id']}", **_fields(url="", version='"1"'))
+    assert _made(visited) == []
+    assert visited.response.status_code == 422
+    assert "Введите адрес" in text_of(visited.response)
