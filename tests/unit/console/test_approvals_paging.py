@@ -26,11 +26,11 @@ class LaterPage:
 
 
 def _waiting(reply_id: str) -> dict[str, Any]:
-    reply = {"id": reply_id, "in_reply_to": None, "author": PERSON, "approval": None}
+    reply = {"id": reply_id, "in_reply_to": None, "author": PERSON, "approval": None, "outcome": None}
     return {"appeal_id": APPEAL, "reply": reply}
 
 
-def _visit() -> Visit:
+def _visit(api: LaterPage | None = None, rights: tuple[str, ...] = ()) -> Visit:
     def render(_: str, **values: Any) -> dict[str, Any]:
         return values
 
@@ -39,7 +39,10 @@ def _visit() -> Visit:
 
     me = {"person": PERSON}
     return cast(
-        Visit, SimpleNamespace(api=LaterPage(), me=me, may=lambda _: False, render=render, redirect=redirect)
+        Visit,
+        SimpleNamespace(
+            api=api or LaterPage(), me=me, may=lambda right: right in rights, render=render, redirect=redirect
+        ),
     )
 
 
@@ -65,3 +68,22 @@ async def test_page_without_waiting_replies_shows_the_first_page() -> None:
     values = cast(dict[str, Any], await show_approvals(_visit(), cursor="last"))
     assert [one["reply"]["id"] for one in values["waiting"]] == [ONE, TWO]
     assert values["first"] is None
+
+
+class WithVersion(LaterPage):
+    """A list whose replies have a stored version with two hints, one of them about the whole text."""
+
+    async def get(self, path: str, parameters: dict[str, Any] | None = None) -> Any:
+        if path.endswith("/versions"):
+            return {"items": [{"text": "Звоните 8 914", "kind": "final", "promised_at": None}]}
+        return await super().get(path, parameters)
+
+    async def send(self, *_: Any, **__: Any) -> Any:
+        return SimpleNamespace(data={"hints": [{"start": 8, "end": 13}, {"start": None, "end": None}]})
+
+
+async def test_hints_for_a_reply_on_approval_name_their_words_to_those_who_may_answer() -> None:
+    seen = cast(dict[str, Any], await show_approvals(_visit(WithVersion(), ("appeals:answer",)), ONE))
+    assert [hint["words"] for hint in seen["current"]["hints"]] == ["8 914", ""]
+    hidden = cast(dict[str, Any], await show_approvals(_visit(WithVersion()), ONE))
+    assert hidden["current"]["hints"] == []

@@ -179,3 +179,16 @@ def test_console_body_limit_depends_on_the_path(monkeypatch: pytest.MonkeyPatch)
     # A photo of 20 MiB and the text.
     assert limits.of("/appeals/5a/reply") == 21 * 1024 * 1024
     assert limits.of("/appeals/5a/reply/autosave") is None
+
+
+@pytest.mark.parametrize(("error", "is_read"), [(ConnectionRefusedError(), True), (RuntimeError(), False)])
+async def test_large_body_is_read_while_the_database_of_sessions_is_down(error: Exception, is_read: bool) -> None:
+    async def fails(_request: Request, _secret: str) -> bool:
+        raise error
+
+    rules = BodyRules(Reader(), {LARGE: 21 << 20}, fails)
+    if is_read:  # the form is kept, to be sent again
+        assert await ask(rules, PATH, 1 << 20, SIGNED_IN) == (200, True)
+    else:
+        with pytest.raises(RuntimeError):
+            await ask(rules, PATH, 1 << 20, SIGNED_IN)

@@ -17,6 +17,7 @@ from services.console.pages.sla_policies.policy_words import PolicyWords
 from services.console.site.visit import Visit
 from services.console.words.formats import dated, dated_day
 from services.console.words.labels import LABELS
+from services.console.words.marked_words import Part, marked
 
 GROUP = {"id": "g", "name": "Дороги", "level": "group", "group": None}
 TOPIC = {"id": "t", "name": "Ямы", "level": "topic", "group": {"id": "g"}}
@@ -141,3 +142,8 @@ def test_conditions_of_a_policy_are_named_and_their_absence_means_all_appeals() 
     assert words.conditions(none | given) == (
         f"срочное, тема «Ямы», {kind}, канал: телефон, правовой режим: 59-ФЗ"
     )
+
+
+def test_overlapping_words_of_two_decisions_are_marked_once() -> None:
+    parts = marked("Опять нет воды", "Жалоба: «нет воды»; тема «Вода»: «воды»")
+    assert parts == [Part("Опять "), Part("нет воды", "Жалоба")]

@@ -7,8 +7,10 @@ from services.console.pages.analytics.map_drawing import draw
 from services.console.pages.analytics.selection import Selection
 from services.console.pages.weekly_report.correction_names import correction_rows
 from services.console.pages.weekly_report.measure_texts import changed, measured
+from services.console.pages.weekly_report.report_charts import report_charts
 from services.console.site.charts import WIDTH, Bar, bar_chart, line_chart, part_of, sparkline
 from services.console.words.formats import days_of_week, signed
+from tests.support.sample_report import sample_report
 
 
 def test_longest_bar_fills_the_chart_and_the_others_are_in_proportion() -> None:
@@ -160,3 +162,10 @@ def test_corrected_figure_is_named_in_russian() -> None:
         "Темы: запись, которой больше нет: обращений",
     ]
     assert (rows[0]["published"], rows[0]["now"]) == ("5", "нет данных")
+
+
+def test_report_without_due_promises_has_no_chart_of_them() -> None:
+    report = sample_report().report.model_dump(mode="json")
+    assert "promises" in report_charts(report)
+    report["promises"]["due"] = 0
+    assert "promises" not in report_charts(report)
