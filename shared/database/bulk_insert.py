@@ -61,7 +61,8 @@ async def insert_rows(
     skip_conflicts: bool = False,
     **computed: ColumnElement[Any],
 ) -> None:
-    """Insert rows that all have the same columns; the list may be empty. The caller sets ids and times.
+    """Insert rows that all have the same columns; the list may be empty. The caller sets ids and times: a default
+    that is computed in Python would be the same for all rows.
 
     With `skip_conflicts` an existing row stays unchanged. `computed` are columns that the database
     computes for every row.

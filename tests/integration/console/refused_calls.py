@@ -1,11 +1,22 @@
-"""Answers of the API that the sample data does not lead to: the test says how a call is refused."""
+"""Answers of the API that the sample data does not lead to: the test says how a call is refused; and its forms."""
 
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from services.console.api_calls.client import Answer, Api, ApiProblem
+from tests.integration.access.all_services import CallerCase
+
+# Who sends the forms, what they contain, and the addresses of a draft and of a published reply.
+MODERATOR, EXECUTOR, MANAGER = CallerCase("moderator"), CallerCase("executor"), CallerCase("manager")
+OPERATIONS = CallerCase("operations")
+SOME = str(UUID(int=7))
+KEY = "k" * 20
+SAID = "Так решили на планёрке"
+DRAFT = "/appeals/{draft_appeal_id}/reply"
+PUBLISHED = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
 
 
 def answer_calls(monkeypatch: pytest.MonkeyPatch, call: str, answer: Any) -> list[Any]:

@@ -3,23 +3,27 @@ mistake of the person; a page whose reading fails is not shown as empty.
 """
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest
 from tests.integration.console.page_reading import note_of
-from tests.integration.console.refused_calls import answer_calls, problem
+from tests.integration.console.refused_calls import (
+    DRAFT,
+    EXECUTOR,
+    KEY,
+    MANAGER,
+    MODERATOR,
+    OPERATIONS,
+    PUBLISHED,
+    SAID,
+    SOME,
+    answer_calls,
+    problem,
+)
 from tests.support.sample_images import jpeg
 
-MODERATOR, EXECUTOR, MANAGER = CallerCase("moderator"), CallerCase("executor"), CallerCase("manager")
-OPERATIONS = CallerCase("operations")
-SOME = str(UUID(int=7))
-KEY = "k" * 20
-SAID = "Так решили на планёрке"
-DRAFT = "/appeals/{draft_appeal_id}/reply"
-PUBLISHED = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
 SCORES = {f"score-{code}": "2" for code in ("question", "action_or_date", "proof", "contact", "politeness")}
 # Who sends which form to which address, and the call of the API that fails. A form with `SAID` keeps this text.
 CHANGES: list[tuple[CallerCase, str, dict[str, Any], str]] = [

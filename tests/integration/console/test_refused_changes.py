@@ -1,7 +1,6 @@
 """What pages say about refusals of the API that the sample data does not lead to."""
 
 from typing import Any
-from uuid import UUID
 
 import pytest
 
@@ -10,15 +9,20 @@ from services.console.pages.people import person_access
 from tests.integration.access.all_services import CallerCase
 from tests.integration.console.console_under_test import ConsoleUnderTest
 from tests.integration.console.page_reading import note_kind_of, note_of, text_of
-from tests.integration.console.refused_calls import answer_calls, problem
+from tests.integration.console.refused_calls import (
+    DRAFT,
+    EXECUTOR,
+    KEY,
+    MANAGER,
+    MODERATOR,
+    OPERATIONS,
+    PUBLISHED,
+    SAID,
+    SOME,
+    answer_calls,
+    problem,
+)
 
-MODERATOR, EXECUTOR, MANAGER = CallerCase("moderator"), CallerCase("executor"), CallerCase("manager")
-OPERATIONS = CallerCase("operations")
-SOME = str(UUID(int=7))
-KEY = "k" * 20
-SAID = "Так решили на планёрке"
-DRAFT = "/appeals/{draft_appeal_id}/reply"
-PUBLISHED = "/appeals/{draft_appeal_id}/replies/{published_reply_id}"
 INCIDENT = {"text": SAID, "step": "send", "key": KEY}
 OWN = "Организация bagulnik"
 # Who sends which form, the refused call of the API and its refusal, and what the page says beside the form.
